@@ -21,7 +21,7 @@ ADVICE = {
         "masked_select": "x[mask]",
         "piecewise": "ag.select([x < 0, x < 1], [f(x), g(x)], h(x))",
         "apply_along_axis apply_over_axes": "operations take axes, ag.sum(x, axis)",
-        "copyto fill_diagonal index_put place put put_along_axis putmask": "x = x.at[index].set(values)",
+        "copyto fill_diagonal index_put place put put_along_axis putmask": "x[index] = values",
         "add.at index_add scatter_add": "x = x.at[index].add(values)",
         "clamp": "ag.clip(x, low, high)",
         "sub mul div neg eq gt lt": "operators: x - y, x ** y, x == y",

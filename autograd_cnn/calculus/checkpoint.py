@@ -15,7 +15,7 @@ from autograd_cnn.engine.fitting import in_precision
 from autograd_cnn.engine.mode import current, in_mode, is_recording
 from autograd_cnn.engine.plan import Plan
 from autograd_cnn.engine.primitive import Primitive
-from autograd_cnn.engine.tape import Leaf, Node, history, parents
+from autograd_cnn.engine.tape import Node, history, next_birth, parents
 from autograd_cnn.engine.tensor import Tensor, carry_through
 
 Result = TypeVar("Result")
@@ -53,7 +53,7 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
     """
     if not is_recording() or levels():  # `f` cannot be run again after its vmap
         return f(*args)
-    before = Leaf((), np.dtype(float), None).birth  # older nodes are outside `f`
+    before = next_birth()  # older nodes are outside `f`
     # By id: a bit generator, and its state before `f` drew from it. Layers add theirs
     draws = {id(bits): (bits, bits.state) for bits in _generators(f, args)}
     with in_mode(draws=(*current.get().draws, draws)):
@@ -73,7 +73,7 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
         try:
             for bits, state in draws.values():  # `f` draws the same numbers again
                 bits.state = state
-            with in_mode(recording=True, again=True):
+            with in_mode(recording=True, again=next_birth()):
                 result: Any = f(*fresh)
         finally:
             for bits, state in now:

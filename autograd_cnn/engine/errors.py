@@ -233,21 +233,19 @@ def no_gradient_of(tensor: Any) -> TypeError:
     )
 
 
-def overwrites(tensor: Any, node: Any) -> TypeError:
-    label, needed = code_of(tensor), f" ({node})" if isinstance(node, Node) else ""
-    target = "a parameter" if isinstance(node, Leaf) else f"data that backward needs{needed}"
-    return TypeError(
-        f"{label}[...] = v would overwrite {target}. Build a new tensor: {label} = {label}.at[...].set(v), "
-        f"ag.where(mask, v, {label}), ag.stack([...])"
-    )
+def not_assigned(tensor: Any, why: str, copy: str = "copy()") -> RuntimeError:
+    label = code_of(tensor)
+    return RuntimeError(f"{label}[...] = v: {label} {why}. Assign to a copy: {label} = {label}.{copy}")
 
 
-def assigned(tensor: Any, source: Any) -> TypeError:
-    label, value = label_of(tensor), source.name or "v"
-    return TypeError(
-        f"{label}[...] = {value} would leave the graph: an assignment is not recorded. Build a new tensor: "
-        f"{label} = {label}.at[...].set({value}), or ag.stack([...]). As a constant: {value}.data"
-    )
+def shares_memory(tensor: Any, other: Any) -> RuntimeError:
+    name = other.name or variable_of(other) or "another tensor"
+    return not_assigned(tensor, f"shares memory with {name}, which would change as well: assign to {name}")
+
+
+def stale(tensor: Any) -> RuntimeError:
+    text = f"{label_of(tensor)} was read ({tensor._node}), and then an assignment changed its numbers. Read it again"
+    return RuntimeError(f"{text} after the assignment, or before it a copy: .copy()")
 
 
 def copied(tensor: Any) -> TypeError:
@@ -309,21 +307,21 @@ def in_place_of_array(name: str) -> TypeError:
 
 
 def number_leaves(tensor: Any) -> str:
-    """Return the text of the warning about ``float(w)``, which other libraries and items of arrays call."""
+    """Return the text of the warning about ``float(w)``, which libraries call; raise an error for ``out[i] = w``."""
     code, call = variable_of(tensor) or tensor.name or "t", written()
     text = f"float({code}) leaves the graph. If that is intended: {code}.item()"
     if (found := re.fullmatch(r"math\.(\w+)\(.*", call)) and found[1] in registry:
         return f"{text}. In the graph: {call.replace('math.', 'ag.', 1)}"
-    if found := re.fullmatch(r"(\w+\[[^\]=]*\])( ?=[^=].*)?", call):
-        return f"{found[1]} = ...: {text}. In the graph: ag.stack([...])"
+    if re.fullmatch(r"[\w.]+\[.*\]( ?=[^=].*)?", call):  # an element of an array
+        raise becomes_float(tensor)
     return text if not call or code in call else f"{call}: {text}"
 
 
 def becomes_float(tensor: Any) -> TypeError:
     code = code_of(tensor)
     return TypeError(
-        f"float({code}) would leave the graph, inside a transform such as ag.grad. To fill an array: "
-        f"out = ag.stack([...]), or out = ag.Tensor(out) and out = out.at[i].set({code}). As a constant: {code}.item()"
+        f"float({code}) would leave the graph. To fill an array: out = np.zeros_like(x), where x is a Tensor, or "
+        f"out = ag.Tensor(out); then out[i] = {code} is recorded. As a constant: {code}.item()"
     )
 
 

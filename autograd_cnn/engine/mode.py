@@ -36,8 +36,9 @@ class Mode:
         The evaluations of functions by transforms (`grad`, ...) that are running, innermost last.
     draws : tuple of dict
         For each `checkpoint` that is running, the generators that drew, by their id, and their states before.
-    again : bool
-        Whether backward runs a function again, which must not move statistics a second time.
+    again : int
+        The birth of the second run of a function, by backward, or 0. It must not move statistics a second time, nor
+        change older Tensors.
     """
 
     call: Callable[..., Any] | None
@@ -47,7 +48,7 @@ class Mode:
     scope: Any
     transforms: tuple[Any, ...]
     draws: tuple[dict[int, tuple[Any, Any]], ...]
-    again: bool
+    again: int
 
     def __init__(self, **attributes: Any) -> None:
         vars(self).update(attributes)
@@ -60,7 +61,7 @@ class Mode:
         return mode
 
 
-ordinary = Mode(call=None, ended=None, steps=None, recording=True, scope=None, transforms=(), draws=(), again=False)
+ordinary = Mode(call=None, ended=None, steps=None, recording=True, scope=None, transforms=(), draws=(), again=0)
 current: ContextVar[Mode] = ContextVar("mode", default=ordinary)
 
 

@@ -41,6 +41,7 @@ CONSTANT = frozenset(
     "save savez savez_compressed savetxt".split()
 )
 _constants = frozenset(map(numpys, CONSTANT)) - {None}
+_NEW = frozenset([np.zeros_like, np.ones_like, np.full_like, np.empty_like])  # arrays to assign to
 _LOST = {np.full_like: "fill_value", **dict.fromkeys([np.histogram, np.histogram2d, np.histogramdd], "weights")}
 _UFUNC_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True}
 
@@ -62,7 +63,8 @@ def array_function(self: Any, function: Any, types: Any, args: Any, options: Any
     """Implement ``Tensor.__array_function__``."""
     given = signature(function).bind(*args, **options).arguments if function in _LOST else {}
     if function in _constants and not isinstance(given.get(_LOST.get(function, "")), type(self)):
-        return constant(function, args, options)
+        made = constant(function, args, options)
+        return type(self)(made) if function in _NEW and isinstance(made, np.ndarray) else made
     return _call(function, _name(function), *_translated(function, args, options))
 
 

@@ -17,6 +17,7 @@ from time import perf_counter
 from types import MappingProxyType
 from typing import Any
 
+from autograd_cnn.engine.assignment import observed
 from autograd_cnn.engine.messages import Place, inside
 from autograd_cnn.engine.mode import Mode, current, in_mode
 from autograd_cnn.engine.numpy_calls import plain
@@ -142,17 +143,26 @@ def _call(outside: Mode, called: Callable[[Call], None], failed: Any) -> Callabl
         with in_mode(call=outside.call, steps=outside.steps):
             with suppress(TypeError):  # where the arguments do not fit, the call raises an error
                 values, elements = primitive.bind(args, dict(options))
-                event.names, event.values = primitive.flat_names(elements), list(values)
+                event.names, event.values = primitive.flat_names(elements), [*map(_as_it_is, values)]
             try:
                 _timed(event, outside.call or Primitive.run, primitive, args, options, mode)
             except Exception as error:
                 if failed is not None:
                     failed(event, error)
                 raise
+            out, event.out = event.out, _as_it_is(event.out)
             called(event)
-        return event.out
+        return out
 
     return call
+
+
+def _as_it_is(value: Any) -> Any:
+    """Return a Tensor of the array and the node that `value` has now, which an assignment may change."""
+    if not isinstance(value, Tensor):
+        return value
+    copy = Tensor._of(value._array, value._node, value._name)
+    return observed.setdefault(id(copy), copy)
 
 
 def _origin(frame: Any) -> tuple[Place, Any]:

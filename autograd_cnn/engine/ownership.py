@@ -20,6 +20,14 @@ def is_ours(array: Any) -> bool:
     return owner is None or not isinstance(owner, np.ndarray) or getrefcount(owner) <= _OWNER
 
 
+def other_references(array: Any) -> int:
+    """Return how many references lead to `array` or to the owner of its memory, besides the caller's."""
+    while not isinstance(array, np.ndarray):  # it stands for one example of a batch
+        array = array.batch
+    owner = array.base
+    return getrefcount(array) - _OURS + (getrefcount(owner) - _OWNER if isinstance(owner, np.ndarray) else 0)
+
+
 def _references(array: Any) -> tuple[int, int]:
     owner = array.base
     return getrefcount(array), getrefcount(owner)

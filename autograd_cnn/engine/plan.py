@@ -33,7 +33,8 @@ class Rule:
     textbook : Rule
         The formula. It is the rule itself, unless `Primitive.accelerate` has put a faster one in its place.
     may_write : bool
-        Whether the function writes its result into `g`, if `g` is writable.
+        Whether the function writes its result into `g`, if `g` is writable. Rules of further inputs return no view of
+        `g`, and run before.
     exact : bool
         Whether the results have the bits and the memory order of the formula's.
     into : callable, optional
@@ -100,7 +101,8 @@ class Plan:
                     continue
                 argnums = tuple(p if grad_mask >> (p := self.names.index(n)) & 1 else None for n in rule.inputs)
             self.steps.append((argnums, rule, self._picker(rule, argnums)))
-        self.may_write = len(self.steps) == 1 and self.steps[0][1].may_write  # another rule would need the same `g`
+        self.may_write = all(rule.may_write for _, rule, _ in self.steps)  # another rule would need the same `g`
+        self.steps = self.steps[::-1] if self.may_write else self.steps  # the rule of the first input writes into `g`
         self.formulas = self.steps
         if any(rule.textbook is not rule for _, rule, _ in self.steps):
             textbook = [(argnums, rule.textbook) for argnums, rule, _ in self.steps]

@@ -205,7 +205,8 @@ class Primitive(Parameters, Generic[P]):
         inputs stands for a joint rule.
 
         `may_write` says that the rules write their results into `g` if it is writable, which it is if nobody else needs
-        it. `exact` says that all results have the bits and the memory order of the textbook's.
+        it. The rule of the first input does, and the others return no view of `g`. `exact` says that all results have
+        the bits and the memory order of the textbook's.
         """
         for name in rules:
             if name not in self.rules:

@@ -15,18 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from autograd_cnn.engine import errors
+from autograd_cnn.engine.assignment import assign
 from autograd_cnn.engine.fitting import FLOATS, as_array, numeric
 from autograd_cnn.engine.messages import code_of, describe, here, label_of, missing, spell, warn
 from autograd_cnn.engine.mode import current
-from autograd_cnn.engine.numpy_calls import (
-    CONSTANT,
-    array_function,
-    array_ufunc,
-    constant,
-    copied_index,
-    plain,
-    recorded,
-)
+from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, constant, copied_index, plain
 from autograd_cnn.engine.registry import hooks, registry
 from autograd_cnn.engine.tape import Leaf, Node, next_birth
 from autograd_cnn.engine.walk import exclusive, is_finite, walk
@@ -505,11 +498,7 @@ class Tensor:
         return operations["getitem"](self, copied_index(index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if self._node is not None or not self._array.flags.writeable:
-            raise errors.overwrites(self, self._node)
-        if current.get().recording and (source := recorded(value)) is not None:
-            raise errors.assigned(self, source)
-        self._array[plain(index)] = plain(value)
+        assign(self, index, value)
 
     def _running_total(self, other: Any) -> Tensor:
         """Add, and warn of ``total += loss`` if that would keep every graph, or add to one that was walked."""
@@ -605,6 +594,8 @@ class Tensor:
 
         Methods of arrays that have no derivative, such as ``t.round()``, return plain arrays.
         """
+        if name == "_array":
+            raise errors.stale(self)
         if name in hooks:
             return hooks[name](self)
         if name in IN_PLACE:

@@ -17,7 +17,7 @@ from autograd_cnn.engine.mode import is_recording
 from autograd_cnn.engine.observe import operations, primitives
 from autograd_cnn.engine.primitive import Accelerator, Primitive
 from autograd_cnn.engine.registry import accelerators, counterparts
-from autograd_cnn.ops import activations, arithmetic, losses, products, reductions
+from autograd_cnn.ops import activations, arithmetic, indexing, losses, products, reductions
 from autograd_cnn.ops import convolution as convolutions
 from autograd_cnn.ops import normalization as norms
 from autograd_cnn.ops import pooling as pools
@@ -75,6 +75,8 @@ def accelerate_activations() -> None:
     product = _ufunc(np.multiply)  # a single pass takes larger blocks than a formula
     arithmetic.multiply.accelerate(x=product, y=product, exact=True)
     arithmetic.where.accelerate(instead(where))
+    copied: Accelerator = lambda rule: lambda g, index: np.array(rule(g, index))  # noqa: E731
+    indexing.set_at.accelerate(x=instead(_cleared), values=copied, may_write=True, exact=True)
     arithmetic.tanh.accelerate(blocked)
     relu = by_twin("relu", exact=True, numpy=lambda x, out: np.maximum(x, 0, out=out))
     gradient = by_twin("relu_gradient", 2, exact=True, numpy=elementwise.relu_gradient)
@@ -96,6 +98,12 @@ def accelerate_activations() -> None:
     activations.normal_cdf.accelerate(instead(elementwise.normal_cdf))
     rule = by_twin("gelu_gradient", 2, rule=True, formula=lambda g, x: g * elementwise.gelu_slope(x))
     activations.gelu.accelerate(_if_exact(by_twin("gelu")), x=_if_exact(rule), may_write=True)
+
+
+def _cleared(g: Any, index: Any) -> Any:
+    g = g if g.flags.writeable else g.copy("K")
+    g[index] = 0
+    return g
 
 
 def _if_exact(accelerator: Accelerator) -> Accelerator:

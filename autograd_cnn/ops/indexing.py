@@ -11,14 +11,15 @@ from typing import Any, Literal
 
 import numpy as np
 
+from autograd_cnn.engine.assignment import is_own
 from autograd_cnn.engine.numpy_calls import copied_index, plain, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import where
 from autograd_cnn.ops.axes import X, of_first, with_options
-from autograd_cnn.ops.shapes import broadcast_to, moveaxis, reshape
+from autograd_cnn.ops.shapes import broadcast_to, reshape
 
-__all__ = ["add_at", "compress", "diagonal", "getitem", "matrix_trace", "scatter", "set_at", "take", "take_along_axis"]
+__all__ = ["add_at", "compress", "getitem", "scatter", "set_at", "take", "take_along_axis"]
 
 Mode = Literal["raise", "wrap", "clip"]
 
@@ -142,7 +143,7 @@ def set_at(x: Any, index: Any, values: Any) -> Any:
     """
     if values is None:
         raise TypeError("values is None")
-    out = _copied(x, values)
+    out = x if is_own(x) and x.flags.writeable else _copied(x, values)
     out[index] = np.broadcast_to(values, out[index].shape)
     return out
 
@@ -259,18 +260,3 @@ def take_along_axis(x: X, indices: Any, axis: int | None = -1) -> X:
 def compress(condition: Any, x: X, axis: int | None = None) -> X:
     """Picks the entries along `axis`, or of the flattened `x`, for which `condition` holds."""
     return take(x, np.compress(plain(condition), positions(x), axis))
-
-
-def diagonal(x: X, offset: int = 0, axis1: int = 0, axis2: int = 1) -> X:
-    """Picks the diagonal of each matrix in `axis1` and `axis2`, into a new last axis.
-
-    A positive `offset` counts diagonals above the main one, a negative one those below it.
-    """
-    matrices = moveaxis(x, (axis1, axis2), (-2, -1))
-    rows, columns = np.shape(matrices)[-2:]
-    return getitem(matrices, (..., *np.nonzero(np.eye(rows, columns, offset))))
-
-
-def matrix_trace(x: X, offset: int = 0, axis1: int = 0, axis2: int = 1) -> X:
-    """Adds up the diagonal of each matrix in `axis1` and `axis2`: ``np.trace``, since ``ag.trace`` records programs."""
-    return diagonal(x, offset, axis1, axis2).sum(-1)

@@ -17,11 +17,14 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import astype, multiply, where
 from autograd_cnn.ops.axes import normal
-from autograd_cnn.ops.indexing import positions, take
+from autograd_cnn.ops.indexing import getitem, positions, take
 from autograd_cnn.ops.reductions import sum
-from autograd_cnn.ops.shapes import axes_last, expand_dims, matrix_transpose, reshape, squeeze
+from autograd_cnn.ops.shapes import axes_last, expand_dims, matrix_transpose, moveaxis, reshape, squeeze
 
-__all__ = ["contract", "dot", "einsum", "inner", "kron", "linear", "matmul", "outer", "repeat", "tensordot", "vdot"]
+__all__ = [
+    "contract", "diagonal", "dot", "einsum", "inner", "kron", "linear", "matmul", "matrix_trace", "outer", "repeat",
+    "tensordot", "vdot",
+]  # fmt: skip
 
 
 def _as_matrices(g: Any, x_ndim: int, y_ndim: int) -> Any:
@@ -213,6 +216,22 @@ def einsum(*operands: Any, optimize: Any = None, dtype: Any = None) -> Any:
 
 
 _LABELS = string.ascii_uppercase + string.ascii_lowercase  # in the order of NumPy's implicit output
+
+
+def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """Picks the diagonal of each matrix in `axis1` and `axis2`, into a new last axis.
+
+    A positive `offset` counts diagonals above the main one, a negative one those below it.
+    """
+    matrices = moveaxis(x, (axis1, axis2), (-2, -1))
+    matrices = getitem(matrices, (..., slice(max(0, -offset), None), slice(max(0, offset), None)))
+    n = min(np.shape(matrices)[-2:])
+    return contract("...ii->...i", getitem(matrices, (..., slice(n), slice(n))))
+
+
+def matrix_trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """Adds up the diagonal of each matrix in `axis1` and `axis2`: ``np.trace``, since ``ag.trace`` records programs."""
+    return diagonal(x, offset, axis1, axis2).sum(-1)
 
 
 def dot(a: Any, b: Any) -> Any:

@@ -16,8 +16,8 @@ from autograd_cnn.ops.arithmetic import where
 from autograd_cnn.ops.axes import Axis, Shape, X, with_options
 from autograd_cnn.ops.indexing import Mode, getitem, positions, scatter, take
 from autograd_cnn.ops.joining import concatenate, pad_constant, split, stack, widths_of
-from autograd_cnn.ops.products import kron
-from autograd_cnn.ops.shapes import broadcast_to, copy, flip, ravel, reshape, transpose
+from autograd_cnn.ops.products import diagonal, kron
+from autograd_cnn.ops.shapes import broadcast_to, copy, flip, ravel, reshape, swapaxes, transpose
 
 __all__ = [
     "append", "array", "asarray", "atleast_1d", "atleast_2d", "atleast_3d", "block", "broadcast_arrays", "choose",
@@ -194,7 +194,8 @@ def extract(condition: Any, x: X) -> X:
 
 def diag(x: X, k: int = 0) -> X:
     """Picks the `k`-th diagonal of a matrix, or makes the matrix that has `x` on it."""
-    return diagflat(x, k) if np.ndim(x) == 1 else take(x, np.diag(positions(x), k))
+    np.diag(np.broadcast_to(0, np.shape(x)), k)  # checks the arguments
+    return diagflat(x, k) if np.ndim(x) == 1 else diagonal(x, k)
 
 
 def diagflat(x: X, k: int = 0) -> X:
@@ -215,7 +216,10 @@ def triu(x: Any, k: int = 0) -> Any:
 
 def rot90(x: X, k: int = 1, axes: tuple[int, int] = (0, 1)) -> X:
     """Turns the plane of two `axes` by `k` right angles, from the first axis towards the second."""
-    return take(x, np.rot90(positions(x), k, axes))
+    np.rot90(np.broadcast_to(0, np.shape(x)), k, axes)  # checks the arguments
+    for _ in range(k % 4):
+        x = flip(swapaxes(x, *axes), axes[0])
+    return x
 
 
 def trim_zeros(x: X, trim: str = "fb", axis: int | tuple[int, ...] | None = None) -> X:
@@ -276,7 +280,7 @@ def pad(x: X, pad_width: Any, constant_values: Any = 0, mode: Any = "constant") 
     if mode in ("edge", "wrap", "reflect", "symmetric"):
         return take(x, np.pad(positions(x), widths or 0, mode))
     if mode == "linear_ramp":
-        return pad(x, pad_width, mode="edge") * np.pad(np.ones_like(x) * 1.0, widths or 0, mode)
+        return pad(x, pad_width, mode="edge") * np.pad(plain(np.ones_like(x) * 1.0), widths or 0, mode)
     if mode not in _STATISTICS:
         raise ValueError(f"pad: mode is {mode!r}, want one of NumPy's names")
     for axis, width in enumerate(widths):

@@ -25,7 +25,7 @@ from autograd_cnn.engine.fitting import precision
 from autograd_cnn.engine.numpy_calls import holds, plain, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.ops import indexing, reductions
+from autograd_cnn.ops import products, reductions
 from autograd_cnn.ops.arithmetic import abs, chain, conjugate, divide, imag, real, square, where
 from autograd_cnn.ops.axes import normal
 from autograd_cnn.ops.joining import concatenate
@@ -586,9 +586,9 @@ def multi_dot(arrays: Any) -> Any:
 
 def diagonal(x: Any, *, offset: int = 0) -> Any:
     """Picks the diagonals of matrices."""
-    return indexing.diagonal(x, offset, -2, -1)
+    return products.diagonal(x, offset, -2, -1)
 
 
 def trace(x: Any, *, offset: int = 0) -> Any:
     """Adds up the diagonals of matrices."""
-    return indexing.matrix_trace(x, offset, -2, -1)
+    return products.matrix_trace(x, offset, -2, -1)

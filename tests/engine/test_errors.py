@@ -121,20 +121,9 @@ def test_repr_says_why_there_is_no_gradient():
 
 
 @says(
-    TypeError,
-    "h[...] = v would overwrite data that backward needs (relu ({forward})). Build a new tensor: "
-    "h = h.at[...].set(v), ag.where(mask, v, h), ag.stack([...])",
-    cure=lambda: ag.relu(leaf(2)).at[0].set(0.0).sum().backward(),
-)
-def test_assignment_into_a_result():
-    h = named(ag.relu(leaf(2)), "h")  # forward
-    h[0] = 0.0
-
-
-@says(
-    TypeError,
-    "w[...] = v would overwrite a parameter. Build a new tensor: "
-    "w = w.at[...].set(v), ag.where(mask, v, w), ag.stack([...])",
+    RuntimeError,
+    "w[...] = v: w is a parameter. Assign to a copy: w = w.copy()",
+    cure=lambda: leaf(2).copy().__setitem__(0, 0.0),
 )
 def test_assignment_into_a_parameter():
     leaf(2, name="w")[0] = 0.0
@@ -154,11 +143,6 @@ def test_no_operator_replaces_a_parameter_and_each_makes_a_new_result_of_others(
 
 
 BUFFER_AND_SOURCE = {  # a write of a recorded Tensor into the memory of a Tensor that is not recorded
-    "a number": lambda b, x: b.__setitem__(0, x[0]),
-    "a parameter": lambda b, x: b.__setitem__(slice(None), x),
-    "a slice": lambda b, x: b.__setitem__(slice(0, 1), x[:1] * 2),
-    "a mask": lambda b, x: b.__setitem__(x > 1, x[x > 1]),
-    "a list": lambda b, x: b.__setitem__(slice(None), [0.0, x[1]]),
     "a nested list": lambda b, x: b.__setitem__(np.newaxis, [[x[0], (x[1])]]),
     "an array": lambda b, x: b.data.__setitem__(slice(None), x),
     "data": lambda b, x: setattr(b, "data", x * 2),
@@ -173,7 +157,9 @@ BUFFER_AND_SOURCE = {  # a write of a recorded Tensor into the memory of a Tenso
 @pytest.mark.parametrize("inside", [lambda f: f, lambda f: lambda b, x: ag.grad(lambda x: f(b, x))(x.data)])
 def test_a_recorded_tensor_does_not_enter_the_memory_of_another_in_silence(name, inside):
     b = Tensor(np.zeros(2))
-    with pytest.raises(TypeError, match="would leave the graph|with out= is not recorded|cannot take a result"):
+    with pytest.raises(
+        TypeError, match="would leave the graph|with out= is not recorded|cannot take a result|inside of a list"
+    ):
         inside(BUFFER_AND_SOURCE[name])(b, Tensor([1.0, 2.0], requires_grad=True))
     assert b.tolist() == [0, 0]
 
@@ -191,24 +177,6 @@ def test_a_tensor_that_is_not_recorded_is_an_array_to_write_into():
     (h * h).sum().backward()
     assert h.grad.tolist() == [4, 8]
     assert x.grad is None
-
-
-@says(
-    TypeError,
-    "b[...] = v would leave the graph: an assignment is not recorded. Build a new tensor: b = b.at[...].set(v), or "
-    "ag.stack([...]). As a constant: v.data",
-)
-def test_an_assignment_to_a_tensor_of_zeros():
-    x, b = leaf(2, name="x"), Tensor(np.zeros(2), name="b")
-    b[0] = x[0]
-
-
-def test_the_cure_of_an_assignment_works():
-    x, b, w = leaf(2), Tensor(np.zeros(2)), np.array([3.0, 4.0])
-    for i in range(2):
-        b = b.at[i].set(x[i])
-    (b * w).sum().backward()
-    assert x.grad.tolist() == [3, 4]
 
 
 @says(
@@ -331,7 +299,11 @@ def test_a_function_without_a_rule():
     np.i0(leaf(2))
 
 
-@says(TypeError, "np.put is not recorded. Here: x = x.at[index].set(values)", cure=lambda: leaf(2).at[0].set(1.0))
+@says(
+    TypeError,
+    "np.put is not recorded. Here: x[index] = values",
+    cure=lambda: leaf(2).copy().__setitem__(0, 1.0),
+)
 def test_a_function_that_is_called_otherwise_here():
     np.put(leaf(2), 0, 1.0)
 

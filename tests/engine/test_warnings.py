@@ -70,17 +70,6 @@ def test_float_of_a_variable():
     math.sin(leaf(name="w"))  # here
 
 
-@warns(
-    UserWarning,
-    "history[1] = ...: float(loss) leaves the graph. If that is intended: loss.item(). In the graph: ag.stack([...])",
-    cure=lambda: ag.stack([leaf(), leaf()]),
-)
-def test_an_element_set_to_a_live_tensor():
-    history = np.zeros(2)
-    history[1] = named(leaf(2).sum(), "loss")  # here
-    assert history[1] == 1
-
-
 # float64
 
 

@@ -137,7 +137,7 @@ This page is made by `python tests/together/numpy_names.py`, and a test compares
 NumPy {np.__version__.rpartition(".")[0]} has {len(fates)} functions that take arrays, counting aliases once. On Tensors
 
 - {len(sets["recorded"])} are recorded: they have the right gradient, of any order, under NumPy's names and keywords,
-- {len(sets["plain"])} return plain arrays, since they have no derivative,
+- {len(sets["plain"])} return plain arrays, since they have no derivative; `np.zeros_like` and its kin a Tensor to fill,
 - {len(sets["refused"])} are refused by name, with the cure.
 
 The recorded ones are also in `ag` (`ag.cumsum`, `ag.linalg.inv`), and methods of Tensor where arrays have them, with

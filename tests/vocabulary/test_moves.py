@@ -67,11 +67,11 @@ REFUSED = [
     (lambda x: x.at[0].set(np.ones(4)), ValueError, "broadcast"),
     (lambda x: x.at[0, 0].set(x[:1, :1]), ValueError, "broadcast"),
     (lambda x: x.at[0, 0].add(x[:1, :1]), ValueError, "sequence"),
-    (lambda x: np.put(x, 0, 1.0), TypeError, r"Here: x = x\.at\[index\]\.set\(values\)"),
-    (lambda x: np.fill_diagonal(x, 1.0), TypeError, r"Here: x = x\.at\[index\]\.set\(values\)"),
-    (lambda x: np.put_along_axis(x, np.zeros((2, 1), int), 1.0, 1), TypeError, r"Here: x = x\.at"),
-    (lambda x: np.add.at(x, 0, 1.0), TypeError, r"Here: x = x\.at\[index\]\.add\(values\)"),
-    (lambda x: x.put(0, 1.0), AttributeError, r"Here: x = x\.at\[index\]\.set\(values\)"),
+    (lambda x: np.put(x, 0, 1.0), TypeError, r"x\[index\] = values"),
+    (lambda x: np.fill_diagonal(x, 1.0), TypeError, r"x\[index\] = values"),
+    (lambda x: np.put_along_axis(x, np.zeros((2, 1), int), 1.0, 1), TypeError, r"Here: x\[index\] = values"),
+    (lambda x: np.add.at(x, 0, 1.0), TypeError, r"x = x\.at\[index\]\.add\(values\)"),
+    (lambda x: x.put(0, 1.0), AttributeError, r"Here: x\[index\] = values"),
 ]
 
 

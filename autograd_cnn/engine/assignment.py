@@ -1,0 +1,104 @@
+"""Assignment, ``t[index] = v``: the result of the operation `set_at` becomes the array and the node of the Tensor.
+
+Its gradients are 0 for the numbers that are replaced, and what stands at the index for `v`. At the first assignment the
+Tensor gets memory of its own, `Own`, in which `set_at` writes from then on: a loop over n elements takes one array.
+Others only see views that are read-only. NumPy cannot lock such memory, so graphs save copies of what they need of it
+(`guards`), and keep their numbers.
+
+A Tensor that is a view of the changed elements would have NumPy's new numbers, and a history without `v`. If it was
+read from `t`, it has no array from now on, and its next use raises an error. If `t` was read from it, the assignment
+raises one. References tell whether there may be such Tensors, and the garbage collector finds them.
+"""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from autograd_cnn.engine import errors
+from autograd_cnn.engine.mode import Mode, current
+from autograd_cnn.engine.numpy_calls import copied_index, plain, recorded
+from autograd_cnn.engine.ownership import other_references
+from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.walk import exclusive
+
+observed: WeakValueDictionary[int, Any] = WeakValueDictionary()
+"""By id: Tensors that observers hold, with the array and the node at a call. They never change."""
+
+
+class Own(bytearray):
+    """The memory of a Tensor that was assigned to."""
+
+
+def is_own(array: Any) -> bool:
+    return isinstance(getattr(getattr(array, "base", None), "base", None), Own)
+
+
+def assign(tensor: Any, index: Any, value: Any) -> None:
+    """Implement ``Tensor.__setitem__``."""
+    mode, node = current.get(), tensor._node
+    source = recorded(value) if mode.recording else None
+    if node is not None and (tensor.is_leaf or not mode.recording or node.birth < mode.again):
+        reason = f"has a history ({node}), which no_grad and checkpoint do not continue"
+        raise errors.not_assigned(tensor, "is a parameter" if tensor.is_leaf else reason)
+    if source is not None and source.dtype.kind not in {"f": "f", "c": "fc"}.get(tensor.dtype.kind, ""):
+        raise errors.not_assigned(tensor, f"is {tensor.dtype}, and v {source.dtype}", f"astype(np.{source.dtype})")
+    with exclusive.lock:  # threads may fill parts of one Tensor
+        if node is source is mode.call is None and tensor._array.flags.writeable:  # else a graph saved it
+            tensor._array[plain(index)] = plain(value)
+        else:
+            _record(tensor, copied_index(index), value, mode)
+
+
+def _record(tensor: Any, index: Any, value: Any, mode: Mode) -> None:
+    place, in_place = tensor, mode.call is None and is_own(tensor._array)
+    stale = _stale(tensor, index if in_place else ...)
+    if mode.call is None:  # else an observer sees a new array
+        array = tensor._array
+        if not in_place:
+            array = array.copy("K")
+            array = np.ndarray(array.shape, array.dtype, Own(array.ravel("K").tobytes()), 0, array.strides)
+        place = type(tensor)._of(array.view(), tensor._node, tensor.name)
+        place._array.setflags(write=True)
+    made = registry["set_at"](place, index, registry["stack"](value) if isinstance(value, (list, tuple)) else value)
+    made.name = tensor.name
+    tensor._array, tensor._node = made._array, made._node
+    for other in stale:
+        del other._array
+
+
+def _stale(tensor: Any, index: Any) -> list[Any]:
+    """Return the Tensors that were read from `tensor`, and whose numbers at `index` it shares; raise if others do.
+
+    If `index` is ``...``, that is whoever shares its memory.
+    """
+    count, memory, kind, found = other_references(tensor._array), _memory(tensor), type(tensor), list[Any]()
+    for generation in (0, None) if count else ():  # most are young, and found within microseconds
+        found = [o for o in gc.get_objects(generation) if type(o) is kind and o is not tensor and _memory(o) is memory]
+        if len({id(o._array) for o in found}) >= count:
+            break
+    if found and index is not ...:
+        parts = index if isinstance(index, tuple) else (index,)
+        region = tensor._array[index if any(part is ... for part in parts) else (*parts, ...)]
+        basic = np.may_share_memory(region, tensor._array)  # else integers or a mask, which read a copy
+        found = [o for o in found if not basic or np.shares_memory(region, o._array)]
+    found = [o for o in found if id(o) not in observed]
+    for other in found:
+        younger = tensor._node is not None and getattr(other._node, "birth", 0) > tensor._node.birth
+        if not younger or other._node.plan.primitive is registry["set_at"]:
+            raise errors.shares_memory(tensor, other)
+    return found
+
+
+def _memory(tensor: Any) -> Any:
+    """Return the array that owns the memory of a Tensor, or that others gave to NumPy; None if it is stale."""
+    try:
+        array = type(tensor)._array.__get__(tensor)
+    except AttributeError:
+        return None
+    while not isinstance(array, np.ndarray) or isinstance(array.base, np.ndarray):
+        array = array.base if isinstance(array, np.ndarray) else array.batch
+    return array
