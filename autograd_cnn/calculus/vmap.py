@@ -155,8 +155,7 @@ class Level:
     def run(self, primitive: Any, flat: list[Any], elements: int) -> Any:
         flat = flat if primitive.rules else plain(flat)
         batched = {i for i, a in enumerate(flat) if self.has(a)}
-        word = primitive.batch or ("elementwise" if primitive.elementwise else "")
-        form = FORMS.get(word) if isinstance(word, str) else word
+        form = FORMS.get(primitive.batch) if isinstance(primitive.batch, str) else primitive.batch
         if form is not None:
             args = self.batches(flat)
             result = form(primitive, args if primitive.rules else plain(args), batched, self.size)

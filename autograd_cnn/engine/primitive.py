@@ -109,6 +109,7 @@ class Primitive(Parameters, Generic[P]):
         super().__init__(function, facts.pop("name", None))
         update_wrapper(self, function)
         vars(self).update({"complex": facts.get("moves", self.complex), **facts})
+        self.batch = self.batch or "elementwise" * self.elementwise
         self.textbook: Callable[..., Any] = function
         self.forward = self.formula = self._checked(function)  # `textbook`, behind the check of its arguments
         self.packaged = str(getattr(function, "__module__", "")).startswith("autograd_cnn.")
@@ -401,10 +402,11 @@ def primitive(function: Callable[..., Any] | None = None, /, **facts: Unpack[Fac
         Takes the arguments of a call, raises an error if they do not fit, and returns all arguments as the function
         takes them, so that the function is the formula and nothing else.
     batch : str or callable, optional
-        How it runs on all examples of a `vmap` at once: "elementwise" (also by that fact), "leading" (operands are
-        stacks of matrices), "axes" (its `axis` counts the axes of an example), "first" (further axes in front of the
-        first operand change nothing), "images" (the first axis of the first operand counts images), or a function
-        ``(primitive, args, batched, size) -> result``, as in `calculus.batching`. Default: one example after the other.
+        How it treats axes, by which it runs on all examples of a `vmap` at once: "elementwise" (also by that fact),
+        "leading" (operands are stacks of matrices), "axes" (it works along its `axis`, of which None means all), "axis"
+        (None means the flattened array), "first" (further axes in front of the first operand change nothing), "images"
+        (the first axis of the first operand counts images), or a function ``(primitive, args, batched, size) ->
+        result``; `calculus.batching` has more words. Default: it runs on one example after the other.
     name : str, optional
         The name of the operation, such as ``"linalg.inv"``. Default: the function's name.
     private : bool

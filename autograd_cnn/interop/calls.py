@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -51,33 +50,3 @@ def parts_of(index: Any, ndim: int) -> tuple[Any, ...]:
     # An array of bools takes as many axes as it has
     used = sum(np.ndim(i) if np.asarray(i).dtype == bool else 1 for i in parts if i is not None and i is not ...)
     return (*parts[:k], *[slice(None)] * (ndim - used), *parts[k + 1 :])
-
-
-def is_elementwise(call: Call) -> bool:
-    """Find by experiment whether a number of the result depends on the operands' numbers at its own place only.
-
-    The operation runs on random numbers, then on the same numbers in another order.
-    """
-    shape, rng = call.out.shape, np.random.default_rng(0)
-    order = rng.permutation(math.prod(shape))
-
-    def numbers(value: Any) -> Any:
-        array = array_of(value)
-        if array is None or not array.ndim:
-            return value if array is None else array
-        whole = np.broadcast_to(array, shape)
-        return rng.uniform(0.1, 0.9, shape).astype(array.dtype) if array.dtype.kind == "f" else whole
-
-    def reordered(value: Any) -> Any:
-        return value.ravel()[order].reshape(shape) if isinstance(value, np.ndarray) and value.ndim else value
-
-    if call.primitive.sequence or not any(arrays_of(call)):
-        return False
-    try:
-        with np.errstate(all="ignore"):
-            values = [*map(numbers, call.values)]
-            results = [call.primitive.raw(*v) for v in (values, map(reordered, values))]
-        want, got = (np.asarray(r[0] if call.primitive.byproducts else r) for r in results)
-        return np.allclose(reordered(want), got, rtol=1e-5, atol=1e-7, equal_nan=True)
-    except Exception:  # it wants other shapes
-        return False

@@ -11,7 +11,7 @@ import numpy as np
 import autograd_cnn as ag
 from autograd_cnn.engine.observe import Call
 from autograd_cnn.interop.axes import Axis, Form, Shape, joined, mixed, same, whole
-from autograd_cnn.interop.calls import arrays_of, axes_of, is_elementwise, parts_of
+from autograd_cnn.interop.calls import arrays_of, axes_of, parts_of
 from autograd_cnn.interop.layouts import Layout
 
 
@@ -35,7 +35,7 @@ def before(call: Call, shape: Shape, layout: Layout) -> Layout | None:
     move = MOVES.get(call.primitive)
     if move is not None and move.back is not None:
         return move.back(call, shape, layout)
-    return _before_broadcast(shape, layout) if is_elementwise(call) else None
+    return _before_broadcast(shape, layout) if call.primitive.batch == "elementwise" else None
 
 
 def _before_broadcast(shape: Shape, layout: Layout) -> Layout | None:

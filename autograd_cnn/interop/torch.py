@@ -21,7 +21,7 @@ from autograd_cnn.engine.observe import Call
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.interop import axes as forms
 from autograd_cnn.interop.axes import Axis, Form, Refused, as_here, channels_first, images, joined, mixed, same, whole
-from autograd_cnn.interop.calls import array_of, arrays_of, axes_of, calls_of, is_elementwise
+from autograd_cnn.interop.calls import array_of, arrays_of, axes_of, calls_of
 from autograd_cnn.interop.layouts import Layout, as_it_is
 from autograd_cnn.interop.moves import MOVES, before
 from autograd_cnn.nn import Module
@@ -180,7 +180,7 @@ class _Step:
             return moved
         if self.primitive is ag.concatenate:
             return self.concatenation()
-        if self.primitive is ag.batch_norm or is_elementwise(self.call):
+        if self.primitive.batch in ("elementwise", "channels"):
             form = joined(self.forms, self.shape)
             self.align(form)
             return form
@@ -192,6 +192,8 @@ class _Step:
             return f"{self.described} takes images, whose axes PyTorch may have in any order"
         x = self.operands[0][1]
         what = "makes images of features" if x.ndim < len(self.shape) else "mixes pixels, or examples, with channels"
+        if not self.primitive.packaged and not self.primitive.batch:
+            what = "is not known: @ag.primitive(elementwise=True) says that each number of it has a place of its own"
         return f"{self.primitive.name} {x.shape} -> {self.shape} ({self.place}) {what}"
 
     # Layouts

@@ -61,20 +61,9 @@ def _same_dtype(x: Any, w: Any, b: Any, eps: float, mean: Any, variance: Any) ->
     return x, w, b, float(eps), mean, variance
 
 
-def _all_normalized(primitive: Any, args: Any, batched: Any, size: int) -> Any:
-    """Each example has statistics of its own, if none are given."""
-    x, w, b, eps, mean, variance = (
-        reshape(a, (size, *(1,) * (args[0].ndim - 1 - (0 in batched)), a.shape[-1])) if i in batched - {0} else a
-        for i, a in enumerate(args)
-    )
-    if mean is None:
-        return standardize(x, tuple(range(0 in batched, x.ndim - 1)), eps) * w + b
-    return (x - mean) / sqrt(variance + eps) * w + b
-
-
 @primitive(
     byproducts=("mean_x", "variance_x"),
-    batch=_all_normalized,
+    batch="channels",
     check=_same_dtype,
     examples=lambda rng: [
         (rng.normal(size=(4, 2, 3, 2)), rng.normal(size=2), rng.normal(size=2)),

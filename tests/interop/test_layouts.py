@@ -309,3 +309,15 @@ def test_a_network_is_the_same_in_pytorch_or_refused(tmp_path, name):
     ag.interop.load_weights(tmp_path / "w", twin, layout="torch", example=x)
     for path, array in model.state_dict().items():
         np.testing.assert_array_equal(twin.state_dict()[path], array)
+
+
+def test_a_primitive_of_the_user_says_that_it_is_elementwise(tmp_path):
+    cube = ag.primitive(lambda x: x**3, name="cube", elementwise=True, private=True)
+    other = ag.primitive(lambda x: x**3, name="other", private=True)
+    cube.vjp(x=lambda g, x: g * 3 * x**2)
+    other.vjp(x=lambda g, x: g * 3 * x**2)
+    f = Net(lambda x, p: ag.linear(flat(cube(conv(x, cube(p.k)))), p.fc), K | FLAT_FC)
+    ag.interop.save_weights(tmp_path / "w", f, layout="torch", example=IMAGE)
+    g = Net(lambda x, p: ag.linear(flat(other(conv(x, p.k))), p.fc), K | FLAT_FC)
+    with pytest.raises(ValueError, match=r"other .* is not known: @ag.primitive\(elementwise=True\) says that"):
+        ag.interop.save_weights(tmp_path / "w", g, layout="torch", example=IMAGE)

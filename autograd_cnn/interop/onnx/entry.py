@@ -5,11 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from autograd_cnn.engine.primitive import Primitive
-
-Kind = Literal["plain", "image", "either"]
 
 
 @dataclass(frozen=True)
@@ -30,9 +28,6 @@ class Entry:
         attributes by name. Images are (N, C, H, W), as in the file. By default it is the primitive.
     options, buffers : tuple of int
         Inputs of the operator that are not trained: numbers that must be plain arrays, and statistics.
-    kind : str
-        The order of axes in which operands are written: "plain" as they are here, "image" the first operand as
-        (N, C, H, W), and "either" as it comes; then the option `axis` counts the axes of that.
     """
 
     operator: str | None
@@ -41,7 +36,6 @@ class Entry:
     read: Any = None
     options: tuple[int, ...] = ()
     buffers: tuple[int, ...] = ()
-    kind: Kind = "plain"
 
     @property
     def needs(self) -> list[str]:

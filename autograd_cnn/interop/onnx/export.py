@@ -40,6 +40,7 @@ OPSET, IR_VERSION = 20, 10
 BATCH = "N"
 Shape = tuple["int | None", ...]
 
+_OF_IMAGES, _OF_EITHER = ("images", "channels"), ("elementwise", "axes", "axis")  # how a primitive treats axes
 _TO_IMAGE = (0, 3, 1, 2)
 _FROM_IMAGE = (0, 2, 3, 1)  # and the axis of the image that each axis becomes
 
@@ -259,17 +260,18 @@ class _Writer:
             name = repr(call.primitive.name) if call.primitive.packaged else call.primitive.name
             raise _refused(call, f"no ONNX converter: ag.interop.onnx_converter({name}, lambda onnx, ...: ...)")
         try:
-            image = self.takes_images(call, converter)
+            image = self.takes_images(call)
             out = converter.written(self, self.arguments(call, other, image, converter))
         except ValueError as error:
             raise _refused(call, str(error)) from error
         form = "image" if image and call.out.ndim == 4 else "plain"
         self.forms[id(call.out.data)] = {form: out}
 
-    def takes_images(self, call: Call, converter: Entry) -> bool:
-        """Return whether a call reads and makes images (N, C, H, W)."""
-        if converter.kind in ("plain", "image"):
-            return converter.kind == "image" and call.out.ndim == 4
+    def takes_images(self, call: Call) -> bool:
+        """Return whether a call reads and makes images (N, C, H, W), with `axis` for their axes."""
+        batch = call.primitive.batch
+        if batch in _OF_IMAGES or batch not in _OF_EITHER or (batch == "axis" and call.arguments["axis"] is None):
+            return batch in _OF_IMAGES and call.out.ndim == 4
         found = [(array.ndim, self.forms.get(id(array), {})) for _, array in arrays_of(call)]
         fits = all(n == 4 or (n < 4 and self.constants.keys() >= {*names.values()}) for n, names in found)
         if not fits or not any([*names] == ["image"] for _, names in found):
@@ -301,11 +303,13 @@ class _Writer:
             if array is None and name in call.primitive.rules and isinstance(value, (list, np.generic)):
                 array = np.asarray(value)
             if array is not None:
-                shapes[f"{name}_shape"] = _shape(given, again)
-                if converter.kind == "plain" and name not in call.primitive.rules and fixed:
+                ordered, given_shape = call.primitive.batch in _OF_EITHER, _shape(given, again)
+                turned = image and ordered and array.ndim == 4
+                shapes[f"{name}_shape"] = tuple(given_shape[a] for a in _TO_IMAGE) if turned else given_shape
+                if not ordered and not image and name not in call.primitive.rules and fixed:
                     value = array  # an index, which the converter may look into
                 else:
-                    value = self.operand(call, name, given, array, image and (converter.kind != "image" or port == 0))
+                    value = self.operand(call, name, given, array, image and (ordered or port == 0))
             elif image and name == "axis" and value is not None:
                 value = tuple(_FROM_IMAGE[a] for a in value) if isinstance(value, tuple) else _FROM_IMAGE[value]
             values[name] = [*values.get(name, []), value] if name == call.primitive.sequence else value

@@ -6,22 +6,15 @@ The entries stand in six files by what they do. A new operator is a new entry th
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.interop.onnx import elementwise, images, indices, recurrent, reductions, shapes
-from autograd_cnn.interop.onnx.entry import Entry, Kind
+from autograd_cnn.interop.onnx.entry import Entry
 
-TABLE: dict[Kind, list[Entry]] = {
-    "either": [*elementwise.ENTRIES, *reductions.ENTRIES],
-    "image": images.ENTRIES,
-    "plain": [*shapes.ENTRIES, *indices.ENTRIES, *recurrent.ENTRIES],
-}
+_FILES = elementwise, reductions, images, shapes, indices, recurrent
+TABLE = [entry for file in _FILES for entry in file.ENTRIES]
 
-CONVERTERS: dict[Primitive[...], Entry] = {
-    e.primitive: replace(e, kind=kind) for kind, entries in TABLE.items() for e in entries if e.primitive
-}
+CONVERTERS: dict[Primitive[...], Entry] = {e.primitive: e for e in TABLE if e.primitive}
 """How each primitive is written. `onnx_converter` adds to it."""
 
-OPERATORS: dict[str, Entry] = {e.operator: e for entries in TABLE.values() for e in entries if e.operator}
+OPERATORS: dict[str, Entry] = {e.operator: e for e in TABLE if e.operator}
 """What each operator does."""
