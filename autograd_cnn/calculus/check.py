@@ -324,7 +324,7 @@ def _check_faster(primitive: Primitive[...], args: tuple[Any, ...], options: dic
 
 def _drawn(value: Any, factor: int, dtype: Any, rng: np.random.Generator) -> Any:
     """Return an array of an example in a dtype; with a factor above 1, numbers in its range, in a longer array."""
-    if is_complex(value):
+    if not isinstance(value, tuple) and is_complex(value):
         return _drawn(value.real, factor, dtype, rng) + 1j * _drawn(value.imag, factor, dtype, rng)
     is_float = isinstance(value, np.ndarray) and value.dtype.kind == "f"
     if factor > 1 and isinstance(value, np.ndarray) and value.size:

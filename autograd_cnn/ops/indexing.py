@@ -17,7 +17,7 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import where
 from autograd_cnn.ops.axes import X, of_first, with_options
-from autograd_cnn.ops.shapes import broadcast_to, reshape
+from autograd_cnn.ops.shapes import broadcast_to, copy, reshape
 
 __all__ = ["add_at", "compress", "getitem", "scatter", "set_at", "take", "take_along_axis"]
 
@@ -149,9 +149,9 @@ def set_at(x: Any, index: Any, values: Any) -> Any:
 
 
 def _not_overwritten(g: Any, index: Any) -> Any:
-    """Return ``g[index]``, but 0 for a value that was written over by a later one."""
+    """Return a copy of ``g[index]``, but 0 for a value that was written over by a later one."""
     if not _repeats(index):
-        return g[index]
+        return copy(g[index])
     last = np.zeros(g.shape, int)
     last[index] = order = np.arange(last[index].size).reshape(last[index].shape)
     return where(last[index] == order, g[index], 0)
