@@ -37,7 +37,7 @@ ADVICE = {
         "clamp_min": "ag.maximum(x, low)",
         "clamp_max": "ag.minimum(x, high)",
         "topk": "ag.flip(ag.sort(x), -1)[..., :k]",
-        "mH": "x.mT",
+        "mH H": "x.conj().mT",
         "cpu cuda device is_cuda": "nothing to do: x.data is a NumPy array",
         "contiguous": "nothing to do: operations lay out their arrays themselves",
         "dim= dims=": "axis=",

@@ -57,26 +57,19 @@ def returned_shape(node: Node, rule: Any, shape: tuple[int, ...], want: tuple[in
 
 def not_for_complex(primitive: Any, label: str, dtype: np.dtype) -> TypeError:
     """Return the error about complex numbers where an operation does not declare that it takes them."""
-    cure = "Of real numbers: x.real, x.imag, abs(x)"
-    if not primitive.packaged:
-        cure = "If its rules hold for complex numbers: @ag.primitive(complex=True)"
+    own = "If its rules hold for complex numbers: @ag.primitive(complex=True)"
+    cure = "Of real numbers: x.real, x.imag, abs(x)" if primitive.packaged else own
     return TypeError(f"{primitive.name}: {label} is {dtype}, and {primitive.name} is for real numbers\n{cure}")
 
 
+def no_order(place: str = "") -> TypeError:
+    return TypeError(f"{place}complex numbers have no order\nTheir lengths or parts have one: abs(x), x.real, x.imag")
+
+
 def complex_loss(caller: str, label: str, code: str, dtype: np.dtype) -> TypeError:
-    cure = f"Make it one: {code}.real, abs({code}) ** 2"
-    if caller == "backward":
-        cure += f"; or pass d loss / d {code}: {code}.backward(np.{dtype}(1))"
-    elif caller == "grad":
-        cure += "; or ag.jacobian, for a holomorphic function"
+    others = {"backward": f"or pass d loss / d {code}: {code}.backward(np.{dtype}(1))", "grad": "or ag.jacobian"}
+    cure = f"Make it one: {code}.real, abs({code}) ** 2; {others.get(caller, '')}".rstrip("; ")
     return TypeError(f"{caller}: {label} is {dtype}, and only real numbers have a gradient. {cure}")
-
-
-def not_holomorphic() -> ValueError:
-    return ValueError(
-        "jacobian: the function is not holomorphic: it has no derivative by a complex number. ag.jvp for a direction; "
-        "ag.jacobian of its real and imaginary part"
-    )
 
 
 def no_floats(node: Node) -> TypeError:

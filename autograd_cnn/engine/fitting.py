@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tape import Node
 
 FLOATS = "fc"  # kinds of dtypes that have a gradient
@@ -69,10 +68,10 @@ def conform(c: Any, g: Any, parent: Any, node: Node, rule: Any, wrap: Any) -> An
         c = numeric(c, f"the gradient of {rule.name}, from its rule in {node.plan.primitive.name},")
     if wrap is not None and isinstance(c, np.ndarray):
         c = wrap(c, None)
-    if c.dtype != g.dtype and not ("c" in (c.dtype.kind, g.dtype.kind) and precision(c.dtype) == precision(g.dtype)):
+    if c.dtype not in (g.dtype, in_precision(c.dtype, g.dtype)):
         raise errors.returned_dtype(node, rule, c.dtype, g.dtype)
     if c.dtype.kind == "c" and parent.dtype.kind != "c":
-        c = registry["real"](c)
+        c = np.real(c)
     if c.shape != parent.shape:
         try:
             c = unbroadcast(c, parent.shape)

@@ -43,11 +43,14 @@ CONSTANT = frozenset(
 _constants = frozenset(map(numpys, CONSTANT)) - {None}
 _NEW = frozenset([np.zeros_like, np.ones_like, np.full_like, np.empty_like])  # arrays to assign to
 _LOST = {np.full_like: "fill_value", **dict.fromkeys([np.histogram, np.histogram2d, np.histogramdd], "weights")}
+_ORDERS = frozenset([np.less, np.less_equal, np.greater, np.greater_equal])
 _UFUNC_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True}
 
 
 def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
     """Implement ``Tensor.__array_ufunc__``."""
+    if ufunc is np.sign and self.dtype.kind == "c":
+        return registry["sgn"](*inputs, **options)
     lost = inputs[1:] if ufunc is np.heaviside else ()  # its value at 0
     if ufunc in _constants and recorded(lost) is None:
         return constant(ufunc if method == "__call__" else getattr(ufunc, method), inputs, options)
@@ -70,6 +73,8 @@ def array_function(self: Any, function: Any, types: Any, args: Any, options: Any
 
 def constant(function: Any, args: Any, options: Any) -> Any:
     """Call a function without a derivative with plain arrays, or let the observer call it."""
+    if function in _ORDERS and any(getattr(getattr(a, "dtype", None), "kind", "") == "c" for a in args):
+        raise errors.no_order(f"{function.__name__}: ")
     mode = current.get()
     if mode.call is not None:
         return mode.call(function, args, options, mode)

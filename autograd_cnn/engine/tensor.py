@@ -613,9 +613,9 @@ def carry_back(node: Any, seed: Any, create_graph: bool, retain: bool = False, *
     Rules multiply by derivatives that are not conjugated, so the walk takes and gives the conjugate of a gradient.
     """
     if node.dtype.kind == "c":
-        seed = operations["conjugate"](seed)
+        seed = np.conj(seed)
     found = carry_through(node, seed, create_graph, retain, **options)
-    return {n: operations["conjugate"](g) if n.dtype.kind == "c" else g for n, g in found.items()}
+    return {n: np.conj(g) if n.dtype.kind == "c" else g for n, g in found.items()}
 
 
 def carry_through(node: Any, seed: Any, create_graph: bool, retain: bool = False, **options: Any) -> dict[Any, Any]:

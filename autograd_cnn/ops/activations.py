@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from autograd_cnn.engine.fitting import is_complex
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import (
     add,
@@ -119,13 +120,15 @@ hardtanh.vjp(
 )
 
 
-@primitive(elementwise=True)
+@primitive(complex=True, elementwise=True)
 def sigmoid(x: Any) -> Any:
     """Squeezes every number into the range from 0 to 1, along an S-curve: ``1 / (1 + exp(-x))``.
 
     This is the logistic function, exact and without warnings at ``|x| = 1000``. From 17 on, its float32 value is 1 and
     its gradient 0. A loss on logits (`bce_with_logits`) keeps the gradient.
     """
+    if is_complex(x):
+        return np.exp(np.minimum(x.real, 0) + 1j * x.imag * (x.real < 0)) / (1 + np.exp(np.where(x.real < 0, x, -x)))
     e = np.exp(-np.abs(x))  # at most 1, while exp(-x) could overflow
     return np.maximum(e, np.greater_equal(x, 0)) / (1 + e)
 
@@ -333,7 +336,7 @@ def logsigmoid(x: X) -> X:
     return negative(softplus(negative(x)))
 
 
-@primitive(elementwise=True)
+@primitive(complex=True, elementwise=True)
 def tanhshrink(x: Any) -> Any:
     """Subtracts the hyperbolic tangent: ``x - tanh(x)``."""
     return x - np.tanh(x)

@@ -16,9 +16,9 @@ from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 
 __all__ = [
-    "abs", "absolute", "add", "angle", "astype", "clip", "conj", "conjugate", "cos", "divide", "exp", "expm1", "imag",
-    "log", "log1p", "maximum", "minimum", "multiply", "negative", "pow", "power", "real", "remainder", "sin", "sqrt",
-    "square", "subtract", "tanh", "true_divide", "where",
+    "abs", "absolute", "add", "astype", "clip", "cos", "divide", "exp", "expm1", "log", "log1p", "maximum", "minimum",
+    "multiply", "negative", "pow", "power", "remainder", "sin", "sqrt", "square", "subtract", "tanh", "true_divide",
+    "where",
 ]  # fmt: skip
 
 Array = TypeVar("Array")  # a Tensor or an array
@@ -109,7 +109,7 @@ def exponent_slope(x: Any, y: Any) -> Any:
 
 def base_slope(x: Any, y: Any, out: Any) -> Any:
     """Compute d x**y / d y: 0 at x = 0 for y >= 0, NaN for x < 0."""
-    flat = np.logical_and(np.equal(x, 0), np.greater_equal(y, 0))
+    flat = np.logical_and(np.equal(x, 0), np.greater_equal(y.real if is_complex(y) else y, 0))
     return where(flat, 0, out * log(where(flat, out.dtype.type(1), x)))  # 1 in out's dtype: log(1) would be float64
 
 
@@ -199,13 +199,9 @@ def square(x: Any) -> Any:
 square.vjp(x=lambda g, x: chain(g, 2 * x))
 
 
-@primitive(elementwise=True, complex=True)
-def conjugate(x: Any) -> Any:
-    """Changes the sign of the imaginary part."""
-    return np.conjugate(x)
-
-
-conjugate.vjp(x=lambda g: conjugate(g))
+def conjugated(x: Any) -> Any:
+    """Return complex numbers conjugated, and real ones as they are."""
+    return np.conj(x) if is_complex(x) else x
 
 
 def sign_of(x: Any) -> Any:
@@ -222,47 +218,7 @@ def abs(x: Any) -> Any:
     return np.abs(x)
 
 
-abs.vjp(x=lambda g, x: g * (conjugate(direction(x)) if x.dtype.kind == "c" else sign_of(x)))
-
-
-def direction(x: Any) -> Any:
-    """Return complex numbers divided by their lengths, and 0 at 0."""
-    size = abs(x)
-    zero = np.equal(plain(size), 0)
-    return where(zero, 0, x) / where(zero, 1, size)
-
-
-@primitive(elementwise=True, complex=True)
-def real(x: Any) -> Any:
-    """Takes the real part, into a new array."""
-    return np.positive(np.real(x))
-
-
-@primitive(elementwise=True, complex=True)
-def imag(x: Any) -> Any:
-    """Takes the imaginary part, into a new array."""
-    return np.positive(np.imag(x))
-
-
-real.vjp(x=lambda g: g)  # the walk makes it complex
-imag.vjp(x=lambda g: g * -1j)
-
-
-@primitive(complex=True, batch="elementwise")
-def angle(z: Any, deg: bool = False) -> Any:
-    """Takes the angle of a complex number, from -pi to pi, or in degrees.
-
-    The gradient at 0 is 0.
-    """
-    return np.angle(z, deg)
-
-
-def _turning(z: Any, deg: bool) -> Any:
-    zero = np.equal(plain(z), 0)
-    return where(zero, 0, (-180j / np.pi if deg else -1j) / where(zero, 1, z))
-
-
-angle.vjp(z=lambda g, z, deg: g * _turning(z, deg))
+abs.vjp(x=lambda g, x: g * (np.conj(np.sign(x)) if is_complex(x) else sign_of(x)))
 
 
 @primitive(complex=True, elementwise=True)
@@ -402,4 +358,4 @@ def masked(x: Any, mask: Any, fill: float = 0) -> Any:
     return x if mask is True else where(mask, x, fill)
 
 
-absolute, conj, pow, true_divide = abs, conjugate, power, divide
+absolute, pow, true_divide = abs, power, divide

@@ -88,6 +88,7 @@ def _convolution(x: Any, w: Any, b: Any, *options: Any) -> tuple[Any, ...]:
 
 @primitive(
     batch="images",
+    complex=True,
     strict=True,
     check=_convolution,
     flops=lambda out_shape, w_shape: 2 * math.prod((*out_shape, *w_shape[:-1])),
@@ -175,6 +176,7 @@ def _transposed(
 
 @primitive(
     batch="images",
+    complex=True,
     strict=True,
     check=_transposed,
     flops=lambda x_shape, w_shape: 2 * math.prod((*x_shape, *w_shape[:-1])),
@@ -252,6 +254,7 @@ def _gradients_of_each(
 
 @primitive(
     batch=lambda primitive, args, batched, size: _gradients_of_each,
+    complex=True,
     check=_gradient,
     examples=normal(((2, 5, 4, 3), (2, 3, 3, 4), {"w_shape": (3, 2, 3, 4)})),
     flops=lambda gy_shape, out_shape: 2 * math.prod((*gy_shape, *out_shape[:-1])),

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.ops.arithmetic import astype, multiply, where
+from autograd_cnn.ops.arithmetic import astype, conjugated, multiply, where
 from autograd_cnn.ops.axes import normal
 from autograd_cnn.ops.indexing import getitem, positions, take
 from autograd_cnn.ops.reductions import sum
@@ -242,8 +242,8 @@ def dot(a: Any, b: Any) -> Any:
 
 
 def vdot(a: Any, b: Any) -> Any:
-    """Sums the products of all elements, in flattened order."""
-    return matmul(reshape(a, -1), reshape(b, -1))
+    """Sums the products of all elements, in flattened order; those of `a` are conjugated."""
+    return matmul(conjugated(reshape(a, -1)), reshape(b, -1))
 
 
 def inner(a: Any, b: Any) -> Any:

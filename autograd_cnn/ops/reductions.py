@@ -16,7 +16,7 @@ import numpy as np
 from autograd_cnn.engine.checks import flag
 from autograd_cnn.engine.numpy_calls import plain, plain_array
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.ops.arithmetic import conjugate, exp, in_dtype_of, masked, where
+from autograd_cnn.ops.arithmetic import conjugated, exp, in_dtype_of, masked, where
 from autograd_cnn.ops.axes import Axis, axes_of, cast, keepdims_shape
 from autograd_cnn.ops.running import products_before
 from autograd_cnn.ops.scaling import rescaling
@@ -222,8 +222,8 @@ def _var_rule(g: Any, x: Any, axis: Any, ddof: Any, keepdims: Any, where: Any, c
     lost = ddof if correction is None else correction
     weight = _per(g, count_of(x.shape, axis, keepdims, where) - lost, 0) * 2
     x = _shifted(in_dtype_of(g, x), axis, where)
-    off = masked(x - mean(x, axis, True, None, where), where)
-    return spread(weight, x.shape, axis, keepdims, where) * (conjugate(off) if x.dtype.kind == "c" else off)
+    deviations = conjugated(masked(x - mean(x, axis, True, None, where), where))
+    return spread(weight, x.shape, axis, keepdims, where) * deviations
 
 
 @primitive(batch="axes", complex=True, examples=_examples(), check=_options_of_var)
@@ -254,6 +254,7 @@ std.vjp(x=_std_rule)
 
 
 @primitive(
+    complex=True,
     batch="axes",
     examples=lambda rng: _examples()(rng)[:3],
     check=lambda x, axis, keepdims: (x, axis, keeps(keepdims, axis)),
@@ -265,7 +266,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
     An infinity takes the whole gradient, several share it evenly. If all numbers are -inf, the gradient is NaN.
     """
-    top = np.max(x, axis, keepdims=True) if np.size(x) else x.dtype.type(0)
+    top = np.max(np.real(x), axis, keepdims=True) if np.size(x) else x.dtype.type(0)
     top = np.where(np.isfinite(top), top, 0)
     with np.errstate(divide="ignore"):
         out = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top

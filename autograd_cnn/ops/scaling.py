@@ -53,4 +53,4 @@ def rescaling(x: Array, axis: Any, size: Array, order: float = 1) -> Array | Non
     if holds(fits.all(), False):
         return None
     powers = np.where(fits, 0, -np.clip(np.frexp(top)[1], -exponent, exponent))
-    return np.ldexp(np.ones(fits.shape, size.dtype), powers)
+    return np.ldexp(np.ones(fits.shape, size.real.dtype), powers)

@@ -13,24 +13,26 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.engine.fitting import is_complex
 from autograd_cnn.engine.numpy_calls import plain, plain_array
 from autograd_cnn.engine.primitive import Primitive, primitive
-from autograd_cnn.ops.arithmetic import chain, choice, cos, exp, multiply, power, remainder, sign_of, sqrt, where
+from autograd_cnn.ops.arithmetic import abs, chain, choice, cos, exp, multiply, power, remainder, sign_of, sqrt, where
 from autograd_cnn.ops.indexing import scatter, take
 
 __all__ = [
-    "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan",
-    "atan2", "atanh", "bincount", "cbrt", "copysign", "cosh", "deg2rad", "degrees", "divmod",
-    "exp2", "fabs", "float_power", "fmax", "fmin", "fmod", "frexp", "geomspace", "hypot", "interp", "ldexp", "linspace",
-    "log2", "log10", "logaddexp", "logaddexp2", "logspace", "mod", "modf", "nan_to_num", "positive",
-    "rad2deg", "radians", "real_if_close", "reciprocal", "select", "sinc", "sinh", "tan", "unwrap",
+    "acos", "acosh", "angle", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh",
+    "atan", "atan2", "atanh", "bincount", "cbrt", "conj", "conjugate", "copysign", "cosh", "deg2rad", "degrees",
+    "divmod", "exp2", "fabs", "float_power", "fmax", "fmin", "fmod", "frexp", "geomspace", "hypot", "imag", "interp",
+    "ldexp", "linspace", "log2", "log10", "logaddexp", "logaddexp2", "logspace", "mod", "modf", "nan_to_num",
+    "positive", "rad2deg", "radians", "real", "real_if_close", "reciprocal", "select", "sgn", "sinc", "sinh", "tan",
+    "unwrap",
 ]  # fmt: skip
 
 
-def _ufunc(ufunc: Any, doc: str, low: float = -2, high: float = 2, **rules: Any) -> Primitive[...]:
+def _ufunc(ufunc: Any, doc: str, low: float = -2, high: float = 2, view: bool = False, **rules: Any) -> Primitive[...]:
     """Make a primitive of NumPy's function; the numbers of its examples are between `low` and `high`.
 
-    Those that NumPy has for complex numbers are holomorphic, except those that compare or choose.
+    Those that NumPy has for complex numbers are holomorphic, except those that choose. The result may be a view.
     """
 
     def examples(rng: np.random.Generator) -> list[Any]:
@@ -39,9 +41,9 @@ def _ufunc(ufunc: Any, doc: str, low: float = -2, high: float = 2, **rules: Any)
     inputs = getattr(ufunc, "nin", 1)  # `sinc` is no ufunc
     function: Any = (lambda x, y: ufunc(x, y)) if inputs == 2 else (lambda x: ufunc(x))
     holomorphic = "DD->D"[2 - inputs :] in getattr(ufunc, "types", ["D->D"]) and choice not in rules.values()
-    made: Primitive[...] = primitive(elementwise=True, complex=holomorphic, name=ufunc.__name__, examples=examples)(
-        function
-    )
+    made: Primitive[...] = primitive(
+        elementwise=not view, batch="elementwise", complex=holomorphic, name=ufunc.__name__, examples=examples
+    )(function)
     made.__name__, made.__qualname__, made.__doc__ = made.name, made.name, doc
     made.vjp(**rules)
     return made
@@ -85,6 +87,9 @@ def _rise(x: Any, y: Any) -> Any:
 
 # fmt: off
 positive = _ufunc(np.positive, "Copies the numbers.", x=lambda g: g)
+conjugate = _ufunc(np.conjugate, "Changes the sign of the imaginary part.", x=lambda g: np.conj(g))
+real = _ufunc(np.real, "Takes the real part of complex numbers.", view=True, x=lambda g: g)  # the walk makes it complex
+imag = _ufunc(np.imag, "Takes the imaginary part of complex numbers.", view=True, x=lambda g: g * -1j)
 fabs = _ufunc(np.fabs, "Drops the sign.\n\nThe gradient at 0 and NaN is 0.", x=lambda g, x: g * sign_of(x))
 reciprocal = _ufunc(np.reciprocal, "Computes ``1 / x``.", 0.5, x=lambda g, out: chain(g, -out * out))
 cbrt = _ufunc(np.cbrt, "Takes the cube root.", 0.5, x=lambda g, out: chain(g, 1 / (3 * out * out)))
@@ -133,6 +138,22 @@ copysign = _ufunc(np.copysign, "Gives `x` the sign of `y`.\n\n"
 fmod = _ufunc(np.fmod, "Computes the remainder of ``x / y`` with the sign of `x`.", 0.5,
               x=lambda g: g, y=lambda g, x, y, out: chain(g, -np.rint((x - out) / y)))
 # fmt: on
+
+
+def angle(z: Any, deg: bool = False) -> Any:
+    """Takes the angle of complex numbers, from -pi to pi, or in degrees. The gradient at 0 is 0."""
+    return arctan2(imag(z), real(z)) * (180 / math.pi if deg else 1)
+
+
+def sgn(x: Any) -> Any:
+    """Divides complex numbers by their lengths; takes the sign of real ones, into a plain array. It is 0 at 0."""
+    size = abs(x)
+    return x / where(np.equal(size, 0), 1, size) if is_complex(x) else np.sign(x)
+
+
+def real_if_close(x: Any, tol: float = 100) -> Any:
+    """Takes the real part if no imaginary part exceeds `tol` times the precision, or else copies."""
+    return positive(x) if is_complex(np.real_if_close(plain(x), tol)) else real(x)
 
 
 @primitive(batch="elementwise", examples=lambda rng: [(rng.normal(size=(2, 3)), rng.integers(-3, 3, 3))])
@@ -234,4 +255,4 @@ def unwrap(p: Any, discont: float | None = None, axis: int = -1, *, period: floa
 
 acos, asin, atan, acosh, asinh, atanh, atan2 = arccos, arcsin, arctan, arccosh, arcsinh, arctanh, arctan2
 degrees, radians, mod = rad2deg, deg2rad, remainder
-real_if_close = positive
+conj = conjugate

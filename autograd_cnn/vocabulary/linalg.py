@@ -26,13 +26,14 @@ from autograd_cnn.engine.numpy_calls import holds, plain, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops import products, reductions
-from autograd_cnn.ops.arithmetic import abs, chain, conjugate, divide, imag, real, square, where
+from autograd_cnn.ops.arithmetic import abs, chain, conjugated, divide, square, where
 from autograd_cnn.ops.axes import normal
 from autograd_cnn.ops.joining import concatenate
 from autograd_cnn.ops.products import einsum, matmul, outer, tensordot
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import axes_last, expand_dims, matrix_transpose, reshape, squeeze
 from autograd_cnn.vocabulary.arrays import atleast_2d, pad
+from autograd_cnn.vocabulary.elementary import imag, real
 from autograd_cnn.vocabulary.vectors import cross, vecdot
 
 __all__ = [
@@ -58,12 +59,8 @@ def _eye(x: Any) -> Any:
     return np.eye(x.shape[-1], dtype=bool)
 
 
-def _conj(x: Any) -> Any:
-    return conjugate(x) if x.dtype.kind == "c" else x
-
-
 def _adjoint(x: Any) -> Any:
-    return _conj(x.mT)
+    return conjugated(x.mT)
 
 
 def _real(x: Any) -> Any:
@@ -125,7 +122,7 @@ def _pinv_rule(g: Any, a: Any, out: Any) -> Any:
         raise ValueError("linalg.pinv: rcond must drop the singular values that are 0, and no others; or use svd")
     gt, pt, adjoint = g.mT, out.mT, _adjoint(out)
     left, right = gt @ out @ adjoint, adjoint @ out @ gt
-    return _conj(left - a @ (out @ left) + right - (right @ out) @ a) - pt @ g @ pt
+    return conjugated(left - a @ (out @ left) + right - (right @ out) @ a) - pt @ g @ pt
 
 
 pinv.vjp(a=_pinv_rule)
@@ -215,7 +212,7 @@ def _cofactors_rule(g: Any, a: Any) -> Any:
     across = others @ sum(where(eye, inner, 0), -1)[..., None]
     turn = u @ _adjoint(v)
     sign = (det(turn) if turn.dtype.kind == "c" else np.linalg.det(plain(turn)))[..., None, None]
-    return sign * (_conj(u) @ where(eye, across, -(others * inner.mT)) @ v.mT)
+    return sign * (conjugated(u) @ where(eye, across, -(others * inner.mT)) @ v.mT)
 
 
 det.vjp(a=lambda g, a: g[..., None, None] * cofactors(a))
@@ -305,7 +302,7 @@ def _eig_rule(g: Any, out: Any, w: Any) -> Any:
     v, gv = out[..., 1:, :], g[..., 1:, :]
     t, along = v.mT, sum(v * gv, -2, keepdims=True)
     _check_phases(along, g)
-    turned = t @ gv - (t @ _conj(v)) * _real(along)
+    turned = t @ gv - (t @ conjugated(v)) * _real(along)
     return solve(t, where(_eye(v), g[..., :1, :], chain(turned, _inverse_gaps(w))) @ t)
 
 
@@ -378,15 +375,15 @@ def _svd_rule(g: Any, out: Any, a_shape: tuple[int, ...]) -> Any:
         gs = gs + chain(imag(along - beside) * 0.5j, divide(1, s))
     left, right = (chain(x.mT @ gx, gaps) for x, gx in ((u, gu), (v, gv)))
     inner = (left + _adjoint(left)) * s + s.mT * (right + _adjoint(right))
-    result = _conj(u) @ (inner + where(_eye(s), gs, 0)) @ v.mT
+    result = conjugated(u) @ (inner + where(_eye(s), gs, 0)) @ v.mT
     if m > n:
         return result + _outside(u, chain(gu, divide(1, s))) @ v.mT
-    return result + _conj(u) @ _adjoint(_outside(v, chain(gv, divide(1, s)))) if n > m else result
+    return result + conjugated(u) @ _adjoint(_outside(v, chain(gv, divide(1, s)))) if n > m else result
 
 
 def _outside(q: Any, x: Any) -> Any:
     """Subtract the part of the columns of `x` that lies in the space of the conjugate columns of `q`."""
-    return x - _conj(q) @ (q.mT @ x)
+    return x - conjugated(q) @ (q.mT @ x)
 
 
 svd_rows.vjp(a=_svd_rule)
@@ -427,7 +424,7 @@ def _qr_rule(g: Any, out: Any) -> Any:
     q, r, gq = out[..., :m, :], out[..., m:, :].mT, g[..., :m, :]
     inner = (r @ g[..., m:, :] - gq.mT @ q) * tri
     inner = (inner + _adjoint(inner)) * (1 - tri * tri.T / 2)
-    return solve(r, (gq + _conj(q @ inner)).mT).mT
+    return solve(r, (gq + conjugated(q @ inner)).mT).mT
 
 
 qr_rows.vjp(a=_qr_rule)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
+from autograd_cnn.engine.fitting import FLOATS
 from autograd_cnn.engine.numpy_calls import constant
 from autograd_cnn.engine.registry import counterparts
 from autograd_cnn.ops.arithmetic import masked
@@ -151,7 +152,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
         If there are too few points, or not as many distances as axes.
     """
     f = operand(f)
-    f = f if f.dtype.kind == "f" else f.astype(float)
+    f = f if f.dtype.kind in FLOATS else f.astype(float)
     axes = normalize_axis_tuple(range(f.ndim) if axis is None else axis, f.ndim)
     spacing = [operand(h, f) for h in varargs or (1.0,)]
     if len(spacing) == 1 and not spacing[0].ndim:

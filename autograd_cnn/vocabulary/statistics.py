@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from autograd_cnn.engine import errors
 from autograd_cnn.engine.checks import flag
+from autograd_cnn.engine.fitting import is_complex, precision
 from autograd_cnn.engine.numpy_calls import constant, holds, plain
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import counterparts
 from autograd_cnn.ops import reductions
-from autograd_cnn.ops.arithmetic import astype, clip, masked, sqrt, where
+from autograd_cnn.ops.arithmetic import astype, clip, conjugated, masked, sqrt, where
 from autograd_cnn.ops.axes import Axis, axes_of, keepdims_shape, operand
 from autograd_cnn.ops.indexing import take_along_axis
 from autograd_cnn.ops.joining import concatenate
@@ -29,8 +31,7 @@ from autograd_cnn.vocabulary.arrays import pad
 
 __all__ = [
     "average", "corrcoef", "cov", "median", "nanmax", "nanmean", "nanmedian", "nanmin", "nanpercentile", "nanprod",
-    "nanquantile", "nanstd", "nansum", "nanvar", "partition", "percentile", "ptp", "quantile", "sort",
-    "sort_complex",
+    "nanquantile", "nanstd", "nansum", "nanvar", "partition", "percentile", "ptp", "quantile", "sort", "sort_complex",
 ]  # fmt: skip
 
 
@@ -81,9 +82,8 @@ def sort(x: Any, axis: int | None = -1, kind: Any = None, stable: bool | None = 
 
 
 def sort_complex(a: Any) -> Any:
-    """Sorts along the last axis, by real part and then by imaginary part, and returns complex numbers."""
-    a = operand(a)
-    return astype(sort(a), np.result_type(a.dtype, np.complex64))
+    """Sorts by the real parts, and equal ones by the imaginary parts, into complex numbers."""
+    return sort(astype(a, np.result_type(a.dtype, np.complex64)))
 
 
 def partition(x: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect") -> Any:
@@ -103,6 +103,8 @@ def _places(count: Any, n: int, q: Any, method: Any) -> Any:
 def _quantile(x: Any, q: Any, axis: Any, method: Any, keepdims: bool, ignore_nan: bool) -> Any:
     """Mix the two elements around the place of the quantile in the sorted row, or pick a NaN."""
     flag(keepdims, "keepdims")
+    if is_complex(x):
+        raise errors.no_order()
     x, q = operand(x), np.asarray(q, float)
     axis = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
     rows = together(x, axis)
@@ -194,13 +196,15 @@ def cov(
     rows = rows if y is None else concatenate([rows, _variables(y, rowvar)])
     rows = rows if dtype is None else rows.astype(dtype)
     ddof = (0 if bias else 1) if ddof is None else ddof
-    weights = np.broadcast_to(1 if fweights is None else np.asarray(fweights), rows.shape[1:]).astype(rows.dtype)
-    weights = weights if aweights is None else weights * operand(aweights, rows)
+    weights = np.broadcast_to(1 if fweights is None else np.asarray(fweights), rows.shape[1:]).astype(
+        precision(rows.dtype)
+    )
+    weights = weights if aweights is None else weights * operand(aweights, weights)
     total = sum(weights)
     lost = ddof if aweights is None else ddof * (sum(weights * aweights) / total)
     centred = rows - sum(rows * weights, 1, keepdims=True) / total
     freedom = total - lost
-    return squeeze(matmul(centred * weights, transpose(centred)) / where(freedom > 0, freedom, 0))
+    return squeeze(matmul(centred * weights, transpose(conjugated(centred))) / where(freedom > 0, freedom, 0))
 
 
 def corrcoef(x: Any, y: Any = None, rowvar: bool = True, dtype: Any = None) -> Any:
@@ -209,7 +213,8 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True, dtype: Any = None) -> A
     if c.ndim == 0:
         return c / c
     deviations = sqrt(c[(np.arange(len(c)),) * 2])
-    return clip(c / deviations[:, None] / deviations, -1, 1)
+    c = c / deviations[:, None] / deviations
+    return clip(c.real, -1, 1) + 1j * clip(c.imag, -1, 1) if is_complex(c) else clip(c, -1, 1)
 
 
 def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.ops.arithmetic import multiply
+from autograd_cnn.ops.arithmetic import conjugated, multiply
 from autograd_cnn.ops.indexing import getitem
 from autograd_cnn.ops.joining import stack
 from autograd_cnn.ops.products import matmul
@@ -35,8 +35,8 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
 
 
 def vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
-    """Sums products over one axis of both: the dot products of stacks of vectors."""
-    return sum(multiply(axes_last(x1, axis), axes_last(x2, axis)), -1)
+    """Sums products over one axis of both: the dot products of stacks of vectors. `x1` is conjugated."""
+    return sum(multiply(conjugated(axes_last(x1, axis)), axes_last(x2, axis)), -1)
 
 
 def matvec(x1: Any, x2: Any) -> Any:
@@ -45,8 +45,8 @@ def matvec(x1: Any, x2: Any) -> Any:
 
 
 def vecmat(x1: Any, x2: Any) -> Any:
-    """Multiplies stacks of vectors by stacks of matrices."""
-    return squeeze(matmul(expand_dims(x1, -2), x2), -2)
+    """Multiplies stacks of vectors, which are conjugated, by stacks of matrices."""
+    return squeeze(matmul(conjugated(expand_dims(x1, -2)), x2), -2)
 
 
 def _convolve_rule(g: Any, other: Any, extent: int) -> Any:
@@ -56,6 +56,7 @@ def _convolve_rule(g: Any, other: Any, extent: int) -> Any:
 
 
 @primitive(
+    complex=True,
     examples=lambda rng: [(rng.normal(size=n), rng.normal(size=3), mode) for mode in get_args(Mode) for n in (2, 5)],
     flops=lambda a_shape, v_shape: 2 * a_shape[0] * v_shape[0],
 )
@@ -74,5 +75,6 @@ convolve.vjp(
 
 
 def correlate(a: Any, v: Any, mode: Mode = "valid") -> Any:
-    """Slides `v` along `a`, and sums the products at each place."""
+    """Slides `v`, conjugated, along `a`, and sums the products at each place."""
+    v = conjugated(v)
     return flip(convolve(v, flip(a), mode)) if len(a) < len(v) else convolve(a, flip(v), mode)

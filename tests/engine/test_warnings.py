@@ -148,16 +148,16 @@ def test_nan_is_traced_to_a_byproduct():
     loss.backward()  # here
 
 
-@warns(RuntimeWarning, "loss is nan. First in roots ({forward}): 2 of 2")
+@warns(RuntimeWarning, "loss is nan. First in radicals ({forward}): 2 of 2")
 def test_every_array_of_a_list_is_known_to_be_finite():
     @ag.primitive
-    def roots(arrays):
+    def radicals(arrays):
         return np.sqrt(sum(arrays))
 
-    roots.vjp(arrays=lambda g, arrays, out, position: g / (2 * out))
+    radicals.vjp(arrays=lambda g, arrays, out, position: g / (2 * out))
     w = leaf(2)
     with np.errstate(all="ignore"):
-        loss = named(roots([w * -2.0, w * -3.0]).sum(), "loss")  # forward
+        loss = named(radicals([w * -2.0, w * -3.0]).sum(), "loss")  # forward
     loss.backward()  # here
 
 

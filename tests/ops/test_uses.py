@@ -1,5 +1,6 @@
 """Every use of an operation: NumPy's own value, derivatives of first and second order, float32, and its other names."""
 
+import re
 from operator import attrgetter
 
 import numpy as np
@@ -14,6 +15,9 @@ from uses import every_use
 
 USES = every_use()
 FIRST = {use.name: use for use in reversed(USES)}
+OTHER = """
+    linalg.cholesky linalg.eig linalg.eigh linalg.eigvals linalg.eigvalsh linalg.svd sort_complex
+""".split()  # of complex numbers: see tests/vocabulary/test_complex_linalg.py
 every = pytest.mark.parametrize("use", USES, ids=[f"{u.name}-{i}" for i, u in enumerate(USES)])
 
 
@@ -55,6 +59,28 @@ def test_float32_stays_float32(use):
     out.backward(np.ones(out.shape, np.float32))
     for leaf in leaves:
         assert (leaf.grad.dtype, leaf.grad.shape) == (np.float32, leaf.shape)
+
+
+def turned(x):
+    """Complex numbers of the same lengths."""
+    return np.asarray(x) * np.exp(1j * np.random.default_rng(np.size(x)).uniform(-1, 1, np.shape(x)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("use", [u for u in USES if u.name not in OTHER], ids=lambda u: u.name)
+def test_complex_numbers(use):
+    """A use has NumPy's value and the derivatives of complex numbers, too, or refuses them by name."""
+    inputs = [turned(x) for x in use.inputs]
+    try:
+        got = parts(use.f(*(Tensor(x, requires_grad=True) for x in inputs)))
+    except TypeError as error:
+        assert re.search("for real numbers|no order|for the input types|is complex128|Cannot cast", str(error))
+        return
+    with np.errstate(all="ignore"):
+        want = parts((use.want or use.f)(*inputs))
+    for g, w in zip(got, want, strict=True):
+        np.testing.assert_allclose(np.asarray(g.data if isinstance(g, Tensor) else g), w, rtol=1e-10, atol=1e-10)
+    assert check_gradients(lambda *x: joined(use.f(*x)), *inputs) < 1e-5
 
 
 @every

@@ -65,7 +65,6 @@ ag.add_at(t, 0, t)  #: Tensor
 ag.add(t, 1)  #: Tensor
 ag.add(1, t)  #: Tensor
 ag.add(a, t)  #: Tensor
-ag.angle(t)  #: Tensor
 ag.astype(t, np.float32)  #: Tensor
 ag.avg_pool2d(t, 2)  #: Tensor
 ag.avg_unpool2d(t, (1, 2, 2, 1), 2)  #: Tensor
@@ -78,7 +77,6 @@ ag.clip(t, max=1)  #: Tensor
 ag.concat([t, t])  #: Tensor
 ag.concatenate([t, t], axis=1)  #: Tensor
 ag.concatenate((t, t))  #: Tensor
-ag.conjugate(t)  #: Tensor
 ag.conv2d(t, t)  #: Tensor
 ag.conv2d(a, t)  #: Tensor
 ag.conv2d(t, t, t, stride=(2, 1), padding="same", groups=3)  #: Tensor
@@ -104,9 +102,7 @@ ag.flip(t, (0, 1))  #: Tensor
 ag.gelu(t)  #: Tensor
 ag.getitem(t, 0)  #: Tensor
 ag.hardswish(t)  #: Tensor
-ag.imag(t)  #: Tensor
 ag.mish(t)  #: Tensor
-ag.real(t)  #: Tensor
 ag.tanhshrink(t)  #: Tensor
 ag.hardtanh(t)  #: Tensor
 ag.leaky_relu(t, 0.2)  #: Tensor

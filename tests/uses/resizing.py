@@ -32,7 +32,7 @@ def bilinear(height, width, align_corners=False):
 
 
 def shuffled(x):
-    y = np.zeros((2, 6, 8, 2))
+    y = np.zeros((2, 6, 8, 2), x.dtype)
     for c, i, j in np.ndindex(2, 2, 2):
         y[:, i::2, j::2, c] = x[..., (c * 2 + i) * 2 + j]
     return y
@@ -51,7 +51,7 @@ def unfolded(x):
 
 def folded(x):
     """The windows are 2x2 with stride 1 and padding 1, in images 2x2."""
-    y = np.zeros((2, 4, 4, 2))
+    y = np.zeros((2, 4, 4, 2), x.dtype)
     for k, (r, c) in enumerate(np.ndindex(3, 3)):
         y[:, r : r + 2, c : c + 2] += x[:, k].reshape(2, 2, 2, 2)
     return y[:, 1:3, 1:3]

@@ -1,6 +1,6 @@
 """Parity with PyTorch's operator database: values, gradients and second derivatives of its own samples.
 
-``python tests/vocabulary/test_torch_operators.py [operator ...]`` prints the counts.
+``python tests/vocabulary/test_torch_operators.py [--complex] [operator ...]`` prints the counts.
 """
 
 import sys
@@ -20,7 +20,17 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # pytest does so by itself
 import autograd_cnn as ag
 from autograd_cnn.engine.tensor import Tensor
 from vocabulary.torch_calls import CALLS, OTHER_NAME, SAME_NAME
-from vocabulary.torch_others import FIRST_RESULT, NO_SECOND, NOT_HERE, PLAIN, SIGNS, SKIPPED, VERSION
+from vocabulary.torch_others import (
+    FIRST_RESULT,
+    HERMITIAN,
+    NO_SECOND,
+    NOT_HERE,
+    OF_REAL,
+    PLAIN,
+    SIGNS,
+    SKIPPED,
+    VERSION,
+)
 
 SAMPLES, SECOND = 25, 8  # of each operator, and how many of them are differentiated twice
 
@@ -47,16 +57,22 @@ def matches(name, patterns):
     return any(fnmatchcase(name, pattern) for pattern in patterns.split())
 
 
-def samples(name):
+def takes_complex(name):
+    import torch
+
+    return torch.complex128 in database()[name].dtypes and name not in HERMITIAN
+
+
+def samples(name, of_complex):
     """Samples of an operator, each with the reason to leave it out, or ''."""
     import torch
 
     torch.manual_seed(0)
     op = database()[name]
-    dtype = next(t for t in (torch.float64, torch.int64, torch.bool) if t in op.dtypes)
-    for sample in islice(
-        op.sample_inputs("cpu", dtype, requires_grad=op.supports_autograd and dtype == torch.float64), SAMPLES
-    ):
+    dtypes = [torch.complex128] if of_complex else [torch.float64, torch.int64, torch.bool]
+    dtype = next(t for t in dtypes if t in op.dtypes)
+    varied = op.supports_autograd and dtype in (torch.float64, torch.complex128)
+    for sample in islice(op.sample_inputs("cpu", dtype, requires_grad=varied), SAMPLES):
         if name == "nn.functional.margin_ranking_loss":
             sample.args = sample.args[0], sample.args[1].sign()
         tests = [(reason, test) for reason, names, test in SKIPPED if matches(name, names)]
@@ -68,10 +84,10 @@ def converted(value, leaves):
     import torch
 
     if isinstance(value, torch.Tensor) and value.requires_grad:
-        leaves.append((value, Tensor(value.detach().numpy(), requires_grad=True)))
+        leaves.append((value, Tensor(value.numpy(force=True), requires_grad=True)))
         return leaves[-1][1]
     if isinstance(value, torch.Tensor):
-        return value.numpy()
+        return value.numpy(force=True)
     if isinstance(value, torch.dtype):
         return torch.zeros(0, dtype=value).numpy().dtype
     if type(value) in (list, tuple):
@@ -101,11 +117,23 @@ def check(got, want, what, counts):
     np.testing.assert_allclose(got, want, rtol=1e-7, atol=1e-9 * (1 + scale), err_msg=what)
 
 
+def weighed(result, weights):
+    """A real number that depends on all numbers of a result, of ours or of PyTorch's."""
+    product = result * weights
+    product = product.real if "complex" in str(product.dtype) else product
+    return product.sum()
+
+
+def drawn(shape, dtype, rng):
+    g = rng.normal(size=shape)
+    return g + 1j * rng.normal(size=shape) if np.dtype(dtype).kind == "c" else g
+
+
 def slopes(total, leaves, create_graph):
     """The gradients of a number, which may not depend on every leaf."""
     if not isinstance(total, Tensor) or not total.requires_grad:
         return [np.zeros(leaf.shape) for leaf in leaves]
-    total = total + sum(ag.sum(0 * leaf) for leaf in leaves)
+    total = total + sum(weighed(leaf, 0) for leaf in leaves)
     found = total.gradient(*leaves, create_graph=create_graph)
     return found if isinstance(found, tuple) else (found,)
 
@@ -119,16 +147,16 @@ def compare(name, sample, second, counts):
     theirs = parts(op(sample.input, *sample.args, **sample.kwargs), name)
     ours = parts(OURS[name](x, *args, **options), name)
     if name not in PLAIN:
-        theirs = [t for t in theirs if isinstance(t, torch.Tensor) and t.dtype.is_floating_point]
-        ours = [o for o in ours if numbers(o).dtype.kind == "f"]
+        theirs = [t for t in theirs if isinstance(t, torch.Tensor) and (t.is_floating_point() or t.is_complex())]
+        ours = [o for o in ours if numbers(o).dtype.kind in "fc"]
     rng = np.random.default_rng(5)
     total, expected = 0, torch.zeros((), dtype=torch.float64)
     for o, t in zip(ours, theirs, strict=True):
         check(numbers(o), torch.as_tensor(t), "values", counts)
-        g = rng.normal(size=np.shape(numbers(o)))
+        g = drawn(np.shape(numbers(o)), numbers(o).dtype, rng)
         if isinstance(t, torch.Tensor) and t.requires_grad:
-            expected = expected + (t * torch.tensor(g)).sum()
-        total = total + ag.sum(o * g) if isinstance(o, Tensor) else total
+            expected = expected + weighed(t, torch.tensor(g))
+        total = total + weighed(o, g) if isinstance(o, Tensor) else total
     for order in ("gradients", "second derivatives")[: 1 + second]:
         if not expected.requires_grad:
             assert not any(map(np.any, slopes(total, [m for _, m in leaves], False)))
@@ -140,16 +168,16 @@ def compare(name, sample, second, counts):
         for (leaf, _), want, got in zip(leaves, wanted, found, strict=True):
             slope = torch.zeros_like(leaf) if want is None else want
             check(numbers(got), slope, order, counts)
-            g = rng.normal(size=slope.shape)
-            total, expected = total + ag.sum(got * g), expected + (slope * torch.tensor(g)).sum()
+            g = drawn(slope.shape, got.dtype, rng)
+            total, expected = total + weighed(got, g), expected + weighed(slope, torch.tensor(g))
 
 
-def referee(name, counts):
+def referee(name, counts, of_complex=False):
     """Compare the samples of one operator."""
     twice = database()[name].supports_gradgrad and name not in NO_SECOND
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # PyTorch warns of its own plans
-        for i, (sample, reason) in enumerate(samples(name)):
+        for i, (sample, reason) in enumerate(samples(name, of_complex)):
             if reason:
                 counts["skipped: " + reason] += 1
                 continue
@@ -169,6 +197,20 @@ def test_an_operator(name):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_an_operator_of_complex_numbers(name):
+    if not takes_complex(name):
+        pytest.skip("PyTorch's is for real numbers")
+    counts = Counter()
+    if name in OF_REAL:
+        with pytest.raises(AssertionError, match="for real numbers"):
+            referee(name, counts, of_complex=True)
+        return
+    referee(name, counts, of_complex=True)
+    assert counts["samples"] > 0
+
+
+@pytest.mark.slow
 def test_every_operator_is_in_one_table():
     names = list(database())
     import torch
@@ -184,13 +226,18 @@ def test_every_operator_is_in_one_table():
 
 
 if __name__ == "__main__":
-    counts, failed = Counter(), 0
-    for name in sys.argv[1:] or OURS:
+    counts, failed, of_complex = Counter(), 0, "--complex" in sys.argv
+    chosen = [name for name in sys.argv[1:] if name != "--complex"] or [*OURS]
+    if of_complex:
+        refused = [name for name in chosen if name in OF_REAL]
+        chosen = [name for name in chosen if takes_complex(name) and name not in OF_REAL]
+        print(f"{len(refused)} are refused by name")
+    for name in chosen:
         try:
-            referee(name, counts)
+            referee(name, counts, of_complex)
         except Exception as error:
             failed += 1
             print(name, " ".join(str(error).split()))
-    print(f"{len(OURS)} operators of {len(database())}, {failed} failed")
+    print(f"{len(chosen)} operators of {len(database())}, {failed} failed")
     for what, n in sorted(counts.items()):
         print(f"{n:8} {what}")

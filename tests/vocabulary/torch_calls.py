@@ -89,10 +89,10 @@ SAME_NAME = """
 """.split()
 
 OTHER_NAME = """
-    H=transpose T=transpose __getitem__=getitem __radd__=add __rmul__=multiply alias_copy=copy amax=max amin=min
+    T=transpose __getitem__=getitem __radd__=add __rmul__=multiply alias_copy=copy amax=max amin=min
     bmm=matmul broadcast_tensors=broadcast_arrays cat=concatenate clamp=clip clamp_max=minimum clamp_min=maximum
     clone=copy conj_physical=conj contiguous=copy div|no_rounding_mode=divide
-    linalg.norm|subgradients_at_zero=linalg.norm mH=matrix_transpose mT=matrix_transpose max|binary=maximum
+    linalg.norm|subgradients_at_zero=linalg.norm mT=matrix_transpose max|binary=maximum
     max|reduction_no_dim=max min|binary=minimum min|reduction_no_dim=min mm=matmul movedim=moveaxis mul=multiply
     mv=matmul neg=negative nn.functional.mse_loss=mse permute=transpose permute_copy=transpose pinverse=linalg.pinv
     pow=power repeat=tile reshape_as=reshape resolve_conj=copy resolve_neg=copy squeeze_copy=squeeze
@@ -102,6 +102,7 @@ OTHER_NAME = """
 """.split()
 
 CALLS = {
+    **dict.fromkeys(["H", "mH"], lambda x: x.conj().mT),
     "__rdiv__": lambda x, y: y / x,
     "__rmatmul__": lambda x, y: y @ x,
     "__rmod__": lambda x, y: y % x,

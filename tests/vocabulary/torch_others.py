@@ -72,6 +72,11 @@ NOT_HERE = {
     """,
 }
 
+OF_REAL = """
+    log_softmax|with_dtype logaddexp nn.functional.softmin|with_dtype nn.functional.softsign softmax|with_dtype
+""".split()  # PyTorch's take complex numbers, ours refuse them
+HERMITIAN = "cholesky linalg.cholesky linalg.cholesky_ex".split()  # gradients agree for Hermitian changes only
+
 
 def number(x, *args, **o):
     return x.ndim == 0

@@ -21,7 +21,7 @@ USES = [
     use("vecdot", lambda a, b: np.vecdot(a, b, axis=0), x, x + 1),
     use("matvec", ag.matvec, w, x[0], want=lambda a, b: np.einsum("...ij,...j", a, b)),
     use("matvec", ag.matvec, w[:2], x[:, None], want=lambda a, b: np.einsum("...ij,...j", a, b)),
-    use("vecmat", ag.vecmat, x[:, 1], w, want=lambda a, b: np.einsum("...i,...ij", a, b)),
+    use("vecmat", ag.vecmat, x[:, 1], w, want=lambda a, b: np.einsum("...i,...ij", np.conj(a), b)),
     *(
         use(name, lambda a, b, name=name, mode=mode: getattr(np, name)(a, b, mode), a, b)
         for name, mode in itertools.product(("convolve", "correlate"), ("full", "same", "valid"))
