@@ -138,6 +138,7 @@ ADVICE = {
         "ImageFolder": "ag.data.load_folder(path, size)",
         "ToTensor": "ag.data.as_float32(images)",
         "RandomCrop RandomHorizontalFlip": "ag.data.augment(images, rng)",
+        "proj_size=": "leave it out: hidden states are not projected",
         "kdim= vdim=": "features of that size are made before it: nn.Linear(kdim, embed_dim)",
         "ZeroPad2d ConstantPad2d ReflectionPad2d": "ag.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode=...)",
         "register_forward_hook register_forward_pre_hook": "ag.trace(model, x), which has every operation",

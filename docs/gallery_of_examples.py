@@ -7,7 +7,7 @@ from typing import Any
 from sphinx_gallery.scrapers import figure_rst
 
 ORDER = [
-    "hundred_lines", "by_hand", "spiral", "cnn", "resnet", "autoencoder", "language_model", "saliency",
+    "hundred_lines", "by_hand", "spiral", "cnn", "resnet", "autoencoder", "language_model", "gpt", "saliency",
     "own_primitive", "newton_cg", "spectrum", "ode", "pinn",
 ]  # fmt: skip
 

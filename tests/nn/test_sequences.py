@@ -1,5 +1,7 @@
 """Recurrent layers and attention against PyTorch: values, gradients, weights in and out."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -57,6 +59,120 @@ def both(torch, rng, dtype, *shapes):
     """Random inputs, ours and PyTorch's, that need gradients."""
     arrays = [rng.normal(size=shape).astype(dtype) for shape in shapes]
     return [ag.Tensor(a, requires_grad=True) for a in arrays], [torch.tensor(a, requires_grad=True) for a in arrays]
+
+
+def test_a_layer_repeats_its_cell(rng):
+    x = rng.normal(size=(2, 4, 3))
+    for name in RECURRENT:
+        layer, cell = getattr(nn, name)(3, 5, dtype=float), getattr(nn, name + "Cell")(3, 5, dtype=float)
+        for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            getattr(cell, part).data = getattr(layer, part + "_l0").data
+        out, last = layer(x)
+        state = None
+        for t in range(4):
+            state = cell(x[:, t], state)
+            h = state[0] if name == "LSTM" else state
+            np.testing.assert_allclose(h.data, out.data[:, t], 1e-12)
+        for a, b in zip(flat(state), flat(last), strict=True):
+            np.testing.assert_allclose(a, b[0], 1e-12)
+
+
+def test_lengths_give_what_each_sequence_gives_alone(rng):
+    x, lengths = rng.normal(size=(3, 5, 2)), np.array([5, 2, 0])
+    x[np.arange(5) >= lengths[:, None]] = np.nan  # the padding may be anything
+    layer = nn.LSTM(2, 3, num_layers=2, bidirectional=True, dtype=float)
+    out, (h, c) = layer(x, lengths=lengths)
+    for k in (0, 1):
+        alone, (h_alone, c_alone) = layer(x[k, : lengths[k]])
+        np.testing.assert_allclose(out.data[k, : lengths[k]], alone.data, 1e-12)
+        np.testing.assert_allclose([h.data[:, k], c.data[:, k]], [h_alone.data, c_alone.data], 1e-12)
+    assert not out.data[1, 2:].any() and not out.data[2].any() and not h.data[:, 2].any()
+    (out.sum() + h.sum()).backward()
+    assert all(np.isfinite(p.grad).all() for p in layer.parameters())
+
+
+def test_the_time_may_be_the_first_axis(rng):
+    x = rng.normal(size=(3, 5, 2)).astype(np.float32)
+    for make in (lambda **o: nn.GRU(2, 4, **o), lambda **o: nn.TransformerEncoderLayer(2, 1, 4, dropout=0.0, **o)):
+        first, second = make(), make(batch_first=False)
+        second.load_state_dict(first.state_dict())
+        out, other = (m(x.swapaxes(0, 1) if m is second else x) for m in (first, second))
+        out, other = (o[0] if isinstance(o, tuple) else o for o in (out, other))
+        np.testing.assert_allclose(out.data, other.data.swapaxes(0, 1), 1e-6, 1e-6)
+
+
+def test_dropout_acts_between_layers_in_training(rng):
+    x = rng.normal(size=(2, 3, 4)).astype(np.float32)
+    single, double = (nn.GRU(4, 4, k, dropout=0.9, rng=np.random.default_rng(0)) for k in (1, 2))
+    assert (single(x)[0] == single(x)[0]).all() and not (double(x)[0] == double(x)[0]).all()
+    double.eval()
+    assert (double(x)[0] == double(x)[0]).all()
+
+
+def test_weights_of_attention(rng):
+    x = rng.normal(size=(2, 4, 6)).astype(np.float32)
+    layer = nn.MultiheadAttention(6, 2)
+    out, weights = layer(x)
+    np.testing.assert_allclose(weights.data.sum(-1), 1, 1e-5)
+    each, heads = layer(x, average_attn_weights=False)
+    np.testing.assert_allclose(heads.data.mean(1), weights.data, 1e-6)
+    assert (each == out).all() and layer(x, need_weights=False)[1] is None
+    causal, hidden = layer(x, is_causal=True), layer(x, attn_mask=~np.tri(4, dtype=bool))
+    np.testing.assert_allclose(causal[0].data, hidden[0].data, 1e-6)
+    assert not np.triu(causal[1].data, 1).any()
+    everything = np.zeros((2, 4), bool)
+    everything[1] = True
+    out, weights = layer(x, key_padding_mask=everything)  # of which PyTorch makes NaN
+    assert not weights.data[1].any() and np.isfinite(out.data).all()
+
+
+def test_programs_of_sequences_have_the_gradients(rng):
+    x = rng.normal(size=(2, 3, 4)).astype(np.float32)
+    lstm, layer = nn.LSTM(4, 4), nn.TransformerEncoderLayer(4, 2, 5, dropout=0.0, activation=ag.silu)
+
+    def loss(x):
+        return (layer(lstm(x, lengths=[3, 1])[0], is_causal=True) ** 2).mean()
+
+    value, gradients = ag.trace(loss, x).program().run()
+    out = loss(x)
+    out.backward()
+    parameters = [*lstm.parameters(), *layer.parameters()]
+    assert value == out.item() and len(gradients) == len(parameters)
+    assert {p.grad.tobytes() for p in parameters} == {g.tobytes() for g in gradients.values()}
+    assert "lstm" not in repr(nn.Sequential(lstm)) and "LSTM" in nn.Sequential(lstm).summary((2, 3, 4))
+
+
+Z = np.zeros((2, 5, 3), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: nn.LSTM(3, 4)(Z[0, 0]), "LSTM: x is (3,), want a batch of sequences, or one (T, features)"),
+        (lambda: nn.LSTM(3, 4)(Z[:, :0]), "LSTM: x is (2, 0, 3), want a batch of sequences, or one (T, features)"),
+        (lambda: nn.GRU(2, 4)(Z), "GRU: x has 3 features, the layer takes 2"),
+        (lambda: nn.LSTM(3, 4)(Z, np.zeros((1, 2, 4))), "LSTM: hx has (1, 2, 4), want (1, 2, 4), (1, 2, 4)"),
+        (lambda: nn.GRUCell(3, 4)(Z[:, 0], np.zeros(4)), "GRUCell: hx has (4,), want (2, 4)"),
+        (lambda: nn.GRU(3, 4)(Z, lengths=[2, 9]), "lengths are array([2, 9]), want ints from 0 to 5, of shape (2,)"),
+        (lambda: nn.GRU(3, 4)(Z, lengths=[2.0, 1.0]), "lengths are array([2., 1.]), want ints from 0 to 5, of shape"),
+        (lambda: nn.GRU(3, 0), "GRU: hidden_size is 0, want 1 or more"),
+        (
+            lambda: nn.LSTM(3, 4, proj_size=2),
+            "LSTM: has no parameter 'proj_size'. Here: leave it out: hidden states are",
+        ),
+        (lambda: nn.RNN(3, 4, nonlinearity="sin"), 'RNN: nonlinearity is \'sin\', want "tanh" or "relu"'),
+        (lambda: nn.MultiheadAttention(6, 4), "MultiheadAttention: num_heads=4 does not divide embed_dim=6"),
+        (lambda: nn.MultiheadAttention(6, 2, kdim=3), "MultiheadAttention: has no parameter 'kdim'. Here: features of"),
+        (lambda: nn.MultiheadAttention(3, 1)(Z, attn_mask=np.zeros((5, 5), int)), "attn_mask is int64"),
+        (
+            lambda: ag.scaled_dot_product_attention(Z, Z, Z, np.ones((5, 5), int)),
+            "scaled_dot_product_attention: attn_m",
+        ),
+    ],
+)
+def test_messages(call, message):
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        call()
 
 
 @pytest.mark.slow

@@ -111,6 +111,15 @@ def test_the_language_model_knows_the_rhyme(printed):
 
 
 @pytest.mark.slow
+def test_the_gpt_learns_to_write_sentences_about_functions(printed):
+    text = printed("gpt")
+    losses = numbers(r"loss ([\d.]+)", text)
+    assert losses[0] > 3.5 and losses == sorted(losses, reverse=True) and losses[-1] < 1.5
+    invented = text.partition("that it invents:")[2].splitlines()[1:-1]
+    assert len(invented) >= 4 and all(re.match(r"  \S.*: \S", line) for line in invented)
+
+
+@pytest.mark.slow
 def test_the_equation_of_burgers_is_solved(printed):
     assert numbers(r"relative error of u: ([\d.]+)%", printed("pinn"))[0] < 4
 
