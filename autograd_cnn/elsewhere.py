@@ -109,7 +109,6 @@ ADVICE = {
         "Dense": "ag.nn.Linear(in_features, out_features)",
         "Function custom_vjp custom_jvp custom_gradient": "@ag.primitive, and f.vjp(x=lambda g, x: ...)",
         "multigrad_dict make_vjp": "ag.vjp(f, x); ag.grad differentiates dicts, too",
-        "segment_sum": "ag.scatter(x, ids, shape), which adds rows of the same id",
         "grid_sample": "ag.interpolate(x, size); at other places take pixels, x[n, rows, columns], and weigh them",
         "Adagrad Adadelta Adamax NAdam RAdam Rprop": "ag.optim.Adam(parameters, lr)",
         "erf erfc erfinv expit logit log_expit xlogy digamma polygamma gammaln ndtr": "ag.special has it",

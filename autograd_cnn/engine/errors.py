@@ -273,7 +273,7 @@ def leaves_graph(tensor: Any) -> TypeError:
     if f"{name}()" in advice:
         cure = re.sub(r"\bx\b", code, advice[f"{name}()"])
     elif library.startswith("scipy.sparse"):
-        cure = f"A dense matrix instead: matrix.toarray() @ {code}"
+        cure = f"Here: matrix @ {code}, or {code} @ matrix; for other operations, matrix.toarray()"
     elif library.startswith("scipy.stats"):
         cure = "Here: ag.stats has densities with SciPy's names and parameters"
     elif library.startswith("scipy.") and ours:

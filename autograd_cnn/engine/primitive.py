@@ -103,6 +103,7 @@ class Primitive(Parameters, Generic[P]):
     examples: Callable[[np.random.Generator], list[Any]] | None = None
     flops: Callable[..., int] | None = None
     check: Callable[..., Any] | None = None
+    sparse: Callable[..., Any] | None = None  # the operation for an operand that is a sparse matrix of SciPy
     batch: Any = ""
 
     def __init__(self, function: Callable[P, Any], **facts: Unpack[Facts]) -> None:
@@ -149,7 +150,7 @@ class Primitive(Parameters, Generic[P]):
 
     def __call__(self, *args: Any, **options: Any) -> Any:  # type: ignore[misc]  # mypy: does not cover Q
         mode = current.get()
-        if mode.call is not None:  # an observer
+        if mode.call is not None and not (self.sparse and any(hasattr(type(a), "tocsr") for a in args)):  # an observer
             return mode.call(self, args, options, mode)
         return self.run(args, options, mode)
 
@@ -261,6 +262,8 @@ class Primitive(Parameters, Generic[P]):
                 if ((dtype := a.dtype) is not float32 and dtype is not float64) or not a.shape:
                     mixed = True
             elif cls not in self.options:
+                if self.sparse is not None and hasattr(cls, "tocsr"):
+                    return self.sparse(*args)
                 mixed = True
                 if not self.packaged and (nested := self.nested(args, elements)):
                     raise explained(nested, self.name, *self.described(args, elements))

@@ -7,6 +7,7 @@ Methods are written out, so that editors complete them. They and the operators l
 from __future__ import annotations
 
 import operator
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -390,6 +391,8 @@ class Tensor:
     if not TYPE_CHECKING:  # hidden from type checkers, which would take ``array * tensor`` for an array
 
         def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+            if sys._getframe(1).f_code.co_name == "_matmul_dispatch":  # scipy.sparse then calls `__rmatmul__`
+                return np.fromiter([self], object, 1).reshape(())
             if self._node is not None:
                 raise errors.leaves_graph(self)
             return np.array(self._array, dtype=dtype, copy=copy)

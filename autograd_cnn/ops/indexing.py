@@ -19,7 +19,10 @@ from autograd_cnn.ops.arithmetic import where
 from autograd_cnn.ops.axes import X, of_first, with_options
 from autograd_cnn.ops.shapes import broadcast_to, copy, reshape
 
-__all__ = ["add_at", "compress", "getitem", "scatter", "set_at", "take", "take_along_axis"]
+__all__ = [
+    "add_at", "compress", "getitem", "max_at", "multiply_at", "scatter", "segment_max", "segment_mean", "segment_min",
+    "segment_sum", "set_at", "take", "take_along_axis",
+]  # fmt: skip
 
 Mode = Literal["raise", "wrap", "clip"]
 
@@ -175,12 +178,46 @@ set_at.batch = add_at.batch = _all_written
 add_at.vjp(x=lambda g: g, values=lambda g, index: g[index])
 
 
+@primitive(examples=lambda rng: [(abs(x) - 1, i, values) for x, i, values in _writing(rng)])
+def max_at(x: Any, index: Any, values: Any) -> Any:
+    """Takes the larger of the elements at `index` and `values`, in a copy: ``x.at[index].max(values)``.
+
+    If the index repeats, the largest value counts. Equal numbers share the gradient evenly.
+    """
+    out = _copied(x, values)
+    np.maximum.at(out, index, values)
+    return out
+
+
+def _shares(g: Any, x: Any, index: Any, values: Any, out: Any) -> tuple[Any, Any]:
+    kept, taken = np.equal(x, out), np.equal(values, out[index])
+    share = g / np.maximum(add_at(kept.astype(g.dtype), index, taken), 1)
+    return where(kept, share, 0), where(taken, share[index], 0)
+
+
+max_at.vjp(x=_shares, values=_shares)
+
+
+def multiply_at(x: Any, index: Any, values: Any) -> Any:
+    """Multiplies the elements at `index` by `values`, in a copy: ``x.at[index].mul(values)``.
+
+    If the index repeats, all the values are factors, one after the other.
+    """
+    places = positions(x)[index]
+    factors, places, flat = reshape(broadcast_to(values, places.shape), -1), places.ravel(), reshape(x, -1)
+    rest = np.arange(places.size)
+    while rest.size:
+        now = rest[np.unique(places[rest], return_index=True)[1]]
+        flat, rest = set_at(flat, places[now], flat[places[now]] * factors[now]), np.setdiff1d(rest, now)
+    return reshape(flat, np.shape(x))
+
+
 class At:
     """The elements of a Tensor at an index, which are changed in a copy: ``x.at[index].set(values)``.
 
     This is assignment for recorded Tensors, whose arrays must not change. Gradients flow to `x` and to `values`, which
     broadcast. The index may be basic, boolean or integer arrays. Any other change is a `set`, too:
-    ``x.at[index].set(x[index] * 2)``.
+    ``x.at[index].set(f(x[index]))``.
 
     Examples
     --------
@@ -211,6 +248,51 @@ class At:
     def add(self, values: Any) -> Tensor:
         """Add to the elements. If the index repeats, all the values are added up."""
         return add_at(self.x, self.index, values)
+
+    def max(self, values: Any) -> Tensor:
+        """Take the larger of the elements and `values`. If the index repeats, the largest value counts."""
+        return max_at(self.x, self.index, values)
+
+    def min(self, values: Any) -> Tensor:
+        """Take the smaller of the elements and `values`. If the index repeats, the smallest value counts."""
+        return -max_at(-self.x, self.index, np.negative(values))
+
+    def mul(self, values: Any) -> Tensor:
+        """Multiply the elements. If the index repeats, all the values are factors."""
+        return multiply_at(self.x, self.index, values)
+
+
+def _segments(data: Any, segment_ids: Any, num_segments: int | None, start: float) -> tuple[At, Any]:
+    """Return the rows of a new array at the ids, and those of `data` with an id that is less than their number."""
+    ids, data = np.asarray(plain(segment_ids)), data if isinstance(data, Tensor) else np.asarray(data)
+    count = int(ids.max(initial=-1)) + 1 if num_segments is None else num_segments
+    known = np.logical_and(ids >= 0, ids < count)
+    rows: Any = np.full((count, *data.shape[1:]), start, np.result_type(data.dtype, np.float16))
+    return At(rows, ids[known]), data if known.all() else data[known]
+
+
+def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None) -> Any:
+    """Adds up the rows of `data` that have the same id, into row `id` of the result. An empty segment has 0."""
+    at, rows = _segments(data, segment_ids, num_segments, 0)
+    return at.add(rows)
+
+
+def segment_max(data: Any, segment_ids: Any, num_segments: int | None = None) -> Any:
+    """Takes the largest numbers of the rows of `data` that have the same id. An empty segment has -inf."""
+    at, rows = _segments(data, segment_ids, num_segments, -np.inf)
+    return at.max(rows)
+
+
+def segment_min(data: Any, segment_ids: Any, num_segments: int | None = None) -> Any:
+    """Takes the smallest numbers of the rows of `data` that have the same id. An empty segment has inf."""
+    at, rows = _segments(data, segment_ids, num_segments, np.inf)
+    return at.min(rows)
+
+
+def segment_mean(data: Any, segment_ids: Any, num_segments: int | None = None) -> Any:
+    """Takes the means of the rows of `data` that have the same id. An empty segment has 0."""
+    counts = segment_sum(np.ones_like(plain(data)), segment_ids, num_segments)
+    return segment_sum(data, segment_ids, num_segments) / np.maximum(counts, 1)
 
 
 @primitive(moves=True, examples=with_options((np.array([[5, 0], [5, -1]]),), (np.array([2, 0, -1]), 1)))

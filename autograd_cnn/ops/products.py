@@ -23,7 +23,7 @@ from autograd_cnn.ops.shapes import axes_last, expand_dims, matrix_transpose, mo
 
 __all__ = [
     "contract", "diagonal", "dot", "einsum", "inner", "kron", "linear", "matmul", "matrix_trace", "outer", "repeat",
-    "tensordot", "vdot",
+    "sparse_matmul", "tensordot", "vdot",
 ]  # fmt: skip
 
 
@@ -73,6 +73,41 @@ matmul.vjp(
     x=lambda g, x_shape, y: matmul(g, y.T) if len(x_shape) == len(y.shape) == 2 else _left(g, x_shape, y),
     y=lambda g, x, y_shape: matmul(x.T, g) if len(x.shape) == len(y_shape) == 2 else _right(g, x, y_shape),
 )
+
+
+def _entries(rng: np.random.Generator) -> list[Any]:
+    rows, columns, starts = rng.normal(size=4), np.array([0, 3, 1, 0]), np.array([0, 2, 2, 4])  # of a matrix (3, 4)
+    cases = ((4,), False), ((4, 2), False), ((3, 2), True)
+    return [(rows, columns, starts, rng.normal(size=shape), (3, 4), turned) for shape, turned in cases]
+
+
+@primitive(examples=_entries, complex=True)
+def sparse_matmul(data: Any, indices: Any, indptr: Any, x: Any, shape: tuple[int, int], turned: bool = False) -> Any:
+    """Multiplies a sparse matrix, or its transpose if `turned`, by a vector or matrix: ``matrix @ x``.
+
+    `data`, `indices` and `indptr` are those of SciPy's compressed rows. They are constants.
+    """
+    from scipy.sparse import csr_array
+
+    matrix = csr_array((data if data.dtype.kind in "fc" else data.astype(x.dtype), indices, indptr), shape)
+    return (matrix.T if turned else matrix) @ x
+
+
+sparse_matmul.vjp(
+    x=lambda g, data, indices, indptr, shape, turned: sparse_matmul(data, indices, indptr, g, shape, not turned)
+)
+
+
+def _sparse_product(x: Any, y: Any) -> Any:
+    """Multiply a Tensor by a sparse matrix of SciPy, on either side."""
+    if not hasattr(x, "tocsr"):
+        return _sparse_product(y.T, x.T).T
+    turned = x.format == "csc"
+    rows = (x.T if turned else x).tocsr()
+    return sparse_matmul(rows.data, rows.indices, rows.indptr, y, rows.shape, turned)
+
+
+matmul.sparse = _sparse_product
 
 
 def _flat(x: Any) -> Any:
