@@ -152,7 +152,7 @@ def solve_triangular(a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_d
     """
     triangle = np.tri(np.shape(a)[-1], k=-unit_diagonal, dtype=bool)
     a = where(triangle if lower else triangle.T, a, np.eye(len(triangle), dtype=bool) if unit_diagonal else 0)
-    return solve(a.mT if trans in (1, 2, "T", "C") else a, b)
+    return solve(a if trans in (0, "N") else a.mT if trans in (1, "T") else np.conj(a.mT), b)
 
 
 def cho_factor(a: Any, lower: bool = False) -> tuple[Any, bool]:
@@ -163,7 +163,7 @@ def cho_factor(a: Any, lower: bool = False) -> tuple[Any, bool]:
 def cho_solve(c_and_lower: Any, b: Any) -> Any:
     """Solves linear systems of a matrix whose Cholesky factor `cho_factor` has computed."""
     c, lower = c_and_lower
-    return solve_triangular(c, solve_triangular(c, b, not lower, lower), lower, lower)
+    return solve_triangular(c, solve_triangular(c, b, 2 * (not lower), lower), 2 * lower, lower)
 
 
 def tensorinv(a: Any, ind: int = 2) -> Any:

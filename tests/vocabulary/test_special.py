@@ -71,6 +71,8 @@ def test_a_parameter_without_a_rule_refuses_a_gradient():
         ag.special.gammainc(Tensor([1.0], requires_grad=True), 2.0)
     with pytest.raises(TypeError, match="special.erf is for real numbers"):
         ag.special.erf(Tensor([1.0], requires_grad=True) * 1j)
+    with pytest.raises(TypeError, match="not supported for complex128"):
+        ag.stats.norm.logpdf(Tensor([1.0], requires_grad=True) * 1j)
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ The keys are names in PyTorch's operator database (``op_db``), with the variant 
 operator takes, with `axis` for `dim` and `keepdims` for `keepdim`.
 """
 
-import math
 from itertools import combinations, combinations_with_replacement
 
 import numpy as np
@@ -16,7 +15,6 @@ from vocabulary.torch_forms import (
     along,
     attention,
     batch_norm,
-    block_diag,
     cartesian,
     cdist,
     chunk,
@@ -31,6 +29,7 @@ from vocabulary.torch_forms import (
     group_norm,
     images,
     index_put,
+    index_reduce,
     indexed,
     instance_norm,
     interpolate,
@@ -51,7 +50,7 @@ from vocabulary.torch_forms import (
     quantile,
     renorm,
     repeat_interleave,
-    scatter_sum,
+    scatter_reduce,
     scattered,
     sections,
     several,
@@ -68,7 +67,6 @@ from vocabulary.torch_forms import (
     unflatten,
     unfold,
     window,
-    xlog,
 )
 
 SAME_NAME = """
@@ -126,7 +124,7 @@ CALLS = {
     ],
     "aminmax": lambda x, axis=None, keepdims=False: [f(x, axis, keepdims) for f in (ag.min, ag.max)],
     "baddbmm": lambda x, a, b, beta=1, alpha=1: beta * x + alpha * (a @ b),
-    "block_diag": block_diag,
+    "block_diag": linalg.block_diag,
     "cartesian_prod": cartesian,
     "cdist": cdist,
     "chunk": chunk,
@@ -155,8 +153,10 @@ CALLS = {
     "dist": lambda x, y, p=2: linalg.vector_norm(x - y, ord=p),
     "div|floor_rounding": lambda x, y, rounding_mode: x // y,
     "einsum": lambda operands, equation: ag.einsum(equation, *operands),
-    "erf": lambda x: 2 * ag.normal_cdf(x * math.sqrt(2)) - 1,
-    "erfc": lambda x: 2 * ag.normal_cdf(x * -math.sqrt(2)),
+    "digamma": ag.special.digamma,
+    "erf": ag.special.erf,
+    "erfc": ag.special.erfc,
+    "erfinv": ag.special.erfinv,
     "expand_as": lambda x, y: ag.broadcast_to(x, y.shape),
     "expand": expanded,
     "expand_copy": expanded,
@@ -166,7 +166,20 @@ CALLS = {
     "frac": lambda x: ag.modf(x)[0],
     "gather": lambda x, axis, index, sparse_grad=False: x[grid(axis, index)],
     "gradient": gradient,
+    "i0": ag.special.i0,
+    "igamma": ag.special.gammainc,
+    "igammac": ag.special.gammaincc,
+    "lgamma": ag.special.gammaln,
+    "matrix_exp": linalg.expm,
+    "triangular_solve": lambda b, a, upper=True, transpose=False, unitriangular=False: linalg.solve_triangular(
+        a, b, int(transpose), not upper, unitriangular
+    ),
+    **{f"polygamma|polygamma_n_{n}": lambda x, n: ag.special.polygamma(n, x) for n in range(5)},
+    "special.polygamma|special_polygamma_n_0": lambda x, n: ag.special.polygamma(n, x),
+    **{f"special.{name}": getattr(ag.special, name) for name in "erfcx i0e i1 i1e log_ndtr ndtri".split()},
+    **{f"special.modified_bessel_{name}": getattr(ag.special, name) for name in ("i0", "i1")},
     "index_add": indexed("add"),
+    **{f"index_reduce|{how}": index_reduce for how in ("mean", "prod", "amax", "amin")},
     "index_copy": indexed("set"),
     "index_fill": lambda x, axis, index, value: x.at[along(x, axis, index)].set(value),
     "index_put": index_put,
@@ -327,7 +340,7 @@ CALLS = {
     "rsub": lambda x, y, alpha=1: y - alpha * x,
     "scatter": scattered("set"),
     "scatter_add": scattered("add"),
-    "scatter_reduce|sum": scatter_sum,
+    **{f"scatter_reduce|{how}": scatter_reduce for how in ("sum", "mean", "prod", "amax", "amin")},
     "softmax|with_dtype": lambda x, axis, dtype: ag.softmax(x, axis),
     "log_softmax|with_dtype": lambda x, axis, dtype: ag.log_softmax(x, axis),
     "nn.functional.softmin|with_dtype": lambda x, axis, dtype: ag.softmin(x, axis),
@@ -336,9 +349,9 @@ CALLS = {
     "slice": lambda x, *args, **options: x[slices(x, *args, **options)],
     "slice_scatter": lambda x, src, *args, **options: x.at[slices(x, *args, **options)].set(src),
     "sort": sort,
-    "special.entr": lambda x: ag.where(x == 0, 0.0, -x * ag.log(ag.where(x == 0, 1.0, x))),
-    "special.ndtr": ag.normal_cdf,
-    "special.xlog1py": xlog(ag.log1p),
+    "special.entr": ag.special.entr,
+    "special.ndtr": ag.special.ndtr,
+    "special.xlog1py": ag.special.xlog1py,
     "split": sections(ag.split),
     "split_with_sizes": sections(ag.split),
     "split_with_sizes_copy": sections(ag.split),
@@ -373,5 +386,5 @@ CALLS = {
     "reshape_as": lambda x, y: ag.reshape(x, y.shape),
     "vstack": ag.vstack,
     "where": lambda x, condition, y: ag.where(condition, x, y),
-    "xlogy": xlog(ag.log),
+    "xlogy": ag.special.xlogy,
 }

@@ -83,9 +83,33 @@ def scattered(how):
     return call
 
 
-def scatter_sum(x, axis, index, src, how, include_self=True):
-    base = x if include_self else x.at[grid(axis, index)].set(0.0)
-    return base.at[grid(axis, index)].add(part(src, index))
+WAYS = {
+    "sum": ("add", 0.0),
+    "mean": ("add", 0.0),
+    "prod": ("mul", 1.0),
+    "amax": ("max", -np.inf),
+    "amin": ("min", np.inf),
+}
+
+
+def reduced(x, place, values, how, include_self):
+    """Of PyTorch's scatter_reduce and index_reduce: a mean counts `x` if it is included."""
+    method, start = WAYS[how]
+    base = x if include_self else x.at[place].set(start)
+    out = getattr(base.at[place], method)(values)
+    if how != "mean":
+        return out
+    ones = ag.Tensor(np.ones(x.shape))
+    counts = reduced(ones, place, np.ones(np.shape(values)), "sum", include_self)
+    return out / counts.data
+
+
+def scatter_reduce(x, axis, index, src, how, include_self=True):
+    return reduced(x, grid(axis, index), part(src, index), how, include_self)
+
+
+def index_reduce(x, axis, index, src, how, include_self=True):
+    return reduced(x, along(x, axis, index), src, how, include_self)
 
 
 def expanded(x, *shape, implicit=False):
@@ -172,9 +196,9 @@ def triangle(a, upper):
 
 
 def solve_triangular(a, b, *, upper, left=True, unitriangular=False):
-    a = triangle(a, upper)
-    a = a if not unitriangular else ag.where(np.eye(a.shape[-1], dtype=bool), 1.0, a)
-    return linalg.solve(a, b) if left else linalg.solve(a.mT, b.mT).mT
+    if left:
+        return linalg.solve_triangular(a, b, 0, not upper, unitriangular)
+    return linalg.solve_triangular(a, b.mT, 1, not upper, unitriangular).mT
 
 
 def attention(q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False):
@@ -323,15 +347,6 @@ def unfold(x, axis, size, step):
     return ag.moveaxis(y, axis % x.ndim + 1, -1)
 
 
-def block_diag(*blocks):
-    blocks = [ag.atleast_2d(b) for b in blocks]
-    rows = [
-        [b if i == j else np.zeros((b.shape[0], c.shape[1])) for j, c in enumerate(blocks)]
-        for i, b in enumerate(blocks)
-    ]
-    return ag.block(rows)
-
-
 def gradient(x, *, spacing=None, axis=None, edge_order=1):
     axis = range(x.ndim) if axis is None else axis
     steps = (1.0,) if spacing is None else tuple(spacing) if isinstance(spacing, (list, tuple)) else (spacing,)
@@ -383,10 +398,6 @@ def sum_to_size(x, *shape):
     return ag.reshape(ag.sum(x, axes, keepdims=True), shape)
 
 
-def xlog(f):
-    return lambda x, y: ag.where(x == 0, 0.0, x * f(ag.where(x == 0, 1.0, y)))
-
-
 def svd(a, some=True, compute_uv=True):
     u, s, vh = linalg.svd(a, full_matrices=not some)
     return u, s, vh.mT
@@ -398,7 +409,7 @@ def means(x, axis=None, unbiased=None, keepdims=False, **_):
 
 def logit(x, eps=None):
     x = x if eps is None else ag.clip(x, eps, 1 - eps)
-    return ag.log(x / (1 - x))
+    return ag.special.logit(x)
 
 
 def both_broadcast(x, mask):
