@@ -81,7 +81,6 @@ class Empty(ag.nn.Module):
         (ag, "autograd_cnn has no 'F'. Here: functions are in ag: ag.relu(x), ag.cross_entropy(logits, labels)"),
         (ag, "autograd_cnn has no 'Function'. Here: @ag.primitive, and f.vjp(x=lambda g, x: ...)"),
         (ag, "autograd_cnn has no 'custom_vjp'. Here: @ag.primitive, and f.vjp(x=lambda g, x: ...)"),
-        (ag, "autograd_cnn has no 'segment_sum'. Here: ag.scatter(x, ids, shape), which adds rows of the same id"),
         (ag.nn, "autograd_cnn.nn has no 'Dense'. Here: ag.nn.Linear(in_features, out_features)"),
         (
             ag.data,

@@ -11,7 +11,6 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.calculus.check import check_gradients
-from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.tensor import Tensor
 
 special = pytest.importorskip("scipy.special")
@@ -19,7 +18,7 @@ distributions = pytest.importorskip("scipy.stats")
 inf, nan = np.inf, np.nan
 rng = np.random.default_rng(0)
 
-PRIMITIVES = [name for name in ag.special.__all__ if isinstance(getattr(ag.special, name), Primitive)]
+PRIMITIVES = [name for name in ag.special.__all__ if getattr(getattr(ag.special, name), "elementwise", False)]
 POINTS = [0.0, -0.0, 1, -1, 2, -2, 0.5, -0.5, 1e-30, 1e-8, 30, -30, 171, 172, 1e30, -1e30, 0.999999, inf, -inf, nan]
 POINTS = np.array([*POINTS, *rng.normal(size=40), *rng.uniform(0, 10, 40)])
 ORDERS = np.array([-1.0, 0, 1, 2, 2.5, 7])
