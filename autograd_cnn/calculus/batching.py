@@ -41,8 +41,7 @@ def expanded(x: Any, size: int) -> Any:
 
 def _elementwise(primitive: Any, args: list[Any], batched: set[int], size: int) -> Any:
     """Align the axes of the operands from the right, as broadcasting does."""
-    operands = [i for i, a in enumerate(args) if not isinstance(a, (str, type))]
-    ndim = max(np.ndim(args[i]) - (i in batched) for i in operands)
+    ndim = max(np.ndim(a) - (i in batched) for i, a in enumerate(args) if not isinstance(a, type))
     return called(primitive, [aligned(a, ndim) if i in batched else a for i, a in enumerate(args)])
 
 
@@ -60,11 +59,6 @@ def _leading(primitive: Any, args: list[Any], batched: set[int], size: int) -> A
     return registry["squeeze"](result, tuple(gone.values())) if gone else result
 
 
-def moved(axis: Any) -> Any:
-    """Return the place of an axis, or of several, of an example behind that of the examples."""
-    return tuple(map(moved, axis)) if isinstance(axis, (tuple, list)) else axis + (axis >= 0)
-
-
 def _along(primitive: Any, args: list[Any], batched: set[int], size: int, every: bool) -> Any:
     """Move the axes of the first operand, or of each of a sequence, by 1; `every` says that None stands for all."""
     names = primitive.flat_names(len(args) - len(primitive.parameters) + 1)
@@ -72,12 +66,13 @@ def _along(primitive: Any, args: list[Any], batched: set[int], size: int, every:
     ndim, axis = max(np.ndim(a) - (i in batched) for i, a in enumerate(args[:first])), args[place]
     if axis is None and (every or ndim == 1):
         axis = tuple(range(ndim)) if every else 0
-    axes = axis if isinstance(axis, (tuple, list)) else [axis]
+    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
     fits = axis is not None and all(-ndim <= a and (a < ndim or primitive.moves) for a in axes)
     if not fits or any(i >= first and names[i] != "where" for i in batched):
         return NotImplemented
     args = [aligned(a, ndim) if i in batched else expanded(a, size) if i < first else a for i, a in enumerate(args)]
-    return called(primitive, [*args[:place], moved(axis), *args[place + 1 :]])
+    moved = tuple(a + (a >= 0) for a in axes)
+    return called(primitive, [*args[:place], moved if axes is axis else moved[0], *args[place + 1 :]])
 
 
 def _first(primitive: Any, args: list[Any], batched: set[int], size: int) -> Any:

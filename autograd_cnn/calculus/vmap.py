@@ -84,6 +84,7 @@ class Example(np.lib.mixins.NDArrayOperatorsMixin):
 
 _tensor: Any = Tensor._of  # an Example is an array, but not to type checkers
 _OF_SHAPES = {np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.full_like, np.result_type}
+_OF_SHAPES |= {np.iscomplexobj, np.isrealobj}
 
 
 def _blank(value: Any) -> Any:

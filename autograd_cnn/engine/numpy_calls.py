@@ -162,10 +162,9 @@ def plain_array(value: Any) -> Any:
     return value if hasattr(value, "__array_function__") else np.asarray(value)
 
 
-def holds(condition: Any, unknown: bool) -> bool:
-    """Return whether a condition holds, or `unknown` if that is different for the examples of a `vmap`."""
-    condition = plain(condition)
-    return bool(condition) if isinstance(condition, (bool, np.bool_, np.ndarray)) else unknown
+def known(value: Any) -> bool:
+    """Return whether the numbers of a value are known: under `vmap`, those of one example are not."""
+    return isinstance(plain_array(value), np.ndarray)
 
 
 def recorded(value: Any) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 from autograd_cnn.engine.errors import not_numbers
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.mode import is_recording
-from autograd_cnn.engine.numpy_calls import constant, holds, plain_array
+from autograd_cnn.engine.numpy_calls import constant, known, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax, softplus
@@ -47,7 +47,7 @@ def reduced(
         raise ValueError(f'reduction is {reduction!r}\nIt takes "mean", "sum" or "none"')
     with np.errstate(over="ignore"):
         out = mean(values) if count is None else sum(values) / count
-    overflows = np.isinf(out) if mean is np.mean else holds(np.isinf(out), np.size(values) > 0)
+    overflows = np.isinf(out) if mean is np.mean or known(out) else np.size(values) > 0
     return sum(values / (np.size(values) if count is None else count)) if overflows else out  # here no sum overflows
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_cnn.engine.numpy_calls import holds
+from autograd_cnn.engine.numpy_calls import known
 
 Array = NDArray[Any]
 
@@ -44,13 +44,13 @@ def rescaling(x: Array, axis: Any, size: Array, order: float = 1) -> Array | Non
     """
     least, most, exponent = _limits(size.dtype, order)
     fits = (size >= least) & (size <= most)
-    if holds(fits.all(), False):
+    if known(fits) and fits.all():
         return None
     if fits.shape == x.shape:
         fits = fits.all(axis, keepdims=True)
     top = np.max(np.abs(x), axis, initial=0).reshape(fits.shape)
     fits = fits | (top == 0) | ~np.isfinite(top)
-    if holds(fits.all(), False):
+    if known(fits) and fits.all():
         return None
     powers = np.where(fits, 0, -np.clip(np.frexp(top)[1], -exponent, exponent))
     return np.ldexp(np.ones(fits.shape, size.real.dtype), powers)

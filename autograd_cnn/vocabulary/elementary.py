@@ -213,7 +213,8 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any
     i = np.clip(np.searchsorted(xp, x, "right") - 1, 0, max(last - 1, 0))
     j = np.minimum(i + 1, last)
     part = _ratio(where(np.isinf(x), 0, x) - take(xp, i), take(xp, j) - take(xp, i))
-    out = take(fp, i) + chain(part, take(fp, j) - take(fp, i))
+    rise = take(fp, j) - take(fp, i)
+    out = take(fp, i) + part * where(np.logical_and(np.equal(part, 0), ~np.isfinite(rise)), 0, rise)
     out = where(np.less(x, take(xp, 0)), take(fp, 0) if left is None else left, out)
     return where(np.greater(x, take(xp, last)), take(fp, last) if right is None else right, out)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.checks import number
-from autograd_cnn.engine.numpy_calls import holds, plain, plain_array
+from autograd_cnn.engine.numpy_calls import known, plain, plain_array
 from autograd_cnn.ops.arithmetic import add, clip, exp, log, maximum, minimum, multiply, sqrt, square, subtract, where
 from autograd_cnn.ops.axes import channel_axis
 from autograd_cnn.ops.losses import Reduction, difference, l1_loss, reduced, same_shape
@@ -72,7 +72,7 @@ def gaussian_nll_loss(
 
     Variances are at least `eps`, which changes no gradient. `full` adds ``log(2 pi) / 2``.
     """
-    if np.shape(var) not in (np.shape(p), (*np.shape(p)[:-1], 1), ()) or holds(np.any(np.less(var, 0)), False):
+    if np.shape(var) not in (np.shape(p), (*np.shape(p)[:-1], 1), ()) or (known(var) and np.any(np.less(var, 0))):
         raise ValueError(f"gaussian_nll_loss: var needs the shape {np.shape(p)}, or 1 for its last axis, and no sign")
     var = add(var, np.maximum(float(eps) - plain_array(var), 0))
     losses = (log(var) + square(difference(p, y) / sqrt(var))) / 2
@@ -81,7 +81,7 @@ def gaussian_nll_loss(
 
 def _is_one(y: Any, shape: tuple[int, ...]) -> Any:
     """Return where targets, 1 or -1, are 1."""
-    if np.shape(y) != shape or not holds(np.all(np.equal(np.abs(plain(y)), 1)), True):
+    if np.shape(y) != shape or (known(y) and not np.all(np.equal(np.abs(plain(y)), 1))):
         raise ValueError(f"targets {np.shape(y)} must have the shape {shape} and be 1 or -1\nOf 0 and 1: 2 * y - 1")
     return np.equal(y, 1)
 
