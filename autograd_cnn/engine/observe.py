@@ -17,12 +17,14 @@ from time import perf_counter
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from autograd_cnn.engine.assignment import observed
 from autograd_cnn.engine.messages import Place, inside
 from autograd_cnn.engine.mode import Mode, current, in_mode
-from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.engine.numpy_calls import constant
 from autograd_cnn.engine.plan import Plan, Rule
-from autograd_cnn.engine.primitive import Primitive
+from autograd_cnn.engine.primitive import Primitive, as_primitive
 from autograd_cnn.engine.promotion import promote
 from autograd_cnn.engine.registry import composites, registry
 from autograd_cnn.engine.tape import Node
@@ -137,10 +139,13 @@ def _call(outside: Mode, called: Callable[[Call], None], failed: Any) -> Callabl
     """Return a function for `Mode.call`, which calls that of the mode `outside`, if it has one."""
 
     def call(primitive: Any, args: tuple[Any, ...], options: dict[str, Any], mode: Mode) -> Any:
-        if not isinstance(primitive, Primitive):  # a function without a derivative
-            return primitive(*plain(args), **plain(options))
-        event = Call(primitive, mode, *_origin(sys._getframe(1)))
         with in_mode(call=outside.call, steps=outside.steps):
+            if not isinstance(primitive, (Primitive, np.ufunc)):
+                return constant(primitive, args, options)
+            if isinstance(primitive, np.ufunc):  # one without a derivative
+                primitive, options = as_primitive(primitive, options)
+                mode = mode.but(recording=False)
+            event = Call(primitive, mode, *_origin(sys._getframe(1)))
             with suppress(TypeError):  # where the arguments do not fit, the call raises an error
                 values, elements = primitive.bind(args, dict(options))
                 event.names, event.values = primitive.flat_names(elements), [*map(_as_it_is, values)]

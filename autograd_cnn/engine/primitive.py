@@ -45,7 +45,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from functools import update_wrapper
+from functools import cache, update_wrapper
 from inspect import Parameter, Signature, signature
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypedDict, overload
 
@@ -105,6 +105,7 @@ class Primitive(Parameters, Generic[P]):
     check: Callable[..., Any] | None = None
     sparse: Callable[..., Any] | None = None  # the operation for an operand that is a sparse matrix of SciPy
     batch: Any = ""
+    numpy: Any = None
 
     def __init__(self, function: Callable[P, Any], **facts: Unpack[Facts]) -> None:
         super().__init__(function, facts.pop("name", None))
@@ -351,18 +352,23 @@ class Primitive(Parameters, Generic[P]):
 
 
 def as_primitive(function: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Return a primitive, and the options of a call of it.
-
-    A function of NumPy without a derivative becomes one that takes any operands, has these options, and has no rules.
-    """
+    """Return a primitive and the options of a call of it: also for a function of NumPy without a derivative."""
     if isinstance(function, Primitive):
         return function, {**options}
-    elementwise = isinstance(function, np.ufunc) and function.signature is None
+    return (observed.__wrapped__(function, **options) if options else observed(function)), {}
+
+
+@cache
+def observed(function: Any, **options: Any) -> Primitive[...]:
+    """Return a function of NumPy as a primitive without rules, for those who observe calls."""
 
     def of_numpy(*operands: Any) -> Any:
         return function(*operands, **options)
 
-    return Primitive(of_numpy, name=function.__name__, elementwise=elementwise), {}
+    elementwise = isinstance(function, np.ufunc) and function.signature is None
+    made: Primitive[...] = Primitive(of_numpy, name=function.__name__, elementwise=elementwise)
+    made.numpy = function
+    return made
 
 
 @overload

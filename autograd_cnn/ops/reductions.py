@@ -148,6 +148,7 @@ mean.vjp(
 
 def _tied(x: Any, extreme: Any, axis: Axis, dtype: Any, initial: Any, mask: Any) -> Any:
     """Return 1 / (number of ties) at the extreme elements, 0 elsewhere, and NaN where the extreme is NaN."""
+    x, extreme = plain((x, extreme))
     ties = np.logical_and(x == extreme, mask)
     count = ties.sum(axis=axis, keepdims=True)
     if initial is not None:

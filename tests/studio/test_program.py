@@ -1005,6 +1005,17 @@ def test_a_finite_slope_is_a_factor(f, line):
     assert program.run(x=3.0)[1]["x"] == ag.grad(f)(3.0)
 
 
+@pytest.mark.parametrize("standalone", [False, True])
+def test_a_program_keeps_comparisons(standalone):
+    def f(x):
+        return ag.sum(np.where((x > 0) & ~(x >= 2), x * x, np.sign(x)))
+
+    program = ag.trace(f, np.array([1.0, -1.0, 3.0])).program(standalone)
+    assert "np.greater(x, 0)" in program.source
+    _, gradients = program.run(x=np.array([-1.0, 1.5, 1.0]))
+    assert gradients["x"].tolist() == [0.0, 3.0, 2.0]
+
+
 def test_a_program_requires_that_its_slopes_are_finite():
     def f(x):
         h = ag.sqrt(x)

@@ -12,6 +12,7 @@ import numpy as np
 import autograd_cnn as ag
 from autograd_cnn.calculus.transforms import alias
 from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.engine.primitive import observed
 from autograd_cnn.interop.onnx.entry import Entry
 
 # How primitives are written
@@ -90,6 +91,17 @@ def _remainder(onnx: Any, x: Any, y: Any) -> Any:
     return onnx.Where(onnx.And(onnx.Not(onnx.Equal(rest, 0.0)), turned), onnx.Add(rest, y), rest)
 
 
+def _constant(operator: str) -> Any:
+    """Return how a function without a derivative is written: its numbers have the dtype of the array."""
+
+    def write(onnx: Any, operands: Any) -> Any:
+        dtype = next(v.dtype for v in onnx.call.values if hasattr(v, "dtype"))
+        operands = [a if isinstance(a, str) else np.asarray(a, dtype) for a in operands]
+        return onnx.node(operator.removeprefix("Bitwise") if dtype.kind == "b" else operator, *operands)
+
+    return write
+
+
 # What operators do
 
 
@@ -139,7 +151,7 @@ CONSTANT: dict[str, Any] = {  # without a gradient
 
 ENTRIES = [
     *starmap(Entry, SAME.items()),
-    *(Entry(operator, read=function) for operator, function in CONSTANT.items()),
+    *(Entry(operator, observed(function), _constant(operator), function) for operator, function in CONSTANT.items()),
     Entry("Clip", ag.clip, _clip),
     Entry("Div", ag.divide, read=_quotient),
     Entry("Elu", ag.elu, _elu),
@@ -185,6 +197,7 @@ ENTRIES = [
     Entry(None, ag.logaddexp, _logaddexp),
     Entry(None, ag.logaddexp2, _logaddexp2),
     Entry(None, ag.normal_cdf, lambda onnx, x: onnx.Mul(onnx.Add(onnx.Erf(onnx.Mul(x, math.sqrt(0.5))), 1.0), 0.5)),
+    Entry(None, observed(np.not_equal), lambda onnx, operands: onnx.Not(_constant("Equal")(onnx, operands))),
     Entry(None, ag.positive, lambda onnx, x: onnx.Identity(x)),
     Entry(None, ag.rad2deg, lambda onnx, x: onnx.Mul(x, 180 / math.pi)),
     Entry(None, ag.relu_gradient, lambda onnx, x, y: onnx.Where(onnx.LessOrEqual(y, 0.0), 0.0, x)),

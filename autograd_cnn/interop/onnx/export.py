@@ -256,6 +256,8 @@ class _Writer:
         """Add the nodes of a call; `other` is the same call in the second run."""
         self.call, self.other = call, other
         converter = CONVERTERS.get(call.primitive)
+        if converter is None and call.primitive.numpy is not None:
+            return  # what uses its result is refused
         if converter is None:
             name = repr(call.primitive.name) if call.primitive.packaged else call.primitive.name
             raise _refused(call, f"no ONNX converter: ag.interop.onnx_converter({name}, lambda onnx, ...: ...)")

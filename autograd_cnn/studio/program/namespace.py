@@ -53,6 +53,7 @@ class Namespace:
 
     def known(self, thing: Any, hint: str) -> str:
         """Return an expression for a function, class or module, and add its import if it needs one."""
+        thing = getattr(thing, "numpy", None) or thing  # NumPy's function that has no derivative
         public = operations.get(getattr(thing, "name", ""))
         thing = public if getattr(public, "primitive", None) is thing and _adds_nothing(public, thing) else thing
         name, home = getattr(thing, "__name__", ""), getattr(thing, "__module__", None)

@@ -69,6 +69,8 @@ class Standalone(Author):
         """Return the name of a function, whose source is written if it is not there yet."""
         if thing is np._NoValue:
             return "np._NoValue"
+        if getattr(thing, "numpy", None) is not None:
+            return super().known(thing, hint)
         if not hasattr(thing, "__name__") or isinstance(thing, Checkpoint):
             raise NoSource
         function = inspect.unwrap(getattr(thing, "textbook", thing))
