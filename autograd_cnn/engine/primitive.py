@@ -96,8 +96,7 @@ class Primitive(Parameters, Generic[P]):
     __name__: str
     __qualname__: str
     byproducts: tuple[str, ...] = ()
-    strict = elementwise = moves = rectifies = private = False
-    complex: bool | str = False
+    strict = elementwise = moves = rectifies = complex = private = False
     exact = True  # whether `forward` has the bits of `formula`
     symbol = ""
     examples: Callable[[np.random.Generator], list[Any]] | None = None

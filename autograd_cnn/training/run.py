@@ -249,7 +249,7 @@ class Run:
     def _gradients(self) -> dict[str, float]:
         """Return the norm of the gradient of each parameter; those noted before, if the run has resumed since."""
         norms = {
-            p.name or f"parameter {i}": float(np.sqrt(np.square(p.grad, dtype=np.float64).sum()))
+            p.name or f"parameter {i}": float(np.sqrt(np.square(np.abs(p.grad), dtype=np.float64).sum()))
             for i, p in enumerate(self.optimiser.parameters)
             if p.grad is not None
         }

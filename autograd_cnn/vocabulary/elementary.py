@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -193,6 +193,9 @@ def frexp(x: Any) -> tuple[Any, Any]:
 
 def nan_to_num(x: Any, *, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     """Replaces NaN and infinities, by default by 0 and the largest numbers. The gradient there is 0."""
+    if is_complex(x):
+        repaired = partial(nan_to_num, nan=nan, posinf=posinf, neginf=neginf)
+        return repaired(real(x)) + 1j * repaired(imag(x))
     return where(np.isfinite(x), x, np.nan_to_num(plain(x), nan=nan, posinf=posinf, neginf=neginf))
 
 

@@ -7,14 +7,13 @@ is the conjugate of the first; so in their transposes a frequency counts once or
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from autograd_cnn.engine.fitting import precision
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.ops.axes import Axis, axes_of, with_options
+from autograd_cnn.ops.axes import Axis, Shape, axes_of
 from autograd_cnn.ops.indexing import scatter
 from autograd_cnn.vocabulary.arrays import roll
 from autograd_cnn.vocabulary.elementary import conjugate
@@ -25,9 +24,12 @@ __all__ = [
 ]  # fmt: skip
 
 Norm = Literal["backward", "ortho", "forward"] | None
-Sizes = Sequence[int] | None
 _OPPOSITE: dict[Norm, Norm] = {None: "forward", "backward": "forward", "forward": "backward"}
-_examples = with_options((), (5,), (2, 0, "ortho"), (3, -2, "forward"))
+
+
+def _examples(rng: np.random.Generator) -> list[Any]:
+    x = rng.normal(size=(2, 4))
+    return [(x,), (x[0], 5), (x, 3, -1, "ortho"), (x, 3, 0, "forward")]
 
 
 def __dir__() -> list[str]:
@@ -88,20 +90,20 @@ def _rfft_rule(g: Any, a_shape: tuple[int, ...], n: int | None, axis: int, norm:
     return _fitted(hfft(g / _counts(n, axis, g), n, axis, norm), a_shape, axis)
 
 
+def _irfft_rule(g: Any, a_shape: tuple[int, ...], axis: int, norm: Norm) -> Any:
+    return _fitted(ihfft(g, None, axis, norm) * _counts(g.shape[axis], axis, g), a_shape, axis)
+
+
 fft.vjp(a=lambda g, a_shape, axis, norm: _fitted(fft(g, None, axis, norm), a_shape, axis))
 ifft.vjp(a=lambda g, a_shape, axis, norm: _fitted(ifft(g, None, axis, norm), a_shape, axis))
 rfft.vjp(a=_rfft_rule)
-irfft.vjp(
-    a=lambda g, a_shape, axis, norm: _fitted(
-        ihfft(g, None, axis, norm) * _counts(g.shape[axis], axis, g), a_shape, axis
-    )
-)
+irfft.vjp(a=_irfft_rule)
 
 
 # Several axes
 
 
-def _lengths(a: Any, s: Sizes, axes: Sizes) -> list[tuple[int, int]]:
+def _lengths(a: Any, s: Any, axes: Any) -> list[tuple[int, int]]:
     """Return the length and the axis of each transform."""
     shape = np.shape(a)
     axes = range(-len(shape if s is None else s), 0) if axes is None else axes
@@ -111,50 +113,50 @@ def _lengths(a: Any, s: Sizes, axes: Sizes) -> list[tuple[int, int]]:
     return [(shape[axis] if n == -1 else n, axis) for n, axis in zip(s, axes, strict=True)]
 
 
-def _all(transform: Any, a: Any, lengths: Iterable[tuple[int, int]], norm: Norm) -> Any:
+def _all(transform: Any, a: Any, lengths: Any, norm: Norm) -> Any:
     for n, axis in lengths:
         a = transform(a, n, axis, norm)
     return a
 
 
-def fftn(a: Any, s: Sizes = None, axes: Sizes = None, norm: Norm = None) -> Any:
+def fftn(a: Any, s: Shape | None = None, axes: Axis = None, norm: Norm = None) -> Any:
     """Computes the spectrum along each of `axes`, of lengths `s`; -1 stands for the extent of `a`."""
     return _all(fft, a, reversed(_lengths(a, s, axes)), norm)
 
 
-def ifftn(a: Any, s: Sizes = None, axes: Sizes = None, norm: Norm = None) -> Any:
+def ifftn(a: Any, s: Shape | None = None, axes: Axis = None, norm: Norm = None) -> Any:
     """Computes the numbers that have a spectrum: inverts `fftn`."""
     return _all(ifft, a, reversed(_lengths(a, s, axes)), norm)
 
 
-def rfftn(a: Any, s: Sizes = None, axes: Sizes = None, norm: Norm = None) -> Any:
+def rfftn(a: Any, s: Shape | None = None, axes: Axis = None, norm: Norm = None) -> Any:
     """Computes the spectrum of real numbers along each of `axes`, and only its first half along the last."""
     *others, last = _lengths(a, s, axes)
     return _all(fft, rfft(a, *last, norm), reversed(others), norm)
 
 
-def irfftn(a: Any, s: Sizes = None, axes: Sizes = None, norm: Norm = None) -> Any:
+def irfftn(a: Any, s: Shape | None = None, axes: Axis = None, norm: Norm = None) -> Any:
     """Computes the real numbers that have a spectrum, half along the last of `axes`: inverts `rfftn`."""
     *others, (n, last) = _lengths(a, s, axes)
     return irfft(_all(ifft, a, others, norm), None if s is None else n, last, norm)
 
 
-def fft2(a: Any, s: Sizes = None, axes: Sizes = (-2, -1), norm: Norm = None) -> Any:
+def fft2(a: Any, s: Shape | None = None, axes: Axis = (-2, -1), norm: Norm = None) -> Any:
     """Computes the spectrum along two axes, as `fftn`."""
     return fftn(a, s, axes, norm)
 
 
-def ifft2(a: Any, s: Sizes = None, axes: Sizes = (-2, -1), norm: Norm = None) -> Any:
+def ifft2(a: Any, s: Shape | None = None, axes: Axis = (-2, -1), norm: Norm = None) -> Any:
     """Computes the numbers that have a spectrum along two axes: inverts `fft2`."""
     return ifftn(a, s, axes, norm)
 
 
-def rfft2(a: Any, s: Sizes = None, axes: Sizes = (-2, -1), norm: Norm = None) -> Any:
+def rfft2(a: Any, s: Shape | None = None, axes: Axis = (-2, -1), norm: Norm = None) -> Any:
     """Computes the spectrum of real numbers along two axes, as `rfftn`."""
     return rfftn(a, s, axes, norm)
 
 
-def irfft2(a: Any, s: Sizes = None, axes: Sizes = (-2, -1), norm: Norm = None) -> Any:
+def irfft2(a: Any, s: Shape | None = None, axes: Axis = (-2, -1), norm: Norm = None) -> Any:
     """Computes the real numbers that have a spectrum along two axes: inverts `rfft2`."""
     return irfftn(a, s, axes, norm)
 

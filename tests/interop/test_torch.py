@@ -48,6 +48,28 @@ def test_we_load_the_weights_of_pytorch_and_agree(tmp_path, make, x):
     np.testing.assert_allclose(model.eval()(x).data, here(net.eval()(there(x))), rtol=1e-5, atol=1e-5)
 
 
+def test_complex_weights_go_both_ways(tmp_path):
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file, save_file
+
+    rng, x = np.random.default_rng(0), np.ones((2, 3), np.complex64)
+    model, net = nn.Linear(3, 4), torch.nn.Linear(3, 4, dtype=torch.complex64)
+    for name, shape in (("w", (3, 4)), ("b", (4,))):
+        parts = rng.normal(size=(2, *shape))
+        setattr(model, name, ag.Tensor((parts[0] + 1j * parts[1]).astype(np.complex64), requires_grad=True))
+    ag.interop.save_weights(tmp_path / "w", model, layout="torch", example=x)
+    net.load_state_dict(load_file(tmp_path / "w"))
+    np.testing.assert_allclose(here(net(there(x))), model(x).data, rtol=1e-5)
+    save_file({name: (2j * value).contiguous() for name, value in net.state_dict().items()}, tmp_path / "v")
+    want = 2j * model(x).data
+    ag.interop.load_weights(tmp_path / "v", model, layout="torch", example=x)
+    np.testing.assert_allclose(model(x).data, want, rtol=1e-5)
+    for name in ("w", "b"):
+        setattr(model, name, ag.Tensor(getattr(model, name).data.astype(complex), requires_grad=True))
+    with pytest.raises(TypeError, match=r"save_weights: w is complex128, which safetensors lacks"):
+        ag.interop.save_weights(tmp_path / "w", model, layout="torch", example=x.astype(complex))
+
+
 def test_statistics_of_training_agree_too(tmp_path):
     torch = pytest.importorskip("torch")
     from safetensors.torch import load_file, save_file

@@ -13,9 +13,14 @@ def net(seed, features=4):
     return ag.nn.Sequential(ag.nn.Linear(3, features, rng=rng), ag.nn.BatchNorm2d(features), ag.nn.ReLU())
 
 
+PARTS = {"w": 1, "v.x": 1, "z": 1 + 1j}
+
+
 def dictionary(seed):
     rng = np.random.default_rng(seed)
-    return {name: ag.Tensor(rng.normal(size=(2, 3)), requires_grad=True, name=name) for name in ("w", "v.x")}
+    return {
+        name: ag.Tensor(rng.normal(size=(2, 3)) * turn, requires_grad=True, name=name) for name, turn in PARTS.items()
+    }
 
 
 def values(model):

@@ -21,6 +21,9 @@ from autograd_cnn.interop.onnx.table import CONVERTERS, OPERATORS
 
 PAGE = Path(__file__).parents[2] / "docs" / "vocabulary.md"
 
+# Recorded functions that take real numbers only, and NumPy's complex ones too.
+UNORDERED = "amax amin clip fmax fmin max maximum median min minimum nanmax nanmedian nanmin ptp".split()
+
 # Functions of torch.nn.functional that have another name here.
 SPELLED = {
     "binary_cross_entropy": "bce",
@@ -149,6 +152,12 @@ rare keywords are refused by their names.
 ### Recorded
 
 {_names(sets["recorded"], "np.")}
+
+### Complex numbers
+
+A recorded function takes complex numbers where NumPy's does, except these. They compare numbers, and complex ones have
+no order; NumPy compares the real parts, and the imaginary parts of those that are equal:
+{_names(UNORDERED, "np.")}, and `np.pad` by a maximum, a minimum or a median.
 
 ### Plain
 

@@ -7,9 +7,25 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.elsewhere import ADVICE
-from together.numpy_names import MISSING, PAGE, fate, is_here, numpy_functions, page, refusal, torch_functions
+from autograd_cnn.engine.registry import numpys
+from together.numpy_names import (
+    MISSING,
+    PAGE,
+    UNORDERED,
+    fate,
+    is_here,
+    numpy_functions,
+    page,
+    refusal,
+    torch_functions,
+)
+from uses import every_use
 
 FUNCTIONS = numpy_functions()
+PARTLY = {
+    "linalg.cholesky": "of Hermitian matrices",
+    "pad": "not by a maximum, a minimum or a median",
+}  # complex numbers
 
 
 def of_kind(kind):
@@ -20,6 +36,30 @@ def of_kind(kind):
 def test_a_refusal_names_the_function_and_the_cure(name):
     """Also for NumPy's newer functions: whatever the arguments, nothing leaves the graph unnoticed."""
     assert refusal(name, FUNCTIONS[name]).startswith(f"np.{name}")
+
+
+@pytest.mark.parametrize("name", UNORDERED)
+def test_complex_numbers_have_no_order(name):
+    z = np.array([1 + 2j, 3j])
+    others = {"clip": (0, 1)}.get(name, (z,) if name in ("fmax", "fmin", "maximum", "minimum") else ())
+    assert FUNCTIONS[name](z, *others).dtype == complex
+    with pytest.raises(TypeError, match="is for real numbers|complex numbers have no order"):
+        FUNCTIONS[name](ag.Tensor(z, requires_grad=True), *others)
+
+
+@pytest.mark.slow
+def test_other_functions_take_complex_numbers_as_numpys_do():
+    for use in every_use():
+        if numpys(use.name) is None or use.name in PARTLY:
+            continue
+        inputs = [np.asarray(x) * np.exp(1j * np.arange(np.size(x))).reshape(np.shape(x)) for x in use.inputs]
+        try:
+            use.f(*(ag.Tensor(x, requires_grad=True) for x in inputs))
+        except TypeError as error:
+            if use.want or use.name in UNORDERED or re.match("less|greater", str(error)):  # the use itself compares
+                continue
+            with pytest.raises((TypeError, np.exceptions.ComplexWarning)):
+                use.f(*inputs)
 
 
 def test_every_function_of_pytorch_is_here_or_has_a_reason(torch):

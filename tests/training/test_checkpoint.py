@@ -70,6 +70,25 @@ def job():
     return run
 
 
+@pytest.mark.parametrize("precision", [np.float32, np.float64])
+def test_a_run_of_complex_weights_resumes_as_if_it_had_not_stopped(tmp_path, precision):
+    x, y = points()
+
+    def build():
+        parts = np.random.default_rng(0).normal(size=(2, 2, 2)).astype(precision)
+        w = ag.Tensor(parts[0] + parts[1] * 1j, requires_grad=True, name="w")
+        return w, lambda x: abs(np.fft.fft(x) @ w), ag.optim.Adam([w], lr=0.1)
+
+    ends = []
+    for files, passes in (("one", [4]), ("two", [2, 4])):
+        for epochs in passes:
+            w, model, optimiser = build()
+            train(model, optimiser, x.astype(precision), y, epochs=epochs, clip=1.0, checkpoint=tmp_path / files)
+        ends.append(w.data)
+    assert ends[0].dtype == np.result_type(precision, 1j)
+    np.testing.assert_array_equal(*ends)
+
+
 @pytest.fixture(scope="module")
 def straight(job):
     return job(job.build())

@@ -69,7 +69,7 @@ def samples(name, of_complex):
 
     torch.manual_seed(0)
     op = database()[name]
-    dtypes = [torch.complex128] if of_complex else [torch.float64, torch.int64, torch.bool]
+    dtypes = [torch.complex128] if of_complex else [torch.float64, torch.int64, torch.bool, torch.complex128]
     dtype = next(t for t in dtypes if t in op.dtypes)
     varied = op.supports_autograd and dtype in (torch.float64, torch.complex128)
     for sample in islice(op.sample_inputs("cpu", dtype, requires_grad=varied), SAMPLES):

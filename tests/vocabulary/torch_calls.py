@@ -45,6 +45,7 @@ from vocabulary.torch_forms import (
     median,
     narrow,
     norm,
+    over_axes,
     padded,
     put,
     quantile,
@@ -70,11 +71,12 @@ from vocabulary.torch_forms import (
 )
 
 SAME_NAME = """
-    abs acos acosh asin asinh atan atan2 atanh bincount broadcast_to column_stack conj copysign corrcoef cos cosh
+    abs acos acosh angle asin asinh atan atan2 atanh bincount broadcast_to column_stack conj copysign corrcoef cos cosh
     cross cumprod cumsum deg2rad dot dsplit dstack exp exp2 expm1 fliplr flipud float_power fmax fmin fmod frexp
-    hsplit hstack hypot inner kron linalg.cond linalg.cross linalg.det linalg.eigvalsh linalg.inv
-    linalg.matrix_power linalg.multi_dot linalg.norm linalg.slogdet linalg.svdvals linalg.tensorinv linalg.vecdot
-    log log10 log1p log2 log_softmax logaddexp logaddexp2 logsumexp matmul maximum mean minimum nan_to_num nanmean
+    hsplit hstack hypot imag inner kron linalg.cond linalg.cross linalg.det linalg.eig linalg.eigvals linalg.eigvalsh
+    linalg.inv linalg.matrix_power linalg.multi_dot linalg.norm linalg.slogdet linalg.svdvals linalg.tensorinv
+    linalg.vecdot log log10 log1p log2 log_softmax logaddexp logaddexp2 logsumexp matmul maximum mean minimum
+    nan_to_num nanmean
     nansum nn.functional.celu nn.functional.elu nn.functional.gelu nn.functional.glu nn.functional.hardshrink
     nn.functional.hardsigmoid nn.functional.hardswish nn.functional.hardtanh nn.functional.hinge_embedding_loss
     nn.functional.huber_loss nn.functional.kl_div nn.functional.l1_loss nn.functional.layer_norm
@@ -99,7 +101,16 @@ OTHER_NAME = """
     view_copy=reshape
 """.split()
 
+ONE_AXIS = "fft ifft rfft irfft hfft ihfft".split()
+SEVERAL_AXES = "fft2 ifft2 rfft2 irfft2 fftn ifftn rfftn irfftn fftshift ifftshift".split()
+
 CALLS = {
+    **{f"fft.{name}": getattr(ag.fft, name) for name in ONE_AXIS},
+    **{f"fft.{name}": over_axes(getattr(ag.fft, name)) for name in SEVERAL_AXES},
+    "complex": lambda x, y: x + 1j * y,
+    "polar": lambda length, turn: length * ag.exp(1j * turn),
+    "view_as_complex": lambda x: x[..., 0] + 1j * x[..., 1],
+    "view_as_real": lambda z: ag.stack([z.real, z.imag], -1),
     **dict.fromkeys(["H", "mH"], lambda x: x.conj().mT),
     "__rdiv__": lambda x, y: y / x,
     "__rmatmul__": lambda x, y: y @ x,

@@ -207,6 +207,16 @@ def attention(q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False, scale=Non
     return ag.scaled_dot_product_attention(q, k, v, attn_mask, dropout_p, is_causal, scale)
 
 
+def over_axes(transform):
+    """A transform that has `axis`, one axis or several."""
+
+    def call(x, *args, axis=None, **options):
+        axes = {} if axis is None else {"axes": (axis,) if isinstance(axis, int) else axis}
+        return transform(x, *args, **axes, **options)
+
+    return call
+
+
 def padded(mode):
     def call(x, pad, *_args, value=0, mode=mode, **_):
         value = _args[-1] if _args and not isinstance(_args[-1], str) else value

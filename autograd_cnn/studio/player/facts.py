@@ -93,7 +93,8 @@ class _Facts:
     def value(self, value: Recorded) -> Value:
         t, views, code = self.trials, self.trials.views, self.author.name(value)
         name, full, kind = clip(value.name), plain(value.name), f"{shape_text(value.shape)} {value.dtype}"
-        both = t.array(value), t.gradient(value)
+        gradient = t.gradient(value)
+        both = t.array(value), np.conj(gradient) if np.iscomplexobj(gradient) else gradient  # as `backward` returns it
         own, slope = (None if a is None or value.size != 1 else number(np.reshape(a, -1)[0]) for a in both)
         array, gradient = (None if a is None else views.look(a, value, a is both[1]) for a in both)
         example = None
