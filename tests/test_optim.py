@@ -808,6 +808,10 @@ def test_the_functional_form_refuses_what_it_cannot_do():
         adam.update(np.ones(2), adam.init(np.ones(3)), np.ones(2))
     with pytest.raises(TypeError, match=r"params\['n'\] is int64: only floats"):
         adam.init({"n": 3})
+    model = nn.Linear(3, 2)
+    assert same(adam.init(model), adam.init(dict(model.named_parameters())))
+    with pytest.raises(ValueError, match=r"params\['w'\].grad = ...: got \{'w': Tensor"):
+        adam.update(dict(model.named_parameters()), adam.init(model), model)
     x = ag.Tensor(np.ones(2), requires_grad=True)
     with pytest.raises(TypeError, match="params is .* a result, and an update is not recorded. As a constant"):
         adam.init(x * 2)

@@ -413,10 +413,10 @@ def functional_call(module: Module, parameters: Mapping[str, Any], *args: Any, *
     ----------
     module : Module
     parameters : dict
-        Arrays or Tensors, by names as in `Module.named_parameters` and `named_buffers`. The module uses its own for
-        those that are not there.
+        Arrays or Tensors, by names as in `Module.named_parameters` and `named_buffers`; both in one dict, that is
+        ``{**p, **b}``. The module uses its own for those that are not there.
     *args, **options
-        For the module.
+        For the module, one by one.
 
     Raises
     ------

@@ -264,7 +264,7 @@ def functional(optimiser: str | type[Optimiser], **settings: Any) -> Functional:
     -------
     init : callable
         ``params -> state``: a dict of arrays, which is that of the class's `state_dict`. Its `lr` is the rate of the
-        next step, unless `lr` is a schedule.
+        next step, unless `lr` is a schedule. A Module stands for ``dict(model.named_parameters())``.
     update : callable
         ``(grads, state, params) -> (params, state)``. `params` is a tree of arrays, numbers or Tensors, and `grads` one
         of the same structure and shapes. The new tree has arrays, and Tensors where `params` has them.
@@ -295,6 +295,7 @@ def functional(optimiser: str | type[Optimiser], **settings: Any) -> Functional:
     make([Tensor(0.0, requires_grad=True)], **settings)  # an error about a setting is raised at once
 
     def copied(params: Any) -> Any:
+        params = dict(params.named_parameters()) if hasattr(params, "named_parameters") else params
         return make([Tensor(_constant(leaf, at), True, at) for at, leaf in tree_items(params, "params")], **settings)
 
     def update(grads: Any, state: dict[str, Any], params: Any) -> tuple[Any, dict[str, Any]]:
