@@ -147,8 +147,7 @@ def angle(z: Any, deg: bool = False) -> Any:
 
 def sgn(x: Any) -> Any:
     """Divides complex numbers by their lengths; takes the sign of real ones, into a plain array. It is 0 at 0."""
-    size = abs(x)
-    return x / where(np.equal(size, 0), 1, size) if is_complex(x) else np.sign(x)
+    return _ratio(x, abs(x)) if is_complex(x) else np.sign(x)
 
 
 def real_if_close(x: Any, tol: float = 100) -> Any:

@@ -42,3 +42,11 @@ def test_sorted_complex_numbers_carry_their_gradients():
     x = Tensor(np.array([2 + 1j, 1 - 1j, 2 - 3j]), requires_grad=True)
     (np.sort_complex(x) * [1, 2, 3]).real.sum().backward()
     np.testing.assert_array_equal(x.grad, [3, 1, 2])
+
+
+@pytest.mark.parametrize("f", [np.sign, lambda z: abs(z) * (1 + 1j)])
+def test_directions_have_no_slope_at_0(f):
+    x = Tensor([0, 3 + 4j], requires_grad=True)
+    first = (f(x) * (2 - 1j)).real.sum().gradient(x, create_graph=True)
+    second = (first * (1 + 1j)).real.sum().gradient(x)
+    assert first[0] == 0 and second[0] == 0 and second[1] != 0
