@@ -20,6 +20,7 @@ import numpy as np
 
 from autograd_cnn.calculus.batching import FORMS, operands
 from autograd_cnn.calculus.trees import parts_of, tree_items, tree_map
+from autograd_cnn.engine import errors
 from autograd_cnn.engine.fitting import unbroadcast
 from autograd_cnn.engine.messages import written
 from autograd_cnn.engine.mode import Mode, current, in_mode
@@ -64,8 +65,11 @@ class Example(np.lib.mixins.NDArrayOperatorsMixin):
         """Raise the error about numbers that only all examples have."""
         self._check_level()
         asked = f"vmap: {written() or 'the code'} asks for the numbers of one example, {self.shape} {self.dtype}"
-        cures = "For a branch: np.where(condition, x, y). For running statistics, as of BatchNorm: model.eval()"
-        raise TypeError(f"{asked}, and the examples differ\n{cures}. Other libraries: call them outside of vmap")
+        cures = (
+            "For a branch: np.where(condition, x, y); for an index into an array: ag.take(array, x); to fill an array: "
+        )
+        cures += "ag.stack([...]); for BatchNorm: model.eval(). Other libraries: call them outside of vmap"
+        raise TypeError(f"{asked}, and the examples differ\n{cures}")
 
     __array__ = __bool__ = __contains__ = refused
 
@@ -353,7 +357,11 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, randomness:
         level = Level(next(iter(sizes.values())), randomness)
         inner = [b if axis is None else level.wrapped(b) for (_, axis, _), b in zip(leaves, batches, strict=True)]
         with level.inside():
-            result = f(*_filled(args, inner), **options)
+            try:
+                result = f(*_filled(args, inner), **options)
+            except ValueError as error:
+                errors.explain_function(error, f, [])
+                raise
         return _filled(result, [_left(level, *leaf) for leaf in _leaves(out_axes, result, "the result", "out_axes")])
 
     return mapped

@@ -352,7 +352,8 @@ def not_differentiable(place: str, value: Any, dtype: Any) -> TypeError:
 def explain_function(error: Exception, f: Any, differentiated: list[Any]) -> None:
     """Raise a better error than `f` raised, in a transform, if its cause is that a list or a Tensor is no array."""
     cause = error.__cause__
-    if isinstance(cause, TypeError) and "would leave the graph" in str(cause):  # NumPy replaced it
+    if isinstance(cause, TypeError) and ("would leave the graph" in str(cause) or "vmap: " in str(cause)):
+        # NumPy replaced it
         raise cause from None
     for i, value in enumerate(differentiated):
         if isinstance(value, (list, tuple)) and value and all(isinstance(v, (int, float)) for v in value):
