@@ -128,6 +128,7 @@ def ravel_pytree(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
             nonlocal start
             part = vector[start : start + leaf.size].reshape(leaf.shape)
             start += leaf.size
+            part = part if is_complex(leaf) or not is_complex(part) else np.real(part)
             return part if part.dtype == leaf.dtype else part.astype(leaf.dtype)
 
         return tree_map(piece, tree)

@@ -41,7 +41,7 @@ def is_complex(value: Any) -> bool:
 
 def precision(dtype: Any) -> Any:
     """Return the type of the real and the imaginary part: float32 for complex64, and for float32."""
-    return dtype.type().real.dtype
+    return np.dtype(dtype).type().real.dtype
 
 
 def in_precision(dtype: Any, other: Any) -> Any:

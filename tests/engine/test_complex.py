@@ -218,3 +218,37 @@ def test_check_gradients_moves_both_parts():
     wrong.vjp(z=lambda g: g)
     with pytest.raises(AssertionError, match=r"input 0\[0, 1\]: rule 1, differences -1"):
         ag.check_gradients(wrong, Z)
+
+
+def test_a_tree_of_real_and_complex_numbers_is_one_vector():
+    tree = {"z": Z, "x": Z.real}
+    vector, unravel = ag.ravel_pytree(tree)
+    assert vector.dtype == complex
+    assert unravel(vector)["x"].dtype == float
+    np.testing.assert_array_equal(unravel(vector)["z"], Z)
+    found = ag.grad(lambda t: (abs(t["z"] * t["x"]) ** 2).sum())(tree)
+    again = ag.grad(lambda v: (abs(unravel(v)["z"] * unravel(v)["x"]) ** 2).sum())(vector)
+    np.testing.assert_allclose(again, np.concatenate([found["z"], found["x"]]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda np, z: np.abs(z), lambda np, z: np.real(z * z), lambda np, z: np.imag(z**3), lambda np, z: np.angle(z),
+        lambda np, z: np.real(np.conj(z) * z * z), lambda np, z: np.abs(np.exp(z) * np.sin(z)),
+        lambda np, z: np.real(np.log(z) + np.sqrt(z)), lambda np, z: np.abs(np.tanh(z) / (2 + z)),
+        lambda np, z: np.real(np.dot(z, z)), lambda np, z: np.abs(np.sum(z * (1 + 2j))),
+        lambda np, z: np.abs(np.outer(z, z) @ np.conj(z)), lambda np, z: np.real(np.einsum("i,i->", z, np.conj(z))),
+        lambda np, z: np.abs(np.prod(z)), lambda np, z: np.abs(np.concatenate([z, z[::-1]])),
+        lambda np, z: np.real(z ** (0.5 + 1j)), lambda np, z: np.abs(np.cumsum(z)), lambda np, z: np.abs(z - 2.5),
+        lambda np, z: np.real(np.reshape(z, (3, 1)) * z), lambda np, z: np.abs(np.where(np.abs(z) > 1, z, z * z)),
+    ],
+)  # fmt: skip
+def test_hips_autograd_returns_the_conjugate(f):
+    theirs, module = pytest.importorskip("autograd"), pytest.importorskip("autograd.numpy")
+    want = theirs.grad(lambda z: module.sum(f(module, z)))(Z)
+    np.testing.assert_allclose(ag.grad(lambda z: np.sum(f(np, z)))(Z), np.conj(want), rtol=1e-10)
+    twice = theirs.grad(lambda z: module.sum(module.abs(theirs.grad(lambda z: module.sum(f(module, z)))(z)) ** 2))(Z)
+    ours = ag.grad(lambda z: np.sum(abs(ag.grad(lambda z: np.sum(f(np, z)))(z)) ** 2))(Z)
+    np.testing.assert_allclose(ours, np.conj(twice), rtol=1e-8, atol=1e-9)
