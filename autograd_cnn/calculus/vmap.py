@@ -65,10 +65,8 @@ class Example(np.lib.mixins.NDArrayOperatorsMixin):
         """Raise the error about numbers that only all examples have."""
         self._check_level()
         asked = f"vmap: {written() or 'the code'} asks for the numbers of one example, {self.shape} {self.dtype}"
-        cures = (
-            "For a branch: np.where(condition, x, y); for an index into an array: ag.take(array, x); to fill an array: "
-        )
-        cures += "ag.stack([...]); for BatchNorm: model.eval(). Other libraries: call them outside of vmap"
+        cures = "A branch: np.where(condition, x, y). An index into an array: ag.take(array, x). Filling one: ag.stack"
+        cures += "([...]). BatchNorm: model.eval(). Another library: outside of vmap"
         raise TypeError(f"{asked}, and the examples differ\n{cures}")
 
     __array__ = __bool__ = __contains__ = refused
