@@ -39,33 +39,28 @@ def _numbers(x: Any) -> Any:
     return plain(lowered(x))
 
 
-def _size(x: Any) -> float:
-    return float(np.max(np.sqrt(np.mean(np.square(x), -1))))
-
-
 @np.errstate(all="ignore")  # a step that is too long may overflow, and is made shorter
 def _integrate(y: Any, t: Any, params: Any, func: Any, rtol: float, atol: float, mxstep: int) -> Any:
     """Return the states (T, n) at the times `t`. Steps end at each of them, and are parts of an interval."""
     times = np.asarray(plain(t), float)
     t = t if isinstance(t, Tensor) else times.tolist()
-    states, slope, scale = [y], func(y, params, t[0]), atol + rtol * abs(_numbers(y))
-    length = 0.01 * (_size(_numbers(y) / scale) + 1e-4) / (_size(_numbers(slope) / scale) + 1e-4)
-    length = max(1e-6 * abs(times[-1] - times[0]), length)
+    states, slope, length = [y], func(y, params, t[0]), 1e-3 * abs(times[-1] - times[0])
     for i, span in enumerate(np.diff(times)):
         done, tries = 0.0, 0
         while done < 1 - 1e-12:
             part, tries, now = min(length / abs(span), 1 - done), tries + 1, times[i] + span * done
             if tries > mxstep or not abs(span * part) > 1e-16 * np.max(abs(times)):
-                text = (
-                    f"odeint: {tries - 1} steps from t = {times[i]:.6g} ended at {now:.6g}, not at {times[i + 1]:.6g}"
+                where = f"{tries - 1} steps from t = {times[i]:.6g} ended at {now:.6g}, not at {times[i + 1]:.6g}"
+                raise RuntimeError(
+                    f"odeint: {where}. Is it stiff, or infinite? Steps are longer with larger rtol and atol"
                 )
-                raise RuntimeError(f"{text}. Is it stiff, or infinite? Steps are longer with larger rtol and atol")
             h, slopes = (t[i + 1] - t[i]) * part, [slope]
             for node, weights in zip(NODES, STAGES, strict=True):
                 end = y + h * _weighted(weights, slopes)
                 slopes.append(func(end, params, t[i] + (t[i + 1] - t[i]) * (done + node * part)))
             scale = atol + rtol * np.maximum(abs(_numbers(y)), abs(_numbers(end)))
-            error = _size(span * part * _numbers(_weighted(ERROR, slopes)) / scale)
+            errors = span * part * _numbers(_weighted(ERROR, slopes)) / scale
+            error = float(np.max(np.sqrt(np.mean(errors**2, -1))))
             better = part * abs(span) * min(10.0, max(0.2, 0.9 * max(error, 1e-12) ** -0.2))  # 0.2 for NaN
             length = max(length, better) if error <= 1 and part == 1 - done else better
             if error <= 1:
