@@ -96,35 +96,6 @@ def test_only_the_rule_of_the_input_that_learns_is_printed(name):
             assert re.findall(r'"(\w+)": g_', program.source) == ["v"]
 
 
-def complex_leaf(name):
-    parts = np.random.default_rng(0).normal(size=(2, 4))
-    return leaf(parts[0] + 1j * parts[1], name)
-
-
-@pytest.mark.parametrize("standalone", [False, True])
-def test_the_program_of_complex_numbers_returns_what_backward_leaves(standalone):
-    z, x = complex_leaf("z"), leaf(np.arange(4.0), "x")
-
-    def loss(z, x):
-        return ag.sum(abs(np.fft.fft(z * x)) ** 2 + np.angle(z))
-
-    gradients = ag.trace(loss, z, x).program(standalone).run()[1]
-    loss(z, x).backward()
-    np.testing.assert_allclose(gradients["z"], z.grad)
-    np.testing.assert_allclose(gradients["x"], x.grad)
-    assert gradients["x"].dtype == np.float64
-
-
-def test_the_program_of_a_complex_result_takes_its_gradient():
-    z = complex_leaf("z")
-    program = ag.trace(lambda z: np.fft.ifft(np.exp(z)), z).program()
-    (seed,) = (name for name in program.inputs if name.startswith("g_"))
-    g = np.arange(4) + 1j
-    _, gradients = program.run(**{seed: g})
-    np.fft.ifft(np.exp(z)).backward(g)
-    np.testing.assert_allclose(gradients["z"], z.grad)
-
-
 def test_a_primitive_is_called_by_the_function_of_its_name_that_does_the_same():
     x, labels = leaf(np.zeros((2, 3)), "x"), np.array([0, 2])
     assert "ag.cross_entropy(x, labels)" in ag.cross_entropy(x, labels).graph().program().source

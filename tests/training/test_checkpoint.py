@@ -77,7 +77,7 @@ def test_a_run_of_complex_weights_resumes_as_if_it_had_not_stopped(tmp_path, pre
     def build():
         parts = np.random.default_rng(0).normal(size=(2, 2, 2)).astype(precision)
         w = ag.Tensor(parts[0] + parts[1] * 1j, requires_grad=True, name="w")
-        return w, lambda x: abs(np.fft.fft(x) @ w), ag.optim.Adam([w], lr=0.1)
+        return w, lambda x: abs(x @ w), ag.optim.Adam([w], lr=0.1)
 
     ends = []
     for files, passes in (("one", [4]), ("two", [2, 4])):
