@@ -67,7 +67,7 @@ class Continuous:
         fits = [np.logical_and(v > 0 if real else v >= 0, v <= (1 if n == "p" else np.inf)) for n, v in given.items()]
         scale, *shapes = (np.where(ok, v, 1) for ok, v in zip(fits, given.values(), strict=True))
         z = z / scale
-        over = np.logical_or(z > self.high if above is None else z >= self.high, np.isposinf(z))
+        over = np.logical_or(z > self.high if above is None else z >= self.high, z == np.inf)
         gap = z == -np.inf if real or above is not None else z > np.floor(z)
         wrong = np.logical_not(reduce(np.logical_and, fits))
         under = z <= self.low if real and above is not None else z < self.low

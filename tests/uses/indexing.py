@@ -54,7 +54,7 @@ def segments(name, formula, start, options):
         return out[[0, 2]] if len(out) > 2 else out[:1]  # those that are finite
 
     def want(x):
-        out = np.full((options[0] if options else 3, 3), start)
+        out = np.full((options[0] if options else 3, 3), start, x.dtype)
         known = np.less(IDS, len(out))
         formula.at(out, IDS[known], x[known])
         return out[[0, 2]] if len(out) > 2 else out[:1]
