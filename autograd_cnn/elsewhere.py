@@ -110,7 +110,7 @@ ADVICE = {
         "int int32 int64 long": "labels are plain arrays of integers: array.astype(np.int64)",
         "float32 float64 float16": "x.astype(dtype), with NumPy's dtypes",
         "scan": "a loop in Python; for running sums ag.cumsum(x, axis)",
-        "distributions": "NumPy draws, rng.normal(size=shape); a log-density is a formula with ag.log and ag.exp",
+        "distributions": "ag.stats.norm.logpdf(x, loc, scale); NumPy draws, rng.normal(size=shape)",
         "linearize": "ag.jvp(f, (x,), (dx,))",
         "Dense": "ag.nn.Linear(in_features, out_features)",
         "Function custom_vjp custom_jvp custom_gradient": "@ag.primitive, and f.vjp(x=lambda g, x: ...)",

@@ -78,12 +78,12 @@ matmul.vjp(
 def _entries(rng: np.random.Generator) -> list[Any]:
     rows, columns, starts = rng.normal(size=4), np.array([0, 3, 1, 0]), np.array([0, 2, 2, 4])  # of a matrix (3, 4)
     cases = ((4,), False), ((4, 2), False), ((3, 2), True)
-    return [(rows, columns, starts, rng.normal(size=shape), (3, 4), turned) for shape, turned in cases]
+    return [(rng.normal(size=shape), rows, columns, starts, (3, 4), turned) for shape, turned in cases]
 
 
 @primitive(examples=_entries, complex=True)
-def sparse_matmul(data: Any, indices: Any, indptr: Any, x: Any, shape: tuple[int, int], turned: bool = False) -> Any:
-    """Multiplies a sparse matrix, or its transpose if `turned`, by a vector or matrix: ``matrix @ x``.
+def sparse_matmul(x: Any, data: Any, indices: Any, indptr: Any, shape: tuple[int, int], turned: bool = False) -> Any:
+    """Multiplies a vector or a matrix by a sparse matrix, or by its transpose if `turned`: ``matrix @ x``.
 
     `data`, `indices` and `indptr` are those of SciPy's compressed rows. They are constants.
     """
@@ -94,7 +94,7 @@ def sparse_matmul(data: Any, indices: Any, indptr: Any, x: Any, shape: tuple[int
 
 
 sparse_matmul.vjp(
-    x=lambda g, data, indices, indptr, shape, turned: sparse_matmul(data, indices, indptr, g, shape, not turned)
+    x=lambda g, data, indices, indptr, shape, turned: sparse_matmul(g, data, indices, indptr, shape, not turned)
 )
 
 
@@ -104,7 +104,7 @@ def _sparse_product(x: Any, y: Any) -> Any:
         return _sparse_product(y.T, x.T).T
     turned = x.format == "csc"
     rows = (x.T if turned else x).tocsr()
-    return sparse_matmul(rows.data, rows.indices, rows.indptr, y, rows.shape, turned)
+    return sparse_matmul(y, rows.data, rows.indices, rows.indptr, rows.shape, turned)
 
 
 matmul.sparse = _sparse_product

@@ -172,7 +172,7 @@ def assigned(x, index, values):
     return out
 
 
-def sparse_matmul(data, indices, indptr, x, shape, turned):
+def sparse_matmul(x, data, indices, indptr, shape, turned):
     dense = np.zeros(shape)
     for row in range(shape[0]):
         for k in range(indptr[row], indptr[row + 1]):

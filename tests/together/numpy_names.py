@@ -186,7 +186,40 @@ Errors say what takes their place:
 {instead}
 """
     ]
-    return "\n".join([*parts, *_reasons(MISSING), onnx()])
+    return "\n".join([*parts, *_reasons(MISSING), scipy(), onnx()])
+
+
+def scipy() -> str:
+    """The part of the page on SciPy."""
+    families = {name: getattr(ag.stats, name) for name in ag.stats.__all__}
+    whole = [name for name, family in families.items() if hasattr(family, "pmf")]
+    several = [name for name, family in families.items() if not hasattr(family, "cdf")]
+    real = families.keys() - {*whole, *several}
+    return f"""## SciPy
+
+SciPy's own ufuncs of these names, called on Tensors, run the functions of `ag.special`. They have derivatives of any
+order for real numbers, except for orders of Bessel functions, degrees of freedom, and the shapes of `gammainc`,
+`gammaincc` and `betainc`, whose gradients are refused. Functions of SciPy that are no ufuncs are refused on Tensors,
+and the error names ours. SciPy computes the numbers, and has to be installed, except for `erf`, `erfc`,
+`expit`, `log_expit`, `logit`, `logsumexp`, `ndtr` and `xlogy`.
+
+### ag.special
+
+{_names(ag.special.__all__)}
+
+### ag.stats
+
+`logpdf`, `pdf`, `cdf` and `logcdf` of {_names(real)};
+`logpmf`, `pmf`, `cdf` and `logcdf` of {_names(whole)};
+`logpdf` and `pdf` of {_names(several)}.
+
+### ag.linalg
+
+Beside NumPy's: `block_diag`, `cho_factor`, `cho_solve`, `expm`, `solve_triangular`.
+
+A sparse matrix of SciPy, of any format, times a Tensor is recorded: `A @ x`, `x @ A`, `A.T @ x`, `np.matmul(A, x)`. The
+matrix is a constant, and locked as long as `backward` needs it.
+"""
 
 
 def onnx() -> str:

@@ -113,6 +113,7 @@ ag.log_softmax(t, axis=-1)  #: Tensor
 ag.logsumexp(t)  #: Tensor
 ag.matmul(t, t)  #: Tensor
 ag.max(t, 0)  #: Tensor
+ag.max_at(t, 0, t)  #: Tensor
 ag.max_gather2d(t, a, 2)  #: Tensor
 ag.max_pool2d(t, 2, stride=1)  #: Tensor
 ag.max_unpool2d(t, a, (1, 2, 2, 1), 2)  #: Tensor
@@ -145,6 +146,10 @@ ag.sin(t)  #: Tensor
 ag.softmax(t)  #: Tensor
 ag.softplus(t)  #: Tensor
 ag.softsign(t)  #: Tensor
+ag.sparse_matmul(t, a, a, a, (2, 3))  #: Tensor
+ag.special.gammaln(t)  #: Tensor
+ag.special.xlogy(2, t)  #: Tensor
+ag.stats.norm.logpdf(t)  #: Any
 ag.sqrt(t)  #: Tensor
 ag.square(t)  #: Tensor
 ag.squeeze(t)  #: Tensor

@@ -178,8 +178,6 @@ CALLS = {
     "gather": lambda x, axis, index, sparse_grad=False: x[grid(axis, index)],
     "gradient": gradient,
     "i0": ag.special.i0,
-    "igamma": ag.special.gammainc,
-    "igammac": ag.special.gammaincc,
     "lgamma": ag.special.gammaln,
     "matrix_exp": linalg.expm,
     "triangular_solve": lambda b, a, upper=True, transpose=False, unitriangular=False: linalg.solve_triangular(

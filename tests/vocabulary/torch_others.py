@@ -51,8 +51,9 @@ NOT_HERE = {
     """,
     "Bessel functions in which PyTorch has six digits, and no derivative": "special.bessel_*",
     "special functions": """
-        mvlgamma* special.airy_ai special.chebyshev_* special.hermite_* special.laguerre_* special.legendre_*
-        special.modified_bessel_k* special.scaled_* special.shifted_* special.spherical_* special.zeta
+        igamma igammac mvlgamma* special.airy_ai special.chebyshev_* special.hermite_* special.laguerre_*
+        special.legendre_* special.modified_bessel_k* special.scaled_* special.shifted_* special.spherical_*
+        special.zeta
     """,
     "not built: matrices": """
         geqrf linalg.householder_product linalg.ldl_* linalg.lstsq linalg.lu* linalg.pinv|hermitian lu lu_solve
