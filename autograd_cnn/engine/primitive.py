@@ -69,6 +69,7 @@ Q = ParamSpec("Q")
 ndarray = np.ndarray
 float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
 _new = object.__new__
+_ELEMENTWISE = {np.round, np.around, np.fix, np.isclose, np.isneginf, np.isposinf, np.isreal, np.iscomplex}
 Accelerator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -364,7 +365,7 @@ def observed(function: Any, **options: Any) -> Primitive[...]:
     def of_numpy(*operands: Any) -> Any:
         return function(*operands, **options)
 
-    elementwise = isinstance(function, np.ufunc) and function.signature is None
+    elementwise = function in _ELEMENTWISE or (isinstance(function, np.ufunc) and function.signature is None)
     made: Primitive[...] = Primitive(of_numpy, name=function.__name__, elementwise=elementwise)
     made.numpy = function
     return made

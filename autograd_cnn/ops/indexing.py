@@ -98,10 +98,14 @@ def _all_picked(primitive: Any, args: Any, batched: set[int], size: int) -> Any:
     if 1 not in batched:
         index, shape = _in_each(index, x.shape[1:])
         return getitem(reshape(x, (size, *shape)), index)
-    if not isinstance(index, Tensor) or index.dtype == bool:  # masks pick another number of elements for each example
-        return NotImplemented
-    rows = np.arange(size).reshape(size, *(1,) * (index.ndim - 1))
-    return getitem(x, (rows, plain(index)) if 0 in batched else plain(index))
+    parts = index if isinstance(index, tuple) else (index,)
+    if any(getattr(i, "dtype", np.dtype(type(i) if isinstance(i, int) else bool)).kind not in "iu" for i in parts):
+        return NotImplemented  # slices; and masks pick another number of elements for each example
+    ndim = max(np.ndim(i) - isinstance(i, Tensor) for i in parts)
+    ones = [(1,) * (ndim + 1 - np.ndim(i)) for i in parts]
+    pairs = zip(parts, ones, strict=True)
+    parts = tuple(reshape(i, (size, *one, *i.shape[1:])) if isinstance(i, Tensor) else i for i, one in pairs)
+    return getitem(x, plain((np.arange(size).reshape(size, *(1,) * ndim), *parts) if 0 in batched else parts))
 
 
 def _all_scattered(x: Any, index: Any, shape: tuple[int, ...]) -> Any:

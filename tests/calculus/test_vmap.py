@@ -37,6 +37,7 @@ FUNCTIONS = {
     "a branch of arrays": lambda x: np.where((x > 0) & ~(x >= 1) | (x < 0.1), x, 0 * x),
     "argmax": lambda x: x[x.argmax()] * np.argmax(x),
     "steps": lambda x: np.floor(x) + x // 1 + np.sign(x) + np.round(x),
+    "closeness": lambda x: np.isclose(x, x[0], atol=1.0) ^ np.isposinf(x),
     "order": lambda x: x[np.argsort(x)],
     "a loop": lambda x: sum(v * v * (i + len(x)) for i, v in enumerate(x)),
     "zeros": lambda x: np.zeros_like(x) + x,
@@ -234,6 +235,12 @@ def test_indices_that_differ():
         close(ag.vmap(f)(XS, index), loop(f, XS, index))
         g = ag.grad(lambda x, i, f=f: ag.sum(f(x, i) ** 2))
         close(ag.vmap(g)(XS, index), loop(g, XS, index))
+    pairs = RNG.normal(size=(5, 3, 3, 2))
+    for f in (
+        lambda x, i: x[1, i], lambda x, i: x[i, 0], lambda x, i: x[i[0], i], lambda x, i: x[i, i[1], -1],
+        lambda x, i: x[np.array([[0], [1]]), i], lambda x, i: x[i, 1:], lambda x, i: ag.Tensor(pairs[0])[1, i],
+    ):  # fmt: skip
+        close(ag.vmap(f)(pairs, index), loop(f, pairs, index))
     with pytest.raises(ValueError, match=r"vmap: getitem.* results of the shapes .*\n.*np.where"):
         ag.vmap(lambda x: x[x > 0])(XS)
     close(ag.vmap(lambda x: x[np.isfinite(x)])(XS), XS)
