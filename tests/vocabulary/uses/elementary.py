@@ -25,7 +25,7 @@ USES = [
     use("ldexp", lambda x: np.ldexp(x, [1, -2, 0]), X),
     use("angle", lambda x, y: np.angle(x + 1j * y), X, Y),
     use("angle", lambda x: np.angle((1 + 2j) * x, deg=True), X),
-    use("sgn", lambda x, y: ag.real(np.sign(x + 1j * y)), X, Y, want=lambda x, y: x / np.hypot(x, y)),
+    use("sgn", lambda x, y: ag.real(np.sign(x + 1j * y)), X, Y, want=lambda x, y: np.real(np.sign(x + 1j * y))),
     use("real_if_close", lambda x: np.real_if_close(x + 0j), X),
     use("float_power", np.float_power, POSITIVE, Y),
     use("float_power", lambda y: np.float_power(2, y), Y),
