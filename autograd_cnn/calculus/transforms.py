@@ -94,9 +94,8 @@ class _Run:
                 text = f"{getattr(f, '__name__', 'f')}: returned {type(self.value).__name__}, want one tensor"
                 raise TypeError(f"{text}. For a loss and others: ag.grad(f, has_aux=True)")
             self.value = Tensor(self.value)
-        found = [t for t in tree_leaves((self.value, self.others)) if isinstance(t, Tensor) and t._node is not None]
-        if outer and not self.nested and found:
-            # `f` may close over the variable of a transform around this one
+        if outer and not self.nested:  # `f` may close over the variable of a transform around this one
+            found = [t for t in tree_leaves((self.value, self.others)) if isinstance(t, Tensor) and t._node is not None]
             around = {v._node for run in outer for v in run.variables}
             oldest = min((n.birth for n in around), default=0)
             self.nested = any(not around.isdisjoint(history(t._node, oldest)) for t in found)
