@@ -70,8 +70,8 @@ class Program:
         return self.one(["{} * 1.5", "np.zeros_like({})", "np.sin({})", "{} + 0", "np.full_like({}, 0.5)"]).format(name)
 
     def line(self):
-        shared = [n for n in self.names() if n == "x" or self.scope[n].base is not None]
-        name = self.one([n for n in self.names() if n not in shared or self.rng.random() < 0.1] or ["a"])
+        likely = {n: 0.02 if n == "x" else 1 if self.scope[n].base is None else 0.15 for n in self.names()}
+        name = self.one([n for n, p in likely.items() if self.rng.random() < p] or ["a"])
         index, kind = self.index(name), self.rng.random()
         like = [n for n in self.names() if self.scope[n].shape == self.scope[name].shape]
         new = f"v{len(self.names())}"

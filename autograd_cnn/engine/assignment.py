@@ -13,6 +13,7 @@ raises one. References tell whether there may be such Tensors, and the garbage c
 from __future__ import annotations
 
 import gc
+import math
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -86,9 +87,10 @@ def _stale(tensor: Any, index: Any) -> list[Any]:
         basic = np.may_share_memory(region, tensor._array)  # else integers or a mask, which read a copy
         found = [o for o in found if not basic or np.shares_memory(region, o._array)]
     found = [o for o in found if id(o) not in observed]
+    owns = memory is getattr(tensor._array, "batch", tensor._array)
     for other in found:
-        younger = tensor._node is not None and getattr(other._node, "birth", 0) > tensor._node.birth
-        if not younger or other._node.plan.primitive is registry["set_at"]:
+        younger = getattr(other._node, "birth", 0) > getattr(tensor._node, "birth", math.inf)
+        if not (owns and other._node is None) and (not younger or other._node.plan.primitive is registry["set_at"]):
             raise errors.shares_memory(tensor, other)
     return found
 

@@ -237,8 +237,9 @@ def shares_memory(tensor: Any, other: Any) -> RuntimeError:
 
 
 def stale(tensor: Any) -> RuntimeError:
-    text = f"{label_of(tensor)} was read ({tensor._node}), and then an assignment changed its numbers. Read it again"
-    return RuntimeError(f"{text} after the assignment, or before it a copy: .copy()")
+    read = f"was read ({tensor._node})" if tensor._node else "was read"
+    text = f"{label_of(tensor)} {read}, and then an assignment changed its numbers. Read it again after the assignment"
+    return RuntimeError(f"{text}, or before it a copy: .copy()")
 
 
 def copied(tensor: Any) -> TypeError:
@@ -305,7 +306,7 @@ def number_leaves(tensor: Any) -> str:
     text = f"float({code}) leaves the graph. If that is intended: {code}.item()"
     if (found := re.fullmatch(r"math\.(\w+)\(.*", call)) and found[1] in registry:
         return f"{text}. In the graph: {call.replace('math.', 'ag.', 1)}"
-    if re.fullmatch(r"[\w.]+\[.*\]( ?=[^=].*)?", call):  # an element of an array
+    if re.fullmatch(r"[^=]*\]( ?[-+*/]?=[^=].*)?", call):  # an element of an array
         raise becomes_float(tensor)
     return text if not call or code in call else f"{call}: {text}"
 

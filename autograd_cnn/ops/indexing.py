@@ -150,7 +150,7 @@ def set_at(x: Any, index: Any, values: Any) -> Any:
     """
     if values is None:
         raise TypeError("values is None")
-    out = x if is_own(x) and x.flags.writeable else _copied(x, values)
+    out = _copied(x, values)
     out[index] = np.broadcast_to(values, out[index].shape)
     return out
 
@@ -164,6 +164,12 @@ def _not_overwritten(g: Any, index: Any) -> Any:
     return where(last[index] == order, g[index], 0)
 
 
+def _written(x: Any, index: Any, values: Any) -> Any:
+    x[index] = np.broadcast_to(values, x[index].shape)
+    return x
+
+
+set_at.accelerate(lambda f: lambda x, *a: (_written if is_own(x) and x.flags.writeable else f)(x, *a), exact=True)
 set_at.vjp(x=lambda g, index: set_at(g, index, 0), values=lambda g, index: _not_overwritten(g, index))
 
 
