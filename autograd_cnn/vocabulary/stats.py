@@ -54,7 +54,6 @@ class Continuous:
         """Compute the logarithm of `cdf`."""
         return self._inside(self.log_share, -np.inf, 0, args, parameters)
 
-    @np.errstate(divide="ignore")
     def _inside(self, f: Callable[..., Any], below: float, above: float | None, args: Any, parameters: Any) -> Any:
         """Compute `f` inside of the support, else `below`; a distribution function is `above` from its end on."""
         bound = self.signature.bind(*args, **parameters)
@@ -72,7 +71,8 @@ class Continuous:
         wrong = np.logical_not(reduce(np.logical_and, fits))
         under = z <= self.low if real and above is not None else z < self.low
         outside = reduce(np.logical_or, [over, gap, under, wrong])
-        value = f(scale, np.where(outside, real / 2, z if real or above is None else np.floor(z)), *shapes)
+        with np.errstate(divide="ignore"):
+            value = f(scale, np.where(outside, real / 2, z if real or above is None else np.floor(z)), *shapes)
         rest = np.where(wrong, np.nan, np.where(over, below if above is None else above, below))
         return np.where(np.logical_or(outside, value == -np.inf), rest.astype(dtype), value)
 

@@ -226,6 +226,10 @@ def test_vectors_and_shares_are_scipys():
         f(x, p[:, 0], -np.eye(3))
 
 
+def test_an_operation_of_a_density_has_the_users_line():
+    assert ag.stats.norm.logcdf(Tensor([1.0], requires_grad=True)).node.code.co_filename == __file__
+
+
 def test_a_wrong_parameter_of_a_density_is_named():
     with pytest.raises(TypeError, match="unexpected keyword argument 'mean'"):
         ag.stats.norm.logpdf(1.0, mean=2)
