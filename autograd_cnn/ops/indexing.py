@@ -188,7 +188,7 @@ set_at.batch = add_at.batch = _all_written
 add_at.vjp(x=lambda g: g, values=lambda g, index: g[index])
 
 
-@primitive(examples=lambda rng: [(abs(x) - 1, i, values) for x, i, values in _writing(rng)])
+@primitive(batch=_all_written, examples=lambda rng: [(abs(x) - 1, i, values) for x, i, values in _writing(rng)])
 def max_at(x: Any, index: Any, values: Any) -> Any:
     """Takes the larger of the elements at `index` and `values`, in a copy: ``x.at[index].max(values)``.
 

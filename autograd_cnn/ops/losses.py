@@ -367,8 +367,7 @@ def mse(p: Any, y: Any, reduction: Reduction = "mean") -> Any:
     return np.sum(np.square((p - y) / math.sqrt(np.size(p)))) if np.isinf(out) else out
 
 
-for _loss in (bce, logistic_loss, cross_entropy_of_labels, mse):
-    _loss.batch = "losses"
+bce.batch = logistic_loss.batch = cross_entropy_of_labels.batch = mse.batch = "losses"
 mse.vjp(
     p=lambda g, p, y, reduction: divided(g, math.prod(p.shape), reduction) * (2 * (p - y)),
     y=lambda g, p, y, reduction: divided(g, math.prod(p.shape), reduction) * (2 * (y - p)),

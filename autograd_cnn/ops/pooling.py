@@ -139,7 +139,6 @@ def _size(shape: Shape) -> Shape:
 
 
 @primitive(
-    batch="images",
     check=lambda x, argmax, shape, *options: (x, argmax, shape, *pool_window(_size(shape), *options)),
     examples=lambda rng: _places(rng, True),
 )
@@ -155,7 +154,6 @@ def max_unpool2d(
 
 
 @primitive(
-    batch="images",
     check=lambda x, argmax, *options: (x, argmax, *pool_window(x.shape[1:3], *options)),
     examples=lambda rng: _places(rng, False),
 )
@@ -234,7 +232,6 @@ def avg_pool2d(
 
 
 @primitive(
-    batch="images",
     check=lambda x, shape, *options: (x, shape, *pool_window(_size(shape), *options)[:3]),
     examples=normal(
         ((2, 2, 2, 2), {"shape": (2, 5, 4, 2), "kernel_size": 2}),
@@ -260,6 +257,7 @@ def _avg_pool2d_rule(
     return avg_unpool2d(g, x_shape, kernel_size=kernel_size, stride=stride, padding=padding)
 
 
+max_unpool2d.batch = max_gather2d.batch = avg_unpool2d.batch = "images"
 avg_pool2d.vjp(x=_avg_pool2d_rule)
 avg_unpool2d.vjp(
     x=lambda g, kernel_size, stride, padding: avg_pool2d(g, kernel_size=kernel_size, stride=stride, padding=padding)

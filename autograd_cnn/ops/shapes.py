@@ -37,7 +37,6 @@ def reshape(x: Any, shape: Shape, order: Order = "C") -> Any:
     return np.reshape(x, shape, order)
 
 
-reshape.batch = "reshape"
 reshape.vjp(x=lambda g, x_shape, order: reshape(g, x_shape, order))
 
 
@@ -127,8 +126,8 @@ def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
 
 
 for _operation in (flatten, squeeze, expand_dims):
-    _operation.batch = "reshape"
     _operation.vjp(x=lambda g, x_shape: reshape(g, x_shape))
+reshape.batch = flatten.batch = squeeze.batch = expand_dims.batch = "reshape"
 
 
 @primitive(moves=True, examples=lambda rng: [(rng.normal(size=(3, 1)), (2, 3, 4)), (rng.normal(size=()), (2, 3))])

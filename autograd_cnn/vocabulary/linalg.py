@@ -254,8 +254,7 @@ def _symmetric(a: Any, lower: bool) -> Any:
     triangle = np.tri(*array.shape[-2:], dtype=np.bool_)
     full = np.where(triangle if lower else triangle.T, array, _adjoint(array))
     read = np.isfinite(array)  # the other triangle may be anything
-    alike = known(a) and np.array_equal(full, array)
-    return a if alike else full + (where(read, a, 0) - np.where(read, array, 0))
+    return a if known(a) and np.array_equal(full, array) else full + (where(read, a, 0) - np.where(read, array, 0))
 
 
 def _mean(a: Any) -> Any:

@@ -20,7 +20,7 @@ from vocabulary.test_torch_operators import OURS, PLAIN, converted, database, pa
 SIZE, SAMPLES, GRADIENTS = 3, 8, 3  # examples in a batch; samples of each operator, and how many are differentiated
 
 REFUSED = """
-    bincount cov index_reduce|prod linalg.lstsq|grad_oriented masked_scatter masked_select matrix_exp narrow put
+    bincount cov index_reduce|prod linalg.lstsq|grad_oriented masked_scatter matrix_exp narrow put
     repeat_interleave scatter_reduce|prod tensor_split
 """  # for some arguments: shapes depend on numbers that differ, or NumPy itself asks for the numbers
 OTHERS = {
@@ -140,7 +140,11 @@ def compare(sample, axes, counts, gradients):
         if what == "gradients":
             if g is sample.f:
                 return
-            want = vmapped.looped(g, batches, axes, SIZE)
+            try:
+                want = vmapped.looped(g, batches, axes, SIZE)
+            except TypeError as error:
+                assert "no rule" in str(error)
+                return
         try:
             got, looping = vmapped.mapped(g, batches, axes)
         except TypeError as error:
@@ -162,7 +166,7 @@ def compare(sample, axes, counts, gradients):
 def referee(name, counts):
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        for i, (sample, reason) in enumerate(islice(samples(name, False), SAMPLES)):
+        for i, (sample, reason) in enumerate(islice(samples(name, of_complex=False), SAMPLES)):
             if reason:
                 continue
             counts["samples"] += 1
