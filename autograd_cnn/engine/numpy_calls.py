@@ -64,6 +64,7 @@ def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options
 
 def array_function(self: Any, function: Any, types: Any, args: Any, options: Any) -> Any:
     """Implement ``Tensor.__array_function__``."""
+    function = np.nonzero if function is np.where and len(args) + len(options) == 1 else function
     given = signature(function).bind(*args, **options).arguments if function in _LOST else {}
     if function in _constants and not isinstance(given.get(_LOST.get(function, "")), type(self)):
         made = constant(function, args, options)

@@ -74,3 +74,17 @@ def test_a_primitive_is_found_below_the_function_of_its_name():
     assert ag.cross_entropy.rules is found[0].rules
     loss = ag.cross_entropy(ag.Tensor(np.zeros((2, 3)), requires_grad=True), np.array([0, 2]))
     assert loss.node.plan.primitive is found[0]
+
+
+def test_comparisons_are_observed_and_have_no_history(x):
+    """Their results serve as the plain arrays do that they are outside."""
+    assert isinstance(x > 1, np.ndarray)
+    calls = []
+    with observing(calls.append):
+        mask = (x > 1) & np.isfinite(x) | ~(x >= 1)
+        places = np.where(mask)
+        chosen = (x[mask], np.array([10, 20])[mask], x * mask, bool(mask.any()), int(mask.sum()))
+    names = [call.primitive.name for call in calls]
+    assert names[:6] == ["greater", "isfinite", "bitwise_and", "greater_equal", "invert", "bitwise_or"]
+    assert not mask.requires_grad and mask.tolist() == [False, True] and places[0].tolist() == [1]
+    assert [np.asarray(getattr(c, "data", c)).tolist() for c in chosen] == [[2.0], [20], [0.0, 2.0], True, 1]
