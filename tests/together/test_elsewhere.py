@@ -80,7 +80,7 @@ class Empty(ag.nn.Module):
         (ag, "autograd_cnn has no 'eval'. Here: model.eval()"),
         (ag, "autograd_cnn has no 'linearize'. Here: ag.jvp(f, (x,), (dx,))"),
         (ag, "autograd_cnn has no 'hessian_vector_product'. Here: ag.hvp(f, (x,), (v,))[0]"),
-        (ag, 'autograd_cnn has no \'optax\'. Here: adam = ag.optim.functional("Adam", lr=0.001), with init and update'),
+        (ag, "autograd_cnn has no 'optax'. Here: adam = ag.optim.functional(\"Adam\", lr=0.001), with init and update"),
         (ag, "autograd_cnn has no 'float32'. Here: x.astype(dtype), with NumPy's dtypes"),
         (ag, "autograd_cnn has no 'F'. Here: functions are in ag: ag.relu(x), ag.cross_entropy(logits, labels)"),
         (ag, "autograd_cnn has no 'Function'. Here: @ag.primitive, and f.vjp(x=lambda g, x: ...)"),
