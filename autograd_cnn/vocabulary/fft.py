@@ -86,8 +86,7 @@ def _counts(n: int, axis: int, g: Any) -> Any:
 
 
 def _rfft_rule(g: Any, a_shape: tuple[int, ...], n: int | None, axis: int, norm: Norm) -> Any:
-    n = n or a_shape[axis]
-    return _fitted(hfft(g / _counts(n, axis, g), n, axis, norm), a_shape, axis)
+    return _fitted(hfft(g / _counts(n or a_shape[axis], axis, g), n or a_shape[axis], axis, norm), a_shape, axis)
 
 
 def _irfft_rule(g: Any, a_shape: tuple[int, ...], axis: int, norm: Norm) -> Any:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from autograd_cnn.engine.checks import flag
-from autograd_cnn.engine.fitting import precision
+from autograd_cnn.engine.fitting import is_complex, precision
 from autograd_cnn.engine.numpy_calls import known, plain, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
@@ -64,7 +64,7 @@ def _adjoint(x: Any) -> Any:
 
 
 def _real(x: Any) -> Any:
-    return real(x) if x.dtype.kind == "c" else x
+    return real(x) if is_complex(x) else x
 
 
 def _positive_definite(rng: np.random.Generator) -> list[Any]:
@@ -239,8 +239,7 @@ detsign.vjp(a=lambda g, a, out: (imag(g * out) * 1j)[..., None, None] * inv(a).m
 
 def slogdet(a: Any) -> SlogdetResult:
     """Computes the sign, for real matrices a plain array, and the logarithm of the absolute value of determinants."""
-    complex = isinstance(a, Tensor) and a.dtype.kind == "c"
-    return SlogdetResult(detsign(a) if complex else np.linalg.slogdet(plain(a))[0], logabsdet(a))
+    return SlogdetResult(detsign(a) if is_complex(a) else np.linalg.slogdet(plain(a))[0], logabsdet(a))
 
 
 # Decompositions
@@ -338,9 +337,8 @@ def eigvalsh(a: Any, UPLO: Triangle = "L") -> Any:
 def eig_rows(a: Any) -> Any:
     """Computes eigenvalues of matrices, and below them the eigenvectors, in columns."""
     w, v = np.linalg.eig(a)
-    if np.any(w.imag) or a.dtype.kind == "c":
-        return _below(w, v)
-    return _below(w.real, v.real)  # from version 2.5 on, NumPy's are always complex
+    complex = is_complex(a) or np.any(w.imag)  # from version 2.5 on, NumPy's always are
+    return _below(w, v) if complex else _below(w.real, v.real)
 
 
 eig_rows.batch = "leading"
@@ -480,8 +478,8 @@ def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 
     x = x if isinstance(x, Tensor) else np.asarray(x)
     if x.dtype.kind not in "fciub":
         raise TypeError("x is no array of numbers")
-    if x.dtype.kind in "iub":
-        x = x.astype(np.float64)  # the square of an integer may be too large for its dtype
+    # The square of an integer may be too large for its dtype
+    x = x.astype(np.float64) if x.dtype.kind in "iub" else x
     if ord in _OF_ABSOLUTES:
         return _OF_ABSOLUTES[ord](abs(x), **along)
     if ord == 0:
