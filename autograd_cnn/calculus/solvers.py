@@ -60,7 +60,7 @@ def _integrate(y: Any, t: Any, params: Any, func: Any, rtol: float, atol: float,
                 slopes.append(func(end, params, t[i] + (t[i + 1] - t[i]) * (done + node * part)))
             scale = atol + rtol * np.maximum(abs(_numbers(y)), abs(_numbers(end)))
             errors = span * part * _numbers(_weighted(ERROR, slopes)) / scale
-            error = float(np.max(np.sqrt(np.mean(errors**2, -1))))
+            error = float(np.max(np.sqrt(np.mean(abs(errors) ** 2, -1))))
             better = part * abs(span) * min(10.0, max(0.2, 0.9 * max(error, 1e-12) ** -0.2))  # 0.2 for NaN
             length = max(length, better) if error <= 1 and part == 1 - done else better
             if error <= 1:

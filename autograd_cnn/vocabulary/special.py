@@ -26,7 +26,7 @@ def _of(call: str, doc: str, formula: Callable[..., Any] | None = None, **slopes
     name, *parameters = call.split()
 
     def function(*x: Any) -> Any:
-        floats = [a.dtype for a in x if hasattr(a, "dtype") and a.dtype.kind == "f"]
+        floats = [a.dtype for a in x if hasattr(a, "dtype") and a.dtype.kind in "fc"]
         with needs("scipy", f"ag.special.{name}"), np.errstate(all="ignore"):
             if formula is None:
                 from scipy import special

@@ -231,6 +231,13 @@ def test_a_tree_of_real_and_complex_numbers_is_one_vector():
     np.testing.assert_allclose(again, np.concatenate([found["z"], found["x"]]))
 
 
+def test_odeint_turns_a_complex_number():
+    t = np.linspace(0.0, 1.0, 3)
+    out, back = ag.vjp(lambda y: ag.odeint(lambda y, t: 1j * y, y, t), Z)
+    np.testing.assert_allclose(out, np.exp(1j * t)[:, None] * Z, rtol=1e-7)
+    np.testing.assert_allclose(back(np.ones((3, 3)))[0], np.exp(-1j * t).sum() * np.ones(3), rtol=1e-7)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "f",

@@ -35,6 +35,20 @@ def test_says_first_what_it_computes(name):
     assert not re.search(r"NaN|inf\b|1000|[gG]radient (at )?0|`g`", first), "exceptions come later"
 
 
+@pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning")  # of kernels, before the error
+@pytest.mark.parametrize("name", [name for name, p in PRIMITIVES.items() if not p.complex])
+def test_a_primitive_for_real_numbers_refuses_others_by_name(name):
+    primitive = PRIMITIVES[name]
+    for args, options in examples_of(primitive, np.random.default_rng(0))[:3]:
+        flat, elements = primitive.bind(args, dict(options))
+        operand = primitive.flat_names(elements).index(next(iter(primitive.rules)))
+        for recorded in (True, False):
+            flat[operand] = Tensor(np.asarray(flat[operand]) * (1 + 1j), requires_grad=recorded)
+            with pytest.raises(TypeError, match="is for real numbers"), np.errstate(all="ignore"):
+                primitive(*primitive.grouped([*flat], elements))
+            flat[operand] = flat[operand].data
+
+
 def everything_recorded():
     for name, p in PRIMITIVES.items():
         args, options = examples_of(p, np.random.default_rng(0))[0]
