@@ -272,31 +272,28 @@ class At:
         return multiply_at(self.x, self.index, values)
 
 
-def _segments(data: Any, segment_ids: Any, num_segments: int | None, start: float) -> tuple[At, Any]:
-    """Return the rows of a new array at the ids, and those of `data` with an id that is less than their number."""
+def _segments(data: Any, segment_ids: Any, num_segments: int | None, start: float, method: str) -> Any:
+    """Put the rows of `data` into those of a new array, by a method of `At`. Other ids than its rows' are left out."""
     ids, data = np.asarray(plain(segment_ids)), data if isinstance(data, Tensor) else np.asarray(data)
     count = int(ids.max(initial=-1)) + 1 if num_segments is None else num_segments
     known = np.logical_and(ids >= 0, ids < count)
     rows: Any = np.full((count, *data.shape[1:]), start, np.result_type(data.dtype, np.float16))
-    return At(rows, ids[known]), data if known.all() else data[known]
+    return getattr(At(rows, ids[known]), method)(data if known.all() else data[known])
 
 
 def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None) -> Any:
     """Adds up the rows of `data` that have the same id, into row `id` of the result. An empty segment has 0."""
-    at, rows = _segments(data, segment_ids, num_segments, 0)
-    return at.add(rows)
+    return _segments(data, segment_ids, num_segments, 0, "add")
 
 
 def segment_max(data: Any, segment_ids: Any, num_segments: int | None = None) -> Any:
     """Takes the largest numbers of the rows of `data` that have the same id. An empty segment has -inf."""
-    at, rows = _segments(data, segment_ids, num_segments, -np.inf)
-    return at.max(rows)
+    return _segments(data, segment_ids, num_segments, -np.inf, "max")
 
 
 def segment_min(data: Any, segment_ids: Any, num_segments: int | None = None) -> Any:
     """Takes the smallest numbers of the rows of `data` that have the same id. An empty segment has inf."""
-    at, rows = _segments(data, segment_ids, num_segments, np.inf)
-    return at.min(rows)
+    return _segments(data, segment_ids, num_segments, np.inf, "min")
 
 
 def segment_mean(data: Any, segment_ids: Any, num_segments: int | None = None) -> Any:

@@ -7,10 +7,10 @@ support, a density is 0 and so is the gradient. Parameters that are out of range
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import reduce
 from inspect import Parameter, Signature
+from math import inf, log, pi
 from typing import Any
 
 import numpy as np
@@ -29,9 +29,7 @@ class Continuous:
 
     placed: tuple[str, ...] = "loc", "scale"
 
-    def __init__(
-        self, log_density: Any, cdf: Any, low: float = -np.inf, high: float = np.inf, log_cdf: Any = None
-    ) -> None:
+    def __init__(self, log_density: Any, cdf: Any, low: float = -inf, high: float = inf, log_cdf: Any = None) -> None:
         ends = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=int(name == "scale")) for name in self.placed]
         self.signature, self.low, self.high = Signature([*untyped(log_density).parameters.values(), *ends]), low, high
         self.density = lambda scale, *given: log_density(*given) - np.log(scale)
@@ -40,7 +38,7 @@ class Continuous:
 
     def logpdf(self, *args: Any, **parameters: Any) -> Any:
         """Compute the logarithm of the density."""
-        return self._inside(self.density, -np.inf, None, args, parameters)
+        return self._inside(self.density, -inf, -inf, args, parameters)
 
     def pdf(self, *args: Any, **parameters: Any) -> Any:
         """Compute the density."""
@@ -52,10 +50,10 @@ class Continuous:
 
     def logcdf(self, *args: Any, **parameters: Any) -> Any:
         """Compute the logarithm of `cdf`."""
-        return self._inside(self.log_share, -np.inf, 0, args, parameters)
+        return self._inside(self.log_share, -inf, 0, args, parameters)
 
-    def _inside(self, f: Callable[..., Any], below: float, above: float | None, args: Any, parameters: Any) -> Any:
-        """Compute `f` inside of the support, else `below`; a distribution function is `above` from its end on."""
+    def _inside(self, f: Callable[..., Any], below: float, above: float, args: Any, parameters: Any) -> Any:
+        """Compute `f` inside of the support, which for a distribution function excludes its ends."""
         bound = self.signature.bind(*args, **parameters)
         bound.apply_defaults()
         given, real = {"scale": 1} | bound.arguments, len(self.placed) == 2
@@ -63,18 +61,18 @@ class Continuous:
         dtype = np.result_type(*[v.dtype for v in arrays if v.dtype.kind == "f"] or [float])
         given = {n: v if isinstance(v, Tensor) else np.asarray(v, dtype) for n, v in given.items()}
         z = given.pop(next(iter(self.signature.parameters))) - given.pop("loc")
-        fits = [np.logical_and(v > 0 if real else v >= 0, v <= (1 if n == "p" else np.inf)) for n, v in given.items()]
+        fits = [np.logical_and(v > 0 if real else v >= 0, v <= (1 if n == "p" else inf)) for n, v in given.items()]
         scale, *shapes = (np.where(ok, v, 1) for ok, v in zip(fits, given.values(), strict=True))
-        z = z / scale
-        over = np.logical_or(z > self.high if above is None else z >= self.high, z == np.inf)
-        gap = z == -np.inf if real or above is not None else z > np.floor(z)
+        z, share = z / scale, above > below
+        k = z if real else np.floor(z)
+        over = np.logical_or(z >= self.high if share else z > self.high, z == inf)
+        under = z <= self.low if (real and share) or self.low == -inf else z < self.low
         wrong = np.logical_not(reduce(np.logical_and, fits))
-        under = z <= self.low if real and above is not None else z < self.low
-        outside = reduce(np.logical_or, [over, gap, under, wrong])
+        outside = reduce(np.logical_or, [over, under, wrong, np.logical_and(z > k, not share)])
         with np.errstate(divide="ignore"):
-            value = f(scale, np.where(outside, real / 2, z if real or above is None else np.floor(z)), *shapes)
-        rest = np.where(wrong, np.nan, np.where(over, below if above is None else above, below))
-        return np.where(np.logical_or(outside, value == -np.inf), rest.astype(dtype), value)
+            value = f(scale, np.where(outside, real / 2, k), *shapes)
+        rest = np.where(wrong, np.nan, np.where(over, above, below)).astype(dtype)
+        return np.where(np.logical_or(outside, value == -inf), rest, value)
 
 
 class Discrete(Continuous):
@@ -85,16 +83,16 @@ class Discrete(Continuous):
 
 
 # fmt: off
-norm = Continuous(lambda x: -np.square(x) / 2 - math.log(2 * math.pi) / 2, sp.ndtr, log_cdf=sp.log_ndtr)
+norm = Continuous(lambda x: -np.square(x) / 2 - log(2 * pi) / 2, sp.ndtr, log_cdf=sp.log_ndtr)
 t = Continuous(sp.t_density, lambda x, df: sp.stdtr(df, x))
-cauchy = Continuous(lambda x: -math.log(math.pi) - np.log1p(x * x), lambda x: 0.5 + np.arctan(x) / math.pi)
-laplace = Continuous(lambda x: -np.abs(x) - math.log(2),
+cauchy = Continuous(lambda x: -log(pi) - np.log1p(x * x), lambda x: 0.5 + np.arctan(x) / pi)
+laplace = Continuous(lambda x: -np.abs(x) - log(2),
                      lambda x: np.exp(np.minimum(x, 0)) / 2 - np.expm1(-np.maximum(x, 0)) / 2)
 logistic = Continuous(lambda x: sp.log_expit(x) + sp.log_expit(-x), sp.expit, log_cdf=sp.log_expit)
 uniform = Continuous(lambda x: 0 * x, lambda x: x, 0, 1)
 expon = Continuous(lambda x: -x, lambda x: -np.expm1(-x), 0)
 gamma = Continuous(sp.gamma_density, lambda x, a: sp.gammainc(a, x), 0)
-chi2 = Continuous(lambda x, df: sp.gamma_density(x / 2, df / 2) - math.log(2),
+chi2 = Continuous(lambda x, df: sp.gamma_density(x / 2, df / 2) - log(2),
                   lambda x, df: sp.gammainc(df / 2, x / 2), 0)
 beta = Continuous(sp.beta_density, lambda x, a, b: sp.betainc(a, b, x), 0, 1)
 poisson = Discrete(lambda k, mu: sp.xlogy(k, mu) - sp.gammaln(k + 1) - mu, lambda k, mu: sp.gammaincc(k + 1, mu), 0)
@@ -112,7 +110,7 @@ class _MultivariateNormal:
         d = np.subtract(x, mean)
         factor = cholesky(cov if np.ndim(cov) == 2 else np.multiply(cov, np.eye(d.shape[-1], dtype=d.dtype)))
         z = solve_triangular(factor, np.reshape(d, (-1, d.shape[-1])).T, lower=True)
-        out = -np.sum(np.square(z), 0) / 2 - np.sum(np.log(diagonal(factor))) - len(z) / 2 * math.log(2 * math.pi)
+        out = -np.sum(np.square(z), 0) / 2 - np.sum(np.log(diagonal(factor))) - len(z) / 2 * log(2 * pi)
         return np.reshape(out, d.shape[:-1])
 
 
