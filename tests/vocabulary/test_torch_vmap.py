@@ -138,7 +138,7 @@ def compare(sample, axes, counts, gradients):
         f = vmapped.slopes(sample.f, [rng.normal(size=w.shape[1:]) for w in want], varied)
     for what, g in ("values", sample.f), ("gradients", f):
         if what == "gradients":
-            if g is sample.f:
+            if g == sample.f:
                 return
             try:
                 want = vmapped.looped(g, batches, axes, SIZE)
