@@ -139,3 +139,38 @@ def test_batches_of_one_example_or_none(name):
                 vmapped.mapped(f, none, axes)
         else:
             assert vmapped.mapped(f, none, axes)[0][0].shape == (0, *got[0].shape[1:])
+
+
+PLACES = np.array([0, 2, 1])
+APART = [(0, slice(None), PLACES), (PLACES, slice(None), PLACES), (PLACES, None, PLACES), (slice(1, 3), PLACES, PLACES)]
+
+
+@pytest.mark.parametrize("index", APART, ids=["number", "slice", "new axis", "together"])
+def test_arrays_of_an_index_may_stand_apart(index, rng):
+    x = rng.normal(size=(SIZE, 3, 4, 5))
+    values = rng.normal(size=(SIZE, *x[0][index].shape))
+    for f in (
+        lambda x, v: [ag.getitem(x, index)],
+        lambda x, v: [ag.set_at(x, index, v)],
+        lambda x, v: [ag.add_at(x, index, v)],
+        lambda x, v: [ag.scatter(v, index, x.shape)],
+    ):
+        for axes in [0, 0], [0, None], [None, 0]:
+            given = [a if axis == 0 else a[0] for a, axis in zip((x, values), axes, strict=True)]
+            vmapped.check(vmapped.mapped(f, given, axes)[0], vmapped.looped(f, given, axes, SIZE), str(axes))
+
+
+@pytest.mark.parametrize("axes", [[0, 0], [None, 0], [0, None]], ids=str)
+def test_each_example_has_an_index_of_its_own(axes, rng):
+    x, i = rng.normal(size=(SIZE, 4, 5)), rng.integers(-4, 4, (SIZE, 2, 3))
+    given = [a if axis == 0 else a[0] for a, axis in zip((x, i), axes, strict=True)]
+    for f in (
+        lambda x, i: [ag.getitem(x, i)],
+        lambda x, i: [ag.take(x, i, 0)],
+        lambda x, i: [ag.take(x, i)],
+        lambda x, i: [ag.take(x, i, -1)],
+        lambda x, i: [x[i, i + 1 - 2 * (i == 3)]],
+        lambda x, i: [ag.add_at(x, i, 1.0)],
+        lambda x, i: [ag.take_along_axis(x, abs(i[0, :, None]) % 4, 0)],
+    ):
+        vmapped.check(vmapped.mapped(f, given, axes)[0], vmapped.looped(f, given, axes, SIZE), str(axes))
