@@ -97,9 +97,8 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
 def _generators(f: Any, args: tuple[Any, ...]) -> list[Any]:
     """Return the bit generators of NumPy's generators among arguments, variables from outside, and attributes."""
     names: Any = inspect.getclosurevars(f) if inspect.isfunction(f) or inspect.ismethod(f) else ({}, {})
-    attributes = getattr(getattr(f, "__self__", f), "__dict__", {})
-    values = [*args, *names[0].values(), *names[1].values(), *attributes.values()]
-    return [v.bit_generator for v in values if isinstance(v, np.random.Generator)]
+    found = {**names[0], **names[1], **getattr(getattr(f, "__self__", f), "__dict__", {})}
+    return [v.bit_generator for v in (*args, *found.values()) if isinstance(v, np.random.Generator)]
 
 
 class Checkpoint(Primitive[...]):

@@ -38,8 +38,7 @@ def asarray(object: Any, dtype: Any = None) -> Any:
 
 def array(object: Any, dtype: Any = None) -> Any:
     """Joins the tensors and numbers in nested lists into one tensor, of NumPy's dtype for them; copies a tensor."""
-    made = asarray(object, dtype)
-    return copy(made) if made is object else made
+    return copy(made) if (made := asarray(object, dtype)) is object else made
 
 
 def _atleast(f: Callable[..., Any], arrays: tuple[Any, ...]) -> Any:
