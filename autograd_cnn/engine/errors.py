@@ -282,7 +282,7 @@ def leaves_graph(tensor: Any) -> TypeError:
     elif library.startswith("scipy."):
         cure = f"Write its formula with operations of ag, or a rule: @ag.primitive. Outside the graph: {code}.data"
     else:
-        cure = f"Use {code}.data, or to join tensors ag.array([...])"
+        cure = f"Use {code}.data, or to join tensors ag.{'array' if 'array' in registry else 'stack'}([...])"
     return TypeError(f"{call} would leave the graph. {cure}")
 
 
