@@ -284,8 +284,8 @@ def functional(optimiser: str | type[Optimiser], **settings: Any) -> Functional:
     >>> state = adam.init(params)
     >>> grads = ag.grad(lambda p: ag.sum(p["w"] ** 2) + p["b"])(params)
     >>> params, state = adam.update(grads, state, params)
-    >>> params["w"].round(6), params["b"].round(6)
-    (array([   0.9, -199.9]), array(0.4))
+    >>> params["w"].round(6), round(params["b"].item(), 6)
+    (array([   0.9, -199.9]), 0.4)
     """
     make: Any = globals()[optimiser] if optimiser in __all__ else optimiser
     if not (isinstance(make, type) and issubclass(make, Optimiser)):
