@@ -391,7 +391,7 @@ class Tensor:
     if not TYPE_CHECKING:  # hidden from type checkers, which would take ``array * tensor`` for an array
 
         def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-            if sys._getframe(1).f_code.co_name == "_matmul_dispatch":  # scipy.sparse then calls `__rmatmul__`
+            if sys._getframe(1).f_code.co_name.endswith("mul_dispatch"):  # scipy.sparse then calls `__rmatmul__`
                 return np.fromiter([self], object, 1).reshape(())
             if self._node is not None:
                 raise errors.leaves_graph(self)
