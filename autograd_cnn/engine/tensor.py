@@ -480,7 +480,7 @@ class Tensor:
         return constant(np.invert, (self,), {})
 
     def __pos__(self) -> Tensor:
-        return self
+        return operations["positive"](self)
 
     def __abs__(self) -> Tensor:
         return operations["abs"](self)

@@ -121,8 +121,9 @@ def test_a_loop_fills_one_array_forward_and_back():
 def test_a_view_that_an_assignment_changes_is_not_read_again():
     m = ag.Tensor(np.arange(6.0).reshape(2, 3), requires_grad=True) * 1
     m[0, 0] = 0  # `m` gets memory of its own
-    row, other, copy, number, turned = m[0], m[1], m[0].copy(), m[0, 1], m.T
+    row, other, copy, number, turned, same = m[0], m[1], m[0].copy(), m[0, 1], m.T, +m
     m[0, 1] = 7
+    assert same.tolist() == [[0, 1, 2], [3, 4, 5]]
     assert other.tolist() == [3, 4, 5] and copy.tolist() == [0, 1, 2] and number.item() == 1
     for view in row, turned:
         for use in (lambda t: t + 1, lambda t: t.shape, np.sum, lambda t: t[0], lambda t: t.__setitem__(0, 1.0), repr):
