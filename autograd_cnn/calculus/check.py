@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.calculus.transforms import grad, vjp
+from autograd_cnn.calculus.vmap import vmap
 from autograd_cnn.engine.checks import count, number
 from autograd_cnn.engine.fitting import FLOATS, in_precision, is_complex, precision
+from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
@@ -226,8 +228,8 @@ def conformance(primitive: Primitive[...]) -> int:
     A recorded call gives the same values as the raw call, leaves its inputs unchanged, and accepts any memory layout.
     Gradients agree with central differences in first and second order, also at complex numbers if the primitive
     declares that it takes them. A gradient of 0 gives 0. float32 stays float32.
-    No rule writes into its arguments. What `Primitive.accelerate` put in a place agrees with the formula, also
-    in float32 and on longer arrays.
+    No rule writes into its arguments. All examples of `vmap` at once give what each gives alone. What
+    `Primitive.accelerate` put in a place agrees with the formula, also in float32 and on longer arrays.
 
     Returns
     -------
@@ -255,6 +257,14 @@ def conformance(primitive: Primitive[...]) -> int:
         for order in (1, 2):
             check_gradients(f, *inputs, order=order)
         _check_rules(primitive.name, f, inputs)
+        if primitive.batch and inputs:
+            batches = [np.stack([x, x * x.dtype.type(0.9)]) for x in inputs]
+            alone = [plain(f(*rows)) for rows in zip(*batches, strict=True)]
+            same = np.allclose(vmap(f)(*batches), alone, equal_nan=True)
+            text = (
+                f"{primitive.name}: batch={primitive.batch!r:.40} gives other numbers than one example after the other"
+            )
+            _require(same, text)
         _check_float32(primitive, *split(primitive, args, options, np.float32))
         value, back = vjp(f, *inputs)
         for x, g in zip(inputs, back(np.zeros_like(value)), strict=True):

@@ -202,7 +202,8 @@ def each(primitive: Any, function: Callable[..., Any]) -> Primitive[...]:
     ``function(primitive, *args)`` computes it from arrays, in which axis 0 of the operands counts the examples. The
     rules are those of one example, under a `Level`.
     """
-    made: Primitive[...] = Primitive(wraps(primitive.textbook)(partial(function, primitive)), strict=primitive.strict)
+    run = wraps(primitive.textbook)(partial(function, primitive))
+    made: Primitive[...] = Primitive(run, strict=primitive.strict, complex=primitive.complex)
     made.name = f"{primitive.name} of each example"
     for rule in {r.textbook for r in primitive.rules.values()}:
         ours = copy(rule)

@@ -55,7 +55,7 @@ def _operator(name: str) -> tuple[Operator, Operator]:
     return direct, reflected
 
 
-def _constant(function: Any, reflected: bool = False) -> Callable[[Tensor, Any], Any]:
+def _constant(function: Any, reflected: bool = False) -> Callable[[Tensor, Any], np.ndarray]:
     """Return an operator that has no derivative."""
     return lambda self, other: constant(function, (other, self) if reflected else (self, other), {})
 

@@ -344,3 +344,13 @@ def test_kinks_are_skipped_and_too_many_are_rejected():
 def test_integers_are_not_differentiated_in_second_order(rng):
     logits, labels = rng.normal(size=(4, 3)), np.array([0, 1, 2, 2])
     assert check_gradients(ag.cross_entropy, logits, labels, order=2) < 1e-6
+
+
+def test_a_wrong_word_about_examples_is_rejected():
+    @ag.primitive(batch="first")
+    def centred(x):
+        return x - x.mean()
+
+    centred.vjp(x=lambda g: g - g.mean())
+    with pytest.raises(AssertionError, match="centred: batch='first' gives other numbers than one example after"):
+        conformance(centred)
