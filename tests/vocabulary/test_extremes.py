@@ -240,6 +240,9 @@ NOT_A_NUMBER = {  # (operation, points), where a NaN is right, promised, or in a
     ],
     "infinitely likely: the slope is log(inf)": [("kl_div", "inf")],
     "covariances underflow, as NumPy's": [("corrcoef", "small")],
+    "a weight of 0 times an infinite key or value": [
+        ("scaled_dot_product_attention", point) for point in ("inf", "-inf")
+    ],
 }
 
 
