@@ -16,7 +16,7 @@ from autograd_cnn.engine.numpy_calls import copied_index, plain, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import where
-from autograd_cnn.ops.axes import X, of_first, with_options
+from autograd_cnn.ops.axes import X, of_first, operand, with_options
 from autograd_cnn.ops.shapes import broadcast_to, copy, reshape
 
 __all__ = [
@@ -274,7 +274,7 @@ class At:
 
 def _segments(data: Any, segment_ids: Any, num_segments: int | None, start: float, method: str) -> Any:
     """Put the rows of `data` into those of a new array, by a method of `At`. Other ids than its rows' are left out."""
-    ids, data = np.asarray(plain(segment_ids)), data if isinstance(data, Tensor) else np.asarray(data)
+    ids, data = np.asarray(plain(segment_ids)), operand(data)
     count = int(ids.max(initial=-1)) + 1 if num_segments is None else num_segments
     known = np.logical_and(ids >= 0, ids < count)
     rows: Any = np.full((count, *data.shape[1:]), start, np.result_type(data.dtype, np.float16))

@@ -150,6 +150,8 @@ def solve_triangular(a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_d
 
     The other triangle is not read, and neither is the diagonal if `unit_diagonal` is set.
     """
+    if trans not in (0, 1, 2, "N", "T", "C"):
+        raise ValueError(f"linalg.solve_triangular: trans is {trans!r}. It is 0, 1 or 2, or N, T or C")
     triangle = np.tri(np.shape(a)[-1], k=-unit_diagonal, dtype=bool)
     a = where(triangle if lower else triangle.T, a, np.eye(len(triangle), dtype=bool) if unit_diagonal else 0)
     return solve(a if trans in (0, "N") else a.mT if trans in (1, "T") else np.conj(a.mT), b)

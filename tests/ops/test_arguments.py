@@ -34,7 +34,7 @@ LAX = {  # arguments that are accepted although they say nothing, as NumPy accep
     **{"sum": ["x"], "max": ["x"], "min": ["x"], "nanmean": ["axis"], "nanvar": ["axis"]},  # of None, and of a number
     **{"einsum": ["optimize"], "poisson_nll_loss": ["eps"], "nll_loss": ["ignore_index"], "interp": ["left", "right"]},
     **{"concat": ["axis", "dtype"], "pad_constant": ["constant_values"], "permute_dims": ["x"], "set_at": ["x"]},
-    **{"clip": ["x"], "relu_gradient": ["x"]},
+    **{"clip": ["x"], "relu_gradient": ["x"], "sparse_matmul": ["shape"]},
 }
 FAMILIES = "autograd_cnn.ops.", "autograd_cnn.vocabulary."  # the packages of operations
 OURS = sorted({id(f): n for n, f in registry.items() if f.__module__.startswith(FAMILIES)}.values())
@@ -116,7 +116,11 @@ def complaint(name, parameter, bad, bound):
         kinds = (ValueError, TypeError, IndexError)
         if not isinstance(got, kinds) and name != "average":
             return f"{type(got).__name__}: {got}"
-        return "" if str(got).startswith((name, function.__name__)) else f"unnamed {type(got).__name__}: {got}"
+        return (
+            ""
+            if str(got).startswith((name, getattr(function, "name", function.__name__)))
+            else f"unnamed {type(got).__name__}: {got}"
+        )
     default = parameters_of(function).parameters[parameter].default
     nonsense = bad is None or isinstance(bad, (str, list, tuple)) or bad is THING
     if not nonsense or type(default) is type(bad) or isinstance(default, bool) or (parameter, bad) in LEGAL:
