@@ -24,7 +24,6 @@ from autograd_cnn.engine.mode import Mode, current
 from autograd_cnn.engine.numpy_calls import copied_index, plain, recorded
 from autograd_cnn.engine.ownership import other_references
 from autograd_cnn.engine.registry import registry
-from autograd_cnn.engine.walk import exclusive
 
 observed: WeakValueDictionary[int, Any] = WeakValueDictionary()
 """By id: Tensors that observers hold, with the array and the node at a call. They never change."""
@@ -47,11 +46,10 @@ def assign(tensor: Any, index: Any, value: Any) -> None:
         raise errors.not_assigned(tensor, "is a parameter" if tensor.is_leaf else reason)
     if source is not None and source.dtype.kind not in {"f": "f", "c": "fc"}.get(tensor.dtype.kind, ""):
         raise errors.not_assigned(tensor, f"is {tensor.dtype}, and v {source.dtype}", f"astype(np.{source.dtype})")
-    with exclusive.lock:  # threads may fill parts of one Tensor
-        if node is source is mode.call is None and tensor._array.flags.writeable:  # else a graph saved it
-            tensor._array[plain(index)] = plain(value)
-        else:
-            _record(tensor, copied_index(index), value, mode)
+    if node is source is mode.call is None and tensor._array.flags.writeable:  # else a graph saved it
+        tensor._array[plain(index)] = plain(value)
+    else:
+        _record(tensor, copied_index(index), value, mode)
 
 
 def _record(tensor: Any, index: Any, value: Any, mode: Mode) -> None:

@@ -501,7 +501,8 @@ class Tensor:
         return operations["getitem"](self, copied_index(index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        assign(self, index, value)
+        with exclusive.lock:  # threads may fill parts of one Tensor
+            assign(self, index, value)
 
     def _running_total(self, other: Any) -> Tensor:
         """Add, and warn of ``total += loss`` if that would keep every graph, or add to one that was walked."""
