@@ -244,7 +244,7 @@ def conformance(primitive: Primitive[...]) -> int:
     _require(primitive.rules, f"{primitive.name}: has no rule. {primitive.name}.vjp(x=lambda g, ...: ...)")
     examples = examples_of(primitive, np.random.default_rng(0))
     if primitive.complex is True:
-        examples = [*examples, *(_turned(primitive, *example) for example in examples)]
+        examples = [*examples, _turned(primitive, *examples[-1])]
     for args, options in examples:
         f, inputs = split(primitive, args, options)
         if primitive.check:
