@@ -30,11 +30,11 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(2340, "", "the tape, the recorded call, the walk back, and Tensor"),
-    "ops": Room(2060, "engine", "the textbook: operations, each with its derivative below it"),
-    "calculus": Room(840, "engine", "grad and its kin, checkpoint, and checks of gradients"),
+    "engine": Room(2360, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "ops": Room(2190, "engine", "the textbook: operations, each with its derivative below it"),
+    "calculus": Room(1040, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(860, "engine calculus ops state", "modules, layers and their initial weights"),
-    "optim": Room(480, "engine calculus state", "optimisers, schedules, averages"),
+    "optim": Room(470, "engine calculus state", "optimisers, schedules, averages"),
     "elsewhere": Room(180, "", "names of other libraries, and what to write here"),
     "state": Room(40, "environment", "checks of a state before it is loaded"),
     "environment": Room(40, "", "this Python: its command line, and packages that are absent"),
@@ -42,7 +42,7 @@ ROOMS = {
     "arrayfile": Room(90, "files environment", "arrays in files with checksums"),
     "notebook": Room(50, "", "shows a page or a text below a cell"),
     "plots": Room(130, "engine files environment", "pictures of a training, by matplotlib"),
-    FACE: Room(130, "engine calculus ops vocabulary elsewhere", "the names that users see"),
+    FACE: Room(100, "engine calculus ops vocabulary elsewhere", "the names that users see"),
     "__main__": Room(250, f"{FACE} environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
@@ -57,12 +57,12 @@ ROOMS = {
     ),
     "distributed": Room(200, "engine training environment", "several processes that train one model, on MPI"),
     "interop": Room(
-        1940,
+        1920,
         f"engine calculus ops vocabulary nn state arrayfile files environment {FACE}",  # operators are its functions
         "weights for PyTorch, and ONNX files",
     ),
     "studio": Room(
-        5920,
+        5910,
         f"engine calculus ops nn training files notebook environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),

@@ -73,7 +73,7 @@ def scaled_dot_product_attention(
     A. Vaswani et al., "Attention Is All You Need", 2017, equation 1.
     """
     weights = attention_weights(query, key, attn_mask, is_causal, scale)
-    return matmul(dropout(weights, dropout_p, rng) if dropout_p else weights, value)
+    return matmul(weights if dropout_p == 0 else dropout(weights, dropout_p, rng), value)
 
 
 def lstm_step(x: Any, h: Any, hidden: Any, cell: Any) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from autograd_cnn.engine.fitting import precision
 from autograd_cnn.engine.primitive import primitive
@@ -160,13 +161,19 @@ def irfft2(a: Any, s: Shape | None = None, axes: Axis = (-2, -1), norm: Norm = N
     return irfftn(a, s, axes, norm)
 
 
+def _halves(x: Any, axes: Axis) -> tuple[list[int], tuple[int, ...]]:
+    """Return half the extent of each of `axes`, and these."""
+    ndim = np.ndim(x)
+    axes = tuple(range(ndim)) if axes is None else normalize_axis_tuple(axes, ndim, allow_duplicate=True)
+    return [np.shape(x)[axis] // 2 for axis in axes], axes
+
+
 def fftshift(x: Any, axes: Axis = None) -> Any:
     """Moves frequency 0 from the start of each of `axes` to its middle."""
-    moved = axes_of(axes, np.ndim(x))
-    return roll(x, [np.shape(x)[axis] // 2 for axis in moved], moved)
+    return roll(x, *_halves(x, axes))
 
 
 def ifftshift(x: Any, axes: Axis = None) -> Any:
     """Moves frequency 0 back to the start of each of `axes`: inverts `fftshift`."""
-    moved = axes_of(axes, np.ndim(x))
-    return roll(x, [-(np.shape(x)[axis] // 2) for axis in moved], moved)
+    halves, axes = _halves(x, axes)
+    return roll(x, [-half for half in halves], axes)

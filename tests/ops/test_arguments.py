@@ -35,6 +35,7 @@ LAX = {  # arguments that are accepted although they say nothing, as NumPy accep
     **{"einsum": ["optimize"], "poisson_nll_loss": ["eps"], "nll_loss": ["ignore_index"], "interp": ["left", "right"]},
     **{"concat": ["axis", "dtype"], "pad_constant": ["constant_values"], "permute_dims": ["x"], "set_at": ["x"]},
     **{"clip": ["x"], "relu_gradient": ["x"], "sparse_matmul": ["shape"]},
+    **{"scaled_dot_product_attention": ["rng"], "array": ["dtype"], "asarray": ["dtype"]},
 }
 FAMILIES = "autograd_cnn.ops.", "autograd_cnn.vocabulary."  # the packages of operations
 OURS = sorted({id(f): n for n, f in registry.items() if f.__module__.startswith(FAMILIES)}.values())

@@ -41,6 +41,15 @@ USES = [
         for options in ({}, {"indexing": "ij"}, {"sparse": True}, {"sparse": True, "indexing": "ij", "copy": False})
     ],
     use("meshgrid", lambda v, w: np.meshgrid(v, w, copy=False), V, W),
+    use(
+        "array",
+        lambda v, w: ag.array([[v, w], [[1, 2, 3, 4], v * w]]),
+        V,
+        W,
+        want=lambda v, w: np.array([[v, w], [[1, 2, 3, 4], v * w]]),
+    ),
+    use("array", lambda x: ag.array(x), X, want=np.array),
+    use("asarray", lambda v, a: ag.asarray((v[0], a, v[1])), V, ONE, want=lambda v, a: np.array([v[0], a, v[1]])),
     use("meshgrid", lambda v: np.meshgrid(v), V),
     use("hsplit", lambda x: np.hsplit(x, 2), X),
     use("hsplit", lambda v: np.hsplit(v, [1]), V),
