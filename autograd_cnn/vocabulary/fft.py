@@ -14,7 +14,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from autograd_cnn.engine.fitting import precision
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.ops.axes import Axis, Shape, axes_of
+from autograd_cnn.ops.axes import Axis, Shape
 from autograd_cnn.ops.indexing import scatter
 from autograd_cnn.vocabulary.arrays import roll
 from autograd_cnn.vocabulary.elementary import conjugate
