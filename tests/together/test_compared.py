@@ -174,3 +174,20 @@ class TestConvolutions:
         conv_nd(mygrad.tensor(np.ones((1, 1, 4, 4))), np.ones((1, 1, 3, 3)), stride=1)
         convolve(np.ones((1, 4, 4)), np.ones((1, 3, 3)), axes=([1, 2], [1, 2]), dot_axes=([0], [0]), mode="valid")
         assert calls == ["tensordot", "einsum"]
+
+
+class TestAnArrayThatIsFilled:
+    def fill(self, library, zeros, x):
+        out = zeros(x)
+        for i in range(3):
+            out[i] = library.sin(x[i])
+        return out.sum()
+
+    def test_it_is_recorded_here_and_by_mygrad(self, mygrad):
+        x = mygrad.tensor(INPUT)
+        self.fill(mygrad, mygrad.zeros_like, x).backward()
+        np.testing.assert_allclose(ag.grad(lambda x: self.fill(np, np.zeros_like, x))(INPUT), x.grad)
+
+    def test_hips_autograd_refuses_it(self, hips):
+        with pytest.raises(ValueError, match="setting an array element"):
+            hips.grad(lambda x: self.fill(hips.numpy, hips.numpy.zeros_like, x))(INPUT)
