@@ -133,7 +133,7 @@ def _same(value: Any, default: Any) -> bool:
 
 
 def _no_rule(name: str) -> str:
-    if library_called().startswith("numpy"):  # one of NumPy's own functions called it, such as np.full_like
+    if library_called().startswith(("numpy", "scipy.special")):  # of a function of theirs that the user called
         name = written().partition("(")[0] or name
         if (cure := advice.get(f"{name.rpartition('.')[2]}()")) is not None:
             return f"{name} is not recorded. {cure}"

@@ -16,6 +16,7 @@ import numpy as np
 from autograd_cnn.engine.fitting import FLOATS, NUMBERS, numeric, precision
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.mode import current
+from autograd_cnn.engine.numpy_calls import copied_index
 from autograd_cnn.engine.registry import advice
 from autograd_cnn.engine.tape import Leaf, Node, history, parents
 
@@ -37,9 +38,8 @@ def promote(primitive: Any, values: list[Any], inputs: list[Any], elements: int)
     operands = [p for p, name in enumerate(names) if name in primitive.rules]
     for p, value in enumerate(values):
         if value.__class__ is not np.ndarray or value.ndim == 0 or value.dtype.kind not in NUMBERS:
-            values[p] = _plain(
-                value, names[p], p in operands and not (value is None and names[p] in primitive.defaults)
-            )
+            given = value is not None or names[p] not in primitive.defaults
+            values[p] = _plain(value, names[p], p in operands and given)
     arrays = [p for p in operands if isinstance(values[p], (np.ndarray, np.generic))]
     if error := primitive.refuses(names, values):
         raise error
@@ -69,7 +69,7 @@ def _plain(value: Any, name: str, operand: bool) -> Any:
         raise TypeError(f"{name} is {value!r:.40}, want numbers")
     wrapped = hasattr(type(value), "__array__") and not isinstance(value, str)
     if not (wrapped or (operand and isinstance(value, list))):
-        return value
+        return copied_index(value) if isinstance(value, list) else value  # a rule reads it again
     # A plain view could not be locked together with an array of another class, so that is copied
     array = numeric(value, name, copy=value.__class__ is not np.ndarray or None)
     if array.ndim or (operand and not isinstance(value, np.generic)):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from autograd_cnn.engine.numpy_calls import recorded
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import astype, conjugated, multiply, where
 from autograd_cnn.ops.axes import normal
@@ -99,11 +100,15 @@ sparse_matmul.vjp(
 
 
 def _sparse_product(x: Any, y: Any) -> Any:
-    """Multiply a Tensor by a sparse matrix of SciPy, on either side."""
+    """Multiply a Tensor by a sparse matrix of SciPy, on either side.
+
+    A graph gets copies of its arrays: ``matrix.T`` and slices are other objects over the memory of the user's matrix,
+    whose arrays would stay writable.
+    """
     if not hasattr(x, "tocsr"):
         return _sparse_product(y.T, x.T).T
     turned = x.format == "csc"
-    rows = (x.T if turned else x).tocsr()
+    rows = (x.T if turned else x).tocsr(copy=recorded(y) is not None)
     return sparse_matmul(y, rows.data, rows.indices, rows.indptr, rows.shape, turned)
 
 

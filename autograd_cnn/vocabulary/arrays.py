@@ -9,7 +9,7 @@ import numpy as np
 
 from autograd_cnn.calculus.trees import tree_leaves, tree_map
 from autograd_cnn.engine.fitting import numeric
-from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.engine.numpy_calls import copied_index, plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import where
@@ -274,7 +274,7 @@ def pad(x: X, pad_width: Any, constant_values: Any = 0, mode: Any = "constant") 
     if isinstance(constant_values, str):  # NumPy's third argument is the mode
         mode, constant_values = constant_values, 0
     if mode in ("constant", "empty"):
-        return pad_constant(x, pad_width, constant_values)
+        return pad_constant(x, copied_index(pad_width), constant_values)
     widths = widths_of(pad_width, np.ndim(x))
     if mode in ("edge", "wrap", "reflect", "symmetric"):
         return take(x, np.pad(positions(x), widths or 0, mode))

@@ -294,6 +294,16 @@ def test_a_ufunc_without_a_rule():
 
 @says(
     TypeError,
+    "special.zeta has no derivative here. Leave the graph: special.zeta(t.data, ...); or write it: @ag.primitive",
+    cure=lambda: pytest.importorskip("scipy.special").zeta(leaf(2).data),
+)
+def test_a_ufunc_behind_a_function_of_scipy():
+    special = pytest.importorskip("scipy.special")
+    special.zeta(leaf(2))
+
+
+@says(
+    TypeError,
     "np.i0 has no derivative here. Leave the graph: np.i0(t.data, ...); or write it: @ag.primitive",
     cure=lambda: np.i0(leaf(2).data),
 )

@@ -98,3 +98,28 @@ def test_what_is_no_array_is_refused(value, kind, text):
     with pytest.raises(kind) as caught:
         ag.array(value)
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("use", "option"),
+    [
+        (np.transpose, [1, 0]),
+        (lambda w, axes: w.transpose(axes), [1, 0]),
+        (np.take, [1, 2]),
+        (lambda w, indices: w.take(indices), [1, 2]),
+        (lambda w, shift: np.roll(w, shift, (0, 1)), [1, 2]),
+        (lambda w, axis: np.roll(w, (1, 2), axis), [1, 0]),
+        (lambda w, width: np.pad(w, [width, (0, 0)]), [1, 0]),
+        (lambda w, width: np.pad(w, (width, (0, 0))), [1, 0]),
+        (ag.cross_entropy, [0, 1, 3]),
+    ],
+)
+def test_a_list_that_is_written_into_changes_no_gradient(use, option):
+    grads = []
+    for option_then in (option, option[::-1]):
+        x, given = Tensor(np.random.default_rng(0).normal(size=(3, 4)), requires_grad=True), option[:]
+        y = use(x, given)
+        given[:] = option_then
+        (y * np.random.default_rng(1).normal(size=y.shape)).sum().backward()
+        grads.append(x.grad)
+    np.testing.assert_array_equal(*grads)
