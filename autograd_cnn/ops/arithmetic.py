@@ -206,7 +206,7 @@ def conjugated(x: Any) -> Any:
 
 def sign_of(x: Any) -> Any:
     """Return the sign of `x`, and 0 at 0 and NaN."""
-    return np.nan_to_num(np.sign(x))
+    return where(np.isnan(x), 0, np.sign(x))
 
 
 @primitive(elementwise=True, complex=True)
