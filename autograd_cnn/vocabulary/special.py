@@ -98,8 +98,7 @@ def t_density(x: Any, df: Any) -> Any:
 
 # fmt: off
 PI = math.pi**0.5  # its root
-erf = _of("erf x", "Computes the error function.", np.vectorize(math.erf, otypes=[float]),
-          x=lambda x: 2 / PI * exp(-x * x))
+erf = _of("erf x", "Computes the error function.", np.vectorize(math.erf, otypes="d"), x=lambda x: 2 / PI * exp(-x * x))
 erfc = _of("erfc x", "Computes ``1 - erf(x)`` without loss of digits.", erfc_of, x=lambda x: -2 / PI * exp(-x * x))
 erfcx = _of("erfcx x", "Computes ``exp(x**2) erfc(x)`` without overflow.", x=lambda x, out: 2 * x * out - 2 / PI)
 erfinv = _of("erfinv y", "Inverts `erf`.", y=lambda out: PI / 2 * exp(out * out))
@@ -108,8 +107,7 @@ ndtr = _of("ndtr x", "Computes the share of the normal distribution below `x`.",
            x=lambda x: exp(x * x / -2) / (2**0.5 * PI))
 ndtri = _of("ndtri y", "Inverts `ndtr`.", y=lambda out: 2**0.5 * PI * exp(out * out / 2))
 log_ndtr = _of("log_ndtr x", "Computes the logarithm of `ndtr`.", x=lambda x: 2**0.5 / PI / erfcx(x * -(0.5**0.5)))
-logit = _of("logit x", "Inverts `expit`.", lambda x: np.log(np.divide(x, np.subtract(1, x))),
-            x=lambda x: 1 / (x * (1 - x)))
+logit = _of("logit x", "Inverts `expit`.", lambda x: np.log(x / np.subtract(1, x)), x=lambda x: 1 / (x * (1 - x)))
 gammaln = _of("gammaln x", "Computes the logarithm of ``|gamma(x)|``.", x=lambda x: psi(x))
 gamma = _of("gamma z", "Computes ``(z - 1)!``, also between whole numbers.", z=lambda z, out: out * psi(z))
 rgamma = _of("rgamma z", "Computes ``1 / gamma(z)``.", z=lambda z, out: -out * psi(z))

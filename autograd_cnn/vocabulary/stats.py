@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.calculus.vmap import lowered
 from autograd_cnn.engine.arguments import untyped
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.vocabulary import special as sp
@@ -92,8 +93,7 @@ logistic = Continuous(lambda x: sp.log_expit(x) + sp.log_expit(-x), sp.expit, lo
 uniform = Continuous(lambda x: 0 * x, lambda x: x, 0, 1)
 expon = Continuous(lambda x: -x, lambda x: -np.expm1(-x), 0)
 gamma = Continuous(sp.gamma_density, lambda x, a: sp.gammainc(a, x), 0)
-chi2 = Continuous(lambda x, df: sp.gamma_density(x / 2, df / 2) - log(2),
-                  lambda x, df: sp.gammainc(df / 2, x / 2), 0)
+chi2 = Continuous(lambda x, df: sp.gamma_density(x / 2, df / 2) - log(2), lambda x, df: sp.gammainc(df / 2, x / 2), 0)
 beta = Continuous(sp.beta_density, lambda x, a, b: sp.betainc(a, b, x), 0, 1)
 poisson = Discrete(lambda k, mu: sp.xlogy(k, mu) - sp.gammaln(k + 1) - mu, lambda k, mu: sp.gammaincc(k + 1, mu), 0)
 bernoulli = Discrete(lambda k, p: sp.xlogy(k, p) + sp.xlog1py(1 - k, -p), lambda k, p: 1 - p + 0 * k, 0, 1)
@@ -101,28 +101,36 @@ bernoulli = Discrete(lambda k, p: sp.xlogy(k, p) + sp.xlog1py(1 - k, -p), lambda
 
 
 class _MultivariateNormal:
-    """Vectors, in the last axis of `x`, of normal numbers with a covariance: a matrix, variances, or one variance."""
+    """Vectors, in the last axis of `x`, of normal numbers with a covariance: a matrix, variances, or one variance.
+
+    The vectors are as long as `mean`, or else as `cov`. Numbers need no axis: ``x`` of (n,) are then n numbers.
+    """
 
     pdf = Continuous.pdf
 
-    def logpdf(self, x: Any, mean: Any = 0, cov: Any = 1) -> Any:
+    def logpdf(self, x: Any, mean: Any = None, cov: Any = 1) -> Any:
         """Compute the logarithm of the density."""
-        d = np.subtract(x, mean)
-        factor = cholesky(cov if np.ndim(cov) == 2 else np.multiply(cov, np.eye(d.shape[-1], dtype=d.dtype)))
-        z = solve_triangular(factor, np.reshape(d, (-1, d.shape[-1])).T, lower=True)
-        out = -np.sum(np.square(z), 0) / 2 - np.sum(np.log(diagonal(factor))) - len(z) / 2 * log(2 * pi)
-        return np.reshape(out, d.shape[:-1])
+        n = np.size(mean := np.zeros(len(np.atleast_2d(cov)), np.int8) if mean is None else mean)
+        d = np.subtract(np.expand_dims(x, -1) if n == 1 and np.ndim(x) < 2 else x, mean)
+        factor = cholesky(cov if np.ndim(cov) == 2 else np.multiply(cov, np.eye(n, dtype=d.dtype)))
+        z = solve_triangular(factor, np.reshape(d, (-1, n)).T, lower=True)
+        out = np.sum(z * z, 0) / -2 - np.sum(np.log(diagonal(factor) * (2 * pi) ** 0.5))
+        return np.squeeze(np.reshape(out, d.shape[:-1]))
 
 
 class _Dirichlet:
-    """Shares that sum to 1, in the first axis of `x`, with concentrations `alpha`."""
+    """Shares that sum to 1, in the first axis of `x`, with concentrations `alpha`. The last share may be left out."""
 
     pdf = Continuous.pdf
 
     def logpdf(self, x: Any, alpha: Any) -> Any:
         """Compute the logarithm of the density."""
-        powers = sp.xlogy(np.subtract(alpha, 1), np.transpose(x))
-        return np.sum(powers, -1) + sp.gammaln(np.sum(alpha)) - np.sum(sp.gammaln(alpha))
+        x = np.transpose(x if len(x) == len(alpha) else np.concatenate([x, 1 - np.sum(x, 0, keepdims=True)]))
+        off = np.abs(np.sum(x, -1) - 1.0)
+        wrong = np.logical_or(np.less(x, 0), np.less(alpha, np.where(np.equal(x, 0), 1, 1e-300)))
+        if np.any(lowered(wrong)) or np.any(lowered(off > max(1e-9, 4 * np.finfo(off.dtype).eps))):
+            raise ValueError("dirichlet: want alpha > 0 and x >= 0 of sum 1 along axis 0, and x > 0 where alpha < 1")
+        return np.sum(sp.xlogy(np.subtract(alpha, 1), x), -1) + sp.gammaln(np.sum(alpha)) - np.sum(sp.gammaln(alpha))
 
 
 multivariate_normal, dirichlet = _MultivariateNormal(), _Dirichlet()

@@ -226,6 +226,48 @@ def test_vectors_and_shares_are_scipys():
         f(x, p[:, 0], -np.eye(3))
 
 
+PLACES = {"number": 1.3, "row": np.arange(3), "column": np.ones((3, 1)), "points": rng.normal(size=(2, 3))}
+MEANS = {"none": None, "number": 0.2, "vector": [0.5, 1, 2]}
+COVARIANCES = {"number": 2.0, "variances": [1.0, 2, 3], "matrix": np.eye(3) + 1}
+
+
+@pytest.mark.parametrize("x", PLACES)
+@pytest.mark.parametrize("mean", MEANS)
+@pytest.mark.parametrize("cov", COVARIANCES)
+def test_the_number_of_dimensions_is_scipys(x, mean, cov):
+    found = []
+    for module in (distributions, ag.stats):
+        try:
+            found.append(module.multivariate_normal.logpdf(PLACES[x], MEANS[mean], COVARIANCES[cov]))
+        except ValueError:
+            found.append(np.array([np.nan] * 7))  # refused
+    assert np.shape(found[0]) == np.shape(found[1])
+    np.testing.assert_allclose(*found, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("x", "alpha"),
+    [
+        ([0.2, 0.3, 0.6], [1.0, 2, 3]),
+        ([-0.1, 0.5, 0.6], [1.0, 2, 3]),
+        ([0.5, 0.5], [0.0, 1]),
+        ([0, 0.5, 0.5], [0.5, 1, 1]),
+    ],
+)
+def test_shares_off_the_simplex_are_refused(x, alpha):
+    for f in (ag.stats.dirichlet.logpdf, lambda *a: ag.vmap(ag.stats.dirichlet.logpdf)(*(np.array([z, z]) for z in a))):
+        with pytest.raises(ValueError, match="dirichlet: want alpha > 0 and x >= 0 of sum 1 along axis 0"):
+            f(x, alpha)
+    with pytest.raises(ValueError, match="must"):
+        distributions.dirichlet.logpdf(x, alpha)
+
+
+def test_the_last_share_may_be_left_out():
+    x, alpha = np.array([[0.2, 0.1], [0.3, 0.0]]), np.array([1.0, 2, 3])
+    np.testing.assert_allclose(ag.stats.dirichlet.pdf(x, alpha), distributions.dirichlet.pdf(x, alpha))
+    np.testing.assert_allclose(ag.grad(ag.stats.dirichlet.logpdf)(x[:, 0], alpha), [-4, 1 / 0.3 - 4])
+
+
 def test_an_operation_of_a_density_has_the_users_line():
     assert ag.stats.norm.logcdf(Tensor([1.0], requires_grad=True)).node.code.co_filename == __file__
 
