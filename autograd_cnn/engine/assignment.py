@@ -44,8 +44,9 @@ def assign(tensor: Any, index: Any, value: Any) -> None:
     if node is not None and (tensor.is_leaf or not mode.recording or node.birth < mode.again):
         reason = f"has a history ({node}), which no_grad and checkpoint do not continue"
         raise errors.not_assigned(tensor, "is a parameter" if tensor.is_leaf else reason)
-    if source is not None and source.dtype.kind not in {"f": "f", "c": "fc"}.get(tensor.dtype.kind, ""):
-        raise errors.not_assigned(tensor, f"is {tensor.dtype}, and v {source.dtype}", f"astype(np.{source.dtype})")
+    dtype, kind = getattr(value if source is None else source, "dtype", tensor.dtype), tensor.dtype.kind
+    if kind != "c" and (dtype.kind == "c" or (source is not None and kind != "f")):
+        raise errors.not_assigned(tensor, f"is {tensor.dtype}, and v {dtype}", f"astype(np.{dtype})")
     if node is source is mode.call is None and tensor._array.flags.writeable:  # else a graph saved it
         tensor._array[plain(index)] = plain(value)
     else:

@@ -389,6 +389,7 @@ class Tensor:
         return hooks["graph"](self)
 
     if not TYPE_CHECKING:  # hidden from type checkers, which would take ``array * tensor`` for an array
+        real = imag = property(fset=errors.parts_are_set)  # without a getter, `__getattr__` reads them
 
         def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
             if sys._getframe(1).f_code.co_name.endswith("mul_dispatch"):  # scipy.sparse then calls `__rmatmul__`

@@ -159,7 +159,8 @@ def _positive(rng: np.random.Generator) -> list[Any]:
 def log(x: Any) -> Any:
     """Takes the natural logarithm: the power to which e must be raised to give `x`.
 
-    At 0 the logarithm is -inf, and the gradient is inf, or 0 for ``g = 0``.
+    At 0 the logarithm is -inf, and the gradient is inf, or 0 for ``g = 0``. At a complex 0 it is NaN, as it has there
+    no direction.
     """
     return np.log(x)
 
@@ -180,7 +181,7 @@ log1p.vjp(x=lambda g, x: chain(g, divide(1, 1 + x)))
 def sqrt(x: Any) -> Any:
     """Takes the square root.
 
-    The gradient at 0 is inf, or 0 for ``g = 0``.
+    The gradient at 0 is inf, or 0 for ``g = 0``. At a complex 0 it is NaN, since there it has no direction.
 
     ``sqrt(sum(x * x))`` has no derivative at 0, and its gradient there is NaN: add 1e-12 under the root.
     """

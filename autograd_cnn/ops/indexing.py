@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from autograd_cnn.engine.assignment import is_own
+from autograd_cnn.engine.fitting import is_complex
 from autograd_cnn.engine.numpy_calls import copied_index, plain, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
@@ -139,7 +140,15 @@ def _writing(rng: np.random.Generator) -> list[Any]:
 
 
 def _copied(x: Any, values: Any) -> Any:
+    _check_parts(x, values)
     return np.array(x, getattr(x, "dtype", np.result_type(values)))
+
+
+def _check_parts(x: Any, values: Any) -> None:
+    if is_complex(values) and hasattr(x, "dtype") and not is_complex(x):
+        raise TypeError(
+            "values are complex numbers, and x is of real ones\nWith room for both parts: x.astype(complex)"
+        )
 
 
 @primitive(moves=True, examples=_writing)
@@ -165,6 +174,7 @@ def _not_overwritten(g: Any, index: Any) -> Any:
 
 
 def _written(x: Any, index: Any, values: Any) -> Any:
+    _check_parts(x, values)
     x[index] = np.broadcast_to(values, x[index].shape)
     return x
 

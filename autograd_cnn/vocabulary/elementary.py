@@ -72,6 +72,14 @@ def _lean(x: Any, y: Any, out: Any) -> Any:
     return where(np.isinf(x), where(np.isinf(y), diagonal, side), where(np.isinf(y), 0, lean))
 
 
+def _leg(x: Any) -> Any:
+    """Compute ``sqrt(1 - x * x)``; for complex `x` on the side of the cut that the sign of its 0 says, as W. Kahan.
+
+    ``x + 1`` would lose that sign, which ``x - -1`` keeps: the imaginary part of 1 is +0.
+    """
+    return sqrt(-(x - 1)) * sqrt(x - -1) if is_complex(x) else sqrt((1 - x) * (1 + x))
+
+
 def _sinc_slope(x: Any, out: Any) -> Any:
     near, s = np.less(abs(x), 0.1), (math.pi * x) * (math.pi * x)
     series = 1 - s / 10 * (1 - s / 28 * (1 - s / 54 * (1 - s / 88)))  # the difference below would cancel
@@ -100,16 +108,16 @@ deg2rad = _ufunc(np.deg2rad, "Converts degrees to radians.", x=lambda g: g * (ma
 rad2deg = _ufunc(np.rad2deg, "Converts radians to degrees.", x=lambda g: g * (180 / math.pi))
 tan = _ufunc(np.tan, "Takes the tangent of an angle in radians.", -1.5, 1.5, x=lambda g, out: chain(g, 1 + out * out))
 arcsin = _ufunc(np.arcsin, "Takes the angle from -pi/2 to pi/2 whose sine is `x`.", -0.9, 0.9,
-                x=lambda g, x: chain(g, 1 / sqrt((1 - x) * (1 + x))))
+                x=lambda g, x: chain(g, 1 / _leg(x)))
 arccos = _ufunc(np.arccos, "Takes the angle from 0 to pi whose cosine is `x`.", -0.9, 0.9,
-                x=lambda g, x: chain(g, -1 / sqrt((1 - x) * (1 + x))))
+                x=lambda g, x: chain(g, -1 / _leg(x)))
 arctan = _ufunc(np.arctan, "Takes the angle whose tangent is `x`.", x=lambda g, x: g / (1 + x * x))
 sinh = _ufunc(np.sinh, "Takes the hyperbolic sine.", x=lambda g, x: chain(g, np.cosh(x)))
 cosh = _ufunc(np.cosh, "Takes the hyperbolic cosine.", x=lambda g, x: chain(g, np.sinh(x)))
 arcsinh = _ufunc(np.arcsinh, "Inverts the hyperbolic sine.",
-                 x=lambda g, x: g / (sqrt(1 + x * x) if x.dtype.kind == "c" else np.hypot(1, x)))
+                 x=lambda g, x: g / (sqrt(x * x - -1) if x.dtype.kind == "c" else np.hypot(1, x)))
 arccosh = _ufunc(np.arccosh, "Inverts the hyperbolic cosine.", 1.5,
-                 x=lambda g, x: chain(g, 1 / (sqrt(x - 1) * sqrt(x + 1))))
+                 x=lambda g, x: chain(g, 1 / (sqrt(x - 1) * sqrt(x - -1))))
 arctanh = _ufunc(np.arctanh, "Inverts the hyperbolic tangent.", -0.9, 0.9,
                  x=lambda g, x: chain(g, 1 / ((1 - x) * (1 + x))))
 sinc = _ufunc(np.sinc, "Computes ``sin(pi * x) / (pi * x)``, which is 1 at 0.",

@@ -167,6 +167,37 @@ def test_a_gradient_that_is_not_finite_is_reported():
         np.real(np.sqrt(z)).sum().backward()
 
 
+@pytest.mark.parametrize("f", [np.log, np.sqrt])
+def test_the_gradient_at_a_complex_0_has_no_direction(f):
+    z = leaf([0j, 0j])
+    with np.errstate(all="ignore"), pytest.warns(RuntimeWarning):
+        (f(z) * [1, 0]).real[:2].sum().backward()
+    assert np.isnan(z.grad[0]) and z.grad[1] == 0
+
+
+def test_real_numbers_have_no_room_for_complex_ones():
+    x, z = leaf([1.0, 2.0]), leaf([1j, 2.0])
+    own = x * 1
+    own[0] = 0
+    for h in x * 1, own, Tensor([1.0, 2.0]), Tensor([1, 2]):
+        before = h.tolist()
+        for index, v in [(0, 1j), (0, z[0]), (0, Z[0]), (..., Z[:2]), (..., [1j, 2]), (..., z.detach())]:
+            with pytest.raises((TypeError, RuntimeError), match="are complex numbers|and v complex128|not 'complex'"):
+                h[index] = v
+            assert h.tolist() == before
+    for change in "set", "add", "mul":
+        for v in 1j, z[0], Z[0]:
+            with pytest.raises(TypeError, match="values are complex numbers, and x is of real ones\n(.*\n)*.*x.astype"):
+                getattr(x.at[0], change)(v)
+
+
+def test_the_parts_are_not_set():
+    h = leaf(Z) * 1
+    for part in "real", "imag":
+        with pytest.raises(AttributeError, match=r"real and imag are read only. Both at once: h\[...\] = x \+ 1j \* y"):
+            setattr(h, part, 0)
+
+
 # Transforms
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import autograd_cnn as ag
 from autograd_cnn.engine.tensor import Tensor
 
 
@@ -50,3 +51,16 @@ def test_directions_have_no_slope_at_0(f):
     first = (f(x) * (2 - 1j)).real.sum().gradient(x, create_graph=True)
     second = (first * (1 + 1j)).real.sum().gradient(x)
     assert first[0] == 0 and second[0] == 0 and second[1] != 0
+
+
+@pytest.mark.parametrize("f", [np.arcsin, np.arccos, np.arctan, np.arcsinh, np.arccosh, np.arctanh, np.log, np.sqrt])
+def test_the_derivative_on_a_cut_is_that_of_the_side_which_the_sign_of_0_says(f):
+    def at(parts, scale):
+        return (parts * scale).view(complex)[:, 0]  # of a product of complex numbers, the zeros would lose their signs
+
+    ends = np.array([-3, -1.5, -0.5, 0.5, 1.5, 3])
+    for zero in np.zeros(6), -np.zeros(6):
+        for parts in np.stack([ends, zero], -1), np.stack([zero, ends], -1):
+            z, after, before = (at(parts, scale) for scale in (1, 1 + 1e-6, 1 - 1e-6))
+            differences = (f(after) - f(before)) / (2e-6 * z)
+            np.testing.assert_allclose(np.diagonal(ag.jacobian(f)(z)), differences, 1e-7, err_msg=str(z))
