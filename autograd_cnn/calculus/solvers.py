@@ -7,15 +7,16 @@ point, and the adjoint equation for a differential equation. The rules call the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import wraps
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.calculus.transforms import vjp
 from autograd_cnn.calculus.trees import leaves_like, ravel_pytree
-from autograd_cnn.calculus.vmap import levels, lowered, vmap
+from autograd_cnn.calculus.vmap import is_batched, levels, lowered, vmap
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
@@ -69,14 +70,18 @@ def _integrate(y: Any, t: Any, params: Any, func: Any, rtol: float, atol: float,
     return registry["stack"](states)
 
 
-@contextmanager
-def _outside() -> Iterator[None]:
-    """Compute outside of all vmaps: a rule gets the arrays of one example, or of all."""
-    with levels()[0].below() if levels() else nullcontext():
-        yield
+def _outside(rule: Callable[..., Any]) -> Callable[..., Any]:
+    """Compute outside of all vmaps: a rule gets the arrays of one example, or of all, unless `g` stands for one."""
+
+    @wraps(rule)
+    def outside(g: Any, *values: Any) -> Any:
+        with levels()[0].below() if levels() and not is_batched(g) else nullcontext():
+            return rule(g, *values)
+
+    return outside
 
 
-@_outside()
+@_outside
 def _adjoint(g: Any, out: Any, t: Any, params: Any, func: Any, rtol: Any, atol: Any, mxstep: Any) -> Any:
     """Go back from each time to the one before, with the state, its gradient, and that of `params`.
 
@@ -194,7 +199,7 @@ def _iterate(params: Any, x: Any, func: Any, xtol: float, maxiter: int) -> Any:
     raise RuntimeError(f"{moved}. Does func contract? Half a step may: lambda x: (x + func(x)) / 2")
 
 
-@_outside()
+@_outside
 def _implicit(g: Any, out: Any, params: Any, func: Any, xtol: float, maxiter: int) -> Any:
     """Solve ``w = g + w df/dx`` at the solution, and return ``w df/dparams``."""
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar, overload
 import numpy as np
 
 from autograd_cnn.calculus.trees import leaves_like, ravel_pytree, tree_items, tree_leaves, tree_map
-from autograd_cnn.calculus.vmap import is_batched, lowered, raised, variable
+from autograd_cnn.calculus.vmap import for_all, is_batched, levels, lowered, raised, variable
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.fitting import FLOATS, is_complex
 from autograd_cnn.engine.messages import describe, warn
@@ -63,6 +63,7 @@ class _Run:
     def __init__(self, caller: str, f: Any, args: Any, argnums: Any, options: Any = None, aux: bool = False) -> None:
         self.caller, self.argnums = caller, tuple(i + len(args) if i < 0 else i for i in argnums)
         self.variables: list[Tensor] = []
+        self.levels = levels()
         self.nested = self.differentiated = False
         fresh = list(args)
         outer = current.get().transforms
@@ -118,11 +119,13 @@ class _Run:
 
         Warn if it depends on none of them.
         """
+        return for_all(partial(self._carried, create_graph=create_graph, retain=retain), seed, self.levels)
+
+    def _carried(self, seed: Any, create_graph: bool, retain: bool) -> list[Any]:
         nodes = [v._node for v in self.variables]
         found: dict[Any, Any] = {}
         if self.value._node is not None:
-            seed = lowered(seed)
-            seed = seed if create_graph else np.array(seed)
+            seed = seed if create_graph or is_batched(seed) else np.array(seed)
             found = carry_back(self.value._node, seed, create_graph, retain, targets=set(nodes))
         if nodes and not found and not self.differentiated:
             warn(errors.constant(self.caller, self.argnums))
@@ -130,7 +133,8 @@ class _Run:
                 run.differentiated = True
         zeros = [None if n in found else np.zeros(n.shape, n.dtype) for n in nodes]
         found |= {n: Tensor(z) if create_graph else z for n, z in zip(nodes, zeros, strict=True) if z is not None}
-        return [raised(found[n]) for n in nodes]
+        gradients = [found[n] for n in nodes]
+        return gradients if create_graph else stop_gradient(gradients)
 
     def shaped(self, gradients: list[Any]) -> tuple[Any, ...]:
         """Return gradients in the structure of the arguments."""
@@ -280,7 +284,7 @@ def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[A
         seed = g if nested or is_batched(g) else np.asarray(plain(g))
         if is_complex(seed) and run.value.dtype.kind != "c":
             raise TypeError(f"vjp: g is {seed.dtype}, f returned {run.value.dtype}")
-        seed = seed.astype(run.value.dtype) if type(seed) is np.ndarray else seed
+        seed = seed.astype(run.value.dtype) if getattr(seed, "dtype", run.value.dtype) != run.value.dtype else seed
         if np.shape(seed) != run.value.shape:
             raise ValueError(f"vjp: g is {np.shape(seed)}, f returned {run.value.shape}")
         return run.shaped(run.back(seed, nested, retain=True))

@@ -250,6 +250,29 @@ def raised(batch: Any) -> Any:
     return reduce(lambda batch, level: level.wrapped(batch), levels(), batch)
 
 
+def for_all(function: Callable[[Any], list[Any]], value: Any, ours: list[Level]) -> list[Any]:
+    """Call a function of all examples of the vmaps `ours` for a value of one example of the running ones.
+
+    For the others it runs once too: its argument is of one example of them all, so that each operation runs on all.
+    """
+    running, k = levels(), len(ours)
+    if running[:k] != ours:
+        raise TypeError("vjp: the vmap in which it was called is over. Call the function that it returned inside of it")
+    if running == ours:
+        return [raised(found) for found in function(lowered(value))]
+    inner, outer = range(k, len(running)), range(len(running) - k)
+    batch = registry["moveaxis"](lowered(value), inner, outer)  # the axes of `ours` are those of the function
+    around = tuple(t for t in current.get().transforms if not isinstance(t, Level))
+    with in_mode(call=running[0].outside.call, transforms=around):
+        sizes = batch.shape[: len(outer)]
+        level = Level(math.prod(sizes))
+        with level.inside():
+            found = function(level.wrapped(registry["reshape"](batch, (level.size, *batch.shape[len(outer) :]))))
+        results = [registry["reshape"](r, (*sizes, *r.shape[1:])) for r in map(level.expanded, found)]
+        results = [registry["moveaxis"](r, outer, inner) for r in results]
+    return [raised(r) for r in results]
+
+
 def variable(value: Any) -> Any:
     """Return a copy of a value without history as a leaf, one for each example of all running vmaps."""
     array = plain(lowered(value)) if levels() else np.array(value)

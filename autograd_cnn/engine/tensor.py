@@ -20,7 +20,7 @@ from autograd_cnn.engine.assignment import assign
 from autograd_cnn.engine.fitting import FLOATS, as_array, numeric
 from autograd_cnn.engine.messages import code_of, describe, here, label_of, missing, spell, warn
 from autograd_cnn.engine.mode import current
-from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, constant, copied_index, plain
+from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, constant, copied_index, known, plain
 from autograd_cnn.engine.registry import hooks, registry
 from autograd_cnn.engine.tape import Leaf, Node, next_birth
 from autograd_cnn.engine.walk import exclusive, is_finite, walk
@@ -330,7 +330,7 @@ class Tensor:
     ) -> dict[Any, Any]:
         if self._node is None:
             raise errors.no_history(caller, self)
-        if self._node.shape != self.shape:
+        if self._node.shape != self.shape or (isinstance(grad, Tensor) and not known(grad)):
             raise errors.of_one_example(caller)
         if grad is None:
             if self.size != 1:
@@ -624,10 +624,15 @@ def carry_back(node: Any, seed: Any, create_graph: bool, retain: bool = False, *
 
 
 def carry_through(node: Any, seed: Any, create_graph: bool, retain: bool = False, **options: Any) -> dict[Any, Any]:
-    """Call `walk`; with `create_graph`, the rules run on Tensors, the walk is recorded, and its results are Tensors."""
+    """Call `walk`; with `create_graph`, the rules run on Tensors, the walk is recorded, and its results are Tensors.
+
+    For a seed that is a Tensor, the rules run on Tensors too.
+    """
     if create_graph and not isinstance(seed, Tensor):
         seed = Tensor(seed, name="seed")
-    return walk(node, seed, retain=retain or create_graph, wrap=Tensor._of if create_graph else None, **options)
+    detached = (lambda array, node: Tensor._of(array, None)) if isinstance(seed, Tensor) else None
+    wrap = Tensor._of if create_graph else detached
+    return walk(node, seed, retain=retain or create_graph, wrap=wrap, **options)
 
 
 def _restore(data: np.ndarray, requires_grad: bool, name: str | None, grad: Any) -> Tensor:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.checks import flag
-from autograd_cnn.engine.numpy_calls import plain, plain_array
+from autograd_cnn.engine.numpy_calls import known, plain, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import conjugated, exp, in_dtype_of, masked, where
 from autograd_cnn.ops.axes import Axis, axes_of, cast, keepdims_shape
@@ -187,7 +187,9 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, 
 def _extreme_rule(g: Any, x: Any, out: Any, axis: Axis, keepdims: bool, initial: Any, where: Any) -> Any:
     share = _tied(x, spread(out, x.shape, axis, keepdims), axis, g.dtype, initial, where)
     gx = spread(g, x.shape, axis, keepdims, where)
-    return gx * share if np.isfinite(g).all() else masked(gx, share != 0) * share  # 0 of an infinite g is 0
+    if known(g) and np.isfinite(g).all():
+        return gx * share
+    return masked(gx, share != 0) * share  # 0 of an infinite g is 0
 
 
 max.vjp(x=_extreme_rule)

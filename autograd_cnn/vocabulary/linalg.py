@@ -310,7 +310,7 @@ def _eig_rule(g: Any, out: Any, w: Any) -> Any:
 def _check_phases(along: Any, g: Any) -> None:
     """Raise an error if a loss depends on the phases of vectors, which are arbitrary; `along` is ``sum(v * gv)``."""
     size = np.abs(plain(g)).max(initial=0)
-    if np.any(np.abs(np.imag(plain(along))) > np.finfo(size.dtype).eps ** 0.5 * size):
+    if is_complex(along) and np.any(np.abs(np.imag(plain(along))) > np.finfo(size.dtype).eps ** 0.5 * size):
         raise ValueError("linalg: the loss depends on the phases of complex vectors, which are arbitrary. Use abs(v)?")
 
 

@@ -1,5 +1,7 @@
 """vmap against a loop over the examples."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -72,6 +74,43 @@ def test_the_function_runs_once():
     runs = []
     ag.vmap(lambda x: runs.append(x.shape) or x)(XS)
     assert runs == [(3,)]
+
+
+def bent(x):
+    return ag.sin(x) * ag.sum(x * x)
+
+
+def rows_of_jacobian(x):
+    """The pullback is of all examples of a vmap around, and called for each row of the identity."""
+    return ag.vmap(ag.vjp(bent, x)[1])(np.eye(3))[0]
+
+
+@pytest.mark.parametrize("f", [bent, ag.checkpoint, ag.vmap(lambda x: ag.cos(x) * 2), lambda x: 2.0 * x[::-1]])
+def test_a_pullback_from_outside(f):
+    f = partial(f, bent) if f is ag.checkpoint else f
+    pull = ag.vjp(f, XS[0])[1]
+    got = ag.vmap(pull)(XS)[0]
+    assert isinstance(got, np.ndarray)
+    close(got, loop(lambda g: pull(g)[0], XS))
+    close(ag.vmap(pull, 1)(XS.T.astype(np.float32))[0], loop(lambda g: pull(g)[0], XS.astype(np.float32)))
+    close(ag.vmap(ag.vmap(pull))(XS[None])[0], got[None])
+    close(ag.vmap(lambda a: a * pull(XS[1])[0])(np.arange(2.0)), [0 * got[1], got[1]])
+
+
+@pytest.mark.parametrize("around", [lambda f: f, ag.jacobian, lambda f: ag.grad(lambda x: ag.sum(f(x) ** 2))])
+def test_a_pullback_for_each_row_of_the_identity(around):
+    got, want = around(rows_of_jacobian), around(ag.jacobian(bent))
+    close(got(XS[0]), want(XS[0]))
+    close(ag.vmap(got)(XS), loop(want, XS))
+    close(ag.vmap(ag.vmap(got))(XS[None]), loop(want, XS)[None])
+
+
+def test_a_pullback_whose_vmap_is_over():
+    pulls = []
+    ag.vmap(lambda x: pulls.append(ag.vjp(bent, x)[1]) or x)(XS)
+    for call, g in (pulls[0], XS[0]), (ag.vmap(pulls[0]), XS):
+        with pytest.raises(TypeError, match="vjp: the vmap in which it was called is over. Call the function"):
+            call(g)
 
 
 def test_grad_of_vmap_of_grad():
@@ -291,6 +330,8 @@ def test_a_value_that_left_its_vmap_is_refused():
 def test_backward_inside_is_refused():
     with pytest.raises(TypeError, match=r"backward: .* vmap.*ag.grad"):
         ag.vmap(ag.grad(lambda x: (x * 2).backward(np.ones(3)) or x.sum()))(XS)
+    with pytest.raises(TypeError, match=r"backward: .* vmap.*ag.grad"):
+        ag.vmap((ag.Tensor(XS[0], requires_grad=True) * 2).backward)(ag.Tensor(XS))
 
 
 @pytest.mark.parametrize(

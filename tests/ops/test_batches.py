@@ -118,6 +118,15 @@ def test_nested(name):
 
 @pytest.mark.slow
 @every_primitive
+def test_pullbacks(name):
+    for f, arrays in calls(PRIMITIVES[name]):
+        y, pull = ag.vjp(lambda *arrays, f=f: f(*arrays)[0], *arrays)
+        seeds = [batch(np.random.default_rng(1).normal(size=y.shape).astype(y.dtype))]
+        vmapped.check(vmapped.mapped(pull, seeds, [0])[0], vmapped.looped(pull, seeds, [0], SIZE), name)
+
+
+@pytest.mark.slow
+@every_primitive
 def test_one_array_for_all_operands(name):
     for f, arrays in calls(PRIMITIVES[name]):
         if len(arrays) > 1 and len({a.shape for a in arrays}) == 1 and name != "bce_with_logits":
