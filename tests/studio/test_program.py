@@ -313,11 +313,11 @@ def step(x, y, layer0_w, layer0_b, layer1_w, layer1_b, layer3_w, layer3_b, mask,
         + """g_batch_norm * layer1_w
     # gx = gn / deviation if the statistics are given.
     # x_n2 = ag.square(conv2d - ag.sum(conv2d, axis=(0, 1, 2)) / 128)
-    # value_n2 = ag.sum(x_n2, axis=(0, 1, 2)) / 128 + 1e-05
-    # value_n2_2 = (value_n2 >= np.float32(9.860761315262648e-32)) & (value_n2 <= np.float32(3.4028234663852886e+38))
-    # require(value_n2_2.all())
+    # size_n2 = ag.sum(x_n2, axis=(0, 1, 2)) / 128 + 1e-05
+    # fits_n2 = (size_n2 >= np.float32(9.860761315262648e-32)) & (size_n2 <= np.float32(3.4028234663852886e+38))
+    # require(fits_n2.all())
     # x_n2_2 = g_batch_norm * layer1_w
-    # scale_n2 = 1 / ag.sqrt(value_n2)
+    # scale_n2 = 1 / ag.sqrt(size_n2)
     # normal_n2 = (conv2d - ag.sum(conv2d, axis=(0, 1, 2)) / 128) * scale_n2
     # gx_n2 = (x_n2_2 - ag.sum(x_n2_2, axis=(0, 1, 2)) / 128 - normal_n2 * """
         + """\

@@ -19,8 +19,9 @@ import numpy as np
 
 import autograd_cnn as ag
 from autograd_cnn.calculus.checkpoint import Checkpoint
+from autograd_cnn.engine.fitting import is_complex
 from autograd_cnn.engine.mode import no_grad
-from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.engine.numpy_calls import known, plain, plain_array
 from autograd_cnn.ops.losses import cross_entropy_of_labels
 from autograd_cnn.studio.program.shorten import shorten
 from autograd_cnn.studio.program.syntax import NoSource, call, evaluate, literal, names_in, parsed
@@ -49,6 +50,7 @@ class Standalone(Author):
         self.comments: dict[str, str] = {}
         self.primitives: dict[str, Any] = {}
         values, numbers = self.graph.values, count(1)
+        self.complex = any(np.dtype(value.dtype).kind == "c" for value in values.values())
         named = {v.name for v in values.values()}
         for op in every(self.graph.ops):
             if re.fullmatch(rf"{re.escape(op.name)}(_\d+)?", values[op.output].name):  # the user has no name for it
@@ -181,7 +183,7 @@ def _definition(function: Any) -> Any:
             names = {n.arg for n in ast.walk(node.args) if isinstance(n, ast.arg)}
             if line == code.co_firstlineno and names == set(inspect.signature(function).parameters):
                 found.append(node)
-    if len(found) != 1:
+    if len(found) != 1 or hasattr(function, "__signature__"):  # one source for many functions
         return None
     if isinstance(node := found[0], ast.Lambda):
         return ast.FunctionDef("", node.args, [ast.Return(node.body)], [], None, lineno=0)
@@ -206,8 +208,7 @@ class _Source(ast.NodeTransformer):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         node.decorator_list, node.returns = [], None
-        if ast.get_docstring(node) is not None:
-            del node.body[0]
+        del node.body[: ast.get_docstring(node) is not None]
         self.generic_visit(node)
         node.body = node.body or [ast.Pass()]
         return node
@@ -237,6 +238,8 @@ class _Source(ast.NodeTransformer):
         function = self.called(node)
         if function is plain:  # there are no Tensors
             return self.visit(node.args[0])
+        if function is known or (function is is_complex and not self.author.complex):
+            return ast.Constant(function is known)
         self.generic_visit(node)
         return _first(node) if getattr(function, "byproducts", ()) else node
 
@@ -263,6 +266,7 @@ class _Source(ast.NodeTransformer):
 
     def reference(self, value: Any, name: str) -> Any:
         """Return an expression for a value from outside of the function."""
+        value = np.asarray if value is plain_array else value
         try:
             return literal(value, lambda part: _expression(self.author.known(part, name)))
         except NoSource:

@@ -24,7 +24,7 @@ USES = [
     use("sinc", np.sinc, np.array([0.0, 1e-9, -0.019, 0.021, 1.0])),
     use("ldexp", lambda x: np.ldexp(x, [1, -2, 0]), X),
     use("angle", lambda x, y: np.angle(x + 1j * y), X, Y),
-    use("angle", lambda x: np.angle((1 + 2j) * x, deg=True), X),
+    use("angle", lambda x: np.angle((1 + 2j) * x + 1, deg=True), X),
     use("sgn", lambda x, y: ag.real(np.sign(x + 1j * y)), X, Y, want=lambda x, y: np.real(np.sign(x + 1j * y))),
     use("real_if_close", lambda x: np.real_if_close(x + 0j), X),
     use("float_power", np.float_power, POSITIVE, Y),
