@@ -52,7 +52,8 @@ def slopes(f, weights, varied):
     """The gradients of the sum of what `f` returns, times `weights`, with respect to some of its arguments."""
 
     def total(*args):
-        parts = zip(f(*args), weights, strict=True)
-        return sum((ag.sum(ag.real(part * w)) for part, w in parts), 0.0 * ag.sum(args[varied[0]]))
+        products = [part * w for part, w in zip(f(*args), weights, strict=True)]
+        parts = [p.real if np.iscomplexobj(p) else p for p in products]
+        return sum(map(ag.sum, parts), 0.0 * ag.sum(args[varied[0]]))
 
     return ag.grad(total, argnums=tuple(varied))

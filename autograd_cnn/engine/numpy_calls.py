@@ -23,7 +23,7 @@ from autograd_cnn.engine.registry import advice, counterparts, numpys, registry
 counterparts.update(
     {numpys("amax"): "max", numpys("amin"): "min", np.trace: "matrix_trace"}
     | {(np.add, "reduce"): "sum", (np.multiply, "reduce"): "prod", (np.logaddexp, "reduce"): "logsumexp"}
-    | {(np.maximum, "reduce"): "max", (np.minimum, "reduce"): "min"}
+    | {(np.maximum, "reduce"): "max", (np.minimum, "reduce"): "min", (np.sign, "complex"): "sgn"}
     | {(np.add, "accumulate"): "cumsum", (np.multiply, "accumulate"): "cumprod"}
 )
 _OTHER_PARAMETERS = {"a_min": "min", "a_max": "max"}
@@ -50,7 +50,7 @@ _UFUNC_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "dtype":
 def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
     """Implement ``Tensor.__array_ufunc__``."""
     if ufunc is np.sign and self.dtype.kind == "c":
-        return registry["sgn"](*inputs, **options)
+        return _call((ufunc, "complex"), "np.sign", inputs, options)
     lost = inputs[1:] if ufunc is np.heaviside else ()  # its value at 0
     if ufunc in _constants and recorded(lost) is None:
         return constant(ufunc if method == "__call__" else getattr(ufunc, method), inputs, options)

@@ -481,7 +481,7 @@ class Tensor:
         return constant(np.invert, (self,), {})
 
     def __pos__(self) -> Tensor:
-        return operations["positive"](self)
+        return operations["copy"](self)
 
     def __abs__(self) -> Tensor:
         return operations["abs"](self)
