@@ -28,6 +28,12 @@ def not_finite(array: np.ndarray) -> str:
     return f"{bad[0]} in {bad.size:,} of {array.size:,} numbers" if bad.size else ""
 
 
+def check_dict(what: str, value: Any, cure: str = "") -> None:
+    """Raise a TypeError unless `value` is a dict."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{what} is a {type(value).__name__}, want a dict{cure}")
+
+
 def check_state(caller: str, own: Mapping[str, Any], state: Mapping[str, Any]) -> None:
     """Raise an error unless `state` has the names, shapes and dtypes of `own`.
 
@@ -46,13 +52,10 @@ def check_state(caller: str, own: Mapping[str, Any], state: Mapping[str, Any]) -
     """
 
     def form(value: Any) -> str:
-        return f"{np.shape(value)} {np.asarray(value).dtype}"
+        array = np.asarray(value)  # a Tensor of PyTorch has neither a tuple as shape nor NumPy's dtypes
+        return f"{array.shape} {array.dtype}"
 
-    if not isinstance(state, Mapping):
-        raise TypeError(
-            f"{caller}: the state is a {type(state).__name__}, want a dict. From a file: "
-            "ag.interop.load_weights(path, model)"
-        )
+    check_dict(f"{caller}: the state", state, ". From a file: ag.interop.load_weights(path, model)")
     missing = [name for name in own if name not in state]
     unexpected = [name for name in state if name not in own]
     lines = [f"  missing: {', '.join(missing)}"] if missing else []

@@ -42,8 +42,8 @@ def assign(tensor: Any, index: Any, value: Any) -> None:
     mode, node = current.get(), tensor._node
     source = recorded(value) if mode.recording else None
     if node is not None and (tensor.is_leaf or not mode.recording or node.birth < mode.again):
-        reason = f"has a history ({node}), which no_grad and checkpoint do not continue"
-        raise errors.not_assigned(tensor, "is a parameter" if tensor.is_leaf else reason)
+        why = "is a parameter" if tensor.is_leaf else f"has a history ({node}), which no_grad and checkpoint end"
+        raise errors.not_assigned(tensor, why, in_place=tensor.is_leaf and not mode.recording)
     dtype, kind = getattr(value if source is None else source, "dtype", tensor.dtype), tensor.dtype.kind
     if kind != "c" and (dtype.kind == "c" or (source is not None and kind != "f")):
         raise errors.not_assigned(tensor, f"is {tensor.dtype}, and v {dtype}", f"astype(np.{dtype})")

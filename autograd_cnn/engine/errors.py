@@ -226,9 +226,10 @@ def no_gradient_of(tensor: Any) -> TypeError:
     )
 
 
-def not_assigned(tensor: Any, why: str, copy: str = "copy()") -> RuntimeError:
+def not_assigned(tensor: Any, why: str, copy: str = "copy()", in_place: bool = False) -> RuntimeError:
     label = code_of(tensor)
-    return RuntimeError(f"{label}[...] = v: {label} {why}. Assign to a copy: {label} = {label}.{copy}")
+    cure = f"In place: {label}.data[...] = v" if in_place else f"Assign to a copy: {label} = {label}.{copy}"
+    return RuntimeError(f"{label}[...] = v: {label} {why}. {cure}")
 
 
 def shares_memory(tensor: Any, other: Any) -> RuntimeError:
@@ -248,10 +249,8 @@ def stale(tensor: Any) -> RuntimeError:
 
 def copied(tensor: Any) -> TypeError:
     label = label_of(tensor)
-    return TypeError(
-        f"Tensor({label}) would leave the graph: {label} is the result of {tensor._node}. Use {label} itself; without "
-        f"its history: {label}.detach()"
-    )
+    left = f"Tensor({label}) would leave the graph: {label} is the result of {tensor._node}. Use {label} itself"
+    return TypeError(f"{left}; without its history: {label}.detach()")
 
 
 def replaces(tensor: Any, sign: str) -> TypeError:

@@ -22,7 +22,7 @@ from autograd_cnn.engine.errors import wrong_arguments
 from autograd_cnn.engine.messages import describe, explained, missing
 from autograd_cnn.engine.mode import current, in_mode, no_grad
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.state import check_state
+from autograd_cnn.state import check_dict, check_state
 
 Part = tuple[str, "Module | None", str, Any]
 """Path, owning module, key in that module, and the part itself, which is a module or a leaf Tensor."""
@@ -398,7 +398,7 @@ class Module:
 def load_tensors(caller: str, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
     """Give every Tensor a copy of the array of its name in `state`, or raise an error and change none."""
     check_state(caller, {name: tensor.data for name, tensor in tensors.items()}, state)
-    copies = [np.array(state[name], order="C") for name in tensors]
+    copies = [np.asarray(state[name]).copy() for name in tensors]
     for tensor, array in zip(tensors.values(), copies, strict=True):
         tensor.data = array
 
@@ -420,6 +420,8 @@ def functional_call(module: Module, parameters: Mapping[str, Any], *args: Any, *
 
     Raises
     ------
+    TypeError
+        If `parameters` is no dict.
     ValueError
         If the module has no such name, or another shape there.
 
@@ -431,6 +433,7 @@ def functional_call(module: Module, parameters: Mapping[str, Any], *args: Any, *
     >>> ag.functional_call(model, {"w": np.array([[1.0], [2.0]]), "b": np.array([0.5])}, np.array([[10.0, 100.0]]))
     Tensor([[210.5]], float64)
     """
+    check_dict("functional_call: parameters", parameters, ": {**p, **b}")
     own = module._tensors()
     for name, value in parameters.items():
         if name not in own or np.shape(value) != own[name].shape:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator
 
 from autograd_cnn.engine.checks import count
-from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.engine.numpy_calls import known, plain_array
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn.init import glorot_uniform
 from autograd_cnn.nn.layers import Dropout, LayerNorm, Linear
@@ -63,8 +63,7 @@ class _Cell(Module):
         return given
 
     def forward(self, x: Any, hx: Any = None) -> Any:
-        states = self._initial(hx, (), np.shape(x)[:-1])
-        _, new = scan(self._step, x[None], states, self._weights(""))
+        _, new = scan(self._step, x[None], self._initial(hx, (), np.shape(x)[:-1]), self._weights(""))
         return new if len(new) > 1 else new[0]
 
 
@@ -83,7 +82,7 @@ class _Layer(_Cell):
         if np.ndim(x) not in (2, 3) or not x.shape[-2 if self.batch_first else 0]:
             raise ValueError(f"{self._title()}: x is {np.shape(x)}, want a batch of sequences, or one (T, features)")
         x = x.swapaxes(0, -2) if self.batch_first else x
-        alive = None if lengths is None else _alive(np.asarray(plain(lengths)), *x.shape[:-1])
+        alive = None if lengths is None else _alive(plain_array(lengths), *x.shape[:-1])
         x = x if alive is None else where(alive, x, 0)  # a NaN in the padding would reach the gradients of the weights
         states = self._initial(hx, (len(self._suffixes),), x.shape[1:-1])
         found: list[Any] = []
@@ -97,11 +96,11 @@ class _Layer(_Cell):
         return x.swapaxes(0, -2) if self.batch_first else x, last if len(last) > 1 else last[0]
 
 
-def _alive(lengths: Any, steps: int, *batch: int) -> Any:
-    """Return whether each place is before the end of its sequence, (T, ..., 1)."""
-    if lengths.shape != batch or lengths.dtype.kind not in "iu" or np.any((lengths < 0) | (lengths > steps)):
-        raise ValueError(f"lengths are {lengths!r:.60}, want ints from 0 to {steps}, of shape {batch}")
-    return (np.arange(steps) < lengths[..., None]).T[..., None]
+def _alive(n: Any, steps: int, *batch: int) -> Any:
+    """Return whether each place is before the end of its sequence of length `n`, (T, ..., 1)."""
+    if n.shape != batch or n.dtype.kind not in "iu" or (known(n) and np.any((n < 0) | (n > steps))):
+        raise ValueError(f"lengths are {n!r:.60}, want ints from 0 to {steps}, of shape {batch}")
+    return (np.arange(steps) < n[..., None]).T[..., None]
 
 
 class LSTM(_Layer):
@@ -283,14 +282,13 @@ class MultiheadAttention(Module):
         self, query: Any, key: Any = None, value: Any = None, key_padding_mask: Any = None, need_weights: bool = True,
         attn_mask: Any = None, average_attn_weights: bool = True, is_causal: bool = False,
     ) -> Any:  # fmt: skip
-        key = query if key is None else key
-        swapped = np.ndim(query) == 3 and not self.batch_first
+        swapped, key = np.ndim(query) == 3 and not self.batch_first, query if key is None else key
         operands = [x.swapaxes(0, 1) if swapped else x for x in (query, key, key if value is None else value)]
         biases = [None] * 3 if self.in_proj_bias is None else split(self.in_proj_bias, 3)
         q, k, v = map(self._heads, operands, split(self.in_proj_weight, 3), biases)
         masks = [attn_mask if np.ndim(attn_mask) < 3 else attn_mask.reshape(*q.shape[:-2], *attn_mask.shape[1:])]
         masks += [None if key_padding_mask is None else key_padding_mask[..., None, None, :]]
-        masks = [np.where(plain(m), -np.inf, 0) if plain(m).dtype == bool else m for m in masks if m is not None]
+        masks = [np.where(m, -np.inf, 0) if m.dtype == bool else m for m in masks if m is not None]
         weights = attention_weights(q, k, sum(masks[1:], masks[0]) if masks else None, is_causal)
         seen = (self.dropout(weights) if self.dropout.p else weights) @ v
         out = self.out_proj(seen.swapaxes(-3, -2).reshape(operands[0].shape))
@@ -336,7 +334,9 @@ class TransformerEncoderLayer(Module):
         self.linear2 = Linear(dim_feedforward, d_model, bias, glorot_uniform, rng, dtype)
         self.norm1, self.norm2 = (LayerNorm(d_model, layer_norm_eps, True, bias, dtype) for _ in range(2))
         self.dropout, self.norm_first = Dropout(dropout, rng), norm_first
-        self.activation = getattr(activations, activation) if isinstance(activation, str) else activation
+        self.activation: Any = getattr(activations, activation, None) if isinstance(activation, str) else activation
+        if self.activation is None:
+            raise ValueError(f'{type(self).__name__}: activation is {activation!r}, want "relu", "gelu" or a function')
 
     def forward(self, src: Any, src_mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool = False) -> Any:
         def attend(x: Any) -> Any:

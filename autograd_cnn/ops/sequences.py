@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.engine.numpy_calls import plain_array
 from autograd_cnn.ops.activations import sigmoid, softmax
 from autograd_cnn.ops.arithmetic import astype, multiply, tanh, where
 from autograd_cnn.ops.joining import split, stack
@@ -29,9 +29,9 @@ def attention_weights(
     scores = matmul(multiply(query, scale), matrix_transpose(key))
     allowed: Any = np.tri(*scores.shape[-2:], dtype=bool) if is_causal else True
     if attn_mask is not None:
-        mask = np.asarray(plain(attn_mask))
+        mask = plain_array(attn_mask)
         if mask.dtype.kind not in "bf":
-            raise TypeError(f"attn_mask is {mask.dtype}\nWant bool, True where a query sees a key, or floats to add")
+            raise TypeError(f"a mask is {mask.dtype}\nWant bool, with the meaning in the docstring, or floats to add")
         scores = scores if mask.dtype == bool else scores + astype(attn_mask, scores.dtype)
         allowed = allowed & (mask if mask.dtype == bool else mask > -np.inf)
     if allowed is True:

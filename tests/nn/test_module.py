@@ -201,6 +201,16 @@ def test_names_of_pytorch_are_told_apart():
         layer.load_state_dict({"weight": np.zeros((3, 2), np.float32), "b": layer.b.data})
 
 
+def test_the_state_of_a_module_of_pytorch_with_the_same_names_is_loaded():
+    torch = pytest.importorskip("torch")
+    ours, theirs = nn.GRU(2, 3), torch.nn.GRU(2, 3, batch_first=True)
+    ours.load_state_dict(theirs.state_dict())
+    x = np.ones((1, 4, 2), np.float32)
+    np.testing.assert_allclose(ours(x)[0].data, theirs(torch.tensor(x))[0].detach(), 1e-5)
+    with pytest.raises(ValueError, match=r"weight_ih_l0: \(9, 2\) float64, want \(9, 2\) float32"):
+        ours.load_state_dict(theirs.double().state_dict())
+
+
 def test_loading_is_all_or_nothing_and_lists_every_difference(net):
     before, state = net.state_dict(), net.state_dict()
     state["stem.w"] = np.zeros((3, 3, 1, 4), np.float32)
@@ -578,3 +588,5 @@ def test_other_parameters_that_do_not_fit_are_named(rng):
         ag.functional_call(model, {"weight": np.ones((3, 2))}, np.ones((1, 3)))
     with pytest.raises(ValueError, match=rf"functional_call: b is \(3,\), {has}"):
         ag.functional_call(model, {"b": np.ones(3)}, np.ones((1, 3)))
+    with pytest.raises(TypeError, match=r"parameters is a tuple, want a dict: {\*\*p, \*\*b}"):
+        ag.functional_call(model, ({}, {}), np.ones((1, 3)))

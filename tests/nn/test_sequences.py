@@ -121,6 +121,20 @@ def test_weights_of_attention(rng):
     assert not weights.data[1].any() and np.isfinite(out.data).all()
 
 
+def test_masks_and_lengths_differ_from_example_to_example(rng):
+    x, padding, hidden = rng.normal(size=(3, 5, 4)), np.zeros((3, 5), bool), rng.random((3, 5, 5)) < 0.4
+    padding[1, 2:] = True
+    bias = np.where(hidden, -np.inf, rng.normal(size=(3, 5, 5)))
+    attention, lstm = nn.MultiheadAttention(4, 2, dtype=float), nn.LSTM(4, 2, bidirectional=True, dtype=float)
+    for f, masks in (
+        (lambda x, a, p: ag.sum(attention(x, attn_mask=a, key_padding_mask=p)[0] ** 2), (hidden, padding)),
+        (lambda x, a: ag.sum(attention(x, attn_mask=a)[0] ** 2), (bias,)),
+        (lambda x, n: ag.sum(lstm(x, lengths=n)[0] ** 2), (np.array([5, 1, 3]),)),
+    ):
+        each = [ag.grad(f)(*example) for example in zip(x, *masks, strict=True)]
+        np.testing.assert_allclose(ag.vmap(ag.grad(f))(x, *masks), each, 1e-10, 1e-12)
+
+
 Z = np.zeros((2, 5, 3), np.float32)
 
 
@@ -142,10 +156,18 @@ Z = np.zeros((2, 5, 3), np.float32)
         (lambda: nn.RNN(3, 4, nonlinearity="sin"), 'RNN: nonlinearity is \'sin\', want "tanh" or "relu"'),
         (lambda: nn.MultiheadAttention(6, 4), "MultiheadAttention: num_heads=4 does not divide embed_dim=6"),
         (lambda: nn.MultiheadAttention(6, 2, kdim=3), "MultiheadAttention: has no parameter 'kdim'. Here: features of"),
-        (lambda: nn.MultiheadAttention(3, 1)(Z, attn_mask=np.zeros((5, 5), int)), "attn_mask is int64"),
+        (
+            lambda: nn.MultiheadAttention(3, 1)(Z, attn_mask=np.zeros((5, 5), int)),
+            "a mask is int64\nWant bool, with the",
+        ),
+        (lambda: nn.TransformerEncoderLayer(3, 1, 4)(Z, None, np.zeros((2, 5), int)), "a mask is int64"),
+        (
+            lambda: nn.TransformerEncoderLayer(4, 1, activation="foo"),
+            'TransformerEncoderLayer: activation is \'foo\', want "relu", "gelu" or a function',
+        ),
         (
             lambda: ag.scaled_dot_product_attention(Z, Z, Z, np.ones((5, 5), int)),
-            "scaled_dot_product_attention: attn_m",
+            "scaled_dot_product_attention: a mask is int64",
         ),
     ],
 )
