@@ -106,8 +106,7 @@ def _of_some(f: Callable[..., Any], name: str, args: list[Any], varied: list[int
     """Return `f`, called `name`, as a function of the arguments at the positions `varied`; the others are constants."""
 
     def call(*variables: Any) -> Any:
-        given = dict(zip(varied, variables, strict=True))
-        return f(*[given.get(i, a) for i, a in enumerate(args)])
+        return f(*[dict(zip(varied, variables, strict=True)).get(i, a) for i, a in enumerate(args)])
 
     call.__name__ = name
     return call
@@ -117,9 +116,7 @@ def _plain(value: Any) -> np.ndarray:
     return value.data if isinstance(value, Tensor) else np.asarray(value)
 
 
-def _compare(
-    f: Any, arrays: list[np.ndarray], positions: list[int], eps: float, limit: Any, rng: np.random.Generator
-) -> float:
+def _compare(f: Any, arrays: list[np.ndarray], positions: list[int], eps: float, limit: Any, rng: Any) -> float:
     """Return the largest error of a derivative, divided by the largest derivative, or raise an error.
 
     An error of ``limit(scale)`` passes.
@@ -261,10 +258,8 @@ def conformance(primitive: Primitive[...]) -> int:
             batches = [np.stack([x, x * x.dtype.type(0.9)]) for x in inputs]
             alone = [plain(f(*rows)) for rows in zip(*batches, strict=True)]
             same = np.allclose(vmap(f)(*batches), alone, equal_nan=True)
-            text = (
-                f"{primitive.name}: batch={primitive.batch!r:.40} gives other numbers than one example after the other"
-            )
-            _require(same, text)
+            text = f"batch={primitive.batch!r:.40} gives other numbers than one example after the other"
+            _require(same, f"{primitive.name}: {text}")
         _check_float32(primitive, *split(primitive, args, options, np.float32))
         value, back = vjp(f, *inputs)
         for x, g in zip(inputs, back(np.zeros_like(value)), strict=True):

@@ -51,6 +51,8 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
     >>> bool(abs(x.grad[0] - ag.exp(ag.sin(0.5)) * ag.cos(0.5)) < 1e-15)
     True
     """
+    if not args and any(p.default is p.empty and p.kind < 2 for p in inspect.signature(f).parameters.values()):
+        raise TypeError("checkpoint: f needs arguments. They stand in the same call: checkpoint(f, x)")
     if not is_recording() or levels():  # `f` cannot be run again after its vmap
         return f(*args)
     before = next_birth()  # older nodes are outside `f`

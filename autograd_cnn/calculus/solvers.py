@@ -17,7 +17,7 @@ import numpy as np
 from autograd_cnn.calculus.transforms import vjp
 from autograd_cnn.calculus.trees import leaves_like, ravel_pytree
 from autograd_cnn.calculus.vmap import is_batched, levels, lowered, vmap
-from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.engine.numpy_calls import plain, recorded
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
@@ -51,10 +51,10 @@ def _integrate(y: Any, t: Any, params: Any, func: Any, rtol: float, atol: float,
         while done < 1 - 1e-12:
             part, tries, now = min(length / abs(span), 1 - done), tries + 1, times[i] + span * done
             if tries > mxstep or not abs(span * part) > 1e-16 * np.max(abs(times)):
-                where = f"{tries - 1} steps from t = {times[i]:.6g} ended at {now:.6g}, not at {times[i + 1]:.6g}"
-                raise RuntimeError(
-                    f"odeint: {where}. Is it stiff, or infinite? Steps are longer with larger rtol and atol"
+                where = (
+                    f"odeint: {tries - 1} steps from t = {times[i]:.6g} ended at {now:.6g}, not at {times[i + 1]:.6g}"
                 )
+                raise RuntimeError(f"{where}. Is it stiff, or infinite? Steps are longer with larger rtol and atol")
             h, slopes = (t[i + 1] - t[i]) * part, [slope]
             for node, weights in zip(NODES, STAGES, strict=True):
                 end = y + h * _weighted(weights, slopes)
@@ -81,12 +81,20 @@ def _outside(rule: Callable[..., Any]) -> Callable[..., Any]:
     return outside
 
 
+def _check_unchanged(func: Any) -> None:
+    """Run the last call with arrays again, to notice that an array changed that the user's function uses."""
+    for given, result in [*func.last]:
+        if not np.array_equal(func(*given), result, equal_nan=True):
+            raise RuntimeError("odeint, fixed_point: func gives another result in backward. Did an array in it change?")
+
+
 @_outside
 def _adjoint(g: Any, out: Any, t: Any, params: Any, func: Any, rtol: Any, atol: Any, mxstep: Any) -> Any:
     """Go back from each time to the one before, with the state, its gradient, and that of `params`.
 
     L. S. Pontryagin et al., 1962; R. T. Q. Chen et al., "Neural Ordinary Differential Equations", 2018.
     """
+    _check_unchanged(func)
     n, join, total = out.shape[1], registry["concatenate"], registry["sum"]
 
     def back(z: Any, params: Any, t: Any) -> Any:
@@ -142,7 +150,9 @@ def odeint(
     ValueError
         If `t` does not rise or fall, or `func` returns another shape.
     RuntimeError
-        If `mxstep` steps do not suffice, as for stiff problems, or if the solution becomes infinite.
+        If `mxstep` steps do not suffice, as for stiff problems, or if the solution becomes infinite. In backward of the
+        adjoint, if `func` gives another result than before, since an array that it uses has changed. Inside `vmap` that
+        is not noticed.
 
     References
     ----------
@@ -180,12 +190,14 @@ def _vectors(caller: str, func: Any, y0: Any, args: Any, closed: bool) -> Any:
         out = registry["stack"](out) if isinstance(out, (tuple, list)) and hasattr(y0, "shape") else out
         leaves_like(caller, y0, out, "the state")
         out = registry["astype"](ravel_pytree(out)[0], y.dtype)
-        if closed and isinstance(y, np.ndarray) and isinstance(params, np.ndarray) and isinstance(out, Tensor):
-            if out.requires_grad:
+        if closed and isinstance(y, np.ndarray) and isinstance(params, np.ndarray):
+            if recorded(out) is not None:
                 raise TypeError(f"{caller}: func uses a Tensor that requires a gradient. Pass it as one of *args")
-            return out.data
+            out = plain(out)
+            last[:] = [((y, params, *t), out)] if isinstance(out, np.ndarray) else []
         return out
 
+    last = flat.last = list[Any]()  # type: ignore[attr-defined]
     return y, state, params, flat
 
 
@@ -206,8 +218,8 @@ def _implicit(g: Any, out: Any, params: Any, func: Any, xtol: float, maxiter: in
     def linear(w: Any, g: Any, x: Any, params: Any) -> Any:
         return g + vjp(func, x, params)[1](w)[0]
 
-    w = fixed_point(linear, g, g, out, params, xtol=xtol, maxiter=maxiter)
-    return vjp(func, out, params)[1](w)[1]
+    _check_unchanged(func)
+    return vjp(func, out, params)[1](fixed_point(linear, g, g, out, params, xtol=xtol, maxiter=maxiter))[1]
 
 
 _fixed: Primitive[...] = Primitive(_iterate, name="fixed_point_implicit")
@@ -238,7 +250,7 @@ def fixed_point(func: Callable[..., Any], x0: Any, *args: Any, xtol: float = 1e-
     Raises
     ------
     RuntimeError
-        If `maxiter` steps do not suffice.
+        If `maxiter` steps do not suffice. In backward, if an array that `func` uses has changed, as for `odeint`.
     TypeError
         If `func` uses another Tensor that requires a gradient.
 

@@ -326,12 +326,11 @@ def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...])
     g = variable(np.zeros(run.value.shape, run.value.dtype))
     with enable_grad():
         total = _inner([(gx, t) for gx, t in zip(run.back(g, True), flat, strict=True) if gx.requires_grad])
-    found: dict[Any, Any] = {}
-    if total.requires_grad:
-        seed = np.array(lowered(np.ones(total.shape, total.dtype)))
-        found = carry_back(total._node, seed, run.nested, targets={g._node})
-    zeros = run.out(Tensor(np.zeros(g.shape, g.dtype)))
-    return run.out(run.value), raised(found[g._node]) if found else zeros
+    if not total.requires_grad:
+        return run.out(run.value), run.out(Tensor(np.zeros(g.shape, g.dtype)))
+    seed = np.array(lowered(np.ones(total.shape, total.dtype)))
+    found = carry_back(total._node, seed, run.nested, targets={g._node})
+    return run.out(run.value), raised(found[g._node])
 
 
 def _inner(pairs: list[tuple[Any, Any]]) -> Any:
@@ -355,8 +354,7 @@ def hvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...])
     argnums = tuple(range(len(args)))
 
     def slope(*inner: Any) -> Any:
-        gradients = tree_leaves(grad(f, argnums)(*inner))
-        return _inner([*zip(gradients, flat, strict=True)])
+        return _inner([*zip(tree_leaves(grad(f, argnums)(*inner)), flat, strict=True)])
 
     return grad(slope, argnums)(*args)
 

@@ -114,9 +114,7 @@ def ravel_pytree(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
     leaves = tree_leaves(tree)
     for leaf in leaves:
         if leaf.dtype.kind not in FLOATS:
-            raise TypeError(
-                f"ravel_pytree: a leaf is {leaf.dtype}, want floats: take it out of the tree, or convert it"
-            )
+            raise TypeError(f"ravel_pytree: a leaf is {leaf.dtype}, want floats: take it out, or convert it")
     size = sum(int(leaf.size) for leaf in leaves)
 
     def unravel(vector: Any) -> Any:

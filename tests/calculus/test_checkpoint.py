@@ -128,6 +128,14 @@ def test_checkpoint_of_arrays_and_of_nothing_recorded(layers):
     assert ag.checkpoint(lambda a: a, x) is x
 
 
+def test_checkpoint_wants_the_arguments_in_the_same_call(layers):
+    with pytest.raises(
+        TypeError, match=r"checkpoint: f needs arguments. They stand in the same call: checkpoint.f, x."
+    ):
+        ag.checkpoint(ag.sin)(layers[0])
+    assert ag.checkpoint(lambda *x: ag.sin(layers[0])).requires_grad
+
+
 def test_checkpoint_refuses_a_result_that_changed(layers):
     x, (w, *_) = layers
     out = ag.checkpoint(lambda h: h @ w, x)

@@ -117,6 +117,26 @@ def test_an_equation_without_the_state_is_an_integral():
     np.testing.assert_allclose(ag.grad(end)(np.array([0.5, 2.0])), [-np.cos(0.5), np.cos(2)], 1e-6)
 
 
+@pytest.mark.parametrize(
+    "solve",
+    [
+        lambda f, a: ag.odeint(lambda y, t, a: f(y) * a, np.zeros(2), [0.0, 0.5, 1.0], a, adjoint=True),
+        lambda f, a: ag.fixed_point(lambda x, a: f(x) * a, np.zeros(2), a),
+    ],
+)
+def test_an_array_that_func_uses_must_not_change(solve):
+    a, used = ag.Tensor(0.3, requires_grad=True), np.ones(2)
+    run = lambda: solve(lambda x: x / 2 + used, a).sum()  # noqa: E731
+    y = run()
+    y.backward(retain_graph=True)
+    y.backward()
+    y = run()
+    used[1] = 2
+    with pytest.raises(RuntimeError, match="func gives another result in backward. Did an array in it change"):
+        y.backward()
+    ag.jacobian(lambda a: solve(lambda x: x / 2 + used, a))(0.3)
+
+
 W = ag.Tensor(0.5, requires_grad=True)
 
 
