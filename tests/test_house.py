@@ -30,10 +30,10 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(2366, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "engine": Room(2368, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(2192, "engine", "the textbook: operations, each with its derivative below it"),
-    "calculus": Room(1063, "engine", "grad and its kin, checkpoint, and checks of gradients"),
-    "nn": Room(860, "engine calculus ops state", "modules, layers and their initial weights"),
+    "calculus": Room(1069, "engine", "grad and its kin, checkpoint, and checks of gradients"),
+    "nn": Room(868, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(470, "engine calculus state", "optimisers, schedules, averages"),
     "elsewhere": Room(180, "", "names of other libraries, and what to write here"),
     "state": Room(40, "environment", "checks of a state before it is loaded"),

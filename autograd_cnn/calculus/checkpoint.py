@@ -6,6 +6,7 @@ import inspect
 import sys
 import zlib
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 import numpy as np
@@ -67,6 +68,7 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
     guards = [n.guards for n in inside if isinstance(n, Node)]  # the second run needs these arrays unchanged
     inputs = [a.data if isinstance(a, Tensor) else a for a in args]
     origins = [a._node if isinstance(a, Tensor) else None for a in args]
+    around = current.get().around
     checksum = zlib.crc32(np.ascontiguousarray(out.data).data)
 
     def run_again() -> Any:
@@ -75,7 +77,11 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
         try:
             for bits, state in draws.values():  # `f` draws the same numbers again
                 bits.state = state
-            with in_mode(recording=True, again=next_birth()):
+            with ExitStack() as stack:  # and modules have the same parameters
+                for lent in around:
+                    if lent not in current.get().around:
+                        stack.enter_context(lent())
+                stack.enter_context(in_mode(recording=True, again=next_birth(), around=around))
                 result: Any = f(*fresh)
         finally:
             for bits, state in now:

@@ -36,6 +36,8 @@ class Mode:
         The evaluations of functions by transforms (`grad`, ...) that are running, innermost last.
     draws : tuple of dict
         For each `checkpoint` that is running, the generators that drew, by their id, and their states before.
+    around : tuple of callable
+        The context managers that gave modules other parameters, and that the second run of a function enters again.
     again : int
         The birth of the second run of a function, by backward, or 0. It must not move statistics a second time, nor
         change older Tensors.
@@ -48,6 +50,7 @@ class Mode:
     scope: Any
     transforms: tuple[Any, ...]
     draws: tuple[dict[int, tuple[Any, Any]], ...]
+    around: tuple[Any, ...]
     again: int
 
     def __init__(self, **attributes: Any) -> None:
@@ -61,7 +64,9 @@ class Mode:
         return mode
 
 
-ordinary = Mode(call=None, ended=None, steps=None, recording=True, scope=None, transforms=(), draws=(), again=0)
+ordinary = Mode(
+    call=None, ended=None, steps=None, recording=True, scope=None, transforms=(), draws=(), around=(), again=0
+)
 current: ContextVar[Mode] = ContextVar("mode", default=ordinary)
 
 

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 import numpy as np
@@ -406,8 +407,8 @@ def load_tensors(caller: str, tensors: Mapping[str, Tensor], state: Mapping[str,
 def functional_call(module: Module, parameters: Mapping[str, Any], *args: Any, **options: Any) -> Any:
     """Call a module with other parameters and buffers in the place of its own, which it has again afterwards.
 
-    So transforms differentiate a model: ``ag.grad(lambda p: loss(ag.functional_call(model, p, x)))``. No other thread
-    may use the module meanwhile.
+    So transforms differentiate a model: ``ag.grad(lambda p: loss(ag.functional_call(model, p, x)))``. Other threads
+    that call this function meanwhile wait; they may not use the module itself.
 
     Parameters
     ----------
@@ -434,21 +435,33 @@ def functional_call(module: Module, parameters: Mapping[str, Any], *args: Any, *
     Tensor([[210.5]], float64)
     """
     check_dict("functional_call: parameters", parameters, ": {**p, **b}")
-    own = module._tensors()
-    for name, value in parameters.items():
-        if name not in own or np.shape(value) != own[name].shape:
-            has = ", ".join(f"{path} {tensor.shape}" for path, tensor in own.items())
-            raise ValueError(f"functional_call: {name} is {np.shape(value)}, and {module._title()} has {has}")
-    given = {id(own[n]): value if isinstance(value, Tensor) else Tensor(value) for n, value in parameters.items()}
-    before = [(vars(m), name, value) for m in module.modules() for name, value in vars(m).items()]
-    before = [place for place in before if not given.keys().isdisjoint(map(id, tree_leaves(place[2])))]
-    try:
-        for attributes, name, value in before:
-            attributes[name] = tree_map(lambda leaf: given.get(id(leaf), leaf), value)
+    lent = partial(_lent, module, {n: v if isinstance(v, Tensor) else Tensor(v) for n, v in parameters.items()})
+    with lent(), in_mode(around=(*current.get().around, lent)):
         return module(*args, **options)
-    finally:
-        for attributes, name, value in before:
-            attributes[name] = value
+
+
+_lending = threading.RLock()
+
+
+@contextmanager
+def _lent(module: Module, parameters: Mapping[str, Tensor]) -> Iterator[None]:
+    """Put other parameters in the place of a module's own. Other threads that do so wait."""
+    with _lending:
+        own = module._tensors()
+        for name, value in parameters.items():
+            if name not in own or value.shape != own[name].shape:
+                has = ", ".join(f"{path} {tensor.shape}" for path, tensor in own.items())
+                raise ValueError(f"functional_call: {name} is {value.shape}, and {module._title()} has {has}")
+        given = {id(own[name]): value for name, value in parameters.items()}
+        before = [(vars(m), name, value) for m in module.modules() for name, value in vars(m).items()]
+        before = [place for place in before if not given.keys().isdisjoint(map(id, tree_leaves(place[2])))]
+        try:
+            for attributes, name, value in before:
+                attributes[name] = tree_map(lambda leaf: given.get(id(leaf), leaf), value)
+            yield
+        finally:
+            for attributes, name, value in before:
+                attributes[name] = value
 
 
 def _is_plain(value: Any) -> bool:

@@ -5,6 +5,8 @@ import gc
 import itertools
 import pickle
 import re
+import sys
+import threading
 import weakref
 from collections import deque
 
@@ -579,6 +581,48 @@ def test_calls_with_other_parameters_nest_and_fail_safely(rng):
     with pytest.raises(TypeError):
         ag.functional_call(model, {"scale": 3.0}, "text")
     assert model.scale is own
+
+
+def test_the_second_run_of_a_checkpoint_has_the_other_parameters_too(rng):
+    class Layer(nn.Module):
+        def __init__(self, run, inner=None):
+            self.run, self.inner = run, inner or nn.Linear(3, 3, rng=np.random.default_rng(0))
+
+        def forward(self, x):
+            return self.run(lambda x: ag.tanh(self.inner(x)), x)
+
+    class Slope(Layer):
+        def forward(self, x):  # the second run is inside of the call
+            return ag.grad(lambda x: ag.sum(self.inner(x) ** 2))(x)
+
+    kept, again = Layer(lambda f, x: f(x)), Layer(ag.checkpoint)
+    x = rng.normal(size=(2, 3))
+    for first, second in (kept, again), (Slope(None, kept), Slope(None, again)):
+        f, g = (lambda p, m=m: ag.sum(ag.functional_call(m, p, x) ** 2) for m in (first, second))
+        p = {name: rng.normal(size=t.shape) for name, t in first.named_parameters()}
+        for derivative in ag.grad, lambda f: lambda p: ag.hvp(f, (p,), (p,))[0]:
+            for want, got in zip(derivative(f)(p).values(), derivative(g)(p).values(), strict=True):
+                np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+def test_other_threads_wait_until_a_module_has_its_own_parameters(rng):
+    model, wrong, interval = nn.Sequential(*[nn.Linear(30, 30, rng=rng) for _ in range(9)]), [], sys.getswitchinterval()
+    own = dict(model.named_parameters())
+
+    def call(k):
+        p = {name: np.full(t.shape, k) for name, t in own.items()}
+        want = ag.functional_call(nn.Sequential(*model), p, np.ones(30))
+        wrong.extend(k for _ in range(20) if (ag.functional_call(model, p, np.ones(30)) != want).any())
+
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=call, args=(k / 30,)) for k in range(3)]
+        for step in threading.Thread.start, threading.Thread.join:
+            [*map(step, threads)]
+    finally:
+        sys.setswitchinterval(interval)
+    assert not wrong
+    assert all(t is own[name] for name, t in model.named_parameters())
 
 
 def test_other_parameters_that_do_not_fit_are_named(rng):
