@@ -132,6 +132,7 @@ def odeint(
     t : (T,)
         Times, which rise or fall.
     *args : arrays, or trees of them
+        A tuple is one of them: SciPy's ``args=(a, b)`` is ``odeint(func, y0, t, a, b)`` here.
     rtol, atol : float
         Each step has an error of at most about ``atol + rtol * |y|``.
     mxstep : int
