@@ -334,7 +334,7 @@ class BatchNorm2d(Module):
     def _move(self, running: Tensor, batch: NDArray[Any]) -> None:
         """Move a running statistic. The buffer gets a new array, since a graph from evaluation may hold the old one."""
         moved = (1 - self.momentum) * running.data + self.momentum * batch
-        running.data = moved.astype(running.dtype, copy=False)
+        running.data = np.asarray(moved, running.dtype)
 
 
 def _moments(out: Tensor, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

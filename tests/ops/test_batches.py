@@ -84,7 +84,7 @@ def test_values(name):
 
 def test_which_primitives_run_in_a_loop():
     looping = {n for name in PRIMITIVES for f, _, given, axes in cases(name) for n in vmapped.mapped(f, given, axes)[1]}
-    assert looping == set(LOOPS.split())
+    assert looping == {name for name in LOOPS.split() if name in PRIMITIVES}
 
 
 @pytest.mark.slow
