@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.calculus.transforms import vjp
-from autograd_cnn.calculus.trees import leaves_like, ravel_pytree
-from autograd_cnn.calculus.vmap import is_batched, levels, lowered, vmap
+from autograd_cnn.calculus.trees import leaves_like, ravel_pytree, tree_map
+from autograd_cnn.calculus.vmap import blank, is_batched, levels, lowered, vmap
 from autograd_cnn.engine.numpy_calls import plain, recorded
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
@@ -185,11 +185,12 @@ def _vectors(caller: str, func: Any, y0: Any, args: Any, closed: bool) -> Any:
     """
     y, state = ravel_pytree(y0)
     params, unravel = ravel_pytree(args) if closed else (args, lambda given: given)
+    like = tree_map(blank, y0)  # a closed function runs outside of `vmap`
 
     def flat(y: Any, params: Any, *t: Any) -> Any:
         out = func(state(y), *t, *unravel(params))
         out = registry["stack"](out) if isinstance(out, (tuple, list)) and hasattr(y0, "shape") else out
-        leaves_like(caller, y0, out, "the state")
+        leaves_like(caller, like, out, "the state")
         out = registry["astype"](ravel_pytree(out)[0], y.dtype)
         if closed and isinstance(y, np.ndarray) and isinstance(params, np.ndarray):
             if recorded(out) is not None:

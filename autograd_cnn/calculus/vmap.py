@@ -39,7 +39,7 @@ class Example(np.lib.mixins.NDArrayOperatorsMixin):
         self.ndim, self.size = len(self.shape), math.prod(self.shape)
 
     def __len__(self) -> int:
-        return len(_blank(self))
+        return len(blank(self))
 
     def __repr__(self) -> str:
         return f"<one of {len(self.batch)} examples, {self.shape}>"
@@ -89,7 +89,7 @@ _OF_SHAPES = {np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_
 _OF_SHAPES |= {np.iscomplexobj, np.isrealobj}
 
 
-def _blank(value: Any) -> Any:
+def blank(value: Any) -> Any:
     """Return an array of the shape and the dtype of an example, which takes no memory."""
     value = value._array if isinstance(value, Tensor) else value
     return np.broadcast_to(np.zeros((), value.dtype), value.shape) if isinstance(value, Example) else value
@@ -146,7 +146,7 @@ class Level:
     def call(self, function: Any, args: Any, options: Any, mode: Mode) -> Any:
         """Run an operation on all examples, or a function of NumPy without a derivative."""
         if function in _OF_SHAPES:
-            return function(*map(_blank, args), **options)
+            return function(*map(blank, args), **options)
         primitive, rest = as_primitive(function, options)
         flat, elements = primitive.bind(args, rest)
         with self.below():
@@ -308,7 +308,16 @@ def _left(level: Level, place: str, axis: int | None, value: Any) -> Any:
     if axis is None and level.has(value):
         raise ValueError(f"vmap: {place} differs from example to example, and out_axes for it is None")
     value = _moved(place, axis, value if axis is None else level.expanded(value), "out_axes")
-    return value if getattr(value, "requires_grad", False) or is_batched(value) else plain(value)
+    return value if _is_recorded(value) else plain(value)
+
+
+def _is_recorded(value: Any) -> bool:
+    return getattr(value, "requires_grad", False) or is_batched(value)
+
+
+def _copied(value: Any) -> Any:
+    """Return a copy of what others may write into. Indices are not locked, and a result is not the user's array."""
+    return value if _is_recorded(value) else np.array(plain(value))
 
 
 def _filled(tree: Any, leaves: list[Any]) -> Any:
@@ -377,7 +386,8 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, randomness:
             numbers = ", ".join(f"{size} of {place}" for place, size in sizes.items()) or "none"
             raise ValueError(f"vmap: want one number of examples, and by in_axes={in_axes!r} there are {numbers}")
         level = Level(next(iter(sizes.values())), randomness)
-        inner = [b if axis is None else level.wrapped(b) for (_, axis, _), b in zip(leaves, batches, strict=True)]
+        pairs = zip(leaves, batches, strict=True)
+        inner = [b if axis is None else level.wrapped(_copied(b)) for (_, axis, _), b in pairs]
         with level.inside():
             try:
                 result = f(*_filled(args, inner), **options)

@@ -22,7 +22,7 @@ import numpy as np
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.mode import Mode, current
 from autograd_cnn.engine.numpy_calls import copied_index, plain, recorded
-from autograd_cnn.engine.ownership import other_references
+from autograd_cnn.engine.ownership import of_all, other_references
 from autograd_cnn.engine.registry import registry
 
 observed: WeakValueDictionary[int, Any] = WeakValueDictionary()
@@ -57,17 +57,28 @@ def _record(tensor: Any, index: Any, value: Any, mode: Mode) -> None:
     place, in_place = tensor, mode.call is None and is_own(tensor._array)
     stale = _stale(tensor, index if in_place else ...)
     if mode.call is None:  # else an observer sees a new array
-        array = tensor._array
-        if not in_place:
-            array = array.copy("K")
-            array = np.ndarray(array.shape, array.dtype, Own(array.ravel("K").tobytes()), 0, array.strides)
+        array = tensor._array if in_place else _owned(tensor._array)
         place = type(tensor)._of(array.view(), tensor._node, tensor.name)
         place._array.setflags(write=True)
-    made = registry["set_at"](place, index, registry["stack"](value) if isinstance(value, (list, tuple)) else value)
+    value = registry["stack"](value) if isinstance(value, (list, tuple)) else value
+    if tensor.dtype.kind not in "fc" and getattr(value, "dtype", tensor.dtype) != tensor.dtype:
+        value = registry["astype"](value, tensor.dtype)  # else operations make floats of integers
+    made = registry["set_at"](place, index, value)
     made.name = tensor.name
     tensor._array, tensor._node = made._array, made._node
+    if not isinstance(made._array, np.ndarray):  # else what graphs save of it would look like Tensors that read it
+        tensor._array = _owned(made._array)
+        of_all(tensor._array).setflags(write=made._node is None)
     for other in stale:
         del other._array
+
+
+def _owned(array: Any) -> Any:
+    """Return a copy in memory of its own."""
+    if not isinstance(array, np.ndarray):  # it stands for one example of a batch
+        return type(array)(array.level, _owned(array.batch))
+    array = array.copy("K")
+    return np.ndarray(array.shape, array.dtype, Own(array.ravel("K").data), 0, array.strides)
 
 
 def _stale(tensor: Any, index: Any) -> list[Any]:
@@ -86,7 +97,7 @@ def _stale(tensor: Any, index: Any) -> list[Any]:
         basic = np.may_share_memory(region, tensor._array)  # else integers or a mask, which read a copy
         found = [o for o in found if not basic or np.shares_memory(region, o._array)]
     found = [o for o in found if id(o) not in observed]
-    owns = memory is getattr(tensor._array, "batch", tensor._array)
+    owns = memory is of_all(tensor._array)
     for other in found:
         younger = getattr(other._node, "birth", 0) > getattr(tensor._node, "birth", math.inf)
         if not (owns and other._node is None) and (not younger or other._node.plan.primitive is registry["set_at"]):
@@ -100,6 +111,7 @@ def _memory(tensor: Any) -> Any:
         array = type(tensor)._array.__get__(tensor)
     except AttributeError:
         return None
-    while not isinstance(array, np.ndarray) or isinstance(array.base, np.ndarray):
-        array = array.base if isinstance(array, np.ndarray) else array.batch
+    array = of_all(array)
+    while isinstance(array.base, np.ndarray):
+        array = array.base
     return array

@@ -20,10 +20,16 @@ def is_ours(array: Any) -> bool:
     return owner is None or not isinstance(owner, np.ndarray) or getrefcount(owner) <= _OWNER
 
 
+def of_all(array: Any) -> Any:
+    """Return an array itself, or all examples if it stands for one of a batch."""
+    while not isinstance(array, np.ndarray):
+        array = array.batch
+    return array
+
+
 def other_references(array: Any) -> int:
     """Return how many references lead to `array` or to the owner of its memory, besides the caller's."""
-    while not isinstance(array, np.ndarray):  # it stands for one example of a batch
-        array = array.batch
+    array = of_all(array)
     owner = array.base
     return getrefcount(array) - _OURS + (getrefcount(owner) - _OWNER if isinstance(owner, np.ndarray) else 0)
 

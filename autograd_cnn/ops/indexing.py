@@ -13,7 +13,7 @@ import numpy as np
 
 from autograd_cnn.engine.assignment import is_own
 from autograd_cnn.engine.fitting import is_complex
-from autograd_cnn.engine.numpy_calls import copied_index, plain, plain_array
+from autograd_cnn.engine.numpy_calls import copied_index, known, plain, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import where
@@ -223,11 +223,11 @@ def multiply_at(x: Any, index: Any, values: Any) -> Any:
 
     If the index repeats, all the values are factors, one after the other.
     """
-    places = positions(x)[index]
+    places = getitem(positions(x), index)
     factors, places, flat = reshape(broadcast_to(values, places.shape), -1), places.ravel(), reshape(x, -1)
     rest = np.arange(places.size)
     while rest.size:
-        now = rest[np.unique(places[rest], return_index=True)[1]]
+        now = rest[np.unique(places[rest], return_index=True)[1]] if known(places) else rest[:1]
         flat, rest = set_at(flat, places[now], flat[places[now]] * factors[now]), np.setdiff1d(rest, now)
     return reshape(flat, np.shape(x))
 
@@ -284,11 +284,11 @@ class At:
 
 def _segments(data: Any, segment_ids: Any, num_segments: int | None, start: float, method: str) -> Any:
     """Put the rows of `data` into those of a new array, by a method of `At`. Other ids than its rows' are left out."""
-    ids, data = np.asarray(plain(segment_ids)), operand(data)
+    ids, data = plain_array(segment_ids), operand(data)
     count = int(ids.max(initial=-1)) + 1 if num_segments is None else num_segments
-    known = np.logical_and(ids >= 0, ids < count)
-    rows: Any = np.full((count, *data.shape[1:]), start, np.result_type(data.dtype, np.float16))
-    return getattr(At(rows, ids[known]), method)(data if known.all() else data[known])
+    rows: Any = np.full((count + 1, *data.shape[1:]), start, np.result_type(data.dtype, np.float16))
+    ids = np.where((ids >= 0) & (ids < count), ids, count)  # the last row is for those that are left out
+    return getattr(At(rows, ids), method)(data)[:count]
 
 
 def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None) -> Any:

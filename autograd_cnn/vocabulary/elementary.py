@@ -258,7 +258,7 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True) -> An
 
 def unwrap(p: Any, discont: float | None = None, axis: int = -1, *, period: float = 2 * math.pi) -> Any:
     """Adds multiples of `period` along `axis`, so that no step exceeds half of it. The gradient is that of `p`."""
-    wrapped = np.asarray(plain(p))
+    wrapped = plain_array(p)
     return p + (np.unwrap(wrapped, discont, axis, period=period) - wrapped)
 
 

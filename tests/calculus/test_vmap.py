@@ -1,5 +1,6 @@
 """vmap against a loop over the examples."""
 
+import gc
 from functools import partial
 
 import numpy as np
@@ -283,6 +284,146 @@ def test_indices_that_differ():
     with pytest.raises(ValueError, match=r"vmap: getitem.* results of the shapes .*\n.*np.where"):
         ag.vmap(lambda x: x[x > 0])(XS)
     close(ag.vmap(lambda x: x[np.isfinite(x)])(XS), XS)
+
+
+@pytest.mark.parametrize(
+    ("axis", "f"),
+    [
+        (0, lambda w, k: w[k]), (0, lambda w, k: np.take(w, k)), (1, lambda w, k: w[k[0]]),
+        (0, lambda w, k: w.at[k].set(w[k] * 3)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", [np.array, ag.Tensor])
+def test_indices_that_change_after_the_call(axis, f, kind):
+    index, w = np.array([0, 1]), ag.Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    given = kind(index[None] if axis else index)
+    total = ag.vmap(lambda k: f(w, k), axis)(given).sum()
+    given[...] = 2
+    total.backward()
+    close(w.grad, ag.grad(lambda w: sum(ag.sum(f(w, k[None] if axis else k)) for k in index))(w.data))
+
+
+def test_a_result_is_not_the_array_of_the_caller():
+    x = XS.copy()
+    ag.vmap(lambda x: x)(x)[...] = 0
+    ag.vmap(lambda x: x[:2])(x)[...] = 0
+    assert (x == XS).all()
+
+
+FILLING = {
+    "integers": lambda o, x: o.__setitem__(0, x[0]),
+    "a list": lambda o, x: o.__setitem__(slice(0, 2), [x[0], x[1]]),
+    "a number": lambda o, x: o.__setitem__(1, 1.7),
+}
+
+
+@pytest.mark.parametrize("dtype", [int, bool, np.int8])
+@pytest.mark.parametrize("name", FILLING)
+def test_buffers_of_integers_stay_integers(name, dtype):
+    def f(x):
+        out = np.zeros_like(x, dtype=dtype)
+        FILLING[name](out, x)
+        return out
+
+    got = ag.vmap(f)(3 * XS)
+    assert got.dtype == dtype and got.tolist() == np.stack([f(3 * x) for x in XS]).tolist()
+
+
+def test_parts_of_an_example_move_inside_of_it():
+    def f(x):
+        o = np.zeros_like(x)
+        o[0] = x[0]
+        o[1] = o[0]
+        o[1:] = o[:-1] * x[1:]
+        return o
+
+    def turned(x):
+        o = np.zeros_like(x)
+        o[1] = x[0]
+        o[0] = o[1] * 2
+        o[:, 0] = o[:, 1]
+        return o
+
+    close(ag.vmap(f)(XS), loop(f, XS))
+    close(ag.vmap(ag.jacobian(f))(XS), loop(ag.jacobian(f), XS))
+    cubes = RNG.normal(size=(4, 2, 3))
+    close(ag.vmap(ag.vmap(f))(cubes), np.stack([loop(f, c) for c in cubes]))
+    close(ag.vmap(turned)(cubes), loop(turned, cubes))
+    out = ag.vmap(f)(ag.Tensor(XS, requires_grad=True))
+    assert not out.data.flags.writeable
+
+
+def test_a_loop_of_assignments_does_not_ask_the_collector(monkeypatch):
+    def f(x):
+        o = np.zeros_like(x)
+        for i in range(1, len(x)):
+            o[i] = np.sin(x[i]) * o[i - 1] + 1
+        return o.sum()
+
+    asked, ask = [], gc.get_objects
+    monkeypatch.setattr(gc, "get_objects", lambda generation=None: asked.append(generation) or ask(generation))
+    x = RNG.normal(size=(3, 20))
+    close(ag.vmap(ag.grad(f))(x), loop(ag.grad(f), x))
+    assert len(asked) <= 2
+
+
+def decays(y0, rate):
+    return ag.odeint(lambda y, t, rate: -rate * y, y0, np.array([0.0, 1.0]), rate, adjoint=True)[-1]
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        decays,
+        lambda y0, rate: ag.grad(lambda y0: ag.sum(decays(y0, rate) ** 2))(y0),
+        lambda y0, rate: decays(y0, 2.0),
+        lambda x0, a: ag.fixed_point(lambda x, a: (x + a / x) / 2, abs(x0) + 1, a),
+        lambda x0, a: ag.fixed_point(lambda x, a: (x + a / x) / 2, abs(x0) + 1, 2.0),
+        lambda x0, a: ag.grad(lambda a: ag.sum(ag.fixed_point(lambda x, a: (x + a / x) / 2, abs(x0) + 1, a)))(a),
+    ],
+)
+def test_solvers_of_each_example(f):
+    rates = np.array([1.0, 1.5, 2.0])
+    np.testing.assert_allclose(ag.vmap(f)(XS[:3], rates), loop(f, XS[:3], rates), rtol=1e-6)
+
+
+def test_jacobians_of_complex_functions():
+    z = XS + 1j * XS[::-1]
+    for f in (np.exp, lambda z: z @ W * 1j):
+        close(ag.vmap(ag.jacobian(f))(z), loop(ag.jacobian(f), z))
+    with pytest.raises(ValueError, match="f is not holomorphic"):
+        ag.vmap(ag.jacobian(lambda z: abs(z) * z))(z)
+
+
+IDS = RNG.integers(-1, 4, (5, 3))
+MATRICES = RNG.normal(size=(5, 3, 3)) * np.array([1, 1, 1, 1, 20.0]).reshape(5, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("f", "args"),
+    [
+        *((lambda x, i, f=f: f(x, i, 3), (XS, IDS))
+          for f in (ag.segment_sum, ag.segment_mean, ag.segment_max, ag.segment_min)),
+        (lambda x, i: +x.at[i].mul(x * 2) if isinstance(x, ag.Tensor) else ag.Tensor(x).at[i].mul(x * 2),
+         (XS, IDS % 3)),
+        (ag.linalg.expm, (MATRICES[:4],)),
+        (ag.linalg.expm, (MATRICES[4:] / 10,)),
+        (lambda a, b: np.linalg.lstsq(a, b)[0], (MATRICES[..., :2], XS)),
+        (np.unwrap, (5 * XS,)),
+    ],
+)  # fmt: skip
+def test_functions_whose_steps_depend_on_numbers(f, args):
+    close(ag.vmap(f)(*args), loop(f, *args))
+
+    def first(x, *rest):
+        return ag.sum(ag.sin(ag.where(np.isfinite(y := f(x, *rest)), y, 0)))
+
+    np.testing.assert_allclose(ag.vmap(ag.grad(first))(*args), loop(ag.grad(first), *args), rtol=1e-8, atol=1e-10)
+
+
+def test_least_squares_of_an_example_without_full_rank():
+    with pytest.raises(ValueError, match=r"linalg.lstsq: .*a has rank 1"):
+        ag.vmap(lambda a, b: np.linalg.lstsq(a, b)[0])(MATRICES * [[[1], [1], [0]]] * [[[1], [0], [0]]], XS)
 
 
 def test_no_examples():
