@@ -243,17 +243,6 @@ def test_a_masked_array_on_the_left_is_refused():
             f(MASKED, Tensor([1.0, 2.0], requires_grad=True, name="x"))
 
 
-def test_complex_numbers_are_weak_where_numpys_are():
-    for dtype, wide in ((np.float32, np.complex64), (np.float64, np.complex128)):
-        for x in (leaf([1.0, 2.0], dtype), leaf(2.0, dtype)):
-            for other in (1j, np.complex64(1j), np.array(1j), [1j, 2.0], leaf([1j], np.complex64), np.array([1])):
-                out = x * 1j * other
-                assert out.dtype == wide, other
-                out.real.sum().backward()
-                assert x.grad.dtype == dtype
-    assert (leaf([1.0], np.float32) * np.array([1j])).dtype == np.complex128
-
-
 def test_a_masked_gradient_is_refused():
     with pytest.raises(TypeError, match="grad is a masked array"):
         leaf([1.0, 2.0]).grad = MASKED

@@ -290,3 +290,14 @@ def test_hips_autograd_returns_the_conjugate(f):
     twice = theirs.grad(lambda z: module.sum(module.abs(theirs.grad(lambda z: module.sum(f(module, z)))(z)) ** 2))(Z)
     ours = ag.grad(lambda z: np.sum(abs(ag.grad(lambda z: np.sum(f(np, z)))(z)) ** 2))(Z)
     np.testing.assert_allclose(ours, np.conj(twice), rtol=1e-8, atol=1e-9)
+
+
+def test_complex_numbers_are_weak_where_numpys_are():
+    for dtype, wide in ((np.float32, np.complex64), (np.float64, np.complex128)):
+        for x in (leaf([1.0, 2.0], dtype), leaf(2.0, dtype)):
+            for other in (1j, np.complex64(1j), np.array(1j), [1j, 2.0], leaf([1j], np.complex64), np.array([1])):
+                out = x * 1j * other
+                assert out.dtype == wide, other
+                out.real.sum().backward()
+                assert x.grad.dtype == dtype
+    assert (leaf([1.0], np.float32) * np.array([1j])).dtype == np.complex128
