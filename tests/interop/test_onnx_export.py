@@ -234,6 +234,10 @@ COMPARISONS = {
     "numbers": lambda x, y: ag.relu(x) * (x > np.float64(0.1)) * (y != 2),
     "logical": lambda x, y: np.where(np.logical_or(np.logical_not(x > 0), np.logical_and(x == y, y < 1)), x, -x),
     "steps": lambda x, y: np.sign(x) * np.floor(y) + np.ceil(x) * y,
+    "numbers of other dtypes": lambda x, y: np.where((x > np.arange(3.0)) | (np.arange(3) > y), x, y),
+    "numbers that float32 rounds": lambda x, y: x * (np.float32(0.1) * np.ceil(abs(y)) > np.array([0.1, 0.2, 0.3])),
+    "sums of masks": lambda x, y: x * (x > 0).sum(axis=1, keepdims=True) + y * np.cumsum(y > 0, axis=1) * 2,
+    "products of masks": lambda x, y: x * ((x > 0) * (y < 1)) + y * ((x > 0) + (x < y)) - x * (1 - (x > 0)),
     "an unused one": lambda x, y: x * y if np.isfinite(x).all() else x,
 }
 

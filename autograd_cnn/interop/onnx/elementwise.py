@@ -92,10 +92,10 @@ def _remainder(onnx: Any, x: Any, y: Any) -> Any:
 
 
 def _constant(operator: str) -> Any:
-    """Return how a function without a derivative is written: its numbers have the dtype of the array."""
+    """Return how a function without a derivative is written: its numbers have the dtype of the comparison."""
 
     def write(onnx: Any, operands: Any) -> Any:
-        dtype = next(v.dtype for v in onnx.call.values if hasattr(v, "dtype"))
+        dtype = np.result_type(*map(plain, onnx.call.values))
         operands = [a if isinstance(a, str) else np.asarray(a, dtype) for a in operands]
         return onnx.node(operator.removeprefix("Bitwise") if dtype.kind == "b" else operator, *operands)
 

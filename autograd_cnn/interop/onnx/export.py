@@ -198,6 +198,7 @@ class _Writer:
         """Add a node, and return the name of its result. An operand is a name, a number, an array, or None."""
         names = ["" if a is None else a if isinstance(a, str) else self.constant(a) for a in operands]
         call = self.call
+        operator = {"Add": "Or", "Mul": "And"}.get(operator, operator) if call and call.out.dtype == bool else operator
         label = call.primitive.name if call else operator.lower()
         out = self.unique(f"{call.module}.{label}" if call and call.module else label)
         self.nodes.append((operator, names, out, attributes))
@@ -241,9 +242,9 @@ class _Writer:
         known = shape.count(None) == 1 and 0 not in shape
         return self.node("Reshape", x, tuple(-1 if n is None else n for n in shape) if known else self.shape(shape))
 
-    def cast(self, x: str) -> str:
-        """Add a Cast to the dtype of the call's result."""
-        return self.node("Cast", x, to=_onnx_type(self.call.out.dtype))
+    def cast(self, x: str, dtype: Any = None) -> str:
+        """Add a Cast, by default to the dtype of the call's result."""
+        return self.node("Cast", x, to=_onnx_type(dtype or self.call.out.dtype))
 
     # Calls
 
@@ -319,16 +320,17 @@ class _Writer:
 
     def operand(self, call: Call, name: str, value: Any, array: np.ndarray, image: bool) -> str:
         """Return the name of an operand, in the dtype that the operation computes in."""
-        weak = name in call.primitive.rules and array.dtype != call.out.dtype and call.out.dtype.kind == "f"
-        weak = weak and call.primitive is not converted
+        common = call.out.dtype if call.primitive.numpy is None else np.result_type(*call.values)
+        weak = bool(call.primitive.numpy) or (name in call.primitive.rules and call.primitive is not converted)
+        weak = weak and array.dtype != common and common.kind in "fiu"
         if id(array) not in self.forms:  # a parameter or a constant
             label = self.tensors.get(id(array)) or getattr(value, "name", None) or name
-            stored = array.astype(call.out.dtype) if weak and (array.dtype.kind != "f" or not array.ndim) else array
+            stored = array.astype(common) if weak and (array.dtype.kind != "f" or not array.ndim) else array
             self.forms[id(array)] = {"plain": self.constant(stored, label)}
             self.kept.append(array)
         result = self.named(array, "image" if image and array.ndim else "plain")
         dtype = self.constants[result].dtype if result in self.constants else array.dtype
-        return self.cast(result) if weak and dtype != call.out.dtype else result
+        return self.cast(result, common) if weak and dtype != common else result
 
     def named(self, array: np.ndarray, form: str) -> str:
         """Return the name of an array in a form."""
