@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -255,11 +256,7 @@ def conformance(primitive: Primitive[...]) -> int:
             check_gradients(f, *inputs, order=order)
         _check_rules(primitive.name, f, inputs)
         if primitive.batch and inputs:
-            batches = [np.stack([x, x * x.dtype.type(0.9)]) for x in inputs]
-            alone = [plain(f(*rows)) for rows in zip(*batches, strict=True)]
-            same = np.allclose(vmap(f)(*batches), alone, equal_nan=True)
-            text = f"batch={primitive.batch!r:.40} gives other numbers than one example after the other"
-            _require(same, f"{primitive.name}: {text}")
+            _check_examples(primitive, f, inputs)
         _check_float32(primitive, *split(primitive, args, options, np.float32))
         value, back = vjp(f, *inputs)
         for x, g in zip(inputs, back(np.zeros_like(value)), strict=True):
@@ -271,6 +268,29 @@ def conformance(primitive: Primitive[...]) -> int:
 def _require(condition: Any, message: str) -> None:
     if not condition:
         raise AssertionError(message)
+
+
+def _check_examples(primitive: Primitive[...], f: Callable[..., Any], inputs: list[np.ndarray]) -> None:
+    """Compare all examples at once with one after the other, where each operand, or all of them, differ.
+
+    What is elementwise must give other numbers at the place of a changed one only: layouts of images rely on it.
+    """
+    word, every, same = f"{primitive.name}: batch={primitive.batch!r:.40}", range(len(inputs)), True
+    for size, varied in product((2, 3), {(i,) for i in every} | {(*every,)}):
+        rows = [[x * x.dtype.type(0.9**k if i in varied else 1) for i, x in enumerate(inputs)] for k in range(size)]
+        given = [np.stack([row[i] for row in rows]) if i in varied else x for i, x in enumerate(inputs)]
+        alone = np.stack([plain(f(*row)) for row in rows])
+        try:
+            got = vmap(f, tuple(0 if i in varied else None for i in every))(*given)
+        except ValueError as error:
+            raise AssertionError(f"{word} does not fit: {error}") from error
+        same = same and got.shape == alone.shape and np.allclose(got, alone, equal_nan=True)
+    _require(same, f"{word} gives other numbers than one example after the other")
+    for i, x in enumerate(inputs if primitive.batch == "elementwise" else ()):
+        first = np.arange(x.size).reshape(x.shape) == 0
+        out, other = (plain(f(*inputs[:i], np.where(first, y, x), *inputs[i + 1 :])) for y in (x, x * 0.9))
+        alike = np.isclose(out, other, equal_nan=True)
+        _require(np.all(alike | first), f"{word}, but a number of input {i} changes the result at other places")
 
 
 def _check_values(name: str, f: Callable[..., Any], inputs: list[np.ndarray]) -> None:

@@ -354,3 +354,20 @@ def test_a_wrong_word_about_examples_is_rejected():
     centred.vjp(x=lambda g: g - g.mean())
     with pytest.raises(AssertionError, match="centred: batch='first' gives other numbers than one example after"):
         conformance(centred)
+
+    @ag.primitive(batch="first")
+    def centred_product(x, y):  # right if both differ, where "first" computes one example after the other
+        return x * y - (x * y).mean(0)
+
+    gradient = lambda g, y: (g - ag.mean(g, 0)) * y  # noqa: E731
+    centred_product.vjp(x=gradient, y=lambda g, x: gradient(g, x))
+    with pytest.raises(AssertionError, match="centred_product: batch='first' gives other numbers than one example"):
+        conformance(centred_product)
+
+    @ag.primitive(elementwise=True)
+    def centred_rows(x):
+        return x - x.mean(-1, keepdims=True)
+
+    centred_rows.vjp(x=lambda g: g - ag.mean(g, -1, keepdims=True))
+    with pytest.raises(AssertionError, match="centred_rows: batch='elementwise', but a number of input 0 changes"):
+        conformance(centred_rows)
