@@ -191,7 +191,7 @@ class _Step:
         if self.primitive in (ag.linear, ag.matmul):
             return f"{self.described} takes images, whose axes PyTorch may have in any order"
         x = self.operands[0][1]
-        what = "makes images of features" if x.ndim < len(self.shape) else "mixes pixels, or examples, with channels"
+        what = "makes images of features" if x.ndim < len(self.shape) else "joins axes, which PyTorch may reorder"
         if not self.primitive.packaged and not self.primitive.batch:
             what = "is not known: @ag.primitive(elementwise=True) says that each number of it has a place of its own"
         return f"{self.primitive.name} {x.shape} -> {self.shape} ({self.place}) {what}"

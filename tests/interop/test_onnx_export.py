@@ -287,8 +287,8 @@ def halved(x):
 
 REFUSED = {
     mask: "where.*condition depends on the batch or on numbers of the inputs",
-    branch: "exp.*another run, on other numbers or another batch, takes another way here",
-    squeezed: "squeeze.*takes another way here",
+    branch: "exp.*other numbers, or another batch .dynamic=False: the same., take another way here",
+    squeezed: "squeeze.*or another batch .dynamic=False.*take another way here",
     size: "multiply.*y depends on the batch",
     doubled: r"broadcast_to.*its shape depends on the batch, but not as \(N, ...\); dynamic=False fixes it",
     rolled: "roll.*it rolls the batch; dynamic=False",

@@ -188,7 +188,7 @@ def test_weights_of_numbers_that_become_images_are_refused(tmp_path):
 
 
 REFUSED = {
-    "2.w.*reshape .2, 12, 10, 3. -> .4, 180. .test_torch.py:[0-9]+. mixes": lambda: nn.Sequential(
+    "2.w.*reshape .2, 12, 10, 3. -> .4, 180. .test_torch.py:[0-9]+. joins axes": lambda: nn.Sequential(
         nn.ReLU(), lambda x: ag.reshape(x, (4, 180)), nn.Linear(180, 2)),
     "2.w.*reshape .2, 16. -> .2, 2, 2, 4. .test_torch.py:[0-9]+. makes images of features": lambda: nn.Sequential(
         lambda x: ag.mean(x, axis=(1, 2)) @ np.ones((3, 16), "f"), lambda x: x.reshape((2, 2, 2, 4)),
@@ -199,7 +199,7 @@ REFUSED = {
     "2.w.*getitem": lambda: nn.Sequential(nn.Flatten(), lambda x: x[:, ::-1], nn.Linear(360, 2)),
     "3.w.*reshape": lambda: nn.Sequential(
         nn.ReLU(), lambda x: x.reshape((2, 120, 3)), lambda x: x.reshape((2, 360)), nn.Linear(360, 2)),
-    "positions.*reshape": lambda: Tokens(),
+    "positions.*reshape .2, 12, 10, 3. -> .2, 120, 3. .* joins axes, which PyTorch may reorder": lambda: Tokens(),
     "weights.*contract .test_torch.py:[0-9]+. combines it with .2, 12, 10, 3": lambda: Einsum(),
     "head.w .3, 4.*does not use it": lambda: Unused(),
     "1.w.*in different layouts": lambda: Twice(),

@@ -143,7 +143,7 @@ def _second_run(f: Any, inputs: list[Tensor], calls: list[Call], dynamic: bool) 
         raise ValueError(f"{message}{cure}{error}") from error
     for call, other in zip(calls, again, strict=False):
         if call.primitive is not other.primitive or call.names != other.names or call.out.ndim != other.out.ndim:
-            raise _refused(call, "another run, on other numbers or another batch, takes another way here")
+            raise _refused(call, "other numbers, or another batch (dynamic=False: the same), take another way here")
     if len(calls) != len(again):
         raise ValueError("export_onnx: the number of operations depends on the batch or on numbers in the inputs")
     return others, again, result
