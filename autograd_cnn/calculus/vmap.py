@@ -24,7 +24,7 @@ from autograd_cnn.engine import errors
 from autograd_cnn.engine.fitting import unbroadcast
 from autograd_cnn.engine.messages import written
 from autograd_cnn.engine.mode import Mode, current, in_mode
-from autograd_cnn.engine.numpy_calls import CONSTANT, constant, plain
+from autograd_cnn.engine.numpy_calls import CONSTANT, OF_SHAPES, constant, plain
 from autograd_cnn.engine.primitive import Primitive, as_primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tape import Leaf
@@ -85,8 +85,6 @@ class Example(np.lib.mixins.NDArrayOperatorsMixin):
 
 
 _tensor: Any = Tensor._of  # an Example is an array, but not to type checkers
-_OF_SHAPES = {np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.full_like, np.result_type}
-_OF_SHAPES |= {np.iscomplexobj, np.isrealobj}
 
 
 def blank(value: Any) -> Any:
@@ -145,7 +143,7 @@ class Level:
 
     def call(self, function: Any, args: Any, options: Any, mode: Mode) -> Any:
         """Run an operation on all examples, or a function of NumPy without a derivative."""
-        if function in _OF_SHAPES:
+        if function in OF_SHAPES:
             return function(*map(blank, args), **options)
         primitive, rest = as_primitive(function, options)
         flat, elements = primitive.bind(args, rest)
@@ -156,12 +154,11 @@ class Level:
             return self.wrapped(self.run(primitive, list(flat), elements))
 
     def run(self, primitive: Any, flat: list[Any], elements: int) -> Any:
-        flat = flat if primitive.rules else plain(flat)
         batched = {i for i, a in enumerate(flat) if self.has(a)}
         form = FORMS.get(primitive.batch) if isinstance(primitive.batch, str) else primitive.batch
         if form is not None:
             args = self.batches(flat)
-            result = form(primitive, args if primitive.rules else plain(args), batched, self.size)
+            result = form(primitive, args if primitive.rules or self.outside.left else plain(args), batched, self.size)
             if callable(result) and self.size:
                 places = operands(primitive, flat)
                 return each(primitive, result)(*[self.expanded(a) if i in places else a for i, a in enumerate(flat)])
@@ -190,7 +187,8 @@ class Level:
         if isinstance(value, (tuple, list)):
             return type(value)(self.example(v, i) for v in value)
         batch = self.batch(value)
-        if batch is None or (batch._node is None and not isinstance(batch._array, Example)):
+        silent = batch is None or not (batch._node or self.outside.left or isinstance(batch._array, Example))
+        if silent:
             return value if batch is None else batch._array[i]
         return registry["getitem"](batch, i)
 

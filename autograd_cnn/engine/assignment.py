@@ -50,7 +50,8 @@ def assign(tensor: Any, index: Any, value: Any) -> None:
     if node is source is mode.call is None and tensor._array.flags.writeable:  # else a graph saved it
         tensor._array[plain(index)] = plain(value)
     else:
-        _record(tensor, copied_index(index), value, mode)
+        is_mask = isinstance(index, type(tensor)) and index.dtype == bool  # which an observer sees as an operand
+        _record(tensor, index if mode.left and is_mask else copied_index(index), value, mode)
 
 
 def _record(tensor: Any, index: Any, value: Any, mode: Mode) -> None:

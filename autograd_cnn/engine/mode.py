@@ -25,6 +25,8 @@ class Mode:
         it to run every call in the place of `Primitive.run`, also of NumPy's functions without a derivative.
     steps : callable, optional
         ``(node, steps) -> steps``. An observer sets it to replace the steps of a node during a walk.
+    left : callable, optional
+        ``(tensor) -> None``. An observer sets it to be told of a Tensor whose numbers become a plain array.
     recording : bool
         False under `no_grad`.
     scope : (str, scope, str) or None
@@ -46,6 +48,7 @@ class Mode:
     call: Callable[..., Any] | None
     ended: Mode | None
     steps: Callable[[Any, Any], Any] | None
+    left: Callable[[Any], None] | None
     recording: bool
     scope: Any
     transforms: tuple[Any, ...]
@@ -64,9 +67,8 @@ class Mode:
         return mode
 
 
-ordinary = Mode(
-    call=None, ended=None, steps=None, recording=True, scope=None, transforms=(), draws=(), around=(), again=0
-)
+_empty: dict[str, Any] = dict.fromkeys(["call", "ended", "steps", "left", "scope"])
+ordinary = Mode(**_empty, recording=True, transforms=(), draws=(), around=(), again=0)
 current: ContextVar[Mode] = ContextVar("mode", default=ordinary)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.messages import library_called, written
-from autograd_cnn.engine.mode import current
+from autograd_cnn.engine.mode import current, in_mode
 from autograd_cnn.engine.registry import advice, counterparts, numpys, registry
 
 counterparts.update(
@@ -42,6 +42,7 @@ CONSTANT = frozenset(
 )
 _constants = frozenset(map(numpys, CONSTANT)) - {None}
 _NEW = frozenset([np.zeros_like, np.ones_like, np.full_like, np.empty_like])  # arrays to assign to
+OF_SHAPES = frozenset([np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type, *_NEW])
 _LOST = {np.full_like: "fill_value", **dict.fromkeys([np.histogram, np.histogram2d, np.histogramdd], "weights")}
 _ORDERS = frozenset([np.less, np.less_equal, np.greater, np.greater_equal])
 _UFUNC_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True}
@@ -80,6 +81,12 @@ def constant(function: Any, args: Any, options: Any) -> Any:
     if mode.call is not None:
         return mode.call(function, args, options, mode)
     return function(*map(plain, args), **plain(options))
+
+
+def checked(check: Any, *args: Any) -> Any:
+    """Call a function that only looks at numbers, or returns an argument: no observer is told."""
+    with in_mode(left=None):
+        return constant(check, args, {})
 
 
 def _name(function: Any) -> str:
@@ -146,10 +153,18 @@ def _no_rule(name: str) -> str:
     return f"{name} has no derivative here. Leave the graph: {name}(t.data, ...); or write it: @ag.primitive{place}"
 
 
+def leave(tensor: Any) -> Any:
+    """Return the array of a Tensor, and tell the observer that what becomes of it is not recorded."""
+    left = current.get().left
+    if left is not None:
+        left(tensor)
+    return tensor.data
+
+
 def plain(value: Any) -> Any:
     """Return `value` with plain arrays in place of the Tensors in it."""
     if getattr(type(value), "__array_function__", None) is array_function:
-        return value.data
+        return leave(value)
     if isinstance(value, (tuple, list)):
         return type(value)(map(plain, value))
     if isinstance(value, dict):
@@ -163,9 +178,15 @@ def plain_array(value: Any) -> Any:
     return value if hasattr(value, "__array_function__") else np.asarray(value)
 
 
+def peek(value: Any) -> Any:
+    """Return what `plain_array` does, for numbers that decide how a result is computed, and not what it is."""
+    value = value.data if getattr(type(value), "__array_function__", None) is array_function else value
+    return value if hasattr(value, "__array_function__") else np.asarray(value)
+
+
 def known(value: Any) -> bool:
     """Return whether the numbers of a value are known: under `vmap`, those of one example are not."""
-    return isinstance(plain_array(value), np.ndarray)
+    return isinstance(peek(value), np.ndarray)
 
 
 def recorded(value: Any) -> Any:

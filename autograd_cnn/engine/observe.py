@@ -22,7 +22,7 @@ import numpy as np
 from autograd_cnn.engine.assignment import observed
 from autograd_cnn.engine.messages import Place, inside
 from autograd_cnn.engine.mode import Mode, current, in_mode
-from autograd_cnn.engine.numpy_calls import constant
+from autograd_cnn.engine.numpy_calls import OF_SHAPES, constant
 from autograd_cnn.engine.plan import Plan, Rule
 from autograd_cnn.engine.primitive import Primitive, as_primitive
 from autograd_cnn.engine.promotion import promote
@@ -139,7 +139,8 @@ def _call(outside: Mode, called: Callable[[Call], None], failed: Any) -> Callabl
     """Return a function for `Mode.call`, which calls that of the mode `outside`, if it has one."""
 
     def call(primitive: Any, args: tuple[Any, ...], options: dict[str, Any], mode: Mode) -> Any:
-        with in_mode(call=outside.call, steps=outside.steps):
+        left = None if primitive in OF_SHAPES else mode.left
+        with in_mode(call=outside.call, steps=outside.steps, left=left):
             if not isinstance(primitive, (Primitive, np.ufunc)):
                 return constant(primitive, args, options)
             if isinstance(primitive, np.ufunc):  # one without a derivative

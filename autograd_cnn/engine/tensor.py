@@ -20,7 +20,16 @@ from autograd_cnn.engine.assignment import assign
 from autograd_cnn.engine.fitting import FLOATS, as_array, numeric
 from autograd_cnn.engine.messages import code_of, describe, here, label_of, missing, spell, warn
 from autograd_cnn.engine.mode import current
-from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, constant, copied_index, known, plain
+from autograd_cnn.engine.numpy_calls import (
+    CONSTANT,
+    array_function,
+    array_ufunc,
+    constant,
+    copied_index,
+    known,
+    leave,
+    plain,
+)
 from autograd_cnn.engine.registry import hooks, registry
 from autograd_cnn.engine.tape import Leaf, Node, next_birth
 from autograd_cnn.engine.walk import exclusive, is_finite, walk
@@ -374,15 +383,15 @@ class Tensor:
     def _number(self, caller: str) -> Any:
         if self.size != 1:
             raise errors.not_one_number(caller, self)
-        return self._array.item()
+        return leave(self).item()
 
     def numpy(self) -> np.ndarray:
         """Return a writable copy of the array."""
-        return self._array.copy()
+        return leave(self).copy()
 
     def tolist(self) -> Any:
         """Return the values as nested Python lists."""
-        return self._array.tolist()
+        return leave(self).tolist()
 
     def graph(self) -> Graph:
         """Return the computation of this Tensor as an `autograd_cnn.Graph`, which can be drawn."""
@@ -396,7 +405,7 @@ class Tensor:
                 return np.fromiter([self], object, 1).reshape(())
             if self._node is not None:
                 raise errors.leaves_graph(self)
-            return np.array(self._array, dtype=dtype, copy=copy)
+            return np.array(leave(self), dtype=dtype, copy=copy)
 
     def __float__(self) -> float:
         number = self._number("float")
@@ -413,13 +422,13 @@ class Tensor:
         return int(self._number("int"))
 
     def __index__(self) -> int:
-        return self._array.__index__()
+        return leave(self).__index__()
 
     def __bool__(self) -> bool:
         return bool(self._number("bool"))
 
     def __round__(self, digits: int | None = None) -> np.ndarray:
-        return self._array.round(digits or 0)
+        return leave(self).round(digits or 0)
 
     def __format__(self, spec: str) -> str:
         return format(self._number("format"), spec) if spec else str(self)
@@ -431,7 +440,7 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __contains__(self, value: Any) -> bool:
-        return value in self._array
+        return value in leave(self)
 
     def __reduce__(self) -> tuple[Any, ...]:  # for deepcopy, copy and pickle
         if isinstance(self._node, Node):
@@ -585,11 +594,11 @@ class Tensor:
 
     def argmax(self, axis: int | None = None) -> Any:
         """Return the index of the maximum, as a plain array."""
-        return self._array.argmax(axis)
+        return leave(self).argmax(axis)
 
     def argmin(self, axis: int | None = None) -> Any:
         """Return the index of the minimum, as a plain array."""
-        return self._array.argmin(axis)
+        return leave(self).argmin(axis)
 
     def __dir__(self) -> list[str]:
         return sorted({*object.__dir__(self), *hooks, *(name for name in operations if name.isidentifier())} - IN_PLACE)

@@ -13,7 +13,7 @@ import numpy as np
 
 from autograd_cnn.engine.assignment import is_own
 from autograd_cnn.engine.fitting import is_complex
-from autograd_cnn.engine.numpy_calls import copied_index, known, plain, plain_array
+from autograd_cnn.engine.numpy_calls import copied_index, known, peek, plain, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import where
@@ -308,7 +308,7 @@ def segment_min(data: Any, segment_ids: Any, num_segments: int | None = None) ->
 
 def segment_mean(data: Any, segment_ids: Any, num_segments: int | None = None) -> Any:
     """Takes the means of the rows of `data` that have the same id. An empty segment has 0."""
-    counts = segment_sum(np.ones_like(plain(data)), segment_ids, num_segments)
+    counts = segment_sum(np.ones_like(peek(data)), segment_ids, num_segments)
     return segment_sum(data, segment_ids, num_segments) / np.maximum(counts, 1)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from autograd_cnn.engine.errors import not_numbers
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.mode import is_recording
-from autograd_cnn.engine.numpy_calls import constant, known, plain_array
+from autograd_cnn.engine.numpy_calls import checked, constant, known, peek, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax, softplus
@@ -47,7 +47,7 @@ def reduced(
         raise ValueError(f'reduction is {reduction!r}\nIt takes "mean", "sum" or "none"')
     with np.errstate(over="ignore"):
         out = mean(values) if count is None else sum(values) / count
-    overflows = np.isinf(out) if mean is np.mean or known(out) else np.size(values) > 0
+    overflows = np.isinf(peek(out)) if mean is np.mean or known(out) else np.size(values) > 0
     return sum(values / (np.size(values) if count is None else count)) if overflows else out  # here no sum overflows
 
 
@@ -198,7 +198,7 @@ def bce_with_logits(z: X, y: Any, reduction: Reduction = "mean", weight: Any = N
     """
     if pos_weight is None:
         return reduced(logistic_loss(z, y), reduction, weight)
-    constant(_binary, (z, y), {})
+    checked(_binary, z, y)
     positive = _weighted(softplus(negative(z)), pos_weight)
     return reduced(_product(y, positive) + _product(subtract(1, y), softplus(z)), reduction, weight)
 
@@ -241,7 +241,7 @@ def _check_labels(
 
 def _classes(labels: Any) -> bool:
     """Return whether `labels` are integers, not probabilities."""
-    return plain_array(labels).dtype.kind in "iu"
+    return peek(labels).dtype.kind in "iu"
 
 
 def _one_hot(labels: Any, classes: int) -> Any:
@@ -251,7 +251,7 @@ def _one_hot(labels: Any, classes: int) -> Any:
 def _of_scores(scores: Any, labels: Any, reduction: Any, smoothing: float, weight: Any, ignored: int | None) -> Any:
     """Compute a cross-entropy from logarithms of probabilities, for labels and options of every kind."""
     scores, labels = (x if isinstance(x, Tensor) else np.asarray(x) for x in (scores, labels))
-    constant(_check_labels, (scores, labels, smoothing, weight, ignored), {})
+    checked(_check_labels, scores, labels, smoothing, weight, ignored)
     target = (_one_hot(labels, scores.shape[-1]) if _classes(labels) else labels).astype(scores.dtype)
     if smoothing != 0:
         target = target * (1 - float(smoothing)) + float(smoothing) / scores.shape[-1]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.checks import number
-from autograd_cnn.engine.numpy_calls import constant, plain_array
+from autograd_cnn.engine.numpy_calls import checked, constant, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import divide, multiply, sqrt, square, where
@@ -257,7 +257,7 @@ def embedding(indices: Any, weight: Any) -> Any:
 
     A row that is picked twice receives both gradients. Negative indices are refused.
     """
-    return take(weight, constant(_indices, (indices, len(weight)), {}), 0)
+    return take(weight, checked(_indices, indices, len(weight)), 0)
 
 
 def one_hot(indices: Any, num_classes: int = -1) -> Any:

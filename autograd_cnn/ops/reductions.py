@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.checks import flag
-from autograd_cnn.engine.numpy_calls import known, plain, plain_array
+from autograd_cnn.engine.numpy_calls import known, peek, plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import conjugated, exp, in_dtype_of, masked, where
 from autograd_cnn.ops.axes import Axis, axes_of, cast, keepdims_shape
@@ -187,7 +187,7 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, 
 def _extreme_rule(g: Any, x: Any, out: Any, axis: Axis, keepdims: bool, initial: Any, where: Any) -> Any:
     share = _tied(x, spread(out, x.shape, axis, keepdims), axis, g.dtype, initial, where)
     gx = spread(g, x.shape, axis, keepdims, where)
-    if known(g) and np.isfinite(g).all():
+    if known(g) and np.isfinite(peek(g)).all():
         return gx * share
     return masked(gx, share != 0) * share  # 0 of an infinite g is 0
 
@@ -297,7 +297,7 @@ def in_range(measure: Any, x: Any, axis: Any, order: float = 1) -> tuple[Any, An
     """
     with np.errstate(over="ignore", invalid="ignore"):
         size = measure(x, 1)
-    s = rescaling(plain_array(x), axis, plain_array(size), order)
+    s = rescaling(peek(x), axis, peek(size), order)
     if s is None:
         return x, size, None
     x = x * (s if s.ndim == len(x.shape) else np.expand_dims(s, axis))

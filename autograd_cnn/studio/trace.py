@@ -22,7 +22,7 @@ from autograd_cnn.calculus.checkpoint import Checkpoint
 from autograd_cnn.calculus.transforms import alias
 from autograd_cnn.engine import observe
 from autograd_cnn.engine.errors import no_history
-from autograd_cnn.engine.messages import file_of, here, note
+from autograd_cnn.engine.messages import file_of, here, line_of, note, written
 from autograd_cnn.engine.tape import Constant, Leaf, Node, history, next_birth
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.studio.graph import Graph
@@ -39,11 +39,12 @@ class _Calls:
         self.made: dict[int, Node] = {}  # by id of the resulting array
         self.copies: dict[int, np.ndarray] = {}  # by id of an array that no call made
         self.results: list[Tensor] = []  # kept alive, so that no id is used again
+        self.left: list[tuple[Any, Any, str]] = []  # what became a plain array, the place, and what stands there
         self.failure: tuple[Any, Any] = None, None  # the latest call that raised an error, and the error
 
     def observed(self) -> Any:
         """Record operations, and add every call that returns a Tensor."""
-        return observe.observing(self.add, self.fail, recording=True)
+        return observe.observing(self.add, self.fail, recording=True, left=self.leave)
 
     def add(self, call: observe.Call) -> None:
         if not isinstance(call.out, Tensor):
@@ -55,6 +56,16 @@ class _Calls:
         self.given[node] = call.values
         self.made[id(call.out.data)] = node
         self.results.append(call.out)
+
+    def origin(self, given: Any) -> Any:
+        """Return the node or the leaf that made an array, or else its id."""
+        node, array = getattr(given, "node", None), _array(given)
+        return node if array is None or node is not None else self.made.get(id(array), id(array))
+
+    def leave(self, tensor: Tensor) -> None:
+        if isinstance(tensor.data, np.ndarray):
+            self.results.append(tensor.detach())  # its array is kept alive
+            self.left.append((self.origin(tensor), here(), written()))
 
     def fail(self, call: observe.Call, error: Exception) -> None:
         self.failure = call, error
@@ -92,10 +103,10 @@ def trace(f: Callable[..., Any], *args: Any, repeat: int = 0) -> Graph:
     f : callable
         Returns a Tensor. If it returns several, the graph leads to the first.
     *args
-        Arrays and floats, also inside dicts, lists and tuples, become Tensors named after the parameters of `f`. The
-        program takes them in this order.
-        Tensors and all other objects are passed as they are. If the result depends on nothing that requires a
-        gradient, `f` runs a second time, and then all floating-point arguments require one.
+        Arrays, floats and complex numbers, also inside dicts, lists and tuples, become Tensors named after the
+        parameters of `f`. The program takes them in this order. Tensors and all other
+        objects are passed as they are. If the result depends on nothing that requires a gradient, `f` runs a second
+        time, and then all floating-point and complex arguments require one.
     repeat : int
         Run every operation and every rule `repeat` more times, and store the shortest time for ``overlay="time"``.
 
@@ -209,11 +220,11 @@ def _as_tensors(value: Any, name: str, requires_grad: bool, arguments: dict[Any,
             role = "parameter"
         elif requires_grad or value.name is None:
             value = Tensor(value, name=value.name or name)
-    elif isinstance(value, (np.ndarray, np.generic, float)) and np.asarray(value).dtype.kind in "fiub":
+    elif isinstance(value, (np.ndarray, np.generic, float, complex)) and np.asarray(value).dtype.kind in "fiubc":
         value = Tensor(value, name=name)
     else:
         return value
-    if requires_grad and value.dtype.kind == "f":
+    if requires_grad and value.dtype.kind in "fc":
         value.requires_grad = True
     key: Any = value.node if value.requires_grad else id(value.data)
     arguments.setdefault(key, (value.name or name, role if value.requires_grad else "input"))
@@ -260,7 +271,22 @@ class _Writer:
         if tensor.size == 1 and tensor.dtype.kind != "c":
             result.role, loss = "loss", float(tensor.item())
         given = [value.id for origin, value in ((a, self.known.get(a)) for a in self.arguments) if value]
-        return Graph(ops, self.values, result.id, loss, self.arrays if self.traced else None, given=given)
+        arrays = self.arrays if self.traced else None
+        return Graph(ops, self.values, result.id, loss, arrays, given=given, frozen=self.frozen())
+
+    def frozen(self) -> dict[str, str]:
+        """Return the values at the start from whose numbers a plain array was computed, each with the user's line."""
+        found: dict[str, str] = {}
+        for origin, (code, offset), text in self.calls.left:
+            waiting, seen = [origin], set()
+            while waiting:
+                key = waiting.pop()
+                if key in self.calls.given and key not in seen:
+                    waiting += map(self.calls.origin, filter(_is_array, _flat(self.calls.given[key])))
+                elif key in self.known:
+                    found.setdefault(self.known[key].id, f"{text} ({file_of(code)}:{line_of((code, offset))})")
+                seen.add(key)
+        return found
 
     def failed(self, error: Exception, failed: observe.Call | None, tensors: list[Any]) -> Graph:
         """Return the graph of all calls before `error`; `failed` is the call that raised it, if a call did."""

@@ -23,7 +23,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from autograd_cnn.calculus.vmap import lowered
 from autograd_cnn.engine.checks import flag
 from autograd_cnn.engine.fitting import is_complex, precision
-from autograd_cnn.engine.numpy_calls import known, plain, plain_array
+from autograd_cnn.engine.numpy_calls import known, peek, plain, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops import products, reductions
@@ -250,13 +250,15 @@ def slogdet(a: Any) -> SlogdetResult:
 
 def _symmetric(a: Any, lower: bool) -> Any:
     """Copy one triangle to the other. Both share the gradient."""
-    array = plain_array(a)
+    array = peek(a)
     if array.shape[-1:] != array.shape[-2:-1]:
         raise np.linalg.LinAlgError(f"linalg: want square matrices, got {array.shape}")
     triangle = np.tri(*array.shape[-2:], dtype=np.bool_)
     full = np.where(triangle if lower else triangle.T, array, _adjoint(array))
-    read = np.isfinite(array)  # the other triangle may be anything
-    return a if known(a) and np.array_equal(full, array) else full + (where(read, a, 0) - np.where(read, array, 0))
+    if known(a) and np.array_equal(full, array):
+        return a
+    read = np.isfinite(array := plain_array(a))  # the other triangle may be anything
+    return full + (where(read, a, 0) - np.where(read, array, 0))
 
 
 def _mean(a: Any) -> Any:
@@ -491,7 +493,7 @@ def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 
     powers = _squares(x) if ord == 2 else where(zero, 0.0 if ord > 0 else np.inf, where(zero, 1, abs(x)) ** ord)
     total = sum(powers, **along)
     flat = total == (0 if ord > 0 else np.inf)
-    return where(flat, plain(total) ** (1 / ord), where(flat, 1, total) ** (1 / ord))
+    return where(flat, 0.0, where(flat, 1, total) ** (1 / ord))
 
 
 def _squares(x: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.checks import number
-from autograd_cnn.engine.numpy_calls import known, plain, plain_array
+from autograd_cnn.engine.numpy_calls import known, peek, plain_array
 from autograd_cnn.ops.arithmetic import add, clip, exp, log, maximum, minimum, multiply, sqrt, square, subtract, where
 from autograd_cnn.ops.axes import channel_axis
 from autograd_cnn.ops.losses import Reduction, difference, l1_loss, reduced, same_shape
@@ -81,7 +81,7 @@ def gaussian_nll_loss(
 
 def _is_one(y: Any, shape: tuple[int, ...]) -> Any:
     """Return where targets, 1 or -1, are 1."""
-    if np.shape(y) != shape or (known(y) and not np.all(np.equal(np.abs(plain(y)), 1))):
+    if np.shape(y) != shape or (known(y) and not np.all(np.equal(np.abs(peek(y)), 1))):
         raise ValueError(f"targets {np.shape(y)} must have the shape {shape} and be 1 or -1\nOf 0 and 1: 2 * y - 1")
     return np.equal(y, 1)
 

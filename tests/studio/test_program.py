@@ -1017,6 +1017,69 @@ def test_a_program_keeps_comparisons(standalone):
     assert gradients["x"].tolist() == [0.0, 3.0, 2.0]
 
 
+def emptied(x):
+    h = x * 1
+    h[h > 0] = 0.0
+    return ag.sum(h * h)
+
+
+AGAIN = {
+    "assigned": emptied,
+    "vmap": lambda x: ag.sum(ag.vmap(lambda a: ag.where(a > 0, a, -2 * a) * (a > 1).any() * np.round(a))(x)),
+    "average": lambda x: ag.sum(ag.average(x, weights=x + 9) * ag.linalg.norm(x)),
+    "cross_entropy": lambda x: ag.cross_entropy(ag.stack([x, x * x]), [0, 2], weight=np.arange(1.0, 4.0)),
+    "embedding": lambda x: ag.sum(ag.embedding(np.array([0, 2]), x[:, None]) * ag.normalize(x)),
+}
+CONSTANTS = {
+    "x[x > 0]": lambda x: ag.sum(x[x > 0]),
+    "(x > 0).any()": lambda x: ag.sum(x) * (x > 0).any(),
+    "(x > 0).all()": lambda x: ag.sum(x) * (x > 0).all(),
+    "np.isclose(x, 1.0)": lambda x: ag.sum(x * np.isclose(x, 1.0)),
+    "np.round(x)": lambda x: ag.sum(x * np.round(x)),
+    "np.count_nonzero(x > 0)": lambda x: ag.sum(x) * np.count_nonzero(x > 0),
+    "np.nonzero(x)": lambda x: ag.sum(x[np.nonzero(x)]),
+    "ag.compress(x > 0, x)": lambda x: ag.sum(ag.compress(x > 0, x)),
+    "ag.sort(x)": lambda x: ag.sum(ag.sort(x) * x),
+    "x.argmax()": lambda x: x[x.argmax()] * 1,
+    "x[0] > 0": lambda x: ag.sum(x) if x[0] > 0 else ag.mean(x),
+    "float(x.detach()[0])": lambda x: ag.sum(x * float(x.detach()[0])),
+    "h[h > 0]": lambda x: ag.sum(ag.checkpoint(lambda h: h[h > 0] * 1, x)),
+}
+
+
+@pytest.mark.parametrize("name", AGAIN)
+@pytest.mark.parametrize("standalone", [False, True])
+def test_a_program_computes_decisions_again(name, standalone):
+    f, x = AGAIN[name], np.array([2.0, 3.0, -1.0])
+    program = ag.trace(f, np.array([1.0, -2.0, 3.0])).program(standalone)
+    value, gradients = program.run(x=x)
+    np.testing.assert_allclose(value, ag.trace(f, x).loss)
+    np.testing.assert_allclose(gradients["x"], ag.grad(f)(x))
+
+
+@pytest.mark.parametrize("text", CONSTANTS)
+@pytest.mark.parametrize("standalone", [False, True])
+def test_a_program_refuses_other_numbers_where_plain_ones_depend_on_them(text, standalone):
+    x, f = np.array([1.0, -2.0, 3.0]), CONSTANTS[text]
+    program = ag.trace(lambda x, y: f(x) * ag.sum(y), x, x).program(standalone)
+    line = f"{text} (test_program.py:{f.__code__.co_firstlineno})"
+    assert program.frozen == {"x": line}
+    assert f"# Holds for the traced x only: {line} became constants\n" in program.source
+    assert program.run(x=x, y=2 * x)[0] == 2 * program.run()[0]
+    message = (
+        f"program: {line} became plain numbers, which are constants here. They depend on x, and you passed another"
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        program.run(x=-x)
+
+
+def test_trace_takes_complex_arguments():
+    f, z = lambda z: ag.sum(abs(z) ** 2), np.array([3 - 1j])
+    _, gradients = ag.trace(f, np.array([1 + 2j])).program().run(z=z)
+    np.testing.assert_allclose(gradients["z"], ag.grad(f)(z))
+    assert ag.trace(abs, 3 + 4j).loss == 5
+
+
 def test_a_program_requires_that_its_slopes_are_finite():
     def f(x):
         h = ag.sqrt(x)

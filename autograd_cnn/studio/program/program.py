@@ -39,6 +39,9 @@ class Program:
         Copies of these arrays. `trace` copies all of them; other graphs have those that the tape saved.
     shapes : dict of str to tuple
         The shapes of these arrays. The program is valid for these shapes only.
+    frozen : dict of str to str
+        The arrays of which the function computed plain numbers, such as those of an `argmax`, each with the line. These
+        numbers are constants of the program, so it is valid for these arrays only.
 
     Examples
     --------
@@ -70,6 +73,7 @@ class Program:
     inputs: list[str]
     leaves: dict[str, Any]
     shapes: dict[str, tuple[int, ...]]
+    frozen: dict[str, str]
 
     def run(self, **leaves: Any) -> tuple[Any, dict[str, np.ndarray]]:
         """Run the program.
@@ -90,7 +94,8 @@ class Program:
         TypeError
             If a leaf is unknown, or if there is no array for it.
         ValueError
-            If a leaf does not have the shape in `shapes`, or if a derivative has another form for its numbers.
+            If a leaf does not have the shape in `shapes`, or is in `frozen` and has other numbers, or if a derivative
+            has another form for its numbers.
         """
         for name in leaves:
             if name not in self.inputs:
@@ -100,6 +105,12 @@ class Program:
         if missing:
             cure = f"Pass run({missing[0]}=array), or use ag.trace(f, ...), which copies all inputs"
             raise TypeError(f"program: no array for {', '.join(missing)}. {cure}")
+        for name in self.frozen.keys() & leaves.keys():
+            array, traced = _array(leaves[name]), self.leaves[name]
+            if np.shape(array) == np.shape(traced) and not np.array_equal(array, traced, equal_nan=True):
+                what = f"program: {self.frozen[name]} became plain numbers, which are constants here"
+                cure = "ag.trace(f, ...) with yours writes another"
+                raise ValueError(f"{what}. They depend on {clip(name)}, and you passed another. {cure}")
         namespace: dict[str, Any] = {}
         exec(compile(self.source, "<program>", "exec"), namespace)
         with as_recorded():

@@ -21,7 +21,7 @@ import autograd_cnn as ag
 from autograd_cnn.calculus.checkpoint import Checkpoint
 from autograd_cnn.engine.fitting import is_complex
 from autograd_cnn.engine.mode import no_grad
-from autograd_cnn.engine.numpy_calls import known, plain, plain_array
+from autograd_cnn.engine.numpy_calls import known, peek, plain, plain_array
 from autograd_cnn.ops.losses import cross_entropy_of_labels
 from autograd_cnn.studio.program.shorten import shorten
 from autograd_cnn.studio.program.syntax import NoSource, call, evaluate, literal, names_in, parsed
@@ -236,7 +236,7 @@ class _Source(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> Any:
         function = self.called(node)
-        if function is plain:  # there are no Tensors
+        if function in (plain, peek):  # there are no Tensors
             return self.visit(node.args[0])
         if function is known or (function is is_complex and not self.author.complex):
             return ast.Constant(function is known)
