@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 import autograd_cnn as ag
-from autograd_cnn.engine.numpy_calls import known, plain_array
+from autograd_cnn.engine.numpy_calls import known, peek, plain_array
 from autograd_cnn.studio.program.syntax import NoSource, call, evaluate, form, index, literal, names_in, parsed, renamed
 
 OPERATIONS = (ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call)
@@ -131,7 +131,7 @@ class _Reading:
             return value
         if value is known:  # a program has arrays, and no examples of `vmap`
             return lambda _: True
-        value = np.asarray if value is plain_array else value
+        value = np.asarray if value is plain_array or value is peek else value
         stand_in = _StandIn(self, value, hint=name)
         if not isinstance(value, FunctionType) or _package(value) != self.package:
             return stand_in
