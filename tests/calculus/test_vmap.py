@@ -396,7 +396,6 @@ def test_jacobians_of_complex_functions():
 
 
 IDS = RNG.integers(-1, 4, (5, 3))
-MATRICES = RNG.normal(size=(5, 3, 3)) * np.array([1, 1, 1, 1, 20.0]).reshape(5, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -406,10 +405,6 @@ MATRICES = RNG.normal(size=(5, 3, 3)) * np.array([1, 1, 1, 1, 20.0]).reshape(5, 
           for f in (ag.segment_sum, ag.segment_mean, ag.segment_max, ag.segment_min)),
         (lambda x, i: +x.at[i].mul(x * 2) if isinstance(x, ag.Tensor) else ag.Tensor(x).at[i].mul(x * 2),
          (XS, IDS % 3)),
-        (ag.linalg.expm, (MATRICES[:4],)),
-        (ag.linalg.expm, (MATRICES[4:] / 10,)),
-        (lambda a, b: np.linalg.lstsq(a, b)[0], (MATRICES[..., :2], XS)),
-        (np.unwrap, (5 * XS,)),
     ],
 )  # fmt: skip
 def test_functions_whose_steps_depend_on_numbers(f, args):
@@ -419,11 +414,6 @@ def test_functions_whose_steps_depend_on_numbers(f, args):
         return ag.sum(ag.sin(ag.where(np.isfinite(y := f(x, *rest)), y, 0)))
 
     np.testing.assert_allclose(ag.vmap(ag.grad(first))(*args), loop(ag.grad(first), *args), rtol=1e-8, atol=1e-10)
-
-
-def test_least_squares_of_an_example_without_full_rank():
-    with pytest.raises(ValueError, match=r"linalg.lstsq: .*a has rank 1"):
-        ag.vmap(lambda a, b: np.linalg.lstsq(a, b)[0])(MATRICES * [[[1], [1], [0]]] * [[[1], [0], [0]]], XS)
 
 
 def test_no_examples():

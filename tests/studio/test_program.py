@@ -1026,9 +1026,7 @@ def emptied(x):
 AGAIN = {
     "assigned": emptied,
     "vmap": lambda x: ag.sum(ag.vmap(lambda a: ag.where(a > 0, a, -2 * a) * (a > 1).any() * np.round(a))(x)),
-    "average": lambda x: ag.sum(ag.average(x, weights=x + 9) * ag.linalg.norm(x)),
     "cross_entropy": lambda x: ag.cross_entropy(ag.stack([x, x * x]), [0, 2], weight=np.arange(1.0, 4.0)),
-    "embedding": lambda x: ag.sum(ag.embedding(np.array([0, 2]), x[:, None]) * ag.normalize(x)),
 }
 CONSTANTS = {
     "x[x > 0]": lambda x: ag.sum(x[x > 0]),
@@ -1039,7 +1037,6 @@ CONSTANTS = {
     "np.count_nonzero(x > 0)": lambda x: ag.sum(x) * np.count_nonzero(x > 0),
     "np.nonzero(x)": lambda x: ag.sum(x[np.nonzero(x)]),
     "ag.compress(x > 0, x)": lambda x: ag.sum(ag.compress(x > 0, x)),
-    "ag.sort(x)": lambda x: ag.sum(ag.sort(x) * x),
     "x.argmax()": lambda x: x[x.argmax()] * 1,
     "x[0] > 0": lambda x: ag.sum(x) if x[0] > 0 else ag.mean(x),
     "float(x.detach()[0])": lambda x: ag.sum(x * float(x.detach()[0])),

@@ -1,0 +1,34 @@
+"""Programs of functions that look at numbers: what is computed again, and what is refused for other numbers."""
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+
+AGAIN = {
+    "average": lambda x: ag.sum(ag.average(x, weights=x + 9) * ag.linalg.norm(x)),
+    "embedding": lambda x: ag.sum(ag.embedding(np.array([0, 2]), x[:, None]) * ag.normalize(x)),
+}
+
+
+@pytest.mark.parametrize("name", AGAIN)
+@pytest.mark.parametrize("standalone", [False, True])
+def test_a_program_computes_decisions_again(name, standalone):
+    f, x = AGAIN[name], np.array([2.0, 3.0, -1.0])
+    value, gradients = ag.trace(f, np.array([1.0, -2.0, 3.0])).program(standalone).run(x=x)
+    np.testing.assert_allclose(value, ag.trace(f, x).loss)
+    np.testing.assert_allclose(gradients["x"], ag.grad(f)(x))
+
+
+@pytest.mark.parametrize("standalone", [False, True])
+def test_an_order_is_a_constant(standalone):
+    x = np.array([1.0, -2.0, 3.0])
+    program = ag.trace(lambda x: ag.sum(ag.sort(x) * x), x).program(standalone)
+    with pytest.raises(ValueError, match=r"ag.sort\(x\) \(test_decisions.py:\d+\) became plain numbers"):
+        program.run(x=-x)
+
+
+def test_a_function_of_scipy_cannot_stand_alone():
+    graph = ag.trace(lambda x: ag.sum(ag.special.j0(x)), np.ones(3))
+    with pytest.raises(ValueError, match="program: the source of special.j0 is not in a file"):
+        graph.program(standalone=True)
