@@ -387,14 +387,6 @@ def test_solvers_of_each_example(f):
     np.testing.assert_allclose(ag.vmap(f)(XS[:3], rates), loop(f, XS[:3], rates), rtol=1e-6)
 
 
-def test_jacobians_of_complex_functions():
-    z = XS + 1j * XS[::-1]
-    for f in (np.exp, lambda z: z @ W * 1j):
-        close(ag.vmap(ag.jacobian(f))(z), loop(ag.jacobian(f), z))
-    with pytest.raises(ValueError, match="f is not holomorphic"):
-        ag.vmap(ag.jacobian(lambda z: abs(z) * z))(z)
-
-
 IDS = RNG.integers(-1, 4, (5, 3))
 
 

@@ -373,7 +373,7 @@ def test_everything_that_a_float32_graph_holds_is_float32(name):
         f, inputs = split(PRIMITIVES[name], [as_float32(a) for a in args], narrow)
         out = f(*(Tensor(x, requires_grad=True) for x in inputs))
         kept = [v for _, v, _ in out._node.saved_values() if isinstance(v, np.ndarray)]
-        assert {a.real.dtype for a in [out, *kept] if a.dtype.kind in "fc"} == {np.dtype(np.float32)}
+        assert {a.real.dtype for a in [out.data, *kept] if a.dtype.kind in "fc"} == {np.dtype(np.float32)}
 
 
 def test_probabilities_that_do_not_sum_to_one(rng):

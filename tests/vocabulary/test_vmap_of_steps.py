@@ -6,7 +6,7 @@ import pytest
 import autograd_cnn as ag
 
 RNG = np.random.default_rng(0)
-XS = RNG.normal(size=(5, 3))
+XS, W = RNG.normal(size=(5, 3)), RNG.normal(size=(3, 2))
 MATRICES = RNG.normal(size=(5, 3, 3)) * np.array([1, 1, 1, 1, 20.0]).reshape(5, 1, 1)
 
 
@@ -35,3 +35,11 @@ def test_functions_whose_steps_depend_on_numbers(f, args):
 def test_least_squares_of_an_example_without_full_rank():
     with pytest.raises(ValueError, match=r"linalg.lstsq: .*a has rank 1"):
         ag.vmap(lambda a, b: np.linalg.lstsq(a, b)[0])(MATRICES * [[[1], [1], [0]]] * [[[1], [0], [0]]], XS)
+
+
+def test_jacobians_of_complex_functions():
+    z = XS + 1j * XS[::-1]
+    for f in (np.exp, lambda z: z @ W * 1j):
+        np.testing.assert_allclose(ag.vmap(ag.jacobian(f))(z), loop(ag.jacobian(f), z))
+    with pytest.raises(ValueError, match="f is not holomorphic"):
+        ag.vmap(ag.jacobian(lambda z: abs(z) * z))(z)
