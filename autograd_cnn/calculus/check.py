@@ -273,7 +273,7 @@ def _require(condition: Any, message: str) -> None:
 def _check_examples(primitive: Primitive[...], f: Callable[..., Any], inputs: list[np.ndarray]) -> None:
     """Compare all examples at once with one after the other, where each operand, or all of them, differ.
 
-    What is elementwise must give other numbers at the place of a changed one only: layouts of images rely on it.
+    If one operand number changes, an elementwise result must change at its place only: layouts of images rely on it.
     """
     word, every, same = f"{primitive.name}: batch={primitive.batch!r:.40}", range(len(inputs)), True
     for size, varied in product((2, 3), {(i,) for i in every} | {(*every,)}):

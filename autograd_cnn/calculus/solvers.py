@@ -190,7 +190,7 @@ def _vectors(caller: str, func: Any, y0: Any, args: Any, closed: bool) -> Any:
     def flat(y: Any, params: Any, *t: Any) -> Any:
         out = func(state(y), *t, *unravel(params))
         out = registry["stack"](out) if isinstance(out, (tuple, list)) and hasattr(y0, "shape") else out
-        leaves_like(caller, like, out, "the state")
+        leaves_like(caller, like, out, "the state", "value by func")
         out = registry["astype"](ravel_pytree(out)[0], y.dtype)
         if closed and isinstance(y, np.ndarray) and isinstance(params, np.ndarray):
             if recorded(out) is not None:
@@ -199,7 +199,8 @@ def _vectors(caller: str, func: Any, y0: Any, args: Any, closed: bool) -> Any:
             last[:] = [((y, params, *t), out)] if isinstance(out, np.ndarray) else []
         return out
 
-    last = flat.last = list[Any]()  # type: ignore[attr-defined]
+    last: list[Any] = []
+    vars(flat).update(last=last)
     return y, state, params, flat
 
 
@@ -247,7 +248,7 @@ def fixed_point(func: Callable[..., Any], x0: Any, *args: Any, xtol: float = 1e-
     Returns
     -------
     array or tree
-        Of the structure of `x0`.
+        It has the structure of `x0`.
 
     Raises
     ------

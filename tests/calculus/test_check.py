@@ -359,7 +359,9 @@ def test_a_wrong_word_about_examples_is_rejected():
     def centred_product(x, y):  # right if both differ, where "first" computes one example after the other
         return x * y - (x * y).mean(0)
 
-    gradient = lambda g, y: (g - ag.mean(g, 0)) * y  # noqa: E731
+    def gradient(g, y):
+        return (g - ag.mean(g, 0)) * y
+
     centred_product.vjp(x=gradient, y=lambda g, x: gradient(g, x))
     with pytest.raises(AssertionError, match="centred_product: batch='first' gives other numbers than one example"):
         conformance(centred_product)

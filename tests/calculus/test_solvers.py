@@ -126,7 +126,10 @@ def test_an_equation_without_the_state_is_an_integral():
 )
 def test_an_array_that_func_uses_must_not_change(solve):
     a, used = ag.Tensor(0.3, requires_grad=True), np.ones(2)
-    run = lambda: solve(lambda x: x / 2 + used, a).sum()  # noqa: E731
+
+    def run():
+        return solve(lambda x: x / 2 + used, a).sum()
+
     y = run()
     y.backward(retain_graph=True)
     y.backward()
@@ -151,14 +154,14 @@ W = ag.Tensor(0.5, requires_grad=True)
         (lambda: ag.odeint(lambda y, t: y, 1.0, [0.0, 2.0, 1.0]), ValueError, "want times .T,. that rise, or fall"),
         (lambda: ag.odeint(lambda y, t: y, 1.0, [0.0, np.nan, 1.0]), ValueError, "want times .T,. that rise, or fall"),
         (lambda: ag.odeint(lambda y, t: y[0], np.ones(2), [0.0, 1.0]), ValueError,
-         r"odeint: the state is \(2,\), its tangent \(\)"),
+         r"odeint: the state is \(2,\), its value by func \(\)"),
         (lambda: ag.odeint(lambda y, t: {"x": y["x"]}, {"x": 1.0, "v": 2.0}, [0.0, 1.0]), TypeError,
-         "odeint: the state is a dict of 'x', 'v', its tangent a dict of 'x'"),
+         "odeint: the state is a dict of 'x', 'v', its value by func a dict of 'x'"),
         (lambda: ag.odeint(lambda y, t: W * y, 1.0, [0.0, 1.0], adjoint=True), TypeError, "Pass it as one of .args"),
         (lambda: ag.fixed_point(lambda x: W * x, 1.0), TypeError, "func uses a Tensor that requires a gradient. Pass"),
         (lambda: ag.fixed_point(lambda x: 2 * x + 1, 1.0, maxiter=9), RuntimeError,
          "fixed_point: the last of 9 steps moved a number by 5.1e.02. Does func contract"),
-        (lambda: ag.fixed_point(lambda x: ag.stack([x, x]), 1.0), ValueError, r"the state is \(\), its tangent \(2,\)"),
+        (lambda: ag.fixed_point(lambda x: ag.stack([x, x]), 1.0), ValueError, r"the state is \(\), its value by func \(2,\)"),
     ],
 )  # fmt: skip
 def test_messages(call, error, message):

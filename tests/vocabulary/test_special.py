@@ -163,7 +163,7 @@ def names(name):
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "method"), CASES)
 def test_derivatives_of_densities(name, method):
-    """Of first and second order, for all parameters that have one; float32 stays float32; 0 outside of the support."""
+    """First and second derivatives agree, for all parameters that have one; float32 stays; 0 outside of the support."""
     f = getattr(getattr(ag.stats, name), method)
     smooth = method.startswith(("log", "p")) and "cdf" not in method
     x = np.array([0, 1, 1]) if name in WHOLE else np.array([0.2, 0.55, 0.6])
