@@ -161,7 +161,8 @@ W = ag.Tensor(0.5, requires_grad=True)
         (lambda: ag.fixed_point(lambda x: W * x, 1.0), TypeError, "func uses a Tensor that requires a gradient. Pass"),
         (lambda: ag.fixed_point(lambda x: 2 * x + 1, 1.0, maxiter=9), RuntimeError,
          "fixed_point: the last of 9 steps moved a number by 5.1e.02. Does func contract"),
-        (lambda: ag.fixed_point(lambda x: ag.stack([x, x]), 1.0), ValueError, r"state is \(\), its value by func \(2,\)"),
+        (lambda: ag.fixed_point(lambda x: ag.stack([x, x]), 1.0), ValueError,
+         r"the state is \(\), its value by func \(2,\)"),
     ],
 )  # fmt: skip
 def test_messages(call, error, message):
