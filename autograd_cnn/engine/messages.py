@@ -173,6 +173,8 @@ def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]], 
         kind, problem, cure = _unsuited(error, labelled, problem)
         if not problem:
             return error
+    elif "not supported for the input types" in problem:  # of a ufunc
+        problem = "wants numbers"
     elif "could not be broadcast together with shapes" in problem and len(operands) == 2:
         problem = " and ".join(f"{getattr(v, 'name', None) or label} {v.shape}" for label, v in operands)
         problem += " do not broadcast"

@@ -43,6 +43,7 @@ def enrol(room: dict[str, Any], prefix: str = "") -> None:
     So Tensor's methods find them by name, and NumPy's functions of the same names find them. The errors of functions of
     primitives get their names, in the package and in all its files.
     """
+    room.setdefault("__dir__", lambda: room["__all__"])
     named: dict[Any, Any] = {}
     for name in room["__all__"]:
         function = room[name]

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from autograd_cnn.engine.fitting import precision
+from autograd_cnn.engine.fitting import is_complex, precision
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.axes import Axis, Shape
 from autograd_cnn.ops.indexing import scatter
@@ -33,32 +33,37 @@ def _examples(rng: np.random.Generator) -> list[Any]:
     return [(x,), (x[0], 5), (x, 3, -1, "ortho"), (x, 3, 0, "forward")]
 
 
-def __dir__() -> list[str]:
-    return __all__
+def _on_axis(a: Any, n: int | None, axis: int, norm: Norm) -> tuple[Any, ...]:
+    return a, n, normalize_axis_index(axis, np.ndim(a)), norm
+
+
+_ALONG: Any = {"batch": "axes", "examples": _examples, "check": _on_axis}
 
 
 # One axis
 
 
-@primitive(name="fft.fft", batch="axes", complex=True, examples=_examples)
+@primitive(name="fft.fft", complex=True, **_ALONG)
 def fft(a: Any, n: int | None = None, axis: int = -1, norm: Norm = None) -> Any:
     """Computes the spectrum of `n` numbers along `axis`: `a` is cut, or padded with zeros."""
     return np.fft.fft(a, n, axis, norm)
 
 
-@primitive(name="fft.ifft", batch="axes", complex=True, examples=_examples)
+@primitive(name="fft.ifft", complex=True, **_ALONG)
 def ifft(a: Any, n: int | None = None, axis: int = -1, norm: Norm = None) -> Any:
     """Computes the numbers that have a spectrum: inverts `fft`."""
     return np.fft.ifft(a, n, axis, norm)
 
 
-@primitive(name="fft.rfft", batch="axes", complex="only as results", examples=_examples)
+@primitive(name="fft.rfft", complex="only as results", **_ALONG)
 def rfft(a: Any, n: int | None = None, axis: int = -1, norm: Norm = None) -> Any:
     """Computes the first half of the spectrum of real numbers; the second half is its conjugate."""
+    if is_complex(a):
+        raise TypeError("a is complex, want real numbers\nTheir real part: a.real; for complex numbers: ag.fft.fft")
     return np.fft.rfft(a, n, axis, norm)
 
 
-@primitive(name="fft.irfft", batch="axes", complex=True, examples=_examples)
+@primitive(name="fft.irfft", complex=True, **_ALONG)
 def irfft(a: Any, n: int | None = None, axis: int = -1, norm: Norm = None) -> Any:
     """Computes the `n` real numbers that have half a spectrum: inverts `rfft`."""
     return np.fft.irfft(a, n, axis, norm)
@@ -107,6 +112,7 @@ def _lengths(a: Any, s: Any, axes: Any) -> list[tuple[int, int]]:
     """Return the length and the axis of each transform."""
     shape = np.shape(a)
     axes = range(-len(shape if s is None else s), 0) if axes is None else axes
+    axes = normalize_axis_tuple(axes, len(shape), allow_duplicate=True)
     s = [-1] * len(axes) if s is None else s
     if len(s) != len(axes):
         raise ValueError(f"s has {len(s)} lengths for {len(axes)} axes")
@@ -161,19 +167,17 @@ def irfft2(a: Any, s: Shape | None = None, axes: Axis = (-2, -1), norm: Norm = N
     return irfftn(a, s, axes, norm)
 
 
-def _halves(x: Any, axes: Axis) -> tuple[list[int], tuple[int, ...]]:
-    """Return half the extent of each of `axes`, and these."""
-    ndim = np.ndim(x)
-    axes = tuple(range(ndim)) if axes is None else normalize_axis_tuple(axes, ndim, allow_duplicate=True)
-    return [np.shape(x)[axis] // 2 for axis in axes], axes
+def _halves(x: Any, axes: Axis, sign: int) -> tuple[list[int], tuple[int, ...]]:
+    """Return half the extent of each of `axes`, times `sign`, and these."""
+    axes = normalize_axis_tuple(range(np.ndim(x)) if axes is None else axes, np.ndim(x), allow_duplicate=True)
+    return [sign * (np.shape(x)[axis] // 2) for axis in axes], axes
 
 
 def fftshift(x: Any, axes: Axis = None) -> Any:
     """Moves frequency 0 from the start of each of `axes` to its middle."""
-    return roll(x, *_halves(x, axes))
+    return roll(x, *_halves(x, axes, 1))
 
 
 def ifftshift(x: Any, axes: Axis = None) -> Any:
     """Moves frequency 0 back to the start of each of `axes`: inverts `fftshift`."""
-    halves, axes = _halves(x, axes)
-    return roll(x, [-half for half in halves], axes)
+    return roll(x, *_halves(x, axes, -1))

@@ -22,18 +22,18 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from autograd_cnn.calculus.vmap import lowered
 from autograd_cnn.engine.checks import flag
-from autograd_cnn.engine.fitting import is_complex, precision
+from autograd_cnn.engine.fitting import FLOATS, is_complex, precision
 from autograd_cnn.engine.numpy_calls import known, peek, plain, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops import products, reductions
 from autograd_cnn.ops.arithmetic import abs, chain, conjugated, divide, square, where
-from autograd_cnn.ops.axes import normal
+from autograd_cnn.ops.axes import normal, operand
 from autograd_cnn.ops.joining import concatenate
 from autograd_cnn.ops.products import einsum, matmul, outer, tensordot
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import axes_last, expand_dims, matrix_transpose, reshape, squeeze
-from autograd_cnn.vocabulary.arrays import atleast_2d, pad
+from autograd_cnn.vocabulary.arrays import atleast_2d, block
 from autograd_cnn.vocabulary.elementary import imag, real
 from autograd_cnn.vocabulary.vectors import cross, vecdot
 
@@ -52,10 +52,6 @@ SlogdetResult = namedtuple("SlogdetResult", "sign logabsdet")
 SVDResult = namedtuple("SVDResult", "U S Vh")
 
 
-def __dir__() -> list[str]:
-    return __all__
-
-
 def _eye(x: Any) -> Any:
     return np.eye(x.shape[-1], dtype=bool)
 
@@ -72,6 +68,12 @@ def _positive_definite(rng: np.random.Generator) -> list[Any]:
     return [(x @ np.swapaxes(x, -1, -2) + np.eye(3),) for x in (rng.normal(size=(3, 3)), rng.normal(size=(2, 3, 3)))]
 
 
+def _apart(rng: np.random.Generator) -> list[Any]:
+    return [(np.diag([1.0, 2.0, 4.0]) + rng.normal(size=(3, 3)) / 9,)]
+
+
+_STACKS: Any = {"batch": "leading", "complex": True}
+_UP_TO_PHASES = _STACKS | {"complex": "up to phases"}
 _square, _tall = normal([(3, 3)], [(2, 3, 3)]), normal([(3, 3)], [(2, 4, 3)])
 _any = normal([(3, 3)], [(2, 4, 3)], [(2, 3)])
 
@@ -79,7 +81,7 @@ _any = normal([(3, 3)], [(2, 4, 3)], [(2, 3)])
 # Inverses
 
 
-@primitive(name="linalg.inv", batch="leading", complex=True, examples=_square)
+@primitive(name="linalg.inv", examples=_square, **_STACKS)
 def inv(a: Any) -> Any:
     """Inverts matrices."""
     return np.linalg.inv(a)
@@ -88,7 +90,7 @@ def inv(a: Any) -> Any:
 inv.vjp(a=lambda g, out: -(out.mT @ g @ out.mT))
 
 
-@primitive(name="linalg.solve", complex=True, examples=normal(((3, 3), 3), ((2, 3, 3), 3), ((2, 3, 3), (3, 4))))
+@primitive(name="linalg.solve", examples=normal(((3, 3), 3), ((2, 3, 3), 3), ((2, 3, 3), (3, 4))), **_STACKS)
 def solve(a: Any, b: Any) -> Any:
     """Solves linear systems: ``a @ solve(a, b)`` is `b`, one vector or matrices of columns."""
     return np.linalg.solve(a, b)
@@ -102,11 +104,10 @@ def _solve_rules(g: Any, a: Any, b_shape: tuple[int, ...], out: Any) -> Any:
     return -(gb @ out.mT), squeeze(gb, -1) if vector else gb
 
 
-solve.batch = "leading"
 solve.vjp(a=_solve_rules, b=_solve_rules)
 
 
-@primitive(name="linalg.pinv", batch="leading", complex=True, examples=_any)
+@primitive(name="linalg.pinv", examples=_any, **_STACKS)
 def pinv(a: Any, rcond: Any = None, rtol: Any = None) -> Any:
     """Computes the pseudo-inverse of matrices.
 
@@ -185,7 +186,7 @@ def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
 # Determinants
 
 
-@primitive(name="linalg.det", batch="leading", complex=True, examples=_square)
+@primitive(name="linalg.det", examples=_square, **_STACKS)
 def det(a: Any) -> Any:
     """Computes determinants.
 
@@ -194,7 +195,7 @@ def det(a: Any) -> Any:
     return np.linalg.det(a)
 
 
-@primitive(name="linalg.cofactors", batch="leading", complex=True, examples=_square)
+@primitive(name="linalg.cofactors", examples=_square, **_STACKS)
 def cofactors(a: Any) -> Any:
     """Computes the derivative of `det`: the determinants of `a` without a row and a column, with signs."""
     u, s, vt = np.linalg.svd(a)
@@ -222,7 +223,7 @@ det.vjp(a=lambda g, a: g[..., None, None] * cofactors(a))
 cofactors.vjp(a=_cofactors_rule)
 
 
-@primitive(name="linalg.logabsdet", batch="leading", complex=True, examples=_square)
+@primitive(name="linalg.logabsdet", examples=_square, **_STACKS)
 def logabsdet(a: Any) -> Any:
     """Computes the logarithm of the absolute value of determinants."""
     return np.linalg.slogdet(a)[1]
@@ -231,7 +232,7 @@ def logabsdet(a: Any) -> Any:
 logabsdet.vjp(a=lambda g, a: g[..., None, None] * inv(a).mT)
 
 
-@primitive(name="linalg.detsign", batch="leading", complex=True, examples=_square)
+@primitive(name="linalg.detsign", examples=_square, **_STACKS)
 def detsign(a: Any) -> Any:
     """Computes determinants divided by their absolute values."""
     return np.linalg.slogdet(a)[0]
@@ -274,7 +275,7 @@ def _inverse_gaps(w: Any) -> Any:
     return divide(1, where(_eye(w), np.inf, w[..., None, :] - w[..., None]))
 
 
-@primitive(name="linalg.cholesky_factor", batch="leading", complex=True, examples=_positive_definite)
+@primitive(name="linalg.cholesky_factor", examples=_positive_definite, **_STACKS)
 def cholesky_factor(a: Any) -> Any:
     """Computes the lower triangular matrix whose product with its adjoint is the mean of `a` and its adjoint."""
     return np.linalg.cholesky(_mean(a))
@@ -295,7 +296,7 @@ def cholesky(a: Any, *, upper: bool = False) -> Any:
     return _adjoint(factor) if upper else factor
 
 
-@primitive(name="linalg.eigh_rows", batch="leading", complex="up to phases", examples=_square)
+@primitive(name="linalg.eigh_rows", examples=_square, **_UP_TO_PHASES)
 def eigh_rows(a: Any, UPLO: Triangle = "L") -> Any:
     """Computes eigenvalues of the mean of `a` and its adjoint, and below them its eigenvectors, in columns."""
     return _below(*np.linalg.eigh(_mean(a), UPLO))
@@ -334,11 +335,7 @@ def eigvalsh(a: Any, UPLO: Triangle = "L") -> Any:
     return eigh(a, UPLO)[0]
 
 
-@primitive(
-    name="linalg.eig_rows",
-    complex="up to phases",
-    examples=lambda rng: [(np.diag([1.0, 2.0, 4.0]) + rng.normal(size=(3, 3)) / 9,)],
-)
+@primitive(name="linalg.eig_rows", examples=_apart, **_UP_TO_PHASES)
 def eig_rows(a: Any) -> Any:
     """Computes eigenvalues of matrices, and below them the eigenvectors, in columns."""
     w, v = np.linalg.eig(a)
@@ -346,7 +343,6 @@ def eig_rows(a: Any) -> Any:
     return _below(w, v) if complex else _below(w.real, v.real)
 
 
-eig_rows.batch = "leading"
 eig_rows.vjp(a=lambda g, out: _eig_rule(g, out, out[..., 0, :]))
 
 
@@ -361,7 +357,7 @@ def eigvals(a: Any) -> Any:
     return eig(a)[0]
 
 
-@primitive(name="linalg.svd_rows", batch="leading", complex="up to phases", examples=_any)
+@primitive(name="linalg.svd_rows", examples=_any, **_UP_TO_PHASES)
 def svd_rows(a: Any) -> Any:
     """Computes the singular value decomposition, u times s times the adjoint of v: u, below it s, and below it v."""
     u, s, vh = np.linalg.svd(a, full_matrices=False)
@@ -415,7 +411,7 @@ def svdvals(x: Any) -> Any:
     return _real(svd_rows(x)[..., np.shape(x)[-2], :])
 
 
-@primitive(name="linalg.qr_rows", batch="leading", complex=True, examples=_tall)
+@primitive(name="linalg.qr_rows", examples=_tall, **_STACKS)
 def qr_rows(a: Any) -> Any:
     """Computes the decomposition ``q @ r`` into orthonormal columns and a triangle: q, and below it r transposed."""
     q, r = np.linalg.qr(a)
@@ -480,11 +476,8 @@ def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 
     if isinstance(ord, str):
         raise ValueError(f"linalg.norm: vectors have no norm of order {ord!r}")
     along = {"axis": axis, "keepdims": keepdims}
-    x = x if isinstance(x, Tensor) else np.asarray(x)
-    if x.dtype.kind not in "fciub":
-        raise TypeError("x is no array of numbers")
-    # The square of an integer may be too large for its dtype
-    x = x.astype(np.float64) if x.dtype.kind in "iub" else x
+    x = operand(x)
+    x = x if x.dtype.kind in FLOATS else x.astype(np.float64)  # the square of an integer may be too large for its dtype
     if ord in _OF_ABSOLUTES:
         return _OF_ABSOLUTES[ord](abs(x), **along)
     if ord == 0:
@@ -566,12 +559,9 @@ def expm(A: Any) -> Any:
 
 def block_diag(*arrs: Any) -> Any:
     """Puts matrices on the diagonal of a matrix of zeros. Vectors are rows."""
-
-    def below(corner: Any, x: Any) -> Any:
-        (p, q), (r, s) = np.shape(corner), np.shape(x)
-        return pad(corner, ((0, r), (0, s))) + pad(x, ((p, 0), (q, 0)))
-
-    return reduce(below, map(atleast_2d, arrs))
+    matrices = [atleast_2d(x) for x in arrs]
+    zeros = [[np.zeros((len(x), y.shape[1]), bool) for y in matrices] for x in matrices]
+    return block([[*row[:i], x, *row[i + 1 :]] for i, (row, x) in enumerate(zip(zeros, matrices, strict=True))])
 
 
 def multi_dot(arrays: Any) -> Any:

@@ -15,7 +15,7 @@ from autograd_cnn.ops.axes import cut, keepdims_shape, operand
 from autograd_cnn.ops.indexing import take_along_axis
 from autograd_cnn.ops.joining import concatenate
 from autograd_cnn.ops.running import cumprod, cumsum
-from autograd_cnn.ops.shapes import broadcast_to, reshape
+from autograd_cnn.ops.shapes import axes_last, broadcast_to, moveaxis, reshape
 
 __all__ = [
     "cummax", "cummin", "cumulative_prod", "cumulative_sum", "diff", "ediff1d", "gradient", "nancumprod", "nancumsum",
@@ -105,25 +105,18 @@ def ediff1d(x: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     return _with_ends(diff(x), to_begin, to_end, 0)
 
 
-def _as_column(h: Any, axis: int, ndim: int) -> Any:
-    """Shape ``(n,)`` so that it broadcasts along `axis`."""
-    return reshape(h, (-1, *(1,) * (ndim - 1 - axis)))
-
-
 def _slope(f: Any, h: Any, axis: int, edge_order: int) -> Any:
     """Average the slopes to both neighbours, each weighted with the distance to the other neighbour."""
-    n = f.shape[axis]
+    f, n = axes_last(f, axis), f.shape[axis]
     if edge_order not in (1, 2) or n <= edge_order:
         raise ValueError(f"axis {axis} has {n} points\nedge_order is 1 or 2, and wants more points than that")
-    h = _as_column((diff(h) if h.ndim else h) * np.ones(n - 1, f.dtype), axis, f.ndim)
-    slopes = diff(f, axis=axis) / h
-    left, right = h[:-1], h[1:]
-    bend = diff(slopes, axis=axis) / (left + right)
-    first, last = cut(slopes, axis, 0, 1), cut(slopes, axis, -1)
+    h = (diff(h) if h.ndim else h) * np.ones(n - 1, f.dtype)
+    slopes = diff(f) / h
+    bend = diff(slopes) / (h[:-1] + h[1:])
+    first, last = slopes[..., :1], slopes[..., -1:]
     if edge_order == 2:
-        first = first - cut(left * bend, axis, 0, 1)
-        last = last + cut(right * bend, axis, -1)
-    return concatenate([first, cut(slopes, axis, None, -1) + left * bend, last], axis)
+        first, last = first - h[0] * bend[..., :1], last + h[-1] * bend[..., -1:]
+    return moveaxis(concatenate([first, slopes[..., :-1] + h[:-1] * bend, last], -1), -1, axis)
 
 
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
@@ -165,9 +158,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
 
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     """Integrates along `axis` by the trapezoidal rule, over points `x`, or over points at distance `dx`."""
-    y = operand(y)
-    means = (cut(y, axis, 1) + cut(y, axis, None, -1)) / 2
+    y = axes_last(operand(y), axis)
     if x is not None:
-        x = operand(x, y)
-        dx = diff(x, axis=axis) if x.ndim > 1 else _as_column(diff(x), axis % y.ndim, y.ndim)
-    return (dx * means).sum(axis)
+        dx = diff(axes_last(operand(x, y), axis if np.ndim(x) > 1 else -1))
+    return (dx * (y[..., 1:] + y[..., :-1]) / 2).sum(-1)

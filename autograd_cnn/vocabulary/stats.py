@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.calculus.vmap import lowered
-from autograd_cnn.engine.arguments import untyped
+from autograd_cnn.engine.arguments import Parameters, untyped
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.vocabulary import special as sp
 from autograd_cnn.vocabulary.linalg import cholesky, diagonal, solve_triangular
 
 
-class Continuous:
+class Continuous(Parameters):
     """Distributions of real numbers: each method takes a number, the shapes, ``loc=0`` and ``scale=1``.
 
     `log_density`, `cdf` and `log_cdf` are those of the standard distribution, from `low` to `high`.
@@ -32,14 +32,15 @@ class Continuous:
 
     def __init__(self, log_density: Any, cdf: Any, low: float = -inf, high: float = inf, log_cdf: Any = None) -> None:
         ends = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=int(name == "scale")) for name in self.placed]
-        self.signature, self.low, self.high = Signature([*untyped(log_density).parameters.values(), *ends]), low, high
-        self.density = lambda scale, *given: log_density(*given) - np.log(scale)
-        self.share = lambda scale, *given: cdf(*given)
-        self.log_share = lambda scale, *given: log_cdf(*given) if log_cdf else np.log(cdf(*given))
+        self.log_density = lambda *given: log_density(*given)
+        vars(self.log_density)["__signature__"] = Signature([*untyped(log_density).parameters.values(), *ends])
+        super().__init__(self.log_density, "stats")
+        self.share, self.log_share = cdf, log_cdf or (lambda *given: np.log(cdf(*given)))
+        self.low, self.high = low, high
 
     def logpdf(self, *args: Any, **parameters: Any) -> Any:
         """Compute the logarithm of the density."""
-        return self._inside(self.density, -inf, -inf, args, parameters)
+        return self._inside(self.log_density, -inf, -inf, args, parameters)
 
     def pdf(self, *args: Any, **parameters: Any) -> Any:
         """Compute the density."""
@@ -55,23 +56,22 @@ class Continuous:
 
     def _inside(self, f: Callable[..., Any], below: float, above: float, args: Any, parameters: Any) -> Any:
         """Compute `f` inside of the support, which for a distribution function excludes its ends."""
-        bound = self.signature.bind(*args, **parameters)
-        bound.apply_defaults()
-        given, real = {"scale": 1} | bound.arguments, len(self.placed) == 2
+        given = {"scale": 1, **dict(zip(self.parameters, self.bind(args, parameters)[0], strict=True))}
         arrays = [v for v in given.values() if isinstance(v, Tensor) or (isinstance(v, np.ndarray) and v.ndim)]
         dtype = np.result_type(*[v.dtype for v in arrays if v.dtype.kind == "f"] or [float])
         given = {n: v if isinstance(v, Tensor) else np.asarray(v, dtype) for n, v in given.items()}
-        z = given.pop(next(iter(self.signature.parameters))) - given.pop("loc")
+        z, real, share = given.pop(self.parameters[0]) - given.pop("loc"), "scale" in self.placed, above > below
         fits = [np.logical_and(v > 0 if real else v >= 0, v <= (1 if n == "p" else inf)) for n, v in given.items()]
         scale, *shapes = (np.where(ok, v, 1) for ok, v in zip(fits, given.values(), strict=True))
-        z, share = z / scale, above > below
+        z = z / scale
         k = z if real else np.floor(z)
-        over = np.logical_or(z >= self.high if share else z > self.high, z == inf)
+        over = z >= self.high if share or self.high == inf else z > self.high
         under = z <= self.low if (real and share) or self.low == -inf else z < self.low
         wrong = np.logical_not(reduce(np.logical_and, fits))
         outside = reduce(np.logical_or, [over, under, wrong, np.logical_and(z > k, not share)])
         with np.errstate(divide="ignore"):
-            value = f(scale, np.where(outside, real / 2, k), *shapes)
+            value = f(np.where(outside, real / 2, k), *shapes)
+        value = value if share else value - np.log(scale)
         rest = np.where(wrong, np.nan, np.where(over, above, below)).astype(dtype)
         return np.where(np.logical_or(outside, value == -inf), rest, value)
 
@@ -135,3 +135,5 @@ class _Dirichlet:
 
 multivariate_normal, dirichlet = _MultivariateNormal(), _Dirichlet()
 __all__ = [name for name, family in vars().items() if hasattr(family, "pdf") and not isinstance(family, type)]
+for _name in __all__:
+    globals()[_name].name = f"stats.{_name}"

@@ -8,12 +8,10 @@ import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import conjugated, multiply
-from autograd_cnn.ops.indexing import getitem
-from autograd_cnn.ops.joining import stack
 from autograd_cnn.ops.products import matmul
 from autograd_cnn.ops.reductions import sum
-from autograd_cnn.ops.shapes import axes_last, expand_dims, flip, squeeze
-from autograd_cnn.vocabulary.arrays import pad
+from autograd_cnn.ops.shapes import axes_last, expand_dims, flip, moveaxis, squeeze
+from autograd_cnn.vocabulary.arrays import pad, roll
 
 __all__ = ["convolve", "correlate", "cross", "matvec", "vecdot", "vecmat"]
 
@@ -30,8 +28,7 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     a, b = axes_last(a, axisa), axes_last(b, axisb)
     if (np.shape(a)[-1], np.shape(b)[-1]) != (3, 3):
         raise ValueError(f"cross: want vectors of 3 components, got {np.shape(a)} and {np.shape(b)}")
-    (a0, a1, a2), (b0, b1, b2) = ([getitem(v, (..., i)) for i in range(3)] for v in (a, b))
-    return stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], axisc)
+    return moveaxis(roll(a, -1, -1) * roll(b, 1, -1) - roll(a, 1, -1) * roll(b, -1, -1), -1, axisc)
 
 
 def vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:

@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+import autograd_cnn as ag
 from autograd_cnn.engine.tensor import Tensor
 
 REAL = "rfft rfft2 rfftn ihfft".split()  # take real numbers only
@@ -134,8 +135,12 @@ def test_errors():
         np.fft.fftn(x, (2, 3), (0,))
     with pytest.raises(ValueError, match=r"fft\.fft: .*\(0\)"):
         np.fft.fft(x, 0)
-    with pytest.raises(TypeError, match=r"fft\.rfft"):
-        np.fft.rfft(x * 1j)
+    for name, z in product(REAL, (x * 1j, 1j * x.data)):
+        with pytest.raises(TypeError, match=rf"(?s)fft\.{name}: .*a is complex, want real numbers.*a\.real"):
+            getattr(ag.fft, name)(z)
+    for f in (ag.fft.fft, ag.fft.irfft, lambda x, axis: ag.fft.fftn(x, axes=(axis,))):
+        with pytest.raises(ValueError, match="axis 5 is out of bounds for array of dimension 2"):
+            f(x, axis=5)
     with pytest.raises((TypeError, ValueError), match=r"fft\.hfft"):
         np.fft.hfft(x, norm="unit")
     with pytest.raises(TypeError, match="out"):
