@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from studio.programs import leaf
 
 SHAPES = {
     "w1": (3, 3, 3, 32), "b1": (32,), "w2": (3, 3, 32, 64), "b2": (64,), "w3": (3, 3, 64, 128), "b3": (128,),
@@ -64,6 +65,12 @@ def cnn(rng):
 def weights(rng):
     """A leaf of that shape."""
     return lambda *shape, name=None: ag.Tensor(rng.normal(size=shape), requires_grad=True, name=name)
+
+
+@pytest.fixture
+def w(rng):
+    """A named leaf of that shape."""
+    return lambda name, *shape: leaf(rng.normal(size=shape), name)
 
 
 @pytest.fixture(scope="session")

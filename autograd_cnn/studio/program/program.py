@@ -41,7 +41,8 @@ class Program:
         The shapes of these arrays. The program is valid for these shapes only.
     frozen : dict of str to str
         The arrays of which the function computed plain numbers, such as those of an `argmax`, each with the line. These
-        numbers are constants of the program, so it is valid for these arrays only.
+        numbers are constants of the program, so it is valid for these arrays only. Empty without `trace`, which alone
+        sees such numbers: a mask is then one of the inputs.
 
     Examples
     --------
@@ -100,13 +101,14 @@ class Program:
         for name in leaves:
             if name not in self.inputs:
                 raise TypeError(f"program: has no {clip(name)}. It begins with {', '.join(map(clip, self.inputs))}")
+        leaves = {name: np.asarray(plain(a)) if name in self.shapes else a for name, a in leaves.items()}
         given = {**self.leaves, **leaves}
         missing = [clip(name) for name in self.inputs if name not in given]
         if missing:
             cure = f"Pass run({missing[0]}=array), or use ag.trace(f, ...), which copies all inputs"
             raise TypeError(f"program: no array for {', '.join(missing)}. {cure}")
         for name in self.frozen.keys() & leaves.keys():
-            array, traced = _array(leaves[name]), self.leaves[name]
+            array, traced = leaves[name], self.leaves[name]
             if np.shape(array) == np.shape(traced) and not np.array_equal(array, traced, equal_nan=True):
                 what = f"program: {self.frozen[name]} became plain numbers, which are constants here"
                 cure = "ag.trace(f, ...) with yours writes another"
@@ -114,7 +116,7 @@ class Program:
         namespace: dict[str, Any] = {}
         exec(compile(self.source, "<program>", "exec"), namespace)
         with as_recorded():
-            result, gradients = namespace["step"](*(_array(given[name]) for name in self.inputs))
+            result, gradients = namespace["step"](*(given[name] for name in self.inputs))
         return result, {name: np.asarray(g) for name, g in gradients.items()}
 
     def show(self) -> None:
@@ -134,10 +136,6 @@ class Program:
 
     def _repr_html_(self) -> str:
         return html_of(self.listing)
-
-
-def _array(value: Any) -> Any:
-    return np.asarray(value) if isinstance(value, (float, list)) else plain(value)
 
 
 @contextmanager

@@ -133,12 +133,12 @@ class Author(Namespace):
     def opening(self, given: dict[str, Value]) -> list[str]:
         """Refuse other arrays: the program has the size of the batch, and has no checks of what its lines call."""
         rows = [f"({_quoted(clip(self.inputs[n]))}, {n}, {v.shape}, {_kind(v)})" for n, v in given.items()]
-        found, wanted = "{np.asarray(array).dtype} {np.shape(array)}", "{kind.__name__} {shape}"
-        cure = f"The program is for these: convert with .astype, or {AGAIN}"
+        found, wanted = "getattr(array, 'dtype', type(array))", "{kind.__name__} {shape}"  # a list has no dtype
+        cure = f"The program is for these: convert with np.asarray or .astype, or {AGAIN}"
         return [
             f"for {', '.join(LOOP)} in [{', '.join(rows)}]:",
-            "    if np.shape(array) != shape or not np.issubdtype(np.asarray(array).dtype, kind):",
-            f'        raise ValueError(f"program: {{name}} is {found}, want {wanted}. {cure}")',
+            f"    if np.shape(array) != shape or not np.issubdtype({found}, kind):",
+            f'        raise ValueError(f"program: {{name}} is {{{found}}} {{np.shape(array)}}, want {wanted}. {cure}")',
         ]
 
     def learnt(self) -> list[Value]:

@@ -1,0 +1,28 @@
+"""What tests of the derived program share."""
+
+import numpy as np
+
+import autograd_cnn as ag
+
+
+def same(a, b):
+    a, b = np.asarray(a), np.asarray(b)
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def check(f, *leaves, graph=None):
+    """The program of `f` gives the value of `f` and, in `grad` of every leaf, what `backward` leaves there."""
+    program = (graph or ag.trace(f, *leaves)).program()
+    value, gradients = program.run()
+    loss = f(*leaves)
+    loss.backward()
+    assert same(value, loss.data)
+    wanted = {t.name: t.grad for t in leaves if isinstance(t, ag.Tensor) and t.grad is not None}
+    assert list(gradients) == [n for n in program.inputs if n in wanted] and len(gradients) == len(wanted)
+    for name, grad in wanted.items():
+        assert same(gradients[name], grad), name
+    return program
+
+
+def leaf(data, name):
+    return ag.Tensor(data, requires_grad=True, name=name)
