@@ -7,19 +7,9 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from string import Template
-
-
-class Page(str):
-    """The text of an HTML page, with the scripts and styles that its policy allows, as sources of the policy.
-
-    A frame inherits the policy of the page around it, so that page has to allow the sources of both.
-    """
-
-    scripts: Sequence[str] = ()
-    styles: Sequence[str] = ()
 
 
 def page(
@@ -28,9 +18,10 @@ def page(
     style: str,
     script: str,
     scripts: Iterable[str] = (),
-    styles: Iterable[str] = (),
+    drawings: str = "",
+    frame: str = "",
     policy: Mapping[str, str] | None = None,
-) -> Page:
+) -> str:
     """Return the page with this body; `style` follows the palette, which all pages share.
 
     Parameters
@@ -39,26 +30,21 @@ def page(
         HTML, in which names from the user are escaped.
     style, script : str
         As `part` returns them.
-    scripts, styles : iterable of str
-        Sources that the policy allows besides the page's own.
+    scripts : iterable of str
+        Sources of scripts that the policy allows besides the page's own.
+    drawings, frame : str
+        SVG documents in the body, and a page in a frame, which inherits the policy of this one. Their styles are
+        allowed too, and the script of the frame.
     policy : dict of str, optional
         Directives to add to the policy, or to put in place of its own.
     """
     style = f"{part('palette.css')}\n{style}"
-    scripts, styles = [source(script), *scripts], list(dict.fromkeys([source(style), *styles]))
+    scripts = [source(script), *scripts, *_sources("script", frame)]
+    styles = dict.fromkeys([source(style), *_sources("style", drawings + frame)])
     directives = {"default-src": "'none'", "script-src": " ".join(scripts), "style-src": " ".join(styles)}
     directives |= {"img-src": "data:", "base-uri": "'none'", "form-action": "'none'", **(policy or {})}
-    found = Page(
-        Template(part("page.html")).substitute(
-            policy="; ".join(f"{name} {sources}" for name, sources in directives.items()),
-            title=title,
-            style=style,
-            body=body,
-            script=script,
-        )
-    )
-    found.scripts, found.styles = scripts, styles
-    return found
+    allowed = "; ".join(f"{name} {sources}" for name, sources in directives.items())
+    return Template(part("page.html")).substitute(policy=allowed, title=title, style=style, body=body, script=script)
 
 
 def part(*names: str) -> str:
@@ -73,9 +59,9 @@ def source(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def sources_of_styles(drawings: str) -> list[str]:
-    """Return the styles inside SVG documents as sources of a policy."""
-    return [source(style) for style in re.findall(r"<style>(.*?)</style>", drawings, re.DOTALL)]
+def _sources(tag: str, text: str) -> list[str]:
+    """Return the scripts or the styles in a text as sources of a policy."""
+    return [source(found) for found in re.findall(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)]
 
 
 def as_json(value: object) -> str:

@@ -22,7 +22,7 @@ from autograd_cnn.calculus.checkpoint import Checkpoint
 from autograd_cnn.calculus.transforms import alias
 from autograd_cnn.engine import observe
 from autograd_cnn.engine.errors import no_history
-from autograd_cnn.engine.messages import file_of, here, line_of, note, written
+from autograd_cnn.engine.messages import file_of, here, note, spell, written
 from autograd_cnn.engine.tape import Constant, Leaf, Node, history, next_birth
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.studio.graph import Graph
@@ -39,7 +39,7 @@ class _Calls:
         self.made: dict[int, Node] = {}  # by id of the resulting array
         self.copies: dict[int, np.ndarray] = {}  # by id of an array that no call made
         self.results: list[Tensor] = []  # kept alive, so that no id is used again
-        self.left: list[tuple[Any, Any, str]] = []  # what became a plain array, the place, and what stands there
+        self.left: list[tuple[int, Any, str]] = []  # id of what became a plain array, the place, what stands there
         self.failure: tuple[Any, Any] = None, None  # the latest call that raised an error, and the error
 
     def observed(self) -> Any:
@@ -57,15 +57,10 @@ class _Calls:
         self.made[id(call.out.data)] = node
         self.results.append(call.out)
 
-    def origin(self, given: Any) -> Any:
-        """Return the node or the leaf that made an array, or else its id."""
-        node, array = getattr(given, "node", None), _array(given)
-        return node if array is None or node is not None else self.made.get(id(array), id(array))
-
     def leave(self, tensor: Tensor) -> None:
         if isinstance(tensor.data, np.ndarray):
             self.results.append(tensor.detach())  # its array is kept alive
-            self.left.append((self.origin(tensor), here(), written()))
+            self.left.append((id(tensor.data), here(), written()))
 
     def fail(self, call: observe.Call, error: Exception) -> None:
         self.failure = call, error
@@ -277,15 +272,14 @@ class _Writer:
     def frozen(self) -> dict[str, str]:
         """Return the values at the start from whose numbers a plain array was computed, each with the user's line."""
         found: dict[str, str] = {}
-        for origin, (code, offset), text in self.calls.left:
-            waiting, seen = [origin], set()
+        for start, place, text in self.calls.left:
+            waiting, seen = {start}, set()
             while waiting:
-                key = waiting.pop()
-                if key in self.calls.given and key not in seen:
-                    waiting += map(self.calls.origin, filter(_is_array, _flat(self.calls.given[key])))
-                elif key in self.known:
-                    found.setdefault(self.known[key].id, f"{text} ({file_of(code)}:{line_of((code, offset))})")
-                seen.add(key)
+                seen.add(array := waiting.pop())
+                if node := self.calls.made.get(array):
+                    waiting |= {id(a) for a in map(_array, _flat(self.calls.given[node]))} - seen
+                elif array in self.known:
+                    found.setdefault(self.known[array].id, f"{text} ({spell(place)})")
         return found
 
     def failed(self, error: Exception, failed: observe.Call | None, tensors: list[Any]) -> Graph:
@@ -293,13 +287,11 @@ class _Writer:
         code, offset = _user_line(error)
         nodes: list[Any] = sorted(self.calls.given, key=attrgetter("birth"))
         ops = self.ops(nodes, "n", (code, offset))
-        place, primitive, ports = _place(self.source, code, offset), None, []
-        inputs: Any = []
-        options: Any = {}
+        place, primitive, ports, values = _place(self.source, code, offset), None, [], []
         if failed:
-            primitive, ports = failed.primitive, failed.names
-            _, variables, _ = self.written(code, offset, primitive, tuple(ports))
-            _, inputs, options = self.called(primitive, ports, failed.values, failed.values, variables, {})
+            primitive, ports, values = failed.primitive, failed.names, failed.values
+        variables = self.written(code, offset, primitive, tuple(ports))[1] if failed else {}
+        _, inputs, options = self.called(primitive, ports, values, values, variables, {})
         if not self.values:  # nothing has run: the graph begins and ends with the arguments
             for value in filter(_is_array, _flat(tensors)):
                 self.value(value.name, "input", value)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 
 from autograd_cnn.studio.picture.layout import Overlay, Reading
-from autograd_cnn.studio.program.measure import Measures, Stats, flops, measures
+from autograd_cnn.studio.program.measure import Measures, Stats, flops, measure
 from autograd_cnn.studio.records import Graph, Op
 from autograd_cnn.studio.text import bytes_text, clip
 
@@ -91,7 +91,7 @@ def _flop(number: float) -> Amount:
 
 def _time(graph: Graph, ops: list[Op]) -> Overlay:
     found: Measures | None = graph.measured
-    if found is None or math.inf in found.forward.values():
+    if found is None or not found.forward:
         raise ValueError("graph: no time was taken. ag.trace(f, *args, repeat=3) does, of several runs the shortest")
     forward, rules = found.forward, found.rules  # without the rules of a computation that has no backward pass
     return _costs(graph, ops, lambda op: (forward[op.id], rules.get(op.id, {})), _ms)
@@ -127,7 +127,7 @@ def _or_fault(stats: Stats, text: str) -> str:
 
 def _gradient(graph: Graph, ops: list[Op]) -> Overlay:
     """Return the root mean square of the gradient that each rule receives, on a scale of eight decades."""
-    found = measures(graph)
+    found: Measures = graph.measured or measure(graph)
     every = [s.rms for s in found.gradients.values() if 0 < s.rms < math.inf]
     largest = max(every, default=1)
 
@@ -142,7 +142,7 @@ def _gradient(graph: Graph, ops: list[Op]) -> Overlay:
 
 
 def _zeros(graph: Graph, ops: list[Op]) -> Overlay:
-    found, dead = measures(graph), 0
+    found, dead = graph.measured or measure(graph), 0
     forward: dict[str, Reading] = {}
     backward: dict[str, Reading] = {}
     for op in ops:

@@ -28,7 +28,7 @@ from autograd_cnn.studio.player.sources import functions_of, source_of
 from autograd_cnn.studio.player.trials import Share, Trials, inputs_of, learning
 from autograd_cnn.studio.player.wording import ARRAYS, BACKWARD, DEAD, INDEX, LOSS_AND_GRADIENT, MINUS, SHORT, number
 from autograd_cnn.studio.program.listing import shown
-from autograd_cnn.studio.program.measure import keep_statistics
+from autograd_cnn.studio.program.measure import Measures
 from autograd_cnn.studio.program.program import as_recorded
 from autograd_cnn.studio.program.syntax import names_in
 from autograd_cnn.studio.program.write import Author
@@ -59,7 +59,8 @@ def facts_of(graph: Graph, channels: int, source: bool, rounds: Mapping[str, str
     with as_recorded():
         author = Author(graph, contributed=contributed)
         author.write()
-        keep_statistics(author)
+        if graph.arrays is not None:  # then the overlays need not run the program again
+            graph.measured = graph.measured or Measures().add_statistics(author)
         functions = functions_of(graph) if source else {}
         expressions = {op.output: _expression(op, graph.values[op.output], functions) for op in graph.ops}
         return _Facts(Trials(author, shares, expressions, views), rounds).moment(functions)

@@ -38,7 +38,7 @@ def page(
     quiz: bool = False,
     source: bool = True,
     images: Sequence[Any] = (),
-) -> assets.Page:
+) -> str:
     """Return the page of `graph`; of several frames and their `images`, those of `graph` itself are the first."""
     if not all(isinstance(frame, (tuple, list)) and len(frame) == 2 for frame in frames):
         raise TypeError('graph: frames are pairs: page([("after 100 steps", ag.trace(f, ...)), ...])')
@@ -68,8 +68,7 @@ def page(
         data=assets.packed(text.encode()) if long else text,
         numbers=assets.packed(bytes(store)),
     )
-    styles = assets.sources_of_styles(drawn)
-    return assets.page(f"Backprop player: {title}", body, assets.part("player/player.css"), script(), styles=styles)
+    return assets.page(f"Backprop player: {title}", body, assets.part("player/player.css"), script(), drawings=drawn)
 
 
 def refusal(graph: Graph, frames: Sequence[tuple[str, Graph]]) -> str:

@@ -43,16 +43,26 @@ class Stats:
 
 @dataclass(slots=True)
 class Measures:
-    """Milliseconds of operations and of their rules, by operation; statistics of values and gradients, by value."""
+    """Milliseconds of operations and of their rules, by operation, if they were timed; statistics by value."""
 
     forward: dict[str, float] = field(default_factory=dict)
     rules: dict[str, dict[str, float]] = field(default_factory=dict)
     values: dict[str, Stats] = field(default_factory=dict)
     gradients: dict[str, Stats] = field(default_factory=dict)
 
+    def add_statistics(self, author: Author) -> Measures:
+        """Add the statistics of what a written program has computed."""
+        for v in author.graph.values.values():
+            name, gradient = author.name(v), author.gradient(v)
+            if name in author.scope:
+                self.values[v.id] = Stats.of(author.scope[name])
+            if author.graph.loss is not None and gradient in author.received:  # else the graph is forward only
+                self.gradients[v.id] = Stats.of(author.scope[gradient])
+        return self
+
 
 def measure(graph: Graph, repeat: int = 0) -> Measures:
-    """Run `graph` again, time each part, and keep the results: the shortest of `repeat` runs, infinite for 0 runs.
+    """Run `graph` again, and keep the statistics and, if each part runs `repeat` more times, its shortest time.
 
     Raises
     ------
@@ -61,62 +71,28 @@ def measure(graph: Graph, repeat: int = 0) -> Measures:
     """
     if graph.arrays is None:
         raise ValueError("graph: the numbers are not at hand. ag.trace(f, ...) keeps what it takes to compute them")
-    with as_recorded():
-        found = graph.measured = _measured(graph, repeat)
-    return found
-
-
-def measures(graph: Graph) -> Measures:
-    """Return what is known of `graph`, and measure it if nothing is."""
-    return graph.measured or measure(graph)
-
-
-def keep_statistics(author: Author) -> None:
-    """Keep the statistics of a written program, so that the overlays of its graph need not run it again."""
-    if author.graph.arrays is not None:
-        author.graph.measured = author.graph.measured or statistics(author)
-
-
-def statistics(author: Author) -> Measures:
-    """Return the statistics of what a written program has computed; the times are infinite."""
-    graph, scope = author.graph, author.scope
-    found = Measures({op.id: math.inf for op in graph.ops}, {op.id: {} for op in graph.ops})
-    for v in graph.values.values():
-        name, gradient = author.name(v), author.gradient(v)
-        if name in scope:
-            found.values[v.id] = Stats.of(scope[name])
-        if graph.loss is not None and gradient in author.received:  # else the graph is forward only
-            found.gradients[v.id] = Stats.of(scope[gradient])
-    return found
-
-
-def _measured(graph: Graph, repeat: int) -> Measures:
-    """Time every operation and rule while the program is written, and read the arrays afterwards."""
-    whole = {part.id: op.id for op in graph.ops for part in every([op])}  # also of parts of checkpoints
-    forward = {op.id: 0.0 for op in graph.ops}
-    rules: dict[str, dict[str, float]] = {op.id: {} for op in graph.ops}
+    whole = {part.id: op for op in graph.ops for part in every([op])}  # also of parts of checkpoints
+    found = Measures()
 
     def ran(op: Op, rule: Any, again: Callable[[], Any]) -> None:
-        shortest = math.inf
+        shortest, row = math.inf, whole[op.id]
         for _ in range(repeat):
             start = perf_counter()
             again()
             shortest = min(shortest, perf_counter() - start)
-        if rule is None:
-            forward[whole[op.id]] += 1000 * shortest
-        else:
-            times, name = rules[whole[op.id]], rule.name if whole[op.id] == op.id else "walked"
-            times[name] = times.get(name, 0) + 1000 * shortest
+        times = found.forward if rule is None else found.rules.setdefault(row.id, {})
+        name = row.id if rule is None else rule.name if row is op else "walked"
+        times[name] = times.get(name, 0) + 1000 * shortest
 
-    author = Author(graph, ran=ran)
-    author.write()
-    found = statistics(author)
-    found.forward = forward
-    if graph.loss is not None:
-        for op in graph.ops:
-            if op.call.inside and op.rules:
-                rules[op.id]["again"] = forward[op.id]
-        found.rules = rules
+    author = Author(graph, ran=ran if repeat else None)
+    with as_recorded():
+        author.write()
+        graph.measured = found.add_statistics(author)
+    if graph.loss is None:
+        found.rules.clear()
+    for op in graph.ops:
+        if op.call.inside and op.id in found.rules:
+            found.rules[op.id]["again"] = found.forward[op.id]
     return found
 
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from autograd_cnn.engine.naming import publish
 from autograd_cnn.files import write_atomically
-from autograd_cnn.studio.assets import Page
 from autograd_cnn.studio.player.page import page as player_page
 from autograd_cnn.studio.player.page import refusal
 from autograd_cnn.studio.report.advice import next_steps
@@ -101,7 +100,7 @@ def write(
     graphs = [*(moments.graphs if moments else []), ("after the training", last)]
     weights = {name for name, p in parameters.items() if p.ndim > 1}
     missing = refusal(graphs[0][1], graphs[1:])
-    player = Page() if missing else player_page(graphs[0][1], graphs[1:])
+    player = "" if missing else player_page(graphs[0][1], graphs[1:])
     html = page(facts, steps, images, convolutions(model, images[0]), weights, graphs, player, missing)
     text = text_of(facts, steps, len(graphs) if player else 0)
     write_atomically(folder.path / "report.html", html.encode())

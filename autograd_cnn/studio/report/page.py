@@ -15,7 +15,6 @@ import numpy as np
 from autograd_cnn.engine.registry import kernels
 from autograd_cnn.environment import program
 from autograd_cnn.studio import assets
-from autograd_cnn.studio.assets import Page
 from autograd_cnn.studio.graph import Graph
 from autograd_cnn.studio.report.advice import Step
 from autograd_cnn.studio.report.facts import Array, Facts, Table, percent
@@ -33,9 +32,9 @@ def page(
     convolutions: Sequence[Layer],
     weights: set[str],
     moments: Sequence[tuple[str, Graph]],
-    player: Page,
+    player: str,
     missing: str,
-) -> Page:
+) -> str:
     """Return the page.
 
     Parameters
@@ -50,8 +49,8 @@ def page(
         Names of the parameters that are matrices or filters.
     moments : list of (str, Graph)
         The network at moments of its training, the last one as it is now.
-    player : Page
-        The player of these moments, or an empty page.
+    player : str
+        The page with the player of these moments, or "".
     missing : str
         Why there is no player, or "".
     """
@@ -78,8 +77,8 @@ def page(
         f'{_header(facts)}<nav aria-label="Sections">{links}</nav>\n<main>\n{contents}</main>',
         assets.part("report/report.css"),
         assets.part("report/report.js"),
-        scripts=player.scripts,
-        styles=[*assets.sources_of_styles(ladder), *player.styles],
+        drawings=ladder,
+        frame=player,
     )
 
 
@@ -103,7 +102,7 @@ def _steps(steps: Sequence[Step]) -> str:
     return f"<ol>{''.join(f'<li>{clean(step.text)}{_command(step.command)}</li>' for step in steps)}</ol>\n"
 
 
-def _network(ladder: str, labels: Sequence[str], player: Page, missing: str) -> str:
+def _network(ladder: str, labels: Sequence[str], player: str, missing: str) -> str:
     """Return the ladder, and the place of the player of the moments with these labels."""
     framed = f'<div class="ladder" tabindex="0" role="group" aria-label="Ladder">{ladder}</div>'
     drawing = f"<details open><summary>The ladder: forward down, backward up</summary>{framed}</details>\n"
