@@ -9,18 +9,15 @@ import zlib
 import numpy as np
 
 
-def png(pixels: np.ndarray, palette: np.ndarray | None = None) -> str:
-    """Return levels (height, width), 0 transparent, or colours (height, width, 3), as the URL of a PNG file."""
+def png(pixels: np.ndarray) -> str:
+    """Return colours (height, width, 3), uint8, as the URL of a PNG file."""
     height, width = pixels.shape[:2]
-    colour = pixels.ndim == 3
     rows = np.insert(pixels.reshape(height, -1), 0, 0, axis=1)  # every row begins with its filter type, 0 for none
-    kind = 2 if colour else 0 if palette is None else 3
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))]
-    if palette is not None:
-        chunks += [(b"PLTE", palette[: int(pixels.max()) + 1].tobytes()), (b"tRNS", b"\0")]
-    elif not colour:
-        chunks.append((b"tRNS", b"\0\0"))
-    chunks += [(b"IDAT", zlib.compress(rows.astype(np.uint8).tobytes(), 9)), (b"IEND", b"")]
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows.astype(np.uint8).tobytes(), 9)),
+        (b"IEND", b""),
+    ]
     data = b"\x89PNG\r\n\x1a\n"
     for name, body in chunks:
         data += struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))

@@ -17,7 +17,7 @@ from autograd_cnn.studio import assets
 from autograd_cnn.studio.picture.styles import DARK, LIGHT
 from autograd_cnn.studio.player import page as page_module
 from autograd_cnn.studio.player import quiz, schema
-from autograd_cnn.studio.player.array_views import SIGNED, Store, four_digits, look, maps
+from autograd_cnn.studio.player.array_views import Store, four_digits, look, maps
 from autograd_cnn.studio.png import png
 from studio.pages import facts_of, visible
 
@@ -111,7 +111,7 @@ def test_each_moment_has_its_image_or_none_has(net):
     images = [np.full((2, 3, 3), level, np.uint8) for level in (0, 255)]
     facts = facts_of(graph.page([("later", graph)], images=images))
     for frame, image in zip(facts["frames"], images, strict=True):
-        pixels, _ = decoded(frame["image"])
+        pixels = decoded(frame["image"])
         assert np.array_equal(pixels, image)
     with pytest.raises(ValueError, match="1 images for 2 moments"):
         graph.page([("later", graph)], images=images[:1])
@@ -697,7 +697,7 @@ def test_without_source_none_of_the_users_code_is_in_the_page(net, tmp_path):
 
 
 def decoded(address):
-    """Pixels and palette of one of our images."""
+    """Pixels of one of our images."""
     data, chunks, at = base64.b64decode(address.partition(",")[2]), {}, 8
     while at < len(data):
         size = int.from_bytes(data[at : at + 4], "big")
@@ -707,26 +707,19 @@ def decoded(address):
     width, height = (int.from_bytes(chunks["IHDR"][i : i + 4], "big") for i in (0, 4))
     rows = np.frombuffer(zlib.decompress(chunks["IDAT"]), np.uint8).reshape(height, -1)
     assert not rows[:, 0].any()
-    return rows[:, 1:].reshape(height, width, -1), chunks.get("PLTE")
+    return rows[:, 1:].reshape(height, width, -1)
 
 
 def test_an_image_is_its_pixels(rng):
-    levels = rng.integers(1, 256, (3, 5)).astype(np.uint8)
-    for palette in (None, SIGNED):
-        pixels, used = decoded(png(levels, palette))
-        assert np.array_equal(pixels[..., 0], levels)
-        assert used == (None if palette is None else SIGNED[: levels.max() + 1].tobytes())
     colours = rng.integers(0, 256, (2, 4, 3)).astype(np.uint8)
-    pixels, palette = decoded(png(colours))
-    assert np.array_equal(pixels, colours) and palette is None
+    assert np.array_equal(decoded(png(colours)), colours)
 
 
 def test_zero_is_white_in_a_gradient_and_signs_are_hues():
     w = ag.Tensor(np.linspace(1, 2, 36).reshape(6, 6), requires_grad=True)
     ag.sum(w * np.linspace(-1, 0.5, 36).reshape(6, 6)).backward()
     address = re.findall(r'<img src="(.*?)"', w._repr_html_())[1]
-    pixels, palette = decoded(address)
-    colours = np.frombuffer(palette, np.uint8).reshape(-1, 3)[pixels[:, :, 0].ravel()].astype(int)
+    colours = decoded(address).reshape(-1, 3).astype(int)
     assert (colours[24] >= 225).all() and colours[0].argmax() == 2 and colours[-1].argmax() == 0
     assert colours[0].sum() < colours[-1].sum()  # twice as far from 0, so darker
 

@@ -25,8 +25,6 @@ MATRIX, BARS = 32, 16  # rows and columns of a matrix, and elements of a vector,
 WHOLE = 300  # operations; longer graphs have no images and no trials
 WIDTH = 208  # pixels of a picture in a notebook
 BLUE, VERMILION = np.array([0, 90, 160]), np.array([213, 94, 0])
-_LEVELS = np.clip((np.arange(256) - 128) / 127, -1, 1)[:, None]  # level 0 is transparent, 128 is the middle
-SIGNED = np.rint(255 - np.abs(_LEVELS) ** 0.7 * (255 - np.where(_LEVELS < 0, BLUE, VERMILION))).astype(np.uint8)
 
 
 def look(array: Any, whole: bool = True, drawn: Maps | None = None) -> Look:
@@ -188,26 +186,26 @@ def four_digits(numbers: np.ndarray) -> bytes:
     return np.where(there, powers, -128).astype(np.int8).tobytes() + digits[::2].tobytes() + digits[1::2].tobytes()
 
 
-def _picture(found: Cut, gradient: bool, role: str) -> tuple[str, int, int, str]:
-    """Return the address, width, height and description of a picture of maps; of filters, the first input channel."""
+def hues(numbers: np.ndarray) -> np.ndarray:
+    """Return colours of numbers (..., 1): from -1, blue, through 0, white, to 1, vermilion."""
+    return 255 - np.abs(numbers) ** 0.7 * (255 - np.where(numbers < 0, BLUE, VERMILION))
+
+
+def _pictures(found: Cut, gradient: bool, role: str) -> tuple[np.ndarray, str]:
+    """Return maps as colours (maps, height, width, 3), and what they show; of filters, the first input channel."""
     tiles, words = found.numbers[0], found.words
     if role == "parameter" and "{k}" in words:
         tiles, words = found.numbers[:, 0], f"input channel 0, {len(found.numbers)} filters"
-    count, height, width = tiles.shape
     low, high, ends = _ends(tiles, gradient)
-    finite = np.where(np.isfinite(tiles), tiles, low)
-    levels = np.rint(254 * (finite - low) / (high - low if high > low else 1)).astype(np.uint8) + 1
-    if role == "input" and count == 3 and not gradient:
-        pixels, words = np.moveaxis(levels, 0, -1), "item 0, in colour"
+    finite = np.where(np.isfinite(tiles), tiles, low)[..., None]
+    words = ", ".join(filter(None, [words, ends]))
+    if gradient:
+        colours = hues(finite / (high or 1))
     else:
-        columns = math.ceil(math.sqrt(count))
-        rows = -(-count // columns)
-        sheet = np.zeros((rows, columns, height + 1, width + 1), np.uint8)  # level 0 is transparent
-        sheet.reshape(-1, height + 1, width + 1)[:count, :height, :width] = levels
-        pixels = sheet.swapaxes(1, 2).reshape(rows * (height + 1), -1)[:-1, :-1]
-        words = ", ".join(filter(None, [words, ends]))
-    scale = max(1, min(24, round(WIDTH / max(pixels.shape[:2]))))
-    return png(pixels, SIGNED if gradient else None), scale * pixels.shape[1], scale * pixels.shape[0], words
+        colours = 255 * (finite - low) / (high - low or 1)
+        if role == "input" and len(tiles) == 3:
+            colours, words = np.moveaxis(colours, 0, -1)[..., 0, :][None], "item 0, in colour"
+    return np.rint(np.broadcast_to(colours, (*colours.shape[:3], 3))).astype(np.uint8), words
 
 
 def html(tensor: Any) -> str:
@@ -229,9 +227,12 @@ def _cell(name: str, array: Any, role: str, gradient: bool) -> str:
     if array.size <= EXACT // 2:
         lines.append(escape(np.array2string(array, separator=", ")).replace("\n", "<br>"))
     elif drawn:
-        address, width, height, words = _picture(drawn, gradient, role)
-        between = "silver" if gradient else "lightblue"  # not a level, so that white maps have visible edges
-        style = f"image-rendering:pixelated;outline:1px solid gray;background:{between}"
-        size = f'width="{width}" height="{height}" style="{style}"'
-        lines += [f'<img src="{address}" {size} alt="{escape(words)}">', escape(words)]
+        pictures, words = _pictures(drawn, gradient, role)
+        columns, (height, width) = math.ceil(math.sqrt(len(pictures))), pictures.shape[1:3]
+        scale = max(1, min(24, round(WIDTH / columns / max(height, width))))
+        size = f'width="{scale * width}" height="{scale * height}" alt=""'
+        edge = 'style="image-rendering:pixelated;outline:1px solid gray"'
+        images = "".join(f'<img src="{png(picture)}" {size} {edge}>' for picture in pictures)
+        grid = f"display:grid;gap:3px;grid-template-columns:repeat({columns},max-content)"
+        lines.append(f'<div role="img" aria-label="{escape(words)}" style="{grid}">{images}</div>{escape(words)}')
     return f"<div>{'<br>'.join(lines)}</div>"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.studio.player.array_views import SIGNED
+from autograd_cnn.studio.player.array_views import hues
 from studio.pages import card, cards, choose, elements, where
 
 pytestmark = pytest.mark.slow
@@ -80,10 +80,10 @@ def test_an_image_shows_the_colours_of_its_array(opened, cnn_page):
             return [...tile(entry, 4, c).getContext("2d").getImageData(0, 0, 3, 3).data]; }""",
             c,
         )
-        level = 128 + 127 * p["w1"].grad[:, :, c, 4].astype(np.float64) / most
+        numbers = p["w1"].grad[:, :, c, 4, None].astype(np.float64) / most
         shown = np.reshape(pixels, (3, 3, 4))
         assert (shown[..., 3] == 255).all()
-        np.testing.assert_allclose(shown[..., :3], SIGNED[np.rint(level).astype(int)], atol=4)  # half a level
+        np.testing.assert_allclose(shown[..., :3], hues(numbers), atol=1)
 
 
 def test_help_and_table_open_and_close_by_keys(opened, small):

@@ -3,28 +3,10 @@ import numpy as np
 
 import autograd_cnn as ag
 
-CROSS = """
-........
-...##...
-...##...
-.######.
-.######.
-...##...
-...##...
-........
-"""
-RING = """
-........
-..####..
-.#....#.
-.#....#.
-.#....#.
-.#....#.
-..####..
-........
-"""
-drawn = [[[float(pixel == "#") for pixel in row] for row in image.split()] for image in (CROSS, RING)]
-x, y = np.array(drawn)[..., None], np.array([0, 1])  # two images of 8 x 8 pixels, NHWC
+x, y = np.zeros((2, 8, 8, 1)), np.array([0, 1])  # two images of 8 x 8 pixels, NHWC
+x[0, 1:7, 3:5] = x[0, 3:5, 1:7] = 1  # a cross
+x[1, 1:7, 1:7] = 1  # a frame
+x[1, 2:6, 2:6] = 0
 
 rng = np.random.default_rng(0)
 w = ag.Tensor(0.3 * rng.standard_normal((3, 3, 1, 4)), requires_grad=True, name="w")
