@@ -8,15 +8,13 @@ point, and the adjoint equation for a differential equation. The rules call the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
-from functools import wraps
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.calculus.transforms import vjp
 from autograd_cnn.calculus.trees import leaves_like, ravel_pytree, tree_map
-from autograd_cnn.calculus.vmap import blank, is_batched, levels, lowered, vmap
+from autograd_cnn.calculus.vmap import blank, numbers, vmap
 from autograd_cnn.engine.numpy_calls import plain, recorded
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
@@ -35,11 +33,6 @@ def _weighted(weights: Any, slopes: list[Any]) -> Any:
     return registry["matmul"](np.array(weights, slopes[0].dtype), registry["stack"](slopes))
 
 
-def _numbers(x: Any) -> Any:
-    """Return the numbers of all examples in a `vmap`, which share their steps."""
-    return plain(lowered(x))
-
-
 @np.errstate(all="ignore")  # a step that is too long may overflow, and is made shorter
 def _integrate(y: Any, t: Any, params: Any, func: Any, rtol: float, atol: float, mxstep: int) -> Any:
     """Return the states (T, n) at the times `t`. Steps end at each of them, and are parts of an interval."""
@@ -51,16 +44,15 @@ def _integrate(y: Any, t: Any, params: Any, func: Any, rtol: float, atol: float,
         while done < 1 - 1e-12:
             part, tries, now = min(length / abs(span), 1 - done), tries + 1, times[i] + span * done
             if tries > mxstep or not abs(span * part) > 1e-16 * np.max(abs(times)):
-                where = (
-                    f"odeint: {tries - 1} steps from t = {times[i]:.6g} ended at {now:.6g}, not at {times[i + 1]:.6g}"
-                )
-                raise RuntimeError(f"{where}. Is it stiff, or infinite? Steps are longer with larger rtol and atol")
+                where = f"{tries - 1} steps from t = {times[i]:.6g} ended at {now:.6g}, not at {times[i + 1]:.6g}"
+                cure = "Is it stiff, or infinite? Steps are longer with larger rtol and atol"
+                raise RuntimeError(f"odeint: {where}. {cure}")
             h, slopes = (t[i + 1] - t[i]) * part, [slope]
             for node, weights in zip(NODES, STAGES, strict=True):
                 end = y + h * _weighted(weights, slopes)
                 slopes.append(func(end, params, t[i] + (t[i + 1] - t[i]) * (done + node * part)))
-            scale = atol + rtol * np.maximum(abs(_numbers(y)), abs(_numbers(end)))
-            errors = span * part * _numbers(_weighted(ERROR, slopes)) / scale
+            scale = atol + rtol * np.maximum(abs(numbers(y)), abs(numbers(end)))
+            errors = span * part * numbers(_weighted(ERROR, slopes)) / scale
             error = float(np.max(np.sqrt(np.mean(abs(errors) ** 2, -1))))
             better = part * abs(span) * min(10.0, max(0.2, 0.9 * max(error, 1e-12) ** -0.2))  # 0.2 for NaN
             length = max(length, better) if error <= 1 and part == 1 - done else better
@@ -70,17 +62,6 @@ def _integrate(y: Any, t: Any, params: Any, func: Any, rtol: float, atol: float,
     return registry["stack"](states)
 
 
-def _outside(rule: Callable[..., Any]) -> Callable[..., Any]:
-    """Compute outside of all vmaps: a rule gets the arrays of one example, or of all, unless `g` stands for one."""
-
-    @wraps(rule)
-    def outside(g: Any, *values: Any) -> Any:
-        with levels()[0].below() if levels() and not is_batched(g) else nullcontext():
-            return rule(g, *values)
-
-    return outside
-
-
 def _check_unchanged(func: Any) -> None:
     """Run the last call with arrays again, to notice that an array changed that the user's function uses."""
     for given, result in [*func.last]:
@@ -88,7 +69,6 @@ def _check_unchanged(func: Any) -> None:
             raise RuntimeError("odeint, fixed_point: func gives another result in backward. Did an array in it change?")
 
 
-@_outside
 def _adjoint(g: Any, out: Any, t: Any, params: Any, func: Any, rtol: Any, atol: Any, mxstep: Any) -> Any:
     """Go back from each time to the one before, with the state, its gradient, and that of `params`.
 
@@ -214,7 +194,6 @@ def _iterate(params: Any, x: Any, func: Any, xtol: float, maxiter: int) -> Any:
     raise RuntimeError(f"{moved}. Does func contract? Half a step may: lambda x: (x + func(x)) / 2")
 
 
-@_outside
 def _implicit(g: Any, out: Any, params: Any, func: Any, xtol: float, maxiter: int) -> Any:
     """Solve ``w = g + w df/dx`` at the solution, and return ``w df/dparams``."""
 

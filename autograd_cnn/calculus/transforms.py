@@ -7,19 +7,19 @@ Tensors that can be differentiated again: ``grad(grad(f))`` is the second deriva
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
 
-from autograd_cnn.calculus.trees import leaves_like, ravel_pytree, tree_items, tree_leaves, tree_map
-from autograd_cnn.calculus.vmap import for_all, is_batched, levels, lowered, raised, variable
+from autograd_cnn.calculus.trees import leaves_like, ravel_pytree, tree_filled, tree_items, tree_leaves, tree_map
+from autograd_cnn.calculus.vmap import blank, for_all, is_batched, levels, lowered, numbers, raised, variable
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.fitting import FLOATS, is_complex
 from autograd_cnn.engine.messages import describe, warn
 from autograd_cnn.engine.mode import current, enable_grad, in_mode
-from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.engine.numpy_calls import peek, plain, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tape import history
@@ -77,8 +77,7 @@ class _Run:
             raise TypeError(f"argnums is {argnums}: an argument is there twice. Name each once")
         with enable_grad():
             for i in self.argnums:
-                places = (place for place, _ in tree_items(fresh[i], f"argument {i}"))
-                fresh[i] = tree_map(partial(self._variable, places), fresh[i])
+                fresh[i] = tree_filled(fresh[i], [self._variable(*v) for v in tree_items(fresh[i], f"argument {i}")])
             with in_mode(transforms=(*outer, self)):
                 try:
                     self.value = f(*fresh, **(options or {}))
@@ -101,13 +100,12 @@ class _Run:
             oldest = min((n.birth for n in around), default=0)
             self.nested = any(not around.isdisjoint(history(t._node, oldest)) for t in found)
 
-    def _variable(self, places: Iterator[str], value: Any) -> Tensor:
-        place = next(places)
+    def _variable(self, place: str, value: Any) -> Tensor:
         if isinstance(value, Tensor) and value.requires_grad:
             self.nested = True
             made = alias(raised(lowered(value)))
         else:
-            data = value.data if isinstance(value, Tensor) else value if is_batched(value) else np.asarray(value)
+            data = peek(value)
             if data.dtype.kind not in FLOATS:
                 raise errors.not_differentiable(place, value, data.dtype)
             made = variable(data)
@@ -131,15 +129,13 @@ class _Run:
             warn(errors.constant(self.caller, self.argnums))
             for run in (*current.get().transforms, self):  # once is enough
                 run.differentiated = True
-        zeros = [None if n in found else np.zeros(n.shape, n.dtype) for n in nodes]
-        found |= {n: Tensor(z) if create_graph else z for n, z in zip(nodes, zeros, strict=True) if z is not None}
-        gradients = [found[n] for n in nodes]
+        zeros = Tensor if create_graph else np.asarray
+        gradients = [found[n] if n in found else zeros(np.zeros(n.shape, n.dtype)) for n in nodes]
         return gradients if create_graph else stop_gradient(gradients)
 
     def shaped(self, gradients: list[Any]) -> tuple[Any, ...]:
         """Return gradients in the structure of the arguments."""
-        supply = iter(gradients)
-        return tuple(tree_map(lambda _: next(supply), a) for a in self.arguments)
+        return tree_filled(tuple(self.arguments), gradients)
 
     def out(self, value: Tensor) -> Any:
         return value if self.nested else value.detach() if is_batched(value) else value.data
@@ -281,12 +277,9 @@ def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[A
 
     def back(g: Any) -> tuple[Any, ...]:
         nested = run.nested or (isinstance(g, Tensor) and g.requires_grad)
-        seed = g if nested or is_batched(g) else np.asarray(plain(g))
-        if is_complex(seed) and run.value.dtype.kind != "c":
-            raise TypeError(f"vjp: g is {seed.dtype}, f returned {run.value.dtype}")
-        seed = seed.astype(run.value.dtype) if getattr(seed, "dtype", run.value.dtype) != run.value.dtype else seed
-        if np.shape(seed) != run.value.shape:
-            raise ValueError(f"vjp: g is {np.shape(seed)}, f returned {run.value.shape}")
+        seed = g if nested and isinstance(g, Tensor) else plain_array(g)
+        leaves_like("vjp", blank(run.value), seed, "f(x)", "gradient")
+        seed = seed.astype(run.value.dtype) if seed.dtype != run.value.dtype else seed
         return run.shaped(run.back(seed, nested, retain=True))
 
     return run.out(run.value), back
@@ -328,9 +321,11 @@ def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...])
         total = _inner([(gx, t) for gx, t in zip(run.back(g, True), flat, strict=True) if gx.requires_grad])
     if not total.requires_grad:
         return run.out(run.value), run.out(Tensor(np.zeros(g.shape, g.dtype)))
-    seed = np.array(lowered(np.ones(total.shape, total.dtype)))
-    found = carry_back(total._node, seed, run.nested, targets={g._node})
-    return run.out(run.value), raised(found[g._node])
+
+    def back(seed: Any) -> list[Any]:
+        return [carry_back(total._node, np.array(seed), run.nested, targets={g._node})[g._node]]
+
+    return run.out(run.value), *for_all(back, np.ones(total.shape, total.dtype), run.levels)
 
 
 def _inner(pairs: list[tuple[Any, Any]]) -> Any:
@@ -417,7 +412,7 @@ def _row(run: _Run, unit: np.ndarray) -> list[Any]:
     if unit.dtype.kind != "c":
         return row
     both = [*zip(row, run.back(1j * unit, run.nested, retain=True), run.variables, strict=True)]
-    if not all(np.allclose(plain(lowered(1j * g)), plain(lowered(h)), 1e-4) for g, h, v in both if is_complex(v)):
+    if not all(np.allclose(numbers(1j * g), numbers(h), 1e-4) for g, h, v in both if is_complex(v)):
         raise ValueError("jacobian: f is not holomorphic, so it has no derivative by a complex number. Use ag.jvp")
     return [np.conj(g) if v.dtype.kind == "c" else g + 1j * h for g, h, v in both]
 

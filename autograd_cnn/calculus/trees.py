@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -12,28 +13,41 @@ from autograd_cnn.engine.fitting import FLOATS, is_complex
 from autograd_cnn.engine.registry import registry
 
 
-def tree_map(f: Callable[[Any], Any], tree: Any) -> Any:
-    """Apply `f` to every leaf, and return the results in the same structure. None is a tree without leaves."""
-    if tree is None:
-        return None
-    if isinstance(tree, dict):
-        return tree | {k: tree_map(f, v) for k, v in tree.items()}  # an OrderedDict or a defaultdict stays one
+def parts_of(tree: Any) -> dict[Any, Any] | None:
+    """Return the parts of a tree by key, position or field; None for a leaf. None is a tree without parts."""
+    if tree is None or isinstance(tree, dict):
+        return tree or {}
     if isinstance(tree, (list, tuple)):
-        parts = [tree_map(f, v) for v in tree]
-        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)  # of a namedtuple, or not
+        return dict(enumerate(tree))
     if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
-        fields = [field.name for field in dataclasses.fields(tree) if field.init]
-        return dataclasses.replace(tree, **{name: tree_map(f, getattr(tree, name)) for name in fields})
-    return f(tree)
+        return {field.name: getattr(tree, field.name) for field in dataclasses.fields(tree) if field.init}
+    return None
+
+
+def tree_map(f: Callable[[Any], Any], tree: Any) -> Any:
+    """Apply `f` to every leaf, and return the results in the same structure."""
+    if (parts := parts_of(tree)) is None:
+        return f(tree)
+    mapped = {k: tree_map(f, part) for k, part in parts.items()}
+    if isinstance(tree, dict):
+        return tree | mapped  # an OrderedDict or a defaultdict stays one
+    if isinstance(tree, (list, tuple)):
+        return type(tree)(*mapped.values()) if hasattr(tree, "_fields") else type(tree)(mapped.values())
+    return None if tree is None else dataclasses.replace(tree, **mapped)
+
+
+def tree_filled(tree: Any, leaves: Iterable[Any]) -> Any:
+    """Return a tree of the same structure with other leaves, which are passed from left to right."""
+    supply = iter(leaves)
+    return tree_map(lambda _: next(supply), tree)
 
 
 def tree_items(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the place of every leaf, such as ``argument 0['conv1']['w']``, and the leaf, from left to right."""
-    if isinstance(tree, (dict, list, tuple)) or (dataclasses.is_dataclass(tree) and not isinstance(tree, type)):
-        for key, part in parts_of(tree).items():
-            yield from tree_items(part, f"{path}[{key!r}]")
-    elif tree is not None:
+    if (parts := parts_of(tree)) is None:
         yield path, tree
+    for key, part in (parts or {}).items():
+        yield from tree_items(part, f"{path}[{key!r}]")
 
 
 def tree_leaves(tree: Any) -> list[Any]:
@@ -49,23 +63,16 @@ def leaves_like(caller: str, tree: Any, other: Any, path: str, noun: str = "tang
     TypeError, ValueError
         If the trees differ in their structure or in the shape of a leaf. The message names the first such place.
     """
-    if tree is None or other is None or isinstance(tree, (dict, list, tuple)) or dataclasses.is_dataclass(tree):
-        parts, others = parts_of(tree), parts_of(other)
-        if type(tree) is not type(other) or parts.keys() != others.keys():
-            raise TypeError(f"{caller}: {path} is a {_outline(tree)}, its {noun} a {_outline(other)}")
-        return [leaf for k in parts for leaf in leaves_like(caller, parts[k], others[k], f"{path}[{k!r}]", noun)]
-    if np.shape(tree) != np.shape(other):
-        raise ValueError(f"{caller}: {path} is {np.shape(tree)}, its {noun} {np.shape(other)}")
-    if is_complex(other) and not is_complex(tree):
-        raise TypeError(f"{caller}: {path} is of real numbers, its {noun} of complex ones")
-    return [other]
-
-
-def parts_of(tree: Any) -> dict[Any, Any]:
-    """Return the parts of a tree by key, position or field."""
-    if dataclasses.is_dataclass(tree):
-        return {field.name: getattr(tree, field.name) for field in dataclasses.fields(tree) if field.init}
-    return tree if isinstance(tree, dict) else dict(enumerate(tree)) if isinstance(tree, (list, tuple)) else {}
+    parts, others = parts_of(tree), parts_of(other)
+    if parts is None and other is not None:
+        if np.shape(tree) != np.shape(other):
+            raise ValueError(f"{caller}: {path} is {np.shape(tree)}, its {noun} {np.shape(other)}")
+        if is_complex(other) and not is_complex(tree):
+            raise TypeError(f"{caller}: {path} is of real numbers, its {noun} of complex ones")
+        return [other]
+    if parts is None or others is None or type(tree) is not type(other) or parts.keys() != others.keys():
+        raise TypeError(f"{caller}: {path} is a {_outline(tree)}, its {noun} a {_outline(other)}")
+    return [leaf for k in parts for leaf in leaves_like(caller, parts[k], others[k], f"{path}[{k!r}]", noun)]
 
 
 def _outline(tree: Any) -> str:
@@ -115,21 +122,20 @@ def ravel_pytree(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
     for leaf in leaves:
         if leaf.dtype.kind not in FLOATS:
             raise TypeError(f"ravel_pytree: a leaf is {leaf.dtype}, want floats: take it out, or convert it")
-    size = sum(int(leaf.size) for leaf in leaves)
+    starts = [*accumulate((leaf.size for leaf in leaves), initial=0)]
+    size = starts[-1]
 
     def unravel(vector: Any) -> Any:
         if np.shape(vector) != (size,):
             raise ValueError(f"unravel: got {np.shape(vector)}, the tree has {size} numbers: want ({size},)")
-        start = 0
-
-        def piece(leaf: Any) -> Any:
-            nonlocal start
-            part = vector[start : start + leaf.size].reshape(leaf.shape)
-            start += leaf.size
-            part = part if is_complex(leaf) or not is_complex(part) else np.real(part)
-            return part if part.dtype == leaf.dtype else part.astype(leaf.dtype)
-
-        return tree_map(piece, tree)
+        return tree_filled(tree, [_cut(vector, start, leaf) for start, leaf in zip(starts, leaves, strict=False)])
 
     flat = [registry["reshape"](leaf, (-1,)) for leaf in leaves]
     return registry["concatenate"](flat) if flat else np.zeros(0), unravel
+
+
+def _cut(vector: Any, start: int, leaf: Any) -> Any:
+    """Return the part of `vector` from `start` on in the form of a leaf."""
+    part = vector[start : start + leaf.size].reshape(leaf.shape)
+    part = part if is_complex(leaf) or not is_complex(part) else np.real(part)
+    return part if part.dtype == leaf.dtype else part.astype(leaf.dtype)

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.calculus.batching import FORMS, operands
-from autograd_cnn.calculus.trees import parts_of, tree_items, tree_map
+from autograd_cnn.calculus.batching import FORMS, expanded, operands
+from autograd_cnn.calculus.trees import parts_of, tree_filled, tree_items, tree_map
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.fitting import unbroadcast
 from autograd_cnn.engine.messages import written
@@ -87,9 +87,22 @@ class Example(np.lib.mixins.NDArrayOperatorsMixin):
 _tensor: Any = Tensor._of  # an Example is an array, but not to type checkers
 
 
+def _array(value: Any) -> Any:
+    return value._array if isinstance(value, Tensor) else value
+
+
+def _node(value: Any) -> Any:
+    return value._node if isinstance(value, Tensor) else None
+
+
+def is_batched(value: Any) -> bool:
+    """Return whether a value stands for one example of several."""
+    return isinstance(_array(value), Example)
+
+
 def blank(value: Any) -> Any:
     """Return an array of the shape and the dtype of an example, which takes no memory."""
-    value = value._array if isinstance(value, Tensor) else value
+    value = _array(value)
     return np.broadcast_to(np.zeros((), value.dtype), value.shape) if isinstance(value, Example) else value
 
 
@@ -119,27 +132,23 @@ class Level:
         return in_mode(call=self.outside.call, transforms=self.outside.transforms, **changes)
 
     def wrapped(self, batch: Any) -> Any:
-        """Return the Tensor that stands for one example of a batch, or one for each of several."""
-        if isinstance(batch, tuple):
-            return tuple(map(self.wrapped, batch))
-        array, node = (batch._array, batch._node) if isinstance(batch, Tensor) else (np.asarray(batch), None)
-        return _tensor(Example(self, array), node)
+        """Return the Tensor that stands for one example of a batch, or a tree of them."""
+        return tree_map(lambda b: _tensor(Example(self, _array(b)), _node(b)), batch)
 
-    def batch(self, value: Any) -> Tensor | None:
-        """Return all examples of a value of this level, or None."""
-        array, node = (value._array, value._node) if isinstance(value, Tensor) else (value, None)
-        return Tensor._of(array.batch, node) if isinstance(array, Example) and array.level is self else None
+    def has(self, value: Any) -> bool:
+        """Return whether a value, or one in it, stands for an example of this level."""
+        if isinstance(value, (tuple, list)):
+            return any(map(self.has, value))
+        return is_batched(value) and _array(value).level is self
+
+    def batch(self, value: Any) -> Any:
+        """Return all examples of a value of this level, and another value as it is."""
+        return Tensor._of(_array(value).batch, _node(value)) if self.has(value) else value
 
     def expanded(self, value: Any) -> Any:
         """Return all examples of a value, which may be the same for all."""
-        batch = self.batch(value)
         with self.below():
-            return registry["broadcast_to"](value, (self.size, *np.shape(value))) if batch is None else batch
-
-    def has(self, value: Any) -> bool:
-        if isinstance(value, (tuple, list)):
-            return any(map(self.has, value))
-        return self.batch(value) is not None
+            return self.batch(value) if self.has(value) else expanded(value, self.size)
 
     def call(self, function: Any, args: Any, options: Any, mode: Mode) -> Any:
         """Run an operation on all examples, or a function of NumPy without a derivative."""
@@ -147,30 +156,29 @@ class Level:
             return function(*map(blank, args), **options)
         primitive, rest = as_primitive(function, options)
         flat, elements = primitive.bind(args, rest)
-        with self.below():
-            if not self.has(list(flat)):
-                return function(*args, **options)
+        values = [*flat]
         with self.below(recording=mode.recording and primitive is function):
-            return self.wrapped(self.run(primitive, list(flat), elements))
+            if self.has(values):
+                return self.wrapped(self.run(primitive, values, elements))
+            return function(*args, **options)
 
     def run(self, primitive: Any, flat: list[Any], elements: int) -> Any:
+        """Run an operation on all examples by its form, or on one after the other."""
+        given = tree_map if primitive.rules or self.outside.left else lambda f, values: plain(tree_map(f, values))
         batched = {i for i, a in enumerate(flat) if self.has(a)}
         form = FORMS.get(primitive.batch) if isinstance(primitive.batch, str) else primitive.batch
-        if form is not None:
-            args = self.batches(flat)
-            result = form(primitive, args if primitive.rules or self.outside.left else plain(args), batched, self.size)
-            if callable(result) and self.size:
-                places = operands(primitive, flat)
-                return each(primitive, result)(*[self.expanded(a) if i in places else a for i, a in enumerate(flat)])
-            if result is not NotImplemented and not callable(result):
-                return result
-        return self.loop(primitive.name, lambda i: primitive(*primitive.grouped(self.example(flat, i), elements)))
+        result = form(primitive, given(self.batch, flat), batched, self.size) if form else NotImplemented
+        if callable(result) and self.size:
+            places = operands(primitive, flat)
+            return each(primitive, result)(*[self.expanded(a) if i in places else a for i, a in enumerate(flat)])
+        if result is not NotImplemented and not callable(result):
+            return result
 
-    def batches(self, value: Any) -> Any:
-        """Return all examples of a value, or of the values in one."""
-        if isinstance(value, (tuple, list)):
-            return type(value)(map(self.batches, value))
-        return value if (batch := self.batch(value)) is None else batch
+        def one(i: int) -> Any:
+            of_one = given(lambda v: registry["getitem"](self.batch(v), i) if self.has(v) else v, flat)
+            return primitive(*primitive.grouped(of_one, elements))
+
+        return self.loop(primitive.name, one)
 
     def loop(self, name: str, run: Callable[[int], Any]) -> Any:
         """Run an operation on one example after the other, and return all results, or those of each of several."""
@@ -181,16 +189,6 @@ class Level:
             what = f"results of the shapes {shapes}\nnp.where keeps the shape" if shapes else "no result: no examples"
             raise ValueError(f"vmap: {name}, which runs on one example after the other, gives {what}")
         return registry["stack"](results)
-
-    def example(self, value: Any, i: int) -> Any:
-        """Return example `i` of a value, or of the values in one."""
-        if isinstance(value, (tuple, list)):
-            return type(value)(self.example(v, i) for v in value)
-        batch = self.batch(value)
-        silent = batch is None or not (batch._node or self.outside.left or isinstance(batch._array, Example))
-        if silent:
-            return value if batch is None else batch._array[i]
-        return registry["getitem"](batch, i)
 
 
 @cache
@@ -216,7 +214,7 @@ def _of_each(rule: Any, needs: list[str], arrays: set[str], g: Any, *values: Any
     level = Level(len(g))
     given: dict[str, Any] = dict(zip(needs, values, strict=True))
     for need, value in given.items():
-        if need in arrays and value is not None:
+        if need in arrays:
             given[need] = level.wrapped(value)
         elif need.removesuffix("_shape") in arrays:
             given[need] = value[1:]
@@ -233,14 +231,14 @@ def levels() -> list[Level]:
     return [t for t in current.get().transforms if isinstance(t, Level)]
 
 
-def is_batched(value: Any) -> bool:
-    """Return whether a value stands for one example of several."""
-    return isinstance(value._array if isinstance(value, Tensor) else value, Example)
-
-
 def lowered(value: Any) -> Any:
     """Return all examples of all running vmaps."""
     return reduce(lambda value, level: level.expanded(value), reversed(levels()), value)
+
+
+def numbers(value: Any) -> Any:
+    """Return the numbers of all examples, for decisions that all of them share."""
+    return plain(lowered(value))
 
 
 def raised(batch: Any) -> Any:
@@ -248,80 +246,74 @@ def raised(batch: Any) -> Any:
     return reduce(lambda batch, level: level.wrapped(batch), levels(), batch)
 
 
+def _outside(of: list[Level]) -> in_mode:
+    """Return the mode around some vmaps, the innermost ones that are running."""
+    around = tuple(t for t in current.get().transforms if t not in of)
+    return in_mode(call=of[0].outside.call, transforms=around) if of else in_mode()
+
+
 def for_all(function: Callable[[Any], list[Any]], value: Any, ours: list[Level]) -> list[Any]:
     """Call a function of all examples of the vmaps `ours` for a value of one example of the running ones.
 
-    For the others it runs once too: its argument is of one example of them all, so that each operation runs on all.
+    Under a further one, the function is mapped over its examples, whose axis comes behind those of `ours`.
     """
     running, k = levels(), len(ours)
     if running[:k] != ours:
         raise TypeError("vjp: the vmap in which it was called is over. Call the function that it returned inside of it")
     if running == ours:
-        return [raised(found) for found in function(lowered(value))]
-    inner, outer = range(k, len(running)), range(len(running) - k)
-    batch = registry["moveaxis"](lowered(value), inner, outer)  # the axes of `ours` are those of the function
-    around = tuple(t for t in current.get().transforms if not isinstance(t, Level))
-    with in_mode(call=running[0].outside.call, transforms=around):
-        sizes = batch.shape[: len(outer)]
-        level = Level(math.prod(sizes))
-        with level.inside():
-            found = function(level.wrapped(registry["reshape"](batch, (level.size, *batch.shape[len(outer) :]))))
-        results = [registry["reshape"](r, (*sizes, *r.shape[1:])) for r in map(level.expanded, found)]
-        results = [registry["moveaxis"](r, outer, inner) for r in results]
-    return [raised(r) for r in results]
+        batch = lowered(value)
+        with _outside(running):
+            found = function(batch)
+        return [raised(result) for result in found]
+    batch = running[-1].expanded(value)
+    with _outside(running[-1:]):
+        found = for_all(vmap(function, k, k), batch, ours)
+    return [running[-1].wrapped(result) for result in found]
 
 
 def variable(value: Any) -> Any:
     """Return a copy of a value without history as a leaf, one for each example of all running vmaps."""
-    array = plain(lowered(value)) if levels() else np.array(value)
+    array = numbers(value) if levels() else np.array(value)
     return raised(Tensor._of(array, Leaf(array.shape, array.dtype, None)))
 
 
 def _leaves(axes: Any, tree: Any, place: str, parameter: str) -> list[tuple[str, Any, Any]]:
     """Return the place of every leaf of `tree`, its axis and the leaf. One of `axes` may be for a part of the tree."""
     if axes is None or isinstance(axes, (int, np.integer)):
-        return [(path, axes, leaf) for path, leaf in tree_items(tree, place)]
+        leaves = [(path, axes, leaf) for path, leaf in tree_items(tree, place)]
+        for path, axis, leaf in leaves:
+            ndim = np.ndim(leaf) + (parameter == "out_axes")
+            if axis is not None and not -ndim <= axis < ndim:
+                text = f"vmap: {path} is {np.shape(leaf)}, and by {parameter}, axis {axis} counts the examples"
+                raise ValueError(f"{text}\nNone instead of it: the same for all examples")
+        return leaves
     theirs, parts = parts_of(axes), parts_of(tree)
-    if not theirs or theirs.keys() != parts.keys():
+    if not theirs or not parts or theirs.keys() != parts.keys():
         what = f"the parts {[*parts]}" if parts else "no parts"
         cure = "Want an int or None for all of it, or one for each part"
         raise ValueError(f"vmap: {parameter} has {axes!r} for {place}, which has {what}\n{cure}")
     return [leaf for k in parts for leaf in _leaves(theirs[k], parts[k], f"{place}[{k!r}]", parameter)]
 
 
-def _moved(place: str, axis: int | None, value: Any, parameter: str) -> Any:
-    """Move the axis of the examples to the front, or from there."""
-    if axis is None:
-        return value
-    if not -np.ndim(value) <= axis < np.ndim(value):
-        text = f"vmap: {place} is {np.shape(value)}, and by {parameter}, axis {axis} counts the examples"
-        raise ValueError(f"{text}\nNone instead of it: the same for all examples")
-    return registry["moveaxis"](value, *((0, axis) if parameter == "out_axes" else (axis, 0))) if axis else value
+def _front(axis: int, value: Any) -> Any:
+    """Return a copy of what others may write into, with the axis of the examples in front."""
+    value = registry["moveaxis"](value, axis, 0) if axis else value
+    return value if _is_recorded(value) else np.array(plain(value))  # indices are not locked
 
 
 def _left(level: Level, place: str, axis: int | None, value: Any) -> Any:
     """Return all examples of a result."""
     if not (hasattr(value, "shape") or isinstance(value, (int, float))):
         raise TypeError(f"vmap: {place} is {value!r:.40}, want arrays, numbers or trees of them")
-    if axis is None and level.has(value):
+    if axis is not None:
+        value = registry["moveaxis"](level.expanded(value), 0, axis) if axis else level.expanded(value)
+    elif level.has(value):
         raise ValueError(f"vmap: {place} differs from example to example, and out_axes for it is None")
-    value = _moved(place, axis, value if axis is None else level.expanded(value), "out_axes")
     return value if _is_recorded(value) else plain(value)
 
 
 def _is_recorded(value: Any) -> bool:
     return getattr(value, "requires_grad", False) or is_batched(value)
-
-
-def _copied(value: Any) -> Any:
-    """Return a copy of what others may write into. Indices are not locked, and a result is not the user's array."""
-    return value if _is_recorded(value) else np.array(plain(value))
-
-
-def _filled(tree: Any, leaves: list[Any]) -> Any:
-    """Return a tree with other leaves."""
-    supply = iter(leaves)
-    return tree_map(lambda _: next(supply), tree)
 
 
 def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error") -> Callable[..., Any]:
@@ -378,20 +370,19 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, randomness:
     @wraps(f)
     def mapped(*args: Any, **options: Any) -> Any:
         leaves = _leaves(in_axes, args, "arguments", "in_axes")
-        batches = [_moved(*leaf, "in_axes") for leaf in leaves]
-        sizes = {place: len(b) for (place, axis, _), b in zip(leaves, batches, strict=True) if axis is not None}
+        sizes = {place: np.shape(x)[axis] for place, axis, x in leaves if axis is not None}
         if len({*sizes.values()}) != 1:
             numbers = ", ".join(f"{size} of {place}" for place, size in sizes.items()) or "none"
             raise ValueError(f"vmap: want one number of examples, and by in_axes={in_axes!r} there are {numbers}")
         level = Level(next(iter(sizes.values())), randomness)
-        pairs = zip(leaves, batches, strict=True)
-        inner = [b if axis is None else level.wrapped(_copied(b)) for (_, axis, _), b in pairs]
+        inner = [x if axis is None else level.wrapped(_front(axis, x)) for _, axis, x in leaves]
         with level.inside():
             try:
-                result = f(*_filled(args, inner), **options)
+                result = f(*tree_filled(args, inner), **options)
             except ValueError as error:
                 errors.explain_function(error, f, [])
                 raise
-        return _filled(result, [_left(level, *leaf) for leaf in _leaves(out_axes, result, "the result", "out_axes")])
+            leaves = _leaves(out_axes, result, "the result", "out_axes")
+        return tree_filled(result, [_left(level, *leaf) for leaf in leaves])
 
     return mapped

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from autograd_cnn.calculus.vmap import lowered
+from autograd_cnn.calculus.vmap import numbers
 from autograd_cnn.engine.checks import flag
 from autograd_cnn.engine.fitting import FLOATS, is_complex, precision
 from autograd_cnn.engine.numpy_calls import known, peek, plain, plain_array
@@ -141,7 +141,7 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> Any:
     x, residuals, rank, s = np.linalg.lstsq(plain(a), plain(b), rcond)
     if not isinstance(a, Tensor) and not isinstance(b, Tensor):
         return x, residuals, rank, s
-    if (lowest := np.min(plain(lowered(rank)))) < min(np.shape(a)):
+    if (lowest := np.min(numbers(rank))) < min(np.shape(a)):
         raise ValueError(f"linalg.lstsq: a has rank {lowest}. The gradient at constant rank: ag.linalg.pinv(a) @ b")
     x = pinv(a, np.finfo(x.dtype).eps) @ b
     return x, reshape(sum(_squares(b - a @ x), 0), residuals.shape) if residuals.size else residuals, rank, s
@@ -546,7 +546,7 @@ def expm(A: Any) -> Any:
     Pade's approximant of order 13 is exact for matrices of small norm (N. Higham, 2005), hence of A / 2**s, and is
     squared s times.
     """
-    norm = np.abs(plain(lowered(A))).sum(-2).max(initial=0)
+    norm = np.abs(numbers(A)).sum(-2).max(initial=0)
     s = max(0, int(np.frexp(norm / 5.37)[1]))
     power = above = below = np.eye(np.shape(A)[-1], dtype=np.result_type(plain(A), np.float16))
     A, c = divide(A, 2.0**s), 1.0

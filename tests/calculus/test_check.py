@@ -371,5 +371,13 @@ def test_a_wrong_word_about_examples_is_rejected():
         return x - x.mean(-1, keepdims=True)
 
     centred_rows.vjp(x=lambda g: g - ag.mean(g, -1, keepdims=True))
-    with pytest.raises(AssertionError, match="centred_rows: batch='elementwise', but a number of input 0 changes"):
+    with pytest.raises(AssertionError, match="centred_rows: batch='elementwise' does not fit: .*axis -1"):
         conformance(centred_rows)
+
+    @ag.primitive(elementwise=True)
+    def scaled_rows(x):
+        return x / abs(x).max()
+
+    scaled_rows.vjp(x=lambda g, x: ag.vjp(lambda x: x / ag.max(abs(x)), x)[1](g)[0])
+    with pytest.raises(AssertionError, match="scaled_rows: batch='elementwise' gives other numbers than one example"):
+        conformance(scaled_rows)

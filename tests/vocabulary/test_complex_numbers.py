@@ -86,7 +86,7 @@ def test_a_real_result_has_no_complex_seed():
     x = leaf([1.0])
     with pytest.raises(TypeError, match=r"backward: grad is complex128, this tensor is float64"):
         (x * 2).backward([1j])
-    with pytest.raises(TypeError, match="vjp: g is complex128, f returned float64"):
+    with pytest.raises(TypeError, match=r"vjp: f\(x\) is of real numbers, its gradient of complex ones"):
         ag.vjp(ag.exp, 1.0)[1](1j)
     with pytest.raises(TypeError, match="jvp: argument 0 is of real numbers, its tangent of complex ones"):
         ag.jvp(ag.exp, (1.0,), (1j,))
