@@ -18,7 +18,7 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import where
 from autograd_cnn.ops.axes import X, of_first, operand, with_options
-from autograd_cnn.ops.shapes import broadcast_to, copy, reshape
+from autograd_cnn.ops.shapes import broadcast_to, copy, expand_dims, moveaxis, reshape
 
 __all__ = [
     "add_at", "compress", "getitem", "max_at", "multiply_at", "scatter", "segment_max", "segment_mean", "segment_min",
@@ -40,10 +40,8 @@ def _repeats(index: Any) -> bool:
     """Return whether `index` may pick an element twice."""
     parts = index if isinstance(index, tuple) else (index,)
     arrays = [np.asarray(i) for i in parts if not (i is None or i is ... or isinstance(i, (int, slice)))]
-    if all(a.dtype == bool for a in arrays):
-        return False
-    if any(a.dtype == bool for a in arrays):
-        return True
+    if not arrays or any(a.dtype == bool for a in arrays):
+        return len(arrays) > 1
     shape = np.broadcast_shapes(*(a.shape for a in arrays))
     return not any(a.shape == shape and a.min(initial=0) >= 0 and np.unique(a).size == a.size for a in arrays)
 
@@ -81,50 +79,32 @@ def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
     return out
 
 
-def _in_each(index: Any, shape: tuple[int, ...]) -> tuple[Any, tuple[int, ...]]:
-    """Return an index into an array of `shape` as one into each array of a batch, and the shape that these need for it.
-
-    They need to be flat for several arrays: if those stand apart, NumPy puts their axes before all others.
-    """
+def _at_all(primitive: Any, args: Any, batched: set[int], size: int) -> Any:
+    """Move the axis of the examples behind all others: an index leaves it alone there, and values align with it."""
+    x, index, *values = args
+    if 1 in batched:
+        return NotImplemented
     parts = index if isinstance(index, tuple) else (index,)
-    arrays = [i for i in parts if not (i is None or i is ... or isinstance(i, slice))]
-    if len(arrays) < 2 or all(isinstance(i, (int, np.integer)) for i in arrays):
-        return (slice(None), *parts), shape
-    places = np.arange(math.prod(shape)).reshape(shape)
-    return (slice(None), places[index]), (places.size,)
+    index = (*parts, slice(None)) if any(i is ... for i in parts) else index
+    x = moveaxis(x if 0 in batched else broadcast_to(x, (size, *np.shape(x))), 0, -1)
+    values = [moveaxis(v, 0, -1) if 2 in batched else expand_dims(v, -1) for v in values]
+    return moveaxis(primitive(x, index, *values), -1, 0)
 
 
 def _all_picked(primitive: Any, args: Any, batched: set[int], size: int) -> Any:
-    x, index = args
     if 1 not in batched:
-        index, shape = _in_each(index, x.shape[1:])
-        return getitem(reshape(x, (size, *shape)), index)
-    parts = index if isinstance(index, tuple) else (index,)
-    if any(getattr(i, "dtype", np.dtype(type(i) if isinstance(i, int) else bool)).kind not in "iu" for i in parts):
-        return NotImplemented  # slices; and masks pick another number of elements for each example
-    ndim = max(np.ndim(i) - isinstance(i, Tensor) for i in parts)
-    ones = [(1,) * (ndim + 1 - np.ndim(i)) for i in parts]
-    pairs = zip(parts, ones, strict=True)
-    parts = tuple(reshape(i, (size, *one, *i.shape[1:])) if isinstance(i, Tensor) else i for i, one in pairs)
-    return getitem(x, plain((np.arange(size).reshape(size, *(1,) * ndim), *parts) if 0 in batched else parts))
+        return _at_all(primitive, args, batched, size)
+    x, index = args
+    parts: Any = index if isinstance(index, tuple) else (index,)
+    if any(peek(i).dtype.kind not in "iu" for i in parts) or sum(isinstance(i, Tensor) for i in parts) > 1:
+        return NotImplemented  # masks pick another number for each example, and a second Tensor may be of another vmap
+    parts = [moveaxis(i, 0, -1) if isinstance(i, Tensor) else np.expand_dims(i, -1) for i in parts]
+    picked = getitem(x, plain((np.arange(size), *parts) if 0 in batched else (*parts,)))
+    return moveaxis(picked, max(map(np.ndim, parts)) - 1, 0)
 
 
 def _all_scattered(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
-    index, flat = _in_each(index, shape)
-    return reshape(scatter(x, index, (len(x), *flat)), (len(x), *shape))
-
-
-def _all_written(primitive: Any, args: Any, batched: set[int], size: int) -> Any:
-    x, index, values = args
-    if 1 in batched:
-        return NotImplemented
-    shape = np.shape(x)[0 in batched :]
-    index, flat = _in_each(index, shape)
-    x = reshape(x if 0 in batched else broadcast_to(x, (size, *shape)), (size, *flat))
-    if 2 in batched:
-        ones = (1,) * (np.empty(x.shape, bool)[index].ndim - values.ndim)
-        values = reshape(values, (size, *ones, *values.shape[1:]))
-    return reshape(primitive(x, index, values), (size, *shape))
+    return _at_all(add_at, [np.zeros((len(x), *shape), x.dtype), index, x], {0, 2}, len(x))
 
 
 getitem.batch, scatter.batch = _all_picked, of_first(_all_scattered)
@@ -139,29 +119,29 @@ def _writing(rng: np.random.Generator) -> list[Any]:
     return [(x, i, rng.normal(size=x[i].shape)) for i in _indices()] + [(x, [2, 1, 2], rng.normal(size=5)), (x, 1, 2.5)]
 
 
-def _copied(x: Any, values: Any) -> Any:
-    _check_parts(x, values)
-    return np.array(x, getattr(x, "dtype", np.result_type(values)))
-
-
-def _check_parts(x: Any, values: Any) -> None:
-    if is_complex(values) and hasattr(x, "dtype") and not is_complex(x):
+def _with_room(x: Any, index: Any, values: Any) -> Any:
+    if values is None:
+        raise TypeError("values is None")
+    x = np.asarray(x, getattr(x, "dtype", np.result_type(values)))
+    if is_complex(values) and not is_complex(x):
         raise TypeError(
             "values are complex numbers, and x is of real ones\nWith room for both parts: x.astype(complex)"
         )
+    return x, index, values
 
 
-@primitive(moves=True, examples=_writing)
+def _write(out: Any, index: Any, values: Any) -> Any:
+    out[index] = np.broadcast_to(values, out[index].shape)
+    return out
+
+
+@primitive(moves=True, check=_with_room, examples=_writing)
 def set_at(x: Any, index: Any, values: Any) -> Any:
     """Replaces the elements at `index` by `values`, in a copy: ``x.at[index].set(values)``.
 
     If the index repeats, the last value is written, as in NumPy, and only that one receives a gradient.
     """
-    if values is None:
-        raise TypeError("values is None")
-    out = _copied(x, values)
-    out[index] = np.broadcast_to(values, out[index].shape)
-    return out
+    return _write(np.array(x), index, values)
 
 
 def _not_overwritten(g: Any, index: Any) -> Any:
@@ -173,38 +153,31 @@ def _not_overwritten(g: Any, index: Any) -> Any:
     return where(last[index] == order, g[index], 0)
 
 
-def _written(x: Any, index: Any, values: Any) -> Any:
-    _check_parts(x, values)
-    x[index] = np.broadcast_to(values, x[index].shape)
-    return x
-
-
-set_at.accelerate(lambda f: lambda x, *a: (_written if is_own(x) and x.flags.writeable else f)(x, *a), exact=True)
+set_at.accelerate(lambda f: lambda x, *a: _write(x, *a) if is_own(x) and x.flags.writeable else f(x, *a), exact=True)
 set_at.vjp(x=lambda g, index: set_at(g, index, 0), values=lambda g, index: _not_overwritten(g, index))
 
 
-@primitive(complex=True, examples=_writing)
+@primitive(complex=True, check=_with_room, examples=_writing)
 def add_at(x: Any, index: Any, values: Any) -> Any:
     """Adds `values` to the elements at `index`, in a copy: ``x.at[index].add(values)``.
 
     If the index repeats, all the values are added up.
     """
-    out = _copied(x, values)
+    out = np.array(x)
     _add_at(out, values, index)
     return out
 
 
-set_at.batch = add_at.batch = _all_written
 add_at.vjp(x=lambda g: g, values=lambda g, index: g[index])
 
 
-@primitive(batch=_all_written, examples=lambda rng: [(abs(x) - 1, i, values) for x, i, values in _writing(rng)])
+@primitive(check=_with_room, examples=lambda rng: [(abs(x) - 1, i, values) for x, i, values in _writing(rng)])
 def max_at(x: Any, index: Any, values: Any) -> Any:
     """Takes the larger of the elements at `index` and `values`, in a copy: ``x.at[index].max(values)``.
 
     If the index repeats, the largest value counts. Equal numbers share the gradient evenly.
     """
-    out = _copied(x, values)
+    out = np.array(x)
     np.maximum.at(out, index, values)
     return out
 
@@ -215,6 +188,7 @@ def _shares(g: Any, x: Any, index: Any, values: Any, out: Any) -> tuple[Any, Any
     return where(kept, share, 0), where(taken, share[index], 0)
 
 
+set_at.batch = add_at.batch = max_at.batch = _at_all
 max_at.vjp(x=_shares, values=_shares)
 
 

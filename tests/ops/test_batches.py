@@ -183,3 +183,23 @@ def test_each_example_has_an_index_of_its_own(axes, rng):
         lambda x, i: [ag.take_along_axis(x, abs(i[0, :, None]) % 4, 0)],
     ):
         vmapped.check(vmapped.mapped(f, given, axes)[0], vmapped.looped(f, given, axes, SIZE), str(axes))
+
+
+def test_parts_of_an_index_may_belong_to_nested_vmaps(rng):
+    x, i, j = rng.normal(size=(SIZE, 4, 5)), rng.integers(-4, 4, (2, 3)), rng.integers(-5, 5, (SIZE, 3))
+    got = ag.vmap(lambda i: ag.vmap(lambda x, j: x[i, j])(x, j))(i)
+    np.testing.assert_array_equal(got, [[row[m, n] for row, n in zip(x, j, strict=True)] for m in i])
+
+
+@pytest.mark.parametrize("axes", [[0, 0], [None, 0]], ids=str)
+def test_one_part_of_an_index_differs(axes, rng):
+    x, i = rng.normal(size=(SIZE, 4, 5)), rng.integers(-4, 4, (SIZE, 2, 3))
+    given = [a if axis == 0 else a[0] for a, axis in zip((x, i), axes, strict=True)]
+    for index in (lambda i: (i, np.arange(3)), lambda i: (1, i), lambda i: (np.arange(2)[:, None, None], i)):
+
+        def f(x, i, index=index):
+            return [ag.getitem(x, index(i))]
+
+        got, looping = vmapped.mapped(f, given, axes)
+        vmapped.check(got, vmapped.looped(f, given, axes, SIZE), str(axes))
+        assert not looping
