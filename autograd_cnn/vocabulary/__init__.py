@@ -9,7 +9,6 @@ from autograd_cnn.vocabulary import elementary, fft, linalg, special, stats
 from autograd_cnn.vocabulary.arrays import *
 from autograd_cnn.vocabulary.elementary import *
 from autograd_cnn.vocabulary.losses import *
-from autograd_cnn.vocabulary.polynomials import *
 from autograd_cnn.vocabulary.scans import *
 from autograd_cnn.vocabulary.statistics import *
 from autograd_cnn.vocabulary.vectors import *

@@ -54,6 +54,15 @@ def _ratio(x: Any, y: Any) -> Any:
     return where(y == 0, 0, x / where(y == 0, 1, y))
 
 
+def _turn(side: Any, x: Any, y: Any) -> Any:
+    """Compute ``side / (x**2 + y**2)`` without overflow, but 0 at the origin and at infinity."""
+    h = np.hypot(x, y)
+    turn = _ratio(_ratio(side, h), h)
+    if not np.isnan(turn).any():
+        return turn
+    return where(np.logical_or(np.isnan(x), np.isnan(y)), np.nan, where(np.isinf(h), 0, turn))
+
+
 def _lean(x: Any, y: Any, out: Any) -> Any:
     """Compute ``x / out``, the slope of hypot, but 0 at the origin. Infinities count alike, and the rest as 0."""
     lean = _ratio(x, out)
@@ -61,12 +70,6 @@ def _lean(x: Any, y: Any, out: Any) -> Any:
         return lean
     side, diagonal = np.sign(x), np.sign(x) * 0.5**0.5
     return where(np.isinf(x), where(np.isinf(y), diagonal, side), where(np.isinf(y), 0, lean))
-
-
-def _turn(x: Any, y: Any, out: Any) -> Any:
-    """Compute ``x / (x**2 + y**2)`` without overflow, but 0 at the origin and at infinity, and NaN where `out` is."""
-    h = np.hypot(x, y)
-    return _ratio(_lean(x, y, h), h) + 0 * out
 
 
 def _leg(x: Any) -> Any:
@@ -124,8 +127,7 @@ hypot = _ufunc(np.hypot, "Computes the hypotenuse ``sqrt(x * x + y * y)``.\n\nTh
                x=lambda g, x, y, out: chain(g, _lean(x, y, out)), y=lambda g, x, y, out: chain(g, _lean(y, x, out)))
 arctan2 = _ufunc(np.arctan2, "Takes the angle of the point `x` above and `y` right of the origin, from -pi to pi.\n\n"
                  "The gradient at (0, 0) is 0.",
-                 x=lambda g, x, y, out: chain(g, _turn(y, x, out)),
-                 y=lambda g, x, y, out: chain(g, -_turn(x, y, out)))
+                 x=lambda g, x, y: chain(g, _turn(y, x, y)), y=lambda g, x, y: chain(g, -_turn(x, x, y)))
 logaddexp = _ufunc(np.logaddexp, "Computes ``log(exp(x) + exp(y))`` without overflow.",
                    x=lambda g, x, y: chain(g, 1 / (1 + exp(_rise(x, y)))),
                    y=lambda g, x, y: chain(g, 1 / (1 + exp(_rise(y, x)))))

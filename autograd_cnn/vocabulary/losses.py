@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -124,11 +125,8 @@ def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepd
 
     The gradient at distance 0 is 0.
     """
-
-    def norm(x: Any, s: Any) -> Any:
-        return vector_norm(x, axis=-1, keepdims=keepdims, ord=p)
-
-    _, length, s = in_range(norm, subtract(x1, x2) + eps, -1, order_of_powers(p))
+    norm = partial(vector_norm, axis=-1, keepdims=keepdims, ord=p)
+    _, length, s = in_range(lambda x, s: norm(x), subtract(x1, x2) + eps, -1, order_of_powers(p))
     return length if s is None else length / s
 
 
@@ -152,7 +150,6 @@ def normalize(x: Any, p: float = 2.0, axis: int | None = None, eps: float = 1e-1
     of images (N, H, W, C). Arrays of three axes need an `axis`.
     """
     axis = channel_axis(x) if axis is None else axis
-    x, length, _ = in_range(
-        lambda x, s: maximum(vector_norm(x, axis=axis, keepdims=True, ord=p), eps * s), x, axis, order_of_powers(p)
-    )
+    norm = partial(vector_norm, axis=axis, keepdims=True, ord=p)
+    x, length, _ = in_range(lambda x, s: maximum(norm(x), eps * s), x, axis, order_of_powers(p))
     return x / length

@@ -115,10 +115,8 @@ def _quantile(x: Any, q: Any, axis: Any, method: Any, keepdims: bool, ignore_nan
     count = number.sum(-1) if ignore_nan else n * number.all(-1)
     place = constant(_places, (count, n, q, method), {})
     parts = np.where(place % 1 == 0, 0.5, place % 1).astype(x.dtype if x.dtype.kind == "f" else float)
-    below, above = (
-        take_along_axis(rows, np.take_along_axis(order, i.astype(int), -1), -1)
-        for i in (np.floor(place), np.ceil(place))
-    )
+    picks = (np.take_along_axis(order, end(place).astype(int), -1) for end in (np.floor, np.ceil))
+    below, above = (take_along_axis(rows, pick, -1) for pick in picks)
     out = moveaxis(below * (1 - parts) + above * parts, -1, 0)
     return reshape(out, q.shape + (keepdims_shape(x.shape, axis) if keepdims else count.shape))
 
