@@ -33,7 +33,7 @@ ROOMS = {
     "engine": Room(2406, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(2173, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(1041, "engine", "grad and its kin, checkpoint, and checks of gradients"),
-    "nn": Room(868, "engine calculus ops state", "modules, layers and their initial weights"),
+    "nn": Room(838, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(470, "engine calculus state", "optimisers, schedules, averages"),
     "elsewhere": Room(180, "", "names of other libraries, and what to write here"),
     "state": Room(40, "environment", "checks of a state before it is loaded"),
@@ -57,7 +57,7 @@ ROOMS = {
     ),
     "distributed": Room(200, "engine training environment", "several processes that train one model, on MPI"),
     "interop": Room(
-        1920,
+        1928,
         f"engine calculus ops vocabulary nn state arrayfile files environment {FACE}",  # operators are its functions
         "weights for PyTorch, and ONNX files",
     ),

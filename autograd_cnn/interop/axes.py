@@ -116,7 +116,7 @@ class Form:
         order = self.order
         if isinstance(order, tuple):
             order = _sorted([None if k is None else (order.index(k),) for k in kept])
-        elif len(kept) < 2 or (len(kept) == 2 and kept[0] == 0):  # a batch of features has one order
+        elif len(kept) < 2 or (len(kept) == 2 < len(self.axes) and kept[0] == 0):  # a batch of features has one order
             order = same(len(kept))
         return replace(self, axes=axes, order=order)
 
@@ -163,6 +163,7 @@ class Form:
             order = UNKNOWN
         torn = any(mixed(axis) and not any(_has(g, k, self.axes) for g in groups) for k, axis in enumerate(self.axes))
         cut = any(len(place) > 2 for group in groups for _, _, place in group)
+        cut |= any(len(group) > 1 for group in groups)  # into tokens, of several pixels in a row
         if torn and (cut or order != channels_first(len(shape)) or any(map(mixed, axes))):  # not back to the images
             return replace(self, axes=(None,) * len(shape), order=UNKNOWN)
         return self._features(axes, order, groups)
@@ -244,7 +245,8 @@ def joined(forms: Sequence[Form], shape: Shape) -> Form:
     contrary = any([a for a in s if a in t] != [a for a in t if a in s] for s, t in combinations(known, 2))
     if contrary and split:
         raise Refused("joins images with features")
-    covering = [f for f, s in shown if len(s) == sum(m != 1 for m in shape)]
+    deciding = shown if n == 4 or len(known) == len(fixed) else []  # inputs show the order of images only
+    covering = [f for f, s in deciding if len(s) == sum(m != 1 for m in shape)]
     order: Any = UNKNOWN
     if not contrary and covering:
         best = max(covering, key=lambda f: (not f.given, len(f.axes), f.order != same(len(f.axes))))

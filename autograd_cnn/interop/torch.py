@@ -37,6 +37,7 @@ _FROM_IMAGES: set[Any] = {
 
 _CURE = "Use the weight itself there"
 _CURE_IMAGES = "To make images of features, do as in PyTorch: reshape to (N, C, H, W), then transpose(0, 2, 3, 1)"
+_CURE_TOKENS = "Tokens as in PyTorch: x.transpose(0, 3, 1, 2).reshape(N, C, H * W).transpose(0, 2, 1)"
 _BY_HAND = "Or leave out layout, for a file in this package's layout"
 
 
@@ -194,7 +195,8 @@ class _Step:
         what = "makes images of features" if x.ndim < len(self.shape) else "joins axes, which PyTorch may reorder"
         if not self.primitive.packaged and not self.primitive.batch:
             what = "is not known: @ag.primitive(elementwise=True) says that each number of it has a place of its own"
-        return f"{self.primitive.name} {x.shape} -> {self.shape} ({self.place}) {what}"
+        cure = f". {_CURE_TOKENS}" if self.primitive in (ag.reshape, ag.flatten) and len(self.shape) == 3 else ""
+        return f"{self.primitive.name} {x.shape} -> {self.shape} ({self.place}) {what}{cure}"
 
     # Layouts
 

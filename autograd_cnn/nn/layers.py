@@ -14,19 +14,7 @@ from autograd_cnn.engine.registry import accelerated
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn.init import Initialiser, he_normal, standard_normal
 from autograd_cnn.nn.module import Input, Module
-from autograd_cnn.ops.activations import prelu
-from autograd_cnn.ops.convolution import conv1d, conv2d, conv_transpose1d, conv_transpose2d
-from autograd_cnn.ops.normalization import (
-    batch_norm,
-    dropout,
-    dropout2d,
-    embedding,
-    group_norm,
-    instance_norm,
-    layer_norm,
-    rms_norm,
-)
-from autograd_cnn.ops.products import linear
+from autograd_cnn.ops import activations, convolution, normalization, products
 from autograd_cnn.ops.random import generator
 from autograd_cnn.ops.windows import Extent, Margins, check_window, pair
 
@@ -43,10 +31,8 @@ def _parameter(array: NDArray[Any]) -> Tensor:
 
 
 class _Convolution(Module):
+    _function: Any = staticmethod(convolution.conv2d)
     _axes = 2
-    stride: Any
-    padding: Any
-    dilation: Any
 
     def __init__(
         self,
@@ -75,10 +61,17 @@ class _Convolution(Module):
         self.b = _parameter(np.zeros(out_channels, dtype)) if bias else None
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
 
+    def _extents(self) -> tuple[int, int]:
+        """Return the numbers of channels and of outputs."""
+        return self.w.shape[-2] * self.groups, self.w.shape[-1]
+
     def _input(self) -> Input:
-        *kernel, channels, outputs = self.w.shape
-        size = kernel[0] if len(set(kernel)) == 1 else tuple(kernel)
-        return Input((channels * self.groups,), "channel", f"{{}}, {{}}, {size}", outputs, self._axes + 2)
+        kernel, (channels, outputs) = self.w.shape[:-2], self._extents()
+        size = kernel[0] if len(set(kernel)) == 1 else kernel
+        return Input((channels,), "channel", f"{{}}, {{}}, {size}", outputs, self._axes + 2)
+
+    def forward(self, x: Any) -> Any:
+        return self._function(x, self.w, self.b, self.stride, self.padding, self.dilation, self.groups)
 
 
 class Conv2d(_Convolution):
@@ -111,9 +104,6 @@ class Conv2d(_Convolution):
         If `groups` does not divide the channels.
     """
 
-    def forward(self, x: Any) -> Any:
-        return conv2d(x, self.w, self.b, self.stride, self.padding, self.dilation, self.groups)
-
 
 class Conv1d(_Convolution):
     """Convolves sequences with learnt weights: (N, L, in_channels) -> (N, L', out_channels).
@@ -126,10 +116,7 @@ class Conv1d(_Convolution):
     b : Tensor, (out_channels,), or None
     """
 
-    _axes = 1
-
-    def forward(self, x: Any) -> Any:
-        return conv1d(x, self.w, self.b, self.stride, self.padding, self.dilation, self.groups)
+    _function, _axes = staticmethod(convolution.conv1d), 1
 
 
 class _Transposed(_Convolution):
@@ -155,13 +142,12 @@ class _Transposed(_Convolution):
         self.w = _parameter(np.swapaxes(parts, -1, -3).reshape(*kernel, out_channels // groups, in_channels))
         self.output_padding = output_padding
 
-    def _input(self) -> Input:
-        *kernel, outputs, channels = self.w.shape
-        size = kernel[0] if len(set(kernel)) == 1 else tuple(kernel)
-        return Input((channels,), "channel", f"{{}}, {{}}, {size}", outputs * self.groups, self._axes + 2)
+    def _extents(self) -> tuple[int, int]:
+        return self.w.shape[-1], self.w.shape[-2] * self.groups
 
-    def _all(self) -> tuple[Any, ...]:
-        return self.w, self.b, self.stride, self.padding, self.output_padding, self.dilation, self.groups
+    def forward(self, x: Any) -> Any:
+        options = self.stride, self.padding, self.output_padding, self.dilation, self.groups
+        return self._function(x, self.w, self.b, *options)
 
 
 class ConvTranspose2d(_Transposed):
@@ -176,8 +162,7 @@ class ConvTranspose2d(_Transposed):
     b : Tensor, (out_channels,), or None
     """
 
-    def forward(self, x: Any) -> Any:
-        return conv_transpose2d(x, *self._all())
+    _function = staticmethod(convolution.conv_transpose2d)
 
 
 class ConvTranspose1d(_Transposed):
@@ -191,10 +176,7 @@ class ConvTranspose1d(_Transposed):
     b : Tensor, (out_channels,), or None
     """
 
-    _axes = 1
-
-    def forward(self, x: Any) -> Any:
-        return conv_transpose1d(x, *self._all())
+    _function, _axes = staticmethod(convolution.conv_transpose1d), 1
 
 
 class Linear(Module):
@@ -225,7 +207,7 @@ class Linear(Module):
         return Input(self.w.shape[:1], "feature", "{}, {}", self.w.shape[1])
 
     def forward(self, x: Any) -> Any:
-        return linear(x, self.w, self.b)
+        return products.linear(x, self.w, self.b)
 
 
 class Embedding(Module):
@@ -250,7 +232,7 @@ class Embedding(Module):
         self.w = _parameter(init(shape, generator(rng, "Embedding"), dtype))
 
     def forward(self, indices: Any) -> Any:
-        return embedding(indices, self.w)
+        return normalization.embedding(indices, self.w)
 
 
 class PReLU(Module):
@@ -266,10 +248,28 @@ class PReLU(Module):
         self.w = _parameter(np.full(count(num_parameters, "num_parameters"), number(init, "init"), dtype))
 
     def forward(self, x: Any) -> Any:
-        return prelu(x, self.w)
+        return activations.prelu(x, self.w)
 
 
-class BatchNorm2d(Module):
+class _Norm(Module):
+    """Its parameters are a scale and a shift, which start at 1 and 0; either may be None."""
+
+    _noun, _remade = "channel", "{}"
+    w: Any
+    b: Any
+
+    def _start(self, name: str, shape: Shape, eps: Any, scale: bool, shift: bool, dtype: DTypeLike) -> None:
+        """Make the parameters; `name` is that of the argument `shape`."""
+        self._shape = tuple(count(n, name) for n in (shape if isinstance(shape, (tuple, list)) else (shape,)))
+        self.w = _parameter(np.ones(self._shape, dtype)) if scale else None
+        self.b = _parameter(np.zeros(self._shape, dtype)) if shift else None
+        self.eps = number(eps, "eps", 0)
+
+    def _input(self) -> Input:
+        return Input(self._shape, self._noun, self._remade)
+
+
+class BatchNorm2d(_Norm):
     """Brings each channel to mean 0 and variance 1, then scales and shifts it: (N, H, W, C) -> the same.
 
     Training uses the mean and variance of the batch, and moves the running ones towards them, ``running = (1 -
@@ -303,26 +303,20 @@ class BatchNorm2d(Module):
     """
 
     def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1, dtype: DTypeLike = np.float32) -> None:
-        channels = count(channels, "channels")
-        number(eps, "eps", 0), number(momentum, "momentum", 0, 1)
-        zeros, ones = np.zeros(channels, dtype), np.ones(channels, dtype)
-        self.w, self.b = _parameter(ones), _parameter(zeros)
-        self.running_mean, self.running_var = Tensor(zeros), Tensor(ones)
-        self.eps, self.momentum = eps, momentum
-
-    def _input(self) -> Input:
-        return Input(self.w.shape, "channel", "{}")
+        self._start("channels", channels, eps, True, True, dtype)
+        self.running_mean, self.running_var = Tensor(self.b.data), Tensor(self.w.data)
+        self.momentum = number(momentum, "momentum", 0, 1)
 
     def forward(self, x: Any) -> Any:
         if not self.training:
-            return batch_norm(x, self.w, self.b, self.eps, self.running_mean, self.running_var)
+            return normalization.batch_norm(x, self.w, self.b, self.eps, self.running_mean, self.running_var)
         array = x.data if isinstance(x, Tensor) else np.asarray(x)
         if array.size == array.shape[-1]:
             raise ValueError(
                 f"{type(self).__name__}: x {array.shape} has one value per channel, which has no variance. "
                 "Use a larger batch, or model.eval()"
             )
-        out = batch_norm(x, self.w, self.b, self.eps)
+        out = normalization.batch_norm(x, self.w, self.b, self.eps)
         if current.get().again:
             return out
         mean, variance = _moments(out, array)
@@ -362,21 +356,7 @@ class BatchNorm1d(BatchNorm2d):
     """
 
 
-def _scale_and_shift(
-    name: str, shape: Shape, scale: bool, shift: bool, dtype: DTypeLike
-) -> tuple[Tensor | None, Tensor | None]:
-    """Return parameters that start at 1 and 0, or None; `name` is that of the argument `shape`."""
-    for extent in shape if isinstance(shape, (tuple, list)) else (shape,):
-        count(extent, name)
-    w, b = np.ones(shape, dtype), np.zeros(shape, dtype)
-    return _parameter(w) if scale else None, _parameter(b) if shift else None
-
-
-def _last(shape: Shape) -> Input:
-    return Input(tuple(shape) if isinstance(shape, (tuple, list)) else (shape,), "feature", "{}")
-
-
-class LayerNorm(Module):
+class LayerNorm(_Norm):
     """Brings each example to mean 0 and variance 1 over its last axes, then scales and shifts it.
 
     Parameters
@@ -399,6 +379,8 @@ class LayerNorm(Module):
     J. Ba et al., "Layer Normalization", 2016.
     """
 
+    _noun = "feature"
+
     def __init__(
         self,
         normalized_shape: Shape,
@@ -407,37 +389,32 @@ class LayerNorm(Module):
         bias: bool = True,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        self.w, self.b = _scale_and_shift("normalized_shape", normalized_shape, affine, affine and bias, dtype)
-        self.normalized_shape, self.eps = normalized_shape, number(eps, "eps", 0)
-
-    def _input(self) -> Input:
-        return _last(self.normalized_shape)
+        self._start("normalized_shape", normalized_shape, eps, affine, affine and bias, dtype)
+        self.normalized_shape = normalized_shape
 
     def forward(self, x: Any) -> Any:
-        return layer_norm(x, self.normalized_shape, self.w, self.b, self.eps)
+        return normalization.layer_norm(x, self.normalized_shape, self.w, self.b, self.eps)
 
 
-class RMSNorm(Module):
+class RMSNorm(_Norm):
     """Divides each example by the root of its mean square over its last axes, then scales it.
 
     See `autograd_cnn.rms_norm`. Parameters and attributes as for `LayerNorm`, without `b`.
     """
 
+    _noun = "feature"
+
     def __init__(
         self, normalized_shape: Shape, eps: float | None = None, affine: bool = True, dtype: DTypeLike = np.float32
     ) -> None:
-        self.w, _ = _scale_and_shift("normalized_shape", normalized_shape, affine, False, dtype)
-        self.normalized_shape = normalized_shape
-        self.eps = None if eps is None else number(eps, "eps", 0)
-
-    def _input(self) -> Input:
-        return _last(self.normalized_shape)
+        self._start("normalized_shape", normalized_shape, eps or 0.0, affine, False, dtype)
+        self.normalized_shape, self.eps = normalized_shape, eps
 
     def forward(self, x: Any) -> Any:
-        return rms_norm(x, self.normalized_shape, self.w, self.eps)
+        return normalization.rms_norm(x, self.normalized_shape, self.w, self.eps)
 
 
-class GroupNorm(Module):
+class GroupNorm(_Norm):
     """Brings each group of channels of each example to mean 0 and variance 1, then scales and shifts the channels.
 
     (N, ..., num_channels) -> the same: see `autograd_cnn.group_norm`.
@@ -457,17 +434,14 @@ class GroupNorm(Module):
     ) -> None:
         if count(num_channels, "num_channels") % count(num_groups, "num_groups"):
             raise ValueError(f"GroupNorm: num_groups={num_groups} does not divide {num_channels} channels")
-        self.w, self.b = _scale_and_shift("num_channels", num_channels, affine, affine, dtype)
-        self.num_groups, self.eps = num_groups, number(eps, "eps", 0)
-
-    def _input(self) -> Input | None:
-        return Input(self.w.shape, "channel", f"{self.num_groups}, {{}}") if self.w is not None else None
+        self._start("num_channels", num_channels, eps, affine, affine, dtype)
+        self.num_groups, self._remade = num_groups, f"{num_groups}, {{}}"
 
     def forward(self, x: Any) -> Any:
-        return group_norm(x, self.num_groups, self.w, self.b, self.eps)
+        return normalization.group_norm(x, self.num_groups, self.w, self.b, self.eps)
 
 
-class InstanceNorm2d(Module):
+class InstanceNorm2d(_Norm):
     """Brings each channel of each image to mean 0 and variance 1: (N, H, W, channels) -> the same.
 
     With `affine` it then scales and shifts the channels: see `autograd_cnn.instance_norm`.
@@ -478,14 +452,10 @@ class InstanceNorm2d(Module):
     """
 
     def __init__(self, channels: int, eps: float = 1e-5, affine: bool = False, dtype: DTypeLike = np.float32) -> None:
-        self.w, self.b = _scale_and_shift("channels", channels, affine, affine, dtype)
-        self.eps = number(eps, "eps", 0)
-
-    def _input(self) -> Input | None:
-        return Input(self.w.shape, "channel", "{}") if self.w is not None else None
+        self._start("channels", channels, eps, affine, affine, dtype)
 
     def forward(self, x: Any) -> Any:
-        return instance_norm(x, self.w, self.b, self.eps)
+        return normalization.instance_norm(x, self.w, self.b, self.eps)
 
 
 class InstanceNorm1d(InstanceNorm2d):
@@ -500,8 +470,8 @@ class Dropout(Module):
     p : float
         In [0, 1].
     rng : numpy.random.Generator, optional
-        Draws the mask of every call in training. Default: the generator that `seed` restarts. To resume a run with the
-        same bits, save ``rng.bit_generator.state``.
+        Draws the mask of every call in training, unless `p` is 0. Default: the generator that `seed` restarts. To
+        resume a run with the same bits, save ``rng.bit_generator.state``.
 
     Raises
     ------
@@ -517,7 +487,7 @@ class Dropout(Module):
         self.p, self.rng = p, generator(rng, type(self).__name__)
 
     def forward(self, x: Any) -> Any:
-        return dropout(x, self.p, self.rng) if self.training else x
+        return normalization.dropout(x, self.p, self.rng) if self.training and self.p else x
 
 
 class Dropout2d(Dropout):
@@ -527,4 +497,4 @@ class Dropout2d(Dropout):
     """
 
     def forward(self, x: Any) -> Any:
-        return dropout2d(x, self.p, self.rng) if self.training else x
+        return normalization.dropout2d(x, self.p, self.rng) if self.training and self.p else x

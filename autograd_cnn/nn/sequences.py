@@ -39,11 +39,12 @@ class _Cell(Module):
     ) -> None:
         self.input_size, self.hidden_size = count(input_size, "input_size"), count(hidden_size, "hidden_size")
         draw, limit = generator(rng, type(self).__name__).random, 1 / math.sqrt(hidden_size)  # as PyTorch does
+        rows = self._gates * hidden_size
         for suffix in self._suffixes:
             inputs = input_size if suffix in ("", "_l0", "_l0_reverse") else hidden_size * (1 + self.bidirectional)
-            for name, n in zip(_NAMES, (inputs, hidden_size, 0, 0), strict=True):
-                drawn = draw((self._gates * hidden_size, n)[: 1 + (n > 0)], dtype) * (2 * limit) - limit
-                setattr(self, name + suffix, Tensor(drawn, requires_grad=True) if n or bias else None)
+            for name, columns in zip(_NAMES, ((inputs,), (hidden_size,), (), ()), strict=True):
+                drawn = Tensor(draw((rows, *columns), dtype) * (2 * limit) - limit, requires_grad=True)
+                setattr(self, name + suffix, drawn if columns or bias else None)
 
     def _weights(self, suffix: str) -> list[Any]:
         return [getattr(self, name + suffix) for name in _NAMES]
@@ -53,13 +54,12 @@ class _Cell(Module):
 
     def _initial(self, hx: Any, sets: tuple[int, ...], batch: tuple[int, ...]) -> Any:
         """Return the initial states: by default zeros, which are the same for any batch."""
-        shape = (*sets, *batch, self.hidden_size)
         if hx is None:
-            zeros = np.zeros((*sets, *(1 for _ in batch), self.hidden_size), self._weights(self._suffixes[0])[0].dtype)
-            return [zeros] * self._states
+            return [np.zeros((*sets, self.hidden_size), self._weights(self._suffixes[0])[0].dtype)] * self._states
         given = hx if isinstance(hx, (tuple, list)) else [hx]
-        if (shapes := [np.shape(state) for state in given]) != [shape] * self._states:
-            raise ValueError(f"{self._title()}: hx has {str(shapes)[1:-1]}, want {str([shape] * self._states)[1:-1]}")
+        shapes, want = [np.shape(state) for state in given], [(*sets, *batch, self.hidden_size)] * self._states
+        if shapes != want:
+            raise ValueError(f"{self._title()}: hx has {str(shapes)[1:-1]}, want {str(want)[1:-1]}")
         return given
 
     def forward(self, x: Any, hx: Any = None) -> Any:
@@ -91,7 +91,7 @@ class _Layer(_Cell):
             found.append(scan(self._step, x, start, self._weights(suffix), backward, alive))
             if backward or not self.bidirectional:
                 x = concatenate([out for out, _ in found[-2:]], -1) if self.bidirectional else found[-1][0]
-                x = self.dropout(x) if self.dropout.p and k + 1 < len(self._suffixes) else x
+                x = self.dropout(x) if k + 1 < len(self._suffixes) else x
         last = tuple(stack(parts) for parts in zip(*(end for _, end in found), strict=True))
         return x.swapaxes(0, -2) if self.batch_first else x, last if len(last) > 1 else last[0]
 
@@ -290,8 +290,7 @@ class MultiheadAttention(Module):
         masks += [None if key_padding_mask is None else key_padding_mask[..., None, None, :]]
         masks = [np.where(m, -np.inf, 0) if m.dtype == bool else m for m in masks if m is not None]
         weights = attention_weights(q, k, sum(masks[1:], masks[0]) if masks else None, is_causal)
-        seen = (self.dropout(weights) if self.dropout.p else weights) @ v
-        out = self.out_proj(seen.swapaxes(-3, -2).reshape(operands[0].shape))
+        out = self.out_proj((self.dropout(weights) @ v).swapaxes(-3, -2).reshape(operands[0].shape))
         shown = (weights.mean(-3) if average_attn_weights else weights) if need_weights else None
         return out.swapaxes(0, 1) if swapped else out, shown
 

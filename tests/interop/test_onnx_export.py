@@ -238,6 +238,8 @@ COMPARISONS = {
     "numbers that float32 rounds": lambda x, y: x * (np.float32(0.1) * np.ceil(abs(y)) > np.array([0.1, 0.2, 0.3])),
     "sums of masks": lambda x, y: x * (x > 0).sum(axis=1, keepdims=True) + y * np.cumsum(y > 0, axis=1) * 2,
     "products of masks": lambda x, y: x * ((x > 0) * (y < 1)) + y * ((x > 0) + (x < y)) - x * (1 - (x > 0)),
+    "masks in order": lambda x, y: np.where(((x > 0) > (y > 0)) | ((x < 1) <= np.array([True, False, True])), x, y),
+    "extremes of masks": lambda x, y: x * np.maximum(x > 0, y > 0) + y * np.minimum(x < 0, y < 1),
     "an unused one": lambda x, y: x * y if np.isfinite(x).all() else x,
 }
 
@@ -294,6 +296,7 @@ REFUSED = {
     rolled: "roll.*it rolls the batch; dynamic=False",
     lambda x: halved(x): r"'halved' \(test_onnx_export.py:\d+\): no.*onnx_converter\(halved, lambda",
     lambda x: ag.reshape(x, (4, 30)): r"fails on other numbers of the shapes \[\(5, 30\)\].*dynamic=False",
+    lambda x: x * abs(x > 0): r"not in ONNX: .*op_type:Abs, node name: abs.*unsupported type: tensor\(bool\)",
     lambda x: np.ones(3): "f returned ndarray, want a Tensor",
     lambda x: ag.Tensor([1.0]): "the result is a constant",
 }

@@ -9,7 +9,7 @@ from autograd_cnn.interop import load_weights, save_weights
 pytestmark = pytest.mark.slow
 
 
-def exchange(net, layer, path, example):
+def exchange(net, layer, path, example, theirs=None):
     """Load PyTorch's weights, and compare what comes back; the results are compared in tests/nn."""
     torch = pytest.importorskip("torch")
     from safetensors.torch import load_file, save_file
@@ -24,7 +24,8 @@ def exchange(net, layer, path, example):
     back = load_file(path)
     assert back.keys() == state.keys()
     assert all((back[name].numpy() == state[name].numpy()).all() for name in state)
-    outs = [f(x) for f, x in ((layer, example), (net.eval(), torch.tensor(example)))] if layer.eval() else []
+    given = torch.tensor(example if theirs is None else theirs)
+    outs = [f(x) for f, x in ((layer, example), (net.eval(), given))] if layer.eval() else []
     ours, theirs = (out[0] if isinstance(out, tuple) else out for out in outs)
     np.testing.assert_allclose(ours.data, theirs.detach().numpy(), 1e-4, 1e-5)
 
@@ -57,6 +58,34 @@ def test_attention(norm_first, bias, tmp_path):
     example = np.random.default_rng(0).normal(size=(2, 5, 4)).astype(np.float32)
     options = {"dim_feedforward": 4, "norm_first": norm_first, "bias": bias, "batch_first": True}
     exchange(*pair("TransformerEncoderLayer", 4, 2, **options), tmp_path / "weights.safetensors", example)
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "TransformerEncoderLayer"])
+def test_tokens_of_images(name, tmp_path):
+    """The weights of tokens that are made as PyTorch's are; others are refused in test_torch.py."""
+    torch = pytest.importorskip("torch")
+    sizes = (4, 2, 4) if name[0] == "T" else (4, 4)
+
+    class Ours(nn.Module):
+        def __init__(self):
+            self.conv, self.layer, self.head = nn.Conv2d(3, 4, 1), getattr(nn, name)(*sizes), nn.Linear(24, 3)
+
+        def forward(self, x):
+            h = self.layer(self.conv(x).transpose(0, 3, 1, 2).reshape(len(x), 4, 6).transpose(0, 2, 1))
+            return self.head((h[0] if isinstance(h, tuple) else h).reshape(len(x), 24))
+
+    class Theirs(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.head = torch.nn.Conv2d(3, 4, 1), torch.nn.Linear(24, 3)
+            self.layer = getattr(torch.nn, name)(*sizes, batch_first=True)
+
+        def forward(self, x):
+            h = self.layer(self.conv(x).flatten(2).transpose(1, 2))
+            return self.head((h[0] if isinstance(h, tuple) else h).flatten(1))
+
+    example = np.random.default_rng(0).normal(size=(2, 3, 2, 3)).astype(np.float32)
+    exchange(Theirs(), Ours(), tmp_path / "weights.safetensors", example, example.transpose(0, 3, 1, 2))
 
 
 def test_a_model_of_several(tmp_path):

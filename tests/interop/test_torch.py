@@ -200,6 +200,12 @@ REFUSED = {
     "3.w.*reshape": lambda: nn.Sequential(
         nn.ReLU(), lambda x: x.reshape((2, 120, 3)), lambda x: x.reshape((2, 360)), nn.Linear(360, 2)),
     "positions.*reshape .2, 12, 10, 3. -> .2, 120, 3. .* joins axes, which PyTorch may reorder": lambda: Tokens(),
+    "2.weight_ih.*reshape .2, 360. -> .2, 120, 3. .* makes images of features. Tokens as in PyTorch": lambda: (
+        nn.Sequential(nn.Flatten(), lambda x: x.reshape((2, 120, 3)), nn.GRU(3, 4))),
+    "4.w.*reshape .2, 12, 10, 3. -> .2, 120, 3. .* joins axes.*reorder. Tokens as in PyTorch": lambda: nn.Sequential(
+        nn.Conv2d(3, 3, 1), lambda x: x.reshape((2, 120, 3)), nn.GRU(3, 4), lambda out: out[0][:, -1],
+        nn.Linear(4, 2)),
+    "2.w .30, 2.*takes images, whose axes PyTorch may have in any order": lambda: Columns(),
     "weights.*contract .test_torch.py:[0-9]+. combines it with .2, 12, 10, 3": lambda: Einsum(),
     "head.w .3, 4.*does not use it": lambda: Unused(),
     "1.w.*in different layouts": lambda: Twice(),
@@ -212,6 +218,16 @@ class Tokens(nn.Module):
 
     def forward(self, x):
         return x.reshape((len(x), 120, 3)) + self.positions
+
+
+class Columns(nn.Sequential):
+    """Their sum with a result along the last axis does not show how PyTorch has it."""
+
+    def __init__(self):
+        super().__init__(lambda x: x.mean(axis=1), lambda x: self.dense(x) + x, nn.Linear(30, 2), dense=nn.Linear(3, 3))
+
+    def forward(self, x):
+        return self[2](ag.flatten(self[1](self[0](x)), 1))
 
 
 class Einsum(nn.Module):

@@ -97,6 +97,8 @@ def _constant(operator: str) -> Any:
     def write(onnx: Any, operands: Any) -> Any:
         dtype = np.result_type(*map(plain, onnx.call.values))
         operands = [a if isinstance(a, str) else np.asarray(a, dtype) for a in operands]
+        if dtype.kind == "b" and operator in ORDERS:
+            operands = [onnx.cast(a, np.int32) for a in operands]
         return onnx.node(operator.removeprefix("Bitwise") if dtype.kind == "b" else operator, *operands)
 
     return write
@@ -148,6 +150,8 @@ CONSTANT: dict[str, Any] = {  # without a gradient
     "GreaterOrEqual": np.greater_equal, "IsNaN": np.isnan, "Less": np.less, "LessOrEqual": np.less_equal,
     "Not": np.logical_not, "Or": np.logical_or, "Round": np.round, "Sign": np.sign, "Xor": np.logical_xor,
 }  # fmt: skip
+
+ORDERS = {"Greater", "GreaterOrEqual", "Less", "LessOrEqual"}  # of numbers: ONNX does not compare bools
 
 ENTRIES = [
     *starmap(Entry, SAME.items()),

@@ -41,6 +41,7 @@ BATCH = "N"
 Shape = tuple["int | None", ...]
 
 _OF_IMAGES, _OF_EITHER = ("images", "channels"), ("elementwise", "axes", "axis")  # how a primitive treats axes
+_OF_BOOLS = {"Add": "Or", "Mul": "And", "Max": "Or", "Min": "And"}
 _TO_IMAGE = (0, 3, 1, 2)
 _FROM_IMAGE = (0, 2, 3, 1)  # and the axis of the image that each axis becomes
 
@@ -106,8 +107,8 @@ def export_onnx(path: str | os.PathLike[str], f: Callable[..., Any], *example: A
     TypeError
         If `f` returns no Tensor.
     ValueError
-        If an operation has no converter, or depends on the batch or on numbers in a way that ONNX cannot express. The
-        message names the operation and the line.
+        If an operation has no converter, does not take a dtype in ONNX, or depends on the batch or on numbers in a way
+        that ONNX cannot express. The message names the operation and, except for a dtype, the line.
     OSError
         If the file cannot be written.
     """
@@ -123,7 +124,10 @@ def export_onnx(path: str | os.PathLike[str], f: Callable[..., Any], *example: A
         for call, other in zip(calls, again, strict=True):
             writer.convert(call, other)
         model = writer.model(onnx, result, second)
-    onnx.checker.check_model(model, full_check=True)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except onnx.shape_inference.InferenceError as error:  # it names the node, and the dtype that this does not take
+        raise ValueError(f"export_onnx: not in ONNX: {error}") from None
     write_atomically(path, model.SerializeToString())
 
 
@@ -198,7 +202,7 @@ class _Writer:
         """Add a node, and return the name of its result. An operand is a name, a number, an array, or None."""
         names = ["" if a is None else a if isinstance(a, str) else self.constant(a) for a in operands]
         call = self.call
-        operator = {"Add": "Or", "Mul": "And"}.get(operator, operator) if call and call.out.dtype == bool else operator
+        operator = _OF_BOOLS.get(operator, operator) if call and call.out.dtype == bool else operator
         label = call.primitive.name if call else operator.lower()
         out = self.unique(f"{call.module}.{label}" if call and call.module else label)
         self.nodes.append((operator, names, out, attributes))

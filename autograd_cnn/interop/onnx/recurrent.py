@@ -36,15 +36,12 @@ def _reads(default: str, gates: list[int], **wanted: int) -> Callable[..., Any]:
         if odd:
             raise ValueError(f"{' and '.join(odd)}, as given or by default, has no counterpart")
         alive = None if lengths is None else (np.arange(x.shape[0])[:, None] < plain(lengths))[..., None]
-        outs, ends = [], []
+        rows, runs = np.arange(r.shape[1]).reshape(len(gates), -1)[gates].ravel(), []  # in the order of gates here
         for d, way in enumerate(ways):
-            parts = [[*ag.split(v, len(gates))] for v in (w[d], r[d], *([] if b is None else ag.split(b[d], 2)))]
-            weights = [ag.concatenate([part[k] for k in gates]) for part in parts] + [None, None][len(parts) - 2 :]
-            zeros = np.zeros((1, r.shape[-1]), r.dtype)
-            states = [zeros if s is None else s[d] for s in (h, c)[: 1 + (len(gates) == 4)]]
-            out, end = scan(_STEPS[steps[d]], x, states, weights, way == "reverse", alive)
-            outs.append(out)
-            ends.append(end)
+            biases = (None, None) if b is None else [half[rows] for half in ag.split(b[d], 2)]
+            states = [np.zeros(r.shape[2], r.dtype) if s is None else s[d] for s in (h, c)[: 1 + (len(gates) == 4)]]
+            runs.append(scan(_STEPS[steps[d]], x, states, (w[d][rows], r[d][rows], *biases), way == "reverse", alive))
+        outs, ends = zip(*runs, strict=True)
         return ag.stack(outs, 1), *(ag.stack(parts) for parts in zip(*ends, strict=True))
 
     return read
