@@ -6,9 +6,10 @@
 No absolute time passes or fails: machines are shared and drift, so workloads to compare take turns, and their ratio
 counts. Each library is alone in a process (`measure.py`), since PyTorch's threads stay awake for milliseconds after an
 operation and slow down whoever comes next. The processes take turns, A, B, A, B, ..., and each of them warms up before
-it is timed. Rows "in turn" have all libraries in one process. Before anything is timed, each library must give our
-results. A ratio is the median of the ratios of all turns, relative to the faster of PyTorch's layouts. The exit code is
-1 only if a measurement fails.
+it is timed. Rows "in turn" have all libraries in one process. Of a network there is also PyTorch as an expert tunes it:
+by ``torch.compile``, or with an allocator that gives no memory back to the system. Before anything is timed, each
+library must give our results. A ratio is the median of the ratios of all turns, relative to the faster of PyTorch's
+layouts, not tuned. The exit code is 1 only if a measurement fails.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -26,7 +28,7 @@ from typing import Any
 
 import layers
 from rows import Row, rows
-from work import OURS
+from work import MEMORY_KEPT, OURS
 from works import CONTESTS
 
 Figures = dict[str, list[float]]
@@ -38,6 +40,7 @@ THREADS = int(
 VARIABLES = (
     "AUTOGRAD_CNN_NUM_THREADS OMP_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS VECLIB_MAXIMUM_THREADS".split()
 )
+KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 62)}  # glibc: from one heap, which does not shrink
 
 
 @dataclass
@@ -71,6 +74,7 @@ class Bench:
         """Run `measure.py` and return its result; if it fails, raise RuntimeError with its last line."""
         command = [sys.executable, str(Path(__file__).with_name("measure.py")), *map(str, arguments)]
         environment = {**os.environ, "AUTOGRAD_CNN_KERNELS": self.kernels, **dict.fromkeys(VARIABLES, str(threads))}
+        environment |= KEPT if MEMORY_KEPT in arguments else {}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError((done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1])
@@ -140,11 +144,15 @@ class Bench:
         return {OURS: ours, "100 ms": [0.1] * len(ours), **({"PyTorch": theirs} if theirs else {})}
 
 
+def _tuned(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.startswith("tuned")]
+
+
 def result(row: Row, bench: Bench) -> dict[str, Any]:
     """Measure, and return the entry of this row and run in the JSON file."""
     figures = bench.figures(row.kind, row.contest)
     mine, theirs = ([name for name in figures if name.startswith(start)] for start in (row.ours, row.over))
-    shown = figures if row.kind == "limit" else dict.fromkeys([*mine, *theirs])
+    shown = figures if row.kind == "limit" else dict.fromkeys([*mine, *theirs, *_tuned(figures)])
     found: dict[str, Any] = {
         "rounds": min(map(len, figures.values()), default=0),
         "figures": {name: {"median": median(figures[name]), "least": min(figures[name])} for name in shown},

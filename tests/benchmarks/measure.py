@@ -32,7 +32,9 @@ from works import CONTESTS
 
 Figures = dict[str, list[float]]
 
-MODULES = {"PyTorch": "torch", "MyGrad": "mygrad", "HIPS": "autograd", "onnxruntime": "onnxruntime"}  # by first word
+MODULES = {
+    "PyTorch": "torch", "tuned": "torch", "MyGrad": "mygrad", "HIPS": "autograd", "onnxruntime": "onnxruntime",
+}  # fmt: skip # by first word
 WARM_UP = 1  # rounds that do not count
 SAMPLE = 0.1  # seconds: a quick workload is repeated for that long, and timed as one
 TOLERANCE = 1e-3  # relative to the norm of each result, in float32: the order of summation differs
@@ -163,7 +165,7 @@ def main(kind: str, *arguments: str) -> None:
         found = {contest: difference(contest) for contest in arguments}
     elif kind == "race":
         rounds, contest = arguments
-        found = race(build(contest), int(rounds))
+        found = race(build(contest, *(name for name in CONTESTS[contest] if not name.startswith("tuned"))), int(rounds))
     elif kind == "alone":
         rounds, name, *contests = arguments
         found = alone(name, contests, int(rounds))

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from work import LAYOUTS, OURS, Array, Builder, Work, from_torch, to_torch
+from work import COMPILED, LAYOUTS, MEMORY_KEPT, OURS, Array, Builder, Work, from_torch, to_torch
 
 
 @dataclass(frozen=True)
@@ -101,16 +101,18 @@ class Prepared:
         Number of images.
     layout : str, optional
         Of PyTorch's memory; without it, the library is ours.
+    compiled : bool
+        Whether the forward and backward pass is compiled by ``torch.compile``.
     """
 
-    def __init__(self, name: str, batch: int, layout: str | None = None) -> None:
+    def __init__(self, name: str, batch: int, layout: str | None = None, compiled: bool = False) -> None:
         network, self.layout = NETWORKS[name], layout
         rng = np.random.default_rng(0)
         x, labels = rng.random((batch, 32, 32, 3), np.float32), rng.integers(0, 10, batch)
         y = np.eye(10, dtype=np.float32)[labels] if network.sigmoid else labels
         self.library: Any = import_module("torch" if layout else "autograd_cnn")
         nn = self.library.nn
-        self.model = nn.Sequential(*network.layers(nn))
+        self.model = self.forward = nn.Sequential(*network.layers(nn))
         if layout is None:
             self.loss_of = self.library.bce if network.sigmoid else self.library.cross_entropy
             self.x, self.y = x, y
@@ -120,6 +122,9 @@ class Prepared:
             self.model.to(memory_format=getattr(self.library, layout))
         self.momentum = network.momentum
         self._set_numbers()
+        if compiled:
+            self.loss = self.library.compile(self.loss)  # type: ignore[method-assign]
+            self.forward = self.library.compile(self.model)
 
     @cached_property
     def optimiser(self) -> Any:
@@ -144,7 +149,7 @@ class Prepared:
     def infer(self) -> Any:
         """Forward pass without recording."""
         with self.library.no_grad():
-            return self.model(self.x)
+            return self.forward(self.x)
 
     def _parameters(self) -> list[tuple[Any, int]]:
         """Each parameter, with the channels that the layer before it returns."""
@@ -184,16 +189,16 @@ def _exchanged(matrix: Array, first: int, second: int) -> Array:
     return matrix.reshape(first, second, matrix.shape[1]).swapaxes(0, 1).reshape(matrix.shape)
 
 
-def step(name: str, batch: int, layout: str | None = None, per: float = 1) -> Work:
+def step(name: str, batch: int, layout: str | None = None, per: float = 1, compiled: bool = False) -> Work:
     """One training step: zero gradients, forward, backward, SGD."""
-    prepared = Prepared(name, batch, layout)
+    prepared = Prepared(name, batch, layout, compiled)
     # Gradients of PyTorch's two layouts are 1 % apart too: rounding decides a maximum or a relu that is near a tie.
     return Work(prepared.step, prepared.gradients, per, roughness=1 if NETWORKS[name].sigmoid else 50)
 
 
-def inference(name: str, batch: int, layout: str | None = None) -> Work:
+def inference(name: str, batch: int, layout: str | None = None, compiled: bool = False) -> Work:
     """The forward pass alone, without recording."""
-    prepared = Prepared(name, batch, layout)
+    prepared = Prepared(name, batch, layout, compiled)
     prepared.model.eval()
     return Work(prepared.infer, lambda: [np.asarray(prepared.infer().data)])
 
@@ -216,7 +221,9 @@ def onnx_inference(name: str, batch: int) -> Work:
 
 def _contest(work: Callable[..., Work], name: str, batch: int) -> dict[str, Builder]:
     theirs = {library: partial(work, name, batch, layout) for library, layout in LAYOUTS.items()}
-    return {OURS: partial(work, name, batch), **theirs}
+    tuned = {COMPILED: partial(work, name, batch, "channels_last", compiled=True)}
+    tuned[MEMORY_KEPT] = partial(work, name, batch, "channels_last")
+    return {OURS: partial(work, name, batch), **theirs, **tuned}
 
 
 CONTESTS: dict[str, dict[str, Builder]] = {

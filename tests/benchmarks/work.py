@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 OURS = "autograd_cnn"
+COMPILED, MEMORY_KEPT = "tuned PyTorch, compiled", "tuned PyTorch, memory kept"  # see `compare`
 LAYOUTS = {"PyTorch channels_last": "channels_last", "PyTorch default": "contiguous_format"}
 # Axes that convert our order to PyTorch's: images NHWC -> NCHW, weights HWIO -> OIHW and (in, out) -> (out, in)
 AXES = {("x", 4): (0, 3, 1, 2), ("w", 4): (3, 2, 0, 1), ("w", 2): (1, 0)}
