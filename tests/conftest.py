@@ -1,5 +1,6 @@
 """Fixtures for every test: no network, a registry restored after each test, repeatable hypothesis."""
 
+import gc
 import os
 import shutil
 import signal
@@ -18,6 +19,17 @@ pytest.register_assert_rewrite("wording")
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, max_examples=50)
 settings.load_profile("repeatable")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Thousands of collected tests live until the end: the garbage collector looks at none of them."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True)
