@@ -1,5 +1,6 @@
 """Networks to draw, written as plain forward code."""
 
+import linecache
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.studio.names import Source
 from studio.programs import leaf
 
 SHAPES = {
@@ -46,6 +48,26 @@ def cnn_arguments(rng):
 
 def cnn_loss(rng):
     return standard_cnn(*cnn_arguments(rng))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def files_are_parsed_once():
+    """A trace parses the file that it is in. Hundreds of tests trace, in few files."""
+    parse, parsed = Source._parse, {}
+
+    def once(source, file):
+        try:
+            lines = tuple(linecache.getlines(file))
+        except UnicodeEncodeError:  # of a name that no file can have
+            lines = ()
+        if lines not in parsed:
+            parse(source, file)
+            parsed[lines] = source.files[file], source.modules[file]
+        source.files[file], source.modules[file] = parsed[lines]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Source, "_parse", once)
+        yield
 
 
 @pytest.fixture(name="standard_cnn")
