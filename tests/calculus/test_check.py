@@ -18,7 +18,7 @@ RULES = {
     if primitive.__module__.startswith("autograd_cnn.")
     for inputs in dict.fromkeys(rule.inputs for rule in primitive.rules.values())  # a joint rule once
 }
-ZERO = "relu_gradient.y", "copysign.y"
+ZERO = "relu_gradient.y", "copysign.y"  # rules whose result is 0
 
 
 def rules_but(*others):
