@@ -94,6 +94,8 @@ registry.hooks.update(
     graph=lambda tensor: _open("studio.trace:graph_of", "Tensor.graph")(tensor),
     at=ops.indexing.At,
     mT=ops.shapes.matrix_transpose,
+    real=ops.arithmetic.real,
+    imag=ops.arithmetic.imag,
 )
 if not _absent("studio"):
     registry.hooks["html"] = lambda tensor: _open("studio.player.array_views:html")(tensor)

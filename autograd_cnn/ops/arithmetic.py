@@ -16,9 +16,9 @@ from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 
 __all__ = [
-    "abs", "absolute", "add", "astype", "clip", "cos", "divide", "exp", "expm1", "log", "log1p", "maximum", "minimum",
-    "multiply", "negative", "pow", "power", "remainder", "sin", "sqrt", "square", "subtract", "tanh", "true_divide",
-    "where",
+    "abs", "absolute", "add", "astype", "clip", "conj", "conjugate", "cos", "divide", "exp", "expm1", "imag", "log",
+    "log1p", "maximum", "minimum", "multiply", "negative", "pow", "power", "real", "remainder", "sgn", "sin", "sqrt",
+    "square", "subtract", "tanh", "true_divide", "where",
 ]  # fmt: skip
 
 Array = TypeVar("Array")  # a Tensor or an array
@@ -223,6 +223,34 @@ abs.vjp(x=lambda g, x: g * (np.conj(np.sign(x)) if is_complex(x) else sign_of(x)
 
 
 @primitive(complex=True, elementwise=True)
+def conjugate(x: Any) -> Any:
+    """Changes the sign of the imaginary part."""
+    return np.conjugate(x)
+
+
+@primitive(complex=True, batch="elementwise")
+def real(x: Any) -> Any:
+    """Takes the real part of complex numbers."""
+    return np.real(x)
+
+
+@primitive(complex=True, batch="elementwise")
+def imag(x: Any) -> Any:
+    """Takes the imaginary part of complex numbers."""
+    return np.imag(x)
+
+
+conjugate.vjp(x=lambda g: conjugate(g))
+real.vjp(x=lambda g: g)  # the walk makes it complex
+imag.vjp(x=lambda g: g * -1j)
+
+
+def sgn(x: Any) -> Any:
+    """Divides complex numbers by their lengths; takes the sign of real ones, into a plain array. It is 0 at 0."""
+    return ratio(x, abs(x)) if is_complex(x) else np.sign(x)
+
+
+@primitive(complex=True, elementwise=True)
 def sin(x: Any) -> Any:
     """Takes the sine of an angle in radians."""
     return np.sin(x)
@@ -293,6 +321,11 @@ def where(condition: Any, x: Any, y: Any) -> Any:
 where.vjp(x=lambda g, condition: where(condition, g, 0), y=lambda g, condition: where(condition, 0, g))
 
 
+def ratio(x: Any, y: Any) -> Any:
+    """Compute ``x / y``, but 0 where y = 0."""
+    return where(y == 0, 0, x / where(y == 0, 1, y))
+
+
 def _bounds(rng: np.random.Generator) -> list[Any]:
     x = rng.normal(size=(2, 3))
     return [(x, -0.5, 0.5), (x, rng.uniform(-1, 0, 3), rng.uniform(-0.2, 0.8, 3))]
@@ -359,4 +392,4 @@ def masked(x: Any, mask: Any, fill: float = 0) -> Any:
     return x if mask is True else where(mask, x, fill)
 
 
-absolute, pow, true_divide = abs, power, divide
+absolute, conj, pow, true_divide = abs, conjugate, power, divide

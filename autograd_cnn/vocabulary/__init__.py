@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 from autograd_cnn import vocabulary
 from autograd_cnn.engine.naming import enrol
-from autograd_cnn.engine.registry import hooks
-from autograd_cnn.vocabulary import elementary, fft, linalg, special, stats
+from autograd_cnn.vocabulary import fft, linalg, special, stats
 from autograd_cnn.vocabulary.arrays import *
 from autograd_cnn.vocabulary.elementary import *
 from autograd_cnn.vocabulary.losses import *
@@ -20,4 +19,3 @@ enrol(globals())
 enrol(vars(fft), "fft.")
 enrol(vars(linalg), "linalg.")
 enrol(vars(special), "special.")
-hooks.update(real=elementary.real, imag=elementary.imag)

@@ -16,23 +16,22 @@ import numpy as np
 from autograd_cnn.engine.fitting import is_complex
 from autograd_cnn.engine.numpy_calls import peek, plain, plain_array
 from autograd_cnn.engine.primitive import Primitive, primitive
-from autograd_cnn.ops.arithmetic import abs, chain, choice, cos, exp, multiply, power, remainder, sign_of, sqrt, where
+from autograd_cnn.ops.arithmetic import abs, chain, choice, exp, multiply, power, ratio, remainder, sign_of, sqrt, where
 from autograd_cnn.ops.indexing import scatter, take
 
 __all__ = [
     "acos", "acosh", "angle", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh",
-    "atan", "atan2", "atanh", "bincount", "cbrt", "conj", "conjugate", "copysign", "cosh", "deg2rad", "degrees",
-    "divmod", "exp2", "fabs", "float_power", "fmax", "fmin", "fmod", "frexp", "geomspace", "hypot", "imag", "interp",
-    "ldexp", "linspace", "log2", "log10", "logaddexp", "logaddexp2", "logspace", "mod", "modf", "nan_to_num",
-    "positive", "rad2deg", "radians", "real", "real_if_close", "reciprocal", "select", "sgn", "sinc", "sinh", "tan",
-    "unwrap",
+    "atan", "atan2", "atanh", "bincount", "cbrt", "copysign", "cosh", "deg2rad", "degrees", "divmod", "exp2", "fabs",
+    "float_power", "fmax", "fmin", "fmod", "frexp", "geomspace", "hypot", "interp", "ldexp", "linspace", "log2",
+    "log10", "logaddexp", "logaddexp2", "logspace", "mod", "modf", "nan_to_num", "positive", "rad2deg", "radians",
+    "real_if_close", "reciprocal", "select", "sinc", "sinh", "tan", "unwrap",
 ]  # fmt: skip
 
 
-def _ufunc(ufunc: Any, doc: str, low: float = -2, high: float = 2, view: bool = False, **rules: Any) -> Primitive[...]:
+def _ufunc(ufunc: Any, doc: str, low: float = -2, high: float = 2, **rules: Any) -> Primitive[...]:
     """Make a primitive of NumPy's function; the numbers of its examples are between `low` and `high`.
 
-    Those that NumPy has for complex numbers are holomorphic, except those that choose. The result may be a view.
+    Those that NumPy has for complex numbers are holomorphic, except those that choose.
     """
 
     def examples(rng: np.random.Generator) -> list[Any]:
@@ -41,23 +40,17 @@ def _ufunc(ufunc: Any, doc: str, low: float = -2, high: float = 2, view: bool = 
     inputs = getattr(ufunc, "nin", 1)  # `sinc` is no ufunc
     function: Any = (lambda x, y: ufunc(x, y)) if inputs == 2 else (lambda x: ufunc(x))
     holomorphic = "DD->D"[2 - inputs :] in getattr(ufunc, "types", ["D->D"]) and choice not in rules.values()
-    made: Primitive[...] = primitive(
-        elementwise=not view, batch="elementwise", complex=holomorphic, name=ufunc.__name__, examples=examples
-    )(function)
+    declare = primitive(elementwise=True, complex=holomorphic, name=ufunc.__name__, examples=examples)
+    made: Primitive[...] = declare(function)
     made.__name__, made.__qualname__, made.__doc__ = made.name, made.name, doc
     made.vjp(**rules)
     return made
 
 
-def _ratio(x: Any, y: Any) -> Any:
-    """Compute ``x / y``, but 0 where y = 0."""
-    return where(y == 0, 0, x / where(y == 0, 1, y))
-
-
 def _turn(side: Any, x: Any, y: Any) -> Any:
     """Compute ``side / (x**2 + y**2)`` without overflow, but 0 at the origin and at infinity."""
     h = np.hypot(x, y)
-    turn = _ratio(_ratio(side, h), h)
+    turn = ratio(ratio(side, h), h)
     if not np.isnan(turn).any():
         return turn
     return where(np.logical_or(np.isnan(x), np.isnan(y)), np.nan, where(np.isinf(h), 0, turn))
@@ -65,7 +58,7 @@ def _turn(side: Any, x: Any, y: Any) -> Any:
 
 def _lean(x: Any, y: Any, out: Any) -> Any:
     """Compute ``x / out``, the slope of hypot, but 0 at the origin. Infinities count alike, and the rest as 0."""
-    lean = _ratio(x, out)
+    lean = ratio(x, out)
     if not np.isnan(lean).any():
         return lean
     side, diagonal = np.sign(x), np.sign(x) * 0.5**0.5
@@ -84,7 +77,7 @@ def _sinc_slope(x: Any, out: Any) -> Any:
     near, s = np.less(abs(x), 0.1), (math.pi * x) * (math.pi * x)
     series = 1 - s / 10 * (1 - s / 28 * (1 - s / 54 * (1 - s / 88)))  # the difference below would cancel
     series = x * series * (-math.pi * math.pi / 3)
-    return where(near, series, (cos(math.pi * x) - out) / where(near, 1, x))
+    return where(near, series, (np.cos(math.pi * x) - out) / where(near, 1, x))
 
 
 def _rise(x: Any, y: Any) -> Any:
@@ -95,9 +88,6 @@ def _rise(x: Any, y: Any) -> Any:
 
 # fmt: off
 positive = _ufunc(np.positive, "Copies the numbers.", x=lambda g: g)
-conjugate = _ufunc(np.conjugate, "Changes the sign of the imaginary part.", x=lambda g: np.conj(g))
-real = _ufunc(np.real, "Takes the real part of complex numbers.", view=True, x=lambda g: g)  # the walk makes it complex
-imag = _ufunc(np.imag, "Takes the imaginary part of complex numbers.", view=True, x=lambda g: g * -1j)
 fabs = _ufunc(np.fabs, "Drops the sign.\n\nThe gradient at 0 and NaN is 0.", x=lambda g, x: g * sign_of(x))
 reciprocal = _ufunc(np.reciprocal, "Computes ``1 / x``.", 0.5, x=lambda g, out: chain(g, -out * out))
 cbrt = _ufunc(np.cbrt, "Takes the cube root.", 0.5, x=lambda g, out: chain(g, 1 / (3 * out * out)))
@@ -150,17 +140,12 @@ fmod = _ufunc(np.fmod, "Computes the remainder of ``x / y`` with the sign of `x`
 
 def angle(z: Any, deg: bool = False) -> Any:
     """Takes the angle of complex numbers, from -pi to pi, or in degrees. The gradient at 0 is 0."""
-    return arctan2(imag(z), real(z)) * (180 / math.pi if deg else 1)
-
-
-def sgn(x: Any) -> Any:
-    """Divides complex numbers by their lengths; takes the sign of real ones, into a plain array. It is 0 at 0."""
-    return _ratio(x, abs(x)) if is_complex(x) else np.sign(x)
+    return arctan2(np.imag(z), np.real(z)) * (180 / math.pi if deg else 1)
 
 
 def real_if_close(x: Any, tol: float = 100) -> Any:
     """Takes the real part if no imaginary part exceeds `tol` times the precision, or else copies."""
-    return positive(x) if is_complex(np.real_if_close(plain(x), tol)) else real(x)
+    return positive(x) if is_complex(np.real_if_close(plain(x), tol)) else np.real(x)
 
 
 @primitive(batch="elementwise", examples=lambda rng: [(rng.normal(size=(2, 3)), rng.integers(-3, 3, 3))])
@@ -202,7 +187,7 @@ def nan_to_num(x: Any, *, nan: Any = 0.0, posinf: Any = None, neginf: Any = None
     """Replaces NaN and infinities, by default by 0 and the largest numbers. The gradient there is 0."""
     if is_complex(x):
         repaired = partial(nan_to_num, nan=nan, posinf=posinf, neginf=neginf)
-        return repaired(real(x)) + 1j * repaired(imag(x))
+        return repaired(np.real(x)) + 1j * repaired(np.imag(x))
     return where(np.isfinite(x), x, np.nan_to_num(plain(x), nan=nan, posinf=posinf, neginf=neginf))
 
 
@@ -222,7 +207,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any
     last = len(xp) - 1
     i = np.clip(np.searchsorted(xp, x, "right") - 1, 0, max(last - 1, 0))
     j = np.minimum(i + 1, last)
-    part = _ratio(where(np.isinf(x), 0, x) - take(xp, i), take(xp, j) - take(xp, i))
+    part = ratio(where(np.isinf(x), 0, x) - take(xp, i), take(xp, j) - take(xp, i))
     rise = take(fp, j) - take(fp, i)
     out = take(fp, i) + part * where(np.logical_and(np.equal(part, 0), ~np.isfinite(rise)), 0, rise)
     out = where(np.less(x, take(xp, 0)), take(fp, 0) if left is None else left, out)
@@ -266,4 +251,3 @@ def unwrap(p: Any, discont: float | None = None, axis: int = -1, *, period: floa
 
 acos, asin, atan, acosh, asinh, atanh, atan2 = arccos, arcsin, arctan, arccosh, arcsinh, arctanh, arctan2
 degrees, radians, mod = rad2deg, deg2rad, remainder
-conj = conjugate

@@ -14,10 +14,10 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from autograd_cnn.engine.fitting import is_complex, precision
 from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.ops.arithmetic import conjugate
 from autograd_cnn.ops.axes import Axis, Shape
 from autograd_cnn.ops.indexing import scatter
 from autograd_cnn.vocabulary.arrays import roll
-from autograd_cnn.vocabulary.elementary import conjugate
 
 __all__ = [
     "fft", "fft2", "fftn", "fftshift", "hfft", "ifft", "ifft2", "ifftn", "ifftshift", "ihfft", "irfft", "irfft2",

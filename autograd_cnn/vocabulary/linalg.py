@@ -27,14 +27,13 @@ from autograd_cnn.engine.numpy_calls import known, peek, plain, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops import products, reductions
-from autograd_cnn.ops.arithmetic import abs, chain, conjugated, divide, square, where
+from autograd_cnn.ops.arithmetic import abs, chain, conjugated, divide, imag, real, square, where
 from autograd_cnn.ops.axes import normal, operand
 from autograd_cnn.ops.joining import concatenate
 from autograd_cnn.ops.products import einsum, matmul, outer, tensordot
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import axes_last, expand_dims, matrix_transpose, reshape, squeeze
 from autograd_cnn.vocabulary.arrays import atleast_2d, block
-from autograd_cnn.vocabulary.elementary import imag, real
 from autograd_cnn.vocabulary.vectors import cross, vecdot
 
 __all__ = [

@@ -77,6 +77,7 @@ ag.clip(t, max=1)  #: Tensor
 ag.concat([t, t])  #: Tensor
 ag.concatenate([t, t], axis=1)  #: Tensor
 ag.concatenate((t, t))  #: Tensor
+ag.conjugate(t)  #: Tensor
 ag.conv2d(t, t)  #: Tensor
 ag.conv2d(a, t)  #: Tensor
 ag.conv2d(t, t, t, stride=(2, 1), padding="same", groups=3)  #: Tensor
@@ -102,7 +103,9 @@ ag.flip(t, (0, 1))  #: Tensor
 ag.gelu(t)  #: Tensor
 ag.getitem(t, 0)  #: Tensor
 ag.hardswish(t)  #: Tensor
+ag.imag(t)  #: Tensor
 ag.mish(t)  #: Tensor
+ag.real(t)  #: Tensor
 ag.tanhshrink(t)  #: Tensor
 ag.hardtanh(t)  #: Tensor
 ag.leaky_relu(t, 0.2)  #: Tensor

@@ -21,5 +21,7 @@ USES = [
     use("remainder", lambda y: 5 % y, Y),
     use("absolute", np.absolute, X),
     use("pow", lambda x: ag.pow(x, 3), X, want=lambda x: x**3),
+    *[use(name, getattr(np, name), X) for name in ("real", "conj", "conjugate")],
+    use("sgn", lambda x, y: ag.real(np.sign(x + 1j * y)), X, Y, want=lambda x, y: np.real(np.sign(x + 1j * y))),
     use("true_divide", np.true_divide, X, Y),
 ]
