@@ -30,8 +30,8 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(2406, "", "the tape, the recorded call, the walk back, and Tensor"),
-    "ops": Room(2173, "engine", "the textbook: operations, each with its derivative below it"),
+    "engine": Room(2398, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "ops": Room(2189, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(1041, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(838, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(470, "engine calculus state", "optimisers, schedules, averages"),
@@ -46,7 +46,7 @@ ROOMS = {
     "__main__": Room(250, f"{FACE} environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
-        1282, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
+        1269, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(2760, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(1130, "engine files environment", "published images, folders of images, batches"),

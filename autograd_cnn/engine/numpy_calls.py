@@ -75,7 +75,7 @@ def array_function(self: Any, function: Any, types: Any, args: Any, options: Any
 
 def constant(function: Any, args: Any, options: Any) -> Any:
     """Call a function without a derivative with plain arrays, or let the observer call it."""
-    if function in _ORDERS and any(getattr(getattr(a, "dtype", None), "kind", "") == "c" for a in args):
+    if function in _ORDERS and {"c", complex} & {getattr(getattr(a, "dtype", a), "kind", type(a)) for a in args}:
         raise errors.no_order(f"{function.__name__}: ")
     mode = current.get()
     if mode.call is not None:
@@ -158,7 +158,7 @@ def leave(tensor: Any) -> Any:
     left = current.get().left
     if left is not None:
         left(tensor)
-    return tensor.data
+    return tensor._array
 
 
 def plain(value: Any) -> Any:

@@ -110,14 +110,17 @@ class Primitive(Parameters, Generic[P]):
     def __init__(self, function: Callable[P, Any], **facts: Unpack[Facts]) -> None:
         super().__init__(function, facts.pop("name", None))
         update_wrapper(self, function)
-        vars(self).update({"complex": facts.get("moves", self.complex), **facts})
-        self.batch = self.batch or "elementwise" * self.elementwise
-        self.textbook: Callable[..., Any] = function
-        self.forward = self.formula = self._checked(function)  # `textbook`, behind the check of its arguments
         self.packaged = str(getattr(function, "__module__", "")).startswith("autograd_cnn.")
         self.options = OPTIONS if self.packaged else OPTIONS - {tuple}  # our own tuples hold no Tensors
         self.rules: dict[str, Rule] = {}
         self.plans: dict[Any, Plan] = {}
+        # `run` reads these. Python finds an attribute faster if all primitives have it, in one order, before any others
+        self.byproducts, self.strict, self.complex = (), False, facts.get("moves", False)
+        self.check = facts.get("check")
+        self.textbook: Callable[..., Any] = function
+        self.forward = self.formula = self._checked(function)  # `textbook`, behind the check of its arguments
+        vars(self).update(facts)
+        self.batch = self.batch or "elementwise" * self.elementwise
         shapes = ["out_shape", *(f"{p}_shape" for p in self.parameters)]
         for need in signature(self.flops).parameters if self.flops else ():
             if need not in (*shapes, *self.parameters):
@@ -272,19 +275,18 @@ class Primitive(Parameters, Generic[P]):
         try:
             if mixed and (tensors or list in map(type, args)):
                 promote(self, values, inputs, elements)
-            elif mixed and (refusal := self.refuses(self.flat_names(elements), values)):
-                raise refusal
             out = self.compute(values, elements) if self.sequence else self.forward(*values)
+            byproducts: Any = ()
+            if self.byproducts:
+                out, *byproducts = out
+            if not self.complex and getattr(out, "dtype", float64).kind == "c":
+                raise errors.not_for_complex(self, "out", out.dtype)
         except Exception as error:
             if is_explained(error, self.packaged):
                 raise
             cause = None if self.packaged else error
-            refusal = self.refuses(self.flat_names(elements), values)
-            error = self.nested(args, elements) or refusal or error
+            error = self.nested(args, elements) or self.refusal(values, elements) or error
             raise explained(error, self.name, *self.described(args, elements)) from cause
-        byproducts: Any = ()
-        if self.byproducts:
-            out, *byproducts = out
         if out.__class__ is not ndarray:
             if not isinstance(out, np.generic):
                 out = self._result(out, tensors, args, elements)
@@ -321,13 +323,11 @@ class Primitive(Parameters, Generic[P]):
         except (TypeError, ValueError) as error:
             raise explained(error, self.name, *self.described(args, elements)) from None
 
-    def refuses(self, names: Sequence[str], values: Sequence[Any]) -> TypeError | None:
-        """Return the error about a complex operand or result, unless the operation takes complex numbers."""
-        if not self.complex:
-            for name, value in zip(names, values, strict=False):
-                dtype = getattr(value, "dtype", np.dtype(complex if type(value) is complex else float))
-                if (name in self.rules or name == "out") and dtype.kind == "c":
-                    return errors.not_for_complex(self, name, dtype)
+    def refusal(self, values: Sequence[Any], elements: int) -> TypeError | None:
+        """Return the error about a complex operand, unless the operation takes complex numbers."""
+        for name, value in zip(self.flat_names(elements), values, strict=True) if not self.complex else ():
+            if name in self.rules and (isinstance(value, complex) or getattr(value, "dtype", float64).kind == "c"):
+                return errors.not_for_complex(self, name, np.result_type(value))
         return None
 
     def compute(self, values: list[Any], elements: int) -> Any:

@@ -41,7 +41,7 @@ def promote(primitive: Any, values: list[Any], inputs: list[Any], elements: int)
             given = value is not None or names[p] not in primitive.defaults
             values[p] = _plain(value, names[p], p in operands and given)
     arrays = [p for p in operands if isinstance(values[p], (np.ndarray, np.generic))]
-    if error := primitive.refuses(names, values):
+    if error := primitive.refusal(values, elements):
         raise error
     weak = [p for p in arrays if not isinstance(inputs[p], (Node, Leaf))]
     lists = [p for p in weak if isinstance(inputs[p], list)]

@@ -20,16 +20,7 @@ from autograd_cnn.engine.assignment import assign
 from autograd_cnn.engine.fitting import FLOATS, as_array, numeric
 from autograd_cnn.engine.messages import code_of, describe, here, label_of, missing, spell, warn
 from autograd_cnn.engine.mode import current
-from autograd_cnn.engine.numpy_calls import (
-    CONSTANT,
-    array_function,
-    array_ufunc,
-    constant,
-    copied_index,
-    known,
-    leave,
-    plain,
-)
+from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, constant, copied_index, leave, plain
 from autograd_cnn.engine.registry import hooks, registry
 from autograd_cnn.engine.tape import Leaf, Node, next_birth
 from autograd_cnn.engine.walk import exclusive, is_finite, walk
@@ -64,9 +55,17 @@ def _operator(name: str) -> tuple[Operator, Operator]:
     return direct, reflected
 
 
-def _constant(function: Any, reflected: bool = False) -> Callable[[Tensor, Any], np.ndarray]:
-    """Return an operator that has no derivative."""
-    return lambda self, other: constant(function, (other, self) if reflected else (self, other), {})
+def _constant(function: Any, direct: Any) -> Callable[[Tensor, Any], Any]:
+    """Return an operator without a derivative: Python's, or NumPy's function for observers and complex numbers."""
+
+    def operate(self: Tensor, other: Any) -> Any:
+        mode, mine = current.get(), self._array.dtype
+        is_real = type(other) is not complex and "c" not in (mine.kind, getattr(other, "dtype", mine).kind)
+        if is_real and mode.call is mode.left is None:
+            return direct(self._array, plain(other))
+        return constant(function, (self, other), {})
+
+    return operate
 
 
 def _in_place(sign: str, operator: Callable[[Tensor, Any], Result]) -> Callable[[Tensor, Any], Result]:
@@ -339,7 +338,7 @@ class Tensor:
     ) -> dict[Any, Any]:
         if self._node is None:
             raise errors.no_history(caller, self)
-        if self._node.shape != self.shape or (isinstance(grad, Tensor) and not known(grad)):
+        if self._node.shape != self.shape or (isinstance(grad, Tensor) and not isinstance(grad._array, np.ndarray)):
             raise errors.of_one_example(caller)
         if grad is None:
             if self.size != 1:
@@ -476,15 +475,19 @@ class Tensor:
     __mod__, __rmod__ = _operator("remainder")
     __pow__, __rpow__ = _operator("power")
     __matmul__, __rmatmul__ = _operator("matmul")
-    __floordiv__, __rfloordiv__ = _constant(np.floor_divide), _constant(np.floor_divide, True)
-    __lt__, __le__ = _constant(np.less), _constant(np.less_equal)
-    __gt__, __ge__ = _constant(np.greater), _constant(np.greater_equal)
-    __and__, __rand__ = _constant(np.bitwise_and), _constant(np.bitwise_and, True)
-    __or__, __ror__ = _constant(np.bitwise_or), _constant(np.bitwise_or, True)
-    __xor__, __rxor__ = _constant(np.bitwise_xor), _constant(np.bitwise_xor, True)
+    __floordiv__ = _constant(np.floor_divide, operator.floordiv)
+    __eq__, __ne__ = _constant(np.equal, operator.eq), _constant(np.not_equal, operator.ne)
+    __lt__, __le__ = _constant(np.less, operator.lt), _constant(np.less_equal, operator.le)
+    __gt__, __ge__ = _constant(np.greater, operator.gt), _constant(np.greater_equal, operator.ge)
+    __and__ = __rand__ = _constant(np.bitwise_and, operator.and_)
+    __or__ = __ror__ = _constant(np.bitwise_or, operator.or_)
+    __xor__ = __rxor__ = _constant(np.bitwise_xor, operator.xor)
 
     def __neg__(self) -> Tensor:
         return operations["negative"](self)
+
+    def __rfloordiv__(self, other: Any) -> np.ndarray:
+        return constant(np.floor_divide, (other, self), {})
 
     def __invert__(self) -> Any:
         return constant(np.invert, (self,), {})
@@ -500,12 +503,6 @@ class Tensor:
 
     def __rdivmod__(self, other: Any) -> tuple[np.ndarray, Tensor]:
         return other // self, other % self
-
-    def __eq__(self, other: object) -> Any:
-        return constant(np.equal if current.get().call else operator.eq, (self, other), {})
-
-    def __ne__(self, other: object) -> Any:
-        return constant(np.not_equal if current.get().call else operator.ne, (self, other), {})
 
     def __getitem__(self, index: Any) -> Tensor:
         return operations["getitem"](self, copied_index(index))
