@@ -87,11 +87,10 @@ def operands(primitive: Any, args: Any) -> list[int]:
 
 def _with_shared_weights(primitive: Any, *args: Any) -> Any:
     """Call a primitive once if all operands but the first are repeated, as are the variables of a `grad` inside."""
-    weights = operands(primitive, args)[1:]
-    shared = [a[0] if i in weights else a for i, a in enumerate(args)]
+    _, *weights = each = operands(primitive, args)
     if all(args[i].strides[0] == 0 for i in weights):
-        return FORMS[primitive.batch](primitive, [args[0], *shared[1:]], {0}, len(args[0]))
-    each = operands(primitive, args)
+        shared = [a[0] if i in weights else a for i, a in enumerate(args)]
+        return FORMS[primitive.batch](primitive, shared, {0}, len(args[0]))
     return np.stack([primitive(*(a[b] if i in each else a for i, a in enumerate(args))) for b in range(len(args[0]))])
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.calculus.transforms import grad, vjp
+from autograd_cnn.calculus.trees import ravel_pytree
 from autograd_cnn.calculus.vmap import vmap
 from autograd_cnn.engine.checks import count, number
 from autograd_cnn.engine.fitting import FLOATS, in_precision, is_complex, precision
@@ -77,19 +78,17 @@ def check_gradients(
     varied = [i for i, a in enumerate(arrays) if a.dtype.kind == "f" and a.size]
     rng = np.random.default_rng(0)
 
-    at = _of_some(f, getattr(f, "__name__", "f"), arrays, varied)
-    worst = _compare(at, [arrays[i] for i in varied], varied, eps, lambda scale: atol + rtol * scale, rng)
+    at, given = _of_some(f, f.__name__, arrays, varied), [arrays[i] for i in varied]
+    worst = _compare(at, given, varied, eps, lambda scale: atol + rtol * scale, rng)
     if order == 1:
         return worst
-    shape = plain_array(at(*[Tensor(arrays[i]) for i in varied])).shape
-    weights = rng.standard_normal(shape)
+    weights = rng.standard_normal(np.shape(at(*map(Tensor, given))))
 
     def slopes(*variables: Any) -> Any:
         gradients = grad(lambda *v: registry["sum"](at(*v) * weights), tuple(range(len(varied))))(*variables)
-        return registry["concatenate"]([registry["reshape"](g, (-1,)) for g in gradients])
+        return ravel_pytree(gradients)[0]
 
-    rest = [a for i, a in enumerate(arrays) if i in varied]
-    return max(worst, check_gradients(slopes, *rest, order=order - 1, eps=eps, rtol=rtol, atol=atol))
+    return max(worst, check_gradients(slopes, *given, order=order - 1, eps=eps, rtol=rtol, atol=atol))
 
 
 def _of_parts(f: Callable[..., Any], arrays: list[Any]) -> tuple[Callable[..., Any], list[Any]]:
@@ -184,31 +183,35 @@ def examples_of(primitive: Primitive[...], rng: np.random.Generator) -> list[tup
     return [e if len(e) == 2 and isinstance(e[1], dict) else (e, {}) for e in made]
 
 
-def split(
-    primitive: Primitive[...], args: tuple[Any, ...], options: dict[str, Any], dtype: Any = None
-) -> tuple[Callable[..., Any], list[np.ndarray]]:
-    """Split an example into a function of its differentiable inputs, and these inputs.
-
-    Arrays of floats are converted to the precision of `dtype`, if it is given.
-    """
+def split(primitive: Primitive[...], args: Any, options: dict[str, Any]) -> tuple[Callable[..., Any], list[np.ndarray]]:
+    """Split an example into a function of its differentiable inputs, and these inputs."""
     flat, elements = primitive.bind(args, dict(options))
-    floats = [i for i, v in enumerate(flat) if isinstance(v, np.ndarray) and v.dtype.kind in FLOATS]
-    flat = [v.astype(in_precision(v.dtype, dtype)) if dtype and i in floats else v for i, v in enumerate(flat)]
-    names = primitive.flat_names(elements)
-    varied = [i for i in floats if names[i] in primitive.rules]
-
+    pairs = enumerate(zip(primitive.flat_names(elements), flat, strict=True))
+    varied = [i for i, (n, v) in pairs if n in primitive.rules and isinstance(v, np.ndarray) and v.dtype.kind in FLOATS]
     call = _of_some(lambda *all: primitive(*primitive.grouped([*all], elements)), primitive.name, flat, varied)
     return call, [flat[i] for i in varied]
 
 
-def _turned(primitive: Primitive[...], args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Return an example with complex numbers of the same lengths for its floats."""
-    flat, elements = primitive.bind(args, dict(options))
-    rng, names = np.random.default_rng(0), primitive.flat_names(elements)
-    for i, v in enumerate(flat):
-        if names[i] in primitive.rules and isinstance(v, np.ndarray) and v.dtype.kind == "f":
-            flat[i] = np.asarray(v * np.exp(1j * rng.uniform(-1, 1, v.shape)))
-    return tuple(primitive.grouped([*flat], elements)), {}
+def _changed(primitive: Primitive[...], args: Any, change: Callable[..., Any], *options: Any) -> list[Any]:
+    """Return an example with ``change(array, rng, *options)`` in place of each array."""
+    flat, elements = primitive.bind(args, {})
+    rng = np.random.default_rng(0)
+    changed = [np.asarray(change(v, rng, *options)) if isinstance(v, np.ndarray) else v for v in flat]
+    return primitive.grouped(changed, elements)
+
+
+def _turned(array: np.ndarray, rng: np.random.Generator) -> Any:
+    """Return complex numbers of the same lengths in place of floats."""
+    return array * np.exp(1j * rng.uniform(-1, 1, array.shape)) if array.dtype.kind == "f" else array
+
+
+def _drawn(array: np.ndarray, rng: np.random.Generator, dtype: Any, factor: int) -> Any:
+    """Return an array in the precision of `dtype`; with a factor above 1, numbers in its range, in a longer array."""
+    kind = array.dtype.kind
+    if factor > 1 and array.size:
+        shape = [n if n == 1 else n * factor for n in array.shape]
+        array = rng.uniform(array.min(), array.max(), shape) if kind == "f" else rng.choice(array.ravel(), shape)
+    return np.asarray(array).astype(in_precision(array.dtype, dtype)) if kind in FLOATS else array
 
 
 def conformance(primitive: Primitive[...]) -> int:
@@ -231,25 +234,27 @@ def conformance(primitive: Primitive[...]) -> int:
         If one of these does not hold.
     """
     _require(primitive.rules, f"{primitive.name}: has no rule. {primitive.name}.vjp(x=lambda g, ...: ...)")
-    examples = examples_of(primitive, np.random.default_rng(0))
+    given = examples_of(primitive, np.random.default_rng(0))
+    examples = [primitive.grouped(*primitive.bind(args, dict(options))) for args, options in given]
     if primitive.complex is True and "real" in registry:  # which takes the parts
-        examples = [*examples, _turned(primitive, *examples[-1])]
-    for args, options in examples:
-        f, inputs = split(primitive, args, options)
+        examples.append(_changed(primitive, examples[-1], _turned))
+    for args in examples:
+        f, inputs = split(primitive, args, {})
         if primitive.check:
-            bound, elements = primitive.bind(args, dict(options))
-            checked = primitive.check(*primitive.grouped([*bound], elements))
+            checked = primitive.check(*args)
             fits = isinstance(checked, tuple) and len(checked) == len(primitive.parameters)
             _require(fits, f"{primitive.name}: its check returns {checked!r:.40}, want a tuple of all arguments")
         _check_values(primitive.name, f, inputs)
-        _check_faster(primitive, args, options)
+        _check_faster(primitive, args)
         for order in (1, 2):
             check_gradients(f, *inputs, order=order)
         _check_rules(primitive.name, f, inputs)
         if primitive.batch and inputs:
             _check_examples(primitive, f, inputs)
-        _check_float32(primitive, *split(primitive, args, options, np.float32))
-        value, back = vjp(f, *inputs)
+        f, inputs = split(primitive, _changed(primitive, args, _drawn, np.float32, 1), {})
+        value, back = vjp(f, *inputs)  # the walk checks the dtypes of gradients
+        fits = precision(value.dtype) == np.float32 or primitive.name == "astype"
+        _require(fits, f"{primitive.name}: float32 in, {value.dtype} out")
         for x, g in zip(inputs, back(np.zeros_like(value)), strict=True):
             _require(not np.any(g), f"{primitive.name}: a gradient of 0 gives {g.ravel()[:3]}, input {x.shape}")
     return len(examples)
@@ -297,7 +302,7 @@ def _check_values(name: str, f: Callable[..., Any], inputs: list[np.ndarray]) ->
 
 
 @np.errstate(all="ignore")
-def _check_faster(primitive: Primitive[...], args: tuple[Any, ...], options: dict[str, Any]) -> None:
+def _check_faster(primitive: Primitive[...], args: Any) -> None:
     """Compare each faster function with the formula, in float64 and float32, on an example and on longer arrays.
 
     The largest of the longer arrays has about `LONG` elements, unless its lengths would be over 1000 times those of the
@@ -305,20 +310,19 @@ def _check_faster(primitive: Primitive[...], args: tuple[Any, ...], options: dic
     """
     if primitive.forward is primitive.formula and all(rule.textbook is rule for rule in primitive.rules.values()):
         return
-    flat, elements = primitive.bind(args, dict(options))
-    shapes = [np.shape(primitive(*args, **options)), *(v.shape for v in flat if isinstance(v, np.ndarray))]
+    flat, _ = primitive.bind(args, {})
+    shapes = [np.shape(primitive(*args)), *(v.shape for v in flat if isinstance(v, np.ndarray))]
     roots = [(LONG / max(1, math.prod(shape))) ** (1 / max(1, len(shape))) for shape in shapes]
     for factor, dtype in product((1, min(1000, math.ceil(min(roots)))), (np.float64, np.float32)):
-        rng = np.random.default_rng(0)
-        given = primitive.grouped([_drawn(v, factor, dtype, rng) for v in flat], elements)
+        given = _changed(primitive, args, _drawn, dtype, factor)
         try:
             want = primitive.formula(*given)
         except Exception:
             return  # these lengths do not fit together
         _agree(f"{primitive.name}: the faster forward", primitive.forward, given, want, primitive.exact)
-        f, inputs = split(primitive, tuple(given), {})
+        f, inputs = split(primitive, given, {})
         node = f(*[Tensor(x, requires_grad=True) for x in inputs])._node
-        g = rng.standard_normal(node.shape).astype(node.dtype)
+        g = np.random.default_rng(1).standard_normal(node.shape).astype(node.dtype)
         g.flags.writeable = False
         for (_, rule, pick), (_, formula, picked) in zip(node.plan.steps, node.plan.formulas, strict=True):
             for writable in (False, True)[: 1 + rule.may_write] if rule is not formula else ():
@@ -326,16 +330,6 @@ def _check_faster(primitive: Primitive[...], args: tuple[Any, ...], options: dic
                 title = f"{primitive.name}: the faster rule of {rule.name}{', for a writable g,' if writable else ''}"
                 values = g.copy() if writable else g, *pick(node.saved)
                 _agree(title, rule.function, values, want, rule.exact)
-
-
-def _drawn(value: Any, factor: int, dtype: Any, rng: np.random.Generator) -> Any:
-    """Return an array of an example in a dtype; with a factor above 1, numbers in its range, in a longer array."""
-    is_float = isinstance(value, np.ndarray) and value.dtype.kind == "f"
-    if factor > 1 and isinstance(value, np.ndarray) and value.size:
-        shape = [n if n == 1 else n * factor for n in value.shape]
-        drawn = rng.uniform(value.min(), value.max(), shape) if is_float else rng.choice(value.ravel(), shape)
-        value = np.asarray(drawn)
-    return value.astype(dtype) if is_float else value
 
 
 def _agree(title: str, faster: Callable[..., Any], args: Sequence[Any], want: Any, exact: bool) -> None:
@@ -369,16 +363,3 @@ def _check_rules(name: str, f: Callable[..., Any], inputs: list[np.ndarray]) -> 
         rule.function(2 * g, *pick(node.saved))
         same = all(map(np.array_equal, copies, results if rule.joint else (results,)))
         _require(same, f"{name}: the rule for {rule.name} overwrites what it returned before. Return a new array")
-
-
-def _check_float32(primitive: Primitive[...], f: Callable[..., Any], inputs: list[np.ndarray]) -> None:
-    leaves = [Tensor(a, requires_grad=True) for a in inputs]
-    out = f(*leaves)
-    if primitive.name != "astype":
-        _require(precision(out.dtype) == np.float32, f"{primitive.name}: float32 in, {out.dtype} out")
-    seed = np.ones(out.shape, out.dtype)
-    out.backward(seed)
-    for leaf in leaves:
-        g = leaf.grad
-        fits = g is not None and g.dtype == leaf.dtype and g.shape == leaf.shape
-        _require(fits, f"{primitive.name}: gradient {g!r} of {leaf}")

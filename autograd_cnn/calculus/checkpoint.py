@@ -66,13 +66,12 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
     inside = [n for n in history(out._node) if n.birth > before]
     outside = list(dict.fromkeys(p for n in inside for p in parents(n) if p.birth < before))
     guards = [n.guards for n in inside if isinstance(n, Node)]  # the second run needs these arrays unchanged
-    inputs = [a.data if isinstance(a, Tensor) else a for a in args]
-    origins = [a._node if isinstance(a, Tensor) else None for a in args]
+    inputs = [(a.data, a._node) if isinstance(a, Tensor) else (a, None) for a in args]
     around = current.get().around
     checksum = zlib.crc32(np.ascontiguousarray(out.data).data)
 
     def run_again() -> Any:
-        fresh = [Tensor._of(a, n) if n is not None else a for a, n in zip(inputs, origins, strict=True)]
+        fresh = [a if n is None else Tensor._of(a, n) for a, n in inputs]
         now = [(bits, bits.state) for bits, _ in draws.values()]
         try:
             for bits, state in draws.values():  # `f` draws the same numbers again

@@ -64,9 +64,9 @@ def _integrate(y: Any, t: Any, params: Any, func: Any, rtol: float, atol: float,
 
 def _check_unchanged(func: Any) -> None:
     """Run the last call with arrays again, to notice that an array changed that the user's function uses."""
-    for given, result in [*func.last]:
-        if not np.array_equal(func(*given), result, equal_nan=True):
-            raise RuntimeError("odeint, fixed_point: func gives another result in backward. Did an array in it change?")
+    given, result = func.last
+    if isinstance(result, np.ndarray) and not np.array_equal(func(*given), result, equal_nan=True):
+        raise RuntimeError("odeint, fixed_point: func gives another result in backward. Did an array in it change?")
 
 
 def _adjoint(g: Any, out: Any, t: Any, params: Any, func: Any, rtol: Any, atol: Any, mxstep: Any) -> Any:
@@ -168,19 +168,23 @@ def _vectors(caller: str, func: Any, y0: Any, args: Any, closed: bool) -> Any:
     like = tree_map(blank, y0)  # a closed function runs outside of `vmap`
 
     def flat(y: Any, params: Any, *t: Any) -> Any:
-        out = func(state(y), *t, *unravel(params))
+        try:
+            out = func(state(y), *t, *unravel(params))
+        except TypeError as error:
+            if tuple not in map(type, args):
+                raise
+            cure = f"A tuple is one argument of func. SciPy's args=(a, b) is {caller}(..., a, b)"
+            raise TypeError(f"{caller}: {error}\n{cure}") from error
         out = registry["stack"](out) if isinstance(out, (tuple, list)) and hasattr(y0, "shape") else out
         leaves_like(caller, like, out, "the state", "value by func")
         out = registry["astype"](ravel_pytree(out)[0], y.dtype)
-        if closed and isinstance(y, np.ndarray) and isinstance(params, np.ndarray):
-            if recorded(out) is not None:
-                raise TypeError(f"{caller}: func uses a Tensor that requires a gradient. Pass it as one of *args")
-            out = plain(out)
-            last[:] = [((y, params, *t), out)] if isinstance(out, np.ndarray) else []
-        return out
+        if not (closed and isinstance(y, np.ndarray) and isinstance(params, np.ndarray)):
+            return out
+        if recorded(out) is not None:
+            raise TypeError(f"{caller}: func uses a Tensor that requires a gradient. Pass it as one of *args")
+        vars(flat).update(last=((y, params, *t), plain(out)))
+        return plain(out)
 
-    last: list[Any] = []
-    vars(flat).update(last=last)
     return y, state, params, flat
 
 

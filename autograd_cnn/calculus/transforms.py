@@ -61,19 +61,22 @@ class _Run:
     """
 
     def __init__(self, caller: str, f: Any, args: Any, argnums: Any, options: Any = None, aux: bool = False) -> None:
-        self.caller, self.argnums = caller, tuple(i + len(args) if i < 0 else i for i in argnums)
+        places = argnums if isinstance(argnums, tuple) else (argnums,)
+        if not all(isinstance(i, (int, np.integer)) for i in places):
+            raise TypeError(f"argnums is {argnums!r}, want an int or a tuple of them")
+        self.caller, self.argnums = caller, tuple(i + len(args) if i < 0 else i for i in places)
         self.variables: list[Tensor] = []
         self.levels = levels()
         self.nested = self.differentiated = False
         fresh = list(args)
         outer = current.get().transforms
-        for wanted, i in zip(argnums, self.argnums, strict=True):
+        for wanted, i in zip(places, self.argnums, strict=True):
             if not 0 <= i < len(args):
                 raise TypeError(
                     f"{getattr(f, '__name__', 'f')}: cannot differentiate argument {wanted}, counted from 0: "
                     f"{len(args)} positional arguments were passed. Arguments by keyword are constants"
                 )
-        if len({*self.argnums}) < len(argnums):
+        if len({*self.argnums}) < len(places):
             raise TypeError(f"argnums is {argnums}: an argument is there twice. Name each once")
         with enable_grad():
             for i in self.argnums:
@@ -82,13 +85,13 @@ class _Run:
                 try:
                     self.value = f(*fresh, **(options or {}))
                 except (TypeError, ValueError, AttributeError) as error:
-                    errors.explain_function(error, f, [args[i] for i in argnums])
+                    errors.explain_function(error, f, [args[i] for i in self.argnums])
                     raise
         if aux and not (isinstance(self.value, tuple) and len(self.value) == 2):
             raise TypeError(f"grad: has_aux=True, and f returned {describe(self.value)}, want (loss, others)")
         self.others: list[Any] = list(self.value[1:]) if aux else []
         self.value = self.value[0] if aux else self.value
-        self.arguments = [fresh[i] for i in argnums]
+        self.arguments = tuple(fresh[i] for i in self.argnums) if isinstance(argnums, tuple) else fresh[argnums]
         if not isinstance(self.value, Tensor):
             if isinstance(self.value, (tuple, list, dict)) or self.value is None:
                 text = f"{getattr(f, '__name__', 'f')}: returned {type(self.value).__name__}, want one tensor"
@@ -133,19 +136,12 @@ class _Run:
         gradients = [found[n] if n in found else zeros(np.zeros(n.shape, n.dtype)) for n in nodes]
         return gradients if create_graph else stop_gradient(gradients)
 
-    def shaped(self, gradients: list[Any]) -> tuple[Any, ...]:
-        """Return gradients in the structure of the arguments."""
-        return tree_filled(tuple(self.arguments), gradients)
+    def shaped(self, gradients: list[Any]) -> Any:
+        """Return gradients in the structure of the argument, or of the tuple of arguments."""
+        return tree_filled(self.arguments, gradients)
 
     def out(self, value: Tensor) -> Any:
         return value if self.nested else value.detach() if is_batched(value) else value.data
-
-
-def _tuple(argnums: int | tuple[int, ...]) -> tuple[int, ...]:
-    found = argnums if isinstance(argnums, tuple) else (argnums,)
-    if not all(isinstance(i, (int, np.integer)) for i in found):
-        raise TypeError(f"argnums is {argnums!r}, want an int or a tuple of them")
-    return found
 
 
 @overload
@@ -187,7 +183,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, ha
 
     @wraps(f)
     def evaluate(*args: Any, **options: Any) -> Any:
-        run = _Run("grad", f, args, _tuple(argnums), options, has_aux)
+        run = _Run("grad", f, args, argnums, options, has_aux)
         if run.value.size != 1:
             text = f"grad: f returned {run.value.shape}, want one number: .mean() or .sum()"
             raise ValueError(f"{text}. For all of them: ag.jacobian")
@@ -196,7 +192,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, ha
         gradients = run.shaped(run.back(np.ones(run.value.shape, run.value.dtype), run.nested))
         others = run.others if run.nested else tree_map(plain, run.others)
         value = (run.out(run.value), *others) if has_aux else run.out(run.value)
-        return value, gradients if isinstance(argnums, tuple) else gradients[0]
+        return value, gradients
 
     return evaluate
 
@@ -392,14 +388,14 @@ def jacobian(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
             returned.append(f(*inner, **rest))
             return ravel_pytree(returned[0])[0]
 
-        run = _Run("jacobian", flat, args, _tuple(argnums), options)
+        run = _Run("jacobian", flat, args, argnums, options)
         units = np.eye(run.value.size, dtype=run.value.dtype)
         rows = iter([_row(run, unit) for unit in units])
 
         def block(value: Any) -> Any:
             found = [next(rows) for _ in range(np.size(value))]
-            blocks = [_stacked([row[k] for row in found], np.shape(value), v) for k, v in enumerate(run.variables)]
-            return run.shaped(blocks) if isinstance(argnums, tuple) else run.shaped(blocks)[0]
+            parts = enumerate(run.variables)
+            return run.shaped([_stacked([row[k] for row in found], np.shape(value), v) for k, v in parts])
 
         return tree_map(block, returned[0])
 

@@ -164,10 +164,11 @@ class Level:
 
     def run(self, primitive: Any, flat: list[Any], elements: int) -> Any:
         """Run an operation on all examples by its form, or on one after the other."""
-        given = tree_map if primitive.rules or self.outside.left else lambda f, values: plain(tree_map(f, values))
+        is_numpys = not (primitive.rules or self.outside.left)  # it takes arrays
         batched = {i for i, a in enumerate(flat) if self.has(a)}
         form = FORMS.get(primitive.batch) if isinstance(primitive.batch, str) else primitive.batch
-        result = form(primitive, given(self.batch, flat), batched, self.size) if form else NotImplemented
+        args = tree_map(self.batch, flat)
+        result = form(primitive, plain(args) if is_numpys else args, batched, self.size) if form else NotImplemented
         if callable(result) and self.size:
             places = operands(primitive, flat)
             return each(primitive, result)(*[self.expanded(a) if i in places else a for i, a in enumerate(flat)])
@@ -175,8 +176,8 @@ class Level:
             return result
 
         def one(i: int) -> Any:
-            of_one = given(lambda v: registry["getitem"](self.batch(v), i) if self.has(v) else v, flat)
-            return primitive(*primitive.grouped(of_one, elements))
+            args = tree_map(lambda v: registry["getitem"](self.batch(v), i) if self.has(v) else v, flat)
+            return primitive(*primitive.grouped(plain(args) if is_numpys else args, elements))
 
         return self.loop(primitive.name, one)
 

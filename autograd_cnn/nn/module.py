@@ -417,7 +417,7 @@ def functional_call(module: Module, parameters: Mapping[str, Any], *args: Any, *
         Arrays or Tensors, by names as in `Module.named_parameters` and `named_buffers`; both in one dict, that is
         ``{**p, **b}``. The module uses its own for those that are not there.
     *args, **options
-        For the module, one by one.
+        For the module. A tuple that stands alone has them all, as in ``torch.func.functional_call``.
 
     Raises
     ------
@@ -437,7 +437,7 @@ def functional_call(module: Module, parameters: Mapping[str, Any], *args: Any, *
     check_dict("functional_call: parameters", parameters, ": {**p, **b}")
     lent = partial(_lent, module, {n: v if isinstance(v, Tensor) else Tensor(v) for n, v in parameters.items()})
     with lent(), in_mode(around=(*current.get().around, lent)):
-        return module(*args, **options)
+        return module(*(args[0] if len(args) == 1 and isinstance(args[0], tuple) else args), **options)
 
 
 _lending = threading.RLock()

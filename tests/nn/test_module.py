@@ -559,6 +559,7 @@ def test_a_part_of_the_parameters_and_a_direction(rng):
     value, slope = ag.jvp(lambda b: ag.functional_call(model, {"b": b}, x), (b,), (np.array([1.0, 0.0]),))
     np.testing.assert_allclose(value, x @ model.w.data + 1)
     np.testing.assert_array_equal(slope, [[1, 0]] * 4)
+    np.testing.assert_array_equal(ag.functional_call(model, {"b": b}, (x,)).data, value)  # as in torch.func
     ag.functional_call(model, {"b": b}, x).sum().backward()
     assert (model.b.grad, model.w.grad.shape) == (None, (3, 2))
 
