@@ -33,8 +33,8 @@ ROOMS = {
     "engine": Room(2398, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(2189, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(1026, "engine", "grad and its kin, checkpoint, and checks of gradients"),
-    "nn": Room(838, "engine calculus ops state", "modules, layers and their initial weights"),
-    "optim": Room(470, "engine calculus state", "optimisers, schedules, averages"),
+    "nn": Room(836, "engine calculus ops state", "modules, layers and their initial weights"),
+    "optim": Room(462, "engine calculus state", "optimisers, schedules, averages"),
     "elsewhere": Room(180, "", "names of other libraries, and what to write here"),
     "state": Room(40, "environment", "checks of a state before it is loaded"),
     "environment": Room(40, "", "this Python: its command line, and packages that are absent"),
@@ -57,7 +57,7 @@ ROOMS = {
     ),
     "distributed": Room(200, "engine training environment", "several processes that train one model, on MPI"),
     "interop": Room(
-        1928,
+        1905,
         f"engine calculus ops vocabulary nn state arrayfile files environment {FACE}",  # operators are its functions
         "weights for PyTorch, and ONNX files",
     ),

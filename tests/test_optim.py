@@ -473,7 +473,7 @@ W = ag.Tensor(np.ones(3), requires_grad=True, name="w")
             TypeError,
             "Lookahead: optimiser is a list, want one such as SGD(parameters, lr)",
         ),
-        (lambda: optim.Lookahead(optim.SGD([W], 0.1), 0), ValueError, "Lookahead: every is 0, want 1 or more steps"),
+        (lambda: optim.Lookahead(optim.SGD([W], 0.1), 0), ValueError, "Lookahead: every is 0, want 1 or more"),
         (
             lambda: optim.Lookahead(optim.SGD([W], 0.1), share=2),
             ValueError,

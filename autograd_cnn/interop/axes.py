@@ -17,8 +17,8 @@ Shape = tuple[int, ...]
 Axis = tuple[tuple[int, int], ...]
 """The factors of an axis in our order: the extent, and the place in PyTorch's order. An extent of 1 has none."""
 
-EITHER, UNKNOWN = "either", "unknown"
-"""Orders of axes besides a permutation. After a transposition of features, PyTorch may have them in either order."""
+UNKNOWN = "unknown"
+"""The order of axes that is no permutation."""
 
 
 class Refused(ValueError):
@@ -71,7 +71,7 @@ class Form:
     ----------
     axes : tuple
         The factors of each axis here. None if their order in PyTorch is unknown.
-    order : tuple of int, EITHER or UNKNOWN
+    order : tuple of int, or UNKNOWN
         The axes here in PyTorch's order.
     given : bool
         Whether it is an input on which no weight has acted: PyTorch may be given its numbers in any order.
@@ -95,14 +95,14 @@ class Form:
     @property
     def uncertain(self) -> bool:
         """Whether something is unknown."""
-        return None in self.axes or self.order in (EITHER, UNKNOWN) or bool(self.split)
+        return None in self.axes or self.order == UNKNOWN or bool(self.split)
 
     @property
     def images(self) -> bool:
         """Whether an operation on images (N, ..., C) has one meaning."""
         n = len(self.axes)
         either = [self.sequence(n, channels_first(n)), self.sequence(n, same(n))]
-        fits = self.order in (EITHER, UNKNOWN) or self.sequence(n) in either
+        fits = self.order == UNKNOWN or self.sequence(n) in either
         return fits and not self.split and not any(map(mixed, self.axes[1:-1]))
 
     def sequence(self, ndim: int, order: Shape | None = None) -> list[int]:
@@ -123,18 +123,14 @@ class Form:
     def transposed(self, axes: Shape) -> Form:
         """Return the form after a transposition by the user, which PyTorch does not need to have images."""
         n = len(axes)
-        order: Any = UNKNOWN
-        if axes == same(n):
-            order = self.order
-        elif axes == self.order or (self.order == EITHER and axes == channels_first(n)):
+        to_images = self.order == same(n) and axes == (0, *range(2, n), 1) and (n > 3 or (n == 3 and self.split))
+        order: Any = UNKNOWN  # PyTorch may have images of features in either order
+        if axes == self.order or (self.order == same(n) and not to_images):
             order = same(n)
-        elif self.order == same(n):
-            to_images = axes == (0, *range(2, n), 1) and (n > 3 or (n == 3 and self.split))
-            order = EITHER if to_images else same(n)
         moved = tuple(self.axes[a] for a in axes)
         if self.order == channels_first(n) != same(n) and order == UNKNOWN and axes[-1] != n - 1:
             moved = (None,) * n  # in PyTorch, these axes may hold others
-        return replace(self, axes=moved, order=order, split=0 if order == EITHER else self.split)
+        return replace(self, axes=moved, order=order, split=0 if to_images else self.split)
 
     def reshaped(self, shape: Shape, tokens: bool) -> Form:
         """Return the form after a reshape; `tokens` says that joined pixels may have either order in PyTorch."""
@@ -252,9 +248,7 @@ def joined(forms: Sequence[Form], shape: Shape) -> Form:
         best = max(covering, key=lambda f: (not f.given, len(f.axes), f.order != same(len(f.axes))))
         order = (*range(n - len(best.axes)), *(a + n - len(best.axes) for a in best.order))
     elif not contrary:
-        orders = [f.order for f in fixed]
-        rest = same(n) if all(o == same(len(o)) for o in orders if isinstance(o, tuple)) else UNKNOWN
-        order = UNKNOWN if UNKNOWN in orders else EITHER if EITHER in orders else rest
+        order = same(n) if all(f.order == same(len(f.axes)) for f in fixed) else UNKNOWN
     reason = next((f.reason for f in forms if f.reason), "")
     return Form(tuple(axes), order, all(f.given for f in forms), split, reason)
 

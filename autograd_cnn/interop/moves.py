@@ -41,10 +41,7 @@ def before(call: Call, shape: Shape, layout: Layout) -> Layout | None:
 def _before_broadcast(shape: Shape, layout: Layout) -> Layout | None:
     lost = len(layout.rows) - len(shape)
     rows = tuple(None if n == 1 else layout.rows[k + lost] for k, n in enumerate(shape))
-    if not lost or layout.axes is None:
-        return Layout(layout.axes, rows)
-    axes = tuple(a - lost for a in layout.axes if a >= lost)
-    return Layout(axes, rows) if axes == same(len(axes)) else None
+    return Layout(None if lost else layout.axes, rows)
 
 
 # Reshapes

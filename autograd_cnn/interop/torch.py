@@ -28,7 +28,6 @@ from autograd_cnn.nn import Module
 from autograd_cnn.nn.module import in_training_mode
 
 _NAMES = {"w": "weight", "b": "bias"}
-_POOLS = {ag.max_pool2d, ag.avg_pool2d, ag.max_unpool2d, ag.avg_unpool2d, ag.max_gather2d}
 _FROM_IMAGES: set[Any] = {
     ag.adaptive_avg_pool2d, ag.adaptive_max_pool2d, ag.interpolate, ag.local_response_norm, ag.pixel_shuffle,
     ag.pixel_unshuffle,
@@ -172,7 +171,7 @@ class _Step:
         x = self.forms[0]
         if self.call.function in _FROM_IMAGES:
             return images(self.shape) if len(self.shape) == 4 else self.lost(x)
-        if self.primitive in _POOLS:
+        if self.primitive.batch == "images":
             self.check_images(x)
             return images(self.shape, x.axes[-1], given=x.given)
         move = None if self.weights else MOVES.get(self.primitive)
@@ -308,7 +307,7 @@ class _Step:
         if forms.tidy(left.axes[-1]) != forms.tidy(row) and () not in (left.axes[-1], row):
             raise Refused("multiplies arrays whose elements PyTorch has in different orders")
         n, both = len(self.shape), (left, right)
-        ordered = [f.order == same(len(f.axes)) for f in both if len(f.axes) > 2 and f.order != forms.EITHER]
+        ordered = [f.order == same(len(f.axes)) for f in both if len(f.axes) > 2]
         rows = left.axes[-2:-1] if len(left.axes) > 1 else ()
         columns = right.axes[-1:] if len(right.axes) > 1 else ()
         batch = map(whole, self.shape[: n - len(rows) - len(columns)])

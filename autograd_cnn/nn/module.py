@@ -104,8 +104,6 @@ def _check_replaced(place: str, name: str, before: Any, value: Any) -> None:
     """
     if isinstance(before, Tensor) and before.is_leaf:
         kind = "parameter" if before.requires_grad else "buffer"
-        if isinstance(value, np.ndarray):
-            raise TypeError(f"{place} is a Tensor. To change its numbers: .{name}.data = array")
         if isinstance(value, Tensor) and value.is_leaf:
             if before.requires_grad and not value.requires_grad:
                 raise TypeError(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autograd_cnn.engine.checks import count
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.optim.optimiser import Optimiser, Steps, check_number, described
+from autograd_cnn.optim.optimiser import Optimiser, Steps, check_number, described, grouped
 from autograd_cnn.optim.schedules import Schedule
 from autograd_cnn.state import check_state, not_finite
 
@@ -53,13 +54,9 @@ class Lookahead:
     ) -> None:
         if not isinstance(optimiser, Steps):
             raise TypeError(f"Lookahead: optimiser is {described(optimiser)}, want one such as SGD(parameters, lr)")
-        if not isinstance(every, (int, np.integer)) or isinstance(every, bool):
-            raise TypeError(f"Lookahead: every is {every!r}, want an int")
-        if every < 1:
-            raise ValueError(f"Lookahead: every is {every}, want 1 or more steps")
         if not callable(share) and not 0 < share <= 1:
             raise ValueError(f"Lookahead: share is {share}, want it in (0, 1]")
-        self.optimiser, self.every, self.share = optimiser, every, share
+        self.optimiser, self.every, self.share = optimiser, count(every, "every"), share
         self.parameters, self.taken = optimiser.parameters, 0
         self._fast = [*self.parameters, *buffers]
         self._slow = [t.numpy() for t in self._fast]
@@ -141,9 +138,7 @@ class EMA:
 
     def __init__(self, parameters: Iterable[Tensor], decay: float = 0.999) -> None:
         check_number("EMA", "decay", decay, below=1)
-        if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable):
-            raise TypeError(f"EMA: parameters is {described(parameters)}, want [w, b], or model.parameters()")
-        self.parameters, self.decay = list(parameters), float(decay)
+        self.parameters, self.decay = [p for p, _ in grouped("EMA", parameters, ())], float(decay)
         for i, p in enumerate(self.parameters):
             if not isinstance(p, Tensor):
                 raise TypeError(f"EMA: parameter {i} is {described(p)}, want a Tensor, as in model.parameters()")

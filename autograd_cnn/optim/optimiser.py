@@ -41,8 +41,10 @@ def check_number(caller: str, name: str, value: Any, below: float = math.inf) ->
         raise ValueError(f"{caller}: {name} is {value!r}, want {want}{finite}")
 
 
-def _grouped(optimiser: str, parameters: Iterable[Any], settings: Any) -> list[tuple[Tensor, dict[str, float]]]:
+def grouped(optimiser: str, parameters: Iterable[Any], settings: Any) -> list[tuple[Tensor, dict[str, float]]]:
     """Return each parameter with the settings of its group. A shared parameter is there once, so it takes one step."""
+    if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable):
+        raise TypeError(f"{optimiser}: parameters is {described(parameters)}, want [w, b], or model.parameters()")
     found: dict[int, tuple[Tensor, dict[str, float]]] = {}
     for item in parameters:
         own: dict[str, Any] = dict(item) if isinstance(item, Mapping) else {"parameters": [item]}
@@ -128,10 +130,8 @@ class Optimiser:
 
     def __init__(self, parameters: Iterable[Any], lr: float, **settings: float) -> None:
         optimiser = type(self).__name__
-        if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable):
-            raise TypeError(f"{optimiser}: parameters is {described(parameters)}, want [w, b], or model.parameters()")
-        grouped = _grouped(optimiser, parameters, settings)
-        self.parameters = [p for p, _ in grouped]
+        found = grouped(optimiser, parameters, settings)
+        self.parameters = [p for p, _ in found]
         if not self.parameters:
             cure = "Has the model a Tensor with requires_grad=True? A used generator is empty: model.parameters() again"
             raise TypeError(f"{optimiser}: parameters is empty. {cure}")
@@ -141,14 +141,14 @@ class Optimiser:
                     f"{optimiser}: parameter {i} is {described(p)}, want Tensor(..., requires_grad=True), as in "
                     "model.parameters() or the values() of a dict"
                 )
-        for name, value in [("lr", lr), *settings.items(), *(item for _, own in grouped for item in own.items())]:
+        for name, value in [("lr", lr), *settings.items(), *(item for _, own in found for item in own.items())]:
             check_number(optimiser, name, value, 1 if name == "momentum" else math.inf)
-        if not lr and any(own.get("lr") for _, own in grouped):
+        if not lr and any(own.get("lr") for _, own in found):
             raise ValueError(f"{optimiser}: lr is 0, and the rates of groups keep their ratio to it")
         self.lr = float(lr)
         # The rates of groups, relative to `lr`.
-        self._rates = [float(own["lr"] / lr) if own.get("lr", lr) != lr else 1.0 for _, own in grouped]
-        self._decays = [own.get("weight_decay") for _, own in grouped]  # None: that of the optimiser
+        self._rates = [float(own["lr"] / lr) if own.get("lr", lr) != lr else 1.0 for _, own in found]
+        self._decays = [own.get("weight_decay") for _, own in found]  # None: that of the optimiser
         self.steps = [0] * len(self.parameters)
         self._stepped = 0  # the time of the latest step, which used all gradients that began before
         self._slots = {name: [np.zeros(p.shape, p.dtype) for p in self.parameters] for name in self.slots}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 __all__ = ["constant", "cosine", "one_cycle", "step_decay"]
 
@@ -15,16 +16,14 @@ def _check_steps(schedule: str, name: str, value: int) -> None:
         raise ValueError(f"{schedule}: {name} is {value}, want 1 or more")
 
 
-def _half_cosine(start: float, end: float, share: float) -> float:
-    """Go from `start` at share 0 to `end` at share 1, flat and exact at both."""
-    weight = (1 + math.cos(math.pi * min(share, 1))) / 2
+_WEIGHTS: dict[str, Any] = {"cos": lambda x: (1 + math.cos(math.pi * x)) / 2, "linear": lambda x: 1 - x}
+"""The weight of the start, at a share of the way to the end."""
+
+
+def _between(start: float, end: float, share: float, course: str = "cos") -> float:
+    """Go from `start` at share 0 to `end` at share 1, exact at both."""
+    weight = _WEIGHTS[course](min(share, 1))
     return float(weight * start + (1 - weight) * end)
-
-
-def _straight(start: float, end: float, share: float) -> float:
-    """Go from `start` at share 0 to `end` at share 1, along a line."""
-    weight = min(share, 1)
-    return float((1 - weight) * start + weight * end)
 
 
 def constant(lr: float) -> Schedule:
@@ -76,7 +75,7 @@ def cosine(lr: float, steps: int, final: float = 0) -> Schedule:
     [0.1, 0.085, 0.05, 0.015, 0.0, 0.0]
     """
     _check_steps("cosine", "steps", steps)
-    return lambda step: _half_cosine(lr, final, step / steps)
+    return lambda step: _between(lr, final, step / steps)
 
 
 def one_cycle(
@@ -119,17 +118,15 @@ def one_cycle(
     _check_steps("one_cycle", "steps", steps)
     if not 0 <= warm_up <= 1:
         raise ValueError(f"one_cycle: warm_up is {warm_up}, want a share of the steps in [0, 1]")
-    shapes = {"cos": _half_cosine, "linear": _straight}
-    if anneal_strategy not in shapes:
-        raise ValueError(f"one_cycle: anneal_strategy is {anneal_strategy!r}, want {' or '.join(map(repr, shapes))}")
-    course = shapes[anneal_strategy]
+    if anneal_strategy not in _WEIGHTS:
+        raise ValueError(f"one_cycle: anneal_strategy is {anneal_strategy!r}, want {' or '.join(map(repr, _WEIGHTS))}")
     start = peak / 25 if start is None else start
     final = peak / 10_000 if final is None else final
     top = max(warm_up * steps - 1, 0)  # as in PyTorch: the last step of the warm-up has the peak
 
     def schedule(step: int) -> float:
         if step < top:
-            return course(start, peak, step / top)
-        return course(peak, final, (step - top) / max(steps - 1 - top, 1))
+            return _between(start, peak, step / top, anneal_strategy)
+        return _between(peak, final, (step - top) / max(steps - 1 - top, 1), anneal_strategy)
 
     return schedule

@@ -78,17 +78,12 @@ def _flip(onnx: Any, x: Any, axis: Any, x_shape: Any) -> Any:
 
 def _roll(onnx: Any, x: Any, shift: Any, axis: Any, x_shape: Any) -> Any:
     if axis is None:
-        return onnx.reshaped(_rolled(onnx, onnx.Reshape(x, (-1,)), shift, 0, _positions(x_shape).size), x_shape)
+        return onnx.reshaped(_roll(onnx, onnx.Reshape(x, (-1,)), shift, 0, [_positions(x_shape).size]), x_shape)
     for a, s in zip(*np.broadcast_arrays(np.ravel(axis), np.ravel(shift)), strict=True):
         if x_shape[a] is None:
             raise ValueError("it rolls the batch; dynamic=False fixes its size")
-        x = _rolled(onnx, x, int(s), int(a), x_shape[a])
+        x = onnx.Gather(x, np.roll(np.arange(x_shape[a]), s), axis=int(a))
     return x
-
-
-def _rolled(onnx: Any, x: Any, shift: int, axis: int, extent: int) -> Any:
-    cut = -shift % extent
-    return onnx.Concat(_sliced(onnx, x, [(axis, cut, _END, 1)]), _sliced(onnx, x, [(axis, 0, cut, 1)]), axis=axis)
 
 
 def _at(reduction: str) -> Callable[..., Any]:

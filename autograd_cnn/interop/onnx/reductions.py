@@ -86,10 +86,7 @@ def _standardize(onnx: Any, x: Any, axis: Any, eps: Any) -> Any:
 
 
 def _softmax(onnx: Any, x: Any, axis: Any) -> Any:
-    if isinstance(axis, int):
-        return onnx.Softmax(x, axis=axis)
-    e = onnx.Exp(onnx.Sub(x, onnx.ReduceMax(x, _axes(axis), keepdims=1)))
-    return onnx.Div(e, onnx.ReduceSum(e, _axes(axis), keepdims=1))
+    return onnx.Softmax(x, axis=axis) if isinstance(axis, int) else onnx.Exp(_log_softmax(onnx, x, axis))
 
 
 def _log_softmax(onnx: Any, x: Any, axis: Any) -> Any:

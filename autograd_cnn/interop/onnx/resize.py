@@ -48,8 +48,6 @@ def resize(
     for axis, old, size, factor in zip(given, extents, new, factors, strict=True):
         if size == old and factor == 1:
             continue
-        if not old:
-            raise ValueError(f"Resize: axis {axis} is empty")
         at = _PLACES[grid](np.arange(size, dtype=np.float32), np.float32(old), np.float32(size), factor)
         if mode == "nearest":
             x = picked(x, _NEAREST[nearest_mode](at).clip(0, old - 1).astype(int), axis)
