@@ -50,19 +50,14 @@ def _ufunc(ufunc: Any, doc: str, low: float = -2, high: float = 2, **rules: Any)
 def _turn(side: Any, x: Any, y: Any) -> Any:
     """Compute ``side / (x**2 + y**2)`` without overflow, but 0 at the origin and at infinity."""
     h = np.hypot(x, y)
-    turn = ratio(ratio(side, h), h)
-    if not np.isnan(turn).any():
-        return turn
-    return where(np.logical_or(np.isnan(x), np.isnan(y)), np.nan, where(np.isinf(h), 0, turn))
+    turn = where(np.isinf(h), 0, ratio(ratio(side, h), h))
+    return where(np.logical_or(np.isnan(x), np.isnan(y)), np.nan, turn)
 
 
 def _lean(x: Any, y: Any, out: Any) -> Any:
     """Compute ``x / out``, the slope of hypot, but 0 at the origin. Infinities count alike, and the rest as 0."""
-    lean = ratio(x, out)
-    if not np.isnan(lean).any():
-        return lean
-    side, diagonal = np.sign(x), np.sign(x) * 0.5**0.5
-    return where(np.isinf(x), where(np.isinf(y), diagonal, side), where(np.isinf(y), 0, lean))
+    side = np.sign(x)
+    return where(np.isinf(x), where(np.isinf(y), side * 0.5**0.5, side), where(np.isinf(y), 0, ratio(x, out)))
 
 
 def _leg(x: Any) -> Any:

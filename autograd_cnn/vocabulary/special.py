@@ -17,7 +17,7 @@ import numpy as np
 from autograd_cnn.engine.primitive import Primitive, primitive
 from autograd_cnn.environment import needs
 from autograd_cnn.ops.activations import erfc_of, logsigmoid, sigmoid
-from autograd_cnn.ops.arithmetic import chain, exp, log, log1p, sign_of, where
+from autograd_cnn.ops.arithmetic import chain, exp, in_dtype_of, log, log1p, sign_of, where
 from autograd_cnn.ops.reductions import logsumexp
 
 
@@ -50,7 +50,7 @@ def _with(parameters: list[str], function: Callable[..., Any]) -> Callable[..., 
 
 
 def _rule(slope: Callable[..., Any]) -> Callable[..., Any]:
-    return _with(["g", *signature(slope).parameters], lambda g, *values: chain(g, slope(*values)))
+    return _with(["g", *signature(slope).parameters], lambda g, *values: chain(g, in_dtype_of(g, slope(*values))))
 
 
 def _bessel(letter: str, kind: str, sign: int, end: str = "") -> list[Primitive[...]]:
@@ -69,16 +69,12 @@ def _bessel(letter: str, kind: str, sign: int, end: str = "") -> list[Primitive[
 def _log_of(y: Any, x: Any) -> Any:
     """Compute ``log(y)``, but 0 where ``x * log(y)`` is 0 because `x` is 0, whatever the logarithm."""
     whatever = np.logical_or(np.less_equal(y, 0), np.equal(y, np.inf))
-    return log(where(np.logical_and(np.equal(x, 0), whatever), np.result_type(x).type(1), y))
+    return log(where(np.logical_and(np.equal(x, 0), whatever), 1, y))
 
 
 def _over(x: Any, y: Any) -> Any:
     """Compute ``x / y``, and 0 for ``x = 0``."""
     return x / where(np.equal(x, 0), 1, y)
-
-
-def _like(x: Any, shape: Any) -> Any:
-    return np.asarray(shape, x.dtype)
 
 
 def gamma_density(x: Any, a: Any) -> Any:
@@ -119,16 +115,16 @@ beta = _of("beta a b", "Computes ``gamma(a) gamma(b) / gamma(a + b)``.",
 betaln = _of("betaln a b", "Computes the logarithm of ``|beta(a, b)|``.",
              a=lambda a, b: psi(a) - psi(a + b), b=lambda a, b: psi(b) - psi(a + b))
 gammainc = _of("gammainc a x", "Computes the share of the gamma distribution of shape `a` below `x`.",
-               x=lambda a, x: exp(gamma_density(x, _like(x, a))))
-gammaincc = _of("gammaincc a x", "Computes ``1 - gammainc(a, x)``.", x=lambda a, x: -exp(gamma_density(x, _like(x, a))))
+               x=lambda a, x: exp(gamma_density(x, a)))
+gammaincc = _of("gammaincc a x", "Computes ``1 - gammainc(a, x)``.", x=lambda a, x: -exp(gamma_density(x, a)))
 betainc = _of("betainc a b x", "Computes the share of the beta distribution of shapes `a` and `b` below `x`.",
-              x=lambda a, b, x: exp(beta_density(x, _like(x, a), _like(x, b))))
+              x=lambda a, b, x: exp(beta_density(x, a, b)))
 stdtr = _of("stdtr df t", "Computes the share of Student's t distribution below `t`.",
-            t=lambda df, t: exp(t_density(t, _like(t, df))))
+            t=lambda df, t: exp(t_density(t, df)))
 xlogy = _of("xlogy x y", "Computes ``x log(y)``, which is 0 for ``x = 0``.", lambda x, y: np.multiply(x, _log_of(y, x)),
             x=lambda x, y: _log_of(y, x), y=_over)
 xlog1py = _of("xlog1py x y", "Computes ``x log(1 + y)``, which is 0 for ``x = 0``.", y=lambda x, y: _over(x, 1 + y),
-              x=lambda x, y: log1p(where(np.logical_and(x == 0, y <= -1), x.dtype.type(0), y)))
+              x=lambda x, y: log1p(where(np.logical_and(x == 0, y <= -1), 0, y)))
 entr = _of("entr x", "Computes ``-x log(x)``, which is 0 for ``x = 0``.", x=lambda x: -1 - log(x))
 rel_entr = _of("rel_entr x y", "Computes ``x log(x/y)``.", x=lambda x, y: 1 + log(x / y), y=lambda x, y: -_over(x, y))
 kl_div = _of("kl_div x y", "Computes ``x log(x/y) - x + y``.", x=lambda x, y: log(x / y),
