@@ -14,12 +14,12 @@ from typing import Any, Protocol, TypeVar, overload
 import numpy as np
 
 from autograd_cnn.calculus.trees import leaves_like, ravel_pytree, tree_filled, tree_items, tree_leaves, tree_map
-from autograd_cnn.calculus.vmap import blank, for_all, is_batched, levels, lowered, numbers, raised, variable
+from autograd_cnn.calculus.vmap import blank, for_all, levels, lowered, numbers, raised, variable
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.fitting import FLOATS, is_complex
 from autograd_cnn.engine.messages import describe, warn
 from autograd_cnn.engine.mode import current, enable_grad, in_mode
-from autograd_cnn.engine.numpy_calls import peek, plain, plain_array
+from autograd_cnn.engine.numpy_calls import known, peek, plain, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tape import history
@@ -126,7 +126,7 @@ class _Run:
         nodes = [v._node for v in self.variables]
         found: dict[Any, Any] = {}
         if self.value._node is not None:
-            seed = seed if create_graph or is_batched(seed) else np.array(seed)
+            seed = np.array(seed) if known(seed) and not create_graph else seed
             found = carry_back(self.value._node, seed, create_graph, retain, targets=set(nodes))
         if nodes and not found and not self.differentiated:
             warn(errors.constant(self.caller, self.argnums))
@@ -141,7 +141,7 @@ class _Run:
         return tree_filled(self.arguments, gradients)
 
     def out(self, value: Tensor) -> Any:
-        return value if self.nested else value.detach() if is_batched(value) else value.data
+        return value if self.nested else value.data if known(value) else value.detach()
 
 
 @overload

@@ -24,7 +24,7 @@ from autograd_cnn.engine import errors
 from autograd_cnn.engine.fitting import unbroadcast
 from autograd_cnn.engine.messages import written
 from autograd_cnn.engine.mode import Mode, current, in_mode
-from autograd_cnn.engine.numpy_calls import CONSTANT, OF_SHAPES, constant, plain
+from autograd_cnn.engine.numpy_calls import CONSTANT, OF_SHAPES, constant, known, plain
 from autograd_cnn.engine.primitive import Primitive, as_primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tape import Leaf
@@ -95,11 +95,6 @@ def _node(value: Any) -> Any:
     return value._node if isinstance(value, Tensor) else None
 
 
-def is_batched(value: Any) -> bool:
-    """Return whether a value stands for one example of several."""
-    return isinstance(_array(value), Example)
-
-
 def blank(value: Any) -> Any:
     """Return an array of the shape and the dtype of an example, which takes no memory."""
     value = _array(value)
@@ -139,7 +134,7 @@ class Level:
         """Return whether a value, or one in it, stands for an example of this level."""
         if isinstance(value, (tuple, list)):
             return any(map(self.has, value))
-        return is_batched(value) and _array(value).level is self
+        return isinstance(_array(value), Example) and _array(value).level is self
 
     def batch(self, value: Any) -> Any:
         """Return all examples of a value of this level, and another value as it is."""
@@ -314,7 +309,7 @@ def _left(level: Level, place: str, axis: int | None, value: Any) -> Any:
 
 
 def _is_recorded(value: Any) -> bool:
-    return getattr(value, "requires_grad", False) or is_batched(value)
+    return getattr(value, "requires_grad", False) or not known(value)
 
 
 def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error") -> Callable[..., Any]:

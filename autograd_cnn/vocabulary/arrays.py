@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.calculus.trees import tree_leaves, tree_map
+from autograd_cnn.calculus.trees import tree_filled, tree_leaves
 from autograd_cnn.engine.fitting import numeric
 from autograd_cnn.engine.numpy_calls import copied_index, plain
 from autograd_cnn.engine.primitive import primitive
@@ -147,8 +147,7 @@ def block(arrays: Any) -> Any:
            [1., 1., 5.]])
     """
     leaves = tree_leaves(arrays)
-    numbers = iter(_numbered(leaves))
-    return take(concatenate(leaves, None), np.block(tree_map(lambda _: next(numbers), arrays)))
+    return take(concatenate(leaves, None), np.block(tree_filled(arrays, _numbered(leaves))))
 
 
 def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any = "xy") -> tuple[Any, ...]:
