@@ -212,6 +212,11 @@ class RNNCell(_Nonlinear):
     """
 
 
+def _check_mask(name: str, mask: Any, *shapes: tuple[int, ...]) -> None:
+    if mask is not None and np.shape(mask) not in shapes:
+        raise ValueError(f"MultiheadAttention: {name} is {np.shape(mask)}, want {' or '.join(map(str, shapes))}")
+
+
 class MultiheadAttention(Module):
     """Lets each place of a query see the places of a key, in several heads: (N, L, embed_dim) -> the same.
 
@@ -248,7 +253,7 @@ class MultiheadAttention(Module):
     Raises
     ------
     ValueError
-        If `num_heads` does not divide `embed_dim`.
+        If `num_heads` does not divide `embed_dim`, or a mask has another shape.
 
     References
     ----------
@@ -286,7 +291,10 @@ class MultiheadAttention(Module):
         operands = [x.swapaxes(0, 1) if swapped else x for x in (query, key, key if value is None else value)]
         biases = [None] * 3 if self.in_proj_bias is None else split(self.in_proj_bias, 3)
         q, k, v = map(self._heads, operands, split(self.in_proj_weight, 3), biases)
-        masks = [attn_mask if np.ndim(attn_mask) < 3 else attn_mask.reshape(*q.shape[:-2], *attn_mask.shape[1:])]
+        batch, length, seen = q.shape[:-2], q.shape[-2], k.shape[-2]
+        _check_mask("attn_mask", attn_mask, (length, seen), (math.prod(batch), length, seen))
+        _check_mask("key_padding_mask", key_padding_mask, (*batch[:-1], seen))
+        masks = [attn_mask if np.ndim(attn_mask) < 3 else attn_mask.reshape(*batch, length, seen)]
         masks += [None if key_padding_mask is None else key_padding_mask[..., None, None, :]]
         masks = [np.where(m, -np.inf, 0) if m.dtype == bool else m for m in masks if m is not None]
         weights = attention_weights(q, k, sum(masks[1:], masks[0]) if masks else None, is_causal)

@@ -32,6 +32,8 @@ def attention_weights(
         mask = plain_array(attn_mask)
         if mask.dtype.kind not in "bf":
             raise TypeError(f"a mask is {mask.dtype}\nWant bool, with the meaning in the docstring, or floats to add")
+        if np.broadcast_shapes(mask.shape, scores.shape) != scores.shape:
+            raise ValueError(f"a mask is {mask.shape}, want a shape that broadcasts to {scores.shape}")
         scores = scores if mask.dtype == bool else scores + astype(attn_mask, scores.dtype)
         allowed = allowed & (mask if mask.dtype == bool else mask > -np.inf)
     if allowed is True:

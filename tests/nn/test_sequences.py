@@ -162,12 +162,29 @@ Z = np.zeros((2, 5, 3), np.float32)
         ),
         (lambda: nn.TransformerEncoderLayer(3, 1, 4)(Z, None, np.zeros((2, 5), int)), "a mask is int64"),
         (
+            lambda: nn.TransformerEncoderLayer(3, 1, 4)(Z, None, np.zeros((1, 5), bool)),
+            "MultiheadAttention: key_padding_mask is (1, 5), want (2, 5)",
+        ),
+        (lambda: nn.MultiheadAttention(3, 1)(Z, Z, Z, np.zeros(5, bool)), "key_padding_mask is (5,), want (2, 5)"),
+        (
+            lambda: nn.MultiheadAttention(3, 1)(Z, attn_mask=np.zeros((1, 5), bool)),
+            "MultiheadAttention: attn_mask is (1, 5), want (5, 5) or (2, 5, 5)",
+        ),
+        (
+            lambda: nn.MultiheadAttention(3, 1)(Z, attn_mask=np.zeros((4, 5, 5), bool)),
+            "attn_mask is (4, 5, 5), want (5, 5) or (2, 5, 5)",
+        ),
+        (
             lambda: nn.TransformerEncoderLayer(4, 1, activation="foo"),
             'TransformerEncoderLayer: activation is \'foo\', want "relu", "gelu" or a function',
         ),
         (
             lambda: ag.scaled_dot_product_attention(Z, Z, Z, np.ones((5, 5), int)),
             "scaled_dot_product_attention: a mask is int64",
+        ),
+        (
+            lambda: ag.scaled_dot_product_attention(Z, Z, Z, np.ones((1, 2, 5, 5), bool)),
+            "scaled_dot_product_attention: a mask is (1, 2, 5, 5), want a shape that broadcasts to (2, 5, 5)",
         ),
     ],
 )
