@@ -235,20 +235,16 @@ def _gradient(x: Any, gy: Any, w_shape: Shape, *options: Any) -> tuple[Any, ...]
     return x, gy, w_shape, *window(x.shape[1:3], w_shape[:2], *options[:-1])[1:], groups
 
 
-def _gradients_of_each(
-    primitive: Any, x: Any, gy: Any, w_shape: Shape, stride: Any, padding: Any, dilation: Any, groups: int
-) -> Any:
+def _gradients_of_each(primitive: Any, x: Any, gy: Any, w_shape: Shape, *options: Any) -> Any:
     """Multiply, for each example and each place in the kernel, all pixels under it by all numbers of `gy`."""
-    if groups > 1:
-        rows = zip(x, gy, strict=True)
-        return np.stack([primitive(*row, w_shape, stride, padding, dilation, groups) for row in rows])
-    _, steps, sides, holes = window(x.shape[2:4], w_shape[:2], stride, padding, dilation)
-    x = np.pad(x, ((0, 0), (0, 0), *sides, (0, 0)))
-    ends = [(n - 1) * s + 1 for n, s in zip(gy.shape[2:4], steps, strict=True)]
+    if options[-1] > 1:
+        return np.stack([primitive(*row, w_shape, *options) for row in zip(x, gy, strict=True)])
+    sliding = window(x.shape[2:4], w_shape[:2], *options[:-1])
+    seen = windows(x.reshape(-1, *x.shape[2:]), *sliding)[:, : gy.shape[2], : gy.shape[3]]
+    gy = gy.reshape(len(x), -1, gy.shape[-1])
     gw = np.empty((len(x), *w_shape), gy.dtype)
     for i, j in np.ndindex(*w_shape[:2]):
-        seen = x[:, :, i * holes[0] :, j * holes[1] :][:, :, : ends[0] : steps[0], : ends[1] : steps[1]]
-        np.matmul(seen.reshape(len(x), -1, x.shape[-1]).mT, gy.reshape(len(x), -1, gy.shape[-1]), out=gw[:, i, j])
+        np.matmul(seen[..., i, j].reshape(len(x), -1, x.shape[-1]).mT, gy, out=gw[:, i, j])
     return gw
 
 
@@ -287,8 +283,7 @@ def _first_windows(y: Any, shape: Shape) -> Any:
 
 
 conv2d.vjp(
-    x=lambda g, w, x_shape, stride, padding, dilation, groups: conv2d_input_gradient(
-        g, w, x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups),
+    x=conv2d_input_gradient,
     w=lambda g, x, w_shape, stride, padding, dilation, groups: conv2d_weight_gradient(
         x, g, w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups),
     b=lambda g: sum(g, axis=(0, 1, 2)),

@@ -157,11 +157,7 @@ def _logits(z: Any, y: Any) -> tuple[Any, Any]:
     return np.asarray(z, np.result_type(z, y)), y  # NumPy would make a number float64
 
 
-@primitive(
-    name="bce_with_logits",
-    examples=lambda rng: [(rng.normal(size=(2, 3)), rng.random((2, 3)))],
-    check=_logits,
-)
+@primitive(name="bce_with_logits", examples=lambda rng: [(rng.normal(size=(2, 3)), rng.random((2, 3)))], check=_logits)
 def logistic_loss(z: Any, y: Any) -> Any:
     """Measures how far ``sigmoid(z)`` is from each target: ``softplus(z) - z y``."""
     wrong = _product(1 - y, np.maximum(z, 0), np.where) + _product(y, np.maximum(-z, 0), np.where)

@@ -19,14 +19,6 @@ from autograd_cnn.ops.windows import Extent, Margins, Shape, check_images, outpu
 __all__ = ["fold", "interpolate", "pixel_shuffle", "pixel_unshuffle", "unfold"]
 
 
-def _resampled(x: Any, rows: Any, columns: Any) -> Any:
-    """Multiply the rows and the columns of images by matrices (H', H) and (W', W)."""
-    n, height, width, channels = x.shape
-    dtype = x.dtype if x.dtype.kind == "f" else np.float64
-    y = matmul(rows.astype(dtype), reshape(x, (n, height, width * channels)))
-    return matmul(columns.astype(dtype), reshape(y, (n, len(rows), width, channels)))
-
-
 def picked(x: Any, index: Any, axis: int) -> Any:
     """Take elements along an axis; if each is taken equally often, without an index, since its adjoint is slow."""
     n = x.shape[axis]
@@ -90,7 +82,9 @@ def interpolate(
         return picked(picked(x, rows.astype(int), 1), columns.astype(int), 2)
     # A hat over each source is 1 there and 0 from the next pixels on.
     hats = [np.maximum(0, 1 - np.abs(at[:, None] - np.arange(n))) for at, n in zip((rows, columns), old, strict=True)]
-    return _resampled(x, *hats)
+    down, across = (hat.astype(x.dtype if x.dtype.kind == "f" else float) for hat in hats)
+    y = matmul(down, reshape(x, (len(x), old[0], old[1] * x.shape[3])))
+    return matmul(across, reshape(y, (len(x), new[0], old[1], x.shape[3])))
 
 
 def pixel_shuffle(x: Any, upscale_factor: int) -> Any:

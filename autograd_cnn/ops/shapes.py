@@ -140,9 +140,7 @@ def broadcast_to(x: Any, shape: Shape) -> Any:
 
 
 def _all_repeated(x: Any, shape: Shape) -> Any:
-    shape = np.broadcast_shapes(shape)
-    ones = (1,) * (len(shape) + 1 - x.ndim)
-    return broadcast_to(reshape(x, (len(x), *ones, *x.shape[1:])), (len(x), *shape))
+    return moveaxis(broadcast_to(moveaxis(x, 0, -1), (*np.broadcast_shapes(shape), len(x))), -1, 0)
 
 
 broadcast_to.batch = of_first(_all_repeated)
