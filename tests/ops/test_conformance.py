@@ -28,11 +28,11 @@ def test_conforms(name):
     assert conformance(PRIMITIVES[name]) > 0
 
 
-@every_primitive
-def test_says_first_what_it_computes(name):
-    first = PRIMITIVES[name].__doc__.partition("\n")[0]
-    assert re.fullmatch(r"[A-Z][a-z]+s\b.*\.", first), "a sentence: the page shows it to students"
-    assert not re.search(r"NaN|inf\b|1000|[gG]radient (at )?0|`g`", first), "exceptions come later"
+def test_each_says_first_what_it_computes():
+    for name, primitive in PRIMITIVES.items():
+        first = primitive.__doc__.partition("\n")[0]
+        assert re.fullmatch(r"[A-Z][a-z]+s\b.*\.", first), f"{name}: a sentence, which the page shows to students"
+        assert not re.search(r"NaN|inf\b|1000|[gG]radient (at )?0|`g`", first), f"{name}: exceptions come later"
 
 
 @pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning")  # of kernels, before the error
@@ -321,7 +321,7 @@ def test_an_analytic_rule_agrees_with_the_complex_step(name):
     np.testing.assert_allclose(ag.grad(lambda x: ag.sum(f(x)))(x), want, rtol=1e-12, atol=1e-12)
 
 
-@every_primitive
+@pytest.mark.parametrize("name", [n for n, p in PRIMITIVES.items() if any(rule.into for rule in p.rules.values())])
 def test_an_in_place_twin_adds_what_its_rule_returns(name):
     primitive = PRIMITIVES[name]
     twins = [n for n, rule in primitive.rules.items() if rule.into is not None]

@@ -549,7 +549,9 @@ def test_without_graphviz_and_matplotlib_the_message_names_the_cure(models, tmp_
 
 
 @pytest.mark.parametrize("name", ["cnn", pytest.param("blocks", marks=pytest.mark.slow)])
-@pytest.mark.parametrize(("suffix", "magic"), [(".png", b"\x89PNG"), (".pdf", b"%PDF")])
+@pytest.mark.parametrize(
+    ("suffix", "magic"), [(".png", b"\x89PNG"), pytest.param(".pdf", b"%PDF", marks=pytest.mark.slow)]
+)
 def test_without_graphviz_matplotlib_draws(models, weights, tmp_path, no_graphviz, suffix, magic, name):
     pytest.importorskip("matplotlib")
     path = tmp_path / f"{name}{suffix}"

@@ -154,6 +154,7 @@ def test_a_cnn_reads_like_one_by_hand(rng, tmp_path):
         assert same(gradients[tensor.name], tensor.grad)
 
 
+@pytest.mark.slow
 def test_networks(rng, standard_cnn, tmp_path):
     nn = ag.nn
     body = [nn.Conv2d(3, 4, 3, padding=1, rng=rng), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3, stride=2, rng=rng)]
