@@ -194,7 +194,8 @@ def cov(
     rows = rows if y is None else concatenate([rows, _variables(y, rowvar)])
     rows = rows if dtype is None else rows.astype(dtype)
     ddof = (0 if bias else 1) if ddof is None else ddof
-    weights = np.full(rows.shape[1:], 1 if fweights is None else fweights, precision(rows.dtype))
+    weights = np.broadcast_to(1 if fweights is None else np.asarray(fweights), rows.shape[1:])
+    weights = weights.astype(precision(rows.dtype))
     weights = weights if aweights is None else weights * operand(aweights, weights)
     total = sum(weights)
     lost = ddof if aweights is None else ddof * (sum(weights * aweights) / total)
