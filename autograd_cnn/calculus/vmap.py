@@ -199,7 +199,8 @@ def each(primitive: Any, function: Callable[..., Any]) -> Primitive[...]:
     made.name = f"{primitive.name} of each example"
     for rule in {r.textbook for r in primitive.rules.values()}:
         ours = copy(rule)
-        ours.needs = list(dict.fromkeys([*rule.needs, *(f"{name}_shape" for name in rule.inputs)]))
+        values = (n if n in primitive.parameters else n.removesuffix("_shape") for n in (*rule.needs, *rule.inputs))
+        ours.needs = list(dict.fromkeys(values))
         ours.function, ours.into = partial(_of_each, rule, ours.needs, {*primitive.rules, "out"}), None
         made.rules.update(dict.fromkeys(rule.inputs, ours))
     return made
@@ -208,16 +209,12 @@ def each(primitive: Any, function: Callable[..., Any]) -> Primitive[...]:
 def _of_each(rule: Any, needs: list[str], arrays: set[str], g: Any, *values: Any) -> Any:
     """Run the rule of one example on all examples."""
     level = Level(len(g))
-    given: dict[str, Any] = dict(zip(needs, values, strict=True))
-    for need, value in given.items():
-        if need in arrays:
-            given[need] = level.wrapped(value)
-        elif need.removesuffix("_shape") in arrays:
-            given[need] = value[1:]
+    given = {name: level.wrapped(v) if name in arrays else v for name, v in zip(needs, values, strict=True)}
+    shapes = {f"{name}_shape": np.shape(blank(given[name])) for name in needs if name in arrays}
     with level.inside():
-        found = rule.function(level.wrapped(g), *(given[need] for need in rule.needs))
+        found = rule.function(level.wrapped(g), *({**shapes, **given}[need] for need in rule.needs))
         found = zip(rule.inputs, found if rule.joint else [found], strict=True)
-        found = [level.expanded(unbroadcast(c, given[f"{name}_shape"])) for name, c in found]
+        found = [level.expanded(unbroadcast(c, shapes[f"{name}_shape"])) for name, c in found]
     found = found if isinstance(g, Tensor) else plain(found)
     return found if rule.joint else found[0]
 
