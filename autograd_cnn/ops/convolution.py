@@ -283,7 +283,8 @@ def _first_windows(y: Any, shape: Shape) -> Any:
 
 
 conv2d.vjp(
-    x=conv2d_input_gradient,
+    x=lambda g, w, x_shape, stride, padding, dilation, groups: conv2d_input_gradient(
+        g, w, x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups),
     w=lambda g, x, w_shape, stride, padding, dilation, groups: conv2d_weight_gradient(
         x, g, w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups),
     b=lambda g: sum(g, axis=(0, 1, 2)),
