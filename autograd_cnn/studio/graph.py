@@ -185,16 +185,12 @@ class Graph(records.Graph):
         return {"image/svg+xml": self.svg(), "text/plain": repr(self)}
 
 
-def _source(graph: Graph, standalone: bool = False) -> str:
-    return graph.program(standalone).source
-
-
 _FORMATS: dict[str, Callable[..., str | bytes]] = {
     ".html": Graph.page,
     ".svg": svg,
     ".dot": dot,
     ".mmd": mermaid,
-    ".py": _source,
+    ".py": lambda graph, standalone=False: graph.program(standalone).source,
     ".png": png,
     ".pdf": pdf,
 }

@@ -1,4 +1,4 @@
-"""Writes pixels as a PNG file, which a page holds as a URL."""
+"""Writes pixels as a PNG file, and as the URL of one, which a page holds."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import zlib
 import numpy as np
 
 
-def png(pixels: np.ndarray) -> str:
-    """Return colours (height, width, 3), uint8, as the URL of a PNG file."""
+def png(pixels: np.ndarray) -> bytes:
+    """Return colours (height, width, 3), uint8, as a PNG file."""
     height, width = pixels.shape[:2]
     rows = np.insert(pixels.reshape(height, -1), 0, 0, axis=1)  # every row begins with its filter type, 0 for none
     chunks = [
@@ -21,4 +21,9 @@ def png(pixels: np.ndarray) -> str:
     data = b"\x89PNG\r\n\x1a\n"
     for name, body in chunks:
         data += struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-    return "data:image/png;base64," + base64.b64encode(data).decode()
+    return data
+
+
+def url(pixels: np.ndarray) -> str:
+    """Return colours as the URL of a PNG file, which a page holds."""
+    return f"data:image/png;base64,{base64.b64encode(png(pixels)).decode()}"

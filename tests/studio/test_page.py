@@ -18,7 +18,7 @@ from autograd_cnn.studio.picture.styles import DARK, LIGHT
 from autograd_cnn.studio.player import page as page_module
 from autograd_cnn.studio.player import quiz, schema
 from autograd_cnn.studio.player.array_views import Store, four_digits, look, maps
-from autograd_cnn.studio.png import png
+from autograd_cnn.studio.png import url
 from studio.pages import facts_of, visible
 
 STUDIO = Path(assets.__file__).parent
@@ -712,7 +712,7 @@ def decoded(address):
 
 def test_an_image_is_its_pixels(rng):
     colours = rng.integers(0, 256, (2, 4, 3)).astype(np.uint8)
-    assert np.array_equal(decoded(png(colours)), colours)
+    assert np.array_equal(decoded(url(colours)), colours)
 
 
 def test_zero_is_white_in_a_gradient_and_signs_are_hues():

@@ -83,10 +83,8 @@ def _ms(number: float) -> Amount:
 
 def _flop(number: float) -> Amount:
     """Format a number of operations as ``2.4 MFLOP``."""
-    for prefix, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= 0.9995 * scale:
-            return f"{number / scale:.3g} {prefix}", "FLOP"
-    return f"{number:.3g} ", "FLOP"
+    power = next((k for k in (4, 3, 2, 1) if number >= 0.9995 * 1000**k), 0)
+    return f"{number / 1000**power:.3g} {['', *'kMGT'][power]}", "FLOP"
 
 
 def _time(graph: Graph, ops: list[Op]) -> Overlay:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.studio.player.schema import Look, Maps
-from autograd_cnn.studio.png import png
+from autograd_cnn.studio.png import url
 from autograd_cnn.studio.program.listing import rms
 from autograd_cnn.studio.records import Graph, Use, Value
 from autograd_cnn.studio.text import clip, shape_text
@@ -232,7 +232,7 @@ def _cell(name: str, array: Any, role: str, gradient: bool) -> str:
         scale = max(1, min(24, round(WIDTH / columns / max(height, width))))
         size = f'width="{scale * width}" height="{scale * height}" alt=""'
         edge = 'style="image-rendering:pixelated;outline:1px solid gray"'
-        images = "".join(f'<img src="{png(picture)}" {size} {edge}>' for picture in pictures)
+        images = "".join(f'<img src="{url(picture)}" {size} {edge}>' for picture in pictures)
         grid = f"display:grid;gap:3px;grid-template-columns:repeat({columns},max-content)"
         lines.append(f'<div role="img" aria-label="{escape(words)}" style="{grid}">{images}</div>{escape(words)}')
     return f"<div>{'<br>'.join(lines)}</div>"

@@ -82,12 +82,13 @@ class _Facts:
         t, graph, lines = self.trials, self.graph, reversed(self.author.backward_lines)
         ops = [self.operation(op, [x for x, _ in shown(rules)]) for op, rules in zip(graph.ops, lines, strict=True)]
         found, update = ([], None) if graph.failure else (diagnose(t), lesson.update(t))
-        quiz = [] if graph.failure else questions(t, ops, update)
+        steps = self.steps(found)
+        quiz = [] if graph.failure else questions(t, steps, ops, update)
         values = {v.id: self.value(v) for v in graph.values.values() if v.id in self.outside}
         texts = {f.name: f.text for f in functions.values()}
         places = [source_of(place, functions.get(place.code)) for place in self.places.values()]
         return Moment(
-            _title(graph), self.scalar, self.steps(found), ops, values, texts, places, graph.result,
+            _title(graph), self.scalar, steps, ops, values, texts, places, graph.result,
             [plain(text) for text in graph.summary()], update, found, quiz, None, None,
         )  # fmt: skip
 

@@ -23,7 +23,7 @@ from autograd_cnn.studio.player.array_views import CHANNELS, Store
 from autograd_cnn.studio.player.facts import facts_of
 from autograd_cnn.studio.player.schema import Drawing, Lens, Moment, Page, plain_data
 from autograd_cnn.studio.player.wording import bare
-from autograd_cnn.studio.png import png
+from autograd_cnn.studio.png import url
 from autograd_cnn.studio.records import Graph, Op
 from autograd_cnn.studio.text import clip, plain
 
@@ -50,7 +50,7 @@ def page(
     depths = [depth for depth, rows in enumerate(folding.rows) if 0 < rows <= DRAWN]  # whose pictures are readable
     views, rounds, moments = [folding.view(depth) for depth in depths], folding.rounds(), []
     for k, each in enumerate([graph, *(g for _, g in frames)]):
-        image = png(np.asarray(images[k], np.uint8)) if images else None
+        image = url(np.asarray(images[k], np.uint8)) if images else None
         facts = facts_of(each, channels, source, rounds, store)
         moments.append(facts._replace(overlays=_overlays(each, views), image=image))
     pictures = [_lay_out(graph, view, moments[0]) for view in views]

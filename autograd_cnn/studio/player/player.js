@@ -332,7 +332,7 @@ function read({ depth, boxes, wires, rows, result }, k) {
   return {
     depth, svg, rows, boxes: own, cells: pairs,
     wires: wires.map(([tail, head, labelled], i) => {
-      const wire = { tail, head, from: moment(tail), to: moment(head), group: wired[i], label: labelled ? labels.shift() : null };
+      const wire = { tail, head, from: moment(tail), group: wired[i], label: labelled ? labels.shift() : null };
       if (labelled in facts.values) Object.assign(wire, { id: labelled, back: !/^n/.test(tail), words: wire.label.textContent, chip: make("image", { class: "chip", hidden: "", width: 18, height: 18, preserveAspectRatio: "none" }) });
       wire.chip && wire.label.after(wire.chip);
       return wire;
@@ -388,14 +388,11 @@ function picture(number) {
     if (lit) scroll(x, y);
   }
   for (const wire of wires) {
-    const { tail, head, from, to, group, label } = wire;
+    const { tail, head, from, group, label } = wire;
     const lit = now !== "" && (tail === now || head === now);
     group.classList.toggle("lit", lit);
     if (wire.id) carry(wire, number);
-    for (const part of label ? [group, label] : [group]) {
-      part.classList.toggle("later", from > number && !lit);
-      part.classList.toggle("ahead", to > number); // a rung says what a rule will need
-    }
+    for (const part of label ? [group, label] : [group]) part.classList.toggle("later", from > number && !lit);
   }
 }
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from autograd_cnn.studio.player.lesson import before_and_after, movement
 from autograd_cnn.studio.player.lines import as_mathematics
-from autograd_cnn.studio.player.schema import Operation, Question, Update
+from autograd_cnn.studio.player.schema import Operation, Question, Step, Update
 from autograd_cnn.studio.player.trials import RAISE, Trials, learning
 from autograd_cnn.studio.player.wording import ADD, MINUS, brief, number, visible
 from autograd_cnn.studio.records import Op, Value
@@ -27,24 +27,20 @@ GLARING = "the sign is wrong", "counted twice"  # mistakes that are seen without
 Draft = namedtuple("Draft", "text right wrong meaning", defaults=("",))
 
 
-def questions(t: Trials, facts: list[Operation], update: Update | None) -> list[Question]:
+def questions(t: Trials, steps: list[Step], facts: list[Operation], update: Update | None) -> list[Question]:
     """Return at most ten questions in the order of their steps; of too many, those about a meaning come first."""
-    steps: list[tuple[int, str, Any, Any]] = [(k, "forward", op, None) for k, op in enumerate(t.ops, 1)]
-    back = [(op, fact) for op, fact in reversed(list(zip(t.ops, facts, strict=True))) if op.id in t.back]
-    steps += [(len(t.ops) + 1, "loss", None, None)] if t.graph.loss is not None else []
-    steps += [(t.back[op.id], "backward", op, fact) for op, fact in back]
-    steps += [(len(t.ops) + 2 + len(back), "end", None, update)] if update else []
     found: dict[str, tuple[bool, Question]] = {}
     meant: set[str] = set()
-    for step, kind, *about in steps:
-        for choice in ASKED[kind]:
+    for k, step in enumerate(steps):
+        about = (t.ops[step.op], facts[step.op]) if step.op >= 0 else (None, update)
+        for choice in ASKED.get(step.kind, []):
             each = ([draft for draft in ask(t, *about) if draft.meaning not in meant] for ask in choice)
             for text, right, wrong, meaning in next(filter(None, each), []):
                 meant |= {meaning} - {""}
                 others = {visible(answer): (answer, why) for answer, why in wrong if visible(answer) != visible(right)}
                 if others:
                     answers = [(right, ""), *list(others.values())[:WRONG]]
-                    found.setdefault(visible(text), (bool(meaning), Question(step, text, answers)))
+                    found.setdefault(visible(text), (bool(meaning), Question(k, text, answers)))
     meaningful, rest = ([q for meaning, q in found.values() if meaning == kind] for kind in (True, False))
     room = QUESTIONS - len(meaningful)
     if len(rest) > room:
@@ -70,9 +66,10 @@ def _result(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
 
 def _seed(t: Trials, *_: Any) -> Iterator[Draft]:
     """Ask for the gradient with which the way back begins."""
-    loss, why = float(t.graph.loss or 0), f"If the loss rises by {RAISE}, the loss rises by {RAISE}, not by "
-    wrong = [("0", f"{why}0."), (number(loss), f"{why}{number(RAISE * loss)}.")]
-    yield Draft(f"What is g_{t.end}, with which the way back begins?", "1", wrong)
+    if (loss := t.graph.loss) is not None:
+        why = f"If the loss rises by {RAISE}, the loss rises by {RAISE}, not by "
+        wrong = [("0", f"{why}0."), (number(loss), f"{why}{number(RAISE * loss)}.")]
+        yield Draft(f"What is g_{t.end}, with which the way back begins?", "1", wrong)
 
 
 def _slope(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
@@ -169,8 +166,10 @@ def _rule(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
         yield Draft(text, fact.rules[mistakes[0].line], wrong)
 
 
-def _update(t: Trials, _: Any, update: Update) -> Iterator[Draft]:
+def _update(t: Trials, _: Any, update: Update | None) -> Iterator[Draft]:
     """Ask for a number after a step against its gradient, and for the reason of the sign."""
+    if update is None:
+        return
     choice, (_, name, x, g) = update.choices[update.start], t.pick(t.learnt[0])
     x, g, rate = float(x), float(g), choice.rate
     before, right = before_and_after(t, t.learnt[0], rate)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from autograd_cnn.studio.png import png
+from autograd_cnn.studio.png import url
 from autograd_cnn.studio.report.facts import Array
 
 SIDE = 64  # pixels of the longer side of an image; larger ones are averaged
@@ -18,7 +18,7 @@ def photo(image: Array) -> str:
         height, width = (n // block * block for n in pixels.shape[:2])
         cut = pixels[:height, :width].reshape(height // block, block, width // block, block, -1)
         pixels = np.rint(cut.mean(axis=(1, 3)))
-    return png(np.broadcast_to(pixels, (*pixels.shape[:2], 3)).astype(np.uint8))
+    return url(np.broadcast_to(pixels, (*pixels.shape[:2], 3)).astype(np.uint8))
 
 
 def filters(weights: Array) -> list[str]:
@@ -40,4 +40,4 @@ def maps(array: Array, most: int) -> list[str]:
 def heat(matrix: Array) -> str:
     """Return a matrix of shares in [0, 1] as a picture, from white to blue."""
     light, dark = np.array([255, 255, 255]), np.array([0, 90, 160])
-    return png(np.rint(light + np.sqrt(matrix)[..., None] * (dark - light)).astype(np.uint8))
+    return url(np.rint(light + np.sqrt(matrix)[..., None] * (dark - light)).astype(np.uint8))

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.environment import needs
 from autograd_cnn.files import write_atomically
 from autograd_cnn.nn import Module
+from autograd_cnn.studio.png import png
 from autograd_cnn.studio.report.facts import Array
 
 COPIES, NOISE = 16, 0.1  # of the image, whose gradients are averaged; standard deviation of what is added to each
@@ -49,14 +49,10 @@ def saliency(model: Module, image: Array, seed: int = 0) -> Array:
 
 def write_why(path: Path, image: Array, found: Array) -> None:
     """Write an image (H, W, C) uint8 and, beside it, what `saliency` found: from black to bright."""
-    with needs("pillow", "writing a picture", "images"):
-        from PIL import Image
-
     at = np.linspace(0, 1, len(HEAT))
     heat = np.stack([np.interp(found, at, HEAT[:, i]) for i in range(3)], axis=-1)
     colours = np.broadcast_to(image, (*image.shape[:2], 3))
     gap = np.full((image.shape[0], 1, 3), 255)
     scale = -(-TALL // image.shape[0])
     both = np.concatenate([colours, gap, heat], axis=1).round().astype(np.uint8)
-    picture = Image.fromarray(both.repeat(scale, axis=0).repeat(scale, axis=1))
-    write_atomically(path, lambda file: picture.save(file, format="PNG"))
+    write_atomically(path, png(both.repeat(scale, axis=0).repeat(scale, axis=1)))
