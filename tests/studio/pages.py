@@ -9,8 +9,8 @@ import numpy as np
 
 
 def facts_of(html):
-    kind, data = re.search(r'<script type="application/(.*?)" id="facts">(.*?)<', html, re.DOTALL).groups()
-    return json.loads(data if kind == "json" else zlib.decompress(base64.b64decode(data)))
+    data = re.search(r'<script type="application/octet-stream" id="facts">(.*?)<', html, re.DOTALL)[1]
+    return json.loads(zlib.decompress(base64.b64decode(data)))
 
 
 def visible(text):

@@ -16,6 +16,7 @@ from autograd_cnn.__main__ import main
 from autograd_cnn.studio.live import page as live
 from autograd_cnn.studio.live.run import MOST, run
 from studio.hostile import NAMES
+from studio.pages import facts_of
 
 EXAMPLES = Path(live.__file__).parent / "examples"
 TRACE = "import autograd_cnn as ag\ndef f(x):\n    return ag.exp(x)\n"
@@ -98,7 +99,8 @@ def test_a_run_leaves_nothing_to_the_next(result):
 
 def test_the_player_shows_the_source_of_this_run(result):
     result(TRACE + "ag.trace(f, 2.0)")
-    assert "ag.exp(x) * 3" in result(TRACE.replace("ag.exp(x)", "ag.exp(x) * 3") + "ag.trace(f, 2.0)")[0]["page"]
+    page = result(TRACE.replace("ag.exp(x)", "ag.exp(x) * 3") + "ag.trace(f, 2.0)")[0]["page"]
+    assert "ag.exp(x) * 3" in str(facts_of(page))
 
 
 def test_output_without_end_is_shown_in_part(result):

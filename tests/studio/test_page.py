@@ -667,7 +667,7 @@ def test_pages_of_large_graphs_are_smaller_and_larger_ones_refused(monkeypatch):
 
     graph = ag.trace(chain, np.ones(3))
     text = graph.page()
-    assert len(text) < 400_000 and Parsed(text).all("script")[0][0]["type"] == "application/octet-stream"
+    assert len(text) < 400_000
     data = facts_of(text)
     assert len(data["frames"][0]["ops"]) == 1201 and [len(p["boxes"]) for p in data["pictures"]] == [8, 8]
     monkeypatch.setattr(page_module, "LIMIT", 1000)

@@ -137,7 +137,7 @@ function entryOf(look, name) {
   const size = filters * count * tall * wide;
   let low = start + size;
   const there = packed.subarray(start, low).reduce((sum, power) => sum + (power !== -128), 0);
-  look.numbers ??= Array.from({ length: packed.length && size }, (_, i) => {
+  look.numbers ??= Array.from({ length: size }, (_, i) => {
     if (packed[start + i] === -128) return 0;
     const digits = packed[low + there] * 256 + (packed[low++] & 255);
     return digits === 32767 ? NaN : Number(`${digits}e${packed[start + i]}`);
@@ -148,7 +148,6 @@ function entryOf(look, name) {
 }
 
 function maps(entry) {
-  if (!entry.numbers.length) return [make("p", {}, "This browser cannot unpack images: it has no DecompressionStream.")];
   const { id, name, words, numbers, gradient, fresh } = entry;
   const [filters, count, tall, wide] = entry.shape;
   const out = spotted().output;

@@ -141,7 +141,7 @@ class _Facts:
 
     def begin(self) -> Step:
         say, *goal = lesson.begin(self.trials)
-        costs = f"{', '.join(self.graph.summary())}."
+        costs = plain(f"{', '.join(self.graph.summary())}.")
         images = not self.scalar and any(len(v.shape) == 4 for v in self.graph.values.values())
         term = LOSS_AND_GRADIENT + ARRAYS * (not self.scalar) + INDEX * images
         return Step("begin", f"What does {_title(self.graph)} compute?", say, -1, None, costs, goal, term=term)

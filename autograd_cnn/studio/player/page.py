@@ -1,7 +1,7 @@
 """Writes the backprop player: one HTML file that steps through a network, forward and backward.
 
-The file contains the template, the style, the script, the ladder at every readable depth, and the facts as JSON, which
-are compressed if they are long. Its content security policy allows no other script and no request. Names from the user
+The file contains the template, the style, the script, the ladder at every readable depth, and the facts as compressed
+JSON. Its content security policy allows no other script and no request. Names from the user
 enter the page as text only: they are escaped here, and the script turns them into text nodes.
 """
 
@@ -29,7 +29,6 @@ from autograd_cnn.studio.text import clip, plain
 
 LIMIT = 10_000  # operations
 DRAWN = 100  # rows of a picture; the page lists every operation in any case
-PLAIN = 40_000  # characters of facts; longer ones are compressed
 
 
 def page(
@@ -59,13 +58,11 @@ def page(
     usual = sum(len(view.graph.ops) <= READABLE for view in views) - 1
     text = assets.as_json(plain_data(Page(moments, labels, drawings, quiz, usual)))
     drawn = "".join(written(picture).replace('role="img"', 'role="group"', 1) for picture in pictures)
-    long = len(text) > PLAIN
     title = escape(plain(", ".join(graph.summary())))
     body = Template(assets.part("player/page.html")).substitute(
         title=title,
         picture=drawn,
-        kind="octet-stream" if long else "json",
-        data=assets.packed(text.encode()) if long else text,
+        data=assets.packed(text.encode()),
         numbers=assets.packed(bytes(store)),
     )
     return assets.page(f"Backprop player: {title}", body, assets.part("player/player.css"), script(), drawings=drawn)

@@ -664,16 +664,14 @@ function linked() {
   return /^\d+$/.test(step) ? Number(step) : Math.max(0, at);
 }
 
-async function unpack(block) {
-  if (block.type === "application/json") return new Response(block.textContent);
-  const bytes = Uint8Array.from(atob(block.textContent), (c) => c.charCodeAt(0));
+async function unpack(id) {
+  const bytes = Uint8Array.from(atob($(id).textContent), (c) => c.charCodeAt(0));
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate")));
 }
 
 async function numbered() {
-  const response = await unpack($("numbers")).catch(() => null);
-  if (response) packed = new Int8Array(await response.arrayBuffer());
-  return (await unpack($("facts"))).text();
+  packed = new Int8Array(await (await unpack("numbers")).arrayBuffer());
+  return (await unpack("facts")).text();
 }
 
 function begin(text) {
