@@ -22,6 +22,7 @@ from numpy.random import Generator
 
 from autograd_cnn.data import as_float32, batches
 from autograd_cnn.training.arguments import are_bytes
+from autograd_cnn.training.evaluation import read_only
 from autograd_cnn.training.ranks import Array
 
 Augment = Callable[[Array, Generator], Array]
@@ -44,8 +45,7 @@ def prepared(
     of `[seed, i]`. Of the whole batch, augmented, `share` chooses the part of this rank.
     """
     order = None if seed is None else np.random.default_rng(seed)
-    labels = labels.view()
-    labels.flags.writeable = False  # without `order` a batch is a view of the user's labels
+    labels = read_only(labels)  # without `order` a batch is a view of the user's labels
     for i, (x, y) in islice(enumerate(batches(images, labels, batch_size, order)), start, None):
         chosen = x if augment is None or seed is None else _augmented(augment, x, np.random.default_rng([seed, i]))
         part = share(len(y))

@@ -204,7 +204,7 @@ def _pictures(found: Cut, gradient: bool, role: str) -> tuple[np.ndarray, str]:
     else:
         colours = 255 * (finite - low) / (high - low or 1)
         if role == "input" and len(tiles) == 3:
-            colours, words = np.moveaxis(colours, 0, -1)[..., 0, :][None], "item 0, in colour"
+            colours, words = colours.transpose(3, 1, 2, 0), "item 0, in colour"
     return np.rint(np.broadcast_to(colours, (*colours.shape[:3], 3))).astype(np.uint8), words
 
 

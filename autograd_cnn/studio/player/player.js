@@ -463,6 +463,8 @@ function fold(change) {
 
 // The overlay's numbers and bars
 
+const heat = (bar) => `heat${Math.min(4, Math.floor(5 * bar))}`;
+
 function paint() {
   const found = facts.overlays[lens];
   $("overlay").value = lens;
@@ -472,7 +474,7 @@ function paint() {
       const [text, bar] = found?.boxes["nr"[back] + (i + 1)] || ["", null];
       if (!cell || (cell.dataset.reading || "") === text) return;
       cell.dataset.reading = text;
-      cell.dataset.heat = bar === null ? "" : Math.min(4, Math.floor(5 * bar));
+      cell.style.setProperty("--heat", bar === null ? "" : `var(--${heat(bar)})`);
       cell.style.setProperty("--bar", bar || 0);
     }));
     return;
@@ -492,7 +494,7 @@ function paint() {
     box.shape.classList.remove("heat0", "heat1", "heat2", "heat3", "heat4");
     box.below.setAttribute("y", y + height - (bar ? 6 : 5));
     if (bar === null) continue;
-    box.shape.classList.add(`heat${Math.min(4, Math.floor(5 * bar))}`);
+    box.shape.classList.add(heat(bar));
     box.bar = make("path", { class: "bar", d: `M${x + 6} ${y + height - 3}h${bar * (width - 12)}v3H${x + 6}z` });
     if (bar) box.group.append(box.bar);
   }
