@@ -110,7 +110,9 @@ def polyder(p: Any, m: int = 1) -> Any:
 
 def polyint(p: Any, m: int = 1, k: float = 0) -> Any:
     """Integrates a polynomial `m` times, with one constant `k`."""
-    for _ in range(count(m, "m", 0)):
+    if count(m, "m", 0) > 10_000:
+        raise ValueError(f"m is {m}, which gives a polynomial of {m} coefficients more")
+    for _ in range(m):
         p = pad(p / np.arange(len(p), 0, -1), (0, 1), constant_values=float(k))
     return p
 
