@@ -27,32 +27,19 @@ def walked_before(node: Node) -> RuntimeError:
     )
 
 
-def wrote(node: Node, rule: Any) -> ValueError:
-    return ValueError(
-        f"{node.plan.primitive.name}: the rule for {rule.name} writes into g or into a saved array. Return a new array"
-    )
+def of_rule(node: Node, rule: Any, problem: str, kind: type[Exception] = TypeError) -> Exception:
+    return kind(f"{node.plan.primitive.name}: the rule for {rule.name} {problem}")
 
 
-def returned_tensor(node: Node, rule: Any) -> TypeError:
-    return TypeError(
-        f"{node.plan.primitive.name}: the rule for {rule.name} returned a Tensor: it computes with one that is not "
-        "among its parameters. Make that an argument of the function; or as a constant, take its array: w.data"
-    )
+def returned_tensor(node: Node, rule: Any) -> Exception:
+    cure = "Make that an argument of the function; or as a constant, take its array: w.data"
+    return of_rule(node, rule, f"returned a Tensor: it computes with one that is not among its parameters. {cure}")
 
 
-def returned_dtype(node: Node, rule: Any, dtype: Any, want: Any) -> TypeError:
-    return TypeError(
-        f"{node.plan.primitive.name}: the rule for {rule.name} returned {dtype} for a {want} gradient: "
-        "a NumPy scalar, or np.zeros without dtype?"
-    )
-
-
-def returned_shape(node: Node, rule: Any, shape: tuple[int, ...], want: tuple[int, ...]) -> ValueError:
+def returned_shape(node: Node, rule: Any, shape: tuple[int, ...], want: tuple[int, ...]) -> Exception:
     code = getattr(rule.function, "__code__", None)
-    line = f" ({spell((code, 0))})" if code is not None else ""
-    return ValueError(
-        f"{node.plan.primitive.name}: the rule for {rule.name}{line} returned {shape}, {rule.name} is {want}"
-    )
+    line = f"({spell((code, 0))}) " if code is not None else ""
+    return of_rule(node, rule, f"{line}returned {shape}, {rule.name} is {want}", ValueError)
 
 
 def not_for_complex(primitive: Any, label: str, dtype: np.dtype) -> TypeError:
@@ -199,17 +186,14 @@ def of_one_example(caller: str) -> TypeError:
     )
 
 
-def many_numbers(caller: str, tensor: Any) -> ValueError:
-    return ValueError(
-        f"{caller}: {label_of(tensor)} {tensor.shape} has {tensor.size} numbers, want one. Reduce it: .mean() "
-        f"or .sum(); or pass weights: backward(grad=array of shape {tensor.shape})"
-    )
-
-
 def not_one_number(caller: str, tensor: Any) -> ValueError:
-    first, label = f"[{', '.join('0' * tensor.ndim)}]", label_of(tensor)
-    cure = ".data.any() or .data.all()" if caller == "bool" else f".mean() or .sum(); or take one: {first}"
-    return ValueError(f"{caller}: {label} {tensor.shape} has {tensor.size} numbers, want one. Reduce it: {cure}")
+    cure = f".mean() or .sum(); or take one: [{', '.join('0' * tensor.ndim)}]"
+    if caller in ("backward", "gradient"):
+        cure = f".mean() or .sum(); or pass weights: backward(grad=array of shape {tensor.shape})"
+    elif caller == "bool":
+        cure = ".data.any() or .data.all()"
+    label = f"{label_of(tensor)} {tensor.shape}"
+    return ValueError(f"{caller}: {label} has {tensor.size} numbers, want one. Reduce it: {cure}")
 
 
 def does_not_depend(tensor: Any, target: Any) -> ValueError:
@@ -224,6 +208,10 @@ def no_gradient_of(tensor: Any) -> TypeError:
     return TypeError(
         f"{name} is {tensor.dtype}: only floats have a gradient. Tensor(np.float32({name}), requires_grad=True)"
     )
+
+
+def not_of_this_kind(tensor: Any, attribute: str, got: str, cure: str) -> ValueError:
+    return ValueError(f"{label_of(tensor)}.{attribute} = ...: got {got}, want {tensor.shape} {tensor.dtype}{cure}")
 
 
 def not_assigned(tensor: Any, why: str, copy: str = "copy()", in_place: bool = False) -> RuntimeError:

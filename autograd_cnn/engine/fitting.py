@@ -57,7 +57,7 @@ def as_array(value: Any) -> Any:
 def conform(c: Any, g: Any, parent: Any, node: Node, rule: Any, wrap: Any) -> Any:
     """Bring a contribution to its parent's shape and dtype, or raise an error that names the rule."""
     if c is None:
-        raise TypeError(f"{node.plan.primitive.name}: the rule for {rule.name} returned None: is there a return?")
+        raise errors.of_rule(node, rule, "returned None: is there a return?")
     if g.dtype.kind not in FLOATS:
         raise errors.no_floats(node)
     if parent.dtype.kind == "c" and not node.plan.primitive.complex:  # `Plan.record` saw a real result
@@ -69,7 +69,8 @@ def conform(c: Any, g: Any, parent: Any, node: Node, rule: Any, wrap: Any) -> An
     if wrap is not None and isinstance(c, np.ndarray):
         c = wrap(c, None)
     if c.dtype not in (g.dtype, in_precision(c.dtype, g.dtype)):
-        raise errors.returned_dtype(node, rule, c.dtype, g.dtype)
+        cause = "a NumPy scalar, or np.zeros without dtype?"
+        raise errors.of_rule(node, rule, f"returned {c.dtype} for a {g.dtype} gradient: {cause}")
     if c.dtype.kind == "c" and parent.dtype.kind != "c":
         c = np.real(c)
     if c.shape != parent.shape:

@@ -62,8 +62,7 @@ class Mode:
     def but(self, **changes: Any) -> Mode:
         """Return a copy of this mode with some attributes changed."""
         mode = Mode()
-        vars(mode).update(vars(self), ended=None)
-        vars(mode).update(changes)
+        vars(mode).update({**vars(self), "ended": None, **changes})
         return mode
 
 

@@ -198,8 +198,13 @@ def recorded(value: Any) -> Any:
 
 
 def copied_index(index: Any) -> Any:
-    """Return an index with copies of its arrays, which the walk reads again."""
+    """Return an index with read-only copies of its arrays, which the walk reads again."""
     if isinstance(index, (tuple, list)):
         return type(index)(map(copied_index, index))
     array = plain(index)
-    return np.array(array) if isinstance(array, np.ndarray) else index
+    if not isinstance(array, np.ndarray):
+        return index
+    if array.flags.writeable or array.base is not None:
+        array = np.array(array)
+        array.setflags(write=False)
+    return array

@@ -16,10 +16,12 @@ import numpy as np
 from autograd_cnn.engine.guards import Guard, guard
 from autograd_cnn.engine.messages import inside
 from autograd_cnn.engine.mode import Mode
+from autograd_cnn.engine.numpy_calls import copied_index
 from autograd_cnn.engine.tape import Constant, Leaf, Node, next_birth
 
 ndarray = np.ndarray
 _new = object.__new__
+_CHANGEABLE = {list, ndarray}  # parts of an index
 
 
 class Rule:
@@ -159,9 +161,12 @@ class Plan:
         node.guards = node.name = node.walked = None
         for i, p in self.guarded:
             a = saved[i]
-            if a.__class__ is not ndarray or (a.base is None and (p == arguments or inputs[p].__class__ is Node)):
-                continue  # a result owns its memory, which is read-only for good
-            token = guard(a)
+            if a.__class__ is ndarray:
+                if a.base is None and (p == arguments or inputs[p].__class__ is Node):
+                    continue  # a result owns its memory, which is read-only for good
+                token = guard(a)
+            else:
+                token = copied_index(a) if a.__class__ is tuple and not _CHANGEABLE.isdisjoint(map(type, a)) else None
             if token.__class__ is Guard:
                 node.guards = (token, node.guards)
             elif token is not None:  # a copy

@@ -44,7 +44,7 @@ A first reading needs `__call__`, `run` without its errors, and `_plan`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, update_wrapper
 from inspect import Parameter, Signature, signature
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypedDict, overload
@@ -91,6 +91,11 @@ class Facts(TypedDict, total=False):
     private: bool
 
 
+def _check(function: str, parameters: Iterable[str], *allowed: str) -> None:
+    if unknown := [name for name in parameters if name not in allowed]:
+        raise errors.unknown_parameter(function, unknown[0], [*allowed])
+
+
 class Primitive(Parameters, Generic[P]):
     """A recorded operation, which `primitive` makes and whose rules `vjp` registers."""
 
@@ -122,9 +127,7 @@ class Primitive(Parameters, Generic[P]):
         vars(self).update(facts)
         self.batch = self.batch or "elementwise" * self.elementwise
         shapes = ["out_shape", *(f"{p}_shape" for p in self.parameters)]
-        for need in signature(self.flops).parameters if self.flops else ():
-            if need not in (*shapes, *self.parameters):
-                raise errors.unknown_parameter(f"{self.name}: flops", need, [*shapes, *self.parameters])
+        _check(f"{self.name}: flops", signature(self.flops).parameters if self.flops else (), *shapes, *self.parameters)
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}{self.signature}>"
@@ -179,13 +182,10 @@ class Primitive(Parameters, Generic[P]):
             self.rules[name] = made[id(function)]
             if "position" in self.rules[name].needs:
                 self.sequence, self.arity = name, -1
-        allowed = ["out", *self.parameters, *(f"{p}_shape" for p in self.rules), "out_shape", *self.byproducts]
-        if self.sequence:
-            allowed.append("position")
+        allowed = ["g", "out", *self.parameters, *(f"{p}_shape" for p in self.rules), "out_shape", *self.byproducts]
         for name in rules:
-            for need in self.rules[name].needs:
-                if need not in allowed:
-                    raise errors.unknown_parameter(f"{self.name}.vjp({name}): the rule", need, ["g", *allowed])
+            position = ["position"] if self.sequence else []
+            _check(f"{self.name}.vjp({name}): the rule", self.rules[name].needs, *allowed, *position)
         self.plans.clear()
 
     def into(self, **functions: Callable[..., None]) -> None:
@@ -214,9 +214,7 @@ class Primitive(Parameters, Generic[P]):
         it. The rule of the first input does, and the others return no view of `g`. `exact` says that all results have
         the bits and the memory order of the textbook's.
         """
-        for name in rules:
-            if name not in self.rules:
-                raise errors.unknown_parameter(f"{self.name}.accelerate", name, ["forward", *self.rules])
+        _check(f"{self.name}.accelerate", rules, "forward", *self.rules)
         if forward is not None:
             function, self.exact = self._faster("forward", forward, self.textbook), exact
             self.forward = self.formula if function is self.textbook else self._checked(function)
@@ -279,6 +277,8 @@ class Primitive(Parameters, Generic[P]):
             byproducts: Any = ()
             if self.byproducts:
                 out, *byproducts = out
+            if out.__class__ is not ndarray:
+                out = np.asarray(out) if tensors and isinstance(out, np.generic) else self._result(out, tensors)
             if not self.complex and getattr(out, "dtype", float64).kind == "c":
                 raise errors.not_for_complex(self, "out", out.dtype)
         except Exception as error:
@@ -287,11 +287,6 @@ class Primitive(Parameters, Generic[P]):
             cause = None if self.packaged else error
             error = self.nested(args, elements) or self.refusal(values, elements) or error
             raise explained(error, self.name, *self.described(args, elements)) from cause
-        if out.__class__ is not ndarray:
-            if not isinstance(out, np.generic):
-                out = self._result(out, tensors, args, elements)
-            elif tensors:
-                out = np.asarray(out)
         if not tensors:
             return out
         tensor = _new(Tensor)
@@ -312,16 +307,13 @@ class Primitive(Parameters, Generic[P]):
         tensor._array = out
         return tensor
 
-    def _result(self, out: Any, tensors: bool, args: Any, elements: int) -> Any:
+    def _result(self, out: Any, tensors: bool) -> Any:
         """Return a result that is no plain array as one, if there are Tensors, or raise an error."""
-        try:
-            if out.__class__ is Tensor:
-                raise errors.not_an_argument()
-            if tensors and isinstance(out, (tuple, dict)):
-                raise errors.several_results(out)
-            return numeric(out, f"the function returned {type(out).__name__}, which") if tensors else out
-        except (TypeError, ValueError) as error:
-            raise explained(error, self.name, *self.described(args, elements)) from None
+        if out.__class__ is Tensor:
+            raise errors.not_an_argument()
+        if tensors and isinstance(out, (tuple, dict)):
+            raise errors.several_results(out)
+        return numeric(out, f"the function returned {type(out).__name__}, which") if tensors else out
 
     def refusal(self, values: Sequence[Any], elements: int) -> TypeError | None:
         """Return the error about a complex operand, unless the operation takes complex numbers."""

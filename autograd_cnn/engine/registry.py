@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import attrgetter
 from types import CodeType
 from typing import Any, TypeVar
 
@@ -28,10 +27,9 @@ composites: dict[CodeType, Callable[..., Any]] = {}
 
 def numpys(name: str) -> Any:
     """Return NumPy's function ``np.<name>``, such as ``linalg.inv``, or None if there is none."""
-    try:
-        found = attrgetter(name)(np)
-    except AttributeError:
-        return None
+    found: Any = np
+    for part in name.split("."):
+        found = getattr(found, part, None)
     return found if callable(found) else None
 
 

@@ -10,6 +10,7 @@ import operator
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -150,10 +151,8 @@ class Tensor:
     def data(self, array: Any) -> None:
         array = numeric(array, "data")
         if array.shape != self.shape or array.dtype != self.dtype:
-            raise ValueError(
-                f"{label_of(self)}.data = ...: got {array.shape} {array.dtype}, want {self.shape} {self.dtype}. "
-                "For another shape or dtype, make a new Tensor"
-            )
+            cure = ". For another shape or dtype, make a new Tensor"
+            raise errors.not_of_this_kind(self, "data", describe(array), cure)
         self._array = array
 
     @property
@@ -237,10 +236,7 @@ class Tensor:
         if not isinstance(self._node, Leaf):
             raise RuntimeError(f"{label_of(self)} is not a leaf with requires_grad=True: it has no .grad to set")
         if value is not None and (np.shape(value) != self.shape or getattr(value, "dtype", None) != self.dtype):
-            raise ValueError(
-                f"{label_of(self)}.grad = ...: got {describe(value)}, want {self.shape} {self.dtype}, "
-                "or None to clear it"
-            )
+            raise errors.not_of_this_kind(self, "grad", describe(value), ", or None to clear it")
         self._node.grad = value if value is None or isinstance(value, Tensor) else numeric(value, "grad")
         self._node.grad_since = next_birth()
 
@@ -342,7 +338,7 @@ class Tensor:
             raise errors.of_one_example(caller)
         if grad is None:
             if self.size != 1:
-                raise errors.many_numbers(caller, self)
+                raise errors.not_one_number(caller, self)
             if self.dtype.kind == "c":
                 raise errors.complex_loss(caller, label_of(self), code_of(self), self.dtype)
             if not np.isfinite(self._array).all():
@@ -365,7 +361,7 @@ class Tensor:
         found = carry_back(self._node, seed, create_graph, retain, targets=targets, origin=origin)
         if report is not None and (spoilt := [node for node, g in found.items() if not is_finite(g)]):
             if not origin and retain:
-                walk(self._node, seed, retain=True, targets=targets, origin=origin, watched=True)
+                carry_through(self._node, seed, False, True, targets=targets, origin=origin, watched=True)
             report(errors.not_finite(spoilt, found), errors.began(*origin) if origin else "")
         return found
 
@@ -638,7 +634,7 @@ def carry_through(node: Any, seed: Any, create_graph: bool, retain: bool = False
         seed = Tensor(seed, name="seed")
     detached = (lambda array, node: Tensor._of(array, None)) if isinstance(seed, Tensor) else None
     wrap = Tensor._of if create_graph else detached
-    return walk(node, seed, retain=retain or create_graph, wrap=wrap, **options)
+    return copy_context().run(walk, node, seed, retain=retain or create_graph, wrap=wrap, **options)
 
 
 def _restore(data: np.ndarray, requires_grad: bool, name: str | None, grad: Any) -> Tensor:

@@ -25,7 +25,6 @@ from __future__ import annotations
 import cmath
 import os
 from collections.abc import Callable, Collection
-from contextvars import copy_context
 from heapq import heappop, heappush
 from threading import RLock
 from types import SimpleNamespace
@@ -65,7 +64,8 @@ def walk(
 ) -> dict[Node | Leaf, Any]:
     """Carry `seed` = d loss / d root back to the leaves, and return the gradient of each in a fresh array.
 
-    The walk changes nothing outside the graph, so a walk that fails changes no leaf.
+    The walk changes nothing outside the graph, so a walk that fails changes no leaf. Run it in a copy of the context:
+    it changes NumPy's errstate and the mode, and an interrupt must not leave them changed.
 
     Parameters
     ----------
@@ -82,14 +82,7 @@ def walk(
     watched : bool
         Look at every contribution. Else the walk does so only after NumPy met an invalid number or an overflow.
     """
-    # The walk runs in a copy of the context, so an interrupt cannot leave NumPy's errstate or the mode changed.
-    return copy_context().run(_walk, root, seed, here(), retain, wrap, targets, past_targets, origin, watched)
-
-
-def _walk(
-    root: Node | Leaf, seed: Any, place: Place, retain: bool, wrap: Any, targets: Any, past_targets: bool, origin: Any,
-    watched: bool,
-) -> dict[Node | Leaf, Any]:  # fmt: skip
+    place = here()
     np.seterr(all="ignore")  # the forward pass has warned already
     if wrap is not None:
         current.set(current.get().but(recording=True))
@@ -129,7 +122,8 @@ def _walk(
                     sums.add(node.inputs[argnums[0]], rule.function(g, *pick(saved)), g, node, rule)
             except BaseException as error:
                 if isinstance(error, ValueError) and "read-only" in str(error):
-                    raise errors.wrote(node, rule) from error
+                    text = "writes into g or into a saved array. Return a new array"
+                    raise errors.of_rule(node, rule, text, ValueError) from error
                 note(error, f"while differentiating {node} for {rule.name}")
                 raise
         if not retain:
