@@ -60,7 +60,7 @@ def conform(c: Any, g: Any, parent: Any, node: Node, rule: Any, wrap: Any) -> An
         raise errors.of_rule(node, rule, "returned None: is there a return?")
     if g.dtype.kind not in FLOATS:
         raise errors.no_floats(node)
-    if parent.dtype.kind == "c" and not node.plan.primitive.complex:  # `Plan.record` saw a real result
+    if parent.dtype.kind == "c" and not node.plan.primitive.complex:  # `run` saw a real result
         raise errors.not_for_complex(node.plan.primitive, rule.name, parent.dtype)
     if wrap is None and hasattr(c, "_node"):
         raise errors.returned_tensor(node, rule)
