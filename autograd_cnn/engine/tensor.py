@@ -56,7 +56,7 @@ def _operator(name: str) -> tuple[Operator, Operator]:
     return direct, reflected
 
 
-def _constant(function: Any, direct: Any) -> Callable[[Tensor, Any], Any]:
+def _constant(function: Any, direct: Any) -> Callable[[Tensor, Any], np.ndarray]:
     """Return an operator without a derivative: Python's, or NumPy's function for observers and complex numbers."""
 
     def operate(self: Tensor, other: Any) -> Any:
@@ -472,7 +472,8 @@ class Tensor:
     __pow__, __rpow__ = _operator("power")
     __matmul__, __rmatmul__ = _operator("matmul")
     __floordiv__ = _constant(np.floor_divide, operator.floordiv)
-    __eq__, __ne__ = _constant(np.equal, operator.eq), _constant(np.not_equal, operator.ne)
+    __eq__: Any = _constant(np.equal, operator.eq)  # type checkers take it for a bool otherwise
+    __ne__: Any = _constant(np.not_equal, operator.ne)
     __lt__, __le__ = _constant(np.less, operator.lt), _constant(np.less_equal, operator.le)
     __gt__, __ge__ = _constant(np.greater, operator.gt), _constant(np.greater_equal, operator.ge)
     __and__ = __rand__ = _constant(np.bitwise_and, operator.and_)
