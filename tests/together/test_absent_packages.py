@@ -9,7 +9,6 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.environment import command
-from autograd_cnn.studio.report.saliency import write_why
 
 IMAGES, LABELS = np.zeros((4, 2), np.float32), np.arange(4) % 2
 
@@ -48,7 +47,6 @@ ABSENT = {
     "matplotlib": [("matplotlib", "autograd_cnn.plots", lambda: ag.plots.loss_curve(ag.training.History(), "a.png"))],
     "PIL": [
         ("autograd_cnn[images]", "reading images", lambda: ag.data.read_image("a.png", (2, 2))),
-        ("autograd_cnn[images]", "writing a picture", lambda: write_why("a.png", np.zeros((2, 2, 3)), IMAGES[:2])),
     ],
     "requests": [("autograd_cnn[download]", "a download", lambda: ag.data.load_cifar10("cifar", download=True))],
     "onnx": [
