@@ -1,4 +1,4 @@
-"""``python -m autograd_cnn`` or ``autograd-cnn``: pages, the setup (`info`), primitives (`check`), `predict`.
+"""``python -m autograd_cnn`` or ``autograd-cnn``: pages, the setup, `check` of primitives, `compile`, `predict`.
 
 May import everything. `info` never fails: it prints "not known" for what it cannot find out.
 """
@@ -13,6 +13,7 @@ import runpy
 import shutil
 import sys
 import tempfile
+import time
 import webbrowser
 from collections.abc import Callable
 from html import escape
@@ -53,6 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True)
     _add_pages(commands)
     commands.add_parser("info", help="versions, threads and folders, for bug reports").set_defaults(command=info)
+    compiling = commands.add_parser("compile", help="compile Numba's kernels now, rather than in the first step")
+    compiling.add_argument("--double", action="store_true", help="those of float64, rather than of float32")
+    compiling.set_defaults(command=compile_kernels, needs="get_num_threads")
     checking = commands.add_parser("check", help="compare the primitives of your own file with finite differences")
     checking.add_argument("file", type=Path, help="a Python file with @ag.primitive and .vjp(...)")
     checking.set_defaults(command=check)
@@ -161,6 +165,34 @@ def check(file: Path) -> int:
             if primitive.examples is None and ("nan" in text or not isinstance(error, AssertionError)):
                 print("      on arrays of shape (2, 3); for others: @ag.primitive(examples=lambda rng: [(x, ...)])")
     return int(failed)
+
+
+def compile_kernels(double: bool = False) -> int:
+    """Train a network of the usual layers for a step, so that Numba compiles their kernels; 2 without Numba."""
+    from autograd_cnn.fast.twins import compiled_pass, kernel_set
+
+    if kernel_set() == "numpy":
+        return _failed(f"the kernels are NumPy's: nothing to compile. {_kernels().splitlines()[0]}")
+    nn, dtype = ag.nn, np.float64 if double else np.float32
+    model = nn.Sequential(
+        *(nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(16, 32, 3, padding=1), nn.SiLU(), nn.AvgPool2d(2), nn.Conv2d(32, 32, 3, padding=1, groups=32)),
+        *(nn.GELU(), nn.Conv2d(32, 64, 3, 2, padding=1), nn.LeakyReLU(), nn.Conv2d(64, 64, 1, 2), nn.Softplus()),
+        *(nn.Flatten(), nn.Linear(256, 4096), nn.Sigmoid()),
+    )
+    for p in model.parameters():
+        p.data = p.data.astype(dtype)
+    x = np.random.default_rng(0).random((100, 32, 32, 3)).astype(dtype)
+    start = time.perf_counter()
+    for optimiser in ag.optim.SGD(model.parameters(), lr=0.1), ag.optim.Adam(model.parameters()):
+        ag.cross_entropy(model(x), np.zeros(100, int)).backward()
+        optimiser.step()
+    with ag.no_grad():
+        model(x)
+    multiply: Any = compiled_pass("products.multiply")
+    folder = multiply.stats.cache_path
+    print(f"{time.perf_counter() - start:.0f} s;", f"kernels are in {folder}" if folder else "no folder is writable")
+    return 0
 
 
 def predict(run: Path, files: list[Path], why: bool, out: Path | None, refuse: Callable[[str], Any]) -> int:

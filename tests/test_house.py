@@ -43,12 +43,12 @@ ROOMS = {
     "notebook": Room(50, "", "shows a page or a text below a cell"),
     "plots": Room(130, "engine files environment", "pictures of a training, by matplotlib"),
     FACE: Room(100, "engine calculus ops vocabulary elsewhere", "the names that users see"),
-    "__main__": Room(250, f"{FACE} environment engine calculus fast studio", "python -m autograd_cnn"),
+    "__main__": Room(270, f"{FACE} environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
         1263, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
-    "fast": Room(2760, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
+    "fast": Room(2800, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(1130, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
         1180,

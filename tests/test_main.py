@@ -97,6 +97,7 @@ print(sorted({"matplotlib", "torch", "tqdm", "requests", "safetensors"} & sys.mo
         ("studio", ["demo", "here", "--no-open"], "trace"),
         ("studio", ["live", "--no-open"], "trace"),
         ("training", ["predict", "run", "image.png"], "training"),
+        ("fast", ["compile"], "get_num_threads"),
     ],
 )
 def test_a_command_of_a_folder_that_was_removed_says_so(python, folder, arguments, name):

@@ -57,7 +57,7 @@ def _compute(work: list[tuple[Array, _Block]], b: Array, stride: Pair) -> None:
 
     def compute(index: int) -> None:
         w, block = work[index]
-        compiled_pass("products.conv2d")(block.x(), w, b, block.y, block.padded(), *block.corner, stride)
+        call("conv2d", b.dtype, block.x(), w, b, *laid_out(block.y), block.padded(), *block.corner, stride)
 
     map_tiles(compute, len(work), products=False)
 
@@ -68,9 +68,9 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, padding: P
     parts = in_parts(_blocks(x, read_only(g, dtype), w_shape, stride, padding))
 
     def compute(index: int) -> Array:
-        total = np.zeros((kh, kw * channels, outputs), dtype)
+        total, part = np.zeros((2, kh, kw * channels, outputs), dtype)
         for block in parts[index]:
-            compiled_pass("products.weight_gradient")(block.x(), block.y, total, block.padded(), *block.corner, stride)
+            call("weight_gradient", dtype, block.x(), block.y, total, part, block.padded(), *block.corner, stride)
         return total
 
     return np.add.reduce(map_tiles(compute, len(parts), products=False)).reshape(w_shape)
@@ -109,3 +109,13 @@ def read_only(a: Array, dtype: Any) -> Array:
     a = np.ascontiguousarray(a, dtype).view()
     a.setflags(write=False)
     return a
+
+
+def call(name: str, dtype: np.dtype[Any], *args: Any) -> None:
+    """Call a function of `compiled.products` that needs the address of `multiply`."""
+    compiled_pass(f"products.{name}")(compiled_pass("products.address")(dtype), *args)
+
+
+def laid_out(a: Array) -> tuple[Array, Shape, Shape]:
+    """Return the first number of an image, the shape and the strides: of the same types for every layout of memory."""
+    return read_only(a[0, 0, 0, :1], a.dtype), a.shape, tuple(stride // a.itemsize for stride in a.strides)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from autograd_cnn.ops.windows import Padding, Pair, Shape
 
-from .direct import read_only
+from .direct import call, laid_out, read_only
 from .memory import empty, scratch
 from .threads import map_tiles
 from .tiles import PARTS
@@ -35,7 +35,7 @@ TOTALS = 1 << 24  # bytes of all partial sums of a weight gradient
 
 def conv2d(x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dilation: Pair, directly: Directly) -> None:
     """Write the convolution of `x` with `w`, at stride 1, into `y`: see `winograd.conv2d`."""
-    w = w.astype(y.dtype, copy=False)
+    w = np.require(w, y.dtype, "A")
     u = _transformed(w)
     bias = np.zeros(len(u) * u.shape[3], y.dtype)
     if b is not None:
@@ -45,7 +45,7 @@ def conv2d(x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dila
     def compute(block: Block, out: Array) -> None:
         arrays = _buffers(block, u.shape, w.shape, y.dtype)
         images = read_only(block.x, y.dtype)
-        compiled_pass("products.winograd_conv2d")(images, u, bias, out, *arrays, block.top, block.left, parts(w.shape))
+        call("winograd_conv2d", y.dtype, images, u, bias, out, *arrays, block.top, block.left, parts(w.shape))
 
     each_block(compute, blocks(x, y, w.shape, padding, dilation, 16), w, b, directly, products=False)
 
@@ -72,9 +72,8 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilati
             rows = scratch("rows", (4, 4 * block.across, size), gw.dtype)
             rows[...] = 0
             images, gradients = read_only(block.x, gw.dtype), read_only(block.y, gw.dtype)
-            compiled_pass("products.winograd_weight_gradient")(
-                images, gradients, u, padded, rows, half, v, m, block.top, block.left, parts(w_shape), first * size
-            )
+            arrays = images, gradients, u, padded, rows, half, v, m
+            call("winograd_weight_gradient", gw.dtype, *arrays, block.top, block.left, parts(w_shape), first * size)
         return apart
 
     apart = map_tiles(compute, count * groups, products=False)[:count]  # other panels meet the same images
@@ -86,8 +85,8 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilati
 def _transformed(w: Array) -> Array:
     """Compute G w Gᵀ of every 3x3 part of the weights: (panels, 36, parts * C, outputs of a panel)."""
     u = empty(_weights_shape(w.shape, w.dtype), w.dtype)
-    transform = compiled_pass("products.transform_weights")
-    map_tiles(lambda panel: transform(w, u, parts(w.shape), panel), len(u), products=False)
+    transform, weights = compiled_pass("products.transform_weights"), laid_out(w)
+    map_tiles(lambda panel: transform(*weights, u, parts(w.shape), panel), len(u), products=False)
     return read_only(u, w.dtype)
 
 
@@ -99,14 +98,18 @@ def _weights_shape(w_shape: Shape, dtype: Any) -> tuple[int, int, int, int]:
 
 
 def _buffers(block: Block, u_shape: Shape, w_shape: Shape, dtype: Any) -> tuple[Array, Array, Array, Array]:
-    """Scratch memory: a padded image, half-transformed rows, transformed tiles, and their products with a panel."""
+    """Scratch memory: a padded image, half-transformed rows, transformed tiles, and their products with a panel.
+
+    Behind the half-transformed rows there is room for four pixels of a panel, and zeros for one.
+    """
     (_, entries, inputs, size), channels = u_shape, w_shape[2]
     high, wide = (4 * n + 3 * part - 1 for n, part in zip((block.down, block.across), parts(w_shape), strict=True))
     rows = TILES // (entries * (inputs + size) * np.dtype(dtype).itemsize * block.across)
     rows = min(len(block.y) * block.down, max(rows, -(-FEW // block.across)))
     padded = scratch("padded", (high, wide, channels), dtype)
     padded[...] = 0
-    half = scratch("half", (max(6 * wide * channels, 24 * block.across * size),), dtype)
+    half = scratch("half", (max(6 * wide * channels, 24 * block.across * size) + 5 * size,), dtype)
+    half[-size:] = 0  # where the products start
     # See `winograd._matrices` on the odd number of rows.
     v, m = (scratch(name, (entries, rows * block.across | 1, n), dtype) for name, n in (("v", inputs), ("m", size)))
     return padded, half, v, m

@@ -145,6 +145,16 @@ def test_any_memory_layout_gives_the_same_bits_and_is_only_read(rng, geometry, o
             np.testing.assert_array_equal(array, original, err_msg=layout)
 
 
+def test_weights_that_are_a_field_of_packed_records(rng):
+    x, plain = rng.random((4, 16, 16, 16), np.float32), rng.random((3, 3, 16, 16), np.float32)
+    w = np.zeros(plain.shape, [("byte", np.uint8), ("number", np.float32)])["number"]
+    w[...] = plain
+    for stride in 1, 2:
+        options = (stride, stride), ((1, 1), (1, 1)), (1, 1), 1
+        expected = convolution.conv2d(x, plain, None, *options)
+        np.testing.assert_array_equal(convolution.conv2d(x, w, None, *options), expected)
+
+
 def test_no_images(geometry):
     x, w, b, g, options = make(np.random.default_rng(0), geometry, images=0)
     y, gx, gw = all_three(x, w, b, g, options)

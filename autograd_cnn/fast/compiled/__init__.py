@@ -8,28 +8,87 @@ functions release the interpreter's lock: tiles run on all cores.
 
 No file calls a function of another one: Numba keeps compiled code on disk until the file of the function changes, and
 does not look at the files of the functions that it calls. For the same reason, delete `__pycache__` here after a change
-of the matrices in `fast.winograd`, which are constants of the code of `products`.
+of the matrices in `fast.winograd`, which are constants of the code of `products`, or of this file.
+
+Compiling takes seconds, so the functions are written for it too. `multiply` of `products` is called at its address, and
+not by its name, which would compile it again in each caller. Loops take the place of slices that are assigned or added
+to, which bring code for errors and for copies. Arrays are made by the caller where that is possible, so that few
+functions count references. And one function has one type for each argument, whatever the layout in memory.
 
 Only `twins` imports this package.
 """
 
 from __future__ import annotations
 
+import gc
+import sys
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numba
+from numba.core import event, imputils
+from numba.extending import intrinsic
+from numba.np import arrayobj
 
 
-def kernel(function: Callable[..., None]) -> Any:
+def kernel(function: Callable[..., None], allocates: bool = False) -> Any:
     """Compile a function when it is first called, and keep the result on disk if there is a writable folder."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": allocates}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no writable folder
         return numba.njit(**options)(function)
 
 
-def inlined(function: Callable[..., Any]) -> Any:
-    """Compile a function of numbers into the loops of its file that call it; a product and its sum may be one step."""
-    return numba.njit(error_model="numpy", fastmath={"contract"})(function)
+def helper(function: Callable[..., Any], **options: Any) -> Any:
+    """Compile a function for those of its file that call it: it cannot be called from Python, and makes no arrays."""
+    options = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False, **options}
+    return numba.njit(**options)(function)
+
+
+allocating = partial(kernel, allocates=True)  # a kernel that makes arrays, and so counts references
+inlined = partial(helper, fastmath={"contract"})  # for functions of numbers; a product and its sum may be one step
+summing = partial(helper, fastmath={"contract", "reassoc"})  # several partial sums, in one vector
+
+
+@intrinsic
+def run_of(context: Any, array: Any) -> Any:
+    """Return the numbers of an array in C order as one run: `reshape` does it with more code."""
+    assert array.layout == "C"
+    run = array.copy(ndim=1)
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        source = context.make_array(signature.args[0])(context, builder, arguments[0])
+        view, size = context.make_array(run)(context, builder), source.itemsize
+        arrayobj.populate_array(view, source.data, [source.nitems], [size], size, source.meminfo)
+        return imputils.impl_ret_borrowed(context, builder, run, view._getvalue())
+
+    return run(array), code
+
+
+class Watch(event.Listener):
+    """Says once that kernels are compiled, if it takes long; the garbage collector waits, which saves a tenth."""
+
+    current: Any = None
+    seconds = 0.0
+
+    def on_start(self, event: Any) -> None:
+        if self.current is None and event.data["dispatcher"].py_func.__module__.startswith(__name__):
+            self.current, self.start, self.collects = event.data, time.perf_counter(), gc.isenabled()
+            gc.disable()
+
+    def on_end(self, event: Any) -> None:
+        if event.data is self.current:
+            if self.collects:
+                gc.enable()
+            before, self.current = self.seconds, None
+            self.seconds += time.perf_counter() - self.start
+            if before < 1 <= self.seconds:
+                kept = event.data["dispatcher"].stats.cache_path
+                often = "once: they are kept on disk" if kept else "in each process: no folder for them is writable"
+                print(f"autograd_cnn: Numba compiles kernels. It takes some seconds, {often}", file=sys.stderr)
+
+
+event.register("numba:compile", Watch())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from . import kernel
+from . import helper, kernel, run_of
 
 
-@kernel
+@helper
 def _accumulate(run, out):
     for k in range(out.size):
         out[k] += run[k]
@@ -26,7 +26,7 @@ def col2im(columns, gx, y_size, kernel_size, stride, padding, dilation):
                 row = r * stride[0] - padding[0][0] + i * dilation[0]
                 if not 0 <= row < height:
                     continue
-                source, pixels = columns[group, window, i * kw * per_group :], gx[image, row].reshape(-1)
+                source, pixels = columns[group, window, i * kw * per_group :], run_of(gx[image, row])
                 if inside:
                     _accumulate(source, pixels[left * channels : (left + kw) * channels])
                     continue

@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import kernel
+from . import allocating, helper, kernel, run_of
 
 
-@kernel
+@helper
 def _copy(run, out):
     for k in range(out.size):
         out[k] = run[k]
 
 
-@kernel
+@helper
 def _add(pixels, weights, out):
     for k in range(out.size):
         out[k] += pixels[k] * weights[k]
 
 
-@kernel
+@helper
 def _add_three(pixels, step, weights, out):
     """Add three taps of a row at once, which saves two of three loads and stores of the sums."""
     p, q, r = pixels, pixels[step:], pixels[2 * step :]
@@ -33,16 +33,16 @@ def _add_three(pixels, step, weights, out):
         out[k] = out[k] + p[k] * u[k] + q[k] * v[k] + r[k] * w[k]
 
 
-@kernel
+@helper
 def _pad(image, out, padding):
     """Copy an image into zeros, behind its padding; negative padding cuts rows or columns off."""
     (top, _), (left, _) = padding
     first, last = max(0, -left), min(image.shape[1], out.shape[1] - left)
     for row in range(max(0, -top), min(image.shape[0], out.shape[0] - top)):
-        _copy(image[row, first:last].reshape(-1), out[row + top, first + left : last + left].reshape(-1))
+        _copy(run_of(image[row, first:last]), run_of(out[row + top, first + left : last + left]))
 
 
-@kernel
+@allocating
 def _zeros(x, windows, kernel_size, stride, dilation):
     """Zeros as large as the area that the windows of an image cover."""
     height = (windows[0] - 1) * stride[0] + (kernel_size[0] - 1) * dilation[0] + 1
@@ -50,7 +50,7 @@ def _zeros(x, windows, kernel_size, stride, dilation):
     return np.zeros((height, width, x.shape[3]), x.dtype)
 
 
-@kernel
+@allocating
 def _output_runs(x, w, b, y, stride, padding, dilation):
     kh, kw, _, channels = w.shape
     rows, shift = np.empty((kh, kw, y.shape[2], channels), x.dtype), np.empty(y.shape[2:], x.dtype)
@@ -63,10 +63,10 @@ def _output_runs(x, w, b, y, stride, padding, dilation):
     for image in range(len(x)):
         _pad(x[image], padded, padding)
         for r in range(y.shape[1]):
-            out = y[image, r].reshape(-1)
-            _copy(shift.reshape(-1), out)
+            out = run_of(y[image, r])
+            _copy(run_of(shift), out)
             for i in range(kh):
-                pixels = padded[r * stride[0] + i * dilation[0]].reshape(-1)
+                pixels = run_of(padded[r * stride[0] + i * dilation[0]])
                 weights = rows[i].reshape(kw, -1)
                 for j in range(0, kw - kw % 3, 3):
                     _add_three(pixels[j * step :], step, weights[j : j + 3], out)
@@ -74,7 +74,7 @@ def _output_runs(x, w, b, y, stride, padding, dilation):
                     _add(pixels[j * step :], weights[j], out)
 
 
-@kernel
+@allocating
 def _weight_gradient_runs(x, g, gw, stride, padding, dilation):
     kh, kw, _, channels = gw.shape
     rows, step = np.zeros((kh, kw, g.shape[2] * channels), x.dtype), dilation[1] * channels
@@ -82,9 +82,9 @@ def _weight_gradient_runs(x, g, gw, stride, padding, dilation):
     for image in range(len(x)):
         _pad(x[image], padded, padding)
         for r in range(g.shape[1]):
-            gradient = g[image, r].reshape(-1)
+            gradient = run_of(g[image, r])
             for i in range(kh):
-                pixels = padded[r * stride[0] + i * dilation[0]].reshape(-1)
+                pixels = run_of(padded[r * stride[0] + i * dilation[0]])
                 for j in range(kw):
                     _add(pixels[j * step :], gradient, rows[i, j])
     gw[:] = 0
@@ -95,7 +95,7 @@ def _weight_gradient_runs(x, g, gw, stride, padding, dilation):
                     gw[i, j, 0, k] += rows[i, j, c * channels + k]
 
 
-@kernel
+@allocating
 def output_tile(x, w, b, y, stride, padding, dilation):
     n, height, width, _ = x.shape
     if stride[1] == 1:
@@ -140,7 +140,7 @@ def input_gradient_tile(g, w, gx, stride, padding, dilation):
                             out[k] += gradient[k] * weight[k]
 
 
-@kernel
+@allocating
 def weight_gradient_tile(x, g, gw, stride, padding, dilation):
     n, height, width, _ = x.shape
     if stride[1] == 1:

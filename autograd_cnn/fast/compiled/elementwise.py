@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
-from . import inlined, kernel
+from . import allocating, inlined, kernel, run_of, summing
 
 f32 = np.float32
 ZERO, HALF, ONE, TWO = f32(0), f32(0.5), f32(1), f32(2)
@@ -35,7 +34,6 @@ M0, M1, M2, M3, M4, M5, M6, M7, M8, M9 = (
 CHUNK = 1 << 12  # numbers that the first-level cache keeps
 BLOCK = 2048  # numbers of a few rows
 HIDE = np.int32(0x7FFFFFFF)
-summing = numba.njit(error_model="numpy", fastmath={"reassoc", "contract"})  # several partial sums, in one vector
 
 
 @inlined
@@ -227,7 +225,7 @@ def _shift(x, y, first, last):
 def softmax_tile(x, y):
     rows, length = x.shape
     step = max(1, BLOCK // length)
-    flat = y.reshape(y.size)
+    flat = run_of(y)
     for first in range(0, rows, step):
         last = min(first + step, rows)
         _shift(x, y, first, last)
@@ -240,12 +238,12 @@ def softmax_tile(x, y):
                 y[k, i] *= share
 
 
-@kernel
+@allocating
 def log_softmax_tile(x, y):
     rows, length = x.shape
     step = max(1, BLOCK // length)
-    flat, powers = y.reshape(y.size), np.empty((step, length), np.float32)
-    flat_powers = powers.reshape(powers.size)
+    flat, powers = run_of(y), np.empty((step, length), np.float32)
+    flat_powers = run_of(powers)
     for first in range(0, rows, step):
         last = min(first + step, rows)
         _shift(x, y, first, last)
@@ -270,7 +268,7 @@ def softmax_gradient_tile(g, y, gx):
 def log_softmax_gradient_tile(g, y, gx):
     rows, length = g.shape
     step = max(1, BLOCK // length)
-    flat, out = y.reshape(y.size), gx.reshape(gx.size)
+    flat, out = run_of(y), run_of(gx)
     for first in range(0, rows, step):
         last = min(first + step, rows)
         start, stop = first * length, last * length

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import kernel
+from . import allocating, helper, run_of
 
 RUN = 256  # numbers in the innermost loop
 RUNS = 64  # runs in a partial sum, which stay in the cache; adding partial sums loses fewer digits than one long sum
 
 
-@kernel
+@allocating
 def _repeated(vector):
     channels = len(vector)
     run = np.empty(channels * max(1, RUN // channels), vector.dtype)
@@ -24,7 +24,7 @@ def _repeated(vector):
     return run
 
 
-@kernel
+@helper
 def _add_up(run, sums):
     """Add up the numbers of each channel in a run."""
     sums[:] = 0
@@ -33,9 +33,9 @@ def _add_up(run, sums):
             sums[k] += run[start + k]
 
 
-@kernel
+@allocating
 def moments_tile(x, mean, squares):
-    flat, first, part = x.reshape(x.size), _repeated(x[0]), _repeated(x[0])
+    flat, first, part = run_of(x), _repeated(x[0]), _repeated(x[0])
     shifts, deviations = np.empty_like(mean), np.empty_like(mean)
     run, channels = len(part), len(mean)
     mean[:] = 0
@@ -49,7 +49,8 @@ def moments_tile(x, mean, squares):
             for k in range(len(piece)):
                 part[k] += piece[k] - first[k]  # relative to a row rather than to 0: loses fewer digits
         _add_up(part, shifts)
-        shifts /= rows
+        for k in range(channels):
+            shifts[k] /= rows
         middle = _repeated(shifts)
         part[:] = 0
         for i in range(start, stop, run):
@@ -67,9 +68,9 @@ def moments_tile(x, mean, squares):
         mean[k] += x[0, k]
 
 
-@kernel
+@allocating
 def normalise_tile(x, y, mean, scale, shift):
-    flat, out = x.reshape(x.size), y.reshape(y.size)
+    flat, out = run_of(x), run_of(y)
     mean, scale, shift = _repeated(mean), _repeated(scale), _repeated(shift)
     for i in range(0, x.size, len(mean)):
         piece, out_piece = flat[i : i + len(mean)], out[i : i + len(mean)]
@@ -77,10 +78,10 @@ def normalise_tile(x, y, mean, scale, shift):
             out_piece[k] = (piece[k] - mean[k]) * scale[k] + shift[k]
 
 
-@kernel
+@allocating
 def gradient_sums_tile(g, x, sums, mean):
     channels = len(mean)
-    flat, flat_g = x.reshape(x.size), g.reshape(g.size)
+    flat, flat_g = run_of(x), run_of(g)
     mean = _repeated(mean)
     plain, weighted, part = np.empty_like(mean), np.empty_like(mean), np.empty(channels, x.dtype)
     run = len(mean)
@@ -94,15 +95,15 @@ def gradient_sums_tile(g, x, sums, mean):
             for k in range(len(piece)):
                 plain[k] += piece_g[k]
                 weighted[k] += (piece[k] - mean[k]) * piece_g[k]
-        _add_up(plain, part)
-        sums[0] += part
-        _add_up(weighted, part)
-        sums[1] += part
+        for row, numbers in ((sums[0], plain), (sums[1], weighted)):
+            _add_up(numbers, part)
+            for k in range(channels):
+                row[k] += part[k]
 
 
-@kernel
+@allocating
 def input_gradient_tile(g, x, gx, mean, scale, slope, shift):
-    flat, flat_g, out = x.reshape(x.size), g.reshape(g.size), gx.reshape(gx.size)
+    flat, flat_g, out = run_of(x), run_of(g), run_of(gx)
     mean, scale, slope, shift = _repeated(mean), _repeated(scale), _repeated(slope), _repeated(shift)
     for i in range(0, x.size, len(mean)):
         stop = i + len(mean)

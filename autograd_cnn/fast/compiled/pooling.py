@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-from . import kernel
+from . import allocating, helper, run_of
 
 
-@kernel
+@helper
 def _copy(run, out):
     for k in range(out.size):
         out[k] = run[k]
 
 
-@kernel
+@helper
 def _fill(out, value):
     for k in range(out.size):
         out[k] = value
 
 
-@kernel
+@helper
 def _accumulate(run, out):
     for k in range(out.size):
         out[k] += run[k]
 
 
-@numba.njit(inline="always")
+@helper
 def _stays(best, more):
     """Whether a later number leaves the maximum as it is: the first of equal numbers wins, and the first NaN."""
     return more <= best or np.isnan(best)
 
 
-@kernel
+@allocating
 def max_argmax_tile(x, y, argmax, kernel_size, stride, padding):
     n, height, _, channels = x.shape
     (kh, kw), wide = kernel_size, y.shape[2]
@@ -47,13 +46,13 @@ def max_argmax_tile(x, y, argmax, kernel_size, stride, padding):
             for row in range(max(first, done + 1), last):
                 _max_of_row(x[image, row], maxima[row % kh], columns[row % kh], kw, stride[1], padding[1][0])
             done = last - 1
-            best, place = y[image, r].reshape(-1), argmax[image, r].reshape(-1)
-            _copy(maxima[first % kh].reshape(-1), best)
-            column, before = columns[first % kh].reshape(-1), (first - top) * kw
+            best, place = run_of(y[image, r]), run_of(argmax[image, r])
+            _copy(run_of(maxima[first % kh]), best)
+            column, before = run_of(columns[first % kh]), (first - top) * kw
             for k in range(best.size):
                 place[k] = column[k] + before
             for row in range(first + 1, last):
-                more, column = maxima[row % kh].reshape(-1), columns[row % kh].reshape(-1)
+                more, column = run_of(maxima[row % kh]), run_of(columns[row % kh])
                 before = (row - top) * kw
                 for k in range(best.size):
                     stays = _stays(best[k], more[k])
@@ -61,7 +60,7 @@ def max_argmax_tile(x, y, argmax, kernel_size, stride, padding):
                     place[k] = place[k] if stays else column[k] + before
 
 
-@kernel
+@allocating
 def max_tile(x, y, kernel_size, stride, padding):
     n, height, width, channels = x.shape
     column = np.empty((width, channels), x.dtype)  # maxima of columns, over the rows of a window
@@ -69,10 +68,10 @@ def max_tile(x, y, kernel_size, stride, padding):
         for r in range(y.shape[1]):
             top = r * stride[0] - padding[0][0]
             first, last = max(0, top), min(top + kernel_size[0], height)
-            best = column.reshape(-1)
-            _copy(x[image, first].reshape(-1), best)
+            best = run_of(column)
+            _copy(run_of(x[image, first]), best)
             for row in range(first + 1, last):
-                more = x[image, row].reshape(-1)
+                more = run_of(x[image, row])
                 for k in range(best.size):
                     best[k] = best[k] if _stays(best[k], more[k]) else more[k]
             for c in range(y.shape[2]):
@@ -85,34 +84,29 @@ def max_tile(x, y, kernel_size, stride, padding):
                         out[k] = out[k] if _stays(out[k], column[j, k]) else column[j, k]
 
 
-@kernel
+@helper
 def _max_of_row(x, best, place, kw, stride, before):
     width, channels = x.shape
     inside = len(best), len(best)  # windows that lie wholly on the image, so that they read adjacent numbers
     if stride == 1 and kw > 1 and before + width >= kw:
-        inside = max(0, before), max(0, before) + max(0, min(len(best), before + width - kw + 1) - max(0, before))
-        at = inside[0] - before
-        _max_of_run(
-            x[at:].reshape(-1),
-            channels,
-            best[inside[0] : inside[1]].reshape(-1),
-            place[inside[0] : inside[1]].reshape(-1),
-            kw,
-        )
+        start = max(0, before)
+        stop = max(start, min(len(best), before + width - kw + 1))
+        inside = start, stop
+        _max_of_run(run_of(x[start - before :]), channels, run_of(best[start:stop]), run_of(place[start:stop]), kw)
     for c in range(len(best)):
         if inside[0] <= c < inside[1]:
             continue
         left = c * stride - before
         first, last = max(0, -left), min(kw, width - left)
-        start = x[left + first]
+        pixel = x[left + first]
         if first + 1 == last:
-            best[c] = start
-            place[c] = first
+            _copy(pixel, best[c])
+            _fill(place[c], first)
             continue
         more = x[left + first + 1]
         for k in range(channels):
-            stays = _stays(start[k], more[k])
-            best[c, k] = start[k] if stays else more[k]
+            stays = _stays(pixel[k], more[k])
+            best[c, k] = pixel[k] if stays else more[k]
             place[c, k] = first if stays else first + 1
         for j in range(first + 2, last):
             more = x[left + j]
@@ -122,7 +116,7 @@ def _max_of_row(x, best, place, kw, stride, before):
                 place[c, k] = place[c, k] if stays else j
 
 
-@kernel
+@helper
 def _max_of_run(x, channels, best, place, kw):
     more = x[channels:]
     for k in range(best.size):
@@ -137,7 +131,7 @@ def _max_of_run(x, channels, best, place, kw):
             place[k] = place[k] if stays else j
 
 
-@kernel
+@allocating
 def max_unpool_tile(g, argmax, gx, kernel_size, stride, padding):
     n, height, width, channels = gx.shape
     (kh, kw), windows, before = kernel_size, g.shape[2], padding[1][0]
@@ -151,11 +145,11 @@ def max_unpool_tile(g, argmax, gx, kernel_size, stride, padding):
         for r in range(g.shape[1]):
             top = r * stride[0] - padding[0][0]
             if stride[1] == 1:
-                _copy(g[image, r].reshape(-1), padded[inner])
-                _copy(argmax[image, r].reshape(-1), places[inner])
+                _copy(run_of(g[image, r]), padded[inner])
+                _copy(run_of(argmax[image, r]), places[inner])
             for i in range(max(0, -top), min(kh, height - top)):
                 if stride[1] == 1:
-                    out = gx[image, top + i].reshape(-1)
+                    out = run_of(gx[image, top + i])
                     for j in range(kw):
                         at = (kw - 1 + before - j) * channels  # the window whose tap j lies on column 0
                         if j % 3 == 0 and j + 3 <= kw:
@@ -173,14 +167,14 @@ def max_unpool_tile(g, argmax, gx, kernel_size, stride, padding):
                                 gx[image, top + i, column, k] += g[image, r, c, k] if chosen else 0
 
 
-@kernel
+@helper
 def _unpool_one(g, argmax, out, place):
     wanted = argmax.dtype.type(place)
     for k in range(out.size):
         out[k] += g[k] if argmax[k] == wanted else 0
 
 
-@kernel
+@helper
 def _unpool_three(g, argmax, out, channels, place):
     a, b, c = g[2 * channels :], g[channels:], g
     p, q, r = argmax[2 * channels :], argmax[channels:], argmax
@@ -192,19 +186,19 @@ def _unpool_three(g, argmax, out, channels, place):
         )
 
 
-@kernel
+@allocating
 def avg_tile(x, y, kernel_size, stride, padding):
     n, height, width, channels = x.shape
     (kh, kw), (before, after) = kernel_size, padding[1]
     line = np.zeros((before + width + after, channels), x.dtype)  # sums of columns, between the padding
-    sums, padded = line[before : before + width].reshape(-1), line.reshape(-1)
+    sums, padded = run_of(line[before : before + width]), run_of(line)
     for image in range(n):
         for r in range(y.shape[1]):
             top = r * stride[0] - padding[0][0]
             _fill(sums, 0)
             for row in range(max(0, top), min(top + kh, height)):
-                _accumulate(x[image, row].reshape(-1), sums)
-            out = y[image, r].reshape(-1)
+                _accumulate(run_of(x[image, row]), sums)
+            out = run_of(y[image, r])
             if stride[1] == 1:
                 _copy(padded, out)
                 for j in range(1, kw):
@@ -221,24 +215,24 @@ def avg_tile(x, y, kernel_size, stride, padding):
                 out[k] /= kh * kw
 
 
-@kernel
+@allocating
 def avg_unpool_tile(g, gx, kernel_size, stride, padding):
     n, height, width, channels = gx.shape
     (kh, kw), windows, before = kernel_size, g.shape[2], padding[1][0]
     padded = np.zeros((windows + 2 * kw - 2, channels), g.dtype)  # the share of a pixel in each window, between zeros
-    shares = padded[kw - 1 : kw - 1 + windows].reshape(-1)
+    shares = run_of(padded[kw - 1 : kw - 1 + windows])
     line = np.empty((width, channels), g.dtype)  # sum of the shares of each pixel of a row
-    sums = line.reshape(-1)
+    sums = run_of(line)
     gx[:] = 0
     for image in range(n):
         for r in range(g.shape[1]):
-            _copy(g[image, r].reshape(-1), shares)
+            _copy(run_of(g[image, r]), shares)
             for k in range(shares.size):
                 shares[k] /= kh * kw
             _fill(sums, 0)
             for j in range(kw):
                 if stride[1] == 1:
-                    _accumulate(padded[kw - 1 + before - j :].reshape(-1), sums)
+                    _accumulate(run_of(padded[kw - 1 + before - j :]), sums)
                     continue
                 for c in range(windows):
                     column = c * stride[1] + j - before
@@ -247,4 +241,4 @@ def avg_unpool_tile(g, gx, kernel_size, stride, padding):
                             line[column, k] += padded[kw - 1 + c, k]
             top = r * stride[0] - padding[0][0]
             for row in range(max(0, top), min(top + kh, height)):
-                _accumulate(sums, gx[image, row].reshape(-1))
+                _accumulate(sums, run_of(gx[image, row]))

@@ -10,6 +10,8 @@ Nothing checks bounds: the callers in `fast.direct` and `fast.fused` choose the 
 
 from __future__ import annotations
 
+from functools import cache
+
 import numba
 import numpy as np
 from llvmlite import binding, ir
@@ -19,12 +21,13 @@ from numba.extending import intrinsic
 from numba.np import arrayobj
 
 from ..winograd import BT, A, G
-from . import kernel
+from . import allocating, helper, kernel, run_of
 
 _WIDE = binding.get_host_cpu_features().get("avx512f", False)  # 32 registers of 64 bytes; else at least 16 of 32 bytes
 ROWS = 8 if _WIDE else 4
 VECTOR = 512 if _WIDE else 256  # bits
 HALF = ROWS // 2
+FIRST = np.intp(0)  # Numba would compile a call with the literal 0 and one with a variable apart
 BAND = 128  # pixels whose gradients `weight_gradient` reads together: they stay in the first-level cache
 CHAIN = 256  # pixels in a partial sum, at least: the rounding errors of one long sum of like numbers do not cancel
 
@@ -123,7 +126,7 @@ def _compiled_as(function, name):
     two functions with one definition, and thus one name, would be taken for each other.
     """
     function.__name__ = function.__qualname__ = name
-    return numba.njit(nogil=True)(function)
+    return helper(function)
 
 
 def _panel(vectors, bits):
@@ -177,6 +180,27 @@ def multiply(a, b, start, c):
     while column < columns:
         _number(a, b, start, c, column)
         column += 1
+
+
+@cache
+def address(dtype):
+    """Compile `multiply` for a dtype, if it is not yet; return the address of its code."""
+    a, c = (types.Array(numba.from_dtype(dtype), n, "A", readonly=True) for n in (3, 2))
+    code = multiply.get_compile_result(types.void(a, a, c, c))
+    return code.library.get_pointer_to_function(code.fndesc.llvm_func_name)
+
+
+@intrinsic
+def _call(context, product, a, b, start, c):
+    """Call `multiply` at its address: a call by name would compile its 7,000 instructions again for the caller."""
+
+    def code(context, builder, signature, arguments):
+        kind = context.call_conv.get_function_type(types.none, signature.args[1:])
+        function = builder.inttoptr(arguments[0], kind.as_pointer())
+        context.call_conv.call_function(builder, function, types.none, signature.args[1:], arguments[1:])
+        return context.get_dummy_value()
+
+    return types.void(product, a, b, start, c), code
 
 
 def _linear_map(name, matrix, add_start=False):
@@ -245,24 +269,20 @@ _sum_map, _sum_and_bias_map = _linear_map("sum", A.T), _linear_map("sum_and_bias
 
 
 @kernel
-def conv2d(x, w, b, y, padded, top, left, stride):
-    wide, channels = padded.shape[1:]
-    kh, kw, _, outputs = w.shape
-    down, across = stride
-    windows = strided(
-        padded,
-        (y.shape[1], y.shape[2], kh, kw * channels),
-        (down * wide * channels, across * channels, wide * channels, 1),
-    )
+def conv2d(product, x, w, b, y, shape, strides, padded, top, left, stride):
+    (wide, channels), (kh, kw, _, outputs) = padded.shape[1:], w.shape
+    pitch, out = wide * channels, strided(y, shape, strides)
+    steps = stride[0] * pitch, stride[1] * channels, pitch, 1
+    windows = strided(padded, (shape[1], shape[2], kh, kw * channels), steps)
     weights = strided(w, (kh, kw * channels, outputs), (kw * channels * outputs, outputs, 1))
-    bias = strided(b, (y.shape[2], outputs), (0, 1))
-    for image in range(len(y)):
+    bias = strided(b, (shape[2], outputs), (0, 1))
+    for image in range(shape[0]):
         _copy_into(padded, x[image], top, left)
-        for row in range(y.shape[1]):
-            multiply(windows[row], weights, bias, y[image, row])
+        for row in range(shape[1]):
+            _call(product, windows[row], weights, bias, out[image, row])
 
 
-@numba.njit(nogil=True)
+@helper
 def _copy_into(padded, image, top, left):
     """Copy an image to row `top` and column `left` of `padded`; leave out what lies beyond its edges."""
     channels = image.shape[2]
@@ -275,39 +295,33 @@ def _copy_into(padded, image, top, left):
 
 
 @kernel
-def weight_gradient(x, g, gw, padded, top, left, stride):
-    wide, channels = padded.shape[1:]
-    kh, numbers, outputs = gw.shape
-    down, across = stride
-    rows = max(1, BAND // g.shape[2])
-    part, pixels = np.zeros_like(gw), 0
+def weight_gradient(product, x, g, gw, part, padded, top, left, stride):
+    (_, wide, channels), (kh, numbers, outputs) = padded.shape, gw.shape
+    steps = 1, stride[0] * wide * channels, stride[1] * channels
+    sums, totals, rows, pixels = run_of(part), run_of(gw), max(1, BAND // g.shape[2]), 0
     for image in range(len(g)):
         _copy_into(padded, x[image], top, left)
         for row in range(0, g.shape[1], rows):
             band = g[image, row : row + rows]
             gradients = strided(band, band.shape, (g.shape[2] * outputs, outputs, 1))
             for i in range(kh):
-                windows = strided(
-                    padded[row * down + i :],
-                    (numbers, len(band), g.shape[2]),
-                    (1, down * wide * channels, across * channels),
-                )
-                multiply(windows, gradients, strided(part[i], (numbers, outputs), (outputs, 1)), part[i])
+                windows = strided(padded[row * stride[0] + i :], (numbers, len(band), g.shape[2]), steps)
+                _call(product, windows, gradients, strided(part[i], (numbers, outputs), (outputs, 1)), part[i])
             pixels += len(band) * g.shape[2]
-            if pixels >= CHAIN:
-                gw += part
-                part[:] = 0
+            if pixels >= CHAIN or (image + 1 == len(g) and row + rows >= g.shape[1]):
+                for k in range(sums.size):
+                    totals[k] += sums[k]
+                    sums[k] = 0
                 pixels = 0
-    gw += part
 
 
-@numba.njit(nogil=True)
+@helper
 def _tiles(padded, parts):
     """Number of tiles of an image: (down, across)."""
     return (padded.shape[0] - 3 * parts[0] + 1) // 4, (padded.shape[1] - 3 * parts[1] + 1) // 4
 
 
-@numba.njit(nogil=True)
+@helper
 def _transform_images(x, padded, half, v, top, left, parts, first):
     """Fill `v` with rows of tiles, counted over all images, from `first` on; return the row after the last one.
 
@@ -323,30 +337,30 @@ def _transform_images(x, padded, half, v, top, left, parts, first):
 
 
 @kernel
-def winograd_conv2d(x, u, b, y, padded, half, v, m, top, left, parts):
+def winograd_conv2d(product, x, u, b, y, padded, half, v, m, top, left, parts):
     down, across = _tiles(padded, parts)
     panels, _, inputs, size = u.shape
-    corner = np.empty(4 * size, y.dtype)
-    none = strided(np.zeros(size, y.dtype), (m.shape[1], size), (0, 1))
-    last = 0
+    corner = half[len(half) - 5 * size :]
+    none = strided(corner[4 * size :], (m.shape[1], size), (0, 1))  # the last numbers of `half` are zeros
+    last = FIRST
     while last < len(y) * down:
         first, last = last, _transform_images(x, padded, half, v, top, left, parts, last)
         tiles = (last - first) * across
         for panel in range(panels):
             for entry in range(36):
                 a = strided(v[entry], (tiles, 1, inputs), (inputs, inputs, 1))
-                multiply(a, strided(u[panel, entry], (1, inputs, size), (0, size, 1)), none, m[entry])
+                _call(product, a, strided(u[panel, entry], (1, inputs, size), (0, size, 1)), none, m[entry])
             for done in range(first, last):
                 rows = y[done // down, 4 * (done % down) : 4 * (done % down) + 4]
                 _collect_row(m, (done - first) * across, across, half, b, rows, panel * size, corner)
 
 
-@numba.njit(nogil=True)
+@helper
 def _transform_image_row(padded, row, half, v, place, across, parts):
     """Write Bᵀ d B of a row of tiles into `v`, from the tile `place` on; `half` holds Bᵀ d."""
     _, wide, channels = padded.shape
     pitch, inputs = wide * channels, v.shape[2]
-    image, entries, entry_size = padded.reshape(-1), v.reshape(-1), v.shape[1] * inputs
+    image, entries, entry_size = run_of(padded), run_of(v), v.shape[1] * inputs
     for i in range(parts[0]):
         _image_map(image, (4 * row + 3 * i) * pitch, pitch, 0, image, half, 0, pitch, 0, pitch, 1)
         for j in range(parts[1]):
@@ -358,11 +372,11 @@ def _transform_image_row(padded, row, half, v, place, across, parts):
                 )  # fmt: skip
 
 
-@numba.njit(nogil=True)
+@helper
 def _collect_row(m, place, across, half, b, y, channel, corner):
     """Write Aᵀ m A of a row of tiles, plus the bias, into the outputs from `channel` on of up to four rows `y`."""
     (height, width, outputs), size = y.shape, m.shape[2]
-    entries, out, entry_size, run = m.reshape(-1), y.reshape(-1), m.shape[1] * size, across * size
+    entries, out, entry_size, run = run_of(m), run_of(y), m.shape[1] * size, across * size
     count = min(size, outputs - channel)
     whole = width // 4 if count >= VECTOR // (8 * y.itemsize) else 0  # tiles that can be written in place
     for k in range(6):
@@ -378,10 +392,10 @@ def _collect_row(m, place, across, half, b, y, channel, corner):
 
 
 @kernel
-def winograd_weight_gradient(x, g, u, padded, rows, half, v, m, top, left, parts, channel):
+def winograd_weight_gradient(product, x, g, u, padded, rows, half, v, m, top, left, parts, channel):
     down, across = _tiles(padded, parts)
     panels, _, inputs, size = u.shape
-    last = 0
+    last = FIRST
     while last < len(g) * down:
         first, last = last, _transform_images(x, padded, half, v, top, left, parts, last)
         tiles = (last - first) * across
@@ -393,10 +407,10 @@ def winograd_weight_gradient(x, g, u, padded, rows, half, v, m, top, left, parts
                 a = strided(v[entry], (inputs, 1, tiles), (1, inputs, inputs))
                 total = u[panel, entry]
                 start = strided(total, (inputs, size), (size, 1))
-                multiply(a, strided(m[entry], (1, tiles, size), (0, size, 1)), start, total)
+                _call(product, a, strided(m[entry], (1, tiles, size), (0, size, 1)), start, total)
 
 
-@numba.njit(nogil=True)
+@helper
 def _transform_gradient_row(g, channel, rows, half, m, place):
     """Write A g Aᵀ of a row of tiles, for the outputs from `channel` on, into `m`, from the tile `place` on.
 
@@ -411,19 +425,19 @@ def _transform_gradient_row(g, channel, rows, half, m, place):
             source, out = g[i, column, channel:], rows[i, column]
             for k in range(count):
                 out[k] = source[k]
-    _gradient_map(rows.reshape(-1), 0, pitch, 0, half, half, 0, pitch, 0, pitch, 1)
+    _gradient_map(run_of(rows), 0, pitch, 0, half, half, 0, pitch, 0, pitch, 1)
     for k in range(6):
         _gradient_map(
             half, k * pitch, size, 4 * size,
-            half, m.reshape(-1), 6 * k * entry_size + place * size, entry_size, size, size, rows.shape[1] // 4,
+            half, run_of(m), 6 * k * entry_size + place * size, entry_size, size, size, rows.shape[1] // 4,
         )  # fmt: skip
 
 
-@kernel
-def transform_weights(w, u, parts, panel):
-    kh, kw, channels, outputs = w.shape
+@allocating
+def transform_weights(w, shape, strides, u, parts, panel):
+    weights, (kh, kw, channels, outputs) = strided(w, shape, strides), shape
     _, _, inputs, size = u.shape
-    values, half, entries = np.empty((3, 3, size), u.dtype), np.empty(18 * size, u.dtype), u.reshape(-1)
+    values, half, entries = np.empty(9 * size, u.dtype), np.empty(18 * size, u.dtype), run_of(u)
     first = panel * size
     count = min(size, outputs - first)
     for part in range(parts[0] * parts[1]):
@@ -432,36 +446,34 @@ def transform_weights(w, u, parts, panel):
         for c in range(channels):
             for i in range(min(3, kh - top)):
                 for j in range(min(3, kw - left)):
-                    source, out = w[top + i, left + j, c, first:], values[i, j]
+                    source, out = weights[top + i, left + j, c, first:], values[(3 * i + j) * size :]
                     for k in range(count):
                         out[k] = source[k]
-            _weight_map(values.reshape(-1), 0, 3 * size, 0, half, half, 0, 3 * size, 0, 3 * size, 1)
+            _weight_map(values, 0, 3 * size, 0, half, half, 0, 3 * size, 0, 3 * size, 1)
             to = (36 * panel * inputs + part * channels + c) * size
             hop, to_hop = 3 * size, 6 * inputs * size
             _weight_map(half, 0, size, hop, half, entries, to, inputs * size, to_hop, size, 6)
 
 
-@kernel
+@allocating
 def collect_weights(totals, gw, parts, panel):
     kh, kw, channels, outputs = gw.shape
     count, _, _, _, size = totals.shape
-    entries = np.empty((36, size), gw.dtype)
-    half = np.empty(18 * size, gw.dtype)
-    values = np.empty((3, 3, size), gw.dtype)
+    entries, half = np.empty(36 * size, gw.dtype), np.empty(18 * size, gw.dtype)
+    values = np.empty(9 * size, gw.dtype)
     for part in range(parts[0] * parts[1]):
         top, left = 3 * (part // parts[1]), 3 * (part % parts[1])
         for c in range(channels):
             entries[:] = 0
             for index in range(count):
                 for entry in range(36):
-                    source, total = totals[index, panel, entry, part * channels + c], entries[entry]
+                    source, total = totals[index, panel, entry, part * channels + c], entries[entry * size :]
                     for k in range(size):
                         total[k] += source[k]
-            _weight_gradient_map(entries.reshape(-1), 0, 6 * size, 0, half, half, 0, 6 * size, 0, 6 * size, 1)
-            out = values.reshape(-1)
-            _weight_gradient_map(half, 0, size, 6 * size, half, out, 0, size, 3 * size, size, 3)
+            _weight_gradient_map(entries, 0, 6 * size, 0, half, half, 0, 6 * size, 0, 6 * size, 1)
+            _weight_gradient_map(half, 0, size, 6 * size, half, values, 0, size, 3 * size, size, 3)
             for i in range(min(3, kh - top)):
                 for j in range(min(3, kw - left)):
                     target = gw[top + i, left + j, c, panel * size :]
                     for k in range(min(size, outputs - panel * size)):
-                        target[k] = values[i, j, k]
+                        target[k] = values[(3 * i + j) * size + k]

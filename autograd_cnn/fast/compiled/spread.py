@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-from . import kernel
+from . import kernel, run_of, summing
 
 BANDS, FAR, LOSS = 8, np.float32(16), np.float32(8)  # as in `fast.spread`
 LARGEST = np.finfo(np.float32).max ** 0.375
 ONE = np.uint32(1)
 
 
-@numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+@summing
 def _extent(run):
     """Return twice the bits of the largest magnitude, and the sum of the squares, in an order that suits vectors."""
     bits, largest, squares = run.view(np.uint32), np.uint32(0), np.float32(0)
@@ -28,7 +27,7 @@ def even_tile(x, concentration, fine):
     for image in range(len(x)):
         top, levels, filled, total = np.uint32(0), 0, 0, np.float32(0)
         for row in range(0, x.shape[1], step):
-            level, part = _extent(x[image, row : row + step].reshape(-1))
+            level, part = _extent(run_of(x[image, row : row + step]))
             top = max(top, level)
             levels += level >> ONE
             filled += level > 0
