@@ -30,6 +30,7 @@ from .twins import kernel_set
 
 Array = NDArray[Any]
 
+FEW = 8  # channels of a first layer, fewer than the numbers of half a vector
 DIRECT = 1 << 17  # weights of a group; half of a core's second-level cache keeps that many
 
 
@@ -92,7 +93,8 @@ def conv2d_input_gradient(
     if not (g.size and w.size):
         return np.zeros(x_shape, np.result_type(g, w))
     g = _of_all_windows(g, x_shape, w.shape, stride, padding, dilation)
-    if stride == (1, 1) and (groups < x_shape[3] or g.shape[3] == x_shape[3]):
+    few = groups == 1 and x_shape[3] < FEW and kernel_set() == "numba"  # the products of `columns` are wider
+    if not few and stride == (1, 1) and (groups < x_shape[3] or g.shape[3] == x_shape[3]):
         down, across = dilation[0] * (w.shape[0] - 1), dilation[1] * (w.shape[1] - 1)
         (top, bottom), (left, right) = padding
         padding = ((down - top, down - bottom), (across - left, across - right))
@@ -100,7 +102,7 @@ def conv2d_input_gradient(
     gx = empty(x_shape, np.result_type(g, w))
     if is_depthwise(x_shape, groups):
         depthwise.input_gradient(g, w, gx, stride, padding, dilation)
-    elif suits_direct(gx, w.shape, dilation, groups):
+    elif not few and suits_direct(gx, w.shape, dilation, groups):
         for i, o in _groups(w.shape, groups):
             direct.input_gradient(g[..., o], w[..., o], gx[..., i], stride, padding)
     else:

@@ -21,6 +21,8 @@ from .twins import compiled_pass
 
 Array = NDArray[Any]
 
+HALF_VECTOR = 32  # bytes, with AVX-512
+
 
 def conv2d(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, padding: Padding) -> None:
     """Write the convolution of `x` with `w` into `y`."""
@@ -54,10 +56,15 @@ def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, padding: Padding
 
 def _compute(work: list[tuple[Array, _Block]], b: Array, stride: Pair) -> None:
     """Convolve each block with its weights, and add the bias."""
+    missing = -len(b) % (HALF_VECTOR // b.itemsize)
+    work, b = [(_wider(w, missing), block) for w, block in work], _wider(b, missing)
 
     def compute(index: int) -> None:
         w, block = work[index]
-        call("conv2d", b.dtype, block.x(), w, b, *laid_out(block.y), block.padded(), *block.corner, stride)
+        y = scratch("wider", (*block.y.shape[:3], len(b)), b.dtype) if missing else block.y
+        call("conv2d", b.dtype, block.x(), w, b, *laid_out(y), block.padded(), *block.corner, stride)
+        if missing:
+            block.y[...] = y[..., :-missing]
 
     map_tiles(compute, len(work), products=False)
 
@@ -74,6 +81,11 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, padding: P
         return total
 
     return np.add.reduce(map_tiles(compute, len(parts), products=False)).reshape(w_shape)
+
+
+def _wider(a: Array, missing: int) -> Array:
+    """Append zeros to the last axis: half a vector of outputs takes as long as one output."""
+    return read_only(np.pad(a, (*((0, 0),) * (a.ndim - 1), (0, missing))), a.dtype) if missing else a
 
 
 class _Block(NamedTuple):

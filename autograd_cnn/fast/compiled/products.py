@@ -131,10 +131,14 @@ def _compiled_as(function, name):
 
 def _panel(vectors, bits):
     """Return a function that computes a panel of `multiply`: `vectors` vectors of `bits` bits, from `column` on."""
+    tall = 2 * ROWS // vectors  # as many sums at once as hide how long a product takes
 
     def panel(a, b, start, c, column):
         row, count = 0, len(a)
-        while row + ROWS <= count:
+        while row + tall <= count:
+            add_products(a, b, start, c, row, column, tall, vectors, bits)
+            row += tall
+        if tall > ROWS and row + ROWS <= count:
             add_products(a, b, start, c, row, column, ROWS, vectors, bits)
             row += ROWS
         if row + HALF <= count:
