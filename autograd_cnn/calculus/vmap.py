@@ -58,8 +58,13 @@ class Example(np.lib.mixins.NDArrayOperatorsMixin):
 
     def _check_level(self) -> None:
         if self.level not in current.get().transforms:
-            over = f"vmap: {written() or 'the code'} uses a value of one example, whose vmap is over"
-            raise TypeError(f"{over}\nReturn it from the function: then it has all examples")
+            uses, over = f"vmap: {written() or 'the code'} uses a value of one example", self.level.is_over
+            cure = (
+                "Return it from the function: then it has all examples"
+                if over
+                else ("Bounds of slices are the same for all. A function that a solver calls gets the value in args")
+            )
+            raise TypeError(f"{uses}, {'whose vmap is over' if over else 'where all need the same'}\n{cure}")
 
     def refused(self, *_: Any, **__: Any) -> Any:
         """Raise the error about numbers that only all examples have."""
@@ -72,6 +77,7 @@ class Example(np.lib.mixins.NDArrayOperatorsMixin):
     __array__ = __bool__ = __contains__ = refused
 
     def __getitem__(self, index: Any) -> Any:
+        self._check_level()
         return _tensor(self, None)[index]
 
     def __getattr__(self, name: str) -> Any:
@@ -105,7 +111,7 @@ class Level:
     """A running `vmap` of `size` examples. It is in `Mode.transforms`, and its `call` is `Mode.call`."""
 
     variables = ()
-    differentiated = nested = False
+    differentiated = nested = is_over = False
 
     def __init__(self, size: int, randomness: str = "same") -> None:
         self.size, self.randomness, self.outside = size, randomness, current.get()
@@ -136,6 +142,15 @@ class Level:
             return any(map(self.has, value))
         return isinstance(_array(value), Example) and _array(value).level is self
 
+    def joined(self, value: Any, whole: bool) -> Any:
+        """Return what NumPy makes of a list with values of this level: one array. A tuple is kept, unless `whole`."""
+        if not isinstance(value, (tuple, list)) or not self.has(value):
+            return value
+        parts = [self.joined(v, True) for v in value]
+        if not whole and isinstance(value, tuple):
+            return tuple(parts)
+        return registry["stack"]([np.asarray(v) if isinstance(v, (tuple, list)) else v for v in parts])
+
     def batch(self, value: Any) -> Any:
         """Return all examples of a value of this level, and another value as it is."""
         return Tensor._of(_array(value).batch, _node(value)) if self.has(value) else value
@@ -151,7 +166,8 @@ class Level:
             return function(*map(blank, args), **options)
         primitive, rest = as_primitive(function, options)
         flat, elements = primitive.bind(args, rest)
-        values = [*flat]
+        names = primitive.flat_names(elements)
+        values = [self.joined(v, n in (primitive.rules or names)) for v, n in zip(flat, names, strict=True)]
         with self.below(recording=mode.recording and primitive is function):
             if self.has(values):
                 return self.wrapped(self.run(primitive, values, elements))
@@ -376,6 +392,7 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, randomness:
                 errors.explain_function(error, f, [])
                 raise
             leaves = _leaves(out_axes, result, "the result", "out_axes")
+        level.is_over = True
         return tree_filled(result, [_left(level, *leaf) for leaf in leaves])
 
     return mapped

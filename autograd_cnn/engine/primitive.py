@@ -358,7 +358,7 @@ def observed(function: Any, **options: Any) -> Primitive[...]:
         return function(*operands, **options)
 
     elementwise = function in _ELEMENTWISE or (isinstance(function, np.ufunc) and function.signature is None)
-    made: Primitive[...] = Primitive(of_numpy, name=function.__name__, elementwise=elementwise)
+    made: Primitive[...] = Primitive(of_numpy, name=function.__name__, elementwise=elementwise, complex=True)
     made.numpy = function
     return made
 

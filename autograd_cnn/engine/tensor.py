@@ -58,11 +58,12 @@ def _operator(name: str) -> tuple[Operator, Operator]:
 
 def _constant(function: Any, direct: Any) -> Callable[[Tensor, Any], np.ndarray]:
     """Return an operator without a derivative: Python's, or NumPy's function for observers and complex numbers."""
+    takes_complex = direct in (operator.eq, operator.ne)
 
     def operate(self: Tensor, other: Any) -> Any:
         mode, mine = current.get(), self._array.dtype
         is_real = type(other) is not complex and "c" not in (mine.kind, getattr(other, "dtype", mine).kind)
-        if is_real and mode.call is mode.left is None:
+        if (is_real or takes_complex) and mode.call is mode.left is None:
             return direct(self._array, plain(other))
         return constant(function, (self, other), {})
 

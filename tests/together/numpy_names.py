@@ -174,6 +174,7 @@ Errors say, with the name of the function instead of `f`:
 
 It has {len(here) + len(absent)} functions; {len(here)} are here, on NHWC images. Those with another name:
 {fill(", ".join(f"`{name}` is `ag.{ours}`" for name, ours in SPELLED.items()), 120)}.
+`batch_norm` and `instance_norm` take `(x, w, b, eps)`, the weights before the options; statistics go by name.
 
 ### Here
 
