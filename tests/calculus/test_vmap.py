@@ -482,11 +482,6 @@ def test_a_value_where_all_need_the_same_is_refused():
             ag.vmap(use)(XS, np.arange(5))
 
 
-def test_complex_numbers_are_sorted():
-    z = XS + 1j * XS[:, ::-1]
-    assert ag.vmap(np.sort)(z).tolist() == np.sort(z).tolist()
-
-
 def test_a_value_that_left_its_vmap_is_refused():
     left = []
     ag.vmap(lambda x: left.append(x) or x)(XS)

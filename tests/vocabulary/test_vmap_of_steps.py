@@ -43,3 +43,8 @@ def test_jacobians_of_complex_functions():
         np.testing.assert_allclose(ag.vmap(ag.jacobian(f))(z), loop(ag.jacobian(f), z))
     with pytest.raises(ValueError, match="f is not holomorphic"):
         ag.vmap(ag.jacobian(lambda z: abs(z) * z))(z)
+
+
+def test_complex_numbers_are_sorted():
+    z = np.array([[2 + 1j, 1j, 1], [3, 2j, 2 - 1j]])
+    assert ag.vmap(np.sort)(z).tolist() == np.sort(z).tolist()
