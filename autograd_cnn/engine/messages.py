@@ -174,7 +174,7 @@ def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]], 
         if not problem:
             return error
     elif "not supported for the input types" in problem:  # of a ufunc
-        problem = "wants numbers"
+        problem = "wants real numbers" if any(v.dtype.kind == "c" for _, v in operands) else "wants numbers"
     elif "could not be broadcast together with shapes" in problem and len(operands) == 2:
         problem = " and ".join(f"{getattr(v, 'name', None) or label} {v.shape}" for label, v in operands)
         problem += " do not broadcast"
