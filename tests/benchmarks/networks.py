@@ -122,9 +122,9 @@ class Prepared:
             self.model.to(memory_format=getattr(self.library, layout))
         self.momentum = network.momentum
         self._set_numbers()
+        self.forward_loss = self.loss
         if compiled:
-            self.loss = self.library.compile(self.loss)  # type: ignore[method-assign]
-            self.forward = self.library.compile(self.model)
+            self.forward_loss, self.forward = map(self.library.compile, (self.loss, self.model))
 
     @cached_property
     def optimiser(self) -> Any:
@@ -138,7 +138,7 @@ class Prepared:
     def step(self) -> None:
         """One training step."""
         self.optimiser.zero_grad()
-        self.loss().backward()
+        self.forward_loss().backward()
         self.optimiser.step()
 
     def gradients(self) -> list[Array]:

@@ -75,7 +75,7 @@ def is_float(a):
 
 
 def recorded(p, args, options, rng, special):
-    """What a call computes, a gradient of its result, what the rules take, and the rules beside their formulas."""
+    """Return the result of a call, a gradient of it, the values of the rules, and the rules beside their formulas."""
     fast = p.raw(*args, **options)
     wanted = [Tensor(a, True) if n in p.rules and is_float(a) else a for n, a in zip(p.parameters, args, strict=False)]
     out = p(*wanted, **options)

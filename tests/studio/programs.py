@@ -1,4 +1,4 @@
-"""What tests of the derived program share."""
+"""Helpers of the tests of the derived program."""
 
 import numpy as np
 
