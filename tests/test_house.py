@@ -32,7 +32,7 @@ ROOMS = {
     # the library
     "engine": Room(2380, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(2165, "engine", "the textbook: operations, each with its derivative below it"),
-    "calculus": Room(1036, "engine", "grad and its kin, checkpoint, and checks of gradients"),
+    "calculus": Room(1038, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(842, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(462, "engine calculus state", "optimisers, schedules, averages"),
     "elsewhere": Room(180, "", "names of other libraries, and what to write here"),

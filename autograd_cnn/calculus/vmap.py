@@ -166,8 +166,9 @@ class Level:
             return function(*map(blank, args), **options)
         primitive, rest = as_primitive(function, options)
         flat, elements = primitive.bind(args, rest)
-        names = primitive.flat_names(elements)
-        values = [self.joined(v, n in (primitive.rules or names)) for v, n in zip(flat, names, strict=True)]
+        values, names = [*flat], primitive.flat_names(elements)
+        if primitive.packaged or primitive.batch:  # else each example gets its own list
+            values = [self.joined(v, n in (primitive.rules or names)) for v, n in zip(flat, names, strict=True)]
         with self.below(recording=mode.recording and primitive is function):
             if self.has(values):
                 return self.wrapped(self.run(primitive, values, elements))
@@ -391,8 +392,9 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, randomness:
             except ValueError as error:
                 errors.explain_function(error, f, [])
                 raise
+            finally:
+                level.is_over = True
             leaves = _leaves(out_axes, result, "the result", "out_axes")
-        level.is_over = True
         return tree_filled(result, [_left(level, *leaf) for leaf in leaves])
 
     return mapped

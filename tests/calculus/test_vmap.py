@@ -476,6 +476,20 @@ def differences(name, x, i, j):
     return np.array([(total(x + step) - total(x - step)) / 2e-6 for step in steps])
 
 
+@ag.primitive
+def of_parts(x, parts):
+    """A primitive of a user that takes a list of arrays of different shapes."""
+    assert isinstance(parts, list)
+    return x * parts[0] + parts[1].sum()
+
+
+of_parts.vjp(x=lambda g, parts: g * parts[0])
+
+
+def test_a_primitive_of_a_user_gets_a_list_for_each_example():
+    close(ag.vmap(lambda x: of_parts(x, [x[0], x]))(XS), [x * x[0] + x.sum() for x in XS])
+
+
 def test_a_value_where_all_need_the_same_is_refused():
     for use in (lambda x, i: x[i:], lambda x, i: ag.fixed_point(lambda y: np.cos(x[0] * y), 0.5)):
         with pytest.raises(TypeError, match=r"(?s)where all need the same.*Bounds of slices"):
@@ -488,6 +502,14 @@ def test_a_value_that_left_its_vmap_is_refused():
     for use in (lambda x: x * 2, lambda x: x > 0, np.asarray, lambda x: ag.vmap(lambda y: x * y)(XS)):
         with pytest.raises(TypeError, match=r"(?s)whose vmap is over\n.*Return it"):
             use(left[0])
+
+
+def test_a_value_that_left_a_vmap_that_failed_is_refused():
+    left = []
+    with pytest.raises(ZeroDivisionError):
+        ag.vmap(lambda x: left.append(x) or 1 / 0)(XS)
+    with pytest.raises(TypeError, match=r"whose vmap is over"):
+        left[0] * 2
 
 
 def test_backward_inside_is_refused():
