@@ -476,17 +476,14 @@ def differences(name, x, i, j):
     return np.array([(total(x + step) - total(x - step)) / 2e-6 for step in steps])
 
 
-@ag.primitive
-def of_parts(x, parts):
-    """A primitive of a user that takes a list of arrays of different shapes."""
-    assert isinstance(parts, list)
-    return x * parts[0] + parts[1].sum()
-
-
-of_parts.vjp(x=lambda g, parts: g * parts[0])
-
-
 def test_a_primitive_of_a_user_gets_a_list_for_each_example():
+    @ag.primitive
+    def of_parts(x, parts):
+        """A primitive of a user that takes a list of arrays of different shapes."""
+        assert isinstance(parts, list)
+        return x * parts[0] + parts[1].sum()
+
+    of_parts.vjp(x=lambda g, parts: g * parts[0])
     close(ag.vmap(lambda x: of_parts(x, [x[0], x]))(XS), [x * x[0] + x.sum() for x in XS])
 
 

@@ -13,7 +13,7 @@ from autograd_cnn.engine.observe import primitives
 from autograd_cnn.engine.registry import registry
 from studio.programs import check, leaf, same
 
-PRIMITIVES = {p.name: p for p in sorted(primitives(), key=lambda p: p.name) if p.rules}
+PRIMITIVES = {p.name: p for p in sorted(primitives(), key=lambda p: p.name) if p.rules and p.packaged}
 
 
 def check_of(shapes, integer="none"):
