@@ -33,7 +33,7 @@ ROOMS = {
     "engine": Room(2380, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(2165, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(1038, "engine", "grad and its kin, checkpoint, and checks of gradients"),
-    "nn": Room(842, "engine calculus ops state", "modules, layers and their initial weights"),
+    "nn": Room(844, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(462, "engine calculus state", "optimisers, schedules, averages"),
     "elsewhere": Room(180, "", "names of other libraries, and what to write here"),
     "state": Room(40, "environment", "checks of a state before it is loaded"),
@@ -48,10 +48,10 @@ ROOMS = {
     "vocabulary": Room(
         1263, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
-    "fast": Room(2812, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
+    "fast": Room(2845, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(1130, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
-        1180,
+        1184,
         "engine nn optim data state arrayfile files notebook plots environment",
         "the loop, what looks at a run, and folders of runs that resume",
     ),

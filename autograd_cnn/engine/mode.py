@@ -61,8 +61,8 @@ class Mode:
 
     def but(self, **changes: Any) -> Mode:
         """Return a copy of this mode with some attributes changed."""
-        mode = Mode()
-        vars(mode).update({**vars(self), "ended": None, **changes})
+        mode = object.__new__(Mode)
+        mode.__dict__ = {**self.__dict__, "ended": None, **changes}
         return mode
 
 

@@ -24,10 +24,10 @@ from autograd_cnn.ops import pooling as pools
 from autograd_cnn.ops.convolution import transposed_shape
 from autograd_cnn.ops.windows import coverage
 
-from . import convolution, elementwise, matrices, normalization, pooling, rows, updates
+from . import convolution, costs, elementwise, matrices, normalization, pooling, rows, updates
 from .elementwise import Kernel, blocked, blocked_ufunc, by_twin, is_large, where
 from .rows import by_rows
-from .twins import kernel_set, twin
+from .twins import twin
 
 
 def attach() -> None:
@@ -40,7 +40,7 @@ def attach() -> None:
     accelerators["optim.algorithms.sgd_update"] = twin("updates.sgd_update", writes=("p", "v"))
     accelerators["optim.algorithms.adam_update"] = twin("updates.adam_update", writes=("p", "m", "v"))
     accelerators["nn.layers.moments"] = instead(normalization.moments)
-    accelerators["engine.registry.kernels"] = instead(kernel_set)
+    accelerators["engine.registry.kernels"] = instead(costs.kernels)
 
 
 def detach() -> None:
@@ -188,7 +188,7 @@ def accelerate_images() -> None:
         (pools.avg_unpool2d, pooling.avg_unpool2d),
     ):
         operation.accelerate(instead(kernel))
-    norms.batch_norm.accelerate(instead(_batch_norm), x=_batch_norm_rule)
+    norms.batch_norm.accelerate(instead(_batch_norm), x=_batch_norm_rule, may_write=True)
 
 
 def _conv_transpose2d(

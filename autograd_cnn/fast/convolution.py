@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from autograd_cnn.ops.windows import Padding, Pair, Shape, output_size
 
-from . import columns, depthwise, direct, fused, winograd
+from . import columns, costs, depthwise, direct, fused, winograd
 from .memory import empty
 from .twins import kernel_set
 
@@ -166,17 +166,14 @@ def _of_all_windows(g: Array, x_shape: Shape, *geometry: Any) -> Array:
 
 def suits_winograd(y: Array, w_shape: Shape, stride: Pair, dilation: Pair, groups: int) -> bool:
     """Whether Winograd's algorithm can compute the outputs `y`, and is the fastest to do so."""
-    (kh, kw), parts = w_shape[:2], math.prod(winograd.parts(w_shape))
-    if min(kh, kw) < 3 or stride != (1, 1) or y.dtype.char not in "fd":
+    shape = *w_shape[:3], w_shape[3] // groups
+    # `fused` fills a register, of up to 16 numbers, with channels.
+    if stride != (1, 1) or y.dtype.char not in "fd" or min(shape[2:]) < 16:
         return False
     images, height, width = y.shape[:3]
     down, across = (math.ceil(n / d / 4) * d for n, d in zip((height, width), dilation, strict=True))
-    tiles = images * down * across  # a dilated convolution is several, of pixels that are `dilation` apart
-    # A tile takes 36 products for each part, and its transforms cost as much again.
-    cheaper = tiles * 72 * parts <= images * height * width * kh * kw
-    fewest = 32 if kernel_set() == "numba" else 128  # tiles for which it pays to transform the weights
-    # `fused` fills a register, of up to 16 numbers, with input channels. Fewer channels of either kind do not pay.
-    return cheaper and tiles >= fewest and min(w_shape[2], w_shape[3] // groups) >= 16
+    # A dilated convolution is several, of pixels that are `dilation` apart.
+    return costs.cheaper_in_tiles(images * height * width, images * down * across, shape)
 
 
 def suits_direct(y: Array, w_shape: Shape, dilation: Pair, groups: int) -> bool:

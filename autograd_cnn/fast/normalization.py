@@ -75,7 +75,8 @@ def batch_norm_gradient(
 ) -> tuple[Array, Array, Array]:
     """Gradients of ``(x - mean) / sqrt(variance + eps) * w + b`` for x, w and b; mean and variance are those of x.
 
-    See section 3 of Ioffe and Szegedy (2015). The gradients of w and b are also terms of the gradient of x.
+    See section 3 of Ioffe and Szegedy (2015). The gradients of w and b are also terms of the gradient of x. If `g` is
+    writable, the gradient of x takes its place: then memory is read and written four times rather than five.
     """
     if not x.size:
         return np.zeros_like(x), np.zeros_like(w), np.zeros_like(w)
@@ -93,7 +94,7 @@ def batch_norm_gradient(
     gw *= scale
     count = x.size // x.shape[-1]
     g_scale = scale * w
-    gx = empty(x.shape, x.dtype)
+    gx = g if g.flags.carray else empty(x.shape, x.dtype)
     slope, shift = -g_scale * scale * gw / count, -g_scale * gb / count
 
     def write(g: Array, x: Array, gx: Array) -> None:
@@ -135,10 +136,10 @@ def gradient_sums_tile(g: Array, x: Array, sums: Array, mean: Array) -> None:
 
 @twin("normalization.input_gradient_tile", writes=("gx",))
 def input_gradient_tile(g: Array, x: Array, gx: Array, mean: Array, scale: Array, slope: Array, shift: Array) -> None:
-    """Write ``(x - mean) * slope + g * scale + shift`` into `gx`."""
+    """Write ``(x - mean) * slope + g * scale + shift`` into `gx`, which may be `g`."""
     g, x, gx, scale, slope, shift = _side_by_side(g, x, gx, scale, slope, shift - mean * slope)
-    np.multiply(x, slope, out=gx)
-    gx += np.multiply(g, scale, out=scratch("centred", x.shape, x.dtype))
+    np.multiply(g, scale, out=gx)
+    gx += np.multiply(x, slope, out=scratch("centred", x.shape, x.dtype))
     gx += shift
 
 

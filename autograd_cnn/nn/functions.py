@@ -33,6 +33,7 @@ class _Layer(Module):
     """Calls the function that its subclass names, with the options that the constructor takes."""
 
     _function: ClassVar[Callable[..., Any]]
+    _names: ClassVar[tuple[str, ...]]  # of the options
     __signature__: ClassVar[Signature]
 
     if TYPE_CHECKING:  # the options are attributes
@@ -43,6 +44,7 @@ class _Layer(Module):
         if function is not None:
             cls._function = staticmethod(function)
             cls.__signature__ = untyped(partial(function, None))  # without x
+            cls._names = tuple(cls.__signature__.parameters)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         try:
@@ -62,7 +64,7 @@ class _Layer(Module):
         return better
 
     def forward(self, x: Any) -> Any:
-        return self._function(x, *(getattr(self, name) for name in self.__signature__.parameters))
+        return self._function(x, *[getattr(self, name) for name in self._names])
 
 
 # Activations

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.random import Generator
 
 from autograd_cnn.arrayfile import CheckpointError, read_arrays
+from autograd_cnn.engine.messages import warn
+from autograd_cnn.engine.registry import kernels
 from autograd_cnn.nn import Module
 from autograd_cnn.optim.optimiser import Steps
 from autograd_cnn.training.arguments import check_set
@@ -208,6 +210,7 @@ class Run:
             "data": self._data,
             "pass": asdict(self.current),
             "elapsed": self.elapsed,
+            "kernels": kernels(),
         }
         write_state(path, state, progress)
         self._written = _stamp(path)
@@ -241,6 +244,9 @@ class Run:
                 f"{path}: the checkpoint is of a run with other images or labels, or with the same in another order. "
                 "Were they split or shuffled with another seed? For a new run: another checkpoint="
             )
+        before, now = state.get("kernels", kernels()), kernels()
+        if before != now and self.ranks.rank == 0:
+            warn(f"{path}: the run began with the kernels {before}, and goes on with {now}: last digits will differ")
         self.history, self.current = replace(history, name=self.history.name, ended=""), current
         self._began = time.perf_counter() - elapsed
         restore()

@@ -22,12 +22,16 @@ def test_moments_of_numbers_far_from_zero(shape, normal):
     np.testing.assert_allclose(variance, x.astype(float).var((0, 1, 2)), rtol=1e-4)
 
 
-def test_gradient(rng):
-    """Against the formula of Ioffe and Szegedy, in several tiles."""
+@pytest.mark.parametrize("writable", [True, False])
+def test_gradient(rng, writable):
+    """Against the formula of Ioffe and Szegedy, in several tiles; in the place of `g` if that may be written."""
     x, g = rng.standard_normal((2, 70, 80, 90, 3))
     w = rng.standard_normal(3)
     mean, variance = normalization.moments(x)
-    gx, gw, gb = normalization.batch_norm_gradient(g, x, mean, variance, w, 1e-5)
+    given = g.copy()
+    given.setflags(write=writable)
+    gx, gw, gb = normalization.batch_norm_gradient(given, x, mean, variance, w, 1e-5)
+    assert (gx is given) == writable
     scale = 1 / np.sqrt(variance + 1e-5)
     y = (x - mean) * scale
     np.testing.assert_allclose(gb, g.sum((0, 1, 2)), rtol=1e-8)

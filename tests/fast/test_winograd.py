@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autograd_cnn.fast import convolution, fused, tiles, winograd
+from autograd_cnn.fast import convolution, costs, fused, tiles, winograd
 from autograd_cnn.fast.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
+from autograd_cnn.fast.memory import empty
 
 ONE = ((1, 1), (1, 1))
 # image, (C, O), padding; then dilation, groups and kernel if they are not 1, 1 and 3x3
@@ -131,6 +132,28 @@ def test_it_is_chosen_for_wide_layers_and_its_error_in_float32_is_small(rng, mon
         assert np.abs(result - truth).max() < error * np.abs(truth).max()
 
 
+@pytest.mark.parametrize(("processor", "channels"), [("AMD", [16, 32, 64]), ("Intel", [32, 64])])
+def test_the_choice_follows_the_costs_of_the_processor(processor, channels, monkeypatch):
+    monkeypatch.setattr(costs, "kernel_set", lambda: "numba")
+    monkeypatch.setattr(costs, "processor", lambda: processor)
+
+    def suits(n):  # as in ResNet-20
+        return convolution.suits_winograd(
+            empty((100, 512 // n, 512 // n, n), np.float32), (3, 3, n, n), *[(1, 1)] * 2, 1
+        )
+
+    assert [n for n in (16, 32, 64) if suits(n)] == channels
+
+
+def test_the_row_of_another_processor_can_be_chosen(python, monkeypatch):
+    script = "from autograd_cnn.fast import costs; print(costs.processor())"
+    monkeypatch.setenv("AUTOGRAD_CNN_PROCESSOR", "Intel")
+    assert python(script) == "Intel\n"
+    monkeypatch.setenv("AUTOGRAD_CNN_PROCESSOR", "intel")
+    with pytest.raises(AssertionError, match="AUTOGRAD_CNN_PROCESSOR is 'intel': set it to AMD or Intel, or unset it"):
+        python(script)
+
+
 def test_float16_and_few_channels_use_matrices(rng):
     y = np.empty((8, 16, 16, 64), np.float16)
     assert not convolution.suits_winograd(y, (3, 3, 64, 64), (1, 1), (1, 1), 1)
@@ -142,7 +165,7 @@ def test_float16_and_few_channels_use_matrices(rng):
     assert convolution.suits_winograd(y, (3, 3, 32, 64), (1, 1), (1, 1), 2)
     assert convolution.suits_winograd(y, (3, 3, 64, 64), (1, 1), (2, 2), 1)
     assert not convolution.suits_winograd(y, (3, 3, 64, 64), (1, 1), (16, 16), 1)  # tiles of one output
-    assert not convolution.suits_winograd(y, (4, 4, 64, 64), (1, 1), (1, 1), 1)  # more than half of 6x6 would be zeros
+    assert not convolution.suits_winograd(y, (2, 1, 64, 64), (1, 1), (1, 1), 1)  # most of a 3x3 part would be zeros
 
 
 PADDED = (1, 1), ONE, (1, 1), 1

@@ -127,6 +127,16 @@ def test_a_run_does_not_resume_with_other_images_or_labels(tmp_path, change):
     assert len(train(model, optimiser, x, y, epochs=2, **options).epochs) == 2
 
 
+def test_a_run_that_goes_on_with_other_kernels_says_so(tmp_path, monkeypatch):
+    x, y = points()
+    monkeypatch.setattr("autograd_cnn.training.run.kernels", lambda: "the first")
+    for steps in 3, 6:
+        train(*line()[1:], x, y, steps=steps, checkpoint=tmp_path / "c")
+    monkeypatch.setattr("autograd_cnn.training.run.kernels", lambda: "others")
+    with pytest.warns(UserWarning, match="began with the kernels the first, and goes on with others: last"):
+        train(*line()[1:], x, y, steps=9, checkpoint=tmp_path / "c")
+
+
 def test_a_run_resumes_with_floats_that_another_processor_rounds_otherwise(tmp_path):
     x, y = points()
     _, model, optimiser = line()

@@ -108,5 +108,8 @@ def input_gradient_tile(g, x, gx, mean, scale, slope, shift):
     for i in range(0, x.size, len(mean)):
         stop = i + len(mean)
         piece, piece_g, out_piece = flat[i:stop], flat_g[i:stop], out[i:stop]
+        if piece_g.ctypes.data != out_piece.ctypes.data:  # in place, a loop over both would not be vectorised
+            for k in range(len(piece)):
+                out_piece[k] = piece_g[k]
         for k in range(len(piece)):
-            out_piece[k] = (piece[k] - mean[k]) * slope[k] + shift[k] + piece_g[k] * scale[k]
+            out_piece[k] = (piece[k] - mean[k]) * slope[k] + shift[k] + out_piece[k] * scale[k]

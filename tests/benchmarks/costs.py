@@ -1,0 +1,99 @@
+"""Measures a row of the table in ``autograd_cnn/fast/costs.py``: what Winograd's algorithm costs on this processor.
+
+    python tests/benchmarks/costs.py [--kernels numpy]
+
+It computes convolutions and gradients of weights in tiles and directly, on one thread, in about two minutes, and prints
+the row that chooses best, and by how much its choice and that of the present row are slower than the faster way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+CHANNELS = (16, 16), (16, 32), (32, 16), (24, 64), (32, 64), (64, 64), (64, 128), (128, 128), (16, 256), (256, 16)
+SIZES = (4, 16), (6, 50), (7, 5), (7, 50), (8, 1), (8, 8), (15, 30), (16, 1), (16, 8), (16, 30), (32, 1), (32, 10)
+TILES, WEIGHTS = (5, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60), (10, 20, 30, 40, 60, 80)
+
+
+def seconds(function: Callable[[], Any]) -> float:
+    """Return the least time of five calls, after one."""
+    function()
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def measured() -> Iterator[tuple[int, int, tuple[int, ...], float, float]]:
+    """Yield pixels, tiles, shape of the weights, and the times in tiles and directly."""
+    from autograd_cnn.fast import convolution
+
+    algorithm, rng = convolution._winograd(), np.random.default_rng(0)
+    for kernel, (inputs, outputs), (size, images) in itertools.product((3, 5), CHANNELS, SIZES):
+        if kernel > 3 and size * images > 500:
+            continue
+        shape, padding = (kernel, kernel, inputs, outputs), ((kernel // 2, kernel // 2),) * 2
+        x, y = (rng.standard_normal((images, size, size, n), np.float32) for n in (inputs, outputs))
+        w = rng.standard_normal(shape, np.float32)
+        pixels, tiles = images * size * size, images * math.ceil(size / 4) ** 2
+        yield (
+            pixels,
+            tiles,
+            shape,
+            *(
+                seconds(lambda: algorithm.conv2d(x, w, None, y, padding, (1, 1), convolution._directly)),
+                seconds(lambda: convolution._directly(x, w, None, y, padding)),
+            ),
+        )
+        yield (
+            pixels,
+            tiles,
+            shape,
+            *(
+                seconds(
+                    lambda: algorithm.weight_gradient(x, y, shape, padding, (1, 1), convolution._gradient_directly)
+                ),
+                seconds(lambda: convolution._gradient_directly(x, y, shape, padding)),
+            ),
+        )
+
+
+def main() -> None:
+    """Measure, and print the best row."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kernels", default="numba", choices=("numba", "numpy"))
+    os.environ["AUTOGRAD_CNN_KERNELS"] = parser.parse_args().kernels
+    os.environ.update(dict.fromkeys(("AUTOGRAD_CNN_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
+    from autograd_cnn.fast import costs
+
+    cases = [*measured()]
+
+    def lost() -> float:
+        """Return the share of time by which the choices are slower than the faster ways, on average."""
+        return float(np.mean([(t, d)[not costs.cheaper_in_tiles(*case)] / min(t, d) - 1 for *case, t, d in cases]))
+
+    print(f"{costs.kernels()}: {len(cases)} cases, present row loses {lost():.1%}")
+    table = costs.COMPILED if costs.kernels() != "numpy" else None
+    found = []
+    for row in itertools.starmap(costs.Row, itertools.product(TILES, WEIGHTS)):
+        if table is None:
+            costs.NUMPY = row
+        else:
+            table[costs.processor()] = row
+        found.append((lost(), row))
+    for loss, row in sorted(found)[:5]:
+        print(f"{row} loses {loss:.1%}")
+
+
+if __name__ == "__main__":
+    main()
