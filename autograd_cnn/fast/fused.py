@@ -67,7 +67,8 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilati
         u[...] = 0
         apart: list[Array] = []
         for each in work[part * len(work) // count : (part + 1) * len(work) // count]:
-            block = each.in_order(gw.dtype).without_far(w_shape, directly, apart)
+            # Other panels meet the same images.
+            block = each.in_order(gw.dtype).without_far(w_shape, directly if index < count else None, apart)
             padded, half, v, m = _buffers(block, shape, w_shape, gw.dtype)
             rows = scratch("rows", (4, 4 * block.across, size), gw.dtype)
             rows[...] = 0
@@ -76,7 +77,7 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilati
             call("winograd_weight_gradient", gw.dtype, *arrays, block.top, block.left, parts(w_shape), first * size)
         return apart
 
-    apart = map_tiles(compute, count * groups, products=False)[:count]  # other panels meet the same images
+    apart = map_tiles(compute, count * groups, products=False)[:count]
     collect = compiled_pass("products.collect_weights")
     map_tiles(lambda panel: collect(totals, gw, parts(w_shape), panel), panels, products=False)
     return sum(itertools.chain(*apart), gw)

@@ -80,6 +80,8 @@ def each_block(
 ) -> None:  # fmt: skip
     """Compute the outputs of each block, ``compute(block, out)``, and those of images that hold a far pixel directly.
 
+    If most images do, the block is computed directly: so are identity kernels in the first steps of a training.
+
     `block.x` and `out` are in C order, and of the dtype of the outputs.
     """
     concentration = spread.concentration(w)
@@ -88,11 +90,14 @@ def each_block(
         block = work[index].in_order(w.dtype)
         far = ~spread.even(block.x, concentration)
         out = block.y if block.y.flags.c_contiguous else scratch("out", block.y.shape, w.dtype)
-        compute(block, out)
-        if far.any():
-            part = np.empty_like(out[far])
-            directly(block.x[far], w, b, part, block.padding(w.shape))
-            out[far] = part
+        if 2 * np.count_nonzero(far) > len(far):
+            directly(block.x, w, b, out, block.padding(w.shape))
+        else:
+            compute(block, out)
+            if far.any():
+                part = np.empty_like(out[far])
+                directly(block.x[far], w, b, part, block.padding(w.shape))
+                out[far] = part
         if out is not block.y:
             block.y[...] = out
 
@@ -146,13 +151,14 @@ class Block(NamedTuple):
         bottom, right = rows + w_shape[0] - 1 - self.top - height, columns + w_shape[1] - 1 - self.left - width
         return (self.top, bottom), (self.left, right)
 
-    def without_far(self, w_shape: Shape, directly: Directly, apart: list[Array]) -> Block:
+    def without_far(self, w_shape: Shape, directly: Directly | None, apart: list[Array]) -> Block:
         """Return the block without the images that hold a far pixel; append the gradient that follows from these."""
         g = np.ascontiguousarray(self.y, self.x.dtype)
         even = spread.even(self.x) & spread.even(g)
         if even.all():
             return self._replace(y=g)
-        apart.append(directly(self.x[~even], g[~even], w_shape, self.padding(w_shape)))
+        if directly is not None:
+            apart.append(directly(self.x[~even], g[~even], w_shape, self.padding(w_shape)))
         kept = even[:, None, None, None]
         return self._replace(x=np.where(kept, self.x, 0), y=np.where(kept, g, 0))
 

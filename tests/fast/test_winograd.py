@@ -280,6 +280,18 @@ def test_nan_and_inf_spoil_exactly_their_windows(rng, both_ways, which, value):
             np.testing.assert_array_equal(kinds(result), kinds(truth.astype(np.float32)))
 
 
+def test_a_block_whose_images_mostly_hold_a_far_pixel_is_computed_directly(rng, way, monkeypatch):
+    monkeypatch.setattr(convolution, "suits_winograd", lambda *_: True)
+    x, w, _ = (a.astype(np.float32) for a in ordinary(rng, images=3))
+    x[1:, 4, 5, 6] = 1e6
+    y, direct = conv2d(x, w, None, *PADDED), np.empty((3, 16, 16, 32), np.float32)
+    convolution._directly(x, w, None, direct, PADDED[1])
+    assert way == [1]
+    np.testing.assert_array_equal(y, direct)
+    x[1] = x[0]
+    np.testing.assert_array_equal((conv2d(x, w, None, *PADDED) == direct).all(axis=(1, 2, 3)), [False, False, True])
+
+
 def test_only_images_that_hold_a_far_pixel_are_computed_directly(rng, way, monkeypatch):
     x, w, g = (a.astype(np.float32) for a in ordinary(rng, images=40, size=8))
     found = []
