@@ -29,7 +29,7 @@ from autograd_cnn.engine.walk import exclusive, is_finite, walk
 if TYPE_CHECKING:
     from autograd_cnn.studio.graph import Graph
 
-operations: dict[str, Callable[..., Tensor]] = registry
+operations: dict[str, Any] = registry
 _set_grad: Any = vars(Leaf)["grad"].__set__
 IN_PLACE = frozenset(["partition", "resize", "sort"])  # methods of arrays; the functions of these names copy
 LONG = 100  # a sum of this many `+=` looks like a running total
@@ -48,7 +48,10 @@ def _operator(name: str) -> tuple[Operator, Operator]:
     """Return Python's operator for an operation, and the one that Python calls if the Tensor is on the right."""
 
     def direct(self: Tensor, other: Any) -> Tensor:
-        return operations[name](self, other)
+        mode, operation = current.get(), operations[name]
+        if mode.call is None:  # as `Primitive.__call__`, without the cost of a call
+            return operation.run((self, other), {}, mode)
+        return operation(self, other)
 
     def reflected(self: Tensor, other: Any) -> Tensor:
         return operations[name](other, self)

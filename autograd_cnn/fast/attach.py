@@ -47,7 +47,8 @@ def detach() -> None:
     """Put the textbook's functions back in their places, as if this package were not there."""
     for p in primitives():
         rules: dict[str, Any] = dict.fromkeys(p.rules, lambda textbook: textbook)
-        p.accelerate(lambda textbook: textbook, exact=True, **rules)
+        # The assignment that writes in place is no accelerator of this package.
+        p.accelerate(None if p is indexing.set_at else lambda textbook: textbook, exact=True, **rules)
 
 
 def instead(kernel: Kernel) -> Accelerator:

@@ -103,10 +103,10 @@ def _fill(function: Callable[..., Any], args: tuple[Any, ...], out: Array, most:
         function(*cut(slice(None)))
         return out
     rows = len(cut(slice(None))[-1])
-    # Blocks are quarters, unless too small or too large: an even number occupies two threads for the same time.
+    # Blocks are quarters, unless too small or too large: an even number of them occupies two threads for the same time.
     quarter = max(most // 2, -(-out.size // 4))
-    blocks = -(-quarter // most)  # of a quarter
-    step = max(1, -(-quarter // blocks) * rows // out.size)
+    blocks = -(-out.size // quarter) * -(-quarter // most)
+    step = max(1, -(-rows // (blocks + blocks % 2 * (blocks > 1))))
     _let_malloc_keep_blocks()
 
     def tile(index: int) -> None:

@@ -74,6 +74,7 @@ class Bench:
         """Run `measure.py` and return its result; if it fails, raise RuntimeError with its last line."""
         command = [sys.executable, str(Path(__file__).with_name("measure.py")), *map(str, arguments)]
         environment = {**os.environ, "AUTOGRAD_CNN_KERNELS": self.kernels, **dict.fromkeys(VARIABLES, str(threads))}
+        environment["PYTHONDONTWRITEBYTECODE"] = ""  # an import reads bytecode, as a user's second one does
         environment |= KEPT if MEMORY_KEPT in arguments else {}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:

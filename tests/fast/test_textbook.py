@@ -172,3 +172,12 @@ def test_a_number_beside_a_large_array(rng):
     x = rng.normal(size=SHAPE)
     np.testing.assert_array_equal(operations["relu_gradient"].raw(x, 1.0), x)
     np.testing.assert_array_equal(operations["relu_gradient"].raw(x, -1.0), 0 * x)
+
+
+def test_an_assignment_writes_in_place_without_the_accelerators():
+    with textbook():
+        m = Tensor(np.arange(6.0).reshape(2, 3), requires_grad=True) * 1
+        m[0, 0] = 0
+        row = m[1]
+        m[0, 1] = 7
+        assert row.tolist() == [3, 4, 5]  # in a new array, `m` would no longer share memory with it
