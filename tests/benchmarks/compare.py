@@ -26,6 +26,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import convolutions
 import layers
 from rows import Row, rows
 from work import MEMORY_KEPT, OURS
@@ -90,8 +91,9 @@ class Bench:
     def alone(self, contest: str) -> Figures:
         """Each library alone in its own processes, which take turns; in each turn the median of its rounds."""
         together = [contest]
-        if contest in layers.CONTESTS:
-            together = [other for other in self.contests if other in layers.CONTESTS]
+        for group in layers.CONTESTS, convolutions.CONTESTS:
+            if contest in group:
+                together = [other for other in self.contests if other in group]
         self._check(contest, together)
         figures: dict[str, Figures] = {other: {} for other in together}
         for _ in range(self.turns):
@@ -142,7 +144,7 @@ class Bench:
     def start(self, _: str) -> Figures:
         """Seconds that our import and PyTorch's take after that of NumPy, and our limit."""
         ours, theirs = (self.child("start", module, min(self.rounds, 7)) for module in ("autograd_cnn", "torch"))
-        return {OURS: ours, "100 ms": [0.1] * len(ours), **({"PyTorch": theirs} if theirs else {})}
+        return {OURS: ours, "60 ms": [0.06] * len(ours), **({"PyTorch": theirs} if theirs else {})}
 
 
 def _tuned(names: Iterable[str]) -> list[str]:

@@ -25,6 +25,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import convolutions
 import layers
 import numpy as np
 from work import OURS, Work
@@ -99,7 +100,7 @@ def alone(name: str, contests: list[str], rounds: int) -> Figures:
     would depend on what came before it: PyTorch's relu takes 10 ms with the page faults of fresh memory, and 1.6
     without. Freeing a large array spares all layers the faults. Networks start as a user's process does.
     """
-    if contests[0] in layers.CONTESTS:
+    if contests[0] in {**layers.CONTESTS, **convolutions.CONTESTS}:
         np.empty(31 << 20, np.uint8)  # the largest size to which glibc adapts is 32 MB
     return {contest: times for contest in contests for times in race(build(contest, name), rounds).values()}
 

@@ -7,6 +7,7 @@ other library.
 from __future__ import annotations
 
 import chain
+import convolutions
 import layers
 import limits
 import networks
@@ -15,6 +16,7 @@ from work import Builder
 CONTESTS: dict[str, dict[str, Builder]] = {
     **networks.CONTESTS,
     **layers.CONTESTS,
+    **convolutions.CONTESTS,
     **chain.CONTESTS,
     **limits.CONTESTS,
 }
