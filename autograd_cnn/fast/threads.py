@@ -97,14 +97,16 @@ def map_tiles(function: Callable[[int], Result], count: int, products: bool = Tr
 
     The caller's thread takes part; it works alone if there is one tile, or if it is computing a tile already. If a
     tile raises an exception, no further tile starts; when the running ones have ended, the exception is raised
-    unchanged. ``products=False``, for tiles without matrix products, leaves the threads of BLAS alone.
+    unchanged. ``products=False``, for tiles without matrix products, leaves the threads of BLAS alone. A call from such
+    a tile may have products.
 
     Examples
     --------
     >>> map_tiles(lambda tile: tile * tile, 4)
     [0, 1, 4, 9]
     """
-    if _local.in_tile:
+    nested = _local.in_tile
+    if nested and (not products or threading.get_ident() in _shared.holders):
         return [function(tile) for tile in range(count)]
     if count == 1 and not products:  # the way below takes 5 us more
         _local.in_tile = True
@@ -129,7 +131,7 @@ def map_tiles(function: Callable[[int], Result], count: int, products: bool = Tr
             waiting.clear()
             errors.append(error)
         finally:
-            _local.in_tile = False
+            _local.in_tile = nested
 
     def work_in_pool() -> None:
         if products:
@@ -140,7 +142,7 @@ def map_tiles(function: Callable[[int], Result], count: int, products: bool = Tr
     try:
         if products:
             _limit_blas()
-        futures = _submitted(work_in_pool, min(get_num_threads(), count) - 1)
+        futures = _submitted(work_in_pool, 0 if nested else min(get_num_threads(), count) - 1)
         work()
         if futures:
             wait([future for future in futures if not future.cancel()])

@@ -179,6 +179,22 @@ def test_blas_is_limited_to_one_thread_until_the_last_caller_leaves(num_threads)
         assert blas_threads() == {2}
 
 
+def test_products_in_tiles_without_products_keep_blas_on_one_thread(num_threads):
+    """As of images with a far pixel: two threads of tiles, each with two of BLAS, wait for each other."""
+    num_threads(2)
+
+    def tile(_):
+        return map_tiles(lambda _: blas_threads(), 2), threads.in_tile()
+
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        if blas_threads() != {2}:
+            pytest.skip("threadpoolctl cannot set the threads of this BLAS")
+        assert map_tiles(tile, 8, products=False) == [([{1}, {1}], True)] * 8
+        assert blas_threads() == {2}
+        assert map_tiles(tile, 8) == [([{1}, {1}], True)] * 8
+        assert blas_threads() == {2}
+
+
 def test_a_convolution_of_one_block_keeps_blas_on_one_thread(monkeypatch):
     """A thread that BLAS wakes stays awake for milliseconds, on the core of the next tiles."""
     seen, im2col = [], columns.im2col
