@@ -48,7 +48,7 @@ ROOMS = {
     "vocabulary": Room(
         1263, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
-    "fast": Room(2849, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
+    "fast": Room(2850, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(1130, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
         1184,

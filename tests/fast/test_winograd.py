@@ -254,11 +254,13 @@ def test_errors_stay_below_1e_5_of_a_typical_window_for_any_scales(rng, both_way
     assert max(errors(both_ways, arrays, rms(arrays[0]), rms(arrays[2]))) < 1
 
 
-def test_outliers_in_a_channel_that_has_all_the_weight(rng, both_ways):
-    x, w, g = ordinary(rng)
-    w[:, :, np.arange(16) != 3] *= 1e-4
-    x[:, np.arange(16), rng.integers(0, 16, 16), 3] = 30
-    assert max(errors(both_ways, (x, w, g), rms(x), rms(g))) < 1
+@pytest.mark.parametrize("channels", [16, 64, 256])
+@pytest.mark.parametrize("outlier", [5, 30])
+def test_outliers_in_a_channel_that_has_all_the_weight(rng, both_ways, channels, outlier):
+    x, w, g = ordinary(rng, inputs=channels)
+    w[:, :, np.arange(channels) != 3] *= 1e-4
+    x[:, np.arange(16), rng.integers(0, 16, 16), 3] = outlier
+    assert max(errors(both_ways, (x, w, g), rms(x), rms(g))) < np.sqrt(channels / 16)
 
 
 def kinds(a):
