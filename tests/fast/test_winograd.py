@@ -295,6 +295,7 @@ def test_a_block_whose_images_mostly_hold_a_far_pixel_is_computed_directly(rng, 
 
 
 def test_only_images_that_hold_a_far_pixel_are_computed_directly(rng, way, monkeypatch):
+    monkeypatch.setattr(convolution, "suits_winograd", lambda *_: True)
     x, w, g = (a.astype(np.float32) for a in ordinary(rng, images=40, size=8))
     found = []
     for name in "_directly", "_gradient_directly":
@@ -308,7 +309,8 @@ def test_only_images_that_hold_a_far_pixel_are_computed_directly(rng, way, monke
     assert way == [1] * 3 and found == [1, 1]
 
 
-def test_a_far_pixel_changes_no_bit_with_the_number_of_threads(rng, way, num_threads):
+def test_a_far_pixel_changes_no_bit_with_the_number_of_threads(rng, way, num_threads, monkeypatch):
+    monkeypatch.setattr(convolution, "suits_winograd", lambda *_: True)
     x, w, g = (a.astype(np.float32) for a in ordinary(rng, images=40))
     x[7, 3, 3, 3] = g[9, 4, 4] = 1e9
     found = set()

@@ -56,6 +56,7 @@ def calls():
             found[name].append((args, options))
             return function(*args, **options)
 
+        call.run = lambda args, options, mode: call(*args, **options)  # as Tensor's operators call an operation
         return call
 
     with pytest.MonkeyPatch.context() as patch:
