@@ -1,4 +1,4 @@
-"""What the steps of Winograd's algorithm cost on each kind of processor, and so whether it is the faster one.
+"""Tells whether Winograd's algorithm is the faster one, from what its steps cost on each kind of processor.
 
 The choice depends on shapes and on a table, and not on load or threads: a machine computes the same bits in every run.
 ``python tests/benchmarks/costs.py`` measures a row of the table.

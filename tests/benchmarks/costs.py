@@ -14,6 +14,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,26 +47,13 @@ def measured() -> Iterator[tuple[int, int, tuple[int, ...], float, float]]:
         x, y = (rng.standard_normal((images, size, size, n), np.float32) for n in (inputs, outputs))
         w = rng.standard_normal(shape, np.float32)
         pixels, tiles = images * size * size, images * math.ceil(size / 4) ** 2
-        yield (
-            pixels,
-            tiles,
-            shape,
-            *(
-                seconds(lambda: algorithm.conv2d(x, w, None, y, padding, (1, 1), convolution._directly)),
-                seconds(lambda: convolution._directly(x, w, None, y, padding)),
-            ),
-        )
-        yield (
-            pixels,
-            tiles,
-            shape,
-            *(
-                seconds(
-                    lambda: algorithm.weight_gradient(x, y, shape, padding, (1, 1), convolution._gradient_directly)
-                ),
-                seconds(lambda: convolution._gradient_directly(x, y, shape, padding)),
-            ),
-        )
+        ways = (algorithm.conv2d, convolution._directly), (algorithm.weight_gradient, convolution._gradient_directly)
+        for (in_tiles, directly), arrays in zip(ways, ((x, w, None, y), (x, y, shape)), strict=True):
+            times = (
+                seconds(partial(in_tiles, *arrays, padding, (1, 1), directly)),
+                seconds(partial(directly, *arrays, padding)),
+            )
+            yield pixels, tiles, shape, *times
 
 
 def main() -> None:
