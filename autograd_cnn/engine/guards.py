@@ -63,7 +63,7 @@ def guard(array: np.ndarray) -> Guard | np.ndarray | None:
     """
     lock = _locks.get(id(array))
     if lock is not None:
-        return lock.token()
+        return lock.token() or guard(array)  # it may have died meanwhile, in another thread
     owner = array if array.base is None else _owner(array)
     if owner is None:
         array = array.copy()
@@ -75,8 +75,10 @@ def guard(array: np.ndarray) -> Guard | np.ndarray | None:
             return None
         fresh = Guard()
         lock = _locks.setdefault(id(owner), _Lock(owner, fresh))  # another thread may have been first
-        lock.add(owner)
     token = lock.token()
+    if token is None:
+        return guard(array)
+    lock.add(owner)  # before its view, as it is unlocked: the thread that made the lock may not have come so far
     if array is not owner:
         lock.add(array)
     return token

@@ -54,7 +54,10 @@ class Rule:
         self.into: Callable[..., None] | None = None
 
     def __call__(self, g: Any, *values: Any) -> Any:
-        """Return the gradient. A program that cannot show the formula calls the rule."""
+        """Return the gradient, and leave `g` as it is. A program that cannot show the formula calls the rule."""
+        if self.may_write:
+            g = g.view()
+            g.setflags(False)
         return self.function(g, *values)
 
     @property

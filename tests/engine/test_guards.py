@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.engine.guards import _Lock, guard
 from autograd_cnn.engine.tape import Node, history
 from autograd_cnn.engine.tensor import Tensor
 
@@ -79,6 +80,45 @@ def test_a_view_locks_its_owner_and_both_are_freed():
     np.testing.assert_array_equal(w.grad, [1, 2, 3])
     assert not refused(view)
     assert not refused(owner)
+
+
+def test_a_view_of_another_thread_is_locked_after_its_owner(monkeypatch):
+    owner = np.arange(6.0)
+    view, tokens, add = owner[1:4], [], _Lock.add
+
+    def interrupted(lock, array):  # another thread comes between the new lock and its first array
+        monkeypatch.setattr(_Lock, "add", add)
+        tokens.append(guard(view))
+        add(lock, array)
+
+    monkeypatch.setattr(_Lock, "add", interrupted)
+    tokens.append(guard(owner))
+    assert tokens[0] is tokens[1]
+    assert refused(owner)
+    assert refused(view)
+    tokens.clear()
+    assert not refused(owner)
+    assert not refused(view)
+
+
+@pytest.mark.parametrize("part", [slice(None), slice(1, 4)])
+def test_a_lock_that_another_thread_lets_go_is_made_again(monkeypatch, part):
+    owner = np.arange(6.0)
+    view = owner[part] if part.start else owner
+
+    class Interrupted(dict):
+        def get(self, key):
+            nonlocal token
+            found = super().get(key)
+            if found is not None:
+                token = None  # the last graph dies
+            return found
+
+    monkeypatch.setattr("autograd_cnn.engine.guards._locks", Interrupted())
+    token = guard(owner)
+    token = guard(view)
+    assert token is not None
+    assert refused(view)
 
 
 def test_views_let_go_in_any_order():

@@ -114,9 +114,24 @@ def test_a_result_of_many_numbers_takes_its_gradient(name):
         out = f(*leaves)
         if out.size != 1:
             seed = np.random.default_rng(2).normal(size=out.shape)
+            before = seed.copy()
             _, gradients = program.run(**{program.inputs[-1]: seed})
             out.backward(seed)
+            assert same(seed, before)
             assert all(same(gradients[t.name], t.grad) for t in leaves)
+
+
+@pytest.mark.parametrize("name", ["batch_norm", "relu", "leaky_relu", "silu", "gelu"])
+def test_a_gradient_that_goes_two_ways_is_not_overwritten(name):
+    x = leaf(np.random.default_rng(0).normal(size=(3, 5, 4, 2)), "x")
+    rest = [leaf([1.5, 2.5], "w"), leaf([0.5, 1.0], "b")] if name == "batch_norm" else []
+    program = ag.trace(lambda x, *rest: x + getattr(ag, name)(x, *rest), x, *rest).program()
+    seed = np.random.default_rng(1).normal(size=x.shape)
+    before = seed.copy()
+    _, gradients = program.run(**{program.inputs[-1]: seed})
+    (x + getattr(ag, name)(x, *rest)).backward(before)
+    assert same(seed, before)
+    assert all(same(gradients[t.name], t.grad) for t in (x, *rest))
 
 
 # Networks
