@@ -40,8 +40,8 @@ def test_relu_keeps_nan_and_its_gradient_is_zero_at_zero(shape):
     y = ag.relu.raw(x)
     np.testing.assert_array_equal(y.reshape(-1)[:3], [np.nan, np.inf, 0])
     np.testing.assert_array_equal(ag.relu_gradient.raw(g, y).reshape(-1)[:3], [2, 2, 0])
-    assert (ag.relu.rules["x"](g, y) is g) == (g.size > 3)
-    assert ag.relu.rules["x"](g, y).sum() == 4
+    assert (ag.relu.rules["x"].function(g, y) is g) == (g.size > 3)
+    assert ag.relu.rules["x"].function(g, y).sum() == 4
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble, ">f4"])
@@ -65,9 +65,9 @@ def test_leaky_relu(slope, size, normal):
     if np.ndim(slope) == 0:
         expected = np.where(x > 0, g, slope * g)
         g.flags.writeable = False
-        np.testing.assert_array_equal(ag.leaky_relu.rules["x"](g, x, slope), expected, strict=True)
+        np.testing.assert_array_equal(ag.leaky_relu.rules["x"].function(g, x, slope), expected, strict=True)
         g.flags.writeable = True
-        result = ag.leaky_relu.rules["x"](g, x, slope)
+        result = ag.leaky_relu.rules["x"].function(g, x, slope)
         assert (result is g) == (size == 300 and isinstance(slope, (int, float)))
         np.testing.assert_array_equal(result, expected)
 
@@ -173,15 +173,15 @@ def gelu_slope(v):
 
 
 def silu_gradient(g, x):
-    return ag.silu.rules["x"](g, x)
+    return ag.silu.rules["x"].function(g, x)
 
 
 def softplus_gradient(g, x, beta=2):
-    return ag.softplus.rules["x"](g, x, beta)
+    return ag.softplus.rules["x"].function(g, x, beta)
 
 
 def gelu_gradient(g, x):
-    return ag.gelu.rules["x"](g, x, "none")
+    return ag.gelu.rules["x"].function(g, x, "none")
 
 
 # Relative errors; of gradients, which cross 0, absolute ones
