@@ -297,6 +297,8 @@ def number_leaves(tensor: Any) -> str:
     text = f"float({code}) leaves the graph. If that is intended: {code}.item()"
     if (found := re.fullmatch(r"math\.(\w+)\(.*", call)) and found[1] in registry:
         return f"{text}. In the graph: {call.replace('math.', 'ag.', 1)}"
+    if (cure := advice.get(re.sub(r"(?:.*?\.)?(\w+)\(.*", r"\1()", call))) is not None:
+        return f"{call} leaves the graph. {cure}"
     if re.fullmatch(r"[^=]*\]( ?[-+*/]?=[^=].*)?", call):  # an element of an array
         raise becomes_float(tensor)
     return text if not call or code in call else f"{call}: {text}"

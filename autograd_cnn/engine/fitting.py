@@ -13,6 +13,22 @@ FLOATS = "fc"  # kinds of dtypes that have a gradient
 NUMBERS = "fciub"
 
 
+_READ_BY_NUMPY = "__array__", "__array_interface__"
+
+
+def exports_numbers(value: Any) -> bool:
+    """Return whether `value` has numbers that NumPy can read: an array of any library, a DataFrame, an image."""
+    return any(hasattr(type(value), name) for name in (*_READ_BY_NUMPY, "__dlpack__"))
+
+
+def exported(value: Any) -> Any:
+    """Return the numbers of a value that exports them as an array, and any other value as it is."""
+    if any(hasattr(type(value), name) for name in _READ_BY_NUMPY):
+        return np.asarray(value)  # not `np.array`: the `__array__` of PyTorch takes no `copy`
+    # PyTorch's `__dlpack__` forgets the sign of a negated view, its `__array__` does not
+    return np.from_dlpack(value) if hasattr(type(value), "__dlpack__") else value
+
+
 def numeric(value: Any, label: str, copy: bool | None = None) -> np.ndarray:
     """Return `value` as an array of numbers, of class ndarray; `copy` as in `np.array`.
 
@@ -25,6 +41,7 @@ def numeric(value: Any, label: str, copy: bool | None = None) -> np.ndarray:
     """
     if isinstance(value, np.ndarray) and hasattr(value, "filled"):
         raise errors.masked(label)
+    value = exported(value)
     try:
         array = np.array(value, copy=copy)
     except ValueError as error:
@@ -32,6 +49,11 @@ def numeric(value: Any, label: str, copy: bool | None = None) -> np.ndarray:
     if array.dtype.kind not in NUMBERS:
         raise errors.not_numbers(label, array)
     return array
+
+
+def kind_of(value: Any) -> str:
+    """Return the kind of NumPy's dtype of `value`; "" if it has none, like a number or a tensor of PyTorch."""
+    return getattr(getattr(value, "dtype", None), "kind", "")
 
 
 def is_complex(value: Any) -> bool:

@@ -53,7 +53,7 @@ import numpy as np
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.arguments import Parameters
-from autograd_cnn.engine.fitting import numeric
+from autograd_cnn.engine.fitting import kind_of, numeric
 from autograd_cnn.engine.messages import explained, is_explained
 from autograd_cnn.engine.mode import Mode, current
 from autograd_cnn.engine.plan import Plan, Rule
@@ -279,7 +279,7 @@ class Primitive(Parameters, Generic[P]):
                 out, *byproducts = out
             if out.__class__ is not ndarray:
                 out = np.asarray(out) if tensors and isinstance(out, np.generic) else self._result(out, tensors)
-            if not self.complex and getattr(out, "dtype", float64).kind == "c":
+            if not self.complex and kind_of(out) == "c":
                 raise errors.not_for_complex(self, "out", out.dtype)
         except Exception as error:
             if is_explained(error, self.packaged):
@@ -318,7 +318,7 @@ class Primitive(Parameters, Generic[P]):
     def refusal(self, values: Sequence[Any], elements: int) -> TypeError | None:
         """Return the error about a complex operand, unless the operation takes complex numbers."""
         for name, value in zip(self.flat_names(elements), values, strict=True) if not self.complex else ():
-            if name in self.rules and (isinstance(value, complex) or getattr(value, "dtype", float64).kind == "c"):
+            if name in self.rules and (isinstance(value, complex) or kind_of(value) == "c"):
                 return errors.not_for_complex(self, name, np.result_type(value))
         return None
 

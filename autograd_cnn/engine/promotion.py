@@ -2,8 +2,8 @@
 
 When an operation is recorded, plain numbers, even as `np.float64(2)` or a 0-d array, and integer arrays are weak: they
 take the dtype of the other operands. Strict operations refuse integers, and warn if float64 meets float32. Arrays of
-other classes (`np.matrix`, `np.memmap`, a DataFrame) become plain ones; masked arrays are refused, and complex numbers
-where an operation does not declare that it takes them.
+other classes (`np.matrix`, `np.memmap`, a DataFrame, an image, a tensor of PyTorch) become plain ones; masked arrays
+are refused, and complex numbers where an operation does not declare that it takes them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.fitting import FLOATS, NUMBERS, numeric, precision
+from autograd_cnn.engine.fitting import FLOATS, NUMBERS, exports_numbers, numeric, precision
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.numpy_calls import copied_index
@@ -65,9 +65,10 @@ def _plain(value: Any, name: str, operand: bool) -> Any:
         raise TypeError(f"{name} is a sparse matrix\nA dense one: {name}.toarray()")
     if operand and isinstance(value, Rational) and not isinstance(value, int):
         return float(value)  # a fraction, of which NumPy would make an array of objects
-    if operand and not (isinstance(value, _NUMBERS) or hasattr(type(value), "__array__")):
+    exports = exports_numbers(value)
+    if operand and not (isinstance(value, _NUMBERS) or exports):
         raise TypeError(f"{name} is {value!r:.40}, want numbers")
-    wrapped = hasattr(type(value), "__array__") and not isinstance(value, str)
+    wrapped = exports and not isinstance(value, str)
     if not (wrapped or (operand and isinstance(value, list))):
         return copied_index(value) if isinstance(value, list) else value  # a rule reads it again
     # A plain view could not be locked together with an array of another class, so that is copied

@@ -18,7 +18,7 @@ import numpy as np
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.assignment import assign
-from autograd_cnn.engine.fitting import FLOATS, as_array, numeric
+from autograd_cnn.engine.fitting import FLOATS, as_array, exported, kind_of, numeric
 from autograd_cnn.engine.messages import code_of, describe, here, label_of, missing, spell, warn
 from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, constant, copied_index, leave, plain
@@ -64,8 +64,10 @@ def _constant(function: Any, direct: Any) -> Callable[[Tensor, Any], np.ndarray]
     takes_complex = direct in (operator.eq, operator.ne)
 
     def operate(self: Tensor, other: Any) -> Any:
-        mode, mine = current.get(), self._array.dtype
-        is_real = type(other) is not complex and "c" not in (mine.kind, getattr(other, "dtype", mine).kind)
+        mode = current.get()
+        if not isinstance(other, (Tensor, np.ndarray)):
+            other = exported(other)
+        is_real = type(other) is not complex and "c" not in (self._array.dtype.kind, kind_of(other))
         if (is_real or takes_complex) and mode.call is mode.left is None:
             return direct(self._array, plain(other))
         return constant(function, (self, other), {})
@@ -90,7 +92,8 @@ class Tensor:
     Parameters
     ----------
     data : array_like
-        Copied. float32 stays float32; Python numbers and lists get NumPy's default dtype.
+        Copied: an array of any library, a DataFrame, an image, or a list of numbers. float32 stays
+        float32; Python numbers and lists get NumPy's default dtype.
     requires_grad : bool
         Whether `backward` stores d loss / d data in `grad`. For floats and complex numbers only.
     name : str, optional
@@ -120,6 +123,7 @@ class Tensor:
     imag: Tensor
     at: Any
     __array_priority__ = 1000
+    __pandas_priority__ = 5000  # above that of DataFrames, whose operators then leave the operation to the Tensor
 
     def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None) -> None:
         if isinstance(data, Tensor):
@@ -405,6 +409,16 @@ class Tensor:
             if self._node is not None:
                 raise errors.leaves_graph(self)
             return np.array(leave(self), dtype=dtype, copy=copy)
+
+    def __dlpack__(self, *, copy: bool | None = None, **options: Any) -> Any:
+        if self._node is not None:
+            raise errors.leaves_graph(self)
+        if copy is False:
+            raise BufferError(f"DLPack gets a copy of a Tensor. The memory itself: {code_of(self)}.data")
+        return np.array(leave(self)).__dlpack__(**options)  # PyTorch writes into arrays that are read-only, too
+
+    def __dlpack_device__(self) -> Any:
+        return self._array.__dlpack_device__()
 
     def __float__(self) -> float:
         number = self._number("float")

@@ -92,6 +92,14 @@ def test_a_list_of_losses_in_a_plot():
     program()
 
 
+def test_a_parameter_in_a_plot():
+    axes = pytest.importorskip("matplotlib.figure").Figure().subplots()
+    w = leaf(3)
+    text = r"axes.plot\(w\) leaves the graph. Draw numbers: x.data; collect numbers: losses.append\(loss.item\(\)\)"
+    with pytest.warns(UserWarning, match=text), pytest.raises(TypeError, match=r"Without it: x\.detach\(\)"):
+        axes.plot(w)
+
+
 def test_functions_of_scipy():
     special, linalg, sparse = (pytest.importorskip(f"scipy.{room}") for room in ("special", "linalg", "sparse"))
 

@@ -37,7 +37,7 @@ QUOTATIONS = [
     for i, block in enumerate(re.findall(r"^```py\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M), 1)
 ]
 
-ALONE = ("coming_from.md", "faq.md", "index.md", "numerics.md")
+ALONE = ("coming_from.md", "faq.md", "index.md", "numerics.md", "tools.md")
 SESSIONS = ("by_hand.md", "tutorial.md")
 PROGRAM = re.compile(r"^```python( raises)?\n(.*?)^```(?:\n+```text\n(.*?)^```)?", re.S | re.M)
 PROGRAMS = [
@@ -114,6 +114,8 @@ def free_names():
 @pytest.mark.usefixtures("free_names")
 @pytest.mark.parametrize(("raises", "code", "text"), PROGRAMS)
 def test_a_program_does_what_the_page_says(raises, code, text, tmp_path, monkeypatch):
+    for name in re.findall(r"^(?:from|import) (\w+)", code, re.M):
+        pytest.importorskip(name, reason=f"{name}, which the program imports, is not installed")
     monkeypatch.chdir(tmp_path)
     Path("script.py").write_text(code, encoding="utf-8")
     try:
