@@ -21,7 +21,7 @@ import numpy as np
 from autograd_cnn.calculus.batching import FORMS, expanded, operands
 from autograd_cnn.calculus.trees import parts_of, tree_filled, tree_items, tree_map
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.fitting import unbroadcast
+from autograd_cnn.engine.fitting import exported, unbroadcast
 from autograd_cnn.engine.messages import written
 from autograd_cnn.engine.mode import Mode, current, in_mode
 from autograd_cnn.engine.numpy_calls import CONSTANT, OF_SHAPES, constant, known, plain
@@ -308,7 +308,7 @@ def _leaves(axes: Any, tree: Any, place: str, parameter: str) -> list[tuple[str,
 def _front(axis: int, value: Any) -> Any:
     """Return a copy of what others may write into, with the axis of the examples in front."""
     value = registry["moveaxis"](value, axis, 0) if axis else value
-    return value if _is_recorded(value) else np.array(plain(value))  # indices are not locked
+    return value if _is_recorded(value) else np.array(exported(plain(value)))  # indices are not locked
 
 
 def _left(level: Level, place: str, axis: int | None, value: Any) -> Any:

@@ -20,6 +20,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from autograd_cnn.engine import errors
+from autograd_cnn.engine.fitting import exported
 from autograd_cnn.engine.mode import Mode, current
 from autograd_cnn.engine.numpy_calls import copied_index, plain, recorded
 from autograd_cnn.engine.ownership import of_all, other_references
@@ -39,7 +40,7 @@ def is_own(array: Any) -> bool:
 
 def assign(tensor: Any, index: Any, value: Any) -> None:
     """Implement ``Tensor.__setitem__``."""
-    mode, node = current.get(), tensor._node
+    mode, node, value = current.get(), tensor._node, exported(value)
     source = recorded(value) if mode.recording else None
     if node is not None and (tensor.is_leaf or not mode.recording or node.birth < mode.again):
         why = "is a parameter" if tensor.is_leaf else f"has a history ({node}), which no_grad and checkpoint end"

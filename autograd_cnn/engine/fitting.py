@@ -13,20 +13,22 @@ FLOATS = "fc"  # kinds of dtypes that have a gradient
 NUMBERS = "fciub"
 
 
-_READ_BY_NUMPY = "__array__", "__array_interface__"
-
-
-def exports_numbers(value: Any) -> bool:
-    """Return whether `value` has numbers that NumPy can read: an array of any library, a DataFrame, an image."""
-    return any(hasattr(type(value), name) for name in (*_READ_BY_NUMPY, "__dlpack__"))
-
-
 def exported(value: Any) -> Any:
-    """Return the numbers of a value that exports them as an array, and any other value as it is."""
-    if any(hasattr(type(value), name) for name in _READ_BY_NUMPY):
+    """Return the numbers of another library's array, DataFrame or image as an array, and any other value as it is."""
+    kind = type(value)
+    if hasattr(kind, "__array_function__") or issubclass(kind, (np.generic, str)):
+        return value
+    if hasattr(kind, "__array__") or hasattr(kind, "__array_interface__"):
         return np.asarray(value)  # not `np.array`: the `__array__` of PyTorch takes no `copy`
     # PyTorch's `__dlpack__` forgets the sign of a negated view, its `__array__` does not
-    return np.from_dlpack(value) if hasattr(type(value), "__dlpack__") else value
+    return np.from_dlpack(value) if hasattr(kind, "__dlpack__") else value
+
+
+def all_exported(value: Any) -> Any:
+    """Return `value` with plain arrays in place of the arrays of other libraries in it."""
+    if type(value) in (tuple, list):
+        return type(value)(map(all_exported, value))
+    return {k: all_exported(v) for k, v in value.items()} if type(value) is dict else exported(value)
 
 
 def numeric(value: Any, label: str, copy: bool | None = None) -> np.ndarray:

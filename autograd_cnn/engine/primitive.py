@@ -53,7 +53,7 @@ import numpy as np
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.arguments import Parameters
-from autograd_cnn.engine.fitting import kind_of, numeric
+from autograd_cnn.engine.fitting import all_exported, kind_of, numeric
 from autograd_cnn.engine.messages import explained, is_explained
 from autograd_cnn.engine.mode import Mode, current
 from autograd_cnn.engine.plan import Plan, Rule
@@ -158,7 +158,7 @@ class Primitive(Parameters, Generic[P]):
     def __call__(self, *args: Any, **options: Any) -> Any:  # type: ignore[misc]  # mypy: does not cover Q
         mode = current.get()
         if mode.call is not None and not (self.sparse and any(hasattr(type(a), "tocsr") for a in args)):  # an observer
-            return mode.call(self, args, options, mode)
+            return mode.call(self, all_exported(args), all_exported(options), mode)
         return self.run(args, options, mode)
 
     def vjp(self, *unnamed: Any, **rules: Callable[..., Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.fitting import FLOATS, NUMBERS, exports_numbers, numeric, precision
+from autograd_cnn.engine.fitting import FLOATS, NUMBERS, exported, numeric, precision
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.numpy_calls import copied_index
@@ -65,14 +65,14 @@ def _plain(value: Any, name: str, operand: bool) -> Any:
         raise TypeError(f"{name} is a sparse matrix\nA dense one: {name}.toarray()")
     if operand and isinstance(value, Rational) and not isinstance(value, int):
         return float(value)  # a fraction, of which NumPy would make an array of objects
-    exports = exports_numbers(value)
-    if operand and not (isinstance(value, _NUMBERS) or exports):
+    given, value = value, exported(value)
+    if operand and not (isinstance(value, _NUMBERS) or hasattr(type(value), "__array__")):
         raise TypeError(f"{name} is {value!r:.40}, want numbers")
-    wrapped = exports and not isinstance(value, str)
+    wrapped = hasattr(type(value), "__array__") and not isinstance(value, str)
     if not (wrapped or (operand and isinstance(value, list))):
         return copied_index(value) if isinstance(value, list) else value  # a rule reads it again
     # A plain view could not be locked together with an array of another class, so that is copied
-    array = numeric(value, name, copy=value.__class__ is not np.ndarray or None)
+    array = numeric(value, name, copy=given.__class__ is not np.ndarray or None)
     if array.ndim or (operand and not isinstance(value, np.generic)):
         return array
     return array.item() if array.dtype.kind in FLOATS and not operand else value

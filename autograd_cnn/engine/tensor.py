@@ -65,8 +65,7 @@ def _constant(function: Any, direct: Any) -> Callable[[Tensor, Any], np.ndarray]
 
     def operate(self: Tensor, other: Any) -> Any:
         mode = current.get()
-        if not isinstance(other, (Tensor, np.ndarray)):
-            other = exported(other)
+        other = exported(other)
         is_real = type(other) is not complex and "c" not in (self._array.dtype.kind, kind_of(other))
         if (is_real or takes_complex) and mode.call is mode.left is None:
             return direct(self._array, plain(other))
