@@ -87,6 +87,15 @@ def test_plain_operands_are_options_too(weights):
     assert [op.options for op in graph.ops] == [{"index": "1:"}, {"y": "2.0"}, {"x": "2"}, {}]
 
 
+def test_a_constant_of_another_library_is_an_array():
+    class Frame:  # a DataFrame has no dtype
+        def __array__(self, dtype=None, copy=None):
+            return np.ones((2, 3))
+
+    graph = ag.trace(lambda x: (Frame() * x).sum(), np.ones((2, 3)))
+    assert graph.loss == 6 and [v.shape for v in graph.values.values() if v.role == "constant"] == [(2, 3)]
+
+
 def test_a_dtype_is_an_option(weights):
     x = weights(2)
     graph = np.concatenate([x, x.astype(x.dtype)], dtype=x.dtype).sum().graph()
