@@ -6,6 +6,7 @@ the other, and in `test_examples` those of the other pages. A block fenced as ``
 warning, whose text is the block after it, fenced as ``text``. In a session, such a block is what is printed.
 """
 
+import ast
 import inspect
 import os
 import re
@@ -54,6 +55,13 @@ def end_of(piece: str, lines: list[str], start: int) -> int:
         if dedent("\n".join(lines[i : i + count])) == piece:
             return i + count
     return 0
+
+
+def imported(code: str) -> list[str]:
+    """The names of the modules that a program imports."""
+    nodes = [*ast.walk(ast.parse(code))]
+    whole = [part.name for node in nodes if isinstance(node, ast.Import) for part in node.names]
+    return whole + [node.module for node in nodes if isinstance(node, ast.ImportFrom)]
 
 
 @pytest.mark.parametrize(("page", "head", "text"), QUOTATIONS)
@@ -114,7 +122,7 @@ def free_names():
 @pytest.mark.usefixtures("free_names")
 @pytest.mark.parametrize(("raises", "code", "text"), PROGRAMS)
 def test_a_program_does_what_the_page_says(raises, code, text, tmp_path, monkeypatch):
-    for name in re.findall(r"^(?:from|import) (\w+)", code, re.M):
+    for name in imported(code):
         pytest.importorskip(name, reason=f"{name}, which the program imports, is not installed")
     monkeypatch.chdir(tmp_path)
     Path("script.py").write_text(code, encoding="utf-8")
