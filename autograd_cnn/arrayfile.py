@@ -24,6 +24,8 @@ SUM = "sha256"  # the entry of JSON that has the checksum
 KEY = "autograd_cnn"  # one entry, because the library would write several in an arbitrary order
 ZEROS = "0" * 64
 LONGEST_HEADER = 100_000_000
+DTYPES = {f"{k}{8 * n}": f"{k.lower()}{n}" for k in "FIU" for n in (1, 2, 4, 8)}
+DTYPES |= {"BOOL": "?", "C64": "c8", "BF16": "u2"}
 
 
 class CheckpointError(ValueError):
@@ -72,7 +74,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
 
 
 def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any] | None]:
-    """Read a file of `write_arrays`, or the arrays of any other safetensors file.
+    """Read a file of `write_arrays`, or the arrays of any other safetensors file; bfloat16 becomes float32.
 
     Returns
     -------
@@ -87,12 +89,10 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
         If the file cannot be read.
     """
     with needs("safetensors", "loading weights"):
-        import safetensors.numpy
+        import safetensors
 
     raw = read(path)
     try:
-        if raw.startswith(b"PK"):
-            raise ValueError("it is a ZIP file, as torch.save writes: use safetensors.torch.save_file")
         length = int.from_bytes(raw[:8], "little")
         if length > min(len(raw) - 8, LONGEST_HEADER):
             raise ValueError(f"{len(raw):,} bytes, of which the header claims {length:,}")
@@ -109,13 +109,19 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
             if len(digest) != len(ZEROS) or actual.hexdigest() != digest:
                 raise ValueError(f"SHA-256 is {actual.hexdigest()[:8]}..., want {digest[:8]}...")
         pairs = (state or {}).pop("complex128", ())
-        return (loaded := safetensors.numpy.load(raw)) | {n: loaded[n].view(complex)[..., 0] for n in pairs}, state
+        loaded = {name: _array(**entry) for name, entry in safetensors.deserialize(raw)}  # type: ignore[no-untyped-call]
+        return loaded | {n: loaded[n].view(complex)[..., 0] for n in pairs}, state
     except KeyError as error:
         raise CheckpointError(f"{path}: NumPy has no dtype {error}") from error
     except (ValueError, AttributeError, TypeError, RecursionError, safetensors.SafetensorError) as error:
         raise CheckpointError(
             f"{path}: damaged, or not a safetensors file ({error}). Restore it from a copy"
         ) from error
+
+
+def _array(dtype: str, shape: list[int], data: bytes) -> np.ndarray:
+    array = np.frombuffer(data, DTYPES[dtype]).reshape(shape)
+    return (array.astype("u4") << 16).view("f4") if dtype == "BF16" else array  # the upper half of a float32
 
 
 def write_json(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:

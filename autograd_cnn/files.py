@@ -83,8 +83,8 @@ def write_atomically(
         raise
 
 
-def read(path: str | os.PathLike[str]) -> bytes:
-    """Read a file as it is now.
+def read(path: str | os.PathLike[str], most: int | None = None) -> bytes:
+    """Read a file as it is now, or its first `most` bytes.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def read(path: str | os.PathLike[str]) -> bytes:
     """
     try:
         with open(path, "rb", opener=_at_once) as file:
-            return file.read(os.fstat(file.fileno()).st_size)  # not to the end: a device may have none
+            return file.read(most or os.fstat(file.fileno()).st_size)  # not to the end: a device may have none
     except OSError as error:
         if error.errno is not None and error.filename is None:  # the disk fails amid the file
             error.filename = os.fspath(path)

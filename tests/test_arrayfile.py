@@ -137,7 +137,7 @@ HOSTILE = {
     "product past 2**63, times 0": raw_file({"a": entry([2**62, 4, 0], [0, 0])}),
     "negative extent": raw_file({"a": entry([-1], [0, 4])}, b"0000"),
     "unknown dtype": raw_file({"a": entry([1], [0, 4], "Q7")}, b"0000"),
-    "dtype that NumPy lacks": raw_file({"a": entry([2], [0, 4], "BF16")}, b"0000"),
+    "dtype that NumPy lacks": raw_file({"a": entry([2], [0, 2], "F8_E4M3")}, b"00"),
     "bytes left over": raw_file({"a": entry([1], [0, 4])}, b"00000"),
     "metadata is a list": raw_file({"__metadata__": []}),
     "state is not JSON": raw_file({"__metadata__": {"autograd_cnn": "{"}}),
@@ -151,10 +151,13 @@ HOSTILE = {
 }
 
 
-def test_a_file_of_torch_save_is_told_apart(tmp_path):
-    (tmp_path / "net.pt").write_bytes(b"PK\x03\x04" + bytes(100))
-    with pytest.raises(CheckpointError, match=r"as torch\.save writes: use safetensors\.torch\.save_file"):
-        read_arrays(tmp_path / "net.pt")
+def test_bfloat16_becomes_float32(tmp_path):
+    numbers = np.array([[1, -2.5], [2**100, np.inf]], np.float32)
+    halves = (numbers.view(np.uint32) >> 16).astype(np.uint16)
+    (tmp_path / "a").write_bytes(raw_file({"a": entry([2, 2], [0, 8], "BF16")}, halves.tobytes()))
+    (array,) = read_arrays(tmp_path / "a")[0].values()
+    np.testing.assert_array_equal(array, numbers)
+    assert array.dtype == np.float32
 
 
 @pytest.mark.parametrize("kind", HOSTILE)

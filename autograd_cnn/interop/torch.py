@@ -37,7 +37,7 @@ _FROM_IMAGES: set[Any] = {
 _CURE = "Use the weight itself there"
 _CURE_IMAGES = "To make images of features, do as in PyTorch: reshape to (N, C, H, W), then transpose(0, 2, 3, 1)"
 _CURE_TOKENS = "Tokens as in PyTorch: x.transpose(0, 3, 1, 2).reshape(N, C, H * W).transpose(0, 2, 1)"
-_BY_HAND = "Or leave out layout, for a file in this package's layout"
+_BY_HAND = "Or leave out layout: arrays are in this package's then, and can be converted by hand"
 
 
 def torch_names(caller: str, paths: Mapping[str, Any]) -> dict[str, str]:
@@ -181,9 +181,7 @@ class _Step:
         if self.primitive is ag.concatenate:
             return self.concatenation()
         if self.primitive.batch in ("elementwise", "channels"):
-            form = joined(self.forms, self.shape)
-            self.align(form)
-            return form
+            return self.align(joined(self.forms, self.shape))
         return self.other()
 
     def mixes(self) -> str:
@@ -211,9 +209,14 @@ class _Step:
             if name == "b":
                 self.need(b, same(b.ndim), [*map(whole, b.shape)])
 
-    def align(self, x: Form) -> None:
-        """Demand for the weights of an elementwise operation the order of the result's axes, whose form is `x`."""
+    def align(self, x: Form) -> Form:
+        """Demand for the weights of an elementwise operation the order of the result's axes, and return its form.
+
+        A table of positions, or a token, shows that PyTorch has tokens (N, L, C), as here.
+        """
         n = len(x.axes)
+        if n == 3 and x.order == forms.UNKNOWN and any(w.ndim > 1 for _, w in self.weights):
+            x = replace(x, order=same(n), reason="")
         for _, w in self.weights:
             lost = n - w.ndim
             rows = [() if m == 1 else x.axes[k + lost] for k, m in enumerate(w.shape)]
@@ -224,6 +227,7 @@ class _Step:
             else:
                 self.finder.fail(w, x.reason or self.combines())
             self.need(w, axes, rows, x)
+        return x
 
     def combines(self) -> str:
         others = [a.shape for _, a in self.operands if not self.finder.is_weight(a)]
@@ -311,7 +315,7 @@ class _Step:
         rows = left.axes[-2:-1] if len(left.axes) > 1 else ()
         columns = right.axes[-1:] if len(right.axes) > 1 else ()
         batch = map(whole, self.shape[: n - len(rows) - len(columns)])
-        reason = left.reason or right.reason
+        reason = right.reason if right.order == forms.UNKNOWN else left.reason or right.reason
         order = same(n) if all(ordered) or n < 3 else forms.UNKNOWN
         return Form((*batch, *rows, *columns), order, split=max(f.split for f in both), reason=reason)
 
@@ -338,10 +342,9 @@ class _Step:
         longer = whole(self.shape[axis])
         forms = [replace(f, axes=(*f.axes[:axis], longer, *f.axes[axis + 1 :])) for f in self.forms]
         form = joined(forms, self.shape)
-        if form.order not in (same(n), channels_first(n)) and any(w.ndim > 1 and w.size > 1 for _, w in self.weights):
+        if n != 3 and form.order not in (same(n), channels_first(n)) and any(w.ndim > 1 for _, w in self.weights):
             self.finder.fail(self.weights[0][1], form.reason or self.combines())
-        self.align(form)
-        return form
+        return self.align(form)
 
 
 _LAYERS: dict[Any, Callable[[_Step], Form]] = {

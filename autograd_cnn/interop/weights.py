@@ -12,15 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.arrayfile import CheckpointError, read_arrays, write_arrays
+from autograd_cnn.arrayfile import CheckpointError, write_arrays
 from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.interop.formats import read_weights
 from autograd_cnn.interop.layouts import Layout, as_it_is
 from autograd_cnn.interop.torch import torch_layouts, torch_names
 from autograd_cnn.nn import Module
 from autograd_cnn.nn.module import load_tensors
-from autograd_cnn.state import check_state
+from autograd_cnn.state import Loaded, fit_state
 
 Model = Module | Mapping[str, Tensor]
+Source = str | os.PathLike[str] | Mapping[str, Any]
 OTHERS = {".pt", ".pth", ".bin", ".h5", ".npz", ".pkl"}  # endings of other formats, whose readers fail on this one
 
 
@@ -68,20 +70,30 @@ def save_weights(path: str | os.PathLike[str], model: Model, layout: str | None 
     write_arrays(path, converted, {} if layout is None else {"layout": layout})
 
 
-def load_weights(path: str | os.PathLike[str], model: Model, layout: str | None = None, example: Any = None) -> None:
+def load_weights(
+    path: Source, model: Model, layout: str | None = None, example: Any = None, strict: bool = True
+) -> Loaded:
     """Load all weights of a model from a file or, if one does not fit, none.
 
     Parameters
     ----------
-    path : path
-        From `save_weights`, or a safetensors file from elsewhere.
+    path : path, or dict of str to array or Tensor of PyTorch
+        From `save_weights`, or a file of safetensors, PyTorch (``.pt``, which needs PyTorch) or NumPy (``.npz``), or
+        the index of a file in parts (``.index.json``). Or the weights themselves, ``net.state_dict()``.
     model : Module, or dict of str to Tensor
-        Must have the same names, shapes and dtypes. It receives copies.
+        Must have the same names and shapes; names of the file may all have the same prefix, such as ``module.``. It
+        receives copies. A dtype with fewer bits, such as float16 and bfloat16, is converted.
     layout : "torch", optional
-        The file is from PyTorch, ``safetensors.torch.save_file(net.state_dict(), path)``, or from `save_weights` with
-        this layout. Its ``num_batches_tracked`` are not needed.
+        The weights are PyTorch's, or from `save_weights` with this layout. ``num_batches_tracked`` are not needed.
     example : array or tuple of arrays
         As for `save_weights`.
+    strict : bool
+        False loads what fits and leaves the rest, such as another head.
+
+    Returns
+    -------
+    Loaded
+        The names that were left on either side, and the prefix.
 
     Raises
     ------
@@ -89,7 +101,9 @@ def load_weights(path: str | os.PathLike[str], model: Model, layout: str | None 
         As for `save_weights`.
     CheckpointError
         If the file is damaged, or is from `save_weights` with another layout, or has other names, shapes or dtypes; the
-        message lists every difference.
+        message lists every difference. For a model of Keras, it has the call.
+    ImportError
+        If the file is PyTorch's, and PyTorch is absent.
     OSError
         If the file cannot be read.
 
@@ -101,12 +115,13 @@ def load_weights(path: str | os.PathLike[str], model: Model, layout: str | None 
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_weights(f"{folder}/weights.safetensors", model)
     ...     load_weights(f"{folder}/weights.safetensors", twin)
+    Loaded(missing_keys=[], unexpected_keys=[], prefix='')
     >>> bool((twin.w == model.w).all())
     True
     """
-    own = _arrays("load_weights", path, model)
+    own = _arrays("load_weights", path, model, Mapping)
     plan = _plan("load_weights", model, own, layout, example)
-    arrays, notes = read_arrays(path)
+    arrays, notes = (path, None) if isinstance(path, Mapping) else read_weights(path)
     if notes is not None and notes.get("layout") != layout:
         whose, options = (
             ("PyTorch's layout", ', layout="torch", example=x') if layout is None else ("its own layout", "")
@@ -117,14 +132,14 @@ def load_weights(path: str | os.PathLike[str], model: Model, layout: str | None 
     if layout is not None:
         arrays = {name: a for name, a in arrays.items() if name.rpartition(".")[2] != "num_batches_tracked"}
     try:
-        check_state("load_weights", {name: form.to_torch(own[key]) for key, (name, form) in plan.items()}, arrays)
+        there = {name: form.to_torch(own[key]) for key, (name, form) in plan.items()}
+        fitted, left = fit_state("load_weights", there, arrays, strict)
     except ValueError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    arrays = {key: form.from_torch(arrays[name]) for key, (name, form) in plan.items()}
-    if isinstance(model, Module):
-        model.load_state_dict(arrays)
-    else:
-        load_tensors("load_weights", model, arrays)
+        raise error if isinstance(path, Mapping) else CheckpointError(f"{path}: {error}") from error
+    arrays = {key: form.from_torch(fitted[name]) for key, (name, form) in plan.items() if name in fitted}
+    tensors = model if isinstance(model, Mapping) else {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    load_tensors("load_weights", tensors, arrays, strict)
+    return left
 
 
 def _plan(
@@ -146,9 +161,9 @@ def _plan(
     return {path: (name, layouts[path]) for path, name in torch_names(caller, layouts).items()}
 
 
-def _arrays(caller: str, path: str | os.PathLike[str], model: Model) -> dict[str, np.ndarray]:
+def _arrays(caller: str, path: Any, model: Model, *others: type) -> dict[str, np.ndarray]:
     """Check both arguments, and return the arrays of the model by name."""
-    if not isinstance(path, (str, os.PathLike)):
+    if not isinstance(path, (str, os.PathLike, *others)) or isinstance(model, (str, os.PathLike)):
         raise TypeError(f"{caller}: the path is a {type(path).__name__}; call {caller}(path, model)")
     if not isinstance(model, (Module, Mapping)):
         raise TypeError(

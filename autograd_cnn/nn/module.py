@@ -9,7 +9,7 @@ import inspect
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
@@ -23,7 +23,7 @@ from autograd_cnn.engine.errors import wrong_arguments
 from autograd_cnn.engine.messages import describe, explained, missing
 from autograd_cnn.engine.mode import current, in_mode, no_grad
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.state import check_dict, check_state
+from autograd_cnn.state import Loaded, check_dict, fit_state
 
 Part = tuple[str, "Module | None", str, Any]
 """Path, owning module, key in that module, and the part itself, which is a module or a leaf Tensor."""
@@ -283,13 +283,27 @@ class Module:
         """Return copies of all parameters and buffers by their paths from here, each once."""
         return {path: tensor.numpy() for path, tensor in self._tensors().items()}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any] | Sequence[Any], strict: bool = True) -> Loaded:
         """Load every parameter and buffer from `state`, or none if one does not match. Live graphs keep the old arrays.
+
+        Parameters
+        ----------
+        state : dict, or list in the order of `state_dict`
+            Arrays, or Tensors of PyTorch. The names may all have the same prefix, such as ``module.``. A dtype with
+            fewer bits is converted. A list is what ``get_weights()`` of a model in Keras returns.
+        strict : bool
+            False loads what matches and leaves the rest, such as another head.
+
+        Returns
+        -------
+        Loaded
+            The names that were left on either side, and the prefix.
 
         Raises
         ------
         ValueError
-            If a name is missing or unexpected, or a shape or dtype differs. The message lists every difference.
+            If a name is missing or unexpected, or a shape or dtype differs. The message lists every difference. With
+            ``strict=False``, if nothing matches. If several prefixes match.
 
         Examples
         --------
@@ -297,6 +311,7 @@ class Module:
         >>> from autograd_cnn import nn
         >>> model, twin = (nn.Linear(2, 3, rng=np.random.default_rng(seed)) for seed in (0, 1))
         >>> twin.load_state_dict(model.state_dict())
+        Loaded(missing_keys=[], unexpected_keys=[], prefix='')
         >>> bool((twin.w == model.w).all())
         True
         >>> twin.load_state_dict({"w": np.zeros((2, 4), np.float32), "bias": np.zeros(3)})
@@ -307,7 +322,7 @@ class Module:
           unexpected: bias
           w: (2, 4) float32, want (2, 3) float32
         """
-        load_tensors(f"{type(self).__name__}.load_state_dict", self._tensors(), state)
+        return load_tensors(f"{type(self).__name__}.load_state_dict", self._tensors(), state, strict)
 
     def _described(self) -> str:
         """Format as ``Conv2d(padding=1)``, with the constructor's arguments that are attributes and no defaults."""
@@ -394,12 +409,13 @@ class Module:
         return "\n".join(_aligned(rows))
 
 
-def load_tensors(caller: str, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+def load_tensors(caller: str, tensors: Mapping[str, Tensor], state: Any, strict: bool = True) -> Loaded:
     """Give every Tensor a copy of the array of its name in `state`, or raise an error and change none."""
-    check_state(caller, {name: tensor.data for name, tensor in tensors.items()}, state)
-    copies = [np.asarray(state[name]).copy() for name in tensors]
-    for tensor, array in zip(tensors.values(), copies, strict=True):
-        tensor.data = array
+    arrays, left = fit_state(caller, {name: tensor.data for name, tensor in tensors.items()}, state, strict)
+    copies = {name: np.array(array, tensors[name].dtype, order="C") for name, array in arrays.items()}
+    for name, array in copies.items():
+        tensors[name].data = array
+    return left
 
 
 def functional_call(module: Module, parameters: Mapping[str, Any], *args: Any, **options: Any) -> Any:

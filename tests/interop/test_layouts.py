@@ -192,7 +192,23 @@ CASES = {  # name: (input, shapes of the weights, here, in PyTorch)
                                               lambda x, p: conv_(_tokens_there(conv_(x, p.k), p).transpose(1, 2)
                                                                  .reshape(2, 4, 4, 6), p.g)),
     "positions of pixels": (IMAGE, K | {"positions": (24, 4)},
-                            lambda x, p: conv(x, p.k).reshape((2, 24, 4)) + p.positions, None),
+                            lambda x, p: conv(x, p.k).reshape((2, 24, 4)) + p.positions,
+                            lambda x, p: conv_(x, p.k).flatten(2).mT + p.positions),
+    "positions of pixels, flattened": (IMAGE, K | {"positions": (1, 24, 4)} | FLAT_FC,
+                                       lambda x, p: ag.linear(flat(conv(x, p.k).reshape((2, 24, 4)) + p.positions),
+                                                              p.fc),
+                                       lambda x, p: F().linear((conv_(x, p.k).flatten(2).mT + p.positions).flatten(1),
+                                                               p.fc)),
+    "a token before pixels": (IMAGE, K | {"token": (1, 1, 4), "positions": (1, 25, 4), "q": (4, 4), "v": (4, 4)},
+                              lambda x, p: _pixels(ag.concatenate([
+                                  ag.broadcast_to(p.token, (2, 1, 4)), conv(x, p.k).reshape((2, 24, 4))], 1), p),
+                              lambda x, p: _pixels_there(_torch().cat([
+                                  p.token.expand(2, -1, -1), conv_(x, p.k).flatten(2).mT], 1), p)),
+    "features as pixels, and positions": (FLAT, {"w": (24, 24), "k": (3, 3, 4, 2), "positions": (6, 4)},
+                                          lambda x, p: conv((ag.linear(x, p.w).reshape((2, 6, 4)) + p.positions)
+                                                            .reshape((2, 2, 3, 4)), p.k), None),
+    "flattened, then pixels and positions": (IMAGE, K | {"positions": (24, 4)},
+                                             lambda x, p: flat(conv(x, p.k)).reshape((2, 24, 4)) + p.positions, None),
     "heads": (WORDS, {"e": (20, 4), "q": (4, 4), "v": (4, 4), "fc": (20, 2)},
               lambda x, p: ag.linear(flat(_heads(p.e[x], p)), p.fc),
               lambda x, p: F().linear(_heads_there(p.e[x], p).flatten(1), p.fc)),
@@ -274,6 +290,16 @@ def _tokens(x, p):
 def _tokens_there(x, p):
     t = x.flatten(2).transpose(1, 2)
     return t + attention_there(F().linear(t, p.q), t, F().linear(t, p.v))
+
+
+def _pixels(x, p):
+    x = x + p.positions
+    return (x + attention(ag.linear(x, p.q), x, ag.linear(x, p.v)))[:, 0]
+
+
+def _pixels_there(x, p):
+    x = x + p.positions
+    return (x + attention_there(F().linear(x, p.q), x, F().linear(x, p.v)))[:, 0]
 
 
 def _heads(x, p):

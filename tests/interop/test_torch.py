@@ -199,7 +199,6 @@ REFUSED = {
     "2.w.*getitem": lambda: nn.Sequential(nn.Flatten(), lambda x: x[:, ::-1], nn.Linear(360, 2)),
     "3.w.*reshape": lambda: nn.Sequential(
         nn.ReLU(), lambda x: x.reshape((2, 120, 3)), lambda x: x.reshape((2, 360)), nn.Linear(360, 2)),
-    "positions.*reshape .2, 12, 10, 3. -> .2, 120, 3. .* joins axes, which PyTorch may reorder": lambda: Tokens(),
     "2.weight_ih.*reshape .2, 360. -> .2, 120, 3. .* makes images of features. Tokens as in PyTorch": lambda: (
         nn.Sequential(nn.Flatten(), lambda x: x.reshape((2, 120, 3)), nn.GRU(3, 4))),
     "4.w.*reshape .2, 12, 10, 3. -> .2, 120, 3. .* joins axes.*reorder. Tokens as in PyTorch": lambda: nn.Sequential(
@@ -210,14 +209,6 @@ REFUSED = {
     "head.w .3, 4.*does not use it": lambda: Unused(),
     "1.w.*in different layouts": lambda: Twice(),
 }  # fmt: skip
-
-
-class Tokens(nn.Module):
-    def __init__(self):
-        self.positions = ag.Tensor(np.ones((120, 3), "f"), requires_grad=True)
-
-    def forward(self, x):
-        return x.reshape((len(x), 120, 3)) + self.positions
 
 
 class Columns(nn.Sequential):
@@ -274,6 +265,21 @@ def test_missing_facts_are_asked_for(tmp_path):
     model.weight = ag.Tensor([1.0])
     with pytest.raises(ValueError, match="PyTorch's name for w is weight, which the model has already"):
         ag.interop.save_weights(tmp_path / "w", model, layout="torch", example=X)
+
+
+def test_no_message_advises_the_layout_that_was_given(tmp_path):
+    model = nn.Linear(3, 2)
+    ours, theirs = model.state_dict(), {"weight": model.w.data.T, "bias": model.b.data}
+    with pytest.raises(
+        ValueError, match=r'PyTorch.s: ag.*load_weights\(path_or_state, model, layout="torch", example=x'
+    ):
+        ag.interop.load_weights(theirs, model)
+    for wrong in (theirs | {"more.weight": model.w.data}, {"other.weight": model.w.data}, {"weight": model.w.data}):
+        with pytest.raises(ValueError, match="nothing was loaded") as caught:
+            ag.interop.load_weights(wrong, model, layout="torch", example=X[:, 0, 0])
+        assert "layout" not in str(caught.value)
+    with pytest.raises(ValueError, match=r"names are this package's: ag.interop.load_weights\(path_or_state, model\)$"):
+        ag.interop.load_weights(ours, model, layout="torch", example=X[:, 0, 0])
 
 
 def test_differences_are_listed_by_the_names_in_the_file(tmp_path):

@@ -199,7 +199,9 @@ def test_a_state_loads_into_another_model(images, rng):
 
 def test_names_of_pytorch_are_told_apart():
     layer = nn.Linear(2, 3)
-    with pytest.raises(ValueError, match=r'unexpected: weight\n  "weight" is PyTorch\'s name.*layout="torch"'):
+    with pytest.raises(
+        ValueError, match=r"unexpected: weight\n  The names are PyTorch's: .*, layout=\"torch\", example=x"
+    ):
         layer.load_state_dict({"weight": np.zeros((3, 2), np.float32), "b": layer.b.data})
 
 
@@ -211,6 +213,72 @@ def test_the_state_of_a_module_of_pytorch_with_the_same_names_is_loaded():
     np.testing.assert_allclose(ours(x)[0].data, theirs(torch.tensor(x))[0].detach(), 1e-5)
     with pytest.raises(ValueError, match=r"weight_ih_l0: \(9, 2\) float64, want \(9, 2\) float32"):
         ours.load_state_dict(theirs.double().state_dict())
+
+
+def test_arrays_in_order_are_loaded(net):
+    state = {name: array + 1 for name, array in net.state_dict().items()}
+    net.load_state_dict(list(state.values()))
+    assert all((array == state[name]).all() for name, array in net.state_dict().items())
+    with pytest.raises(ValueError, match=r"unexpected: \[2\]\n") as caught:
+        nn.Linear(2, 3).load_state_dict([np.zeros((2, 4), "f"), np.zeros(3, "f"), np.zeros(3, "f")])
+    assert "w: (2, 4) float32, want (2, 3) float32" in str(caught.value)
+    with pytest.raises(ValueError, match=r"missing: b\n"):
+        nn.Linear(2, 3).load_state_dict([np.zeros((2, 3), "f")])
+
+
+def test_without_strict_what_fits_is_loaded_and_the_rest_is_named():
+    layer = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 4))
+    head, state = layer[1].w.data, {"0.w": np.ones((2, 3), "f"), "1.w": np.ones((3, 9), "f"), "0.b": np.ones(3), "x": 1}
+    left = layer.load_state_dict(state, strict=False)
+    assert left == (["0.b", "1.w", "1.b"], ["0.b", "1.w", "x"], "")
+    assert (layer[0].w.data == 1).all() and layer[1].w.data is head
+    with pytest.raises(ValueError, match="does not fit; nothing was loaded"):
+        layer.load_state_dict({"1.w": np.ones((3, 9), "f")}, strict=False)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "module.backbone."])
+def test_a_prefix_of_all_names_is_stripped_and_returned(net, prefix):
+    state = {name: array + 1 for name, array in net.state_dict().items()}
+    left = net.load_state_dict({prefix + name: array for name, array in state.items()})
+    assert left == ([], [], prefix)
+    assert all((array == state[name]).all() for name, array in net.state_dict().items())
+    with pytest.raises(ValueError, match=rf"unexpected: {prefix}stem.w, (.*\n)*  strict=False"):
+        net.load_state_dict({prefix + name: array for name, array in state.items()} | {"scale": state["scale"]})
+
+
+def test_several_prefixes_are_refused():
+    layer, state = nn.Linear(2, 3), {}
+    for prefix in ("student.", "teacher."):
+        state |= {prefix + name: array for name, array in nn.Linear(2, 3).state_dict().items()}
+    for strict in (True, False):
+        before = layer.state_dict()
+        with pytest.raises(ValueError, match=r"It fits behind 'student\.' and 'teacher\.': keep the names with one"):
+            layer.load_state_dict(state, strict)
+        assert (layer.w.data == before["w"]).all()
+    assert layer.load_state_dict(state | layer.state_dict(), strict=False).prefix == ""
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_numbers_of_fewer_bits_are_converted(dtype):
+    layer, state = nn.Linear(2, 3, dtype="float64"), {"w": np.full((2, 3), 0.3, dtype), "b": np.ones(3, dtype)}
+    layer.load_state_dict(state)
+    assert layer.w.dtype == np.float64 and (layer.w.data == state["w"]).all()
+    for wrong in (np.ones(3, int), np.ones(3, bool), np.ones(3, complex)):
+        with pytest.raises(ValueError, match=r"b: \(3,\) \w+, want \(3,\) float64"):
+            layer.load_state_dict(state | {"b": wrong})
+
+
+def test_numbers_that_would_be_converted_are_no_difference():
+    state = {f"module.{name}": array.astype(np.float16) for name, array in nn.Linear(2, 3).state_dict().items()}
+    with pytest.raises(ValueError, match=r"loaded\n  unexpected: x\n  strict=False loads what fits.*$"):
+        nn.Linear(2, 3).load_state_dict(state | {"module.x": np.ones(3)})
+
+
+def test_bfloat16_of_pytorch_is_converted():
+    torch = pytest.importorskip("torch")
+    layer = nn.LayerNorm(3)
+    layer.load_state_dict({"w": torch.tensor([1, 2.5, -3]).bfloat16(), "b": torch.ones(3).half()})
+    assert layer.w.data.tolist() == [1, 2.5, -3] and layer.w.dtype == np.float32
 
 
 def test_loading_is_all_or_nothing_and_lists_every_difference(net):
@@ -227,7 +295,8 @@ def test_loading_is_all_or_nothing_and_lists_every_difference(net):
         "  missing: blocks.1.norm.running_var, heads.classes.b\n"
         "  unexpected: stem.b, bias\n"
         "  stem.w: (3, 3, 1, 4) float32, want (3, 3, 3, 4) float32\n"
-        "  scale: (10,) float64, want (10,) float32"
+        "  scale: (10,) float64, want (10,) float32\n"
+        "  strict=False loads what fits, and returns the names of the rest"
     )
     after = net.state_dict()
     assert all((after[name] == before[name]).all() for name in before)
