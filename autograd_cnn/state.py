@@ -106,7 +106,7 @@ def fit_state(caller: str, own: Mapping[str, Any], state: Any, strict: bool) -> 
     state : dict, or list in the order of `own`
         Arrays, or Tensors of PyTorch.
     strict : bool
-        Whether everything has to fit, and not only something.
+        Whether everything has to fit, and not only something. A list has to fit: its places have no names.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def fit_state(caller: str, own: Mapping[str, Any], state: Any, strict: bool) -> 
     ValueError
         If it does not fit, or fits behind several prefixes. The message lists every difference.
     """
-    if isinstance(state, (list, tuple)):
+    if ordered := isinstance(state, (list, tuple)):
         state = dict(zip([*own, *(f"[{k}]" for k in range(len(own), len(state)))], state, strict=False))
     check_dict(f"{caller}: the state", state, ". From a file: ag.interop.load_weights(path, model)")
     arrays = {name: _as_array(value) for name, value in state.items()}
@@ -128,12 +128,15 @@ def fit_state(caller: str, own: Mapping[str, Any], state: Any, strict: bool) -> 
     prefix, *others = (prefix for prefix in found if len(found[prefix]) == most)
     names = {} if prefix and others else found[prefix]
     left = Loaded([n for n in own if n not in names], sorted(arrays.keys() - names.values()), prefix)
-    if any(left[:2]) and (strict or not names):
-        cure = "strict=False loads what fits, and returns the names of the rest" if names else ""
-        if prefix and others:
-            cure = f"It fits behind {prefix!r} and {others[0]!r}: keep the names with one of them, without it"
+    if any(left[:2]) and (strict or ordered or not names):
         shown = prefix if all(name.startswith(prefix) for name in arrays) else ""
         there = {name.removeprefix(shown): array for name, array in arrays.items()}
+        cure = "strict=False loads what fits, and returns the names of the rest" if names and not ordered else ""
+        wide = [a.dtype for n, a in own.items() if n in there and n not in names and a.shape == there[n].shape]
+        if wide:
+            cure = f"To round, load {{n: np.asarray(a, '{wide[0]}') for n, a in state.items()}}"
+        if prefix and others:
+            cure = f"It fits behind {prefix!r} and {others[0]!r}: keep the names with one of them, without it"
         check_state(caller, own, there | {name: own[name] for name in names.keys() & there}, cure)
     return {name: arrays[names[name]] for name in names}, left
 

@@ -36,7 +36,7 @@ ROOMS = {
     "nn": Room(845, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(462, "engine calculus state", "optimisers, schedules, averages"),
     "elsewhere": Room(180, "", "names of other libraries, and what to write here"),
-    "state": Room(69, "environment", "checks of a state before it is loaded"),
+    "state": Room(72, "environment", "checks of a state before it is loaded"),
     "environment": Room(40, "", "this Python: its command line, and packages that are absent"),
     "files": Room(130, "", "writes a file as a whole or not at all"),
     "arrayfile": Room(94, "files environment", "arrays in files with checksums"),
@@ -57,7 +57,7 @@ ROOMS = {
     ),
     "distributed": Room(200, "engine training environment", "several processes that train one model, on MPI"),
     "interop": Room(
-        1960,
+        1965,
         f"engine calculus ops vocabulary nn state arrayfile files environment {FACE}",  # operators are its functions
         "weights for PyTorch, and ONNX files",
     ),

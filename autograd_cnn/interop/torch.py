@@ -181,7 +181,9 @@ class _Step:
         if self.primitive is ag.concatenate:
             return self.concatenation()
         if self.primitive.batch in ("elementwise", "channels"):
-            return self.align(joined(self.forms, self.shape))
+            form = self.joined(self.forms)
+            self.align(form)
+            return form
         return self.other()
 
     def mixes(self) -> str:
@@ -209,14 +211,16 @@ class _Step:
             if name == "b":
                 self.need(b, same(b.ndim), [*map(whole, b.shape)])
 
-    def align(self, x: Form) -> Form:
-        """Demand for the weights of an elementwise operation the order of the result's axes, and return its form.
+    def joined(self, operands: Sequence[Form]) -> Form:
+        """Join forms. The shape of a weight, such as a table of positions, shows that PyTorch has tokens (N, L, C)."""
+        form = joined(operands, self.shape)
+        tokens = form.order == forms.UNKNOWN and len(self.shape) == 3
+        tokens &= any(w.ndim > 1 and max(w.shape[-2:]) > 1 for _, w in self.weights)
+        return replace(form, order=same(3), reason="") if tokens else form
 
-        A table of positions, or a token, shows that PyTorch has tokens (N, L, C), as here.
-        """
+    def align(self, x: Form) -> None:
+        """Demand for the weights of an elementwise operation the order of the result's axes, whose form is `x`."""
         n = len(x.axes)
-        if n == 3 and x.order == forms.UNKNOWN and any(w.ndim > 1 for _, w in self.weights):
-            x = replace(x, order=same(n), reason="")
         for _, w in self.weights:
             lost = n - w.ndim
             rows = [() if m == 1 else x.axes[k + lost] for k, m in enumerate(w.shape)]
@@ -227,7 +231,6 @@ class _Step:
             else:
                 self.finder.fail(w, x.reason or self.combines())
             self.need(w, axes, rows, x)
-        return x
 
     def combines(self) -> str:
         others = [a.shape for _, a in self.operands if not self.finder.is_weight(a)]
@@ -341,10 +344,11 @@ class _Step:
             return self.other()
         longer = whole(self.shape[axis])
         forms = [replace(f, axes=(*f.axes[:axis], longer, *f.axes[axis + 1 :])) for f in self.forms]
-        form = joined(forms, self.shape)
-        if n != 3 and form.order not in (same(n), channels_first(n)) and any(w.ndim > 1 for _, w in self.weights):
+        form = self.joined(forms)
+        if form.order not in (same(n), channels_first(n)) and any(w.ndim > 1 and w.size > 1 for _, w in self.weights):
             self.finder.fail(self.weights[0][1], form.reason or self.combines())
-        return self.align(form)
+        self.align(form)
+        return form
 
 
 _LAYERS: dict[Any, Callable[[_Step], Form]] = {

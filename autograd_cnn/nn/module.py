@@ -292,7 +292,7 @@ class Module:
             Arrays, or Tensors of PyTorch. The names may all have the same prefix, such as ``module.``. A dtype with
             fewer bits is converted. A list is what ``get_weights()`` of a model in Keras returns.
         strict : bool
-            False loads what matches and leaves the rest, such as another head.
+            False loads what matches and leaves the rest, such as another head. A list has to match.
 
         Returns
         -------

@@ -204,6 +204,9 @@ CASES = {  # name: (input, shapes of the weights, here, in PyTorch)
                                   ag.broadcast_to(p.token, (2, 1, 4)), conv(x, p.k).reshape((2, 24, 4))], 1), p),
                               lambda x, p: _pixels_there(_torch().cat([
                                   p.token.expand(2, -1, -1), conv_(x, p.k).flatten(2).mT], 1), p)),
+    "attention over pixels with a gate, flattened": (
+        IMAGE, K | {"q": (4, 4), "v": (4, 4), "gate": (1, 1, 1)} | FLAT_FC,
+        lambda x, p: ag.linear(flat(_tokens(conv(x, p.k), p) * p.gate), p.fc), None),
     "features as pixels, and positions": (FLAT, {"w": (24, 24), "k": (3, 3, 4, 2), "positions": (6, 4)},
                                           lambda x, p: conv((ag.linear(x, p.w).reshape((2, 6, 4)) + p.positions)
                                                             .reshape((2, 2, 3, 4)), p.k), None),

@@ -277,7 +277,7 @@ def test_no_message_advises_the_layout_that_was_given(tmp_path):
     for wrong in (theirs | {"more.weight": model.w.data}, {"other.weight": model.w.data}, {"weight": model.w.data}):
         with pytest.raises(ValueError, match="nothing was loaded") as caught:
             ag.interop.load_weights(wrong, model, layout="torch", example=X[:, 0, 0])
-        assert "layout" not in str(caught.value)
+        assert "ag.interop" not in str(caught.value)
     with pytest.raises(ValueError, match=r"names are this package's: ag.interop.load_weights\(path_or_state, model\)$"):
         ag.interop.load_weights(ours, model, layout="torch", example=X[:, 0, 0])
 
