@@ -112,7 +112,8 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
         loaded = {name: _array(**entry) for name, entry in safetensors.deserialize(raw)}  # type: ignore[no-untyped-call]
         return loaded | {n: loaded[n].view(complex)[..., 0] for n in pairs}, state
     except KeyError as error:
-        raise CheckpointError(f"{path}: NumPy has no dtype {error}") from error
+        state = "{n: t.float() for n, t in safetensors.torch.load_file(path).items()}"
+        raise CheckpointError(f"{path}: NumPy has no dtype {error}. With PyTorch, load {state}") from error
     except (ValueError, AttributeError, TypeError, RecursionError, safetensors.SafetensorError) as error:
         raise CheckpointError(
             f"{path}: damaged, or not a safetensors file ({error}). Restore it from a copy"

@@ -39,7 +39,7 @@ ROOMS = {
     "state": Room(72, "environment", "checks of a state before it is loaded"),
     "environment": Room(40, "", "this Python: its command line, and packages that are absent"),
     "files": Room(130, "", "writes a file as a whole or not at all"),
-    "arrayfile": Room(94, "files environment", "arrays in files with checksums"),
+    "arrayfile": Room(95, "files environment", "arrays in files with checksums"),
     "notebook": Room(50, "", "shows a page or a text below a cell"),
     "plots": Room(130, "engine files environment", "pictures of a training, by matplotlib"),
     FACE: Room(100, "engine calculus ops vocabulary elsewhere", "the names that users see"),

@@ -184,6 +184,20 @@ def test_bfloat16_comes_from_every_file_of_pytorch(tmp_path, there):
     np.testing.assert_array_equal(loaded[0]["1.w"], state["1.weight"].float().numpy())
 
 
+def test_numbers_of_eight_bits_come_by_way_of_pytorch(tmp_path):
+    torch = pytest.importorskip("torch")
+    import safetensors.torch
+
+    layer, path = nn.LayerNorm(3), tmp_path / "w"
+    safetensors.torch.save_file({n: (2 * torch.ones(3)).to(torch.float8_e4m3fn) for n in "wb"}, path)
+    with pytest.raises(CheckpointError) as caught:
+        ag.interop.load_weights(path, layer)
+    state = "{n: t.float() for n, t in safetensors.torch.load_file(path).items()}"
+    assert str(caught.value) == f"{path}: NumPy has no dtype 'F8_E4M3'. With PyTorch, load {state}"
+    ag.interop.load_weights({n: t.float() for n, t in safetensors.torch.load_file(path).items()}, layer)
+    assert layer.w.data.tolist() == [2, 2, 2]
+
+
 def test_what_torch_save_wrote_besides_weights_is_refused_with_the_call(tmp_path, there):
     state, path = tensors(there), tmp_path / "w.pt"
     torch = sys.modules["torch"]
