@@ -9,8 +9,9 @@ CONSTANT = {"Pad": (2,), "Resize": (1, 2, 3)} | dict.fromkeys(  # inputs without
 IMAGES = "AveragePool Conv ConvTranspose LpPool MaxPool Resize"
 SKIPPED = [  # (reason, operators, whether a case has the input or the attribute)
     ("three dimensions", IMAGES, lambda arrays, o: arrays[0].ndim > 4),
-    ("more padding at the start", IMAGES, lambda arrays, o: o.get("auto_pad") == "SAME_LOWER"),
+    ("three dimensions", "Col2Im", lambda arrays, o: len(arrays[1]) > 2),
     ("lists of arrays", "Identity", lambda arrays, o: not hasattr(arrays[0], "dtype")),
+    ("lists of arrays", "If", lambda arrays, o: o["then_branch"].output[0].type.WhichOneof("value") != "tensor_type"),
     ("windows with gaps", "AveragePool LpPool", lambda arrays, o: "dilations" in o),
     ("the size of the result", "ConvTranspose", lambda arrays, o: "output_shape" in o),
     ("more padding at one end", "ConvTranspose", lambda arrays, o: "auto_pad" in o),

@@ -404,6 +404,24 @@ def top_k(d):
     return [x, int64(d.int(0, shape[axis]))], {"axis": axis, **d.some(largest=d.int(0, 1), sorted=1)}
 
 
+def columns(d):
+    size, block = (d.int(4, 6), d.int(4, 6)), (d.int(1, 3), d.int(1, 3))
+    options = d.some(
+        dilations=[d.int(1, 2), 1], pads=[d.int(0, 2) for _ in range(4)], strides=[d.int(1, 2), d.int(1, 2)]
+    )
+    gaps, steps, pads = options.get("dilations", [1] * 2), options.get("strides", [1] * 2), options.get("pads", [0] * 4)
+    counts = [(size[i] + pads[i] + pads[i + 2] - gaps[i] * (block[i] - 1) - 1) // steps[i] + 1 for i in (0, 1)]
+    return [d.array((2, 3 * block[0] * block[1], counts[0] * counts[1])), int64(*size), int64(*block)], options
+
+
+def place(d):
+    shape = d.pick([(2, 3), (3,), (2, 3, 4)])
+    x = d.rng.integers(-3, 3, shape)  # with ties
+    return [x.astype(d.dtype(0)) % 3], d.some(
+        axis=axis_of(d, shape), keepdims=d.int(0, 1), select_last_index=d.int(0, 1)
+    )
+
+
 def tril(d):
     return [d.array(d.pick([(3, 4), (2, 3, 3)])), *([np.array(d.int(-2, 2))] if d.flip() else [])], d.some(upper=0)
 
@@ -501,5 +519,7 @@ MAKERS = {
     "Transpose": lambda d: ([d.array((2, 3, 4))], d.some(perm=[int(i) for i in d.rng.permutation(3)])),
     "Shape": lambda d: ([d.array((2, 3, 4))], d.some(start=d.int(-4, 4), end=d.int(-4, 4))),
     "ConstantOfShape": lambda d: ([d.pick([int64(2, 3), int64(), int64(0, 2)])], {}),
+    **dict.fromkeys(["ArgMax", "ArgMin"], place), "Size": unary(), "Col2Im": columns,
+    "CastLike": lambda d: ([d.array((2, 3), 0, 0, 3), d.array((2,), 1)], {}),
     "SwiGLU": lambda d: ([d.array((2, 3)), d.array((2, 3), 1)], d.some(alpha=0.5)),
 }  # fmt: skip

@@ -153,7 +153,15 @@ REFUSED = {  # name: (a function that makes the file, the message)
     "two functions of a name": (lambda: model(node("f", ["x"], ["y"], domain="own"), own=True, functions=[
         function("f", node("Relu", ["a"], ["b"])), function("f", node("Neg", ["a"], ["b"]))]), DAMAGED),
     "graphs 3,000 deep": (lambda: nested(3000), DAMAGED),
-    "a branch": (lambda: branched(), r"has operators that this package lacks: If \(1\)"),
+    "a loop in a branch": (lambda: branched(looped()), r"has operators that this package lacks: Loop \(2\)"),
+    "a sparse constant in a branch": (lambda: branched(node("Constant", [], ["q"], sparse_value=sparse_tensor())),
+                                      "has sparse constants"),
+    "text in a Constant": (lambda: model(node("Constant", [], ["q"], value_string=RED), node("Relu", ["x"], ["y"])),
+                           "q in .* is STRING, want floats or integers"),
+    "complex numbers in a branch": (lambda: branched(node("Constant", [], ["q"], value=tensor([1], bytes(16), 15))),
+                                    "q in .* is COMPLEX128, want floats or integers"),
+    "two conditions": (lambda: branched(condition=[True, False]), NODE + "Relu q: "),
+    "opset 6": (lambda: model(node("Relu", ["x"], ["y"]), opset=6), "has opset 6, want 7 or later"),
     "4 TB when it runs": (lambda: of_shape("ConstantOfShape", 2**40, first=""), NODE + "ConstantOfShape"),
     "a negative shape when it runs": (lambda: of_shape("ConstantOfShape", -1, first=""), NODE + "ConstantOfShape"),
     "2**64 numbers when it runs": (lambda: of_shape("Expand", 2**62, 4, 3, 2), NODE + "Expand"),
@@ -167,16 +175,27 @@ REFUSED = {  # name: (a function that makes the file, the message)
 
 def sparse():
     m = model(node("Add", ["x", "w"], ["y"]))
-    numbers = from_array(np.ones(1, np.float32), "w")
-    place = from_array(np.zeros((1, 2), np.int64), "i")
-    m.graph.sparse_initializer.append(onnx.helper.make_sparse_tensor(numbers, place, [3, 2]))
+    m.graph.sparse_initializer.append(sparse_tensor())
     return m
 
 
-def branched():
-    branch = onnx.helper.make_graph([node("Relu", ["x"], ["q"])], "b", [], [value("q")])
+def sparse_tensor():
+    numbers = from_array(np.ones(1, np.float32), "w")
+    place = from_array(np.zeros((1, 2), np.int64), "i")
+    return onnx.helper.make_sparse_tensor(numbers, place, [3, 2])
+
+
+def branched(content=None, condition=True):
+    branch = onnx.helper.make_graph([content or node("Relu", ["x"], ["q"])], "b", [], [value("q")])
     choice = node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)
-    return model(choice, constants=[from_array(np.array(True), "c")])
+    return model(choice, constants=[from_array(np.array(condition), "c")])
+
+
+def looped():
+    values = [value("k", [], 7), value("on", [], 9), value("a")]
+    steps = [node("Identity", ["on"], ["on_"]), node("Relu", ["a"], ["a_"])]
+    body = onnx.helper.make_graph(steps, "b", values, [value("on_", [], 9), value("a_")])
+    return node("Loop", ["", "c", "x"], ["q"], body=body)
 
 
 def load(folder, content):

@@ -118,8 +118,8 @@ def test_unknown_operators_are_listed(tmp_path):
 
 
 def test_files_that_are_old_or_damaged_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="has opset 11, want 13 or later"):
-        ag.interop.load_onnx(small(tmp_path, ("Relu", ["x"], ["y"]), opset=11))
+    with pytest.raises(ValueError, match="has opset 6, want 7 or later"):
+        ag.interop.load_onnx(small(tmp_path, ("Relu", ["x"], ["y"]), opset=6))
     (tmp_path / "g").write_bytes(b"no ONNX")
     with pytest.raises(ValueError, match="g is damaged, or not an ONNX file"):
         ag.interop.load_onnx(tmp_path / "g")
@@ -170,7 +170,8 @@ def test_a_loaded_network_is_copied(tmp_path, again):
 
 
 def test_an_error_names_the_node_and_the_file(tmp_path):
-    node = onnx.helper.make_node("Conv", ["x", "w"], ["y"], "/encoder/conv1", auto_pad="SAME_LOWER")
+    same = {"auto_pad": "SAME_LOWER", "strides": [4, 4]}
+    node = onnx.helper.make_node("Conv", ["x", "w"], ["y"], "/encoder/conv1", **same)
     graph = onnx.helper.make_graph(
         [node], "g", [onnx.helper.make_tensor_value_info("x", 1, [None] * 4)],
         [onnx.helper.make_tensor_value_info("y", 1, [None] * 4)],
@@ -179,8 +180,8 @@ def test_an_error_names_the_node_and_the_file(tmp_path):
     opset = [onnx.helper.make_opsetid("", 20)]
     onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "net.onnx")
     model = ag.interop.load_onnx(tmp_path / "net.onnx")
-    with pytest.raises(ValueError, match=r"^net.onnx: Conv /encoder/conv1: auto_pad=SAME_LOWER puts more padding"):
-        model(np.ones((1, 1, 5, 5), "f"))
+    with pytest.raises(ValueError, match=r"^net.onnx: Conv /encoder/conv1: auto_pad=SAME_LOWER with steps longer"):
+        model(np.ones((1, 1, 6, 6), "f"))
     node.ClearField("attribute")
     onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "net.onnx")
     graph.node[0].ClearField("attribute")
@@ -257,9 +258,137 @@ def test_a_result_that_nobody_uses_is_no_operand(tmp_path):
 
 def test_further_results_are_refused_only_where_they_are_used(tmp_path):
     node = onnx.helper.make_node
-    pool, cast = node("MaxPool", ["x"], ["a", "at"], kernel_shape=[2, 2]), node("Cast", ["at"], ["b"], to=1)
-    x, sizes = np.arange(16, dtype="f").reshape(1, 1, 4, 4), {"x": [1, 1, 4, 4], "y": [1, 1, 3, 3]}
-    assert written(tmp_path / "f", pool, node("Relu", ["a"], ["y"]), **sizes)(x).max() == 15
-    model = written(tmp_path / "g", pool, cast, node("Add", ["a", "b"], ["y"]), **sizes)
-    with pytest.raises(ValueError, match=r"^g: MaxPool: only the first .* a counterpart, and \['at'\] are used"):
+    drop, cast = node("Dropout", ["x"], ["a", "mask"]), node("Cast", ["mask"], ["b"], to=1)
+    x = np.ones((2, 3), "f")
+    assert written(tmp_path / "f", drop, node("Relu", ["a"], ["y"]), x=[2, 3], y=[2, 3])(x).max() == 1
+    model = written(tmp_path / "g", drop, cast, node("Add", ["a", "b"], ["y"]), x=[2, 3], y=[2, 3])
+    with pytest.raises(ValueError, match=r"^g: Dropout a: only the first .* a counterpart, and \['mask'\] are used"):
         model(x)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 7), (2, 3, 6, 5)])
+def test_places_of_maxima_count_the_elements_of_the_whole_array(tmp_path, shape):
+    n = len(shape) - 2
+    options = {"kernel_shape": [3] * n, "strides": [2] * n, "pads": [1] * 2 * n, "dilations": [1] * n}
+    pool = onnx.helper.make_node("MaxPool", ["x"], ["y", "at"], **options)
+    model = of_several(tmp_path / "f", pool, outputs={"y": 1, "at": 7}, x=shape)
+    x = np.random.default_rng(0).permutation(np.prod(shape)).reshape(shape).astype("f")
+    y, at = model(x)
+    assert at.dtype == np.int64 and x.ravel()[at].tolist() == y.tolist()
+    pool.attribute.append(onnx.helper.make_attribute("storage_order", 1))
+    with pytest.raises(ValueError, match="MaxPool y: MaxPool with places by columns has no counterpart"):
+        of_several(tmp_path / "f", pool, outputs={"y": 1, "at": 7}, x=shape)(x)
+
+
+@pytest.mark.parametrize("largest", [0, 1])
+def test_the_largest_elements_come_with_their_places(tmp_path, largest):
+    k = onnx.numpy_helper.from_array(np.array([3]), "k")
+    top = onnx.helper.make_node("TopK", ["x", "k"], ["y", "at"], axis=1, largest=largest)
+    model = of_several(tmp_path / "f", top, outputs={"y": 1, "at": 7}, x=[2, 4], constants=[k])
+    x = ag.Tensor(np.array([[3, 1, 3, 2], [0, 0, 0, 5]], "f"), requires_grad=True)
+    y, at = model(x)
+    assert at.tolist() == ([[0, 2, 3], [3, 0, 1]] if largest else [[1, 3, 0], [0, 1, 2]])  # of equal ones, the first
+    y.sum().backward()
+    assert x.grad.sum() == 6 and np.take_along_axis(x.grad, at, 1).tolist() == [[1] * 3] * 2
+
+
+def of_several(path, *nodes, outputs, x, constants=()):
+    """A file of nodes from `x`, a shape, to outputs of any shape, given with their dtypes."""
+    value = onnx.helper.make_tensor_value_info
+    results = [value(name, kind, [None] * len(x)) for name, kind in outputs.items()]
+    graph = onnx.helper.make_graph(nodes, "g", [value("x", 1, x)], results, constants)
+    opset = onnx.helper.make_opsetid("", 20)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
+    return ag.interop.load_onnx(path)
+
+
+def branch(name, *nodes, **constants):
+    values = [onnx.numpy_helper.from_array(np.array(a, "f"), n) for n, a in constants.items()]
+    return onnx.helper.make_graph(nodes, name, [], [onnx.helper.make_tensor_value_info(name, 1, None)], values)
+
+
+def test_an_if_computes_the_branch_of_its_condition(tmp_path):
+    """Names of both branches may be equal, branches see the values around them, and all constants are parameters."""
+    node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    deep = node("If", ["d"], ["r"], then_branch=branch("s", node("Add", ["q", "w"], ["s"]), w=[5, 7]),
+                else_branch=branch("s", node("Neg", ["q"], ["s"])))  # fmt: skip
+    way = branch("r", node("Mul", ["h", "w"], ["q"]), node("Not", ["c"], ["d_"]), deep, w=[2, 3])
+    other = branch("r", node("Squeeze", ["h"], ["r"]), w=[1, 1])  # would fail on other shapes
+    choice = node("If", ["c"], ["a"], then_branch=way, else_branch=other)
+    nodes = [node("Relu", ["x"], ["h"]), choice, node("Add", ["a", "h"], ["y"])]
+    inputs = [value("x", 1, ["N", 2]), value("c", 9, []), value("d", 9, [])]
+    graph = onnx.helper.make_graph(nodes, "g", inputs, [value("y", 1, [None, None])])
+    opset = onnx.helper.make_opsetid("", 20)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8), tmp_path / "f")
+    model = ag.interop.load_onnx(tmp_path / "f")
+    x, yes, no = np.ones((2, 2), "f"), np.array(True), np.array(False)
+    assert sorted(p.data.tolist() for p in model.parameters()) == [[1, 1], [2, 3], [5, 7]]
+    assert model(x, yes, no).data.tolist() == [[-1, -2]] * 2
+    assert model(x, no, no).data.tolist() == [[2, 2]] * 2
+    out = model(x, yes, yes)
+    assert out.data.tolist() == [[8, 11]] * 2
+    out.sum().backward()
+    assert sorted(p.grad is None for p in model.parameters()) == [False, False, True]
+
+
+def test_constants_in_nodes_are_parameters_where_there_are_no_others(tmp_path):
+    node, from_array = onnx.helper.make_node, onnx.numpy_helper.from_array
+    w, two = (
+        node("Constant", [], [name], value=from_array(np.array(a, "f"))) for name, a in [("w", [3, 4]), ("t", [2])]
+    )
+    nodes = w, two, node("Mul", ["x", "w"], ["a"]), node("Div", ["a", "t"], ["b"]), node("Add", ["b", "v"], ["y"])
+    v = node("Constant", [], ["v"], value_float=1.0)
+    model = of_several(tmp_path / "f", v, *nodes, outputs={"y": 1}, x=["N", 2])
+    assert [name for name, _ in model.named_parameters()] == ["w"]
+    assert model(np.ones((1, 2), "f")).data.tolist() == [[2.5, 3]]
+    v = from_array(np.ones(1, "f"), "v")
+    model = of_several(tmp_path / "f", *nodes, outputs={"y": 1}, x=["N", 2], constants=[v])
+    assert [name for name, _ in model.named_parameters()] == ["v"]
+
+
+def test_an_extent_of_minus_one_is_free(tmp_path):
+    model = ag.interop.load_onnx(small(tmp_path, ("Relu", ["x"], ["y"]), shape=(-1, 2)))
+    assert model.inputs == {"x": ("?", 2)} and model(np.ones((3, 2), "f")).shape == (3, 2)
+
+
+OLD = {  # name: (opset, nodes, constants)
+    "softmax over the rest": (12, [("Softmax", {"axis": 1})], []),
+    "softmax at the end": (7, [("LogSoftmax", {"axis": -1})], []),
+    "options as attributes": (9, [("Clip", {"min": 0.0, "max": 0.5}), ("Pad", {"pads": [0, 0, 1, 1, 0, 0, 0, 2]}),
+                                  ("Slice", {"axes": [2], "starts": [1], "ends": [-1]}),
+                                  ("Unsqueeze", {"axes": [1]}), ("Squeeze", {"axes": [1]}),
+                                  ("ReduceSum", {"axes": [0], "keepdims": 1})], []),
+    "lines between pixels": (9, [("Upsample", {"mode": "linear"})], [1, 1, 2, 1.5]),
+    "larger": (10, [("Resize", {"mode": "nearest"})], [1, 1, 2.3, 1.7]),
+    "smaller": (10, [("Resize", {"mode": "nearest"})], [1, 1, 0.6, 0.7]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_older_files_are_converted(tmp_path, name):
+    runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime, which is compared with, is not installed")
+    opset, steps, scales = OLD[name]
+    names = ["x", *(f"a{k}" for k in range(len(steps) - 1)), "y"]
+    nodes = [onnx.helper.make_node(operator, [a, *(["s"] * bool(scales))], [b], **options)
+             for (operator, options), a, b in zip(steps, names, names[1:], strict=False)]  # fmt: skip
+    values = [onnx.helper.make_tensor_value_info(n, 1, [None] * 4) for n in "xy"]
+    constants = [onnx.numpy_helper.from_array(np.array(scales, "f"), "s")] if scales else []
+    graph = onnx.helper.make_graph(nodes, "g", values[:1], values[1:], constants)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)], ir_version=5)
+    onnx.save(model, tmp_path / "f")
+    x = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype("f")
+    runtime.set_default_logger_severity(4)
+    want = runtime.InferenceSession(tmp_path / "f", providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
+    np.testing.assert_allclose(ag.interop.load_onnx(tmp_path / "f")(x).data, want, 1e-5, 1e-5)
+
+
+def test_an_older_file_that_onnx_does_not_convert_is_refused(tmp_path, monkeypatch):
+    def fail(model, opset):
+        raise RuntimeError("no adapter for\n Scan")
+
+    monkeypatch.setattr(onnx.version_converter, "convert_version", fail)
+    path = small(tmp_path, ("Relu", ["x"], ["y"]), opset=9)
+    with pytest.raises(
+        ValueError, match=r"has opset 9, which onnx.version_converter does not convert \(no adapter for Sc"
+    ):
+        ag.interop.load_onnx(path)

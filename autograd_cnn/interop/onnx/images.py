@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import autograd_cnn as ag
+from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.interop.onnx.entry import Entry
+from autograd_cnn.interop.onnx.reductions import ints
 from autograd_cnn.interop.onnx.resize import resize
 from autograd_cnn.ops.windows import margins, pair
 
@@ -35,17 +38,17 @@ def _window(
     """Return size, stride, padding and dilation of a window over `x`; a sequence gets a first axis of one row."""
     if x.ndim > 4:
         raise ValueError(f"x is {x.shape}: images have two dimensions here")
-    if auto_pad == "SAME_LOWER":
-        raise ValueError("auto_pad=SAME_LOWER puts more padding at the start, which this package does not")
     line, n = (1,) * (4 - x.ndim), x.ndim - 2
     steps, gaps = strides or (1,) * n, dilations or (1,) * n
     extents = [d * (k - 1) + 1 for k, d in zip(kernel_shape, gaps, strict=True)]
     pads = pads if pads and auto_pad != "VALID" else (0,) * 2 * n
     padding: Any = (*((0, 0) for _ in line), *zip(pads[:n], pads[n:], strict=True))
-    if auto_pad == "SAME_UPPER":
-        padding = "same"
+    if auto_pad.startswith("SAME"):
         if any(k < s and m % s != 1 for k, s, m in zip(extents, steps, x.shape[2:], strict=True)):
-            raise ValueError("auto_pad=SAME_UPPER with steps longer than the window may begin at several places")
+            raise ValueError(f"auto_pad={auto_pad} with steps longer than the window may begin at several places")
+        sums = [max(0, k - (m % s or s)) for k, s, m in zip(extents, steps, x.shape[2:], strict=True)]
+        padding = (*((0, 0) for _ in line), *((t // 2, t - t // 2) for t in sums))
+        padding = padding if auto_pad == "SAME_UPPER" else tuple(ends[::-1] for ends in padding)
     return (*line, *kernel_shape), (*line, *steps), padding, (*line, *gaps)
 
 
@@ -113,13 +116,23 @@ def _writes_pool(operator: str) -> Callable[..., Any]:
 
 def _pool_window(x: Any, kernel_shape: Any, **given: Any) -> tuple[Any, Any, Any, Any]:
     size, stride, padding, dilation = _window(x, kernel_shape, **given)
-    if padding == "same" and set(dilation) != {1}:
-        raise ValueError("auto_pad=SAME_UPPER with dilations has several meanings for a pool")
+    if given.get("auto_pad", "").startswith("SAME") and set(dilation) != {1}:
+        raise ValueError(f"auto_pad={given['auto_pad']} with dilations has several meanings for a pool")
     return size, stride, padding, dilation
 
 
-def _max_pool(x: Any, *, kernel_shape: Any, ceil_mode: int = 0, storage_order: int = 0, **given: Any) -> Any:
-    return _images(ag.max_pool2d, x, *_pool_window(x, kernel_shape, **given), bool(ceil_mode))
+def _max_pool(
+    x: Any, *, kernel_shape: Any, ceil_mode: int = 0, storage_order: int = 0, outputs: Any = (), **given: Any
+) -> Any:
+    """The further result is the place of each maximum in the flat array."""
+    options = *_pool_window(x, kernel_shape, **given), bool(ceil_mode)
+    y, (n, c, *size) = _images(ag.max_pool2d, x, *options), x.shape
+    if not any(outputs[1:]):
+        return y
+    if storage_order:
+        raise ValueError("MaxPool with places by columns has no counterpart")
+    at = _images(lambda *given: ag.max_pool2d_with_indices(*given)[1], plain(x), *options)
+    return y, plain(at) + math.prod(size) * np.arange(n * c).reshape(n, c, *(1 for _ in size))
 
 
 def _avg_pool(x: Any, *, kernel_shape: Any, ceil_mode: int = 0, count_include_pad: int = 0, **given: Any) -> Any:
@@ -131,7 +144,7 @@ def _avg_pool(x: Any, *, kernel_shape: Any, ceil_mode: int = 0, count_include_pa
 
 def _lp_pool(x: Any, *, kernel_shape: Any, p: int = 2, ceil_mode: int = 0, **given: Any) -> Any:
     size, stride, padding, dilation = _window(x, kernel_shape, **given)
-    if padding == "same" or np.any(padding) or set(dilation) != {1}:
+    if np.any(padding) or set(dilation) != {1}:
         raise ValueError("LpPool with padding or dilations has no counterpart")
     if ceil_mode and any((m - k) % s for m, k, s in zip(x.shape[2:], kernel_shape, stride[4 - x.ndim :], strict=True)):
         raise ValueError("LpPool with ceil_mode and windows over the end has no counterpart")
@@ -187,6 +200,16 @@ def _space_to_depth(x: Any, blocksize: int, mode: str = "DCR") -> Any:
     return y if mode == "CRD" else _swapped(y, x.shape[1], blocksize**2)
 
 
+def _col2im(
+    x: Any, image: Any, block: Any, dilations: Any = (1, 1), pads: Any = (0, 0, 0, 0), strides: Any = (1, 1)
+) -> Any:
+    (n, rows, places), size = x.shape, ints(block)
+    windows = ag.transpose(ag.reshape(x, (n, -1, math.prod(size), places)), (0, 3, 2, 1))
+    top, left, bottom, right = pads
+    options = size, tuple(dilations), ((top, bottom), (left, right)), tuple(strides)
+    return ag.moveaxis(ag.fold(ag.reshape(windows, (n, places, rows)), ints(image), *options), -1, 1)
+
+
 ENTRIES = [
     Entry("Conv", ag.conv2d, _write_conv, _conv),
     Entry("ConvTranspose", ag.conv_transpose2d, _write_conv_transpose, _conv_transpose),
@@ -201,5 +224,6 @@ ENTRIES = [
     Entry("GlobalMaxPool", read=lambda x: ag.max(x, tuple(range(2, x.ndim)), keepdims=True)),
     Entry("DepthToSpace", read=_depth_to_space),
     Entry("SpaceToDepth", read=_space_to_depth),
+    Entry("Col2Im", read=_col2im),
     Entry("Resize", read=resize, options=(1, 2, 3)),
 ]

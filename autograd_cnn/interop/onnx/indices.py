@@ -128,6 +128,29 @@ def _grid(axis: int, index: Any) -> Any:
     return tuple(places)
 
 
+def _first(x: Any, axis: int, largest: Any) -> Any:
+    """Return the order of the elements along an axis; the earlier of equal ones comes first."""
+    if not largest:
+        return np.argsort(x, axis, kind="stable")
+    return np.flip(x.shape[axis] - 1 - np.argsort(np.flip(x, axis), axis, kind="stable"), axis)
+
+
+def _top_k(x: Any, k: Any, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> Any:
+    at = np.take(_first(plain(x), axis, largest), range(int(k[0])), axis)
+    return x[_grid(axis, at)], at
+
+
+def _reads_place(f: Any) -> Callable[..., Any]:
+    """Return what ArgMax or ArgMin does, if `f` is NumPy's function."""
+
+    def read(x: Any, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Any:
+        x = plain(x)
+        last = x.shape[axis] - 1 - f(np.flip(x, axis), axis, keepdims=bool(keepdims))
+        return last if select_last_index else f(x, axis, keepdims=bool(keepdims))
+
+    return read
+
+
 def _gather_nd(x: Any, indices: Any, batch_dims: int = 0) -> Any:
     batch = np.ogrid[tuple(map(slice, x.shape[:batch_dims]))] if batch_dims else []
     extra = indices.ndim - 1 - batch_dims
@@ -157,6 +180,9 @@ ENTRIES = [
     Entry("GatherElements", read=lambda x, indices, axis=0: x[_grid(axis, indices)]),
     Entry("GatherND", read=_gather_nd),
     Entry("Compress", read=lambda x, condition, axis=None: ag.compress(condition, x, axis)),
+    Entry("TopK", read=_top_k),
+    Entry("ArgMax", read=_reads_place(np.argmax)),
+    Entry("ArgMin", read=_reads_place(np.argmin)),
     Entry(None, ag.flip, _flip),
     Entry(None, ag.roll, _roll),
     Entry("ScatterElements", ag.add_at, _at("add"), _scatter_elements),

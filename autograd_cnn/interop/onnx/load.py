@@ -19,18 +19,22 @@ from autograd_cnn.interop.onnx.table import OPERATORS
 from autograd_cnn.nn import Module
 from autograd_cnn.ops.arithmetic import astype
 
-OLDEST = 13  # before, axes and sizes were attributes of some operators, and softmax had another meaning
+OLDEST, CONVERTED = 7, 13  # before 13, axes and sizes were attributes, and softmax had another meaning
 MOST_NODES = 200_000  # after functions are written out; each may call others twice
 
+Conditions = tuple[tuple[str, bool], ...]  # values, and what they have to be
+_Numbers = dict[str, Any]
+
 _DOMAINS = ("", "ai.onnx")  # of ONNX's own operators
+_KINDS = {"flo": 1, "int": 7, "str": 8}  # the dtype of a Constant by the name of its attribute
 
 
 class OnnxModule(Module):
     """The network in an ONNX file, which `load_onnx` makes.
 
     Its parameters are the float constants of the file that have an axis, under their names there; a name that every
-    Module has gets a ``_``. It takes the inputs of the file in their order, and returns its output, or a tuple of
-    several.
+    Module has gets a ``_``. In a file without initialisers, as Paddle writes, they are the arrays of its Constants. It
+    takes the inputs of the file in their order, and returns its output, or a tuple of several.
 
     Attributes
     ----------
@@ -39,20 +43,24 @@ class OnnxModule(Module):
     """
 
     def __init__(self, model: Any, file: str = "the file") -> None:
-        from onnx import helper, numpy_helper
+        from onnx import helper
 
         graph = model.graph
         self._file, self._constants, self._tensors_by_name = file, {}, {}
-        constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
-        self.inputs = {i.name: _shape(i) for i in graph.input if i.name not in constants}
+        stored = {t.name for t in graph.initializer}
+        self.inputs = {i.name: _shape(i) for i in graph.input if i.name not in stored}
         self.outputs = {o.name: _shape(o) for o in graph.output}
         dtype = helper.tensor_dtype_to_np_dtype
-        self._dtypes = {i.name: dtype(i.type.tensor_type.elem_type) for i in graph.input if i.name not in constants}
-        self._nodes = _nodes(model)
-        places = [(name, OPERATORS[n.op_type], i) for n in graph.node for i, name in enumerate(n.input)]
+        self._dtypes = {i.name: dtype(i.type.tensor_type.elem_type) for i in graph.input if i.name not in stored}
+        initial, literals = tables = _Numbers(), _Numbers()
+        nodes = [*_flat(graph, tables, {*self.inputs})]
+        self._nodes = _nodes(nodes, _opset(model), {*self.outputs})
+        places = [(name, OPERATORS[n.op_type], i) for n, _ in nodes for i, name in enumerate(n.input)]
         buffers = {name for name, operator, i in places if i in operator.buffers}
         options = {name for name, operator, i in places if i in operator.options}
-        tensors = [n for n, a in constants.items() if a.dtype.kind == "f" and a.ndim and n not in options]
+        constants = initial | literals
+        floats = {n for n, a in constants.items() if a.dtype.kind == "f" and a.ndim and n not in options}
+        tensors = [n for n in initial if n in floats] or [n for n in literals if n in floats and constants[n].size > 1]
         self._constants = {name: array for name, array in constants.items() if name not in tensors}
         self._tensors_by_name = _paths(self, tensors)
         for name, path in self._tensors_by_name.items():
@@ -90,39 +98,43 @@ class _Node:
     """One node of the file.
 
     A result that nobody uses is called "". `like` has for each result the number of the operand whose dtype it has, or
-    None; `ends` are the values that no later node needs.
+    None; `ends` are the values that no later node needs. A node in a branch of an If runs under the conditions `when`.
     """
 
-    def __init__(self, node: Any, opset: int, used: set[str], ends: list[str]) -> None:
-        from onnx import defs, helper
+    def __init__(self, node: Any, when: Conditions, opset: int, used: set[str], ends: list[str]) -> None:
+        from onnx import defs
 
-        self.operator, self.ends = node.op_type, ends
-        self.label = printable(f"{node.op_type} {node.name}".strip())
+        self.operator, self.when, self.ends = node.op_type, when, ends
+        self.label = printable(f"{node.op_type} {node.name or node.output[0]}")
         self.operands, self.results = [*node.input], [name if name in used else "" for name in node.output]
-        self.attributes = {a.name: _value(helper.get_attribute_value(a)) for a in node.attribute}
-        if node.op_type == "Split":
-            self.attributes["outputs"] = len(node.output)
+        self.attributes = _attributes(node)
+        if node.op_type in ("MaxPool", "Split"):
+            self.attributes["outputs"] = self.results
         schema = defs.get_schema(node.op_type, opset, "")
         kinds = [kind if name else "" for kind, name in _kinds(schema.inputs, node.input)]
         self.like = [kinds.index(kind) if kind in kinds else None for kind, _ in _kinds(schema.outputs, node.output)]
 
     def run(self, values: dict[str, Any], file: str) -> None:
         """Compute the results, and drop the values that nobody needs any more."""
-        operands = [values[name] for name in self.operands]
         try:
-            out = OPERATORS[self.operator].compute(*operands, **self.attributes)
-            results = out if isinstance(out, (list, tuple)) else (out,)
-            if any(self.results[len(results) :]):
-                further = [name for name in self.results[1:] if name]
-                raise ValueError(f"only the first of its results has a counterpart, and {further} are used")
-            for name, value, like in zip(self.results, results, self.like, strict=False):
-                if name:
-                    values[name] = value if like is None else _cast(value, operands[like].dtype)
+            if all(bool(plain(values[name])) == wanted for name, wanted in self.when):
+                self._compute(values)
         except Exception as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"{file}: {self.label}: {error}") from error
         for name in self.ends:
             values.pop(name, None)
+
+    def _compute(self, values: dict[str, Any]) -> None:
+        operands = [values[name] for name in self.operands]
+        out = OPERATORS[self.operator].compute(*operands, **self.attributes)
+        results = out if isinstance(out, (list, tuple)) else (out,)
+        if any(self.results[len(results) :]):
+            further = [name for name in self.results[1:] if name]
+            raise ValueError(f"only the first of its results has a counterpart, and {further} are used")
+        for name, value, like in zip(self.results, results, self.like, strict=False):
+            if name:
+                values[name] = value if like is None else _cast(value, operands[like].dtype)
 
 
 def _cast(value: Any, dtype: Any) -> Any:
@@ -140,14 +152,54 @@ def _kinds(parameters: Any, names: Any) -> Iterator[tuple[str, str]]:
     return zip(kinds + kinds[-1:] * (len(names) - len(kinds)), names, strict=False)
 
 
-def _nodes(model: Any) -> list[_Node]:
-    opset, outputs = _opset(model), {o.name for o in model.graph.output}
-    last = {name: k for k, node in enumerate(model.graph.node) for name in node.input}
+def _nodes(nodes: list[tuple[Any, Conditions]], opset: int, outputs: set[str]) -> list[_Node]:
+    needs = [{*node.input, *(name for name, _ in when)} for node, when in nodes]
+    last = {name: k for k, names in enumerate(needs) for name in names}
     used = {*last, *outputs}
     return [
-        _Node(node, opset, used, [name for name in {*node.input} - outputs if last[name] == k])
-        for k, node in enumerate(model.graph.node)
+        _Node(node, when, opset, used, [name for name in needs[k] - outputs if last[name] == k])
+        for k, (node, when) in enumerate(nodes)
     ]
+
+
+def _flat(
+    graph: Any, tables: tuple[_Numbers, _Numbers], taken: set[str], names: Any = (), results: Any = (),
+    when: Conditions = (),
+) -> Iterator[tuple[Any, Conditions]]:  # fmt: skip
+    """Iterate over the nodes of a graph and the conditions under which they run.
+
+    Initialisers and Constants go to the two `tables`. An If becomes the nodes of both branches, with copies of their
+    outputs to its `results`. `names` are those here of the values of outer graphs; a name in a branch that is taken
+    gets a ``_``.
+    """
+    from onnx import NodeProto, helper, numpy_helper
+
+    initial, literals = tables
+    defined = [t.name for t in graph.initializer] + [name for node in graph.node for name in node.output if name]
+    names = dict(names) | {name: _unique(name, taken) for name in defined}
+    initial |= {names[t.name]: numpy_helper.to_array(t) for t in graph.initializer}
+    for node in graph.node:
+        operands, outputs = ([names.get(name, name) for name in given] for given in (node.input, node.output))
+        if node.op_type == "If":
+            for branch in node.attribute:
+                way = operands[0], branch.name == "then_branch"
+                yield from _flat(branch.g, tables, taken, names, outputs, (*when, way))
+        elif node.op_type == "Constant":
+            literals[outputs[0]] = OPERATORS["Constant"].compute(**_attributes(node))
+        else:
+            renamed = NodeProto()
+            renamed.CopyFrom(node)
+            renamed.input[:], renamed.output[:] = operands, outputs
+            yield renamed, when
+    for output, result in zip(graph.output, results, strict=False):
+        yield helper.make_node("Identity", [names.get(output.name, output.name)], [result]), when
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name
 
 
 def _paths(module: Module, names: list[str]) -> dict[str, str]:
@@ -156,10 +208,7 @@ def _paths(module: Module, names: list[str]) -> dict[str, str]:
     free = {name for name in names if name not in taken and name == printable(name)}
     taken |= free
     for name in names:
-        paths[name] = printable(name)
-        while name not in free and paths[name] in taken:
-            paths[name] += "_"
-        taken.add(paths[name])
+        paths[name] = name if name in free else _unique(printable(name), taken)
     return paths
 
 
@@ -172,7 +221,7 @@ def load_onnx(path: str | os.PathLike[str]) -> OnnxModule:
     Parameters
     ----------
     path : path
-        Opset 13 or later.
+        Opset 7 or later. An If is computed by its condition; other graphs in nodes are refused.
 
     Returns
     -------
@@ -195,14 +244,14 @@ def load_onnx(path: str | os.PathLike[str]) -> OnnxModule:
         raise OSError(f"load_onnx: {path} is not a regular file")
     try:
         model = onnx.load(path)
-        if len(model.graph.node) <= MOST_NODES:  # else the check would take minutes
+        if sum(1 for _ in _every(model.graph.node)) <= MOST_NODES:  # else the check would take minutes
             onnx.checker.check_model(model)
     except OSError:
         raise
     except Exception as error:  # protobuf and the checker have classes of their own
         raise _damaged(path, error) from None
     _check_limits(path, model)
-    model = inline_local_functions(model)
+    model = _converted(path, inline_local_functions(model))
     _check_vocabulary(path, model)
     try:
         return OnnxModule(model, printable(os.path.basename(os.fspath(path))))
@@ -226,26 +275,52 @@ def _check_limits(path: Any, model: Any) -> None:
     if len(opsets) > 1 or any(f.domain in _DOMAINS for f in model.functions):
         raise ValueError(f"load_onnx: {path} has several versions of ONNX's operators, or replaces them by functions")
     opset, newest = _opset(model), defs.onnx_opset_version()
-    if opset < OLDEST:
-        raise ValueError(f"load_onnx: {path} has opset {opset}, want {OLDEST} or later. Export it again")
     if opset > newest:
         raise ValueError(
             f"load_onnx: {path} has opset {opset}; the installed ONNX ends at {newest}: pip install -U onnx"
         )
 
 
+def _converted(path: Any, model: Any) -> Any:
+    """Return a model of an older opset as one of opset 13."""
+    from onnx import helper, version_converter
+
+    opset = _opset(model)
+    if opset >= CONVERTED:
+        return model
+    if opset < OLDEST:
+        raise ValueError(f"load_onnx: {path} has opset {opset}, want {OLDEST} or later. Export it again")
+    try:
+        model = version_converter.convert_version(model, CONVERTED)
+    except Exception as error:
+        reason = printable(" ".join(str(error).split()))
+        raise ValueError(
+            f"load_onnx: {path} has opset {opset}, which onnx.version_converter does not convert ({reason}). "
+            f"Export it again with opset {CONVERTED} or later"
+        ) from None
+    for node in _every(model.graph.node):
+        if node.op_type == "Resize" and opset < 11:  # which had no other grid; the converter leaves that of opset 11
+            grid = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "simple"}
+            node.attribute.extend(helper.make_attribute(*pair) for pair in grid.items())
+    return model
+
+
 def _check_vocabulary(path: Any, model: Any) -> None:
     """Raise an error if a file has an operator, or a dtype, that this package lacks."""
     from onnx import TensorProto, helper
 
-    names = [n.op_type if n.domain in _DOMAINS else f"{n.domain}.{n.op_type}" for n in model.graph.node]
+    nodes = [*_every(model.graph.node)]
+    names = [n.op_type if n.domain in _DOMAINS else f"{n.domain}.{n.op_type}" for n in nodes]
     unknown = Counter(name for name in names if name not in OPERATORS)
     if unknown:
         listed = ", ".join(printable(f"{name} ({count})") for name, count in sorted(unknown.items()))
         raise ValueError(f"load_onnx: {path} has operators that this package lacks: {listed}")
-    if model.graph.sparse_initializer:
+    graphs = [model.graph, *(a.g for n in nodes for a in n.attribute)]
+    contents = [(n.output[0], a) for n in nodes if n.op_type == "Constant" for a in n.attribute]
+    if any(g.sparse_initializer for g in graphs) or any(a.name == "sparse_value" for _, a in contents):
         raise ValueError(f"load_onnx: {path} has sparse constants, which this package lacks")
-    tensors = [(t.name, t.data_type) for t in model.graph.initializer]
+    tensors = [(t.name, t.data_type) for g in graphs for t in g.initializer]
+    tensors += [(name, a.t.data_type if a.name == "value" else _KINDS[a.name[6:9]]) for name, a in contents]
     tensors += [(i.name, i.type.tensor_type.elem_type) for i in (*model.graph.input, *model.graph.output)]
     kinds = {number: name for name, number in TensorProto.DataType.items() if number}
     for name, kind in tensors:
@@ -281,7 +356,13 @@ def _every(nodes: Iterable[Any]) -> Iterator[Any]:
 
 def _shape(value: Any) -> tuple[int | str, ...]:
     dims = value.type.tensor_type.shape.dim
-    return tuple(d.dim_value if d.HasField("dim_value") else d.dim_param or "?" for d in dims)
+    return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else d.dim_param or "?" for d in dims)
+
+
+def _attributes(node: Any) -> dict[str, Any]:
+    from onnx import helper
+
+    return {a.name: _value(helper.get_attribute_value(a)) for a in node.attribute}
 
 
 def _value(value: Any) -> Any:

@@ -19,9 +19,10 @@ _PLACES: dict[str, Any] = {  # of the i-th of m new elements among n old ones; f
     "half_pixel_symmetric": lambda i, n, m, f: n / 2 * (1 - m / (f * n)) + (i + _HALF) / f - _HALF,
     "pytorch_half_pixel": lambda i, n, m, f: 0 * i if m == 1 else (i + _HALF) / f - _HALF,
 }
-_NEAREST: dict[str, Any] = {
-    "round_prefer_floor": lambda at: np.ceil(at - _HALF), "round_prefer_ceil": lambda at: np.floor(at + _HALF),
-    "floor": np.floor, "ceil": np.ceil,
+_NEAREST: dict[str, Any] = {  # of a place, with the same factor; "simple" is that of opset 10, as in ONNX Runtime
+    "round_prefer_floor": lambda at, f: np.ceil(at - _HALF), "round_prefer_ceil": lambda at, f: np.floor(at + _HALF),
+    "floor": lambda at, f: np.floor(at), "ceil": lambda at, f: np.ceil(at),
+    "simple": lambda at, f: np.floor(at) if f >= 1 else np.ceil(at),
 }  # fmt: skip
 
 
@@ -50,7 +51,7 @@ def resize(
             continue
         at = _PLACES[grid](np.arange(size, dtype=np.float32), np.float32(old), np.float32(size), factor)
         if mode == "nearest":
-            x = picked(x, _NEAREST[nearest_mode](at).clip(0, old - 1).astype(int), axis)
+            x = picked(x, _NEAREST[nearest_mode](at, factor).clip(0, old - 1).astype(int), axis)
         else:
             weights = _weights(at, old, mode, cubic_coeff_a, exclude_outside)
             x = ag.moveaxis(ag.matmul(ag.moveaxis(x, axis, -1), weights.T.astype(x.dtype)), -1, axis)

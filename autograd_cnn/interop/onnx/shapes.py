@@ -55,10 +55,10 @@ def _stack(onnx: Any, tensors: Any, axis: Any) -> Any:
     return onnx.Concat(*(onnx.Unsqueeze(x, (axis,)) for x in tensors), axis=axis)
 
 
-def _split(x: Any, sizes: Any = None, axis: int = 0, num_outputs: Any = None, outputs: int = 1) -> Any:
+def _split(x: Any, sizes: Any = None, axis: int = 0, num_outputs: Any = None, outputs: Any = ("",)) -> Any:
     if sizes is not None:
         return ag.split(x, np.cumsum(sizes)[:-1], axis)
-    size = -(-x.shape[axis] // outputs)
+    size = -(-x.shape[axis] // len(outputs))
     return ag.split(x, range(size, x.shape[axis], size), axis)
 
 
@@ -91,7 +91,10 @@ def _constant(**value: Any) -> Any:
 def _cast(x: Any, to: int, saturate: int = 1) -> Any:
     from onnx.helper import tensor_dtype_to_np_dtype
 
-    dtype = tensor_dtype_to_np_dtype(to)
+    return _as(x, tensor_dtype_to_np_dtype(to))
+
+
+def _as(x: Any, dtype: Any) -> Any:
     if dtype.kind not in NUMBERS:
         raise ValueError(f"{dtype} has no counterpart")
     return ag.astype(x, dtype) if dtype.kind == x.dtype.kind == "f" else plain(x).astype(dtype)
@@ -117,11 +120,6 @@ def _scan(f: Callable[..., Any], neutral: int) -> Callable[..., Any]:
 
 def _write_cumsum(onnx: Any, x: Any, axis: Any) -> Any:
     return onnx.CumSum(onnx.Reshape(x, (-1,)) if axis is None else x, np.array(axis or 0, np.int64))
-
-
-def _top_k(x: Any, k: Any, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> Any:
-    s = ag.sort(x, axis)
-    return ag.take(ag.flip(s, axis) if largest else s, range(int(k[0])), axis)
 
 
 # Products and losses
@@ -177,13 +175,15 @@ ENTRIES = [
     Entry("ConstantOfShape", read=lambda shape, value=_ZERO: np.full(ints(shape), value[0])),
     Entry("Range", read=lambda start, limit, delta: np.arange(*plain((start, limit, delta)), dtype=start.dtype)),
     Entry("Shape", read=lambda x, start=0, end=None: np.array(x.shape[start:end], np.int64)),
+    Entry("Size", read=lambda x: np.array(math.prod(x.shape), np.int64)),
     Entry("Cast", converted, lambda onnx, x: onnx.cast(x), _cast),
+    Entry("CastLike", read=lambda x, like, saturate=1: _as(x, like.dtype)),
+    Entry("If"),  # its branches are written out while loading
     Entry("Dropout", read=lambda x, ratio=0.5, training_mode=False, seed=0: x),
     Entry("CumSum", ag.cumsum, _write_cumsum, _scan(ag.cumsum, 0)),
     Entry("CumProd", read=_scan(ag.cumprod, 1)),
     Entry(None, ag.var, var),
     Entry(None, ag.std, std),
-    Entry("TopK", read=_top_k),
     Entry("MatMul", ag.matmul),
     Entry("Gemm", ag.linear, _write_linear, _gemm),
     Entry("Einsum", ag.contract, _write_contract, lambda *arrays, equation: ag.einsum(equation, *arrays)),
