@@ -414,6 +414,11 @@ def columns(d):
     return [d.array((2, 3 * block[0] * block[1], counts[0] * counts[1])), int64(*size), int64(*block)], options
 
 
+def one_hot(d):
+    places, depth = d.rng.integers(-6, 6, d.pick([(3,), (2, 3), ()])), np.array(d.int(1, 4))
+    return [places, d.pick([depth, depth.reshape(1)]), d.array((2,), 2)], d.some(axis=d.int(-1, places.ndim))
+
+
 def place(d):
     shape = d.pick([(2, 3), (3,), (2, 3, 4)])
     x = d.rng.integers(-3, 3, shape)  # with ties
@@ -519,7 +524,7 @@ MAKERS = {
     "Transpose": lambda d: ([d.array((2, 3, 4))], d.some(perm=[int(i) for i in d.rng.permutation(3)])),
     "Shape": lambda d: ([d.array((2, 3, 4))], d.some(start=d.int(-4, 4), end=d.int(-4, 4))),
     "ConstantOfShape": lambda d: ([d.pick([int64(2, 3), int64(), int64(0, 2)])], {}),
-    **dict.fromkeys(["ArgMax", "ArgMin"], place), "Size": unary(), "Col2Im": columns,
+    **dict.fromkeys(["ArgMax", "ArgMin"], place), "Size": unary(), "OneHot": one_hot, "Col2Im": columns,
     "CastLike": lambda d: ([d.array((2, 3), 0, 0, 3), d.array((2,), 1)], {}),
     "SwiGLU": lambda d: ([d.array((2, 3)), d.array((2, 3), 1)], d.some(alpha=0.5)),
 }  # fmt: skip

@@ -20,7 +20,12 @@ from autograd_cnn.interop.onnx.table import OPERATORS
 from interop.onnx_calls import CONSTANT, SKIPPED
 
 # ONNX's cases of GRU have the reset gate before the product, as PyTorch has not
-OURS = {name for name in OPERATORS if name not in ("Cast", "CastLike", "Constant", "ConstantOfShape", "Dropout", "GRU")}
+OURS = {
+    name
+    for name in OPERATORS
+    if name
+    not in ("Cast", "CastLike", "Constant", "ConstantOfShape", "Dropout", "GRU", "SplitToSequence", "SequenceAt")
+}
 
 
 @cache

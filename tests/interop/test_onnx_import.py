@@ -302,6 +302,25 @@ def of_several(path, *nodes, outputs, x, constants=()):
     return ag.interop.load_onnx(path)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "options", "want"),
+    [(np.array([1, 4]), {"axis": 1}, (2, 4)), (np.array(2), {"axis": 1}, (2, 2)), (None, {"axis": 1}, (2, 1)),
+     (None, {"axis": -1, "keepdims": 0}, (2,)), (np.array(3), {"axis": 1, "keepdims": 0}, (2, 2))],
+)  # fmt: skip
+def test_a_list_of_parts_is_read_by_places(tmp_path, sizes, options, want):
+    """As PyTorch's exporter writes `split` without its optimiser."""
+    node, from_array = onnx.helper.make_node, onnx.numpy_helper.from_array
+    constants = [from_array(np.array(1), "k"), *([] if sizes is None else [from_array(sizes, "sizes")])]
+    parts = node("SplitToSequence", ["x", *(["sizes"] if sizes is not None else [])], ["parts"], **options)
+    picked = node("SequenceAt", ["parts", "k"], ["y"])
+    model = of_several(tmp_path / "f", parts, picked, outputs={"y": 1}, x=[2, 5], constants=constants)
+    x = np.arange(10, dtype="f").reshape(2, 5)
+    y = model(ag.Tensor(x, requires_grad=True))
+    start = {(2, 4): 1, (2, 2): 3 if options.get("keepdims") == 0 else 2}.get(want, 1)
+    assert y.shape == want and y.requires_grad
+    assert y.data.reshape(2, -1).tolist() == x[:, start : start + y.size // 2].tolist()
+
+
 def branch(name, *nodes, **constants):
     values = [onnx.numpy_helper.from_array(np.array(a, "f"), n) for n, a in constants.items()]
     return onnx.helper.make_graph(nodes, name, [], [onnx.helper.make_tensor_value_info(name, 1, None)], values)

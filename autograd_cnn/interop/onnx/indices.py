@@ -151,6 +151,13 @@ def _reads_place(f: Any) -> Callable[..., Any]:
     return read
 
 
+def _one_hot(places: Any, depth: Any, values: Any, axis: int = -1) -> Any:
+    n = int(plain(depth).item())
+    places = np.expand_dims(plain(places), axis)
+    all_places = np.arange(n).reshape([n if a == axis % places.ndim else 1 for a in range(places.ndim)])
+    return np.where((places == all_places) | (places == all_places - n), values[1], values[0])
+
+
 def _gather_nd(x: Any, indices: Any, batch_dims: int = 0) -> Any:
     batch = np.ogrid[tuple(map(slice, x.shape[:batch_dims]))] if batch_dims else []
     extra = indices.ndim - 1 - batch_dims
@@ -180,6 +187,7 @@ ENTRIES = [
     Entry("GatherElements", read=lambda x, indices, axis=0: x[_grid(axis, indices)]),
     Entry("GatherND", read=_gather_nd),
     Entry("Compress", read=lambda x, condition, axis=None: ag.compress(condition, x, axis)),
+    Entry("OneHot", read=_one_hot, options=(2,)),
     Entry("TopK", read=_top_k),
     Entry("ArgMax", read=_reads_place(np.argmax)),
     Entry("ArgMin", read=_reads_place(np.argmin)),

@@ -62,6 +62,15 @@ def _split(x: Any, sizes: Any = None, axis: int = 0, num_outputs: Any = None, ou
     return ag.split(x, range(size, x.shape[axis], size), axis)
 
 
+def _sequence(x: Any, sizes: Any = None, axis: int = 0, keepdims: int = 1) -> Any:
+    """The only result is a list of parts."""
+    if np.ndim(sizes) == 0:
+        step = 1 if sizes is None else int(sizes)
+        sizes, keepdims = [step] * -(-x.shape[axis] // step), keepdims or sizes is not None
+    parts = ag.split(x, np.cumsum(sizes)[:-1], axis)
+    return (parts if keepdims else [ag.squeeze(part, axis) for part in parts],)
+
+
 def _write_pad(onnx: Any, x: Any, pad_width: Any, constant_values: Any, x_shape: Any) -> Any:
     if np.ndim(constant_values):
         raise ValueError("constant_values has one number for all axes in ONNX")
@@ -169,6 +178,8 @@ ENTRIES = [
     Entry("Pad", ag.pad_constant, _write_pad, _pad, options=(2,)),
     Entry(None, ag.stack, _stack),
     Entry("Split", read=_split),
+    Entry("SplitToSequence", read=_sequence),
+    Entry("SequenceAt", read=lambda parts, place: parts[int(place)]),
     Entry("Tile", read=lambda x, repeats: ag.tile(x, ints(repeats))),
     Entry("Trilu", read=lambda x, k=0, upper=1: (ag.triu if upper else ag.tril)(x, int(k))),
     Entry("Constant", read=_constant),
