@@ -212,6 +212,46 @@ def test_a_function_of_a_dictionary_has_its_names(tmp_path):
     assert {"conv.w", "fc.w"} <= {t.name for t in onnx.load(tmp_path / "f").graph.initializer}
 
 
+def test_the_keys_of_a_dictionary_are_the_names_of_outputs(tmp_path):
+    def names(f):
+        ag.interop.export_onnx(tmp_path / "f", f, X)
+        return [o.name for o in onnx.load(tmp_path / "f").graph.output]
+
+    assert names(lambda images: {"logits": images * 2, "images": ag.relu(images)}) == ["logits", "images_2"]
+    assert names(lambda images: {"a": [], "b": (images * 2, images * 3)}) == ["output.0", "output.1"]
+    assert names(lambda images: (images * 2,)) == ["output.0"]
+
+
+def test_transposes_that_follow_each_other_are_one_or_none(tmp_path):
+    def f(x):
+        turned = ag.transpose(x, (0, 3, 1, 2))
+        return (
+            ag.transpose(ag.transpose(turned, (1, 2, 3, 0)), (3, 1, 2, 0)),
+            ag.transpose(turned, (0, 2, 3, 1)),
+            turned,
+        )
+
+    ag.interop.export_onnx(tmp_path / "f", f, X)
+    agree(tmp_path / "f", f, X)
+    assert [n.op_type for n in onnx.load(tmp_path / "f").graph.node].count("Transpose") == 1
+
+
+def test_a_network_of_channels_first_is_written_without_transposes(tmp_path):
+    net = randomised(
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 2, 1))
+    )
+    ag.interop.export_onnx(tmp_path / "ours", net.eval(), X)
+    theirs = ag.interop.load_onnx(tmp_path / "ours")
+
+    def first(x):
+        return ag.transpose(theirs(ag.transpose(x, (0, 2, 3, 1))), (0, 3, 1, 2))
+
+    images = np.ascontiguousarray(np.moveaxis(X, -1, 1))
+    ag.interop.export_onnx(tmp_path / "f", first, images)
+    agree(tmp_path / "f", first, images)
+    assert "Transpose" not in [n.op_type for n in onnx.load(tmp_path / "f").graph.node]
+
+
 def test_fixed_shapes_need_no_batch(tmp_path):
     x, y = np.ones((3, 4), "f"), np.ones((4, 5), "f")
     with pytest.raises(ValueError, match=r"inputs \(3, 4\), \(4, 5\) have no first axis in common for a batch. dyn"):

@@ -6,14 +6,15 @@ any other difference is a number that the function computes outside of recorded 
 
 ONNX has images as (N, C, H, W). A value has up to two forms, the array as it is here and the image; each is made from
 the other by a Transpose when a node first asks for it. Convolutions and pools ask for images; elementwise operations,
-reductions and the like take what there is. So transpositions remain only at the borders of a network.
+reductions and the like take what there is, and a Transpose of another one is a single one, or none. So transpositions
+remain only at the borders of a network, also of one that has images as (N, C, H, W) itself.
 """
 
 from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -94,7 +95,8 @@ def export_onnx(path: str | os.PathLike[str], f: Callable[..., Any], *example: A
     path : path
         Replaced as a whole or, on failure, left as it was.
     f : callable
-        Returns a Tensor, or a tree of several. It may branch on options, but not on numbers in arrays.
+        Returns a Tensor, or a tree of several; the keys of a flat dict are the names of the outputs. It may branch on
+        options, but not on numbers in arrays.
     *example : array_like
         Arguments of `f`, whose shapes and dtypes the inputs of the file have.
     dynamic : bool
@@ -179,6 +181,7 @@ class _Writer:
         self.nodes: list[tuple[str, list[str], str, dict[str, Any]]] = []
         self.constants: dict[str, np.ndarray] = {}
         self.bases: dict[str, str] = {}  # of constants in another order of axes: the name of the first one
+        self.turned: dict[str, tuple[str, Sequence[int]]] = {}  # of Transposes: the operand, and its axes
         self.used: dict[str, int] = {}
         named = [*f.named_parameters(), *f.named_buffers()] if isinstance(f, Module) else []
         self.tensors = {id(t.data): name for name, t in named}
@@ -203,9 +206,17 @@ class _Writer:
         names = ["" if a is None else a if isinstance(a, str) else self.constant(a) for a in operands]
         call = self.call
         operator = _OF_BOOLS.get(operator, operator) if call and call.out.dtype == bool else operator
+        if operator == "Transpose":  # of another one is a single one, or none
+            source, first = self.turned.get(names[0], (names[0], range(len(attributes["perm"]))))
+            names, perm = [source], [first[a] for a in attributes["perm"]]
+            attributes = {"perm": perm}
+            if perm == sorted(perm):
+                return source
         label = call.primitive.name if call else operator.lower()
         out = self.unique(f"{call.module}.{label}" if call and call.module else label)
         self.nodes.append((operator, names, out, attributes))
+        if operator == "Transpose":
+            self.turned[out] = source, perm
         return out
 
     def constant(self, value: Any, name: str = "constant") -> str:
@@ -350,9 +361,8 @@ class _Writer:
     def model(self, onnx: Any, result: Any, second: Any) -> Any:
         """Return the model, with the parts that the results need."""
         self.call = None
-        several = isinstance(result, (tuple, list))
         outputs, names = [], {}
-        for i, (out, other) in enumerate(zip(tree_leaves(result), tree_leaves(second), strict=True)):
+        for (label, out), other in zip(_labelled(result), tree_leaves(second), strict=True):
             if not isinstance(out, Tensor):
                 raise TypeError(f"export_onnx: f returned {type(out).__name__}, want a Tensor, or several")
             if id(out.data) not in self.forms:
@@ -360,7 +370,7 @@ class _Writer:
             name = self.named(out.data, "plain")
             if name in names or name not in {n[2] for n in self.nodes}:
                 name = self.node("Identity", name)
-            names[name] = self.unique(f"output.{i}" if several else "output")
+            names[name] = self.unique(label)
             outputs.append((names[name], out, other))
         needed, nodes = set(names), []
         for node in reversed(self.nodes):
@@ -390,6 +400,15 @@ class _Writer:
         )
         opset = onnx.helper.make_opsetid("", OPSET)
         return onnx.helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="autograd_cnn")
+
+
+def _labelled(result: Any) -> list[tuple[str, Any]]:
+    """Return the leaves of a result with their names: the keys of a flat dict, or their numbers."""
+    leaves = tree_leaves(result)
+    labels = ["output"] if isinstance(result, Tensor) else [f"output.{i}" for i in range(len(leaves))]
+    if isinstance(result, dict) and [*map(id, result.values())] == [*map(id, leaves)]:
+        labels = [*map(str, result)]
+    return [*zip(labels, leaves, strict=True)]
 
 
 def _onnx_type(dtype: Any) -> int:
