@@ -239,6 +239,17 @@ def test_functions_that_grow_too_large_are_refused(tmp_path):
         ag.interop.load_onnx(chain(tmp_path, 31, "f30"))
 
 
+def test_nodes_of_branches_are_counted(tmp_path, monkeypatch):
+    from autograd_cnn.interop.onnx import load
+
+    monkeypatch.setattr(load, "MOST_NODES", 5)
+    way = branch("r", *(onnx.helper.make_node("Relu", ["x"], [name]) for name in "abr"))
+    yes = onnx.numpy_helper.from_array(np.array(True), "c")
+    choice = onnx.helper.make_node("If", ["c"], ["y"], then_branch=way, else_branch=way)
+    with pytest.raises(ValueError, match="f has 7 nodes, want 5 at most"):
+        of_several(tmp_path / "f", choice, outputs={"y": 1}, x=["N", 2], constants=[yes])
+
+
 def written(path, *nodes, x, y):
     """A file of nodes from `x` to `y`, which are shapes."""
     values = [onnx.helper.make_tensor_value_info(name, 1, shape) for name, shape in (("x", x), ("y", y))]

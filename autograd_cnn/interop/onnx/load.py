@@ -267,7 +267,7 @@ def _check_limits(path: Any, model: Any) -> None:
     """Raise an error if a file has more nodes than can be held, or a version that is too old, too new or unclear."""
     from onnx import defs
 
-    nodes = len(model.graph.node)
+    nodes = sum(1 for _ in _every(model.graph.node))
     count, how = (nodes, "") if nodes > MOST_NODES else (_written_out(model), " with its functions written out")
     if count > MOST_NODES:
         raise ValueError(f"load_onnx: {path} has {count:.3g} nodes{how}, want {MOST_NODES:,} at most")
