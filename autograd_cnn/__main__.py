@@ -1,4 +1,4 @@
-"""``python -m autograd_cnn`` or ``autograd-cnn``: pages, the setup, `check` of primitives, `compile`, `predict`.
+"""``python -m autograd_cnn`` or ``autograd-cnn``: pages, the setup, `check`, `compile`, `train`, `predict`, `export`.
 
 May import everything. `info` never fails: it prints "not known" for what it cannot find out.
 """
@@ -16,6 +16,7 @@ import tempfile
 import time
 import webbrowser
 from collections.abc import Callable
+from functools import partial
 from html import escape
 from importlib import metadata
 from importlib.util import find_spec
@@ -27,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import autograd_cnn as ag
+from autograd_cnn import trainer
 from autograd_cnn.calculus.check import conformance
 from autograd_cnn.engine.observe import operations
 from autograd_cnn.engine.primitive import Primitive
@@ -35,11 +37,16 @@ from autograd_cnn.environment import command, plain
 PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz tqdm requests pillow numba".split()
 VARIABLES = "AUTOGRAD_CNN_", "XDG_CACHE_HOME", "LOCALAPPDATA", "KERAS_HOME", "OMP_NUM", "OPENBLAS_NUM", "MKL_NUM"
 UNSURE = 0.5  # a best probability below it
+FEW, STEPS, PASSES = 1000, 8, 50  # training images; then steps in a pass, and passes
 GREY = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
 
+WORDS = {"load_folder: ": "", "skip=print": "--skip-unreadable"}  # of messages, and those of the command line
 FOLDER = "for scripts and pages [%(default)s]"
 OFFLINE = """write live.html with Python inside (12 MB) into this folder: it needs no network. Without, the page loads
 Python from a public server. AUTOGRAD_CNN_PYODIDE names a folder that has the files of Pyodide already"""
+RUN = "the folder of a run; the code in its model.py is executed"
+TRAIN = """Trains on the images in FOLDER, of any size and mode, whose sub-folders are the classes; a fifth is held out
+for the test. Writes a run folder with a report. Needs Pillow. `train --resume RUN` goes on with a run that stopped."""
 PREDICT = """Prints the three most probable classes of each image. An image is cut to the middle that has the
 proportions of the model's images, and resized. Needs Pillow. Exit code 2 if the run or an image cannot be read."""
 WHY = """also write a picture of each image into RUN/why: what the model got, and how much each pixel moves the output
@@ -60,11 +67,13 @@ def main(arguments: list[str] | None = None) -> int:
     checking = commands.add_parser("check", help="compare the primitives of your own file with finite differences")
     checking.add_argument("file", type=Path, help="a Python file with @ag.primitive and .vjp(...)")
     checking.set_defaults(command=check)
+    _add_train(commands)
     _add_predict(commands)
     options = vars(parser.parse_args(arguments))
     run, needed = options.pop("command"), options.pop("needs", "Tensor")
     try:
-        getattr(ag, needed)
+        for name in needed.split():
+            getattr(ag, name)
     except AttributeError as error:  # its folder was removed
         return _failed(error)
     return run(**options)
@@ -81,9 +90,22 @@ def _add_pages(commands: Any) -> None:
     editing.set_defaults(command=live, needs="trace")
 
 
+def _add_train(commands: Any) -> None:
+    parser = commands.add_parser("train", help="train a network on a folder of images", description=TRAIN)
+    parser.add_argument("data", nargs="?", metavar="FOLDER", help="it has a folder of images for each class")
+    parser.add_argument("--size", type=int, metavar="N", help="pixels of a side to which images are cut and resized")
+    parser.add_argument("--skip-unreadable", action="store_true", help="use the other images if some cannot be read")
+    Images.add_options(parser)
+    parser.set_defaults(command=train, needs="training report distributed", refuse=parser.error)
+    parser = commands.add_parser("export", help="write the network of a run as an ONNX file")
+    parser.add_argument("run", type=Path, help=RUN)
+    parser.add_argument("file", type=Path, metavar="FILE.onnx")
+    parser.set_defaults(command=export, needs="training interop")
+
+
 def _add_predict(commands: Any) -> None:
     parser = commands.add_parser("predict", help="classify images with a model that was trained", description=PREDICT)
-    parser.add_argument("run", type=Path, help="the folder of a run; the code in its model.py is executed")
+    parser.add_argument("run", type=Path, help=RUN)
     parser.add_argument("files", type=Path, nargs="+", metavar="IMAGE", help="BMP, GIF, JPEG, PNG, PPM, TIFF or WebP")
     parser.add_argument("--why", action="store_true", help=WHY)
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="for the pictures of --why, instead of RUN/why")
@@ -195,6 +217,53 @@ def compile_kernels(double: bool = False) -> int:
     return 0
 
 
+class Images(trainer.Program):
+    """Trains on a folder of images."""
+
+    start = ("-m", "autograd_cnn", "train")
+    kept = ("data", "skip_unreadable")
+    places = ("data",)
+    words = WORDS
+
+    def load(self, settings: Any) -> tuple[ag.data.Dataset, dict[str, Any]]:
+        """Load a folder. Of few images there are smaller batches, more passes, and more are held apart."""
+        place, size, say = self.args.data, getattr(settings, "size", 32), partial(print, "left out:", file=sys.stderr)
+        skip = say if self.args.skip_unreadable else None
+        data = ag.data.load_folder(place, (size, size), seed=self.args.seed, skip=skip)
+        count, classes = len(data.train_images), {"classes": len(data.classes)}
+        if len(data.classes) < 2:
+            raise ValueError(f"{place}: has one class, {data.classes[0]}. Want a folder for each of two or more")
+        few = {"epochs": PASSES, "batch_size": -(-count // STEPS), "validation": 0.2}
+        return data, classes | few if count < FEW else classes
+
+
+def train(refuse: Callable[[str], Any], **options: Any) -> int:
+    """Train a network on a folder of images, or go on with such a run; return the exit code."""
+    if not options["data"] and not options["resume"]:
+        refuse("want FOLDER, or --resume RUN")
+    return Images(argparse.Namespace(**options), refuse).run()
+
+
+def _run_with_images(run: Path, caller: str) -> Any:
+    folder = ag.training.RunFolder(run)
+    if missing := [name for name in ("classes", "image_shape") if not folder.settings.get(name)]:
+        raise ValueError(f"{run}: settings.json has no {' and no '.join(missing)}, which {caller} needs")
+    return folder
+
+
+def export(run: Path, file: Path) -> int:
+    """Write the network of a run as an ONNX file; 0, or 2 if that cannot be done."""
+    try:
+        folder = _run_with_images(run, "export")
+        shape = folder.settings["image_shape"]
+        ag.interop.export_onnx(file, folder.model(), np.zeros((1, *shape), np.float32))
+    except (ImportError, OSError, ValueError) as error:
+        return _failed(error)
+    classes = ", ".join(map(plain, folder.settings["classes"]))
+    print(f"{file}: images (N, {', '.join(map(str, shape))}), float32 in [0, 1], to the outputs of {classes}")
+    return 0
+
+
 def predict(run: Path, files: list[Path], why: bool, out: Path | None, refuse: Callable[[str], Any]) -> int:
     """Print the most probable classes of images and, with `why`, write what decided them into RUN/why or `out`.
 
@@ -204,10 +273,7 @@ def predict(run: Path, files: list[Path], why: bool, out: Path | None, refuse: C
         refuse("--out is for the pictures of --why")
     code = 0
     try:
-        folder = ag.training.RunFolder(run)
-        missing = [name for name in ("classes", "image_shape") if not folder.settings.get(name)]
-        if missing:
-            raise ValueError(f"{run}: settings.json has no {' and no '.join(missing)}, which predict needs")
+        folder = _run_with_images(run, "predict")
         classes, shape = list(map(plain, folder.settings["classes"])), tuple(folder.settings["image_shape"])
         model, probabilities = folder.model(), folder.module().probabilities
         width, wide = max(len(plain(str(file))) for file in files), max(map(len, classes))

@@ -28,8 +28,9 @@ def command(*arguments: str | os.PathLike[str]) -> str:
 
 def program() -> str:
     """Return the line that runs this program again, or "" in an interactive session, which no line repeats."""
-    interactive = "", "-c", "-m", "ipykernel_launcher.py"
-    return "" if os.path.basename(sys.argv[0] if sys.argv else "") in interactive else command(*sys.argv)
+    interactive, name = ("", "-c", "-m", "ipykernel_launcher.py"), os.path.basename(sys.argv[0] if sys.argv else "")
+    package = getattr(sys.modules["__main__"].__spec__, "parent", "") if name == "__main__.py" else ""
+    return "" if name in interactive else command(*(["-m", package] if package else sys.argv[:1]), *sys.argv[1:])
 
 
 @contextmanager

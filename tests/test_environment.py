@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -44,6 +45,12 @@ def test_an_interactive_session_has_no_command(monkeypatch, name):
     assert program() == command("train.py", "--out", "my run")
     monkeypatch.setattr(sys, "argv", [name, "-f", "kernel.json"])
     assert program() == ""
+
+
+def test_a_package_that_runs_has_its_name_in_the_command(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/lib/autograd_cnn/__main__.py", "train", "photos"])
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", SimpleNamespace(parent="autograd_cnn"))
+    assert program() == command("-m", "autograd_cnn", "train", "photos")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="another shell there")

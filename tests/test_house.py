@@ -43,16 +43,17 @@ ROOMS = {
     "notebook": Room(50, "", "shows a page or a text below a cell"),
     "plots": Room(130, "engine files environment", "pictures of a training, by matplotlib"),
     FACE: Room(100, "engine calculus ops vocabulary elsewhere", "the names that users see"),
-    "__main__": Room(270, f"{FACE} environment engine calculus fast studio", "python -m autograd_cnn"),
+    "trainer": Room(172, f"{FACE} environment", "trains a recipe on images: the command train, and scripts like it"),
+    "__main__": Room(320, f"{FACE} trainer environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
         1263, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(2850, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
-    "data": Room(1130, "engine files environment", "published images, folders of images, batches"),
+    "data": Room(1143, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
-        1184,
-        "engine nn optim data state arrayfile files notebook plots environment",
+        1350,
+        "engine ops nn optim data state arrayfile files notebook plots environment",
         "the loop, what looks at a run, and folders of runs that resume",
     ),
     "distributed": Room(200, "engine training environment", "several processes that train one model, on MPI"),
@@ -62,12 +63,12 @@ ROOMS = {
         "weights for PyTorch, and ONNX files",
     ),
     "studio": Room(
-        5879,
+        5881,
         f"engine calculus ops nn training files notebook environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),
 }
-PROGRAMS = "studio.player.demos", "studio.live.examples"  # programs to be played: they import the face and nothing else
+PROGRAMS = "studio.player.demos", "studio.live.examples", "training.quick"  # they import the face and nothing else
 
 HEAVY = {
     "matplotlib", "numba", "graphviz", "torch", "tqdm", "requests", "safetensors", "playwright", "mpi4py", "onnx",

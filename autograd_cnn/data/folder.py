@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,13 @@ NAMED = 10  # damaged files in one message
 PARTS = {"train", "training", "test", "testing", "val", "valid", "validation", "eval"}  # of a split, in any case
 
 
-def load_folder(path: AnyPath, size: tuple[int, int] = (32, 32), test: float = 0.2, seed: int = 0) -> Dataset:
+def load_folder(
+    path: AnyPath,
+    size: tuple[int, int] = (32, 32),
+    test: float = 0.2,
+    seed: int = 0,
+    skip: Callable[[str], object] | None = None,
+) -> Dataset:
     """Load a folder that has a folder of images for each class.
 
     It has either `train/<class>/...` and `test/<class>/...`, in upper or lower case, or `<class>/...`, of which a share
@@ -35,6 +43,9 @@ def load_folder(path: AnyPath, size: tuple[int, int] = (32, 32), test: float = 0
         The share of each class to hold out, if there is no folder `test`.
     seed : int
         Chooses the images that are held out.
+    skip : callable, optional
+        Leave out images that cannot be read, and call ``skip(message)``, such as `print`, for each. By default they are
+        an error.
 
     Returns
     -------
@@ -49,8 +60,8 @@ def load_folder(path: AnyPath, size: tuple[int, int] = (32, 32), test: float = 0
         If there is no such folder.
     ValueError
         If `size` or `test` cannot be, which is checked first; if folders have names of parts, such as `train` and
-        `val`, but are not `train` and `test`; if files are damaged or cannot be read, or a class has no image: the
-        message names them.
+        `val`, but are not `train` and `test`; if names of classes differ in case, spaces or the form of letters only;
+        if files are damaged or cannot be read, or a class has no image: the message names them.
 
     Examples
     --------
@@ -70,9 +81,13 @@ def load_folder(path: AnyPath, size: tuple[int, int] = (32, 32), test: float = 0
     classes = _folders(trained)
     if not classes:
         raise ValueError(f"load_folder: {trained} has no folder; want one for each class, such as {trained / 'cat'}")
+    names: dict[str, str] = {}
+    for each in classes:
+        if (twin := names.setdefault(normalize("NFKC", each).casefold().strip(), each)) != each:
+            raise ValueError(f"load_folder: {trained} has {twin!a} and {each!a}, one name for two classes. Rename one")
     name = folder.resolve().name
     if not parts:
-        return Dataset.from_arrays(*_read_all(folder, classes, size), test, classes, name, seed)
+        return Dataset.from_arrays(*_read_all(folder, classes, size, skip), test, classes, name, seed)
     tested = _folders(parts[1])
     if strangers := [each for each in tested if each not in classes]:
         raise ValueError(f"load_folder: {parts[1] / strangers[0]} is a class that {trained} lacks")
@@ -81,7 +96,7 @@ def load_folder(path: AnyPath, size: tuple[int, int] = (32, 32), test: float = 0
             f"load_folder: {parts[1]} has no folder {missing[0]}: add it, with images of this class, or remove "
             f"{trained / missing[0]}"
         )
-    train_part, test_part = (_read_all(part, classes, size) for part in parts)
+    train_part, test_part = (_read_all(part, classes, size, skip) for part in parts)
     return Dataset.from_arrays(*train_part, test_part, classes, name)
 
 
@@ -106,28 +121,35 @@ def _folders(folder: Path) -> list[str]:
     return sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
 
 
-def _read_all(folder: Path, classes: list[str], size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _read_all(
+    folder: Path, classes: list[str], size: tuple[int, int], skip: Callable[[str], object] | None
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Read the images of one part; collect what is wrong, and raise it at once."""
     with needs("tqdm", "load_folder"):
         from tqdm import tqdm
 
     files = [(file, label) for label, name in enumerate(classes) for file in _images_in(folder / name)]
     labels = np.array([label for _, label in files], np.int64)
-    images = np.empty((len(files), *size, 3), np.uint8)
-    wrong = [
-        f"{plain(str(folder / name))}: has no image ({', '.join(sorted(ENDINGS))})"
-        for name, count in zip(classes, np.bincount(labels, minlength=len(classes)), strict=True)
-        if not count
-    ]
+    images, read = np.empty((len(files), *size, 3), np.uint8), np.ones(len(files), bool)
+    wrong: list[str] = []
     for position, (file, _) in enumerate(tqdm(files, folder.name, disable=None)):
         try:
             images[position] = read_image(file, size)
         except (ValueError, OSError) as error:
-            wrong.append(str(error))
+            read[position] = False
+            (skip or wrong.append)(str(error))
+    counts = np.bincount(labels[read] if skip else labels, minlength=len(classes))
+    wrong[:0] = [
+        f"{plain(str(folder / name))}: has no image ({', '.join(sorted(ENDINGS))})"
+        for name, count in zip(classes, counts, strict=True)
+        if not count
+    ]
     if wrong:
         more = f"\n  and {len(wrong) - NAMED:,} more" if len(wrong) > NAMED else ""
-        raise ValueError("load_folder: remove or replace" + "".join(f"\n  {each}" for each in wrong[:NAMED]) + more)
-    return images, labels
+        cure = "" if skip or read.all() else " (skip=print leaves out images)"
+        named = "".join(f"\n  {each}" for each in wrong[:NAMED])
+        raise ValueError(f"load_folder: remove or replace{cure}{named}{more}")
+    return images[read], labels[read]
 
 
 def _images_in(folder: Path) -> list[Path]:

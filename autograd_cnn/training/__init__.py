@@ -8,6 +8,7 @@ from autograd_cnn.training.folder import RunFolder, load_run
 from autograd_cnn.training.history import Epoch, Evaluation, History
 from autograd_cnn.training.hooks import early_stop, keep_best
 from autograd_cnn.training.loop import fit
+from autograd_cnn.training.recipe import read_recipe
 
 __all__ = [
     "CheckpointError",
@@ -22,6 +23,7 @@ __all__ = [
     "load_checkpoint",
     "load_run",
     "predict",
+    "read_recipe",
     "save_checkpoint",
 ]
 publish(globals())

@@ -7,10 +7,10 @@ ahead of it.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +22,7 @@ from autograd_cnn.nn import Module
 from autograd_cnn.training.checkpoint import load_model
 from autograd_cnn.training.history import History, drawing
 from autograd_cnn.training.hooks import keep_best
+from autograd_cnn.training.recipe import recipe_of, run_recipe
 
 SETTINGS, CODE, HISTORY, TABLE, PICTURE = "settings.json", "model.py", "history.json", "history.csv", "loss.png"
 LAST, BEST = "last.safetensors", "best.safetensors"
@@ -34,7 +35,7 @@ class RunFolder:
 
     =====================  =============================================================================
     ``settings.json``      all settings of the run, and checksums of them and of ``model.py``
-    ``model.py``           a copy of the code: ``Settings``, a dataclass, and ``build(settings)``
+    ``model.py``           a copy of the code: ``build(settings)`` and, if it is a recipe, ``Settings`` and more
     ``history.json``       the History, ``history.csv``, a row for each pass, and ``loss.png``, its picture
     ``last.safetensors``   the checkpoint, from which `fit` resumes
     ``best.safetensors``   the weights after the best pass
@@ -47,8 +48,9 @@ class RunFolder:
         Created if it does not exist.
     settings : dict, optional
         Values for JSON; ``settings["settings"]`` has the fields of ``Settings``. None opens a run that exists.
-    source : path, optional
-        The file of which ``model.py`` is a copy.
+    source : path or Module, optional
+        The file of which ``model.py`` is a copy; or the model itself, whose outputs are logits: then ``model.py`` holds
+        it pickled, with zeros as weights, and loads it wherever its classes can be imported.
     resume : bool
         Whether the folder may have this run already: then settings and code must be equal.
 
@@ -101,12 +103,13 @@ class RunFolder:
         self,
         path: str | os.PathLike[str],
         settings: Mapping[str, Any] | None = None,
-        source: str | os.PathLike[str] | None = None,
+        source: str | os.PathLike[str] | Module | None = None,
         resume: bool = False,
     ) -> None:
         self.path = Path(path)
         self.last, self.best = self.path / LAST, self.path / BEST
         self._code_sum: str | None = None
+        self._own: Module | None = None
         exists = (self.path / SETTINGS).exists()
         if settings is None and not exists:
             raise FileNotFoundError(f"{self.path}: there is no run here, since {SETTINGS} is missing")
@@ -118,9 +121,11 @@ class RunFolder:
         if reserved := [name for name in (SUM, CODE_SUM) if name in settings]:
             raise ValueError(f"RunFolder: settings have {reserved[0]!r}, which is reserved for a checksum; rename it")
         self.settings = json.loads(json.dumps(spelled(settings)))  # as a later process will read them
+        if isinstance(source, Module):
+            self._own, source = source, None
         code = None if source is None else Path(source).read_bytes()
         if not exists:
-            self._create(code)
+            self._create(code if self._own is None else recipe_of(self._own))
         elif resume:
             self._compare(code)
         else:
@@ -208,18 +213,8 @@ class RunFolder:
         return len(steps)
 
     def module(self) -> ModuleType:
-        """Run ``model.py``, and return it as a module. Open only runs whose code you trust."""
-        path, code = self.path / CODE, self._read_code()
-        name = f"autograd_cnn_run_{hashlib.sha256(code).hexdigest()}"
-        if name not in sys.modules:
-            module = sys.modules[name] = ModuleType(name)  # a dataclass looks for the module that it is in
-            module.__file__ = str(path)
-            try:
-                exec(compile(code, path, "exec", dont_inherit=True), module.__dict__)
-            except BaseException:
-                del sys.modules[name]
-                raise
-        return sys.modules[name]
+        """Run ``model.py``, and return it as a module, with defaults for what it lacks. Open only runs of trust."""
+        return run_recipe(self.path / CODE, self._read_code())
 
     def model(self) -> Module:
         """Build the model with the best weights, in evaluation mode; before the first pass has ended, with the last.
@@ -233,10 +228,13 @@ class RunFolder:
         ValueError
             If another file is damaged.
         """
-        code = self.module()
-        model = code.build(code.Settings(**self.settings.get("settings", {})))
-        if not isinstance(model, Module):
-            raise TypeError(f"{self.path / CODE}: build returned {type(model).__name__}, want a Module")
+        if self._own is None:
+            code = self.module()
+            model = code.build(code.Settings(**self.settings.get("settings", {})))
+            if not isinstance(model, Module):
+                raise TypeError(f"{self.path / CODE}: build returned {type(model).__name__}, want a Module")
+        else:
+            model = copy.deepcopy(self._own)
         path = next((path for path in (self.best, self.last) if path.exists()), None)
         if path is None:
             raise FileNotFoundError(f"{self.path}: has no weights, neither {BEST} nor {LAST}")

@@ -36,7 +36,10 @@ class Settings:
     validation: float = 0.05  # share of the training images that is held apart
 
 
-ORIGINAL = Settings(version="original", epochs=2, lr=1e-3, weight_decay=0, validation=0)
+SETTINGS = {
+    "standard": Settings(),
+    "original": Settings(version="original", epochs=2, lr=1e-3, weight_decay=0, validation=0),
+}
 
 
 NOTE = """The loss is the mean of ten yes-or-no questions, one for each class: 0.69 is that of a coin, 0.33 that of a
@@ -129,8 +132,3 @@ def schedule(settings: Settings, steps: int) -> Callable[[int], float]:
 def augment(settings: Settings, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Move photographs by up to four pixels, and mirror half of them."""
     return images if settings.version == "original" else ag.data.augment(images, rng)
-
-
-def views(model: nn.Module, images: ag.Tensor) -> ag.Tensor:
-    """The outputs for each image as it is; other recipes average over several views of it."""
-    return model(images)

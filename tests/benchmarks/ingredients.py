@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -22,10 +21,8 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
-from recipes import whitened
-
 import autograd_cnn as ag
+from autograd_cnn.training import quick
 
 VALIDATION = 5000
 Change = Callable[[Any], None]
@@ -61,23 +58,23 @@ INGREDIENTS: dict[str, tuple[dict[str, Any], Change | None]] = {  # other settin
 
 
 def augment(settings: Any, flip: bool, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return ag.data.augment(images, rng, settings.shift, flip, settings.cutout, "reflect", whitened.GREY)
+    return ag.data.augment(images, rng, settings.shift, flip, settings.cutout, "reflect", quick.GREY)
 
 
 def ours(settings: Any, model: Any, without: str, seed: int, images: np.ndarray, labels: np.ndarray) -> Callable:
     """Train; return the function that gives logits."""
     steps = settings.epochs * -(-len(images) // settings.batch_size)
-    optimiser = whitened.optimiser(settings, model, steps)
+    optimiser = quick.optimiser(settings, model, steps)
     ag.training.fit(
         model,
-        partial(whitened.loss, settings),
+        partial(quick.loss, settings),
         optimiser.optimiser if without == "lookahead" else optimiser,
         images,
         labels,
         rng=np.random.default_rng(seed),
         epochs=settings.epochs,
         batch_size=settings.batch_size,
-        schedule=whitened.schedule(settings, steps),
+        schedule=quick.schedule(settings, steps),
         augment=partial(augment, settings, without != "flips"),
     )
     model.eval()
@@ -120,7 +117,7 @@ def theirs(settings: Any, model: Any, without: str, seed: int, images: np.ndarra
         return x.amax((2, 3)) @ head / 9
 
     steps = settings.epochs * -(-len(images) // settings.batch_size)
-    rate, faster, decay = whitened.schedule(settings, steps), settings.faster_biases, settings.weight_decay
+    rate, faster, decay = quick.schedule(settings, steps), settings.faster_biases, settings.weight_decay
     biases, slow_ones = [p[0] for parts in norms for p in parts], [bias, head, *(w for b in blocks for w in b)]
     groups = [{"params": slow_ones}, {"params": biases, "weight_decay": decay / faster}]
     sgd = torch.optim.SGD(groups, 1.0, momentum=settings.momentum, nesterov=True, weight_decay=decay)
@@ -158,7 +155,7 @@ def theirs(settings: Any, model: Any, without: str, seed: int, images: np.ndarra
 
 def accuracies(logits: Callable, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """With one look at each image, and with the recipe's views."""
-    looks = {"plain": logits, "views": partial(whitened.views, logits)}
+    looks = {"plain": logits, "views": partial(quick.views, logits)}
     right: dict[str, int] = dict.fromkeys(looks, 0)
     with ag.no_grad():
         for start in range(0, len(images), 500):
@@ -175,7 +172,7 @@ def main() -> None:
     add("--no-verify", action="store_true", help="accept a copy with unknown checksums")
     add("--out", type=Path, default=Path("ingredients.jsonl"))
     add("--library", choices=("ours", "torch"), default="ours")
-    add("--recipe", choices=("quick", "best"), default="quick")
+    add("--recipe", choices=quick.SETTINGS, default="quick")
     add("--only", nargs="+", choices=INGREDIENTS, default=list(INGREDIENTS))
     add("--seeds", nargs="+", type=int, default=[0, 1])
     add("--images", type=int, default=45_000)
@@ -184,7 +181,7 @@ def main() -> None:
     args = parser.parse_args()
     data = ag.data.load_cifar10(args.data_dir, verify=not args.no_verify)
     images, labels = data.train_images[:-VALIDATION][: args.images], data.train_labels[:-VALIDATION][: args.images]
-    settings = whitened.BEST if args.recipe == "best" else whitened.Settings()
+    settings = quick.SETTINGS[args.recipe]
     widths = tuple(args.widths or settings.widths)
     settings = dataclasses.replace(settings, epochs=args.epochs or settings.epochs, widths=widths)
     done = [json.loads(line) for line in args.out.read_text().splitlines()] if args.out.exists() else []
@@ -196,7 +193,7 @@ def main() -> None:
             facts |= {"images": len(images), "passes": own.epochs, "widths": list(own.widths)}
             if any(facts.items() <= line.items() for line in done):
                 continue
-            model = whitened.build(own, np.random.default_rng(seed), images)
+            model = quick.build(own, np.random.default_rng(seed), images)
             if change:
                 change(model)
             begun = time.perf_counter()

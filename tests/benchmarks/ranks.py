@@ -31,9 +31,11 @@ import numpy as np
 import autograd_cnn as ag
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
-from recipes import standard, whitened
+from recipes import standard
 
-RECIPES = {"standard": standard, "quick": whitened}
+from autograd_cnn.training import quick
+
+RECIPES = {"standard": standard, "quick": quick}
 WARM_UP = 3  # steps that do not count
 
 times: dict[str, list[float]] = defaultdict(list)

@@ -34,6 +34,7 @@ def write(
     result: Evaluation,
     loss: Loss,
     moments: Moments | None = None,
+    resume: str = "",
 ) -> str:
     """Write `report.html`, `report.txt` and `net.html` into the folder of a run.
 
@@ -55,6 +56,8 @@ def write(
         As for `fit`.
     moments : Moments, optional
         A callback that `fit` has called; the player then has a slider for the moments of the training.
+    resume : str
+        The command that goes on with the run, for a report of one that ended early.
 
     Returns
     -------
@@ -94,6 +97,7 @@ def write(
         folder.module().probabilities(result.outputs),
         sum(p.size for p in parameters.values()),
         folder.count_look(),
+        resume,
     )
     steps = next_steps(facts)
     last = moments.graph(model) if moments else graph_of(model, loss, images[:BATCH], labels[:BATCH])

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterator
 from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 
-from autograd_cnn.environment import command, program
+from autograd_cnn.environment import command
 from autograd_cnn.studio.report.facts import Facts, count_of, percent
 
 FALLING = 0.01  # a loss that falls by so much in a pass, relatively, has not converged
@@ -55,8 +54,8 @@ def _ended(facts: Facts) -> Iterator[Step]:
     ended = facts.history.ended
     if ended and ended != EARLY_STOP:
         text = f"The run ended early: {ended}."
-        if program() and "recipe" in facts.settings:
-            yield Step(f"{text} Go on from where it stopped:", command(sys.argv[0], "--resume", facts.folder))
+        if facts.resume:
+            yield Step(f"{text} Go on from where it stopped:", facts.resume)
         else:
             yield Step(f"{text} The same program, with RunFolder(..., resume=True), goes on from where it stopped.")
 

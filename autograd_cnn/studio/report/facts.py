@@ -78,6 +78,8 @@ class Facts:
         How many numbers the model has learnt.
     looks : int
         How often the test images have been looked at, this time included.
+    resume : str
+        The command that goes on with the run, if there is one.
     """
 
     folder: str
@@ -88,6 +90,7 @@ class Facts:
     probabilities: Array
     parameters: int
     looks: int = 1
+    resume: str = ""
 
     @property
     def held_apart(self) -> int:

@@ -336,14 +336,13 @@ def test_advice_follows_from_layers_and_speed(run):
     assert not said(advice(run, history), "0 in all images") and not said(advice(run, history), "waited")
 
 
-def test_advice_after_a_run_that_ended_early(run, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["train.py", "--minutes", "9", "--out", "my run"])
+def test_advice_after_a_run_that_ended_early(run):
     ended = figures(ended="interrupted at step 30")
-    facts = Facts("my run", run.folder.settings, ended, run.result, run.labels, run.probabilities, 625)
+    facts = Facts("my run", run.folder.settings, ended, run.result, run.labels, run.probabilities, 625, resume="again")
     first = next_steps(facts)[0]
     assert first.text == "The run ended early: interrupted at step 30. Go on from where it stopped:"
-    assert first.command == command("train.py", "--resume", "my run")
-    own = next_steps(replace(facts, settings={"classes": CLASSES}))[0]
+    assert first.command == "again"
+    own = next_steps(replace(facts, resume=""))[0]
     assert own.command == "" and "RunFolder(..., resume=True), goes on" in own.text
     assert not said(advice(run, figures(ended="early stop")), "ended early")
 

@@ -1,0 +1,225 @@
+"""Trains a recipe on images, in a run folder, with a report: the command `train`, and scripts like it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import autograd_cnn as ag
+from autograd_cnn.environment import command
+
+QUICK = Path(__file__).parent / "training" / "quick.py"
+FIELDS = ("epochs", "batch_size", "lr", "size")  # options that replace fields of the recipe's settings
+COMMON = ("recipe", "seed", "accumulate", "clip")  # options that a resumed run needs again
+RESUMED = ("resume", "minutes", "patience")  # options that a resumed run may be given
+NOTHING = "\ninterrupted. Nothing was trained yet"
+
+
+class Program:
+    """A program that trains. Those that derive from it have options of their own, and load images.
+
+    Attributes
+    ----------
+    args : Namespace
+        The options of the command line.
+    start : tuple of str
+        The words of the command, after Python's.
+    recipes : dict of str to path
+        The file of each recipe. Its `SETTINGS`, if it has some, go by these names; the first is the default.
+    kept : tuple of str
+        The options on which images depend: a resumed run needs them again.
+    places : tuple of str
+        Options that say where images are: a resumed run may be given others.
+    words : dict of str to str
+        Words of the package's messages, and those on the command line.
+    augmented : bool
+        Whether training images are changed at random.
+    """
+
+    start: tuple[str, ...]
+    recipes: Mapping[str, Path] = {"quick": QUICK, "best": QUICK}
+    kept: tuple[str, ...]
+    places: tuple[str, ...]
+    words: Mapping[str, str]
+    augmented = True
+
+    @classmethod
+    def add_options(cls, parser: ArgumentParser) -> None:
+        """Add the options that all programs have."""
+        one, add = parser.add_mutually_exclusive_group(), parser.add_argument
+        one.add_argument("--recipe", choices=cls.recipes, help=f"(default: {next(iter(cls.recipes))})")
+        one.add_argument("--model", dest="recipe", metavar="FILE.py", help="a network of your own: build(settings)")
+        add("--epochs", type=int, metavar="N", help="passes over the images (default: by recipe and images)")
+        add("--batch-size", type=int, metavar="N", help="(default: by recipe and images)")
+        add("--lr", type=float, metavar="RATE", help="(default: that of the recipe)")
+        add("--seed", type=int, metavar="N", help="for weights, order and augmentation (default: 0)")
+        add("--minutes", type=float, metavar="N", help="end the training after so many, resumed parts included")
+        add("--patience", type=int, metavar="N", help="end it after N passes without a better one")
+        add("--clip", type=float, metavar="NORM", help="scale larger gradients down to this norm")
+        add("--accumulate", type=int, metavar="N", help="compute a batch in N parts, in less memory")
+        add("--out", type=Path, metavar="FOLDER", help="for the results (default: runs/DATA-RECIPE, or -2, -3, ...)")
+        add("--resume", type=Path, metavar="RUN", help="go on with the run in this folder, with its settings")
+
+    def __init__(self, args: Namespace, refuse: Callable[[str], Any]) -> None:
+        """Refuse options that do not fit together, and fill in the defaults of a new run."""
+        self.args = args
+        for name, value in vars(args).items():
+            if name != "seed" and type(value) in (int, float) and not value > 0:
+                refuse(f"{_option(name)} is {value}, must be more than 0")
+        if args.seed is not None and args.seed < 0:
+            refuse(f"--seed is {args.seed}, must be 0 or more")
+        given = [name for name, value in vars(args).items() if value is not None and value is not False]
+        if not args.resume:
+            defaults = {"recipe": next(iter(self.recipes)), "seed": 0, "accumulate": 1}
+            vars(args).update({name: value for name, value in defaults.items() if name not in given})
+        elif other := [_option(name) for name in given if name not in (*RESUMED, *self.places)]:
+            refuse(
+                f"--resume goes on with the settings of {args.resume}, so {', '.join(other)} cannot be given. "
+                "For other settings begin a new run"
+            )
+
+    def load(self, settings: Any) -> tuple[ag.data.Dataset, dict[str, Any]]:
+        """Load the images for a recipe with these settings; return them, and settings that suit them better."""
+        raise NotImplementedError
+
+    def run(self) -> int:
+        """Train a new run, or go on with one, and write its report; return the exit code.
+
+        Ctrl-C outside of the training, which has an end of its own, prints the command that goes on.
+        """
+        ranks, folder, code = ag.distributed.ranks(), None, 2
+        say: Callable[[object], None] = partial(print, file=sys.stderr) if ranks.rank == 0 else lambda text: None
+        try:
+            if self.args.resume:
+                self.args, folder = ranks.first(self._recalled)
+                if ranks.first(_finished, folder):
+                    if ranks.rank == 0:
+                        print(f"{folder.path}: the training has ended. Its report: {folder.path / 'report.html'}")
+                    return 0
+                if not folder.last.exists():
+                    say(f"{folder.path}: has no checkpoint yet, so the training begins at its start")
+            settings = ranks.first(self._settings, folder)
+            data, better = ranks.first(self.load, settings)
+            folder = folder or ranks.first(self._new, settings, data, better)
+            code = 1
+            self._train(folder, data, ranks)
+        except FloatingPointError as error:
+            say(f"{error}. A lower --lr, or --clip 1, in a new run may help")
+        except (ImportError, OSError, ValueError) as error:
+            text = str(error)
+            for word, ours in self.words.items():
+                text = text.replace(word, ours)
+            say(text)
+        except KeyboardInterrupt:
+            there = folder is not None and folder.last.exists() and self._resume(folder)
+            say(f"\ninterrupted. Go on from the last checkpoint:\n    {there}" if there else NOTHING)
+            code = 130
+        else:
+            code = 0
+        return code
+
+    def _resume(self, folder: ag.training.RunFolder) -> str:
+        return command(*self.start, "--resume", folder.path)
+
+    def _recalled(self) -> tuple[Namespace, ag.training.RunFolder]:
+        """Return the options of the run to resume, and its folder."""
+        args, names, folder = self.args, (*self.kept, *COMMON), ag.training.RunFolder(self.args.resume)
+        if missing := [name for name in names if name not in folder.settings]:
+            raise ValueError(
+                f"{args.resume}: the run is of another program, which has to resume it "
+                f"(settings.json has no {', '.join(missing)})"
+            )
+        new = [name for name in self.places if getattr(args, name) is not None]
+        vars(args).update({name: folder.settings[name] for name in names if name not in new})
+        return args, folder
+
+    def _given(self) -> dict[str, Any]:
+        return {name: value for name in FIELDS if (value := getattr(self.args, name, None)) is not None}
+
+    def _settings(self, folder: ag.training.RunFolder | None) -> Any:
+        """Return the settings of the run to resume, or of a new one as far as they do not depend on its images."""
+        if folder is not None:
+            return folder.module().Settings(**folder.settings["settings"])
+        name, given = self.args.recipe, self._given()
+        recipe = ag.training.read_recipe(self.recipes.get(name) or name)
+        settings = getattr(recipe, "SETTINGS", {}).get(name) or recipe.Settings()
+        if unknown := [_option(field) for field in given if not hasattr(settings, field)]:
+            raise ValueError(f"{name}: its Settings have nothing for {', '.join(unknown)}")
+        return replace(settings, **given)
+
+    def _new(self, settings: Any, data: ag.data.Dataset, better: dict[str, Any]) -> ag.training.RunFolder:
+        """Make the folder of a new run."""
+        args, count = self.args, len(data.train_images)
+        fitting = {name: value for name, value in better.items() if hasattr(settings, name)}
+        settings = replace(settings, **{**fitting, **self._given()})
+        apart = math.ceil(settings.validation * count)
+        if apart == count:
+            raise ValueError(f"{count} training image is held apart to compare passes, so none is left to train on")
+        facts = {
+            **{name: getattr(args, name) for name in (*self.kept, *COMMON)},
+            "settings": asdict(settings),
+            "name": data.name,
+            "classes": data.classes,
+            "image_shape": data.train_images.shape[1:],
+            "images_per_pass": count - apart,
+        }
+        first = Path("runs", f"{Path(args.data).resolve().name}-{Path(args.recipe).stem}")
+        paths = itertools.chain([first], (Path(f"{first}-{n}") for n in itertools.count(2)))
+        path = args.out or next(path for path in paths if not path.exists())
+        try:
+            return ag.training.RunFolder(path, facts, self.recipes.get(args.recipe) or args.recipe)
+        except OSError as error:
+            raise OSError(f"{error}. Elsewhere: --out FOLDER") from error
+
+    def _train(self, folder: ag.training.RunFolder, data: ag.data.Dataset, ranks: ag.distributed.Ranks) -> None:
+        args, recipe = self.args, folder.module()
+        settings = recipe.Settings(**folder.settings["settings"])
+        rng = np.random.default_rng(args.seed)
+        images, labels, validation = data.train_images, data.train_labels, None
+        if settings.validation:
+            (images, labels), validation = ag.data.split(images, labels, settings.validation, rng)
+        model = ranks.broadcast(recipe.build(settings, rng, images))
+        if ranks.rank == 0:
+            notes = filter(None, [getattr(recipe, "NOTE", "")])
+            print(data, model.summary((settings.batch_size, *images.shape[1:])), *notes, sep="\n\n", end="\n\n")
+        steps = settings.epochs * -(-len(images) // settings.batch_size)
+        loss = partial(recipe.loss, settings)
+        moments = ag.report.Moments(model, loss, images[:4], labels[:4])
+        stop = [ag.training.early_stop(args.patience)] if args.patience else []
+        ag.training.fit(
+            model, loss, recipe.optimiser(settings, model, steps), images, labels, rng=rng, epochs=settings.epochs,
+            batch_size=settings.batch_size, schedule=recipe.schedule(settings, steps),
+            augment=partial(recipe.augment, settings) if self.augmented else None,
+            validation=validation, checkpoint=folder.last, callbacks=[*stop, moments, folder.callback(model)],
+            accumulate=args.accumulate, clip=args.clip, time_limit=args.minutes and 60 * args.minutes, name=data.name,
+            ranks=ranks,
+        )  # fmt: skip
+        model, images, labels = folder.model(), data.test_images, data.test_labels  # a look at them
+        result = ag.training.evaluate(partial(recipe.views, model), loss, images, labels, ranks=ranks)
+        if ranks.rank == 0:  # the report counts the looks at the test images
+            print(ag.report.write(folder, images, labels, result, loss, moments, self._resume(folder)))
+            shares = recipe.probabilities(result.outputs)
+            ag.plots.predictions(images, labels, shares, data.classes, folder.path / "predictions.png", data.name)
+            ag.plots.confusion_matrix(result.confusion, data.classes, folder.path / "confusion.png", data.name)
+            batch = ag.Tensor(ag.data.as_float32(images[:100]), name="images")
+            loss(model(batch), labels[:100]).graph().save(folder.path / "graph.svg")
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _finished(folder: ag.training.RunFolder) -> bool:
+    """Whether the run has made all its passes, and its report is newer than the last checkpoint."""
+    epochs, report = folder.history().epochs, folder.path / "report.html"
+    whole = len(epochs) == folder.settings["settings"]["epochs"] and epochs[-1].part == 1
+    return whole and report.exists() and report.stat().st_mtime >= folder.last.stat().st_mtime

@@ -1,0 +1,110 @@
+"""Reads recipes: files of Python that say how a network is built and trained. What one leaves out is taken from here.
+
+A recipe has `build(settings, rng, images)`, which returns a Module, and may have any of the names in `DEFAULTS`. A run
+folder keeps a copy of its recipe.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import os
+import pickle
+import sys
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.data import augment
+from autograd_cnn.nn import Module
+from autograd_cnn.ops.activations import softmax
+from autograd_cnn.ops.losses import cross_entropy
+from autograd_cnn.optim import AdamW, one_cycle
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Holds what can be varied: numbers of classes, pixels of a side, passes, images in a step, and so on."""
+
+    classes: int = 10
+    size: int = 32
+    epochs: int = 24
+    batch_size: int = 100
+    lr: float = 2e-3  # the peak of one cycle
+    validation: float = 0.05  # share of the training images that is held apart
+
+
+DEFAULTS: dict[str, Any] = {
+    "Settings": Settings,
+    "loss": lambda settings, outputs, labels: cross_entropy(outputs, labels),
+    "probabilities": softmax,
+    "optimiser": lambda settings, model, steps: AdamW(model.parameters(), settings.lr, weight_decay=0.01),
+    "schedule": lambda settings, steps: one_cycle(settings.lr, steps),
+    "augment": lambda settings, images, rng: augment(images, rng),
+    "views": lambda model, images: model(images),
+}
+
+
+def run_recipe(path: str | os.PathLike[str], code: bytes) -> ModuleType:
+    """Run the code of a recipe, once in a process, and return it as a module, with what it leaves out."""
+    name = f"autograd_cnn_run_{hashlib.sha256(code).hexdigest()}"
+    if name not in sys.modules:
+        module = sys.modules[name] = ModuleType(name)  # a dataclass looks for the module that it is in
+        module.__file__ = str(path)
+        vars(module).update(DEFAULTS)
+        try:
+            exec(compile(code, path, "exec", dont_inherit=True), module.__dict__)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
+
+
+def read_recipe(path: str | os.PathLike[str]) -> ModuleType:
+    """Run a file of a recipe, and return it as a module, with defaults for what it leaves out.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it raises an exception, or has no `build`.
+    """
+    code = Path(path).read_bytes()
+    try:
+        recipe = run_recipe(path, code)
+    except Exception as error:  # the code is the user's
+        raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
+    if not hasattr(recipe, "build"):
+        raise ValueError(f"{path}: has no build(settings, rng, images), which returns the Module to train")
+    return recipe
+
+
+def recipe_of(model: Module) -> bytes:
+    """Return the code of a recipe that builds this model, with zeros as weights."""
+    twin = copy.deepcopy(model)
+    for tensor in (*twin.parameters(), *twin.buffers()):
+        tensor.data, tensor.grad = np.zeros_like(tensor.data), None
+    try:
+        packed, why = zlib.compress(pickle.dumps(twin)), ""
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        packed, why = b"", str(error)
+    build = f"def build(settings, rng=None, images=None):\n    return unpacked({packed!r}, {why!r})\n"
+    return f"from autograd_cnn.training.recipe import unpacked\n\n\n{build}".encode()
+
+
+def unpacked(packed: bytes, why: str) -> Any:
+    """Return the model that `recipe_of` has packed."""
+    try:
+        if packed:
+            return pickle.loads(zlib.decompress(packed))
+    except (AttributeError, ImportError) as error:
+        why = str(error)
+    raise ValueError(
+        f"the model of this run cannot be built in another program ({why}). Define its classes and functions, without "
+        "lambda, in a file that both programs import, or pass RunFolder a recipe file"
+    )
