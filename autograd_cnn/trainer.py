@@ -34,7 +34,7 @@ class Program:
     start : tuple of str
         The words of the command, after Python's.
     recipes : dict of str to path
-        The file of each recipe. Its `SETTINGS`, if it has some, go by these names; the first is the default.
+        The file of each recipe, whose `SETTINGS` go by these names. The first one is the default.
     kept : tuple of str
         The options on which images depend: a resumed run needs them again.
     places : tuple of str
@@ -151,7 +151,7 @@ class Program:
             return folder.module().Settings(**folder.settings["settings"])
         name, given = self.args.recipe, self._given()
         recipe = ag.training.read_recipe(self.recipes.get(name) or name)
-        settings = getattr(recipe, "SETTINGS", {}).get(name) or recipe.Settings()
+        settings = recipe.SETTINGS.get(name) or recipe.Settings()
         if unknown := [_option(field) for field in given if not hasattr(settings, field)]:
             raise ValueError(f"{name}: its Settings have nothing for {', '.join(unknown)}")
         return replace(settings, **given)

@@ -14,6 +14,8 @@ import numpy as np
 
 import autograd_cnn as ag
 
+LEAST = 9  # pixels of a side
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -34,13 +36,13 @@ class Settings:
     cutout: int = 0  # side of the square that is cut out of them
     validation: float = 0.05  # share of the training images that is held apart
 
+    def __post_init__(self) -> None:
+        if self.size < LEAST:
+            raise ValueError(f"quick: size is {self.size}, want {LEAST} pixels or more: it is halved three times")
 
-LEAST = 9  # pixels of a side, whose half is taken three times
+
 GREY = (125, 123, 114)  # the mean colour of CIFAR-10
-SETTINGS = {
-    "quick": Settings(),
-    "best": Settings(epochs=18, widths=(64, 192, 256), convolutions=3, shift=3, cutout=8, validation=0.02),
-}
+SETTINGS = {"best": Settings(epochs=18, widths=(64, 192, 256), convolutions=3, shift=3, cutout=8, validation=0.02)}
 
 
 def norm(channels: int) -> ag.nn.BatchNorm2d:
@@ -76,8 +78,6 @@ class Network(ag.nn.Module):
     """Whitened patches, three blocks, the largest value of each channel, and a linear layer: logits."""
 
     def __init__(self, settings: Settings, rng: np.random.Generator) -> None:
-        if settings.size < LEAST:
-            raise ValueError(f"quick: size is {settings.size}, want {LEAST} pixels or more: it is halved three times")
         self.mean, self.std = ag.Tensor(np.zeros(3, np.float32)), ag.Tensor(np.ones(3, np.float32))
         self.patches = ag.Tensor(np.zeros((2, 2, 3, 24), np.float32))  # not trained: see `build`
         self.bias = ag.Tensor(np.zeros(24, np.float32), requires_grad=True)

@@ -40,6 +40,7 @@ class Settings:
 
 DEFAULTS: dict[str, Any] = {
     "Settings": Settings,
+    "SETTINGS": {},
     "loss": lambda settings, outputs, labels: cross_entropy(outputs, labels),
     "probabilities": softmax,
     "optimiser": lambda settings, model, steps: AdamW(model.parameters(), settings.lr, weight_decay=0.01),
@@ -87,8 +88,9 @@ def read_recipe(path: str | os.PathLike[str]) -> ModuleType:
 def recipe_of(model: Module) -> bytes:
     """Return the code of a recipe that builds this model, with zeros as weights."""
     twin = copy.deepcopy(model)
-    for tensor in (*twin.parameters(), *twin.buffers()):
-        tensor.data, tensor.grad = np.zeros_like(tensor.data), None
+    twin.load_state_dict({name: np.zeros_like(x) for name, x in twin.state_dict().items()})
+    for parameter in twin.parameters():
+        parameter.grad = None
     try:
         packed, why = zlib.compress(pickle.dumps(twin)), ""
     except (pickle.PicklingError, AttributeError, TypeError) as error:

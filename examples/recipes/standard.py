@@ -36,10 +36,7 @@ class Settings:
     validation: float = 0.05  # share of the training images that is held apart
 
 
-SETTINGS = {
-    "standard": Settings(),
-    "original": Settings(version="original", epochs=2, lr=1e-3, weight_decay=0, validation=0),
-}
+SETTINGS = {"original": Settings(version="original", epochs=2, lr=1e-3, weight_decay=0, validation=0)}
 
 
 NOTE = """The loss is the mean of ten yes-or-no questions, one for each class: 0.69 is that of a coin, 0.33 that of a

@@ -172,7 +172,7 @@ def main() -> None:
     add("--no-verify", action="store_true", help="accept a copy with unknown checksums")
     add("--out", type=Path, default=Path("ingredients.jsonl"))
     add("--library", choices=("ours", "torch"), default="ours")
-    add("--recipe", choices=quick.SETTINGS, default="quick")
+    add("--recipe", choices=("quick", "best"), default="quick")
     add("--only", nargs="+", choices=INGREDIENTS, default=list(INGREDIENTS))
     add("--seeds", nargs="+", type=int, default=[0, 1])
     add("--images", type=int, default=45_000)
@@ -181,7 +181,7 @@ def main() -> None:
     args = parser.parse_args()
     data = ag.data.load_cifar10(args.data_dir, verify=not args.no_verify)
     images, labels = data.train_images[:-VALIDATION][: args.images], data.train_labels[:-VALIDATION][: args.images]
-    settings = quick.SETTINGS[args.recipe]
+    settings = quick.SETTINGS.get(args.recipe, quick.Settings())
     widths = tuple(args.widths or settings.widths)
     settings = dataclasses.replace(settings, epochs=args.epochs or settings.epochs, widths=widths)
     done = [json.loads(line) for line in args.out.read_text().splitlines()] if args.out.exists() else []

@@ -248,7 +248,7 @@ def test_a_training_without_a_required_package_says_what_to_install(run, tmp_pat
 @pytest.mark.parametrize("version", ["quick", "best"])
 def test_quick_and_best_learn(rng, version):
     recipe = ag.training.read_recipe(quick.__file__)
-    settings = replace(recipe.SETTINGS[version], batch_size=32, widths=(8, 16, 16))
+    settings = replace(recipe.SETTINGS.get(version, recipe.Settings()), batch_size=32, widths=(8, 16, 16))
     data = ag.data.load_shapes(train=32, test=10)
     model = recipe.build(settings, rng, data.train_images)
     history = ag.training.fit(

@@ -1,0 +1,202 @@
+"""``python -m autograd_cnn train FOLDER`` and what follows it: more training, predictions, an ONNX file. And run
+folders of models without a recipe file.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn import nn
+from autograd_cnn.__main__ import main
+from autograd_cnn.environment import command
+
+Image = pytest.importorskip("PIL.Image", reason="Pillow, which reads images, is not installed")
+
+MODEL = """
+from autograd_cnn import nn, relu
+
+def build(settings, rng=None, images=None):
+    width = 4 * (settings.size - 2) ** 2
+    head = nn.Linear(width, settings.classes, rng=rng)
+    return nn.Sequential(nn.Conv2d(3, 4, 3, rng=rng), relu, nn.Flatten(), head)
+"""
+MODES = {"RGB": "jpg", "L": "png", "P": "gif", "RGBA": "webp", "CMYK": "tif", "LA": "png"}
+TRAIN = ["train", "photos", "--model", "tiny.py", "--epochs", "3"]
+
+
+@pytest.fixture(autouse=True)
+def photos(tmp_path, monkeypatch):
+    """Twelve images of two classes, of several modes and sizes."""
+    monkeypatch.chdir(tmp_path)
+    for name, colour in {"blue": (10, 20, 230), "red": (240, 30, 20)}.items():
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i, (mode, ending) in enumerate(MODES.items()):
+            image = Image.new("RGB", (40 + 20 * i, 60), colour).convert(mode)
+            image.save(tmp_path / "photos" / name / f"{i}.{ending}")
+    (tmp_path / "tiny.py").write_text(MODEL)
+    return tmp_path / "photos"
+
+
+def refused(capsys, *arguments):
+    """Run a command that must fail before there is a run; return what it says."""
+    assert main([*arguments]) == 2 and not os.path.exists("runs")
+    out, err = capsys.readouterr()
+    assert out == ""
+    return err.rstrip("\n")
+
+
+def test_three_commands_from_a_folder_to_an_answer_and_an_onnx_file(photos, capsys):
+    assert main([*TRAIN, "--size", "8", "--lr", "0.02"]) == 0
+    said = capsys.readouterr().out
+    assert "<photos: 10 training and 2 test images (8, 8, 3) uint8, 2 classes>" in said and "What to do next" in said
+    run = ag.training.RunFolder("runs/photos-tiny")
+    assert run.settings["settings"]["validation"] == 0.2 and run.settings["images_per_pass"] == 8
+    assert {"report.html", "net.html", "model.py", "best.safetensors"} <= {*os.listdir(run.path)}
+    assert main(["predict", "runs/photos-tiny", "photos/red/0.jpg", "--why"]) == 0
+    assert capsys.readouterr().out.split()[2] in ("red", "blue")
+    runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+    assert main(["export", "runs/photos-tiny", "net.onnx"]) == 0
+    assert capsys.readouterr().out == "net.onnx: images (N, 8, 8, 3), float32 in [0, 1], to the outputs of blue, red\n"
+    x = np.random.default_rng(0).random((3, 8, 8, 3), np.float32)
+    (there,) = runtime.InferenceSession("net.onnx").run(None, {"x": x})
+    np.testing.assert_allclose(there, ag.training.predict(run.model(), x), atol=1e-5)
+
+
+def test_a_run_that_was_cut_short_goes_on_to_the_same_bits(photos, capsys):
+    assert main([*TRAIN, "--out", "whole"]) == main([*TRAIN, "--out", "cut", "--minutes", "1e-9"]) == 0
+    assert command("-m", "autograd_cnn", "train", "--resume", "cut") in capsys.readouterr().out
+    photos.rename("moved")
+    assert main(["train", "--resume", "cut"]) == 2
+    assert capsys.readouterr().err == "photos does not exist\n"
+    assert main(["train", "moved", "--resume", "cut"]) == 0
+    whole, cut = (ag.training.RunFolder(name) for name in ("whole", "cut"))
+    assert whole.best.read_bytes() == cut.best.read_bytes() and len(cut.history().epochs) == 3
+    capsys.readouterr()
+    assert main(["train", "--resume", "cut"]) == 0
+    assert capsys.readouterr().out.startswith("cut: the training has ended. Its report: cut")
+
+
+def test_the_recipe_of_the_package_trains_on_other_classes_and_sizes(photos, capsys):
+    assert main(["train", "photos", "--size", "9", "--epochs", "1", "--out", "run"]) == 0
+    assert ag.training.load_run("run").head.w.shape == (256, 2)
+    assert main(["train", "photos", "--size", "8", "--out", "small"]) == 2
+    assert "quick: size is 8, want 9 pixels or more" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_wrong_is_refused(photos, capsys):
+    assert refused(capsys, "train", "nowhere") == "nowhere does not exist"
+    os.mkdir("empty")
+    assert refused(capsys, "train", "empty").startswith("empty has no folder; want one for each class, such as ")
+    shutil.copytree("photos/red", "one/red")
+    assert refused(capsys, "train", "one") == "one: has one class, red. Want a folder for each of two or more"
+    shutil.copytree("photos/red", "twins/red")
+    shutil.copytree("photos/red", "twins/red ")
+    assert refused(capsys, "train", "twins") == "twins has 'red' and 'red ', one name for two classes. Rename one"
+
+
+def test_images_that_cannot_be_read_are_left_out_only_on_demand(photos, capsys):
+    (photos / "red" / "9.png").write_text("no image")
+    first, second = refused(capsys, "train", "photos").splitlines()
+    assert first == "remove or replace (--skip-unreadable leaves out images)" and "9.png: not a readable" in second
+    assert main([*TRAIN, "--skip-unreadable", "--out", "run"]) == 0
+    out, err = capsys.readouterr()
+    assert "<photos: 10 training and 2 test images" in out and err.count("left out: ") == 1
+    shutil.rmtree(photos / "red")
+    (photos / "red").mkdir()
+    (photos / "red" / "9.png").write_text("no image")
+    lines = refused(capsys, "train", "photos", "--skip-unreadable").splitlines()
+    assert lines[0].startswith("left out: ") and lines[1] == "remove or replace" and "has no image" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("def make(): pass", "tiny.py: has no build(settings, rng, images), which returns the Module to train"),
+        ("import nothing_here", "tiny.py: ModuleNotFoundError: No module named 'nothing_here'"),
+        ("def build(settings:", "tiny.py: SyntaxError: "),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_named(photos, capsys, code, message):
+    (photos.parent / "tiny.py").write_text(code)
+    assert refused(capsys, *TRAIN).startswith(message)
+
+
+def test_options_that_do_not_fit_are_refused(capsys):
+    for arguments, message in {
+        ("train",): "want FOLDER, or --resume RUN",
+        ("train", "photos", "--size", "0"): "--size is 0, must be more than 0",
+        ("train", "--resume", "run", "--size", "9"): "--resume goes on with the settings of run, so --size cannot be",
+        ("train", "photos", "--recipe", "best", "--model", "tiny.py"): "not allowed with argument",
+    }.items():
+        with pytest.raises(SystemExit):
+            main([*arguments])
+        assert message in capsys.readouterr().err
+    settings = "from dataclasses import dataclass\n@dataclass\nclass Settings:\n    epochs: int = 1\n"
+    with open("tiny.py", "w") as file:
+        file.write(settings + MODEL)
+    assert refused(capsys, *TRAIN, "--size", "9") == "tiny.py: its Settings have nothing for --size"
+
+
+def test_a_run_without_classes_is_not_exported(capsys):
+    ag.training.RunFolder("run", {})
+    assert main(["export", "run", "net.onnx"]) == 2
+    assert "run: settings.json has no classes and no image_shape, which export needs" in capsys.readouterr().err
+
+
+# A Module, without a recipe file
+
+
+def trained(model, path="run"):
+    """Train a model for a step in a folder that was made of it."""
+    x, y = np.random.default_rng(0).random((8, 4, 4, 1), np.float32), np.arange(8) % 2
+    folder = ag.training.RunFolder(path, {"classes": ["a", "b"], "image_shape": x.shape[1:]}, model, resume=True)
+    adam = ag.optim.Adam(model.parameters())
+    ag.training.fit(model, ag.cross_entropy, adam, x, y, rng=None, epochs=1, callbacks=[folder.callback(model)])
+    return folder, x, y
+
+
+def layers():
+    return nn.Flatten(), nn.BatchNorm1d(16), ag.relu, nn.Linear(16, 2, rng=np.random.default_rng(0))
+
+
+def test_a_run_folder_is_made_of_a_module_and_needs_no_recipe(capsys):
+    model = nn.Sequential(*layers())
+    folder, x, y = trained(model)
+    want = ag.training.predict(model, x)
+    assert folder.model() is not model
+    np.testing.assert_array_equal(ag.training.predict(folder.model(), x), want)
+    np.testing.assert_array_equal(ag.training.predict(ag.training.load_run("run"), x), want)
+    result = ag.training.evaluate(model, ag.cross_entropy, x, y)
+    assert "test accuracy" in ag.report.write(folder, (255 * x).astype(np.uint8), y, result, ag.cross_entropy)
+    Image.new("L", (30, 20), 200).save("grey.png")
+    done = subprocess.run(
+        [sys.executable, "-m", "autograd_cnn", "predict", "run", "grey.png"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and done.stdout.split()[2] in "ab", done.stderr
+    trained(model)  # resumes
+
+
+def test_a_module_that_only_its_program_can_load_says_so(monkeypatch):
+    folder, x, _ = trained(nn.Sequential(*layers(), lambda x: 2 * x))
+    assert ag.training.predict(folder.model(), x).shape == (8, 2)
+    with pytest.raises(ValueError, match=r"cannot be built in another program \(.*lambda.*or pass RunFolder a recipe"):
+        ag.training.load_run("run")
+
+    class Net(nn.Sequential):
+        pass
+
+    Net.__module__, Net.__qualname__ = "__main__", "Net"
+    monkeypatch.setattr(sys.modules["__main__"], "Net", Net, raising=False)
+    trained(Net(*layers()), "other")
+    assert isinstance(ag.training.load_run("other"), Net)
+    monkeypatch.delattr(sys.modules["__main__"], "Net")
+    with pytest.raises(ValueError, match=r"cannot be built in another program \(Can't get attribute 'Net'"):
+        ag.training.load_run("other")
