@@ -19,6 +19,7 @@ from autograd_cnn.environment import command
 
 QUICK = Path(__file__).parent / "training" / "quick.py"
 FIELDS = ("epochs", "batch_size", "lr", "size")  # options that replace fields of the recipe's settings
+NEEDED = ("epochs", "batch_size", "validation")  # fields that all settings have
 COMMON = ("recipe", "seed", "accumulate", "clip")  # options that a resumed run needs again
 RESUMED = ("resume", "minutes", "patience")  # options that a resumed run may be given
 NOTHING = "\ninterrupted. Nothing was trained yet"
@@ -107,11 +108,10 @@ class Program:
                     return 0
                 if not folder.last.exists():
                     say(f"{folder.path}: has no checkpoint yet, so the training begins at its start")
-            settings = ranks.first(self._settings, folder)
-            data, better = ranks.first(self.load, settings)
-            folder = folder or ranks.first(self._new, settings, data, better)
+            folder, data = ranks.first(self._begun, folder)
             code = 1
             self._train(folder, data, ranks)
+            code = 0
         except FloatingPointError as error:
             say(f"{error}. A lower --lr, or --clip 1, in a new run may help")
         except (ImportError, OSError, ValueError) as error:
@@ -123,8 +123,6 @@ class Program:
             there = folder is not None and folder.last.exists() and self._resume(folder)
             say(f"\ninterrupted. Go on from the last checkpoint:\n    {there}" if there else NOTHING)
             code = 130
-        else:
-            code = 0
         return code
 
     def _resume(self, folder: ag.training.RunFolder) -> str:
@@ -142,25 +140,24 @@ class Program:
         vars(args).update({name: folder.settings[name] for name in names if name not in new})
         return args, folder
 
-    def _given(self) -> dict[str, Any]:
-        return {name: value for name in FIELDS if (value := getattr(self.args, name, None)) is not None}
-
-    def _settings(self, folder: ag.training.RunFolder | None) -> Any:
-        """Return the settings of the run to resume, or of a new one as far as they do not depend on its images."""
+    def _begun(self, folder: ag.training.RunFolder | None) -> tuple[ag.training.RunFolder, ag.data.Dataset]:
+        """Return the folder of the run, which a new one gets here, and its images."""
         if folder is not None:
-            return folder.module().Settings(**folder.settings["settings"])
-        name, given = self.args.recipe, self._given()
+            return folder, self.load(folder.module().Settings(**folder.settings["settings"]))[0]
+        name, given = self.args.recipe, {field: getattr(self.args, field, None) for field in FIELDS}
+        given = {field: value for field, value in given.items() if value is not None}
         recipe = ag.training.read_recipe(self.recipes.get(name) or name)
         settings = recipe.SETTINGS.get(name) or recipe.Settings()
-        if unknown := [_option(field) for field in given if not hasattr(settings, field)]:
-            raise ValueError(f"{name}: its Settings have nothing for {', '.join(unknown)}")
-        return replace(settings, **given)
+        if absent := [field for field in (*NEEDED, *given) if not hasattr(settings, field)]:
+            raise ValueError(f"{name}: its Settings have no {', '.join(absent)}")
+        settings = replace(settings, **given)
+        data, better = self.load(settings)
+        better = {field: value for field, value in better.items() if hasattr(settings, field) and field not in given}
+        return self._new(replace(settings, **better), data), data
 
-    def _new(self, settings: Any, data: ag.data.Dataset, better: dict[str, Any]) -> ag.training.RunFolder:
+    def _new(self, settings: Any, data: ag.data.Dataset) -> ag.training.RunFolder:
         """Make the folder of a new run."""
         args, count = self.args, len(data.train_images)
-        fitting = {name: value for name, value in better.items() if hasattr(settings, name)}
-        settings = replace(settings, **{**fitting, **self._given()})
         apart = math.ceil(settings.validation * count)
         if apart == count:
             raise ValueError(f"{count} training image is held apart to compare passes, so none is left to train on")

@@ -43,7 +43,7 @@ ROOMS = {
     "notebook": Room(50, "", "shows a page or a text below a cell"),
     "plots": Room(130, "engine files environment", "pictures of a training, by matplotlib"),
     FACE: Room(100, "engine calculus ops vocabulary elsewhere", "the names that users see"),
-    "trainer": Room(172, f"{FACE} environment", "trains a recipe on images: the command train, and scripts like it"),
+    "trainer": Room(170, f"{FACE} environment", "trains a recipe on images: the command train, and scripts like it"),
     "__main__": Room(320, f"{FACE} trainer environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(

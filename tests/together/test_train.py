@@ -139,7 +139,7 @@ def test_options_that_do_not_fit_are_refused(capsys):
     settings = "from dataclasses import dataclass\n@dataclass\nclass Settings:\n    epochs: int = 1\n"
     with open("tiny.py", "w") as file:
         file.write(settings + MODEL)
-    assert refused(capsys, *TRAIN, "--size", "9") == "tiny.py: its Settings have nothing for --size"
+    assert refused(capsys, *TRAIN, "--size", "9") == "tiny.py: its Settings have no batch_size, validation, size"
 
 
 def test_a_run_without_classes_is_not_exported(capsys):
