@@ -58,7 +58,7 @@ class Program:
         """Add the options that all programs have."""
         one, add = parser.add_mutually_exclusive_group(), parser.add_argument
         one.add_argument("--recipe", choices=cls.recipes, help=f"(default: {next(iter(cls.recipes))})")
-        one.add_argument("--model", dest="recipe", metavar="FILE.py", help="a network of your own: build(settings)")
+        one.add_argument("--model", dest="recipe", metavar="FILE.py", help="has build(settings, rng=None, images=None)")
         add("--epochs", type=int, metavar="N", help="passes over the images (default: by recipe and images)")
         add("--batch-size", type=int, metavar="N", help="(default: by recipe and images)")
         add("--lr", type=float, metavar="RATE", help="(default: that of the recipe)")

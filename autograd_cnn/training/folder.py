@@ -74,23 +74,12 @@ class RunFolder:
     >>> import tempfile
     >>> import numpy as np
     >>> import autograd_cnn as ag
-    >>> code = '''
-    ... from dataclasses import dataclass
-    ... from autograd_cnn import nn
-    ... @dataclass
-    ... class Settings:
-    ...     width: int
-    ... def build(settings):
-    ...     return nn.Sequential(nn.Linear(2, settings.width), nn.ReLU(), nn.Linear(settings.width, 2))
-    ... '''
     >>> rng = np.random.default_rng(0)
     >>> x = rng.normal(size=(200, 2)).astype(np.float32)
     >>> y = (x[:, 0] > x[:, 1]).astype(int)
+    >>> model = ag.nn.Sequential(ag.nn.Linear(2, 8, rng=rng), ag.nn.ReLU(), ag.nn.Linear(8, 2, rng=rng))
     >>> with tempfile.TemporaryDirectory() as temporary:
-    ...     _ = Path(temporary, "recipe.py").write_text(code)
-    ...     folder = RunFolder(f"{temporary}/run", {"settings": {"width": 8}}, f"{temporary}/recipe.py")
-    ...     recipe = folder.module()
-    ...     model = recipe.build(recipe.Settings(width=8))
+    ...     folder = RunFolder(f"{temporary}/run", {"classes": ["below", "above"]}, model)
     ...     history = ag.training.fit(
     ...         model, ag.cross_entropy, ag.optim.Adam(model.parameters(), lr=0.1), x, y, rng=rng, epochs=5,
     ...         checkpoint=folder.last, callbacks=[folder.callback(model)], progress=False)
