@@ -30,7 +30,7 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(2411, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "engine": Room(2416, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(2165, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(1038, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(845, "engine calculus ops state", "modules, layers and their initial weights"),
@@ -58,7 +58,7 @@ ROOMS = {
     ),
     "distributed": Room(200, "engine training environment", "several processes that train one model, on MPI"),
     "interop": Room(
-        2032,
+        2092,
         f"engine calculus ops vocabulary nn state arrayfile files environment {FACE}",  # operators are its functions
         "weights for PyTorch, and ONNX files",
     ),
