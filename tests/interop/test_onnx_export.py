@@ -178,6 +178,48 @@ def test_shapes_of_the_batch_are_free(tmp_path):
         agree(tmp_path / "f", f, batch)
 
 
+def pooled(x):
+    w = np.random.default_rng(0).normal(size=(3, 3, 3, 8)).astype(np.float32)
+    x = ag.max_pool2d(ag.relu(ag.conv2d(x, w, padding="same")), 2)
+    return ag.mean(x - ag.mean(x, axis=(1, 2), keepdims=True) * np.float32(2), axis=(1, 2))
+
+
+def like_the_input(x):
+    return ag.reshape(x * 2, x.shape) + ag.broadcast_to(ag.mean(x, axis=(1, 2, 3), keepdims=True), x.shape)
+
+
+@pytest.mark.parametrize("f", [pooled, like_the_input])
+def test_height_and_width_are_free(tmp_path, f):
+    rng = np.random.default_rng(0)
+    ag.interop.export_onnx(tmp_path / "f", f, rng.normal(size=(2, 8, 8, 3)).astype(np.float32), dynamic=(0, 1, 2))
+    assert runtime.InferenceSession(str(tmp_path / "f")).get_inputs()[0].shape == ["N", "H", "W", 3]
+    for shape in (2, 8, 8, 3), (1, 6, 10, 3), (3, 13, 9, 3):
+        agree(tmp_path / "f", f, rng.normal(size=shape).astype(np.float32))
+
+
+def test_the_length_of_sequences_is_free(tmp_path):
+    rng = np.random.default_rng(0)
+    f = nn.TransformerEncoderLayer(8, 2, 16, rng=rng).eval()
+    ag.interop.export_onnx(tmp_path / "f", f, rng.normal(size=(2, 6, 8)).astype(np.float32), dynamic=(0, 1))
+    assert runtime.InferenceSession(str(tmp_path / "f")).get_outputs()[0].shape == ["N", "D1", 8]
+    for shape in (2, 6, 8), (1, 9, 8), (3, 2, 8):
+        agree(tmp_path / "f", f, rng.normal(size=shape).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("f", "shape", "why"),
+    [
+        (lambda x: ag.conv2d(x, np.ones((3, 3, 3, 4), np.float32), stride=2, padding="same"), (2, 8, 8, 3), "same"),
+        (lambda x: ag.reshape(x, (len(x.data), 2, -1)), (2, 8, 8, 3), "not as"),
+        (lambda x: x * x.shape[1], (2, 8, 8, 3), "no recorded operation computes it"),
+        (lambda x: ag.transpose(x, (0, 2, 1, 3)), (1, 1, 8, 3), "need one size along each"),
+    ],
+)
+def test_a_size_that_is_not_free_is_refused(tmp_path, f, shape, why):
+    with pytest.raises(ValueError, match=why):
+        ag.interop.export_onnx(tmp_path / "f", f, np.ones(shape, np.float32), dynamic=(0, 1, 2))
+
+
 def test_indices_of_pixels_leave_the_batch_free(tmp_path):
     rows, columns = np.array([[0, 3], [5, 0]]), np.array([1, 2])
 
@@ -254,7 +296,7 @@ def test_a_network_of_channels_first_is_written_without_transposes(tmp_path):
 
 def test_fixed_shapes_need_no_batch(tmp_path):
     x, y = np.ones((3, 4), "f"), np.ones((4, 5), "f")
-    with pytest.raises(ValueError, match=r"inputs \(3, 4\), \(4, 5\) have no first axis in common for a batch. dyn"):
+    with pytest.raises(ValueError, match=r"inputs \(3, 4\), \(4, 5\) need one size along each of the axes \(0,\).*dyn"):
         ag.interop.export_onnx(tmp_path / "f", ag.matmul, x, y)
     ag.interop.export_onnx(tmp_path / "f", ag.matmul, x, y, dynamic=False)
     agree(tmp_path / "f", ag.matmul, x, y)
@@ -332,7 +374,7 @@ REFUSED = {
     branch: "exp.*other numbers, or another batch .dynamic=False: the same., take another way here",
     squeezed: "squeeze.*or another batch .dynamic=False.*take another way here",
     size: "multiply.*y depends on the batch",
-    doubled: r"broadcast_to.*its shape depends on the batch, but not as \(N, ...\); dynamic=False fixes it",
+    doubled: r"broadcast_to.*its shape depends on that of the inputs, but not as \(N, ...\); dynamic=False fixes it",
     rolled: "roll.*it rolls the batch; dynamic=False",
     lambda x: halved(x): r"'halved' \(test_onnx_export.py:\d+\): no.*onnx_converter\(halved, lambda",
     lambda x: ag.reshape(x, (4, 30)): r"fails on other numbers of the shapes \[\(5, 30\)\].*dynamic=False",

@@ -38,7 +38,6 @@ from autograd_cnn.ops.arithmetic import converted
 from autograd_cnn.ops.axes import axes_of
 
 OPSET, IR_VERSION = 20, 10
-BATCH = "N"
 Shape = tuple["int | None", ...]
 
 _OF_IMAGES, _OF_EITHER = ("images", "channels"), ("elementwise", "axes", "axis")  # how a primitive treats axes
@@ -84,7 +83,9 @@ def onnx_converter(primitive: Primitive[...] | str, convert: Callable[..., str])
     CONVERTERS[operation] = Entry(None, operation, convert)
 
 
-def export_onnx(path: str | os.PathLike[str], f: Callable[..., Any], *example: Any, dynamic: bool = True) -> None:
+def export_onnx(
+    path: str | os.PathLike[str], f: Callable[..., Any], *example: Any, dynamic: bool | Sequence[int] = True
+) -> None:
     """Write a function or a Module as an ONNX file (opset 20).
 
     The file takes and returns arrays as `f` does, images as (N, H, W, C). Parameters and buffers have their names in
@@ -99,8 +100,9 @@ def export_onnx(path: str | os.PathLike[str], f: Callable[..., Any], *example: A
         options, but not on numbers in arrays.
     *example : array_like
         Arguments of `f`, whose shapes and dtypes the inputs of the file have.
-    dynamic : bool
-        Whether the first axis of every input is a batch of any size. If not, all shapes are those of the example.
+    dynamic : bool, or tuple of int
+        The axes of any size, in every input that has them: True is (0,), a batch; (0, 1, 2) are batch, height and
+        width of images (N, H, W, C), and (0, 1) batch and length of sequences. False fixes the shapes of the example.
 
     Raises
     ------
@@ -109,7 +111,7 @@ def export_onnx(path: str | os.PathLike[str], f: Callable[..., Any], *example: A
     TypeError
         If `f` returns no Tensor.
     ValueError
-        If an operation has no converter, does not take a dtype in ONNX, or depends on the batch or on numbers in a way
+        If an operation has no converter, does not take a dtype in ONNX, or depends on a size or on numbers in a way
         that ONNX cannot express. The message names the operation and, except for a dtype, the line.
     OSError
         If the file cannot be written.
@@ -121,8 +123,9 @@ def export_onnx(path: str | os.PathLike[str], f: Callable[..., Any], *example: A
     inputs = [Tensor(a.data if isinstance(a, Tensor) else a) for a in example]
     with in_training_mode(f, training=False), np.errstate(all="ignore"):
         calls, result = calls_of(f, tuple(inputs))
-        others, again, second = _second_run(f, inputs, calls, dynamic)
-        writer = _Writer(f, inputs, others)
+        axes = (0,) if dynamic is True else tuple(dynamic or ())
+        others, again, second = _second_run(f, inputs, calls, axes)
+        writer = _Writer(f, inputs, others, axes)
         for call, other in zip(calls, again, strict=True):
             writer.convert(call, other)
         model = writer.model(onnx, result, second)
@@ -133,19 +136,28 @@ def export_onnx(path: str | os.PathLike[str], f: Callable[..., Any], *example: A
     write_atomically(path, model.SerializeToString())
 
 
-def _second_run(f: Any, inputs: list[Tensor], calls: list[Call], dynamic: bool) -> tuple[list[Tensor], list[Call], Any]:
-    """Run `f` on other numbers, with `dynamic` in a larger batch; return the inputs, the calls and the result."""
-    sizes = {t.shape[:1] for t in inputs}
-    if dynamic and (len(sizes) != 1 or sizes == {()}):
-        firsts = ", ".join(str(t.shape) for t in inputs)
-        raise ValueError(f"export_onnx: the inputs {firsts} have no first axis in common for a batch. dynamic=False")
+def _second_run(
+    f: Any, inputs: list[Tensor], calls: list[Call], axes: tuple[int, ...]
+) -> tuple[list[Tensor], list[Call], Any]:
+    """Run `f` on other numbers, of another size along `axes`; return the inputs, the calls and the result.
+
+    A batch gets one more, and the other axes are repeated, so that strides still divide them.
+    """
+    sizes = [{t.shape[a : a + 1] for t in inputs if t.ndim > a or not a} for a in axes]
+    pairs = {(n, n * (a + 1) + (not a)) for a, found in zip(axes, sizes, strict=True) for (n,) in found if n}
+    if any(len(found) != 1 or () in found for found in sizes) or len(pairs) != len(axes):
+        shapes = ", ".join(str(t.shape) for t in inputs)
+        raise ValueError(
+            f"export_onnx: the inputs {shapes} need one size along each of the axes {axes}, another for each. "
+            "dynamic=False fixes them"
+        )
     rng = np.random.default_rng(0)
-    others = [Tensor(_other_numbers(np.concatenate([t.data, t.data[:1]]) if dynamic else t.data, rng)) for t in inputs]
+    others = [Tensor(_other_numbers(_larger(t.data, axes), rng)) for t in inputs]
     try:
         again, result = calls_of(f, tuple(others))
     except Exception as error:
         message = f"export_onnx: f fails on other numbers of the shapes {[t.shape for t in others]}; "
-        cure = "dynamic=False keeps the shapes of the example: " * dynamic
+        cure = "dynamic=False keeps the shapes of the example: " * bool(axes)
         raise ValueError(f"{message}{cure}{error}") from error
     for call, other in zip(calls, again, strict=False):
         if call.primitive is not other.primitive or call.names != other.names or call.out.ndim != other.out.ndim:
@@ -153,6 +165,13 @@ def _second_run(f: Any, inputs: list[Tensor], calls: list[Call], dynamic: bool) 
     if len(calls) != len(again):
         raise ValueError("export_onnx: the number of operations depends on the batch or on numbers in the inputs")
     return others, again, result
+
+
+def _larger(array: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    for a in axes:
+        if a < array.ndim:
+            array = np.concatenate([array, *([array] * a or [array[:1]])], a)
+    return array
 
 
 def _other_numbers(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -177,7 +196,7 @@ def _shape(array: Any, other: Any) -> Shape:
 class _Writer:
     """The nodes and constants of one file. For converters, a method adds a node: ``onnx.Mul(x, y)``."""
 
-    def __init__(self, f: Any, inputs: list[Tensor], others: list[Tensor]) -> None:
+    def __init__(self, f: Any, inputs: list[Tensor], others: list[Tensor], axes: tuple[int, ...]) -> None:
         self.nodes: list[tuple[str, list[str], str, dict[str, Any]]] = []
         self.constants: dict[str, np.ndarray] = {}
         self.bases: dict[str, str] = {}  # of constants in another order of axes: the name of the first one
@@ -192,7 +211,11 @@ class _Writer:
         self.forms = {id(t.data): {"plain": name} for name, t, _ in self.inputs}
         self.call: Any = None
         self.other: Any = None  # the same call in the second run
-        self.batch = inputs[0].shape[0] if inputs and inputs[0].ndim else None
+        # By both sizes of an axis of any size: an input that has it, the axis there, and its name
+        self.free = {
+            (t.shape[a], o.shape[a]): (name, a, "NHW"[a] if a == 0 or (t.ndim == 4 and a < 3) else f"D{a}")
+            for a in axes for name, t, o in self.inputs if t.ndim > a
+        }  # fmt: skip
 
     # What converters use
 
@@ -241,16 +264,20 @@ class _Writer:
         return made
 
     def shape(self, extents: Shape) -> Any:
-        """Return a shape for Expand and others: an array, or a node if it depends on the batch."""
+        """Return a shape for Expand and others: an array, or a node if it depends on the size of an input."""
         if None not in extents:
             return np.array(extents, np.int64)
-        first, t, other = self.inputs[0]
-        sizes = zip(self.call.out.shape, self.other.out.shape, strict=True)
-        if t.shape[:1] == other.shape[:1] or not all(n in (m, self.batch) for n, m in sizes):
-            raise ValueError("its shape depends on the batch, but not as (N, ...); dynamic=False fixes it")
-        batch = self.node("Slice", self.node("Shape", first), (0,), (1,))
-        parts = [batch if n is None else np.array([n], np.int64) for n in extents]
-        return self.node("Concat", *parts, axis=0)
+        pairs = [p for p in zip(self.call.out.shape, self.other.out.shape, strict=True) if p[0] != p[1]]
+        is_clear = len({*pairs}) == 1 or (pairs and extents == _shape(self.call.out, self.other.out))
+        if not is_clear or not self.free.keys() >= {*pairs}:
+            raise ValueError("its shape depends on that of the inputs, but not as (N, ...); dynamic=False fixes it")
+        free = iter(pairs * len(extents))
+        return self.node("Concat", *([n] if n is not None else self.extent(*next(free)) for n in extents), axis=0)
+
+    def extent(self, size: int, other: int) -> str:
+        """Return the size of an axis of any size, as an array of one number."""
+        name, axis, _ = self.free[size, other]
+        return self.node("Slice", self.node("Shape", name), (axis,), (axis + 1,))
 
     def reshaped(self, x: str, shape: Shape) -> str:
         """Add a Reshape."""
@@ -388,7 +415,7 @@ class _Writer:
 
         def info(name: str, array: Any, other: Any) -> Any:
             sizes = zip(array.shape, other.shape, strict=True)
-            shape = [n if n == m else BATCH if n == self.batch else None for n, m in sizes]
+            shape = [n if n == m else self.free.get((n, m), (None,))[-1] for n, m in sizes]
             return onnx.helper.make_tensor_value_info(name, _onnx_type(array.dtype), shape)
 
         graph = onnx.helper.make_graph(

@@ -21,12 +21,12 @@ from autograd_cnn.ops.windows import margins, pair
 def _attributes(
     image: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any = 1, **flags: Any
 ) -> dict[str, Any]:
-    """Return the attributes of a window over an image; None is an extent that depends on the batch."""
-    if None in (*(image or ()), *(kernel_size if isinstance(kernel_size, tuple) else ())):
-        raise ValueError("the size of its images or windows depends on the batch")
+    """Return the attributes of a window over an image; None is an extent that may differ."""
+    if isinstance(kernel_size, tuple) and None in kernel_size:
+        raise ValueError("the size of its windows depends on that of the inputs")
     size, dilation = pair(kernel_size, "kernel_size"), pair(dilation, "dilation")
     stride = size if stride is None else pair(stride, "stride")
-    (top, bottom), (left, right) = margins(padding, size, stride, dilation, image)
+    (top, bottom), (left, right) = margins(padding, size, stride, dilation, None if image and None in image else image)
     attributes = {"kernel_shape": size, "strides": stride, "pads": (top, left, bottom, right), "dilations": dilation}
     return {name: list(value) for name, value in attributes.items()} | {name: int(f) for name, f in flags.items()}
 
