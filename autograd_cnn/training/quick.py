@@ -23,7 +23,7 @@ class Settings:
 
     classes: int = 10
     size: int = 32  # pixels of a side of the images, LEAST or more
-    epochs: int = 8
+    epochs: int = 7
     batch_size: int = 500
     widths: tuple[int, ...] = (64, 128, 256)
     convolutions: int = 2  # in a block
@@ -42,7 +42,7 @@ class Settings:
 
 
 GREY = (125, 123, 114)  # the mean colour of CIFAR-10
-SETTINGS = {"best": Settings(epochs=18, widths=(64, 192, 256), convolutions=3, shift=3, cutout=8, validation=0.02)}
+SETTINGS = {"best": Settings(epochs=30, widths=(64, 192, 256), convolutions=3, shift=3, cutout=8, validation=0.02)}
 
 
 def norm(channels: int) -> ag.nn.BatchNorm2d:

@@ -9,7 +9,8 @@ operation and slow down whoever comes next. The processes take turns, A, B, A, B
 it is timed. Rows "in turn" have all libraries in one process. Of a network there is also PyTorch as an expert tunes it:
 by ``torch.compile``, or with an allocator that gives no memory back to the system. Before anything is timed, each
 library must give our results. A ratio is the median of the ratios of all turns, relative to the faster of PyTorch's
-layouts, not tuned. The exit code is 1 only if a measurement fails.
+layouts, not tuned; PyTorch is tuned in the first run only, because compiling takes minutes. The exit code is 1 only if
+a measurement fails.
 """
 
 from __future__ import annotations
@@ -56,12 +57,15 @@ class Bench:
         Processes of each library, and timed rounds in each process.
     contests : list of str
         All that will be asked for. Those of single layers share the processes of a library, which take long to start.
+    tuned : bool
+        Whether PyTorch is measured as tuned, too.
     """
 
     kernels: str
     turns: int
     rounds: int
     contests: list[str]
+    tuned: bool = True
     found: dict[tuple[str, str], Figures] = field(default_factory=dict)  # several rows may come from one measurement
     differences: dict[str, str] = field(default_factory=dict)
 
@@ -98,6 +102,8 @@ class Bench:
         figures: dict[str, Figures] = {other: {} for other in together}
         for _ in range(self.turns):
             for name in dict.fromkeys(name for other in together for name in CONTESTS[other]):
+                if _tuned([name]) and not self.tuned:
+                    continue
                 for other, times in self._turn(name, together).items():
                     figures[other].setdefault(name, []).append(median(times))
         self.found |= {("alone", other): found for other, found in figures.items()}
@@ -188,8 +194,8 @@ def merged(row: Row, kernels: str, results: list[dict[str, Any]]) -> dict[str, A
         "over": measured[0]["over"],
         "figures": {
             name: {
-                "median": median(r["figures"][name]["median"] for r in measured),
-                "least": min(r["figures"][name]["least"] for r in measured),
+                "median": median(r["figures"][name]["median"] for r in measured if name in r["figures"]),
+                "least": min(r["figures"][name]["least"] for r in measured if name in r["figures"]),
             }
             for name in names
         },
@@ -261,6 +267,7 @@ def main() -> int:
     for run in range(options.runs):
         for bench in benches:
             bench.found.clear()
+            bench.tuned = run == 0
             machine = bench.child("machine")
             kernel_set = machine.pop("kernels")
             if not results:
