@@ -37,6 +37,7 @@ from autograd_cnn.environment import command, plain
 PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz tqdm requests pillow numba".split()
 VARIABLES = "AUTOGRAD_CNN_", "XDG_CACHE_HOME", "LOCALAPPDATA", "KERAS_HOME", "OMP_NUM", "OPENBLAS_NUM", "MKL_NUM"
 UNSURE = 0.5  # a best probability below it
+LEAST = 3  # images of a class
 FEW, STEPS, PASSES = 1000, 8, 50  # training images; then steps in a pass, and passes
 GREY = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
 
@@ -232,7 +233,14 @@ class Images(trainer.Program):
         data = ag.data.load_folder(place, (size, size), seed=self.args.seed, skip=skip)
         count, classes = len(data.train_images), {"classes": len(data.classes)}
         if len(data.classes) < 2:
-            raise ValueError(f"{place}: has one class, {data.classes[0]}. Want a folder for each of two or more")
+            inside = Path(place, data.classes[0])
+            more = f", or, if its folders are the classes, {inside}" * any(each.is_dir() for each in inside.glob("*"))
+            raise ValueError(f"{place}: has one class, {data.classes[0]}. Want a folder for each of two or more{more}")
+        labels = np.concatenate([data.train_labels, data.test_labels])
+        for name, images in zip(data.classes, np.bincount(labels), strict=True):
+            if images < LEAST:
+                why = "since some are held out for the test and for validation"
+                raise ValueError(f"{Path(place, name)}: {images} images are too few, {why}. Want {LEAST} or more")
         few = {"epochs": PASSES, "batch_size": -(-count // STEPS), "validation": 0.2}
         return data, classes | few if count < FEW else classes
 

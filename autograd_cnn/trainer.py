@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import autograd_cnn as ag
+from autograd_cnn.engine.messages import inside
 from autograd_cnn.environment import command
 
 QUICK = Path(__file__).parent / "training" / "quick.py"
@@ -23,6 +24,8 @@ NEEDED = ("epochs", "batch_size", "validation")  # fields that all settings have
 COMMON = ("recipe", "seed", "accumulate", "clip")  # options that a resumed run needs again
 RESUMED = ("resume", "minutes", "patience")  # options that a resumed run may be given
 NOTHING = "\ninterrupted. Nothing was trained yet"
+
+inside[__file__] = False  # a program: of a model that is called nowhere else, pages show the line here
 
 
 class Program:
@@ -116,6 +119,8 @@ class Program:
             say(f"{error}. A lower --lr, or --clip 1, in a new run may help")
         except (ImportError, OSError, ValueError) as error:
             text = str(error)
+            if self.args.resume and isinstance(error, FileNotFoundError) and "data" in self.places:
+                text += f". If it has moved: {command(*self.start, 'FOLDER', '--resume', self.args.resume)}"
             for word, ours in self.words.items():
                 text = text.replace(word, ours)
             say(text)

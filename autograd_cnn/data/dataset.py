@@ -195,9 +195,9 @@ def _share_of_each_class(labels: NDArray[Any], share: float, rng: Generator) -> 
     apart = np.zeros(len(labels), bool)
     for label in np.unique(labels):
         those = rng.permutation(np.flatnonzero(labels == label))
-        apart[those[: round(share * len(those))]] = True
-    if not 0 < apart.sum() < len(apart):
-        raise ValueError(f"Dataset: test={share} of {len(apart):,} images leaves a part empty, want a share in (0, 1)")
+        apart[those[: min(max(1, round(share * len(those))), len(those) - 1)]] = True  # at least one, if one is left
+    if not apart.any():
+        raise ValueError(f"Dataset: {len(apart)} images are too few to hold out {share}. Want 2 or more of each class")
     return apart
 
 

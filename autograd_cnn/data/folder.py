@@ -90,7 +90,8 @@ def load_folder(
         return Dataset.from_arrays(*_read_all(folder, classes, size, skip), test, classes, name, seed)
     tested = _folders(parts[1])
     if strangers := [each for each in tested if each not in classes]:
-        raise ValueError(f"load_folder: {parts[1] / strangers[0]} is a class that {trained} lacks")
+        stranger = parts[1] / strangers[0]
+        raise ValueError(f"load_folder: {stranger} is a class that {trained} lacks. Remove it, or add it there")
     if missing := [each for each in classes if each not in tested]:
         raise ValueError(
             f"load_folder: {parts[1]} has no folder {missing[0]}: add it, with images of this class, or remove "
@@ -113,7 +114,7 @@ def _parts(folder: Path) -> tuple[Path, Path] | None:
     rename = "Rename the parts train/ and test/; or load" if len(found) > 1 else "Load"
     raise ValueError(
         f"load_folder: {folder} has {', '.join(f'{name}/' for name in found)}, but not train/ and test/, one of each. "
-        f"{rename} one part, of which a share is held out: load_folder({str(folder / one)!r})"
+        f"{rename} one part, of which a share is held out: {folder / one}"
     )
 
 
@@ -146,9 +147,9 @@ def _read_all(
     ]
     if wrong:
         more = f"\n  and {len(wrong) - NAMED:,} more" if len(wrong) > NAMED else ""
-        cure = "" if skip or read.all() else " (skip=print leaves out images)"
+        cure = "" if skip or read.all() else ", or leave out images that cannot be read (skip=print)"
         named = "".join(f"\n  {each}" for each in wrong[:NAMED])
-        raise ValueError(f"load_folder: remove or replace{cure}{named}{more}")
+        raise ValueError(f"load_folder: some of this cannot be used. Remove or replace it{cure}:{named}{more}")
     return images[read], labels[read]
 
 

@@ -47,8 +47,10 @@ def read_weights(path: str | os.PathLike[str]) -> tuple[Mapping[str, Any], dict[
         return _from_torch(path), None
     except (FileNotFoundError, ImportError, CheckpointError):
         raise
-    except Exception as error:  # damage gives zipfile, NumPy and PyTorch errors of many types
+    except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
+    except Exception as error:  # damage gives zipfile, NumPy and PyTorch errors of many types
+        raise CheckpointError(f"{path}: damaged ({error}). Restore it from a copy") from error
 
 
 def _parts(path: str) -> Mapping[str, Any]:
@@ -66,13 +68,12 @@ def _from_torch(path: str) -> Mapping[str, Any]:
     try:
         loaded = torch.load(path, "cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError) as error:
-        call = f"load_weights(torch.load({path!r}, weights_only=False).state_dict(), model)"
+        call = f"load_weights(torch.load({path!r}, weights_only=False).state_dict(), model, layout='torch', example=x)"
         raise ValueError(f"damaged, or more than weights. If you trust it: {call}") from error
     states = {name: value for name, value in {"": loaded, **loaded}.items() if _is_state(value)}
     if len(states) != 1:
-        raise ValueError(
-            f"has {', '.join(map(str, states or loaded))}: load_weights(torch.load({path!r})[name], model)"
-        )
+        call = f"load_weights(torch.load({path!r})[name], model, layout='torch', example=x)"
+        raise ValueError(f"has {', '.join(map(str, states or loaded))}: {call}")
     return next(iter(states.values()))
 
 

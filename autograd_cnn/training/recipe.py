@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.data import augment
+from autograd_cnn.engine.messages import inside
 from autograd_cnn.nn import Module
 from autograd_cnn.ops.activations import softmax
 from autograd_cnn.ops.losses import cross_entropy
@@ -51,8 +52,11 @@ DEFAULTS: dict[str, Any] = {
 
 
 def run_recipe(path: str | os.PathLike[str], code: bytes) -> ModuleType:
-    """Run the code of a recipe, once in a process, and return it as a module, with what it leaves out."""
-    name = f"autograd_cnn_run_{hashlib.sha256(code).hexdigest()}"
+    """Run the code of a recipe, once in a process, and return it as a module, with what it leaves out.
+
+    The copy that a run has of a recipe of this package runs by itself: its lines are the user's.
+    """
+    name = f"autograd_cnn_run_{hashlib.sha256(code).hexdigest()}{inside[os.fspath(path)] or ''}"
     if name not in sys.modules:
         module = sys.modules[name] = ModuleType(name)  # a dataclass looks for the module that it is in
         module.__file__ = str(path)

@@ -184,11 +184,11 @@ IMAGES, LABELS = arrays()
         ),
         (IMAGES, LABELS, {"test": (IMAGES, LABELS[2:])}, ValueError, "Dataset: 20 test images, but 18 labels"),
         (
-            IMAGES,
-            LABELS,
-            {"test": 0.05},
+            IMAGES[:4],
+            LABELS[:4],
+            {"test": 0.2},
             ValueError,
-            "Dataset: test=0.05 of 20 images leaves a part empty, want a share in (0, 1)",
+            "Dataset: 4 images are too few to hold out 0.2. Want 2 or more of each class",
         ),
     ],
 )
@@ -196,6 +196,12 @@ def test_arrays_that_do_not_fit_are_refused_with_the_cure(images, labels, option
     with pytest.raises(error) as caught:
         Dataset.from_arrays(images, labels, **options)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.99])
+def test_every_class_has_an_image_in_both_parts(share):
+    data = Dataset.from_arrays(IMAGES, LABELS, share)
+    assert set(data.train_labels) == set(data.test_labels) == set(LABELS)
 
 
 def test_a_dataset_checks_its_arrays():

@@ -526,5 +526,7 @@ MAKERS = {
     "ConstantOfShape": lambda d: ([d.pick([int64(2, 3), int64(), int64(0, 2)])], {}),
     **dict.fromkeys(["ArgMax", "ArgMin"], place), "Size": unary(), "OneHot": one_hot, "Col2Im": columns,
     "CastLike": lambda d: ([d.array((2, 3), 0, 0, 3), d.array((2,), 1)], {}),
+    "ReverseSequence": lambda d: ([d.array((3, 3, 2)), int64(*(d.int(1, 4) for _ in range(3)))],
+                                  d.pick([{}, {"batch_axis": 0, "time_axis": 1}])),
     "SwiGLU": lambda d: ([d.array((2, 3)), d.array((2, 3), 1)], d.some(alpha=0.5)),
 }  # fmt: skip

@@ -203,13 +203,14 @@ def test_what_torch_save_wrote_besides_weights_is_refused_with_the_call(tmp_path
     torch = sys.modules["torch"]
     torch.save({"model": state, "ema": state}, path)
     with pytest.raises(
-        CheckpointError, match=r"has model, ema: load_weights\(torch\.load\('.*w\.pt'\)\[name\], model\)"
+        CheckpointError,
+        match=r"has model, ema: load_weights\(torch\.load\('.*w\.pt'\)\[name\], model, layout='torch', example=x\)",
     ):
         ag.interop.load_weights(path, model(), **TORCH)
     torch.save(torch.nn.Linear(2, 3), path)
     with pytest.raises(CheckpointError) as caught:
         ag.interop.load_weights(path, nn.Linear(2, 3))
-    call = f"load_weights(torch.load({str(path)!r}, weights_only=False).state_dict(), model)"
+    call = f"load_weights(torch.load({str(path)!r}, weights_only=False).state_dict(), model, layout='torch', example=x)"
     assert str(caught.value) == f"{path}: damaged, or more than weights. If you trust it: {call}"
     path.write_bytes(path.read_bytes()[:500])
     for wrong in (path.read_bytes(), b"PK\x03\x04" + bytes(100), b"\x80\x02" + bytes(100)):

@@ -197,6 +197,31 @@ def test_height_and_width_are_free(tmp_path, f):
         agree(tmp_path / "f", f, rng.normal(size=shape).astype(np.float32))
 
 
+def shuffled(x):
+    x = ag.max_pool2d(x, 2)
+    n, h, w, c = x.shape
+    return ag.reshape(ag.transpose(ag.reshape(x, (n, h, w, 2, c // 2)), (0, 1, 2, 4, 3)), (n, h, w, c))
+
+
+def test_sizes_behind_a_stride_are_free(tmp_path):
+    rng = np.random.default_rng(0)
+    example = rng.normal(size=(2, 8, 8, 4)).astype(np.float32)
+    ag.interop.export_onnx(tmp_path / "f", shuffled, example, dynamic=(0, 1, 2))
+    ag.interop.export_onnx(tmp_path / "g", ag.interop.load_onnx(tmp_path / "f"), example, dynamic=(0, 1, 2))
+    ag.interop.export_onnx(
+        tmp_path / "h", lambda x: ag.transpose(shuffled(ag.transpose(x, (0, 2, 3, 1))), (0, 3, 1, 2)),
+        example.transpose(0, 3, 1, 2), dynamic=(0, 2, 3),
+    )  # fmt: skip
+    assert runtime.InferenceSession(str(tmp_path / "h")).get_inputs()[0].shape == ["N", 4, "H", "W"]
+    for shape in (2, 8, 8, 4), (1, 6, 10, 4), (3, 13, 9, 4):
+        x = rng.normal(size=shape).astype(np.float32)
+        agree(tmp_path / "f", shuffled, x)
+        agree(tmp_path / "g", shuffled, x)
+        np.testing.assert_array_equal(
+            run(tmp_path / "h", x.transpose(0, 3, 1, 2))[0], shuffled(ag.Tensor(x)).data.transpose(0, 3, 1, 2)
+        )
+
+
 def test_the_length_of_sequences_is_free(tmp_path):
     rng = np.random.default_rng(0)
     f = nn.TransformerEncoderLayer(8, 2, 16, rng=rng).eval()

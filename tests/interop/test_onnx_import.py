@@ -127,6 +127,26 @@ def test_files_that_are_old_or_damaged_are_refused(tmp_path):
         ag.interop.load_onnx(tmp_path / "missing")
 
 
+def test_initialisers_of_the_oldest_files_need_not_be_inputs(tmp_path):
+    path = small(
+        tmp_path, ("Mul", ["x", "w"], ["y"]), constants=[onnx.numpy_helper.from_array(np.float32([2, 3]), "w")], opset=7
+    )
+    model = onnx.load(path)
+    model.ir_version = 3
+    onnx.save(model, path)
+    np.testing.assert_array_equal(ag.interop.load_onnx(path)(np.float32([[1, 2]])).data, [[2, 6]])
+
+
+def test_an_operator_of_another_domain_is_listed_where_no_other_is(tmp_path):
+    node = onnx.helper.make_node("Scaler", ["x"], ["y"], domain="ai.onnx.ml", scale=[2.0], offset=[0.0])
+    x, y = (onnx.helper.make_tensor_value_info(name, 1, (1, 2)) for name in "xy")
+    opset = onnx.helper.make_opsetid("ai.onnx.ml", 1)
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "f", [x], [y]), opset_imports=[opset], ir_version=8)
+    onnx.save(model, tmp_path / "f")
+    with pytest.raises(ValueError, match=r"lacks: ai.onnx.ml.Scaler \(1\)"):
+        ag.interop.load_onnx(tmp_path / "f")
+
+
 def test_inputs_are_checked(tmp_path):
     model = ag.interop.load_onnx(small(tmp_path, ("Relu", ["x"], ["y"])))
     assert (model.inputs, model(np.ones((3, 2), "f")).shape) == ({"x": ("N", 2)}, (3, 2))

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,13 +73,23 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_bits(photos, capsys):
     assert command("-m", "autograd_cnn", "train", "--resume", "cut") in capsys.readouterr().out
     photos.rename("moved")
     assert main(["train", "--resume", "cut"]) == 2
-    assert capsys.readouterr().err == "photos does not exist\n"
+    there = command("-m", "autograd_cnn", "train", "FOLDER", "--resume", "cut")
+    assert capsys.readouterr().err == f"photos does not exist. If it has moved: {there}\n"
     assert main(["train", "moved", "--resume", "cut"]) == 0
     whole, cut = (ag.training.RunFolder(name) for name in ("whole", "cut"))
     assert whole.best.read_bytes() == cut.best.read_bytes() and len(cut.history().epochs) == 3
     capsys.readouterr()
     assert main(["train", "--resume", "cut"]) == 0
     assert capsys.readouterr().out.startswith("cut: the training has ended. Its report: cut")
+
+
+@pytest.mark.parametrize(("options", "place"), [([], "model.py:"), (TRAIN[2:], "trainer.py:")])
+def test_pages_show_lines_of_the_model(photos, options, place):
+    train = [sys.executable, "-m", "autograd_cnn", "train", "photos", "--size", "9", *options, "--epochs", "1"]
+    subprocess.run([*train, "--out", "run"], check=True, capture_output=True)
+    for page in "net.html", "report.html", "graph.svg":
+        text = Path("run", page).read_text(encoding="utf-8")
+        assert place in text and "frozen" not in text and "_run_code" not in text
 
 
 def test_the_recipe_of_the_package_trains_on_other_classes_and_sizes(photos, capsys):
@@ -94,6 +105,14 @@ def test_a_folder_that_is_wrong_is_refused(photos, capsys):
     assert refused(capsys, "train", "empty").startswith("empty has no folder; want one for each class, such as ")
     shutil.copytree("photos/red", "one/red")
     assert refused(capsys, "train", "one") == "one: has one class, red. Want a folder for each of two or more"
+    shutil.copytree("photos", "whole/photos")
+    assert refused(capsys, "train", "whole").endswith(", or, if its folders are the classes, whole/photos")
+    os.makedirs("few/blue")
+    shutil.copytree("photos/red", "few/red")
+    for name in sorted(os.listdir("photos/red"))[:2]:
+        shutil.copy(f"photos/red/{name}", f"few/blue/{name}")
+    why = "since some are held out for the test and for validation"
+    assert refused(capsys, "train", "few") == f"few/blue: 2 images are too few, {why}. Want 3 or more"
     shutil.copytree("photos/red", "twins/red")
     shutil.copytree("photos/red", "twins/red ")
     assert refused(capsys, "train", "twins") == "twins has 'red' and 'red ', one name for two classes. Rename one"
@@ -102,7 +121,8 @@ def test_a_folder_that_is_wrong_is_refused(photos, capsys):
 def test_images_that_cannot_be_read_are_left_out_only_on_demand(photos, capsys):
     (photos / "red" / "9.png").write_text("no image")
     first, second = refused(capsys, "train", "photos").splitlines()
-    assert first == "remove or replace (--skip-unreadable leaves out images)" and "9.png: not a readable" in second
+    cure = "Remove or replace it, or leave out images that cannot be read (--skip-unreadable):"
+    assert first == f"some of this cannot be used. {cure}" and "9.png: not a readable" in second
     assert main([*TRAIN, "--skip-unreadable", "--out", "run"]) == 0
     out, err = capsys.readouterr()
     assert "<photos: 10 training and 2 test images" in out and err.count("left out: ") == 1
@@ -110,7 +130,9 @@ def test_images_that_cannot_be_read_are_left_out_only_on_demand(photos, capsys):
     (photos / "red").mkdir()
     (photos / "red" / "9.png").write_text("no image")
     lines = refused(capsys, "train", "photos", "--skip-unreadable").splitlines()
-    assert lines[0].startswith("left out: ") and lines[1] == "remove or replace" and "has no image" in lines[2]
+    assert (
+        lines[0].startswith("left out: ") and lines[1].endswith(" Remove or replace it:") and "has no image" in lines[2]
+    )
 
 
 @pytest.mark.parametrize(

@@ -211,9 +211,10 @@ class _Writer:
         self.forms = {id(t.data): {"plain": name} for name, t, _ in self.inputs}
         self.call: Any = None
         self.other: Any = None  # the same call in the second run
+        images = "NCHW" if 3 in axes else "NHWC"
         # By both sizes of an axis of any size: an input that has it, the axis there, and its name
         self.free = {
-            (t.shape[a], o.shape[a]): (name, a, "NHW"[a] if a == 0 or (t.ndim == 4 and a < 3) else f"D{a}")
+            (t.shape[a], o.shape[a]): (name, a, "N" if a == 0 else images[a] if t.ndim == 4 else f"D{a}")
             for a in axes for name, t, o in self.inputs if t.ndim > a
         }  # fmt: skip
 
@@ -269,14 +270,23 @@ class _Writer:
             return np.array(extents, np.int64)
         pairs = [p for p in zip(self.call.out.shape, self.other.out.shape, strict=True) if p[0] != p[1]]
         is_clear = len({*pairs}) == 1 or (pairs and extents == _shape(self.call.out, self.other.out))
-        if not is_clear or not self.free.keys() >= {*pairs}:
+        found = self.sizes()
+        if not is_clear or not found.keys() >= {*pairs}:
             raise ValueError("its shape depends on that of the inputs, but not as (N, ...); dynamic=False fixes it")
-        free = iter(pairs * len(extents))
-        return self.node("Concat", *([n] if n is not None else self.extent(*next(free)) for n in extents), axis=0)
+        places = iter([found[pair] for pair in pairs] * len(extents))
+        return self.node("Concat", *([n] if n is not None else self.extent(*next(places)) for n in extents), axis=0)
 
-    def extent(self, size: int, other: int) -> str:
-        """Return the size of an axis of any size, as an array of one number."""
-        name, axis, _ = self.free[size, other]
+    def sizes(self) -> dict[tuple[int, int], tuple[str, int]]:
+        """Return a value and its axis for each size in both runs, of the operands of the call or of the inputs."""
+        found: dict[tuple[int, int], tuple[str, int]] = {}
+        for (_, array), (_, again) in zip(arrays_of(self.call), arrays_of(self.other), strict=True):
+            for form, name in self.forms.get(id(array), {}).items():
+                axes = _FROM_IMAGE if form == "image" else range(array.ndim)
+                found |= zip(zip(array.shape, again.shape, strict=True), ((name, a) for a in axes), strict=False)
+        return found | {pair: (name, axis) for pair, (name, axis, _) in self.free.items()}
+
+    def extent(self, name: str, axis: int) -> str:
+        """Return the size of an axis, as an array of one number."""
         return self.node("Slice", self.node("Shape", name), (axis,), (axis + 1,))
 
     def reshaped(self, x: str, shape: Shape) -> str:

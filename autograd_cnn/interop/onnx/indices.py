@@ -158,6 +158,13 @@ def _one_hot(places: Any, depth: Any, values: Any, axis: int = -1) -> Any:
     return np.where((places == all_places) | (places == all_places - n), values[1], values[0])
 
 
+def _reverse_sequence(x: Any, lengths: Any, batch_axis: int = 1, time_axis: int = 0) -> Any:
+    steps, lengths = np.arange(x.shape[time_axis])[:, None], plain(lengths)
+    at = np.where(steps < lengths, lengths - 1 - steps, steps)
+    y = ag.moveaxis(x, (time_axis, batch_axis), (0, 1))[at, np.arange(len(lengths))]
+    return ag.moveaxis(y, (0, 1), (time_axis, batch_axis))
+
+
 def _gather_nd(x: Any, indices: Any, batch_dims: int = 0) -> Any:
     batch = np.ogrid[tuple(map(slice, x.shape[:batch_dims]))] if batch_dims else []
     extra = indices.ndim - 1 - batch_dims
@@ -186,6 +193,7 @@ ENTRIES = [
     Entry("Gather", ag.take, _take, lambda x, indices, axis=0: ag.take(x, indices, axis)),
     Entry("GatherElements", read=lambda x, indices, axis=0: x[_grid(axis, indices)]),
     Entry("GatherND", read=_gather_nd),
+    Entry("ReverseSequence", read=_reverse_sequence),
     Entry("Compress", read=lambda x, condition, axis=None: ag.compress(condition, x, axis)),
     Entry("OneHot", read=_one_hot, options=(2,)),
     Entry("TopK", read=_top_k),

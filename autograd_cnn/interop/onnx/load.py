@@ -244,6 +244,7 @@ def load_onnx(path: str | os.PathLike[str]) -> OnnxModule:
         raise OSError(f"load_onnx: {path} is not a regular file")
     try:
         model = onnx.load(path)
+        model.ir_version = max(model.ir_version, 4)  # before, initialisers had to be inputs, too; others read them
         if sum(1 for _ in _every(model.graph.node)) <= MOST_NODES:  # else the check would take minutes
             onnx.checker.check_model(model)
     except OSError:
@@ -286,7 +287,7 @@ def _converted(path: Any, model: Any) -> Any:
     from onnx import helper, version_converter
 
     opset = _opset(model)
-    if opset >= CONVERTED:
+    if opset >= CONVERTED or not opset:  # no operator is of ONNX itself
         return model
     if opset < OLDEST:
         raise ValueError(f"load_onnx: {path} has opset {opset}, want {OLDEST} or later. Export it again")

@@ -22,7 +22,7 @@ MISTAKES = 30  # fewer say little about classes
 GUESS = 1.3  # times the accuracy of guessing: of few images, the standard error alone would pass for more
 NO_BETTER, WORSE = 0.95, 1.1  # times the loss of a constant answer
 LEARNT = 0.5  # accuracy; below it, most images are confused with something
-KNOWN = "It knows only what it was trained on: other sizes, orientations or line widths may mislead it"
+KNOWN = "It knows only what it was trained on: other sizes, backgrounds or light may mislead it"
 
 
 class Step(NamedTuple):
