@@ -230,6 +230,9 @@ class Images(trainer.Program):
         """Load a folder. Of few images there are smaller batches, more passes, and more are held apart."""
         place, size, say = self.args.data, getattr(settings, "size", 32), partial(print, "left out:", file=sys.stderr)
         skip = say if self.args.skip_unreadable else None
+        if self.args.resume and not Path(place).is_dir():
+            there = command(*self.start, "FOLDER", "--resume", self.args.resume)
+            raise FileNotFoundError(f"{place} does not exist. If it has moved: {there}")
         data = ag.data.load_folder(place, (size, size), seed=self.args.seed, skip=skip)
         count, classes = len(data.train_images), {"classes": len(data.classes)}
         if len(data.classes) < 2:
@@ -240,7 +243,7 @@ class Images(trainer.Program):
         for name, images in zip(data.classes, np.bincount(labels), strict=True):
             if images < LEAST:
                 why = "since some are held out for the test and for validation"
-                raise ValueError(f"{Path(place, name)}: {images} images are too few, {why}. Want {LEAST} or more")
+                raise ValueError(f"{place}: {images} images of {name} are too few, {why}. Want {LEAST} or more")
         few = {"epochs": PASSES, "batch_size": -(-count // STEPS), "validation": 0.2}
         return data, classes | few if count < FEW else classes
 

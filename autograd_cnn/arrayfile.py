@@ -109,7 +109,7 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
             if len(digest) != len(ZEROS) or actual.hexdigest() != digest:
                 raise ValueError(f"SHA-256 is {actual.hexdigest()[:8]}..., want {digest[:8]}...")
         pairs = (state or {}).pop("complex128", ())
-        loaded = {name: _array(**entry) for name, entry in safetensors.deserialize(raw)}  # type: ignore[no-untyped-call]
+        loaded = {name: _array(**entry) for name, entry in safetensors.deserialize(raw)}  # type: ignore[no-untyped-call]  # it has no types
         return loaded | {n: loaded[n].view(complex)[..., 0] for n in pairs}, state
     except KeyError as error:
         state = "{n: t.float() for n, t in safetensors.torch.load_file(path).items()}"

@@ -20,7 +20,7 @@ class Loaded(NamedTuple):
     unexpected_keys : list of str
         Names in the state that were not used.
     prefix : str
-        What stands in the state before the names of the model, such as ``module.``.
+        The text before each name of the model in the state, such as ``module.``.
     """
 
     missing_keys: list[str]

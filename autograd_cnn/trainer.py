@@ -93,7 +93,7 @@ class Program:
 
     def load(self, settings: Any) -> tuple[ag.data.Dataset, dict[str, Any]]:
         """Load the images for a recipe with these settings; return them, and settings that suit them better."""
-        raise NotImplementedError
+        raise NotImplementedError  # each program has images of its own
 
     def run(self) -> int:
         """Train a new run, or go on with one, and write its report; return the exit code.
@@ -119,8 +119,6 @@ class Program:
             say(f"{error}. A lower --lr, or --clip 1, in a new run may help")
         except (ImportError, OSError, ValueError) as error:
             text = str(error)
-            if self.args.resume and isinstance(error, FileNotFoundError) and "data" in self.places:
-                text += f". If it has moved: {command(*self.start, 'FOLDER', '--resume', self.args.resume)}"
             for word, ours in self.words.items():
                 text = text.replace(word, ours)
             say(text)

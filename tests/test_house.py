@@ -44,9 +44,9 @@ ROOMS = {
     "plots": Room(130, "engine files environment", "pictures of a training, by matplotlib"),
     FACE: Room(100, "engine calculus ops vocabulary elsewhere", "the names that users see"),
     "trainer": Room(
-        174, f"{FACE} engine environment", "trains a recipe on images: the command train, and scripts like it"
+        172, f"{FACE} engine environment", "trains a recipe on images: the command train, and scripts like it"
     ),
-    "__main__": Room(328, f"{FACE} trainer environment engine calculus fast studio", "python -m autograd_cnn"),
+    "__main__": Room(331, f"{FACE} trainer environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
         1263, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"

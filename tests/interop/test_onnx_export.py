@@ -238,6 +238,7 @@ def test_the_length_of_sequences_is_free(tmp_path):
         (lambda x: ag.reshape(x, (len(x.data), 2, -1)), (2, 8, 8, 3), "not as"),
         (lambda x: x * x.shape[1], (2, 8, 8, 3), "no recorded operation computes it"),
         (lambda x: ag.transpose(x, (0, 2, 1, 3)), (1, 1, 8, 3), "need one size along each"),
+        (lambda x: x * 2, (), "need one size along each"),
     ],
 )
 def test_a_size_that_is_not_free_is_refused(tmp_path, f, shape, why):

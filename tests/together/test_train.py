@@ -75,6 +75,9 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_bits(photos, capsys):
     assert main(["train", "--resume", "cut"]) == 2
     there = command("-m", "autograd_cnn", "train", "FOLDER", "--resume", "cut")
     assert capsys.readouterr().err == f"photos does not exist. If it has moved: {there}\n"
+    assert main(["train", "--resume", "nowhere"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("nowhere: there is no run here") and "moved" not in err
     assert main(["train", "moved", "--resume", "cut"]) == 0
     whole, cut = (ag.training.RunFolder(name) for name in ("whole", "cut"))
     assert whole.best.read_bytes() == cut.best.read_bytes() and len(cut.history().epochs) == 3
@@ -112,7 +115,7 @@ def test_a_folder_that_is_wrong_is_refused(photos, capsys):
     for name in sorted(os.listdir("photos/red"))[:2]:
         shutil.copy(f"photos/red/{name}", f"few/blue/{name}")
     why = "since some are held out for the test and for validation"
-    assert refused(capsys, "train", "few") == f"few/blue: 2 images are too few, {why}. Want 3 or more"
+    assert refused(capsys, "train", "few") == f"few: 2 images of blue are too few, {why}. Want 3 or more"
     shutil.copytree("photos/red", "twins/red")
     shutil.copytree("photos/red", "twins/red ")
     assert refused(capsys, "train", "twins") == "twins has 'red' and 'red ', one name for two classes. Rename one"

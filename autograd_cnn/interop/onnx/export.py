@@ -123,7 +123,7 @@ def export_onnx(
     inputs = [Tensor(a.data if isinstance(a, Tensor) else a) for a in example]
     with in_training_mode(f, training=False), np.errstate(all="ignore"):
         calls, result = calls_of(f, tuple(inputs))
-        axes = (0,) if dynamic is True else tuple(dynamic or ())
+        axes = tuple(dynamic) if isinstance(dynamic, (tuple, list)) else (0,) * bool(dynamic)
         others, again, second = _second_run(f, inputs, calls, axes)
         writer = _Writer(f, inputs, others, axes)
         for call, other in zip(calls, again, strict=True):
@@ -144,7 +144,7 @@ def _second_run(
     A batch gets one more, and the other axes are repeated, so that strides still divide them.
     """
     sizes = [{t.shape[a : a + 1] for t in inputs if t.ndim > a or not a} for a in axes]
-    pairs = {(n, n * (a + 1) + (not a)) for a, found in zip(axes, sizes, strict=True) for (n,) in found if n}
+    pairs = {(n, n * (a + 1) + (not a)) for a, found in zip(axes, sizes, strict=True) for shape in found for n in shape}
     if any(len(found) != 1 or () in found for found in sizes) or len(pairs) != len(axes):
         shapes = ", ".join(str(t.shape) for t in inputs)
         raise ValueError(
