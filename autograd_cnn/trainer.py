@@ -204,6 +204,8 @@ class Program:
             ranks=ranks,
         )  # fmt: skip
         model, images, labels = folder.model(), data.test_images, data.test_labels  # a look at them
+        if ranks.rank == 0:
+            print(f"Evaluating {len(images):,} test images, and writing the report", file=sys.stderr)
         result = ag.training.evaluate(partial(recipe.views, model), loss, images, labels, ranks=ranks)
         if ranks.rank == 0:  # the report counts the looks at the test images
             print(ag.report.write(folder, images, labels, result, loss, moments, self._resume(folder)))

@@ -44,7 +44,7 @@ ROOMS = {
     "plots": Room(130, "engine files environment", "pictures of a training, by matplotlib"),
     FACE: Room(100, "engine calculus ops vocabulary elsewhere", "the names that users see"),
     "trainer": Room(
-        172, f"{FACE} engine environment", "trains a recipe on images: the command train, and scripts like it"
+        174, f"{FACE} engine environment", "trains a recipe on images: the command train, and scripts like it"
     ),
     "__main__": Room(331, f"{FACE} trainer environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
@@ -52,7 +52,7 @@ ROOMS = {
         1263, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(2850, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
-    "data": Room(1144, "engine files environment", "published images, folders of images, batches"),
+    "data": Room(1146, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
         1351,
         "engine ops nn optim data state arrayfile files notebook plots environment",
@@ -60,7 +60,7 @@ ROOMS = {
     ),
     "distributed": Room(200, "engine training environment", "several processes that train one model, on MPI"),
     "interop": Room(
-        2126,
+        2128,
         f"engine calculus ops vocabulary nn state arrayfile files environment {FACE}",  # operators are its functions
         "weights for PyTorch, and ONNX files",
     ),

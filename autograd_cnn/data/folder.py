@@ -58,6 +58,8 @@ def load_folder(
         If Pillow is not installed.
     FileNotFoundError
         If there is no such folder.
+    TypeError
+        If `skip` is no function.
     ValueError
         If `size` or `test` cannot be, which is checked first; if folders have names of parts, such as `train` and
         `val`, but are not `train` and `test`; if names of classes differ in case, spaces or the form of letters only;
@@ -73,6 +75,8 @@ def load_folder(
     size = checked_size("load_folder", size)
     if not 0 < test < 1:
         raise ValueError(f"load_folder: test is {test!r}, want a share in (0, 1)")
+    if skip is not None and not callable(skip):
+        raise TypeError(f"load_folder: skip is {skip!r}, want a function that gets each message, such as print")
     folder = Path(os.path.expanduser(path))
     if not folder.is_dir():
         raise FileNotFoundError(f"load_folder: {folder} {'is a file' if folder.exists() else 'does not exist'}")

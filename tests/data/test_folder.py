@@ -96,6 +96,8 @@ def test_a_folder_of_another_form_is_refused(flowers, tmp_path):
         load_folder(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match="00.png is a file$"):
         load_folder(flowers / "rose" / "00.png")
+    with pytest.raises(TypeError, match="skip is True, want a function that gets each message, such as print$"):
+        load_folder(flowers, skip=True)
     with pytest.raises(ValueError, match=r"rose has no folder; want one for each class, such as .*cat$"):
         load_folder(flowers / "rose")
     save(tmp_path / "half" / "train" / "cat" / "a.png")

@@ -417,6 +417,13 @@ def test_what_a_file_cannot_have_is_refused_with_the_line(tmp_path, f):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("dynamic", ["all", None, 1])
+def test_axes_of_any_size_are_chosen_by_number(tmp_path, dynamic):
+    with pytest.raises(TypeError, match=f"dynamic is {dynamic!r}, want True, False or axes, such as"):
+        ag.interop.export_onnx(tmp_path / "f", ag.relu, np.zeros((4, 30)), dynamic=dynamic)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_primitive_of_the_user_gets_a_converter(tmp_path, monkeypatch):
     monkeypatch.setattr(export, "CONVERTERS", dict(CONVERTERS))
 

@@ -109,7 +109,7 @@ def export_onnx(
     ImportError
         If ONNX is not installed.
     TypeError
-        If `f` returns no Tensor.
+        If `f` returns no Tensor, or `dynamic` is something else.
     ValueError
         If an operation has no converter, does not take a dtype in ONNX, or depends on a size or on numbers in a way
         that ONNX cannot express. The message names the operation and, except for a dtype, the line.
@@ -120,6 +120,8 @@ def export_onnx(
         import onnx
     if not isinstance(path, (str, os.PathLike)) or not callable(f):
         raise TypeError("export_onnx: call export_onnx(path, f, *example)")
+    if not isinstance(dynamic, (bool, tuple, list)):
+        raise TypeError(f"export_onnx: dynamic is {dynamic!r}, want True, False or axes, such as (0, 1, 2)")
     inputs = [Tensor(a.data if isinstance(a, Tensor) else a) for a in example]
     with in_training_mode(f, training=False), np.errstate(all="ignore"):
         calls, result = calls_of(f, tuple(inputs))
