@@ -151,8 +151,8 @@ function maps(entry) {
   const { id, name, words, numbers, gradient, fresh } = entry;
   const [filters, count, tall, wide] = entry.shape;
   const out = spotted().output;
-  const sides = reach?.each ? { each: [out, ...reach.each] } : { ...reach };
-  entry.side = (entry.step === 1 && ["each", "fine", "coarse", "w"].find((side) => [sides[side]].flat().includes(id))) || "";
+  const ids = (side) => (side === "each" && reach.each ? [out, ...reach.each] : [reach[side]]);
+  entry.side = (entry.step === 1 && reach && ["each", "fine", "coarse", "w"].find((side) => ids(side).includes(id))) || "";
   entry.result = Boolean(entry.side) && (way() ? gradient && id !== out && (fresh || !(value(id).parts?.length > 1)) : id === out);
   const bars = filters * count * tall === 1;
   const key = make("small", { class: "key" }, words);

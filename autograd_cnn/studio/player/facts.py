@@ -10,6 +10,7 @@ import inspect
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ class _Facts:
         places = [source_of(place, functions.get(place.code)) for place in self.places.values()]
         return Moment(
             _title(graph), self.scalar, steps, ops, values, texts, places, graph.result,
-            [plain(text) for text in graph.summary()], update, found, quiz, None, None,
+            [plain(text) for text in graph.summary()], update, found, quiz,
         )  # fmt: skip
 
     def value(self, value: Recorded) -> Value:
@@ -134,9 +135,9 @@ class _Facts:
                 held += self.bytes(graph.ops[step.op]) * (-1 if step.kind == "backward" else 1)
             if peak is not None:
                 holds = f"{bytes_text(held, 'bytes')} of {bytes_text(peak, 'bytes')}"
-                steps[k] = step._replace(held=held, holds=holds)
+                steps[k] = replace(step, holds=holds)
         for text, k in found:
-            steps[k] = steps[k]._replace(warn=f"{text[0].upper()}{text[1:]}. {DEAD if text.startswith('dead') else ''}")
+            steps[k] = replace(steps[k], warn=f"{text[0].upper()}{text[1:]}. {DEAD * text.startswith('dead')}")
         return steps
 
     def begin(self) -> Step:

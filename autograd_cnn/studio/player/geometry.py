@@ -13,7 +13,7 @@ import numpy as np
 
 from autograd_cnn.ops.windows import window
 from autograd_cnn.studio.player.lines import attempt
-from autograd_cnn.studio.player.schema import Each, Reach, Rows, Window
+from autograd_cnn.studio.player.schema import Reach
 from autograd_cnn.studio.player.trials import Trials, inputs_of
 from autograd_cnn.studio.records import Op, Use
 
@@ -21,7 +21,7 @@ from autograd_cnn.studio.records import Op, Use
 def geometry(t: Trials, op: Op) -> Reach | None:
     """Return how the output of `op` depends on its inputs, or None if it is none of these.
 
-    A window joins pixels of a `fine` image to a pixel of a `coarse` image, by weights `w` or as a `pool`, max or mean.
+    A window joins pixels of a `fine` image to a pixel of a `coarse` image, by weights `w` or as a `pool`.
     The output is the coarse image or, in a transposed convolution, the fine one. Of a pool there are the places of the
     winners in their windows. A row (`rows`) joins vectors in the same way, and `each` lists inputs whose elements give
     the same element of the output, beside `others`; a `gate` lets through or shuts, as relu does.
@@ -47,13 +47,10 @@ def _window(t: Trials, op: Op, arrays: dict[str, Any]) -> Reach | None:
     stride, dilation = kernel if given["stride"] is None else given["stride"], given.get("dilation", 1)
     size = arrays[fine].shape[1:3] if padding == "same" else None  # a pool may look further than its image
     kernel, stride, ((top, _), (left, _)), dilation = window(size, kernel, stride, padding, dilation)
-    reach = Window(fine, coarse, kernel, stride, (top, left), dilation, w, b, None, None, None)
-    if w:
-        return reach._replace(group=tuple(arrays[v].shape[-1] // given["groups"] for v in (fine, coarse)))
-    if not op.byproducts:
-        return reach._replace(pool="mean")
-    winners = t.scope.get(t.author.names.get((op.id, op.byproducts[0]), ""))  # none without a gradient
-    return reach._replace(pool="max", won=t.views.winners(winners))
+    group = tuple(arrays[v].shape[-1] // given["groups"] for v in (fine, coarse)) if w else None
+    winner = t.author.names.get((op.id, op.byproducts[0]), "") if op.byproducts and not w else ""
+    won = t.views.winners(t.scope.get(winner))  # none without a gradient
+    return Reach(fine, coarse, w, b, group, kernel, stride, (top, left), dilation, not w, won)
 
 
 def _row(op: Op, arrays: dict[str, Any]) -> Reach | None:
@@ -65,7 +62,7 @@ def _row(op: Op, arrays: dict[str, Any]) -> Reach | None:
     product = arrays[x][:1] @ arrays[w] + (arrays[b[0]] if b else 0)
     if product.shape[1:] != arrays[op.output].shape[1:] or not np.allclose(product, arrays[op.output][:1], 1e-4, 1e-6):
         return None
-    return Rows(True, x, op.output, w, b[0] if b else None, arrays[w].shape)
+    return Reach(x, op.output, w, b[0] if b else None, arrays[w].shape, rows=True)
 
 
 def _each(op: Op, arrays: dict[str, Any]) -> Reach | None:
@@ -86,4 +83,4 @@ def _each(op: Op, arrays: dict[str, Any]) -> Reach | None:
     given = inputs_of(op)
     inputs = [v for v in given if arrays[v].shape == out.shape]
     gate = op.call.primitive.rectifies and len(inputs) == 1 and bool(np.all((out == 0) | (out == arrays[inputs[0]])))
-    return Each(inputs, [v for v in given if v not in inputs], gate) if inputs else None
+    return Reach(each=inputs, others=[v for v in given if v not in inputs], gate=gate) if inputs else None

@@ -8,6 +8,7 @@ enter the page as text only: they are escaped here, and the script turns them in
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from string import Template
 from typing import Any
@@ -51,7 +52,7 @@ def page(
     for k, each in enumerate([graph, *(g for _, g in frames)]):
         image = url(np.asarray(images[k], np.uint8)) if images else None
         facts = facts_of(each, channels, source, rounds, store)
-        moments.append(facts._replace(overlays=_overlays(each, views), image=image))
+        moments.append(replace(facts, overlays=_overlays(each, views), image=image))
     pictures = [_lay_out(graph, view, moments[0]) for view in views]
     labels = ["at the start", *(plain(label) for label, _ in frames)]
     drawings = [_drawing(graph, *facts) for facts in zip(depths, views, pictures, strict=True)]

@@ -1,68 +1,282 @@
-"""Lists the objects in the page's JSON, with the names that the script reads.
+"""Describes the page's facts: a `Page` and what it consists of, with the names that the script reads.
 
-A field that is None is left out. A text that contains numbers is a list of pieces: see `pieces`. A value is given by
-its id, and an operation by its id or its index.
+In the page a record is an object, without the fields that are None; a text that contains numbers is a list of pieces,
+see `pieces`. A value is given by its id, and an operation by its id or its index.
 """
 
 from __future__ import annotations
 
-from collections import namedtuple
+from dataclasses import dataclass, is_dataclass
 from typing import Any
 
 from autograd_cnn.studio.player.wording import pieces
 
-# The network at some moments of its training, and its pictures at some depths, of which one is the usual
-Page = namedtuple("Page", "frames labels pictures quiz usual")
-# Boxes with their centres as fractions of width and height; wires with their ends and, if labelled, the value that they
-# carry, or 1 for what is kept; and the row of each operation
-Drawing = namedtuple("Drawing", "depth boxes wires rows result")
-# An overlay: its texts and bars by box, and those of the rows of folded pictures; or the reason why it is missing
-Lens = namedtuple("Lens", "caption boxes folded missing", defaults=(None, None, None, None))
-# Everything about the network at one moment of its training; `worth` are remarks with the steps that show them
-Moment = namedtuple(
-    "Moment", "name scalar steps ops values functions places result summary update worth quiz overlays image"
-)
-# What a step asks, says, computes and costs; `op` is the index of its operation, or -1; `held` are bytes
-Step = namedtuple(
-    "Step",
-    "kind ask say op formulas costs goal place inputs round held holds term warn",
-    defaults=(None, None, None, None, None, None, None, None, None, None),
-)
-Formula = namedtuple("Formula", "lines note check", defaults=("",))  # `check` tells of a run with a raised number
-# The line of an operation and the lines of its rules; the values that get a gradient, and those that a rule names
-Operation = namedtuple(
-    "Operation", "id name inputs output learns scope forward rules used calls place comparison reach"
-)
-# An array, its gradient, and how each operation contributed; `code` and `full` are its names in the program and in
-# full if they differ. `number` and `slope` are those of a single number; `example` is an index of its maps
-Value = namedtuple("Value", "name role type code full array gradient number slope example parts")
-Part = namedtuple("Part", "op look")
-# Of an array all elements or the first; least, mean, rms and largest; heights of a histogram; numbers not finite
-Look = namedtuple("Look", "size elements statistics zeros bars bad maps")
-Maps = namedtuple("Maps", "start shape words index step colour")  # `start` is the place of the numbers in the `Store`
-# How the output of an operation depends on its inputs: see `geometry`. `won` are the maps of the winners of a pool
-Window = namedtuple("Window", "fine coarse kernel stride pad dilation w b group pool won")
-Rows = namedtuple("Rows", "rows fine coarse w b group")
-Each = namedtuple("Each", "each others gate")
-Reach = Window | Rows | Each
-# Gradients by the rules of an operation and by differences, whether they agree, all and each, and broken lines
-Comparison = namedtuple("Comparison", "tables agree mistakes")
-Table = namedtuple("Table", "name at differences rule near")
-Mistake = namedtuple("Mistake", "line text what table off")
-# Steps against the gradient, each at a learning rate, with the loss after it
-Update = namedtuple("Update", "start choices more why")
-Choice = namedtuple("Choice", "lr rate after lines say")
-Question = namedtuple("Question", "step text answers")  # of the answers, each with its reason, the first is right
-Excerpt = namedtuple("Excerpt", "first lines")  # of a function of the user: the number of the first line
-Source = namedtuple("Source", "at function line marked")  # a line, in three parts if its expression is known
+
+@dataclass(frozen=True)
+class Page:
+    """The network at some moments of its training, and its pictures at some depths, of which one is the usual."""
+
+    frames: list[Moment]
+    labels: list[str]
+    pictures: list[Drawing]
+    quiz: bool
+    usual: int
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Boxes with their centres as fractions of width and height, wires, and the row of each operation.
+
+    A wire has its ends and, if it is labelled, the value that it carries, or 1 for what is kept.
+    """
+
+    depth: int
+    boxes: list[tuple[str, float, float]]
+    wires: list[tuple[str, str, Any]]
+    rows: list[int]
+    result: str
+
+
+@dataclass(frozen=True)
+class Lens:
+    """An overlay: its texts and bars by box, and those of the rows of folded pictures; or why it is missing."""
+
+    caption: str | None = None
+    boxes: dict[str, Any] | None = None
+    folded: list[dict[str, Any] | None] | None = None
+    missing: str | None = None
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Everything about the network at one moment of its training; `worth` are remarks with the steps that show them."""
+
+    name: str
+    scalar: bool
+    steps: list[Step]
+    ops: list[Operation]
+    values: dict[str, Value]
+    functions: dict[str, Excerpt]
+    places: list[Source]
+    result: str
+    summary: list[str]
+    update: Update | None
+    worth: list[tuple[str, int]]
+    quiz: list[Question]
+    overlays: dict[str, Lens] | None = None
+    image: str | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step asks, says, computes and costs; `op` is the index of its operation, or -1."""
+
+    kind: str
+    ask: str
+    say: str
+    op: int
+    formulas: list[Formula] | None = None
+    costs: str | None = None
+    goal: list[str] | None = None
+    place: int | None = None
+    inputs: list[str] | None = None
+    round: str | None = None
+    holds: str | None = None
+    term: str | None = None
+    warn: str | None = None
+
+
+@dataclass(frozen=True)
+class Formula:
+    """The chain rule with its numbers; `check` tells of a run with a raised number."""
+
+    lines: list[str]
+    note: str
+    check: str = ""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """The line of an operation and those of its rules, the values that get a gradient, and those that a rule names."""
+
+    id: str
+    name: str
+    inputs: list[str]
+    output: str
+    learns: list[str]
+    scope: str
+    forward: str
+    rules: list[str]
+    used: list[str]
+    calls: list[str]
+    place: int
+    comparison: Comparison | None
+    reach: Reach | None
+
+
+@dataclass(frozen=True)
+class Value:
+    """An array, its gradient, and how each operation contributed.
+
+    `code` and `full` are its names in the program and in full if they differ. `number` and `slope` are those of a
+    single number; `example` is an index of its maps.
+    """
+
+    name: str
+    role: str
+    type: str
+    code: str | None
+    full: str | None
+    array: Look | None
+    gradient: Look | None
+    number: str | None
+    slope: str | None
+    example: int | None
+    parts: list[Part] | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """A contribution to a gradient."""
+
+    op: str
+    look: Look
+
+
+@dataclass(frozen=True)
+class Look:
+    """Of an array all elements or the first; least, mean, rms and largest; a histogram; how many are not finite."""
+
+    size: int
+    elements: list[str]
+    statistics: list[str] | None
+    zeros: str | None
+    bars: list[int] | None
+    bad: int | None
+    maps: Maps | None
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What is drawn of an array; `start` is the place of its numbers in the `Store`."""
+
+    start: int
+    shape: list[int]
+    words: str
+    index: str
+    step: int
+    colour: int
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How the output of an operation depends on its inputs, by windows, by rows, or element by element: see `geometry`.
+
+    `won` are the maps of the winners of a pool.
+    """
+
+    fine: str | None = None
+    coarse: str | None = None
+    w: str | None = None
+    b: str | None = None
+    group: tuple[int, ...] | None = None
+    kernel: tuple[int, ...] | None = None
+    stride: tuple[int, ...] | None = None
+    pad: tuple[int, ...] | None = None
+    dilation: tuple[int, ...] | None = None
+    pool: bool | None = None
+    won: Maps | None = None
+    rows: bool | None = None
+    each: list[str] | None = None
+    others: list[str] | None = None
+    gate: bool | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Gradients by the rules of an operation and by differences, whether they agree, and broken lines."""
+
+    tables: list[Table]
+    agree: list[bool]
+    mistakes: list[Mistake]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Some elements of a gradient, by differences and by a rule, and whether the two are near."""
+
+    name: str
+    at: list[str]
+    differences: list[str]
+    rule: list[str]
+    near: list[bool]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """The index of a rule's line, a broken version of it, what is wrong there, and what comes of it."""
+
+    line: int
+    text: str
+    what: str
+    table: Table
+    off: str
+
+
+@dataclass(frozen=True)
+class Update:
+    """Steps against the gradient, of which one is shown first; `more` arrays have no lines."""
+
+    start: int
+    choices: list[Choice]
+    more: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A learning rate, as text and as a number, and the loss after the step."""
+
+    lr: str
+    rate: float
+    after: float | None
+    lines: list[tuple[str, str]]
+    say: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question of the quiz; of its answers, each with its reason, the first is right."""
+
+    step: int
+    text: str
+    answers: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """Lines of a function of the user, and the number of the first."""
+
+    first: int
+    lines: list[str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A line of the user, in three parts if its expression is known."""
+
+    at: str
+    function: str
+    line: int
+    marked: list[str] | None
 
 
 def plain_data(thing: Any) -> Any:
     """Return what JSON can hold."""
     if isinstance(thing, str):
         return pieces(thing)
-    if hasattr(thing, "_asdict"):
-        thing = {name: value for name, value in thing._asdict().items() if value is not None}
-    if isinstance(thing, (list, tuple)):
-        return [plain_data(part) for part in thing]
-    return {key: plain_data(value) for key, value in thing.items()} if isinstance(thing, dict) else thing
+    if is_dataclass(thing):
+        thing = {name: value for name, value in vars(thing).items() if value is not None}
+    if isinstance(thing, dict):
+        return {key: plain_data(value) for key, value in thing.items()}
+    return [plain_data(part) for part in thing] if isinstance(thing, (list, tuple)) else thing
