@@ -310,13 +310,12 @@ def test_memory_rises_in_the_forward_pass_and_falls_to_zero_in_the_backward_pass
 @pytest.mark.skipif(not hasattr(tanh_net.__code__, "co_positions"), reason="Python tells columns from 3.11 on")
 def test_the_expression_is_marked_in_the_users_line(net):
     facts = facts_of(net[0].page())["frames"][0]
-    marked = [facts["places"][op["place"]]["marked"] for op in facts["ops"]]
+    marked = [next(parts for _, *parts in op["source"]["lines"] if parts[1]) for op in facts["ops"]]
     assert [m[1] for m in marked] == ["x @ w", "ag.tanh(x @ w)", "h @ v", "ag.relu(h @ v)", "h + ag.relu(h @ v)",
                                      "r * h", "ag.mse(s, y)"]  # fmt: skip
-    function = facts["functions"][facts["places"][0]["function"]]
-    assert function["lines"][0] == "def tanh_net(w, v, x, y):"
-    line = function["lines"][facts["places"][facts["ops"][0]["place"]]["line"] - function["first"]]
-    assert "".join(marked[0]) == line == "    h = ag.tanh(x @ w)"
+    lines = facts["steps"][0]["source"]["lines"]
+    assert lines[0][1] == "def tanh_net(w, v, x, y):"
+    assert "".join(marked[0]) == lines[1][1] == "    h = ag.tanh(x @ w)"
 
 
 def test_a_script_without_functions_is_shown_around_its_operations(tmp_path):
@@ -325,9 +324,10 @@ def test_a_script_without_functions_is_shown_around_its_operations(tmp_path):
         '"""A script."""\nimport autograd_cnn as ag\n\nx = ag.Tensor(2.0, requires_grad=True)\nh = ag.sin(x)\n'
     )
     facts = facts_of(runpy.run_path(str(script))["h"].graph().page())["frames"][0]
-    (place,) = facts["places"]
-    function = facts["functions"][place["function"]]
-    assert function["lines"][place["line"] - function["first"]] == "h = ag.sin(x)"
+    assert [parts for k, *parts in facts["ops"][0]["source"]["lines"] if k == 5] in (
+        [["h = ", "ag.sin(x)", ""]],
+        [["", "h = ag.sin(x)", ""]],
+    )
 
 
 # Is the rule right?
@@ -496,9 +496,8 @@ def test_a_failed_trace_ends_with_the_error(rng):
     last = facts["steps"][-1]
     assert last["say"].startswith("matmul raises ValueError") and last["formulas"][0]["note"] == "ValueError"
     assert "\n".join(last["formulas"][0]["lines"]) == str(caught.value)
-    place = facts["places"][last["place"]]
-    function = facts["functions"][place["function"]]
-    assert function["lines"][place["line"] - function["first"]].strip() == "return h @ w"
+    (line,) = (parts for _, *parts in last["source"]["lines"] if parts[1])
+    assert "".join(line).strip() == "return h @ w"
     assert [facts["values"][v]["name"] for v in last["inputs"]] == ["h", "w"]
 
 
@@ -680,10 +679,9 @@ def test_without_source_none_of_the_users_code_is_in_the_page(net, tmp_path):
         graph.save(tmp_path / "net.html", source=source)
         text = (tmp_path / "net.html").read_text(encoding="utf-8")
         (facts,) = facts_of(text)["frames"]
-        assert bool(facts["functions"]) == there
-        if hasattr(tanh_net.__code__, "co_positions"):
-            assert there == any("marked" in place for place in facts["places"])
-        assert all(place["at"].startswith("test_page.py:") for place in facts["places"])
+        sources = [op["source"] for op in facts["ops"]]
+        assert all(bool(source["lines"]) == there for source in [*sources, facts["steps"][0]["source"]])
+        assert all(source["at"].startswith("test_page.py:") for source in sources)
         assert ("return ag.mse(s, y)" in text + json.dumps(facts)) == there
 
 

@@ -25,7 +25,7 @@ from autograd_cnn.studio.player.lines import statement
 from autograd_cnn.studio.player.mistakes import compare
 from autograd_cnn.studio.player.quiz import questions
 from autograd_cnn.studio.player.schema import Formula, Moment, Operation, Part, Step, Value
-from autograd_cnn.studio.player.sources import functions_of, source_of
+from autograd_cnn.studio.player.sources import Functions, functions_of, source_of
 from autograd_cnn.studio.player.trials import Share, Trials, inputs_of, learning
 from autograd_cnn.studio.player.wording import ARRAYS, BACKWARD, DEAD, INDEX, LOSS_AND_GRADIENT, MINUS, SHORT, number
 from autograd_cnn.studio.program.listing import shown
@@ -64,32 +64,28 @@ def facts_of(graph: Graph, channels: int, source: bool, rounds: Mapping[str, str
             graph.measured = graph.measured or Measures().add_statistics(author)
         functions = functions_of(graph) if source else {}
         expressions = {op.output: _expression(op, graph.values[op.output], functions) for op in graph.ops}
-        return _Facts(Trials(author, shares, expressions, views), rounds).moment(functions)
+        return _Facts(Trials(author, shares, expressions, views), rounds, functions).moment()
 
 
 class _Facts:
     """Writes down what was found in a program that was written and tried."""
 
-    def __init__(self, trials: Trials, rounds: Mapping[str, str]) -> None:
-        self.trials, self.rounds = trials, rounds
+    def __init__(self, trials: Trials, rounds: Mapping[str, str], functions: Functions) -> None:
+        self.trials, self.rounds, self.functions = trials, rounds, functions
         self.author, self.graph = trials.author, trials.graph
         ops = [*self.graph.ops, *([self.graph.failure.op] if self.graph.failure else [])]
-        self.places = {_key(op): op.place for op in ops}
-        self.numbers = {key: i for i, key in enumerate(self.places)}
         self.scalar = all(v.size == 1 for v in self.graph.values.values())
         self.outside = {v for op in ops for v in (op.output, *inputs_of(op))} | {self.graph.result}
 
-    def moment(self, functions: Mapping[Any, Any]) -> Moment:
+    def moment(self) -> Moment:
         t, graph, lines = self.trials, self.graph, reversed(self.author.backward_lines)
         ops = [self.operation(op, [x for x, _ in shown(rules)]) for op, rules in zip(graph.ops, lines, strict=True)]
         found, update = ([], None) if graph.failure else (diagnose(t), lesson.update(t))
         steps = self.steps(found)
         quiz = [] if graph.failure else questions(t, steps, ops, update)
         values = {v.id: self.value(v) for v in graph.values.values() if v.id in self.outside}
-        texts = {f.name: f.text for f in functions.values()}
-        places = [source_of(place, functions.get(place.code)) for place in self.places.values()]
         return Moment(
-            _title(graph), self.scalar, steps, ops, values, texts, places, graph.result,
+            _title(graph), self.scalar, steps, ops, values, graph.result,
             [plain(text) for text in graph.summary()], update, found, quiz,
         )  # fmt: skip
 
@@ -117,7 +113,7 @@ class _Facts:
         comparison, reach = (compare(t, op, trees), geometry(t, op)) if t.whole else (None, None)
         return Operation(
             op.id, clip(op.name), inputs, op.output, learning(op), plain("/".join(scopes)), t.lines[op.id], rules, used,
-            calls, self.numbers[_key(op)], comparison, reach,
+            calls, source_of(op.place, self.functions), comparison, reach,
         )  # fmt: skip
 
     def steps(self, found: list[tuple[str, int]]) -> list[Step]:
@@ -145,7 +141,8 @@ class _Facts:
         costs = plain(f"{', '.join(self.graph.summary())}.")
         images = not self.scalar and any(len(v.shape) == 4 for v in self.graph.values.values())
         term = LOSS_AND_GRADIENT + ARRAYS * (not self.scalar) + INDEX * images
-        return Step("begin", f"What does {_title(self.graph)} compute?", say, -1, None, costs, goal, term=term)
+        source = source_of(self.graph.ops[-1].place, self.functions, whole=True) if self.graph.ops else None
+        return Step("begin", f"What does {_title(self.graph)} compute?", say, -1, None, costs, goal, source, term=term)
 
     def forward(self, i: int, op: Op) -> Step:
         t, out, kept = self.trials, self.graph.values[op.output], self.bytes(op)
@@ -168,8 +165,9 @@ class _Facts:
         failure: Any = self.graph.failure
         name, error = clip(op.name), clip(failure.error)
         say = f"{name} raises {error}, so nothing after it ran, and there is no way back."
-        message, place = Formula([plain(text) for text in failure.message.splitlines()], error), self.numbers[_key(op)]
-        return Step("failed", f"Why does {name} fail?", say, -1, [message], place=place, inputs=inputs_of(op))
+        message = Formula([plain(text) for text in failure.message.splitlines()], error)
+        source = source_of(op.place, self.functions)
+        return Step("failed", f"Why does {name} fail?", say, -1, [message], source=source, inputs=inputs_of(op))
 
     def loss(self) -> Step:
         graph, end = self.graph, self.trials.end
@@ -232,11 +230,11 @@ def _notes(array: Any, name: str) -> list[str]:
     return found + ([f"{bad:,} of its elements are not finite!"] if bad else [])
 
 
-def _expression(op: Op, value: Recorded, functions: Mapping[Any, Any]) -> str:
+def _expression(op: Op, value: Recorded, functions: Functions) -> str:
     """Return the expression of an operation that the user's code gives no name, if it is short."""
-    function, named = functions.get(op.place.code), not re.fullmatch(rf"{re.escape(op.name)}(_\d+)?", value.name)
-    marked = function.marked(op.place) if function and not named else []
-    return marked[1] if marked and len(marked[1]) <= 24 else ""
+    named = not re.fullmatch(rf"{re.escape(op.name)}(_\d+)?", value.name)
+    lines = source_of(op.place, functions).lines if op.place.columns and not named else []
+    return next((marked for _, _, marked, _ in lines if 0 < len(marked) <= 24), "")
 
 
 def _title(graph: Graph) -> str:
@@ -245,10 +243,6 @@ def _title(graph: Graph) -> str:
     if code is None or code.co_name.startswith("<"):
         return "your function"
     return clip(f"{code.co_name}({', '.join(code.co_varnames[: code.co_argcount])})")
-
-
-def _key(op: Op) -> Any:
-    return op.place.code, op.place.line, op.place.columns
 
 
 def _first_line(function: Any) -> str:

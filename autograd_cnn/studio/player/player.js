@@ -162,16 +162,16 @@ function update(step) {
 // Your line, beside it the derived line
 
 function code(step) {
-  if (step.kind === "begin" && facts.ops.length) return [make("section", { "aria-label": "Your function" }, make("h3", {}, "you wrote"), source(facts.ops.at(-1), true))];
-  if (step.kind === "failed") return [make("section", { "aria-label": "Your line" }, make("h3", {}, `you wrote, ${facts.places[step.place].at}`), source(step))];
-  if (step.op < 0) return [];
   const o = op(step);
+  const yours = step.source || o?.source;
+  const wrote = yours && make("section", { "aria-label": "Your code" }, make("h3", {}, `you wrote, ${yours.at}`), source(yours));
+  if (!o) return wrote ? [wrote] : [];
   const renamed = [...o.inputs, o.output].filter((id) => value(id).code).map((id) => `${value(id).name} is ${value(id).code}`);
   const back = step.kind === "backward";
   const rules = o.rules.map((text) => line(text, "back", back));
   const forward = back ? [] : o.forward.split("\n").map((text) => line(text, "", true));
   return [
-    make("section", { "aria-label": "Your line" }, make("h3", {}, `you wrote, ${facts.places[o.place].at}`), source(o)),
+    wrote,
     make("section", { "aria-label": "Derived line", ...(back ? {} : { hidden: "" }) }, make("h3", {}, "derived: the rule of " + o.name + (renamed.length ? `, where ${renamed.join(", ")}` : "")), make("pre", {}, ...rules, ...forward)),
   ];
 }
@@ -180,19 +180,12 @@ function line(text, way, now) {
   return make("span", { class: `line ${way}` }, make(now ? "mark" : "span", {}, text), "\n");
 }
 
-function source(o, whole) {
-  const place = facts.places[o.place];
-  const text = facts.functions[place.function];
-  if (!text) return make("p", {}, "The code of this line is not in this page.");
-  const here = place.line - text.first;
-  const many = whole ? text.lines.length : 3;
-  const from = Math.max(0, Math.min(here - 1, text.lines.length - many));
-  const lines = text.lines.slice(from, from + many).map((words, i) => {
-    const [before, marked, after] = whole || from + i !== here ? [words || " ", "", ""] : place.marked || ["", words, ""];
-    const parts = make("span", {}, before, marked ? make("mark", {}, marked) : null, after);
-    return make("span", { class: "line" }, make("small", {}, String(text.first + from + i)), parts, "\n");
-  });
-  return make("pre", { class: "source" }, ...lines);
+function source({ lines }) {
+  if (!lines.length) return make("p", {}, "The code of this line is not in this page.");
+  return make("pre", { class: "source" }, ...lines.map(([number, before, marked, after]) => {
+    const text = make("span", {}, before || (marked ? "" : " "), marked ? make("mark", {}, marked) : null, after);
+    return make("span", { class: "line" }, make("small", {}, String(number)), text, "\n");
+  }));
 }
 
 // Is the rule right?
@@ -546,7 +539,7 @@ function search(words) {
   listed?.forEach(([there], i) => {
     const o = facts.ops[i];
     const v = value(o.output);
-    const text = [v.name, o.name, v.type, facts.places[o.place].at, o.scope].join(" ").toLowerCase();
+    const text = [v.name, o.name, v.type, o.source.at, o.scope].join(" ").toLowerCase();
     found += !(there.parentNode.hidden = Boolean(wanted) && !text.includes(wanted));
   });
   if (wanted) fill($("caption"), `${found} of ${facts.ops.length} operations`);

@@ -56,8 +56,6 @@ class Moment:
     steps: list[Step]
     ops: list[Operation]
     values: dict[str, Value]
-    functions: dict[str, Excerpt]
-    places: list[Source]
     result: str
     summary: list[str]
     update: Update | None
@@ -78,7 +76,7 @@ class Step:
     formulas: list[Formula] | None = None
     costs: str | None = None
     goal: list[str] | None = None
-    place: int | None = None
+    source: Source | None = None
     inputs: list[str] | None = None
     round: str | None = None
     holds: str | None = None
@@ -109,7 +107,7 @@ class Operation:
     rules: list[str]
     used: list[str]
     calls: list[str]
-    place: int
+    source: Source
     comparison: Comparison | None
     reach: Reach | None
 
@@ -254,21 +252,11 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Excerpt:
-    """Lines of a function of the user, and the number of the first."""
-
-    first: int
-    lines: list[str]
-
-
-@dataclass(frozen=True)
 class Source:
-    """A line of the user, in three parts if its expression is known."""
+    """Lines of the user: of each its number, and its text before, in and after the expression that is marked."""
 
     at: str
-    function: str
-    line: int
-    marked: list[str] | None
+    lines: list[tuple[int, str, str, str]]
 
 
 def plain_data(thing: Any) -> Any:
