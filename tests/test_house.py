@@ -46,7 +46,7 @@ ROOMS = {
     "trainer": Room(
         174, f"{FACE} engine environment", "trains a recipe on images: the command train, and scripts like it"
     ),
-    "__main__": Room(331, f"{FACE} trainer environment engine calculus fast studio", "python -m autograd_cnn"),
+    "__main__": Room(348, f"{FACE} trainer environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
         1263, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
@@ -70,7 +70,10 @@ ROOMS = {
         "what is shown of a computation: pictures, programs, pages, reports",
     ),
 }
-PROGRAMS = "studio.player.demos", "studio.live.examples", "training.quick"  # they import the face and nothing else
+PROGRAMS = (  # they import the face and nothing else
+    "studio.player.demos", "studio.live.examples", "studio.exercises.templates", "studio.exercises.solutions",
+    "studio.exercises.steps", "training.quick",
+)  # fmt: skip
 
 HEAVY = {
     "matplotlib", "numba", "graphviz", "torch", "tqdm", "requests", "safetensors", "playwright", "mpi4py", "onnx",

@@ -30,7 +30,10 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = Path(ag.__file__).parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 TEXTBOOK = ROOT / "docs" / "textbook.md"  # made from the source by a script
-LISTED_AS_ONE = {Path("fast/compiled"), Path("studio/player/demos"), Path("studio/live/examples")}  # in the tree
+LISTED_AS_ONE = {  # in the tree
+    Path("fast/compiled"), Path("studio/player/demos"), Path("studio/live/examples"),
+    Path("studio/exercises/templates"), Path("studio/exercises/solutions"),
+}  # fmt: skip
 QUOTATIONS = [
     pytest.param(page, *block.split("\n", 1), id=f"{page.name}-{i}")
     for page in PAGES
