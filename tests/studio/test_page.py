@@ -94,7 +94,7 @@ def test_statistics_of_a_large_gradient_equal_those_of_grad(standard_cnn, rng):
     for name, parameter in p.items():
         g = parameter.grad.astype(np.float64)
         want = [f"{s:.4g}" for s in (g.min(), g.mean(), np.sqrt(np.mean(g * g)), g.max())]
-        assert values[f"p.{name}"]["gradient"]["statistics"] == want
+        assert values[f"p.{name}"]["gradient"]["statistics"][:4] == want
 
 
 @pytest.mark.slow
@@ -339,7 +339,7 @@ def test_every_rule_agrees_with_differences_and_every_broken_rule_is_found(model
     trials = [op["comparison"] for op in facts["ops"] if "comparison" in op]
     assert trials
     for trial in trials:
-        assert all(trial["agree"])
+        assert all(all(table["near"]) for table in trial["tables"])
         for slip in trial["mistakes"]:
             columns = slip["table"]["rule"], slip["table"]["differences"]
             pairs = [(float(r), float(d)) for r, d in zip(*columns, strict=True)]
@@ -354,12 +354,12 @@ def test_a_wrong_rule_is_reported(rng):
 
     cube.vjp(x=lambda g, x: g * 2 * x**2)
     facts = facts_of(ag.trace(lambda x: ag.sum(ag.tanh(cube(x))), rng.normal(size=4)).page())["frames"][0]
-    assert [op["comparison"]["agree"][0] for op in facts["ops"]] == [False, True, True]
+    assert [all(op["comparison"]["tables"][0]["near"]) for op in facts["ops"]] == [False, True, True]
 
 
 def test_a_kink_is_not_an_error():
     facts = facts_of(ag.trace(lambda x: ag.sum(ag.relu(x)), np.array([0.0, 1.0, -1.0])).page())["frames"][0]
-    assert facts["ops"][0]["comparison"]["agree"][0]
+    assert all(facts["ops"][0]["comparison"]["tables"][0]["near"])
 
 
 def test_slips_of_a_product_lose_a_factor():
@@ -406,7 +406,7 @@ def test_a_tie_of_a_pool_is_no_row_of_the_table(rng):
     facts = facts_of(ag.trace(lambda x: ag.sum(9 * ag.max_pool2d(x, 2)), x).page())["frames"][0]
     comparison = facts["ops"][0]["comparison"]
     (tried,) = comparison["tables"]
-    assert comparison["agree"] == [True] and tried["at"] and tried["differences"] == tried["rule"]
+    assert all(tried["near"]) and tried["at"] and tried["differences"] == tried["rule"]
     assert not {"[0, 0, 0, 0]", "[0, 0, 1, 0]", "[0, 1, 0, 0]", "[0, 1, 1, 0]"} & set(tried["at"])
 
 
@@ -611,7 +611,8 @@ def test_the_users_arrays_do_not_change(rng):
 def test_all_frames_must_show_the_same_network(net, models):
     graph = net[0]
     data = facts_of(graph.page([("epoch <1>", graph)]))
-    assert data["labels"] == ["at the start", "epoch <1>"] and data["frames"][0] == data["frames"][1]
+    assert [frame.pop("label") for frame in data["frames"]] == ["at the start", "epoch <1>"]
+    assert data["frames"][0] == data["frames"][1]
     with pytest.raises(ValueError, match="frame epoch 2 is another network"):
         graph.page([("epoch 2", models["square"])])
     x, w, v = (ag.Tensor(np.ones(2), requires_grad=k > 0, name=n) for k, n in enumerate("xwv"))

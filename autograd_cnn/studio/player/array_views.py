@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.studio.player.schema import Look, Maps
+from autograd_cnn.studio.player.wording import number
 from autograd_cnn.studio.png import url
 from autograd_cnn.studio.program.listing import rms
 from autograd_cnn.studio.records import Graph, Use, Value
@@ -32,16 +33,16 @@ def look(array: Any, whole: bool = True, drawn: Maps | None = None) -> Look:
     a = np.asarray(array)
     finite = a[np.isfinite(a)] if a.dtype.kind in "fc" else a.reshape(-1)
     exact = 2 if not whole else BEGIN if a.size > EXACT else EXACT
-    statistics = zeros = bars = None
+    statistics = bars = None
     if finite.size > 1 and a.dtype.kind in "fiu":
         f = finite.astype(np.float64)
-        statistics = [_short(s) for s in (f.min(), f.sum() / f.size, rms(f), f.max())]
         zeros = share((a.size - np.count_nonzero(a)) / a.size)
+        statistics = [*map(_short, (f.min(), f.sum() / f.size, rms(f), f.max())), zeros]
         if whole and finite.size > FEW and f.min() < f.max():
             counts = _histogram(f)
             bars = [int(n) for n in np.ceil(99 * counts / counts.max())]
-    elements = [str(x) for x in a.reshape(-1)[:exact]]
-    return Look(int(a.size), elements, statistics, zeros, bars, a.size - finite.size or None, drawn)
+    own, elements = (number(a.reshape(-1)[0]) if a.size == 1 else None), [str(x) for x in a.reshape(-1)[:exact]]
+    return Look(int(a.size), own, elements, statistics, bars, a.size - finite.size or None, drawn)
 
 
 def _histogram(numbers: np.ndarray) -> np.ndarray:
@@ -51,8 +52,8 @@ def _histogram(numbers: np.ndarray) -> np.ndarray:
     return np.histogram(numbers / (numbers.max() or 1), BINS, (0, 1))[0]
 
 
-def _short(number: Any) -> str:
-    return f"{float(number):.4g}"
+def _short(x: Any) -> str:
+    return f"{float(x):.4g}"
 
 
 def share(part: Any) -> str:
@@ -222,8 +223,8 @@ def _cell(name: str, array: Any, role: str, gradient: bool) -> str:
     found, drawn = look(array), maps(array, role) if array.size > EXACT // 2 else None
     lines = [f"<b>{escape(clip(name))}</b> {escape(shape_text(array.shape))} {escape(str(array.dtype))}"]
     if found.statistics:
-        low, mean, rms, high = found.statistics
-        lines.append(f"min {low} &nbsp;mean {mean} &nbsp;rms {rms} &nbsp;max {high} &nbsp;zeros {found.zeros}")
+        named = zip(("min", "mean", "rms", "max", "zeros"), found.statistics, strict=True)
+        lines.append(" &nbsp;".join(map(" ".join, named)))
     if array.size <= EXACT // 2:
         lines.append(escape(np.array2string(array, separator=", ")).replace("\n", "<br>"))
     elif drawn:

@@ -33,8 +33,7 @@ function tensors(step) {
 // The picture that belongs to this moment of the training, below its slider
 function moment() {
   $("frames").querySelector("img")?.remove();
-  const label = DATA.labels[DATA.frames.indexOf(facts)];
-  if (facts.image) $("frames").append(make("img", { src: facts.image, alt: `picture ${label}` }));
+  if (facts.image) $("frames").append(make("img", { src: facts.image, alt: `picture ${facts.label}` }));
 }
 
 function figuresOf(step) {
@@ -433,9 +432,8 @@ function numbers(texts, type) {
 const apart = (texts) => texts.flatMap((text) => [make("code", {}, text), " "]);
 
 function statistics(look) {
-  const [low, mean, rms, high] = look.statistics;
-  const terms = Object.entries({ min: low, mean, rms, max: high, zeros: look.zeros });
-  return make("dl", {}, ...terms.map(([term, text]) => make("div", {}, make("dt", {}, term), make("dd", {}, text))));
+  const terms = ["min", "mean", "rms", "max", "zeros"];
+  return make("dl", {}, ...terms.map((term, i) => make("div", {}, make("dt", {}, term), make("dd", {}, look.statistics[i]))));
 }
 
 function histogram(look, name) {

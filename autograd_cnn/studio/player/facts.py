@@ -86,22 +86,21 @@ class _Facts:
         values = {v.id: self.value(v) for v in graph.values.values() if v.id in self.outside}
         return Moment(
             _title(graph), self.scalar, steps, ops, values, graph.result,
-            [plain(text) for text in graph.summary()], update, found, quiz,
+            plain(graph.summary()[-1]), update, found, quiz,
         )  # fmt: skip
 
     def value(self, value: Recorded) -> Value:
         t, views, code = self.trials, self.trials.views, self.author.name(value)
         name, full, kind = clip(value.name), plain(value.name), f"{shape_text(value.shape)} {value.dtype}"
-        gradient = t.gradient(value)
-        both = t.array(value), np.conj(gradient) if np.iscomplexobj(gradient) else gradient  # as `backward` returns it
-        own, slope = (None if a is None or value.size != 1 else number(np.reshape(a, -1)[0]) for a in both)
-        array, gradient = (None if a is None else views.look(a, value, a is both[1]) for a in both)
-        example = None
+        array, gradient, example = t.array(value), t.gradient(value), None
+        if np.iscomplexobj(gradient):
+            gradient = np.conj(gradient)  # as `backward` returns it
+        array, gradient = (None if a is None else views.look(a, value, a is gradient) for a in (array, gradient))
         if gradient and views.whole and (places := views.drawn(value)) is not None:
             example = next(iter(np.flatnonzero(places == t.pick(value).i).tolist()), None)
         parts = [Part(share.op.id, share.look) for share in t.shares.get(value.id, ())] or None
         names = name, value.role, kind, code if code != name else None, full if full != name else None
-        return Value(*names, array, gradient, own, slope, example, parts)
+        return Value(*names, array, gradient, example, parts)
 
     def operation(self, op: Op, rules: list[str]) -> Operation:
         t, inputs, trees = self.trials, inputs_of(op), [statement(text) for text in rules]

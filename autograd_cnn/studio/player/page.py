@@ -49,15 +49,14 @@ def page(
     folding, channels, store = Folding(graph), 2 * CHANNELS // 3 if frames else CHANNELS, Store()
     depths = [depth for depth, rows in enumerate(folding.rows) if 0 < rows <= DRAWN]  # whose pictures are readable
     views, rounds, moments = [folding.view(depth) for depth in depths], folding.rounds(), []
-    for k, each in enumerate([graph, *(g for _, g in frames)]):
+    for k, (label, each) in enumerate([("at the start", graph), *frames]):
         image = url(np.asarray(images[k], np.uint8)) if images else None
         facts = facts_of(each, channels, source, rounds, store)
-        moments.append(replace(facts, overlays=_overlays(each, views), image=image))
+        moments.append(replace(facts, overlays=_overlays(each, views), label=plain(label), image=image))
     pictures = [_lay_out(graph, view, moments[0]) for view in views]
-    labels = ["at the start", *(plain(label) for label, _ in frames)]
     drawings = [_drawing(graph, *facts) for facts in zip(depths, views, pictures, strict=True)]
     usual = sum(len(view.graph.ops) <= READABLE for view in views) - 1
-    text = assets.as_json(plain_data(Page(moments, labels, drawings, quiz, usual)))
+    text = assets.as_json(plain_data(Page(moments, drawings, quiz, usual)))
     drawn = "".join(written(picture).replace('role="img"', 'role="group"', 1) for picture in pictures)
     title = escape(plain(", ".join(graph.summary())))
     body = Template(assets.part("player/page.html")).substitute(
@@ -93,7 +92,7 @@ def script() -> str:
 def _lay_out(graph: Graph, view: View, moment: Moment) -> Picture:
     """Lay out a view with room for the numbers of leaves, and lines in the boxes of operations where they fit."""
     leaves = [v for v, fact in moment.values.items() if graph.values[v].role not in ("activation", "loss")]
-    spaces = {v: "= −0.0000" for v in leaves if moment.values[v].number}
+    spaces = {v: "= −0.0000" for v in leaves if graph.values[v].size == 1}
     picture = drawn(view, Overlay(leaves=spaces, values=spaces, brief=True))  # bytes stand beside the steps
     lines = {op.id: bare(fact.forward) for op, fact in zip(graph.ops, moment.ops, strict=True) if not op.call.inside}
     closed = {op.id for op in view.graph.ops if op.parts}
@@ -131,7 +130,7 @@ def _overlays(graph: Graph, views: list[View]) -> dict[str, Any]:
             folded = [readings(ops, name)[1] if any(op.parts for op in ops) else None for ops in levels]
             overlays[name] = Lens(*readings(graph.ops, name), folded)
         except ValueError as missing:
-            overlays[name] = Lens(missing=plain(str(missing).removeprefix("graph: ")))
+            overlays[name] = Lens(plain(str(missing).removeprefix("graph: ")))
     return overlays
 
 

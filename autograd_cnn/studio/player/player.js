@@ -211,6 +211,8 @@ function trial(step) {
   fill(body, make("fieldset", {}, make("legend", {}, "Rule"), ...options), table);
 }
 
+const agree = ({ tables }) => tables.every(({ near }) => near.every(Boolean));
+
 function verdict(tests, slip) {
   const o = op(facts.steps[at]);
   const shared = o.learns.filter((id) => value(id).parts?.some((part) => part.op !== o.id)).map((id) => value(id).code || value(id).name);
@@ -221,7 +223,7 @@ function verdict(tests, slip) {
       return make("tr", {}, make("th", { scope: "row" }, element), make("td", {}, t.differences[i]), make("td", { class: t.near[i] ? "" : "far" }, t.rule[i]));
     }),
   );
-  const good = !slip && tests.agree.every(Boolean);
+  const good = !slip && agree(tests);
   const words = !rows.length ? "Nothing to compare: only kinks." : good ? "They agree: the rule is right here." : slip ? `Wrong: ${slip.what}${slip.off === slip.what ? "" : `; at these elements ${slip.off}`}.${o.rules.length > 1 ? " The other lines are as written." : ""}` : "They do not agree: the rule is wrong.";
   const head = make("tr", {}, make("th", { scope: "col" }, "element"), make("th", { scope: "col" }, "finite differences"), make("th", { scope: "col" }, slip ? "broken rule" : "rule"));
   return make("div", {}, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)), make("p", { class: good ? "good" : "bad", role: "status" }, words));
@@ -317,7 +319,7 @@ function read({ depth, boxes, wires, rows, result }, k) {
       if (many) fold(1);
     });
     const [, back, leaf] = /^(g_)?(t\d+)/.exec(id) || [];
-    const scalar = value(leaf)?.[back ? "slope" : "number"] && id !== result;
+    const scalar = value(leaf)?.[back ? "gradient" : "array"]?.number && id !== result;
     return { id, x, y, from, group, shape, below: text[1], words: text[1]?.textContent, bar: null, leaf: scalar && leaf, back, beside: group.querySelector("tspan") };
   });
   const by = Object.fromEntries(own.map((box) => [box.id, box.group]));
@@ -339,8 +341,9 @@ const complete = (id, back) => (!back ? 0 : value(id).parts ? moments.r[value(id
 // What is known is written on the edge: a number, or an image of the array
 function carry({ id, back, label, words, chip, from }, number) {
   const known = number >= from && number >= complete(id, back);
-  const text = known && value(id)?.[back ? "slope" : "number"];
-  const image = known && !text && chipOf(value(id)?.[back ? "gradient" : "array"], back);
+  const look = known && value(id)?.[back ? "gradient" : "array"];
+  const text = look?.number;
+  const image = look && !text && chipOf(look, back);
   label.textContent = text ? (back ? `${words} = ${brief(text)}` : brief(text)) : words;
   label.classList.toggle("number", Boolean(text));
   chip.toggleAttribute("hidden", !image);
@@ -377,7 +380,7 @@ function picture(number) {
     group.classList.toggle("now", lit);
     group.classList.toggle("later", from > number && !lit);
     group.setAttribute("tabindex", lit ? 0 : -1);
-    if (leaf && beside) beside.textContent = number < complete(leaf, back) ? "" : `= ${brief(value(leaf)[back ? "slope" : "number"])}`;
+    if (leaf && beside) beside.textContent = number < complete(leaf, back) ? "" : `= ${brief(value(leaf)[back ? "gradient" : "array"].number)}`;
     if (lit) scroll(x, y);
   }
   for (const wire of wires) {
@@ -502,7 +505,7 @@ function reading() {
 
 // Those of this moment only
 function lenses() {
-  const all = Object.entries(facts.overlays).map(([value, { missing: title }]) => make("option", title ? { value, title, disabled: "" } : { value }, title ? `${value} (not at hand)` : value));
+  const all = Object.entries(facts.overlays).map(([value, { boxes, caption }]) => make("option", boxes ? { value } : { value, title: caption, disabled: "" }, boxes ? value : `${value} (not at hand)`));
   fill($("overlay"), make("option", { value: "" }, "none"), ...all);
   if (!facts.overlays[lens]?.boxes) lens = "";
 }
@@ -555,7 +558,7 @@ function table() {
     const o = step.op < 0 ? null : op(step);
     const lines = !o ? [] : step.kind === "forward" ? [o.forward] : o.rules;
     const link = make("a", { href: `#step=${i}` }, title(step));
-    const tried = o && step.kind === "backward" && o.comparison ? (o.comparison.agree.every(Boolean) ? "agree" : "do not agree") : "";
+    const tried = o && step.kind === "backward" && o.comparison ? (agree(o.comparison) ? "agree" : "do not agree") : "";
     return make("tr", {}, make("td", {}, String(i)), make("th", { scope: "row" }, link), make("td", {}, ...lines.map((text) => make("code", {}, text))), make("td", {}, step.holds || ""), make("td", {}, tried));
   });
   const heads = ["step", "what", "line", "kept", "differences"].map((text) => make("th", { scope: "col" }, text));
@@ -677,7 +680,7 @@ function begin(text) {
   pictures = DATA.pictures.map(read);
   shown = usual();
   fill(document.querySelector("h1"), facts.name);
-  fill($("summary"), facts.summary.at(-1));
+  fill($("summary"), facts.summary);
   $("arrays").open = !facts.scalar;
   document.body.classList.toggle("scalar", facts.scalar);
   for (const [id, action] of Object.entries(actions)) {
@@ -694,15 +697,15 @@ function begin(text) {
   $("slider").addEventListener("input", () => show(Number($("slider").value)));
   $("frame").max = DATA.frames.length - 1;
   $("frames").hidden = DATA.frames.length < 2;
-  $("moment").textContent = DATA.labels[0];
+  $("moment").textContent = facts.label;
   $("frame").addEventListener("pointerup", () => $("frame").blur()); // the keys are for the steps
   $("frame").addEventListener("input", () => {
     const k = Number($("frame").value);
-    told(DATA.frames[k].summary.at(-1), facts.summary.at(-1));
+    told(DATA.frames[k].summary, facts.summary);
     facts = DATA.frames[k];
-    fill($("summary"), facts.summary.at(-1));
-    $("moment").textContent = DATA.labels[k];
-    $("frame").setAttribute("aria-valuetext", DATA.labels[k]);
+    fill($("summary"), facts.summary);
+    $("moment").textContent = facts.label;
+    $("frame").setAttribute("aria-valuetext", facts.label);
     $("all").querySelector(".scroll")?.remove();
     if ($("all").open) table();
     lenses();

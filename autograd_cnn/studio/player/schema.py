@@ -17,7 +17,6 @@ class Page:
     """The network at some moments of its training, and its pictures at some depths, of which one is the usual."""
 
     frames: list[Moment]
-    labels: list[str]
     pictures: list[Drawing]
     quiz: bool
     usual: int
@@ -39,12 +38,11 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Lens:
-    """An overlay: its texts and bars by box, and those of the rows of folded pictures; or why it is missing."""
+    """An overlay: its texts and bars by box, and those of the rows of folded pictures; or, as caption, why not."""
 
-    caption: str | None = None
+    caption: str
     boxes: dict[str, Any] | None = None
     folded: list[dict[str, Any] | None] | None = None
-    missing: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,11 +55,12 @@ class Moment:
     ops: list[Operation]
     values: dict[str, Value]
     result: str
-    summary: list[str]
+    summary: str
     update: Update | None
     worth: list[tuple[str, int]]
     quiz: list[Question]
     overlays: dict[str, Lens] | None = None
+    label: str | None = None
     image: str | None = None
 
 
@@ -116,8 +115,8 @@ class Operation:
 class Value:
     """An array, its gradient, and how each operation contributed.
 
-    `code` and `full` are its names in the program and in full if they differ. `number` and `slope` are those of a
-    single number; `example` is an index of its maps.
+    `code` and `full` are its names in the program and in full if they differ. `example` is an index of its
+    maps.
     """
 
     name: str
@@ -127,8 +126,6 @@ class Value:
     full: str | None
     array: Look | None
     gradient: Look | None
-    number: str | None
-    slope: str | None
     example: int | None
     parts: list[Part] | None
 
@@ -143,12 +140,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Look:
-    """Of an array all elements or the first; least, mean, rms and largest; a histogram; how many are not finite."""
+    """Of an array the `number`, if it is one; all elements or the first; and how many are not finite.
+
+    The statistics are the least, the mean, rms and the largest number, and the share of zeros; `bars` are a histogram.
+    """
 
     size: int
+    number: str | None
     elements: list[str]
     statistics: list[str] | None
-    zeros: str | None
     bars: list[int] | None
     bad: int | None
     maps: Maps | None
@@ -192,10 +192,9 @@ class Reach:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Gradients by the rules of an operation and by differences, whether they agree, and broken lines."""
+    """Gradients by the rules of an operation and by differences, and broken lines."""
 
     tables: list[Table]
-    agree: list[bool]
     mistakes: list[Mistake]
 
 
