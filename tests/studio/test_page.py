@@ -191,7 +191,7 @@ def test_an_expression_without_a_name_is_called_as_the_graph_calls_it():
 def test_a_number_has_all_its_digits_behind_the_four():
     facts = facts_of(ag.trace(lambda x: ag.sin(x), 0.6).page())["frames"][0]
     (value,) = (v for v in facts["values"].values() if v["role"] == "loss")
-    assert value["number"] == [["0.5646", str(np.sin(0.6))]]
+    assert value["array"]["number"] == [["0.5646", str(np.sin(0.6))]]
 
 
 def test_of_an_array_the_largest_element_is_a_sum_of_products(rng):

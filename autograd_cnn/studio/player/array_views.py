@@ -176,14 +176,10 @@ class Views:
 
 def four_digits(numbers: np.ndarray) -> bytes:
     """Return numbers rounded to four digits, in up to three bytes each; below 1e-120 they become 0."""
-    finite = np.isfinite(numbers) & (np.abs(numbers) < 1e120)
-    there = ~finite | (np.abs(numbers) > 1e-120)
-    sizes = np.where(finite & there, np.abs(numbers), 1)
-    powers = np.floor(np.log10(sizes)).astype(int) - 3
-    digits = np.rint(sizes * 10.0**-powers)
-    powers += digits == 10_000
-    digits = np.where(digits == 10_000, 1000, digits) * np.sign(np.where(finite, numbers, 0))
-    digits = np.where(finite, digits, 32767)[there].astype("<i2").view(np.uint8)
+    finite, there = np.abs(numbers) < 1e120, ~(np.abs(numbers) <= 1e-120)
+    numbers = np.where(finite & there, numbers, 1)
+    powers = np.floor(np.log10(np.abs(numbers))).astype(int) - 3
+    digits = np.where(finite, np.rint(numbers * 10.0**-powers), 32767)[there].astype("<i2").view(np.uint8)
     return np.where(there, powers, -128).astype(np.int8).tobytes() + digits[::2].tobytes() + digits[1::2].tobytes()
 
 

@@ -33,7 +33,7 @@ from autograd_cnn.studio.program.measure import Measures
 from autograd_cnn.studio.program.program import as_recorded
 from autograd_cnn.studio.program.syntax import names_in
 from autograd_cnn.studio.program.write import Author
-from autograd_cnn.studio.records import Graph, Kept, Op
+from autograd_cnn.studio.records import Graph, Op
 from autograd_cnn.studio.records import Value as Recorded
 from autograd_cnn.studio.text import bytes_text, clip, listed, plain, shape_text
 
@@ -127,7 +127,8 @@ class _Facts:
         held, peak = 0, graph.kept_bytes
         for k, step in enumerate(steps):
             if step.op >= 0:
-                held += self.bytes(graph.ops[step.op]) * (-1 if step.kind == "backward" else 1)
+                added = sum(kept.nbytes for kept in graph.added(graph.ops[step.op]))
+                held += -added if step.kind == "backward" else added
             if peak is not None:
                 holds = f"{bytes_text(held, 'bytes')} of {bytes_text(peak, 'bytes')}"
                 steps[k] = replace(step, holds=holds)
@@ -144,19 +145,15 @@ class _Facts:
         return Step("begin", f"What does {_title(self.graph)} compute?", say, -1, None, costs, goal, source, term=term)
 
     def forward(self, i: int, op: Op) -> Step:
-        t, out, kept = self.trials, self.graph.values[op.output], self.bytes(op)
+        t, out = self.trials, self.graph.values[op.output]
         name, say, expression = clip(out.name), self.doc(op), t.expressions[op.output]
         if expression:
             say = f"Your code gives {expression} no name; here it is called {name}. {say}"
         costs = [f"Its shape is {shape_text(out.shape)}."] if out.shape else []
-        if kept:
-            costs.append(f"It keeps {bytes_text(kept, 'bytes')} for the way back: {self.kept(op)}.")
-        elif op.kept:
-            costs.append(f"It keeps nothing new: {self.kept(op)}.")
+        if op.kept:
+            costs.append(f"It keeps for the way back: {self.kept(op)}.")
         elif not op.rules and not self.graph.failure:
             say += " Nothing before it learns, so it has no step on the way back."
-        elif op.kept is not None:
-            costs.append("It keeps nothing for the way back.")
         text, round_ = " ".join([*costs, *_notes(t.array(out), name)]), self.rounds.get(op.id)
         return Step("forward", f"What is {expression or name}?", say, i, lesson.forward(t, op), text, round=round_)
 
@@ -208,15 +205,8 @@ class _Facts:
         text = re.sub(r"``.*?``|`\w+`", named, line)
         return plain(text.replace(", element by element", "") if self.graph.values[op.output].size == 1 else text)
 
-    def bytes(self, op: Op) -> int:
-        """Return the bytes of the arrays that `op` is the first to keep."""
-        return sum(k.nbytes for k in self.graph.added(op))
-
     def kept(self, op: Op) -> str:
-        def cost(kept: Kept) -> str:
-            return "(kept before, counted once)" if kept.first else bytes_text(kept.nbytes, "bytes")
-
-        return clip(self.graph.kept(op, cost=cost), 120)
+        return clip(self.graph.kept(op), 120)
 
 
 def _notes(array: Any, name: str) -> list[str]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from autograd_cnn.studio.player.lines import LARGEST, attempt, nudged
 from autograd_cnn.studio.player.schema import Comparison, Mistake, Table
-from autograd_cnn.studio.player.trials import Trials, learning
+from autograd_cnn.studio.player.trials import Trials, is_float, learning
 from autograd_cnn.studio.program.syntax import Replaced, names_in, parsed
 from autograd_cnn.studio.records import Op
 
@@ -32,10 +32,10 @@ def compare(t: Trials, op: Op, trees: list[Any]) -> Comparison | None:
     if not trees or max(v.size for v in [output, *values]) > LARGEST or not all(v.size for v in values):
         return None
     names, result, scope = [t.author.name(v) for v in values], t.author.name(output), dict(t.scope)
-    for name in [*names, f"g_{result}"]:
-        if name not in scope or np.asarray(scope[name]).dtype.kind != "f":
-            return None
-        scope[name] = np.array(scope[name], np.float64)
+    floats = [*names, f"g_{result}"]
+    if not all(is_float(scope.get(name)) for name in floats):
+        return None
+    scope |= {name: np.array(scope[name], np.float64) for name in floats}
 
     def tests() -> list[_Test]:
         exec(forward, scope)
@@ -44,19 +44,19 @@ def compare(t: Trials, op: Op, trees: list[Any]) -> Comparison | None:
 
     if (found := attempt(tests)) is None:  # a user's rule may not work in float64
         return None
-    mistakes: list[Mistake] = []
-    for k, tree in enumerate(trees):
-        limit = min(MISTAKES, len(mistakes) + (MISTAKES - 1 if len(trees) == 1 else MISTAKES // 2))
-        for broken, what in _mistakes(tree):
-            if len(mistakes) == limit:
-                break
-            wrong, text = attempt(_run, [*trees[:k], broken, *trees[k + 1 :]], scope, names) or {}, ast.unparse(broken)
-            test = next((t for t in found if wrong and t.differs(wrong[t.name])), None)
-            if test and test.gradient.shape == wrong[test.name].shape and text not in [m.text for m in mistakes]:
+
+    def broken(k: int) -> Iterator[Mistake]:
+        for tree, what in _mistakes(trees[k]):
+            wrong = attempt(_run, [*trees[:k], tree, *trees[k + 1 :]], scope, names) or {}
+            if test := next((t for t in found if wrong and t.differs(wrong[t.name])), None):
                 table, off = test.worst(wrong[test.name])
                 if table.rule != table.differences:
-                    mistakes.append(Mistake(k, text, what, table, off))
-    return Comparison([test.table(test.elements, test.gradient) for test in found], mistakes)
+                    yield Mistake(k, ast.unparse(tree), what, table, off)
+
+    each = MISTAKES - 1 if len(trees) == 1 else MISTAKES // 2
+    mistakes = {m.text: m for k in range(len(trees)) for m in islice(broken(k), each)}
+    tables = [test.table(test.elements, test.gradient) for test in found]
+    return Comparison(tables, list(mistakes.values())[:MISTAKES])
 
 
 def _run(trees: list[Any], scope: dict[str, Any], names: list[str]) -> dict[str, np.ndarray]:
@@ -102,8 +102,8 @@ class _Test:
         return list(islice((int(i) for i in order[:TRIED] if not self.slope(int(i))[1]), 1))
 
     def differs(self, wrong: np.ndarray) -> bool:
-        right = self.gradient
-        return wrong.shape != right.shape or not np.allclose(wrong, right, rtol=1e-3, atol=1e-12, equal_nan=True)
+        same = partial(np.allclose, rtol=1e-3, atol=1e-12, equal_nan=True)
+        return wrong.shape == self.gradient.shape and not same(wrong, self.gradient)
 
     def worst(self, wrong: np.ndarray) -> tuple[Table, str]:
         """Return the table of a wrong gradient, with its worst element first, and the size of the error."""
