@@ -30,6 +30,11 @@ def card(page, name):
     return found
 
 
+def exact_numbers(text):
+    """All numbers of a text, with all their digits."""
+    return [float(piece[-1].replace("−", "-")) for piece in text if isinstance(piece, list)]
+
+
 def where(page):
     return page.evaluate("title(facts.steps[at])")
 

@@ -21,7 +21,7 @@ from autograd_cnn.studio.player.array_views import Store, four_digits, look, map
 from autograd_cnn.studio.player.schema import plain_data
 from autograd_cnn.studio.png import url
 from autograd_cnn.studio.text import bytes_text
-from studio.pages import facts_of, visible
+from studio.pages import exact_numbers, facts_of, visible
 
 STUDIO = Path(assets.__file__).parent
 
@@ -100,12 +100,12 @@ def test_statistics_of_a_large_gradient_equal_those_of_grad(standard_cnn, rng):
 @pytest.mark.slow
 def test_pages_are_small(standard_cnn, rng):
     graph = ag.trace(standard_cnn, *standard_cnn.arguments(rng))
-    assert len(graph.page()) < 300_000
+    assert len(graph.page()) < 330_000
     assert len(graph.page([(f"epoch {i}", graph) for i in range(7)])) < 1_000_000
     assert len(ag.trace(lambda x, y: ag.sin(x * y) + x, 2.0, 3.0).page()) < 120_000
     player = ("player/arrays.js", "player/player.js", "player/player.css", "player/page.html")
     files = ("page.html", "palette.css", *player)
-    assert sum(len((STUDIO / name).read_text(encoding="utf-8")) for name in files) < 85_500
+    assert sum(len((STUDIO / name).read_text(encoding="utf-8")) for name in files) < 92_000
 
 
 def test_each_moment_has_its_image_or_none_has(net):
@@ -240,19 +240,18 @@ def test_the_update_is_a_step_of_numpy_at_each_rate(net):
     graph, w, v = net
     update = facts_of(graph.page())["frames"][0]["update"]
     arrays = {v.name: graph.arrays[v.id] for v in graph.values.values() if v.id in graph.arrays}
-    assert len({choice["rate"] for choice in update["choices"]}) == 7
-    for choice in update["choices"]:
-        new = {p.name: p.data - np.float32(choice["rate"]) * p.grad for p in (w, v)}
+    assert update["rates"] == pytest.approx(np.arange(11) * update["rates"][1]) and update["rates"][1] > 0
+    for rate, lines, says in zip(update["rates"], update["lines"], update["plot"]["says"], strict=True):
+        new = {p.name: p.data - np.float32(rate) * p.grad for p in (w, v)}
         h = np.tanh(arrays["x"] @ new["w"])
         r = h + np.maximum(h @ new["v"], 0)
         loss = np.mean((r * h - arrays["y"]) ** 2)
-        assert choice["after"] == pytest.approx(loss, rel=1e-5)
-        for (name, text), p in zip(choice["lines"], (w, v), strict=True):
+        assert exact_numbers(says)[1] == pytest.approx(loss, rel=1e-5)
+        for (name, text), p in zip(lines, (w, v), strict=True):
             i = np.abs(p.grad).argmax()
             element = f"{p.name}[{', '.join(map(str, np.unravel_index(i, p.shape)))}]"
             assert name == f"{element} ← {element} − lr × g_{element}"
-            exact = [piece[1] for piece in text if len(piece) == 2 and isinstance(piece, list)]
-            assert float(exact[0]) == p.data.flat[i] and float(exact[-1]) == new[p.name].flat[i]
+            assert [exact_numbers(text)[k] for k in (0, -1)] == [p.data.flat[i], new[p.name].flat[i]]
 
 
 def test_what_looks_wrong_is_listed_with_its_step(rng):
@@ -421,8 +420,8 @@ def test_the_numbers_of_the_quiz_are_right():
     ag.exp(-(ag.sin(x * y) + x * x)).backward()
     (gradient,) = (a for text, a in answers.items() if text.startswith("The ways of x send back"))
     assert gradient[0] == f"{x.grad:.4f}".replace("-", "−")
-    (updated,) = (a for text, a in answers.items() if "after a step with lr = 0.03" in text)
-    rates = [0.5 - 0.03 * x.grad, 0.5 + 0.03 * x.grad, 0.5 - x.grad, 0.03 * x.grad]
+    (updated,) = (a for text, a in answers.items() if "after a step with lr = 0.2" in text)
+    rates = [0.5 - 0.2 * x.grad, 0.5 + 0.2 * x.grad, 0.5 - x.grad, 0.2 * x.grad]
     assert updated == [f"{n:.4f}".replace("-", "−") for n in rates]
     steps = [question["step"] for question in facts["quiz"]]
     assert steps == sorted(steps) and len(steps) <= 10

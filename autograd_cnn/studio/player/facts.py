@@ -74,7 +74,6 @@ class _Facts:
         self.trials, self.rounds, self.functions = trials, rounds, functions
         self.author, self.graph = trials.author, trials.graph
         ops = [*self.graph.ops, *([self.graph.failure.op] if self.graph.failure else [])]
-        self.scalar = all(v.size == 1 for v in self.graph.values.values())
         self.outside = {v for op in ops for v in (op.output, *inputs_of(op))} | {self.graph.result}
 
     def moment(self) -> Moment:
@@ -85,7 +84,7 @@ class _Facts:
         quiz = [] if graph.failure else questions(t, steps, ops, update)
         values = {v.id: self.value(v) for v in graph.values.values() if v.id in self.outside}
         return Moment(
-            _title(graph), self.scalar, steps, ops, values, graph.result,
+            _title(graph), self.trials.scalar, steps, ops, values, graph.result,
             plain(graph.summary()[-1]), update, found, quiz,
         )  # fmt: skip
 
@@ -139,8 +138,8 @@ class _Facts:
     def begin(self) -> Step:
         say, *goal = lesson.begin(self.trials)
         costs = plain(f"{', '.join(self.graph.summary())}.")
-        images = not self.scalar and any(len(v.shape) == 4 for v in self.graph.values.values())
-        term = LOSS_AND_GRADIENT + ARRAYS * (not self.scalar) + INDEX * images
+        images = not self.trials.scalar and any(len(v.shape) == 4 for v in self.graph.values.values())
+        term = LOSS_AND_GRADIENT + ARRAYS * (not self.trials.scalar) + INDEX * images
         source = source_of(self.graph.ops[-1].place, self.functions, whole=True) if self.graph.ops else None
         return Step("begin", f"What does {_title(self.graph)} compute?", say, -1, None, costs, goal, source, term=term)
 

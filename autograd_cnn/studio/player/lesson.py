@@ -10,15 +10,14 @@ import numpy as np
 
 from autograd_cnn.studio.player.lines import as_mathematics, factor, flat_value
 from autograd_cnn.studio.player.mistakes import largest
-from autograd_cnn.studio.player.schema import Choice, Formula, Update
-from autograd_cnn.studio.player.trials import EFFORT, RAISE, Share, Trials, inputs_of, is_float
+from autograd_cnn.studio.player.plots import around, frame, short
+from autograd_cnn.studio.player.schema import Formula, Plot, Update
+from autograd_cnn.studio.player.trials import EFFORT, PLACES, RAISE, Share, Trials, inputs_of, is_float
 from autograd_cnn.studio.player.wording import ADD, apart, brief, number, signed
 from autograd_cnn.studio.program.syntax import names_in
 from autograd_cnn.studio.records import Op, Value
 from autograd_cnn.studio.text import clip, count_text, listed
 
-# Multiples of a base rate. If the loss were linear, a step at that rate would remove 10 to 100 % of it.
-RATES = [0.03, 0.1, 0.3, 1, 3, 10, 30]
 SHOWN, MANY = 5, 4  # shares, parameters
 
 
@@ -156,7 +155,7 @@ def formula(t: Trials, op: Op, value: Value) -> Formula:
             lines.append(f"through {t.words(out)}{place}: {how}")
         sum_ = ("… + " if last >= SHOWN else "") + " + ".join([number(numbers[0]), *map(signed, numbers[1:])])
         lines.append(f"{g} = {sum_} + {more:,} more to come" if more else f"{g} = {sum_} = {number(pick.g)}")
-    return Formula(lines, note, "" if more else check(t, value))
+    return Formula(lines, note) if more else Formula(lines, note, check(t, value), around(t, value))
 
 
 def _scalar_product(t: Trials, value: Value, share: Share, c: Any) -> tuple[list[str], str] | None:
@@ -227,35 +226,49 @@ def before_and_after(t: Trials, value: Value, lr: float) -> list[str]:
 
 
 def update(t: Trials) -> Update | None:
-    """Return a step against the gradient at some learning rates: its lines, and the loss before and after."""
+    """Return steps against the gradient: at some learning rates the lines, and a plot of the loss after the step."""
     pairs = [(v, t.array(v), t.gradient(v)) for v in t.learnt]
     slope = sum(float(np.sum(np.square(np.asarray(g, np.float64)))) for _, _, g in pairs)
     loss = math.nan if t.array(t.result) is None else float(np.sum(t.array(t.result)))
-    if not t.ops or not slope or not math.isfinite(slope + loss):
+    if not t.ops or not slope or not 1e-290 < abs(loss or 1.0) / slope < math.inf:
         return None
-    unit = 10.0 ** math.floor(math.log10((abs(loss) or 1.0) / slope))
-    choices = []
-    for rate in RATES if t.whole and sum(t.costs) < EFFORT / 4 else RATES[1:6:2]:
-        lr = float(f"{unit * rate:.1g}")
+
+    def after(lr: float) -> float:
         new = {t.author.name(v): np.asarray(w - np.asarray(lr, w.dtype) * g, w.dtype) for v, w, g in pairs}
-        if (after := t.run({**t.scope, **new}, set(new))) is None:
-            after = math.nan  # the program may hold for the recorded numbers only
-        lines = []
-        for v in t.learnt[:MANY]:
-            (_, name, _, g), (x, y) = t.pick(v), before_and_after(t, v, lr)
-            lines.append((f"{name} ← {name} − lr × g_{name}", f"= {x} − {number(lr)} × {signed(g)} = {y}"))
-        x, y, _ = apart(loss, after)
-        verdict = "It falls." if after < loss else "It does not fall: this step is too long."
-        say = f"{t.goal[0].upper()}{t.goal[1:]} goes from {x} to {y}. {verdict}"
-        choices.append(Choice(number(lr), lr, after if math.isfinite(after) else None, lines, say))
-    start = next((k for k in (2, 1, 0) if k < len(choices) and choices[k].after is not None), 0)
-    rises = any(c.after is None or c.after > loss for c in choices)
+        return t.run({**t.scope, **new}, set(new))
+
+    # If the loss were linear, one unit would remove 40 % of it; units shrink until a step of four lowers the loss
+    units = [float(f"{0.4 * abs(loss or 1.0) / slope / 4**k:.1g}") for k in range(5)]
+    unit = next((u for u in units if after(4 * u) < loss), units[-1])
+    _, name, x, g = t.pick(t.learnt[0])
+    alone = sum(v.size for v in t.learnt) == 1
+    way = -1 if alone and g > 0 else 1  # from left to right on the axis of the only number
+    count = PLACES if t.whole and sum(t.costs) < EFFORT / PLACES else 4
+    rates = [float(f"{k * unit:.4g}") for k in range(count)][::way]
+    base, losses = rates.index(0), [after(lr) if lr else loss for lr in rates]
+    lines, says = [], []
+    for lr, end in zip(rates, losses, strict=True):
+        steps = [(t.pick(v), before_and_after(t, v, lr)) for v in t.learnt[:MANY]]
+        lines.append([
+            (f"{p.name} ← {p.name} − lr × g_{p.name}", f"= {old} − {number(lr)} × {signed(p.g)} = {new}")
+            for p, (old, new) in steps
+        ])  # fmt: skip
+        before, then, _ = apart(loss, end)
+        verdict = "It falls." if end < loss else "It does not fall: this step is too long." if lr else "No step."
+        predicted = f"Predicted: a change by −{number(lr)} × {short(slope)} = {short(-lr * slope)}." if lr else ""
+        says.append(f"{t.goal} goes from {before} to {then}. {verdict} {predicted}")
+    rises = not all(end <= loss for end in losses)
     why = (
         "lr, the learning rate, is yours to choose: too small is slow, too large jumps past the bottom"
         f"{'' if rises else ' (none of these does)'}. A usual choice is the largest at which the loss still falls "
         "well. Training repeats this step many times, each time with new gradients."
     )
-    return Update(start, choices, max(0, len(pairs) - MANY), why)
+    ends = [float(x) - lr * float(g) if alone else lr for lr in (rates[0], rates[-1])]
+    axis = [short(ends[0]), f"{name} after the step" if alone else "learning rate lr", short(ends[1])]
+    tangent = f"g_{name} = {number(g)}" if alone else f"−|g|² = {short(-slope)}: minus the sum of all gradients squared"
+    drawing = frame(t.goal, losses, base, -slope * unit * way, tangent)
+    curve = Plot(*drawing, axis, base, [f"lr = {number(lr)}" for lr in rates], says)
+    return Update(base + way, rates, lines, max(0, len(pairs) - MANY), why, curve)
 
 
 def _extent(value: Value) -> str:

@@ -45,6 +45,7 @@ document.addEventListener("copy", (event) => {
 
 function show(number, quiet) {
   const steps = facts.steps;
+  moved?.back();
   at = Math.max(0, Math.min(steps.length - 1, number));
   const step = steps[at];
   $("slider").value = at;
@@ -129,9 +130,54 @@ function module(way) {
 
 // The chain rule with its numbers, and a trial of it
 
-function formula({ lines, note, check }) {
+function formula({ lines, note, check, plot }) {
   const texts = lines.map((text) => make("span", { class: "line" }, ...rich(text), "\n"));
-  return make("section", {}, make("pre", {}, ...texts), note ? make("small", {}, ...rich(note)) : null, check ? make("p", { class: "try" }, make("b", {}, "Check. "), ...rich(check)) : null);
+  const tried = check && make("div", { class: "try" }, make("p", {}, make("b", {}, "Check. "), ...rich(check)), plot ? drawn(plot, plot.base, true) : null);
+  return make("section", {}, make("pre", {}, ...texts), note ? make("small", {}, ...rich(note)) : null, tried || null);
+}
+
+// The loss at some places, its tangent, and a handle that snaps to the places; if it `moves` a number, until the next step
+function drawn({ caption, axis, curve, rise, base, places, says, numbers }, start, moves, tell) {
+  const x = (k) => 12 + (276 * k) / (curve.length - 1);
+  const y = (height) => 110 - height / 10;
+  const path = (name, heights, dots) => make("path", { class: name, d: heights.map((height, k) => (height === null ? "" : `${dots || (heights[k - 1] ?? null) === null ? "M" : "L"}${x(k)} ${y(height)}h0`)).join("") });
+  const line = curve.map((_, k) => (rise === undefined ? null : curve[base] + rise * (k - base)));
+  const [gap, way, handle] = ["gap", "way", "handle"].map((name) => make("path", { class: name }));
+  const paths = [path("tangent", line), path("curve", curve), path("dots", curve, true), way, gap, handle];
+  const range = make("input", { type: "range", min: 0, max: curve.length - 1, "aria-label": brief(caption) });
+  const words = make("p", {});
+  const choose = () => {
+    const k = Number(range.value);
+    const there = y(Math.max(0, Math.min(1000, curve[k] ?? 0)));
+    gap.setAttribute("d", line[k] === null || curve[k] === null ? "" : `M${x(k)} ${there}V${y(line[k])}h0`);
+    way.setAttribute("d", k === base ? "" : `M${x(base)} 114H${x(k)}m${k < base ? 6 : -6} -4L${x(k)} 114l${k < base ? 6 : -6} 4`);
+    handle.setAttribute("d", `M${x(k)} ${there}h0`);
+    range.setAttribute("aria-valuetext", `${brief(places[k])}: ${brief(says[k])}`);
+    fill(words, make("b", {}, ...rich(places[k])), ": ", ...rich(says[k]));
+    tell?.(k);
+    if (!moves) return;
+    if (moved?.range !== range) moved?.back();
+    follow(k === base ? null : { range, back, k, numbers: numbers || {}, place: places[k] });
+  };
+  const back = () => choose((range.value = base));
+  range.value = start;
+  range.addEventListener("input", choose);
+  range.addEventListener("pointerup", () => range.blur()); // the keys are for the steps
+  choose();
+  const drawing = make("div", { class: "drawing" }, make("svg", { viewBox: "0 0 300 120", "aria-hidden": true }, ...paths), range);
+  const ends = make("small", {}, ...axis.map((text) => make("span", {}, ...rich(text))));
+  return make("div", { class: "plot" }, make("div", {}, drawing, ends), make("div", {}, words, make("small", {}, ...rich(caption))));
+}
+
+// While a number is moved, those of the picture follow
+let moved = null;
+function follow(now) {
+  if (!now && !moved) return;
+  moved = now;
+  const marks = Boolean(now && facts.scalar);
+  $("picture").classList.toggle("moved", marks);
+  fill($("caption"), ...(marks ? [make("mark", {}, ...rich(now.place)), ". The gradients are still those of the start."] : rich(facts.overlays[lens]?.caption || "")));
+  if (facts.scalar) picture(at);
 }
 
 function worth() {
@@ -143,20 +189,11 @@ function worth() {
 function update(step) {
   const box = $("update");
   if (step.kind !== "end" || !facts.update) return fill(box);
-  const { choices, start, more, why } = facts.update;
-  const [words, lines] = [make("p", { class: "try", role: "status" }), make("pre", {})];
-  const rate = make("input", { type: "range", id: "rate", min: 0, max: choices.length - 1, value: $("rate")?.value ?? start, "aria-label": "Learning rate lr" });
-  const label = make("output", {});
-  const choose = () => {
-    const { lr, lines: texts, say } = choices[rate.value];
-    rate.setAttribute("aria-valuetext", brief(lr));
-    fill(label, ...rich(lr));
-    fill(lines, ...texts.flatMap(([formula, text]) => [make("span", { class: "line" }, formula + "\n"), make("span", { class: "line" }, "    ", ...rich(text), "\n")]));
-    fill(words, ...rich(say));
-  };
-  rate.addEventListener("input", choose);
-  choose();
-  fill(box, make("label", {}, "lr = ", label, rate), make("section", { "aria-label": "Update" }, lines, more ? make("small", {}, `and ${more} more arrays`) : null), words, make("p", {}, make("small", {}, ...rich(why))));
+  const { start, lines, more, why, plot } = facts.update;
+  const texts = make("pre", { role: "status" });
+  const tell = (k) => fill(texts, ...lines[k].flatMap(([formula, text]) => [make("span", { class: "line" }, formula + "\n"), make("span", { class: "line" }, "    ", ...rich(text), "\n")]));
+  const choice = make("div", { class: "try" }, drawn(plot, start, false, tell));
+  fill(box, make("section", { "aria-label": "Update" }, texts, more ? make("small", {}, `and ${more} more arrays`) : null, choice), make("p", {}, make("small", {}, ...rich(why))));
 }
 
 // Your line, beside it the derived line
@@ -302,6 +339,8 @@ function read({ depth, boxes, wires, rows, result }, k) {
     if (way) return first[way === "g_" ? "r" : way][number] ?? facts.steps.length;
     return !id.startsWith("g_") ? 0 : value(id.slice(2)) ? complete(id.slice(2), true) : facts.steps.length - 1;
   };
+  const loss = facts.summary.split(" ").at(-1);
+  const telling = [...svg.querySelectorAll("text")].filter((text) => (text.matches(".caption") || text.parentNode.querySelector(".loss")) && text.textContent.endsWith(" " + loss));
   const sums = [...svg.querySelectorAll("circle.sum")];
   for (const circle of sums.length < 5 ? sums : []) circle.after(make("text", { class: "small", x: Number(circle.getAttribute("cx")) + 8, y: Number(circle.getAttribute("cy")) - 4 }, "shares add"));
   for (const frame of groups.filter((group) => group.querySelector(".frame"))) frame.addEventListener("click", () => fold(-1));
@@ -325,7 +364,7 @@ function read({ depth, boxes, wires, rows, result }, k) {
   const by = Object.fromEntries(own.map((box) => [box.id, box.group]));
   const pairs = own.filter(({ id }) => /^n\d+$/.test(id)).map(({ id }) => [by[id], by["r" + id.slice(1)]]);
   return {
-    depth, svg, rows, boxes: own, cells: pairs,
+    depth, svg, rows, boxes: own, cells: pairs, telling: telling.map((text) => [text, text.textContent.slice(0, -loss.length)]),
     wires: wires.map(([tail, head, labelled], i) => {
       const wire = { tail, head, from: moment(tail), group: wired[i], label: labelled ? labels.shift() : null };
       if (labelled in facts.values) Object.assign(wire, { id: labelled, back: !/^n/.test(tail), words: wire.label.textContent, chip: make("image", { class: "chip", hidden: "", width: 18, height: 18, preserveAspectRatio: "none" }) });
@@ -338,12 +377,13 @@ function read({ depth, boxes, wires, rows, result }, k) {
 // The step that completes a value or a gradient
 const complete = (id, back) => (!back ? 0 : value(id).parts ? moments.r[value(id).parts.at(-1).op.slice(1) - 1] : lossStep);
 
+const numberOf = (id, back) => (!back && moved?.numbers[id]?.[moved.k]) || value(id)?.[back ? "gradient" : "array"]?.number;
+
 // What is known is written on the edge: a number, or an image of the array
 function carry({ id, back, label, words, chip, from }, number) {
   const known = number >= from && number >= complete(id, back);
-  const look = known && value(id)?.[back ? "gradient" : "array"];
-  const text = look?.number;
-  const image = look && !text && chipOf(look, back);
+  const text = known && numberOf(id, back);
+  const image = known && !text && chipOf(value(id)?.[back ? "gradient" : "array"], back);
   label.textContent = text ? (back ? `${words} = ${brief(text)}` : brief(text)) : words;
   label.classList.toggle("number", Boolean(text));
   chip.toggleAttribute("hidden", !image);
@@ -372,7 +412,9 @@ function picture(number) {
   const step = facts.steps[number];
   const way = step.kind === "backward" ? "r" : "n";
   if (!$("rows").hidden) return mark(number);
-  const { boxes, wires, rows } = pictures[shown];
+  const { boxes, wires, rows, telling } = pictures[shown];
+  const loss = moved?.numbers[DATA.pictures[0].result]?.[moved.k] || facts.summary.split(" ").at(-1);
+  for (const [text, words] of telling) text.textContent = words + loss;
   const now = step.op < 0 ? "" : way + rows[step.op];
   if (step.op < 0) scroll(Number(step.kind === "end"), 0); // the parameters, or their gradients
   for (const { id, x, y, from, group, leaf, back, beside } of boxes) {
@@ -380,7 +422,7 @@ function picture(number) {
     group.classList.toggle("now", lit);
     group.classList.toggle("later", from > number && !lit);
     group.setAttribute("tabindex", lit ? 0 : -1);
-    if (leaf && beside) beside.textContent = number < complete(leaf, back) ? "" : `= ${brief(value(leaf)[back ? "gradient" : "array"].number)}`;
+    if (leaf && beside) beside.textContent = number < complete(leaf, back) ? "" : `= ${brief(numberOf(leaf, back))}`;
     if (lit) scroll(x, y);
   }
   for (const wire of wires) {
@@ -440,15 +482,6 @@ function list(on) {
   pictures.forEach(({ svg }, k) => svg.toggleAttribute("hidden", k !== shown));
   paint();
   if (at >= 0) picture(at);
-}
-
-// The pictures are of the first moment: their loss is another now
-function told(now, before) {
-  const [loss, old] = [now, before].map((text) => text.split(" ").at(-1));
-  for (const text of $("picture").querySelectorAll("text")) {
-    const tells = text.matches(".caption") || text.parentNode.querySelector(".loss");
-    if (tells && text.textContent.endsWith(" " + old)) text.textContent = text.textContent.slice(0, -old.length) + loss;
-  }
 }
 
 function fold(change) {
@@ -582,7 +615,8 @@ function details(id) {
 }
 
 function escape() {
-  if ($("menu").open) $("menu").open = false;
+  if (moved) moved.back();
+  else if ($("menu").open) $("menu").open = false;
   else if ($("search").value) search(($("search").value = ""));
   else if (quiz.on) actions.quiz();
   else if ($("help").open) details("help");
@@ -701,7 +735,6 @@ function begin(text) {
   $("frame").addEventListener("pointerup", () => $("frame").blur()); // the keys are for the steps
   $("frame").addEventListener("input", () => {
     const k = Number($("frame").value);
-    told(DATA.frames[k].summary, facts.summary);
     facts = DATA.frames[k];
     fill($("summary"), facts.summary);
     $("moment").textContent = facts.label;

@@ -170,8 +170,8 @@ def _update(t: Trials, _: Any, update: Update | None) -> Iterator[Draft]:
     """Ask for a number after a step against its gradient, and for the reason of the sign."""
     if update is None:
         return
-    choice, (_, name, x, g) = update.choices[update.start], t.pick(t.learnt[0])
-    x, g, rate = float(x), float(g), choice.rate
+    rate, (_, name, x, g) = update.rates[update.start], t.pick(t.learnt[0])
+    x, g = float(x), float(g)
     before, right = before_and_after(t, t.learnt[0], rate)
     digits = len(visible(right).partition(".")[2])
     near = (
@@ -180,7 +180,7 @@ def _update(t: Trials, _: Any, update: Update | None) -> Iterator[Draft]:
         (rate * g, f"lr × g_{name}, the step alone"),
     )
     wrong = [(number(n, f"{n:.{digits}f}"), f"That is {how}.") for n, how in near]
-    text = f"{name} is {before}, and g_{name} is {number(g)}. What is {name} after a step with lr = {choice.lr}?"
+    text = f"{name} is {before}, and g_{name} is {number(g)}. What is {name} after a step with lr = {number(rate)}?"
     yield Draft(text, right, wrong, "step")
     wrong = [
         ("Gradients are negative, and minus makes them positive", "They have either sign."),

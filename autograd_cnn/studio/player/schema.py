@@ -85,11 +85,31 @@ class Step:
 
 @dataclass(frozen=True)
 class Formula:
-    """The chain rule with its numbers; `check` tells of a run with a raised number."""
+    """The chain rule with its numbers; `check` tells of a run with a raised number, and `plot` of more of them."""
 
     lines: list[str]
     note: str
     check: str = ""
+    plot: Plot | None = None
+
+
+@dataclass(frozen=True)
+class Plot:
+    """The loss at some places, of which the one with the index `base` is the present one, and its tangent there.
+
+    `axis` has the texts below both ends and the middle; `curve` the heights of the losses in thousandths of the frame,
+    None where a loss is not finite; `rise` is that of the tangent from place to place. At each of the `places`, `says`
+    tells what happens, and `numbers` are the texts of the values that change.
+    """
+
+    caption: str
+    curve: list[int | None]
+    rise: int | None
+    axis: list[str]
+    base: int
+    places: list[str]
+    says: list[str]
+    numbers: dict[str, list[str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -222,23 +242,14 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Update:
-    """Steps against the gradient, of which one is shown first; `more` arrays have no lines."""
+    """Steps against the gradient at some rates, with the lines of each, one of them first; `more` arrays have none."""
 
     start: int
-    choices: list[Choice]
+    rates: list[float]
+    lines: list[list[tuple[str, str]]]
     more: int
     why: str
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A learning rate, as text and as a number, and the loss after the step."""
-
-    lr: str
-    rate: float
-    after: float | None
-    lines: list[tuple[str, str]]
-    say: str
+    plot: Plot
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 from autograd_cnn.nn.functions import alive_channels
 from autograd_cnn.studio.player.array_views import Views
 from autograd_cnn.studio.player.lines import LARGEST, STEP, attempt, nudged
-from autograd_cnn.studio.player.wording import bare
+from autograd_cnn.studio.player.wording import bare, number, visible
 from autograd_cnn.studio.program.measure import flops
 from autograd_cnn.studio.program.write import Author
 from autograd_cnn.studio.records import Op, Value
@@ -22,6 +22,7 @@ from autograd_cnn.studio.text import clip
 
 RAISE = 0.01  # of a number that is tried
 EFFORT, RUNS = 1.2e9, 4000  # floating-point operations and lines for all trials
+PLACES = 11  # of a number that is moved; the middle one is where it stands
 
 # A contribution to a gradient: the operation whose rule made it; its expression, if a line adds it alone; the numbers,
 # if they are kept; and their look, if there are several contributions
@@ -59,10 +60,15 @@ class Trials:
         self.double: dict[str, Any] = {}  # the whole scope in float64; empty if the program does not run in it
         self.known: dict[tuple[str, str], Any] = {}  # operation, value -> slopes
         self.outcomes: dict[str, tuple[float, float]] = {}  # value -> loss after its example is raised, change
+        self.curves: dict[
+            str, list[tuple[float, float, dict[str, str]]]
+        ] = {}  # value -> places, and what `move` returns
+        self.scalar = all(v.size == 1 for v in self.values.values())
         if self.whole:
             double = {n: np.asarray(a, np.float64) if is_float(a) else a for n, a in self.scope.items()}
-            if (loss := self.run(double, set(author.inputs))) is not None:
-                self.base, self.double = loss, double
+            self.base = self.run(double, ran := set(author.inputs))
+            if author.name(self.result) in ran:
+                self.double = double
                 self.follow()
                 self.try_examples()
 
@@ -99,8 +105,8 @@ class Trials:
         place = ", ".join(str(int(k)) for k in np.unravel_index(i, value.shape))
         return clip(value.name) + (f"[{place}]" if value.shape else "")
 
-    def run(self, scope: dict[str, Any], stale: set[str]) -> float | None:
-        """Run in `scope` the lines that read the names `stale` or the results of such lines; return the loss."""
+    def run(self, scope: dict[str, Any], stale: set[str]) -> float:
+        """Run in `scope` the lines that read the names `stale` or the results of such lines; return the loss or nan."""
 
         def loss() -> float:
             for op in self.ops:
@@ -109,22 +115,39 @@ class Trials:
                     stale.add(self.author.name(self.values[op.output]))
             return float(np.sum(scope[self.author.name(self.result)]))
 
-        return attempt(loss)
+        found = attempt(loss)  # None if the program holds for the recorded numbers only
+        return math.nan if found is None else found
 
     def try_examples(self) -> None:
-        """Raise the example of each value, first of those that are learnt, while that is cheap."""
+        """Raise the example of each value, first of those that are learnt, then move it about, while that is cheap."""
         first = {v: k for k, op in reversed(list(enumerate(self.ops))) for _, v in op.inputs}
-        runs, effort = RUNS, EFFORT
-        for value in {v.id: v for v in [*self.learnt, *(self.values[v] for v in self.shares)]}.values():
-            start, name = first.get(value.id, len(self.ops)), self.author.name(value)
-            runs, effort = runs - len(self.ops) + start, effort - sum(self.costs[start:])
-            if min(runs, effort) < 0 or not value.size or value is self.result or not is_float(self.double.get(name)):
-                continue
-            raised = np.array(self.double[name])
-            raised.flat[self.pick(value).i] += RAISE
-            after = self.run({**self.double, name: raised}, {name})
-            if after is not None and math.isfinite(after - self.base):
-                self.outcomes[value.id] = after, after - self.base
+        values = {v.id: v for v in [*self.learnt, *(self.values[v] for v in self.shares)]}.values()
+        floats = [
+            v for v in values if v.size and is_float(self.double.get(self.author.name(v))) and v is not self.result
+        ]
+        left = np.array([RUNS, EFFORT])
+        for runs in (1, PLACES):
+            for value in floats:
+                start = first.get(value.id, len(self.ops))
+                rest = left - runs * np.array([len(self.ops) - start, sum(self.costs[start:])])
+                if rest.min() < 0:
+                    continue
+                left, x = rest, float(self.double[self.author.name(value)].flat[self.pick(value).i])
+                if runs == 1 and math.isfinite(after := self.move(value, x + RAISE)[0]):
+                    self.outcomes[value.id] = after, after - self.base
+                elif value.id in self.outcomes:
+                    span = float(f"{max(abs(x), 1):.1g}")
+                    places = [float(f"{place:.6g}") for place in np.linspace(x - span, x + span, PLACES)]
+                    places[PLACES // 2] = x
+                    self.curves[value.id] = [(place, *self.move(value, place)) for place in places]
+
+    def move(self, value: Value, x: float) -> tuple[float, dict[str, str]]:
+        """Run with `x` as the example of `value`; return the loss, and the texts of what changes if all are numbers."""
+        name = self.author.name(value)
+        scope, stale = {**self.double, name: np.array(self.double[name])}, {name}
+        scope[name].flat[self.pick(value).i] = x
+        loss, names = self.run(scope, stale), {v: self.author.name(self.values[v]) for v in self.values if self.scalar}
+        return loss, {v: visible(number(np.reshape(scope[n], -1)[0])) for v, n in names.items() if n in stale}
 
     def slopes(self, op: Op, value: Value) -> Any:
         """Return how fast each number of the result of `op` changes when the example of `value` is raised.

@@ -21,8 +21,8 @@ async () => {
         show(step);
         all("#tensors canvas, #tensors .bars").forEach(pointAt);
         all("#trial input").forEach(click);
-        all("#update input").forEach((rate) => {
-            for (rate.value = rate.min; rate.value < rate.max; rate.value++) rate.dispatchEvent(new Event("input")), count++;
+        all(".plot input").forEach((range) => {
+            for (let k = 0; k <= Number(range.max); k++) range.value = k, range.dispatchEvent(new Event("input")), count++;
         });
         all("summary").forEach(click);
         all("main details:not([open]) > summary").forEach(click);

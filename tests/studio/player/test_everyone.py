@@ -170,7 +170,7 @@ def test_axe_finds_nothing(opened, barriers, small, scheme, width):
         if step == 3:
             page.evaluate("$('menu').open = true")
         if step == 16:
-            assert page.is_visible("#rate")
+            assert page.is_visible("#update input")
             page.evaluate("list(false); show(at - 1); quiz.on = true; show(at + 1)")
             assert page.is_visible("#ask")
         assert not barriers(page)

@@ -35,7 +35,7 @@ const wrap = (thing) => {
   return proxy;
 };
 """
-PYTHONS = {"Choice.rate", "Choice.after", "Mistake.line"}  # that only Python reads
+PYTHONS = {"Update.rates", "Mistake.line"}  # that only Python reads
 
 
 @pytest.mark.slow

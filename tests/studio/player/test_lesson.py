@@ -71,25 +71,22 @@ def test_a_number_shows_and_copies_all_its_digits(opened, scalars):
     assert page.locator("#formulas pre").evaluate(copied) == f"s = sin(h)\n= sin(0.6) = {exact}\n"
 
 
-def test_the_update_has_a_slider_for_the_learning_rate(opened, scalars, chain):
+def test_the_update_chooses_a_learning_rate_on_its_plot(opened, scalars, chain):
     page = opened(scalars)
     page.keyboard.press("End")
     x, y = (ag.Tensor(v, True) for v in (0.5, 1.2))
     chain(x, y).backward()
-    page.focus("#rate")
+    page.focus("#update input")
     page.keyboard.press("Home")
-    for choice in page.evaluate("facts.update.choices"):
-        lr = choice["rate"]
+    for lr in page.evaluate("facts.update.rates"):
         after = float(chain(x.data - lr * x.grad, y.data - lr * y.grad))
-        assert choice["after"] == pytest.approx(after, rel=1e-12)
-        assert f"lr = {lr:g}" in page.inner_text("#update label") and "x ← x − lr × g_x\n" in page.inner_text(
-            "#update pre"
-        )
-        said = page.locator("#update .try")
-        assert float(said.locator("data").nth(1).get_attribute("value")) == after
-        assert said.inner_text().endswith("It falls.") == (after < 0.4428)
+        said = page.locator("#update .plot p")
+        assert said.locator("b").inner_text() == f"lr = {lr:g}"
+        assert float(said.locator("data").nth(2).get_attribute("value")) == pytest.approx(after, rel=1e-12)
+        assert ("It falls." in said.inner_text()) == (after < float(chain(x.data, y.data)))
+        assert "x ← x − lr × g_x\n" in page.inner_text("#update pre")
         page.keyboard.press("ArrowRight")
-    assert page.inner_text("#position") == "the update"
+    assert lr > 0 and page.inner_text("#position") == "the update"
 
 
 def test_the_formula_stands_above_the_images(opened, cnn_page):

@@ -1,0 +1,273 @@
+"""The plots of the loss: their places are runs of the function, their slope is `.grad`, and the picture follows."""
+
+import re
+import runpy
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn import studio
+from autograd_cnn.studio.player import trials
+from studio.pages import exact_numbers, facts_of, visible
+
+BROKEN = Path(studio.__file__).parent / "player" / "demos" / "broken.py"
+ONE = ["ag.sin({a})", "ag.tanh({a})", "ag.exp({a})", "ag.log({a})", "ag.relu({a})", "1 / {a}", "{a} * {a}", "abs({a})"]
+TWO = ["{a} + {b}", "{a} * {b}", "{a} - {b}", "np.maximum({a}, {b})", "{a} / {b}"]
+
+
+def plots(frame):
+    """The plots of a moment, by the name of the number that moves."""
+    formulas = [formula for step in frame["steps"] for formula in step.get("formulas", [])]
+    return {visible(f["plot"]["places"][5]).partition(" = ")[0]: f["plot"] for f in formulas if "plot" in f}
+
+
+def losses(plot):
+    """The number and the loss at each place but the middle one, where nothing is changed; None if it is not finite."""
+    said = [
+        (exact_numbers(place)[0], exact_numbers(says)) for place, says in zip(plot["places"], plot["says"], strict=True)
+    ]
+    return [(x, numbers[0] if len(numbers) == 5 else None) for x, numbers in said[:5] + said[6:]]
+
+
+def slope(plot):
+    return exact_numbers(plot["caption"])[-1 if "not finite" not in visible(plot["caption"]) else 2]
+
+
+def matches(plot, f, x, g):
+    """Compare a plot of `f` about `x` with runs of `f`; return how many places are left out."""
+    places = losses(plot)
+    assert np.mean([place for place, _ in places]) == pytest.approx(x, rel=1e-4, abs=1e-5)
+    assert places[-1][0] - x == pytest.approx(max(1, abs(x)), rel=0.51)
+    here, left_out, tall = f(x), 0, []
+    for (place, loss), height in zip(places, plot["curve"][:5] + plot["curve"][6:], strict=True):
+        true = f(place)
+        assert (loss is None) == (height is None) == (not np.isfinite(true))
+        left_out += loss is None
+        if loss is not None:
+            assert loss == pytest.approx(true, rel=1e-9, abs=1e-12)
+            if 0 <= height <= 1000 and abs(height - plot["curve"][5]) > 100:
+                tall.append((loss - here) / (height - plot["curve"][5]))  # of the loss, for a thousandth of the frame
+    assert slope(plot) == g
+    if tall:
+        assert np.ptp(tall) <= 0.02 * np.mean(tall)
+        drawn = plot["rise"] * np.mean(tall) / (places[-1][0] - x) * 5
+        assert abs(plot["rise"]) == 100_000 or drawn == pytest.approx(
+            g, rel=0.02, abs=np.mean(tall) / (places[-1][0] - x) * 5
+        )
+    assert ("not finite" in visible(plot["caption"])) == bool(left_out)
+    return left_out
+
+
+def random_function(seed):
+    """A function of two numbers that ends with a number, as text."""
+    rng = np.random.default_rng(seed)
+    names, lines = ["x", "y"], []
+    for k in range(int(rng.integers(2, 7))):
+        a, b = (str(name) for name in rng.choice(names, 2))
+        lines.append(f"v{k} = " + str(rng.choice(ONE + TWO)).format(a=a, b=b))
+        names.append(f"v{k}")
+    end = "(" + " + ".join(["x * y", *names[2:]]) + ") * 1.0"
+    return "def f(x, y):\n    " + "\n    ".join([*lines, f"return {end}"]), rng.normal(size=2).round(2) + 0.005
+
+
+def test_the_places_of_random_functions_are_runs_and_the_slope_is_grad():
+    compared = left_out = 0
+    for seed in range(40):
+        text, (x, y) = random_function(seed)
+        scope = {"ag": ag, "np": np}
+        exec(text, scope)
+        f = scope["f"]
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a loss that is not finite
+            tensors = ag.Tensor(float(x), True), ag.Tensor(float(y), True)
+            loss = f(*tensors)
+            loss.backward()
+            if not np.isfinite([loss.data, *(t.grad for t in tensors)]).all():
+                continue
+            frame = facts_of(ag.trace(f, float(x), float(y)).page())["frames"][0]
+            drawn = plots(frame)
+            left_out += matches(drawn["x"], lambda x: float(f(x, y)), x, float(tensors[0].grad))
+            left_out += matches(drawn["y"], lambda y: float(f(x, y)), y, float(tensors[1].grad))
+        compared += 2
+        for name, value in (("x", 0), ("y", 1)):  # every value that depends on it has its number there
+            ids = {v["name"]: id_ for id_, v in frame["values"].items()}
+            numbers = drawn[name]["numbers"]
+            arguments = [x, y]
+            arguments[value] = exact_numbers(drawn[name]["places"][8])[0]
+            inner = dict(scope)
+            body = text.replace("return ", "result = ").split("\n", 1)[1].replace("    ", "")
+            with np.errstate(all="ignore"):
+                exec(body, inner, local := dict(zip("xy", arguments, strict=True)))
+            for known, id_ in ids.items():
+                if known in local and id_ in numbers:
+                    assert numbers[id_][8] == f"{float(local[known]):.4g}".replace("-", "−")
+    assert compared > 40 and left_out > 5
+
+
+def test_the_places_of_an_element_are_runs_with_that_element(rng):
+    w, x, y = rng.normal(size=(3, 4)), rng.normal(size=(5, 3)), np.arange(5) % 4
+
+    def f(w, x):
+        h = ag.tanh(x @ w)
+        return ag.cross_entropy(h * h, y)
+
+    t = ag.Tensor(w, True)
+    f(t, x).backward()
+    drawn = plots(facts_of(ag.trace(f, t, x).page())["frames"][0])
+    (name,) = (name for name in drawn if name.startswith("w["))
+    i = tuple(map(int, re.findall(r"\d+", name)))
+
+    def of(number):
+        moved = w.copy()
+        moved[i] = number
+        return float(f(moved, x))
+
+    assert matches(drawn[name], of, w[i], t.grad[i]) == 0
+    assert all("numbers" not in plot for plot in drawn.values()) and len(drawn) == 4
+
+
+def test_a_wrong_rule_shows_as_a_tangent_that_crosses_the_loss():
+    module = runpy.run_path(str(BROKEN))
+    rng = np.random.default_rng(0)
+    arguments = (rng.normal(size=shape).round(1) for shape in ((3, 4, 4), (4, 4), (4,)))
+    drawn = plots(facts_of(ag.trace(module["f"], *arguments).page())["frames"][0])
+    bends = {name: plot["rise"] / (plot["curve"][6] - plot["curve"][4]) * 2 for name, plot in drawn.items()}
+    (name,) = (name for name in bends if name.startswith("multiply["))
+    assert bends[name] == pytest.approx(12, rel=0.05)  # of 12 numbers, whose mean has no 1 / 12
+    right = plots(facts_of(ag.trace(lambda x: ag.mean(x * x), rng.normal(size=(3, 4))).page())["frames"][0])
+    assert all(
+        plot["rise"] == pytest.approx((plot["curve"][6] - plot["curve"][4]) / 2, abs=2) for plot in right.values()
+    )
+
+
+def test_a_tangent_of_any_steepness_and_a_flat_loss_have_a_frame():
+    steep = ag.primitive(lambda x: x)
+    factors = [1e300, -1e300, np.inf, np.nan, 0.0]
+    steep.vjp(x=lambda g: g * factors[0])
+    while factors:
+        plot = plots(facts_of(ag.trace(lambda x: steep(x) * 1.0, 0.5).page())["frames"][0])["x"]
+        assert plot["curve"] == list(range(0, 1001, 100))
+        assert plot.get("rise") == (100_000 * np.sign(factors[0]) if np.isfinite(factors[0]) else None)
+        factors.pop(0)
+    flat = plots(facts_of(ag.trace(lambda x: ag.relu(x) + 3.0, -0.5).page())["frames"][0])["x"]
+    assert set(flat["curve"][:8]) == {0} and flat["rise"] == 0
+    burst = plots(facts_of(ag.trace(lambda x: ag.exp(900 * x), 0.5).page())["frames"][0])["x"]
+    assert burst["curve"][7:] == [None] * 4 and visible(burst["says"][9]).startswith("the loss is not finite. Pred")
+    assert visible(burst["caption"]).endswith("At 4 of 11 places the loss is not finite.")
+    level = plots(facts_of(ag.trace(lambda x: 0.0 * x + 3.0, -5.0).page())["frames"][0])["x"]
+    assert len(set(level["curve"])) == 1 and 0 < level["curve"][0] < 1000
+
+
+@pytest.mark.parametrize("start", [0.5, 3.0])
+def test_of_one_learnt_number_the_update_is_plotted_over_that_number(start):
+    w = ag.Tensor(start, True, "w")
+    update = facts_of(ag.trace(lambda: (w - 2.0) ** 2).page())["frames"][0]["update"]
+    left, words, right = (visible(text) for text in update["plot"]["axis"])
+    assert words == "w after the step" and float(left) < float(right)
+    assert start in (float(left), float(right))
+    base, first, g = update["plot"]["base"], update["start"], 2 * (start - 2)
+    assert update["rates"][base] == 0 and base == (0 if g < 0 else 10) and first == (1 if g < 0 else 9)
+    for rate, says in zip(update["rates"], update["plot"]["says"], strict=True):
+        assert exact_numbers(says)[1] == pytest.approx((start - rate * g - 2) ** 2, abs=1e-12)
+    assert np.sign(update["plot"]["rise"]) == np.sign(g)
+
+
+def test_the_first_rates_fall_and_the_last_show_the_bottom_whatever_the_curvature(rng):
+    for curvature in (1e-3, 1.0, 1e4):
+        w = ag.Tensor(rng.normal(size=6), True, "w")
+        scale = np.geomspace(1, 100, 6) * curvature
+        update = facts_of(ag.trace(lambda w=w, scale=scale: 5 + ag.sum(scale * w * w)).page())["frames"][0]["update"]
+        after = [exact_numbers(says)[1] for says in update["plot"]["says"]]
+        assert after[4] < after[0] and min(after) < after[10] and len(after) == 11
+
+
+def test_a_long_program_plots_what_is_learnt_and_checks_the_rest(monkeypatch):
+    def f(x, w):
+        for _ in range(30):
+            x = ag.tanh(x * w)
+        return x
+
+    w = ag.Tensor(1.1, True, "w")
+
+    def found():
+        frame = facts_of(ag.trace(f, 0.5, w).page())["frames"][0]
+        return len(plots(frame)), str(frame["steps"]).count("Raise ")
+
+    few, checks = found()
+    assert "w" in plots(facts_of(ag.trace(f, 0.5, w).page())["frames"][0])
+    monkeypatch.setattr(trials, "RUNS", 20 * trials.RUNS)
+    assert found() == (60, checks) and 2 < few < 60 < checks
+
+
+def value_of(page, name):
+    """The number of a value on its wire in the picture."""
+    return page.evaluate(
+        "name => pictures[shown].wires.find((w) => w.id && !w.back && value(w.id).name === name).label.textContent",
+        name,
+    )
+
+
+@pytest.mark.slow
+def test_dragging_moves_the_numbers_of_the_picture(opened, scalars):
+    page = opened(scalars, "#step=13")  # x and y
+    box = page.locator(".drawing").first.bounding_box()
+
+    def at(k):
+        return box["x"] + box["width"] * (12 + 27.6 * k) / 300, box["y"] + box["height"] / 2
+
+    page.mouse.move(*at(5))
+    page.mouse.down()
+    page.mouse.move(*at(9), steps=6)
+    x = 1.3
+    assert page.locator(".plot b").first.inner_text() == "x = 1.3 instead of 0.5"
+    numbers = {"h": 1.2 * x, "s": np.sin(1.2 * x), "t": np.sin(1.2 * x) + x * x}
+    for name, number in numbers.items():
+        assert value_of(page, name) == f"{number:.4g}"
+    loss = f"{np.exp(-numbers['t']):.4g}"
+    assert page.locator("#picture g:has(.loss) text").first.text_content() == f"loss {loss}"
+    assert page.inner_text("#caption") == "x = 1.3 instead of 0.5. The gradients are still those of the start."
+    assert page.locator("#picture.moved").count() == 1
+    assert page.locator("#picture text", has_text="x = 1.3").count() == 1
+    page.mouse.up()
+    assert value_of(page, "h") == "1.56"  # it stays
+    page.mouse.click(*at(0))
+    assert value_of(page, "h") == "−0.6"
+    page.keyboard.press("ArrowLeft")  # after the mouse, arrows step
+    assert page.input_value("#slider") == "12" and value_of(page, "h") == "0.6"
+    assert page.inner_text("#caption") == "" and page.locator("#picture.moved").count() == 0
+    assert page.locator("#picture g:has(.loss) text").first.text_content() == "loss 0.4428"
+
+
+@pytest.mark.slow
+def test_keys_move_the_handle_and_escape_puts_it_back(opened, scalars):
+    page = opened(scalars, "#step=13")
+    handles = page.locator(".plot input")
+    handles.first.focus()
+    page.keyboard.press("ArrowRight")
+    assert (
+        page.input_value("#slider") == "13" and page.locator(".plot b").first.inner_text() == "x = 0.7 instead of 0.5"
+    )
+    assert handles.first.get_attribute("aria-valuetext").startswith("x = 0.7 instead of 0.5: the loss is ")
+    assert value_of(page, "h") == "0.84"
+    handles.nth(1).focus()
+    page.keyboard.press("End")  # y moves, x is as it was
+    assert page.locator(".plot b").all_inner_texts() == ["x = 0.5", "y = 2.2 instead of 1.2"]
+    assert value_of(page, "h") == "1.1"
+    page.keyboard.press("Escape")
+    assert page.locator(".plot b").all_inner_texts() == ["x = 0.5", "y = 1.2"] and value_of(page, "h") == "0.6"
+    page.keyboard.press("Home")
+    page.evaluate("show(at)")
+    assert value_of(page, "h") == "0.6"
+
+
+@pytest.mark.slow
+def test_in_arrays_the_handle_moves_the_plot_alone(opened, small):
+    page = opened(small[0], "#step=14")  # of w
+    words = page.inner_text("#picture")
+    page.focus(".plot input")
+    page.keyboard.press("End")
+    assert " instead of " in page.inner_text(".plot b") and page.inner_text("#picture") == words
+    assert page.inner_text("#caption") == ""
