@@ -17,7 +17,7 @@ from autograd_cnn.studio.exercises.judge import Exercise, Task
 
 
 def on_tape(names: Any, x: Any, y: Any) -> Any:
-    """Run `polynomial` on a student's tape."""
+    """Run the step `tape` on a student's tape."""
     tape, x, y = names["Tape"](), names["Number"](x), names["Number"](y)
     h = tape.multiply(x, y)
     out = tape.multiply(tape.add(h, x), h)
@@ -25,55 +25,45 @@ def on_tape(names: Any, x: Any, y: Any) -> Any:
     return out.value, x.grad, y.grad
 
 
-SPREAD = ((3, 3), (3,)), ((4, 3), (3,)), ((4, 3), (4, 1)), ((2, 4, 3), (4, 1)), ((4, 3), ())
 CORNERS = np.array([[-1.0, 0, 2], [0, 3, -4]])
 CLASSES = np.array([2, 0, 1, 1])
 LARGE = np.array([[1000.0, 0, -1000], [0, 900, 1], [-3000, -2000, -2001], [1, 2, 3]])
 TIES = np.arange(96).reshape(2, 4, 6, 2) * 7 % 11 // 3 / 2
+SPREAD = ((3, 3), (3,)), ((4, 3), (3,)), ((4, 3), (4, 1)), ((2, 4, 3), (4, 1)), ((4, 3), ())
 PLACES = {(4, 4): (1, 0), (2, 2): (2, 0), (6, 6): (1, 1), (3, 3): (2, 1)}  # of the kernel: stride and padding
 IMAGES = {"x": (2, 6, 5, 3), "w": (3, 2, 3, 4), "b": (4,)}
+ITEMS = {"x": (8, 3), "y": (8,), "w": (3,), "lr": 0.1}
 
-EXERCISES = {
-    "multiply": Exercise(
-        steps.multiply, [{"g": (2, 3), "x": (2, 3), "u": (2, 3)}], [Task("multiply_backward", "gx gu")]
-    ),
-    "broadcast": Exercise(
-        steps.broadcast, [{"g": x, "x": x, "b": b} for x, b in SPREAD], [Task("add_backward", "gx gb")]
-    ),
-    "used_twice": Exercise(steps.used_twice, [{"g": (5,), "x": (5,)}], [Task("used_twice_backward", "gx")]),
-    "matmul": Exercise(
-        steps.matmul,
+_ALL = [
+    Exercise("multiply", [{"g": (2, 3), "x": (2, 3), "u": (2, 3)}], [Task("multiply_backward", "gx gu")]),
+    Exercise("broadcast", [{"g": x, "x": x, "b": b} for x, b in SPREAD], [Task("add_backward", "gx gb")]),
+    Exercise("used_twice", [{"g": (5,), "x": (5,)}], [Task("used_twice_backward", "gx")]),
+    Exercise(
+        "matmul",
         [{"g": (3, 3), "x": (3, 3), "w": (3, 3)}, {"g": (4, 2), "x": (4, 3), "w": (3, 2)}],
         [Task("matmul_backward", "gx gw")],
     ),
-    "relu": Exercise(
-        steps.relu,
+    Exercise(
+        "relu",
         [{"g": (3, 4), "x": (3, 4)}, {"g": (2, 3), "x": CORNERS}],
         [Task("relu", "y", ag.relu), Task("relu_backward", "gx")],
     ),
-    "cross_entropy": Exercise(
-        steps.cross_entropy,
-        [{"z": (4, 3), "y": CLASSES}, {"z": LARGE, "y": CLASSES}],
+    Exercise(
+        "cross_entropy",
+        [{"z": scores, "y": CLASSES} for scores in ((4, 3), LARGE)],
         [Task("cross_entropy", "loss", ag.cross_entropy), Task("cross_entropy_backward", "gz")],
     ),
-    "max_pool": Exercise(
-        steps.max_pool,
-        [{"g": (2, 2, 3, 2), "x": (2, 4, 6, 2)}, {"g": (2, 2, 3, 2), "x": TIES}],
+    Exercise(
+        "max_pool",
+        [{"g": (2, 2, 3, 2), "x": images} for images in ((2, 4, 6, 2), TIES)],
         [Task("max_pool", "y", lambda x: ag.max_pool2d(x, 2)), Task("max_pool_backward", "gx")],
     ),
-    "conv2d": Exercise(
-        steps.conv2d,
+    Exercise(
+        "conv2d",
         [{"g": (2, *n, 4)} | IMAGES | {"stride": s, "padding": p} for n, (s, p) in PLACES.items()],
         [Task("conv2d", "y", ag.conv2d), Task("conv2d_backward", "gx gw gb")],
     ),
-    "tape": Exercise(
-        steps.polynomial,
-        [{"x": 2.0, "y": -3.0}, {"x": 0.5, "y": 4.0}],
-        [Task("Tape", "value gx gy", steps.polynomial, on_tape)],
-    ),
-    "training": Exercise(
-        steps.squared,
-        [{"x": (8, 3), "y": (8,), "w": (3,), "lr": 0.1, "steps": n} for n in (1, 5)],
-        [Task("train", "w losses", steps.train)],
-    ),
-}
+    Exercise("tape", [{"x": 2.0, "y": y} for y in (-3.0, 4.0)], [Task("Tape", "value gx gy", steps.tape, on_tape)]),
+    Exercise("training", [ITEMS | {"steps": n} for n in (1, 5)], [Task("train", "w losses", steps.train)]),
+]
+EXERCISES = {exercise.name: exercise for exercise in _ALL}

@@ -14,7 +14,7 @@ import re
 import runpy
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from copy import deepcopy
 from itertools import product
 from pathlib import Path
@@ -25,12 +25,14 @@ import numpy as np
 
 import autograd_cnn as ag
 from autograd_cnn.environment import plain
+from autograd_cnn.studio.exercises import steps
 from autograd_cnn.studio.text import listed
 
 RIGHT, WRONG, OPEN = "right", "wrong", "not yet"
 STEP = 1e-6  # of differences
 SLIP = re.compile(r"^( *)# wrong: (.+)\n *# (.+)\n", re.M)  # the wrong line, and the sentence
 Case = dict[str, Any]  # the arguments of a call, by name
+Arrays = dict[str, np.ndarray]  # results, by name
 
 
 class Task(NamedTuple):
@@ -49,20 +51,23 @@ class Task(NamedTuple):
         """Return the arguments of the function."""
         return {name: deepcopy(value) for name, value in case.items() if name != "g" or not self.forward}
 
-    def answer(self, names: dict[str, Any], given: Case) -> Any:
-        """Return what the function in a student's names returns."""
-        return self.call(names, *given.values()) if self.call else names[self.function](*given.values())
+    def answer(self, names: dict[str, Any], given: Case) -> list[np.ndarray]:
+        """Return what the function in a student's names returns, as arrays."""
+        answer = self.call(names, *given.values()) if self.call else names[self.function](*given.values())
+        several = " " in self.results and isinstance(answer, (tuple, list))
+        return [np.asarray(part) for part in (answer if several else [answer])]
 
 
 class Exercise(NamedTuple):
-    """A file of the kit: the step of the engine, which is a function with a loss, the cases, and what students write.
+    """A file of the kit: the cases, and what students write. In a case, a tuple is the shape of an array to draw."""
 
-    Where a case has a tuple, an array of that shape is drawn.
-    """
-
-    loss: Callable[..., Any]
+    name: str
     cases: list[Case]
     tasks: list[Task]
+
+    def loss(self, *arguments: Any) -> Any:
+        """Take the engine's step, which ends in a loss."""
+        return getattr(steps, self.name)(*arguments)
 
     def drawn(self) -> Iterator[Case]:
         """Yield the cases with the same numbers each time, of two digits."""
@@ -70,7 +75,7 @@ class Exercise(NamedTuple):
         for case in self.cases:
             yield {n: np.array(rng.normal(size=v).round(2)) if isinstance(v, tuple) else v for n, v in case.items()}
 
-    def right(self, task: Task, case: Case) -> dict[str, np.ndarray]:
+    def right(self, task: Task, case: Case) -> Arrays:
         """Return the engine's results."""
         names = task.results.split()
         values = task.forward(*task.given(case).values()) if task.forward else ()
@@ -88,14 +93,14 @@ class Exercise(NamedTuple):
 
     def graph(self, case: Case) -> Any:
         """Trace the step of the engine as if it stood in a file of its own, whose lines the page shows."""
-        source, file = inspect.getsource(self.loss), "the_engine.py"
+        source, file = inspect.getsource(getattr(steps, self.name)), "the_engine.py"
         linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file
         names: dict[str, Any] = {"np": np, "ag": ag}
         exec(compile(source, file, "exec"), names)
         results = " ".join(task.results for task in self.tasks).split()
         wanted = [name for name in case if name in results or f"g{name}" in results]
         leaves = {name: ag.Tensor(case[name], requires_grad=True, name=name) for name in wanted}
-        return ag.trace(names[self.loss.__name__], *(case | leaves).values())
+        return ag.trace(names[self.name], *(case | leaves).values())
 
 
 class Verdict(NamedTuple):
@@ -107,19 +112,39 @@ class Verdict(NamedTuple):
     case: Case | None = None
 
 
-def judge(name: str, exercise: Exercise, file: Path) -> Verdict:
+class Stopped(Exception):
+    """The code of a student raised the error that is the argument of this one."""
+
+
+@contextmanager
+def _running(out: io.StringIO) -> Iterator[None]:
+    """Run the code of a student: it may print, warn, end itself, raise anything, and be stopped by Ctrl-C."""
+    try:
+        with redirect_stdout(out), redirect_stderr(out), catch_warnings():
+            simplefilter("ignore")
+            yield
+    except BaseException as error:
+        raise Stopped(error) from error
+
+
+@np.errstate(all="ignore")
+def judge(exercise: Exercise, file: Path) -> Verdict:
     """Run a student's file in all cases of an exercise, up to the first one in which an answer is wrong."""
     out, task, case = io.StringIO(), exercise.tasks[0], None
     try:
-        with redirect_stdout(out), redirect_stderr(out), catch_warnings(), np.errstate(all="ignore"):
-            simplefilter("ignore")
+        with _running(out):
             names = runpy.run_path(str(file))
-            for task, case in product(exercise.tasks, exercise.drawn()):
-                if says := _complaint(name, exercise, task, case, names):
-                    return Verdict(WRONG, f"{task.function}: {says}", out.getvalue(), case)
-    except NotImplementedError:
-        return Verdict(OPEN, f"{task.function} waits for your lines", out.getvalue())
-    except BaseException as error:  # of any kind: a student's file may end itself, or be stopped by Ctrl-C
+        for task, case in product(exercise.tasks, exercise.drawn()):
+            if task.function not in names:
+                return Verdict(WRONG, f"there is no {task.function} in it any more", out.getvalue())
+            given = task.given(case)
+            with _running(out):
+                answer = task.answer(names, given)
+            if says := _complaint(exercise, task, case, given, answer):
+                return Verdict(WRONG, f"{task.function}: {says}", out.getvalue(), case)
+    except Stopped as stop:
+        if isinstance(error := stop.args[0], NotImplementedError):
+            return Verdict(OPEN, f"{task.function} waits for your lines", out.getvalue())
         return Verdict(WRONG, _raised(error, file, case and task.given(case)), out.getvalue(), case)
     return Verdict(RIGHT, "", out.getvalue())
 
@@ -149,35 +174,25 @@ def _shapes(case: Case) -> str:
     return listed([f"{name} {np.shape(v)}" if np.ndim(v) else f"{name} = {v:.4g}" for name, v in case.items()])
 
 
-def _complaint(name: str, exercise: Exercise, task: Task, case: Case, names: dict[str, Any]) -> str:
+def _complaint(exercise: Exercise, task: Task, case: Case, given: Case, answer: list[np.ndarray]) -> str:
     """Return what is wrong with the answer in a case, or ""."""
-    if task.function not in names:
-        return "there is no such name in it any more"
-    given, results = task.given(case), task.results.split()
-    answer = task.answer(names, given)
-    parts = answer if len(results) > 1 and isinstance(answer, (tuple, list)) else (answer,)
-    for argument, value in given.items():
-        if not np.array_equal(value, case[argument]):
-            return f"it changes {argument}, which belongs to the caller. Change a copy: {argument} = {argument}.copy()"
-    if answer is None:
-        return "it returns None. Is a return missing at its end?"
-    if len(parts) != len(results):
-        return f"it returns {_kind(answer)}, want {len(results)} results: return {', '.join(results)}"
+    names = task.results.split()
+    for name, value in task.given(case).items():
+        if not np.array_equal(value, given[name]):
+            return f"it changes {name}, which belongs to the caller. Change a copy: {name} = {name}.copy()"
+    if len(answer) != len(names):
+        what = "None. Is a return missing at its end?" if answer[0].dtype == object else f"{len(answer)} of them"
+        return f"want {len(names)} results: return {', '.join(names)}. It returns {what}"
     right = exercise.right(task, case)
-    for result, part in zip(results, parts, strict=True):
-        if part is Ellipsis:
-            raise NotImplementedError
-        got = np.asarray(part)
+    for name, got in zip(names, answer, strict=True):
+        if got.dtype == object and got.item() is Ellipsis:
+            raise Stopped(NotImplementedError())
         if got.dtype.kind not in "biuf":
-            return f"{result} is {_kind(part)}, want an array of numbers"
-        if not same(got, right[result]):
-            what = _diagnosis(name, exercise, task, case, result, got, right)
-            return what + _numbers(exercise, case, result, got, right[result])
+            return f"{name} is {plain(str(got)):.40}, want numbers"
+        if not same(got, right[name]):
+            what = _diagnosis(exercise, task, case, name, dict(zip(names, answer, strict=True)), right)
+            return what + _numbers(exercise, case, name, got, right[name])
     return ""
-
-
-def _kind(value: Any) -> str:
-    return type(value).__name__ if np.ndim(value) == 0 else f"one array of shape {np.shape(value)}"
 
 
 def same(a: Any, b: Any) -> bool:
@@ -185,70 +200,79 @@ def same(a: Any, b: Any) -> bool:
     return np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=1e-4, atol=1e-8)
 
 
-def _diagnosis(
-    name: str, exercise: Exercise, task: Task, case: Case, result: str, got: np.ndarray, right: dict[str, np.ndarray]
-) -> str:
-    """Return the name of the mistake in a result."""
-    want, place = right[result], list(right).index(result)
+def _diagnosis(exercise: Exercise, task: Task, case: Case, name: str, answer: Arrays, right: Arrays) -> str:
+    """Return what is wrong with a result."""
+    got, want = answer[name], right[name]
     finite = np.isfinite(got).all()
-    for source, sentence in slips(solution(name)) if finite else ():
+    for source, sentence in slips(solution(exercise.name)) if finite else ():
         names: dict[str, Any] = {}
         exec(source, names)
-        try:
-            answer = task.answer(names, task.given(case))
-        except (TypeError, ValueError):  # these shapes do not permit the mistake
-            continue
-        if same(got, answer[place] if len(right) > 1 else answer):
-            return sentence
+        with suppress(TypeError, ValueError):  # these shapes do not permit the mistake
+            if same(got, task.answer(names, task.given(case))[list(right).index(name)]):
+                return sentence
+    swapped = [other for other in right if other != name and same(got, right[other]) and same(want, answer[other])]
+    if swapped:
+        return f"{name} is what {listed(swapped)} should be: they are swapped"
     if got.shape != want.shape:
-        return _of_shape(task.given(case), result, got, want)
+        return _of_shape(task.given(case), name, got, want)
     ones = exercise.right(task, case | {"g": np.ones_like(case["g"])}) if "g" in task.given(case) else {}
-    swapped = [other for other in right if other != result and same(got, right[other])]
-    k = np.argmax(np.abs(want))
-    ratio = float(got.flat[k] / want.flat[k]) if want.any() and finite else 0
-    times = ratio if same(got, ratio * want) else 0
-    count = np.isclose(got, want, rtol=1e-4, atol=1e-8).sum()
+    times = _factor(got, want)
     guesses = [
-        (not finite, "has nan or inf: not stable. exp of more than 709 is inf, and log of 0 is -inf"),
+        (not finite, "has nan or inf: not stable. exp of over 709 is inf, log of 0 is -inf, 0 / 0 is nan"),
         (got.dtype.kind == "b", "is True and False, want numbers"),
-        (swapped, f"is what {' and '.join(swapped)} should be. Are they swapped?"),
-        (ones and same(got, ones[result]), "has no factor g: multiply the slope by the incoming gradient"),
+        (ones and same(got, ones[name]), "has no factor g: multiply the slope by the incoming gradient"),
         (abs(times + 1) < 1e-4, "has the wrong sign"),
         (abs(times) > 1, f"is {times:.4g} times what it should be. Is it counted twice, or is a division missing?"),
         (times, f"is 1/{1 / (times or 1):.4g} of what it should be. A mean in place of a sum, or a factor too few?"),
         (got.ndim == 2 and same(got, want.T), "is transposed"),
         (got.dtype.kind in "iu", f"is {got.dtype}, which has no decimals. Begin with np.zeros(shape)"),
-        (count, f"is right at {count} of {want.size} places"),
-        (True, "has other numbers"),
     ]
-    return f"{result} {next(guess for holds, guess in guesses if holds)}"
+    places = f"is right at {np.isclose(got, want, rtol=1e-4, atol=1e-8).sum()} of {want.size} places"
+    return f"{name} {next((guess for holds, guess in guesses if holds), places)}"
 
 
-def _of_shape(given: Case, result: str, got: np.ndarray, want: np.ndarray) -> str:
+def _factor(got: np.ndarray, want: np.ndarray) -> float:
+    """Return the factor by which all numbers are wrong, or 0; that of a single number has to be n or 1 / n."""
+    k = np.argmax(np.abs(want))
+    factor = float(got.flat[k] / want.flat[k]) if got.shape == want.shape and want.any() else 0
+    if not factor or not same(got, factor * want):
+        return 0
+    return factor if want.size > 1 or np.isclose([factor, 1 / factor], np.round([factor, 1 / factor])).any() else 0
+
+
+def _of_shape(given: Case, name: str, got: np.ndarray, want: np.ndarray) -> str:
     """Return what is wrong with a shape."""
-    belongs = f"and {result[1:]} has" if result[1:] in given else "want"
-    what = f"{result} has shape {got.shape}, {belongs} {want.shape}"
+    owner = name[1:] if name[1:] in given else ""
+    what = f"{name} has shape {got.shape}, {f'and {owner} has' if owner else 'want'} {want.shape}"
     if got.size == want.size and same(got.reshape(want.shape), want):
         return f"{what}. The numbers are right: is keepdims=True or a reshape missing?"
+    if axes := _spread(want.shape, got.shape):
+        return f"a sum is missing: {what}. Sum over {axes}"
+    if owner and (axes := _spread(want.shape, np.shape(given.get("g", 0)))):
+        return f"{what}. It was spread over {axes} of y: sum g over that, and nothing else"
     if got.shape == want.shape[::-1]:
         return f"{what}: it is transposed"
-    ahead = max(0, got.ndim - want.ndim)
-    padded = (1,) * ahead + want.shape
-    if len(padded) == got.ndim and all(n in (1, m) for n, m in zip(padded, got.shape, strict=True)):
-        axes = [str(i) for i, n in enumerate(padded) if i < ahead or n != got.shape[i]]
-        return f"a sum is missing: {what}. Sum over ax{'es' if axes[1:] else 'is'} {listed(axes)}"
-    return f"{what}, with {_shapes(given)}"
+    return f"{what}{'. A sum too many?' if _spread(got.shape, want.shape) else f', with {_shapes(given)}'}"
 
 
-def _numbers(exercise: Exercise, case: Case, result: str, got: np.ndarray, want: np.ndarray) -> str:
+def _spread(small: tuple[int, ...], large: tuple[int, ...]) -> str:
+    """Return the axes over which NumPy spreads an array of a shape to get a larger one; "" if it does not."""
+    ahead = len(large) - len(small)
+    if ahead < 0 or any(n not in (1, m) for n, m in zip(small, large[ahead:], strict=True)):
+        return ""
+    axes = [str(i) for i, m in enumerate(large) if i < ahead or small[i - ahead] != m]
+    return f"ax{'es' if axes[1:] else 'is'} {listed(axes)}" if axes else ""
+
+
+def _numbers(exercise: Exercise, case: Case, name: str, got: np.ndarray, want: np.ndarray) -> str:
     """Return the number that is most wrong, beside those of the engine and of differences; "" for another shape."""
     if got.shape != want.shape:
         return ""
     off = np.abs(np.nan_to_num(got.astype(float), nan=np.inf) - want)
     index = tuple(int(i) for i in np.unravel_index(np.argmax(off), want.shape))
     who = "the engine says"
-    if result[1:] in case:
-        slope = exercise.difference(case, result[1:], index)
+    if name[1:] in case:
+        slope = exercise.difference(case, name[1:], index)
         if abs(slope - want[index]) < 1e-4 * (1 + abs(slope)):  # else it is a kink
             who = "differences and the engine say"
-    return f" ({result}{list(index) if index else ''} is {got[index] + 0.0:.4g}; {who} {want[index]:.4g})"
+    return f" ({name}{list(index) if index else ''} is {got[index] + 0.0:.4g}; {who} {want[index]:.4g})"

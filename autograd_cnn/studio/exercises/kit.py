@@ -70,7 +70,7 @@ def check(folder: Path) -> tuple[bool, Path | None]:
 def _verdict(file: Path) -> Verdict:
     if not file.exists():
         return Verdict(OPEN, f"it is missing. {command('-m', 'autograd_cnn', 'exercises', file.parent)} writes it")
-    return judge(FILES[file.name], EXERCISES[FILES[file.name]], file)
+    return judge(EXERCISES[FILES[file.name]], file)
 
 
 def _explain(file: Path, verdict: Verdict) -> Path | None:

@@ -1,4 +1,4 @@
-"""The engine's step in each exercise, as the pages show it. Each but `train` returns a loss."""
+"""The engine's step in each exercise: a function of its name that returns a loss. The pages show it."""
 
 import numpy as np
 
@@ -45,13 +45,13 @@ def conv2d(g, x, w, b, stride, padding):
     return np.sum(g * y)  # so the gradient of y is g
 
 
-def polynomial(x, y):
+def tape(x, y):
     h = x * y
     k = h + x
     return k * h
 
 
-def squared(x, y, w, lr, steps):
+def training(x, y, w, lr, steps):
     e = x @ w - y
     return np.mean(e**2)
 
@@ -61,7 +61,7 @@ def train(x, y, w, lr, steps):
     w, losses = ag.Tensor(w, requires_grad=True), []
     sgd = ag.optim.SGD([w], lr)
     for _ in range(steps):
-        loss = squared(x, y, w, lr, steps)
+        loss = training(x, y, w, lr, steps)
         losses.append(loss.item())
         sgd.zero_grad()
         loss.backward()

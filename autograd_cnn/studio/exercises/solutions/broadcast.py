@@ -10,6 +10,8 @@ def add_backward(g, x, b):
     # gx is g * b. That is the rule of multiply; the slope of x + b is 1
     # wrong: gx, gb = g, g * x
     # gb is a sum of g * x. That is the rule of multiply; the slope of x + b is 1
+    # wrong: gx, gb = g, g * b
+    # gb is a sum of g * b. That is the rule of multiply; the slope of x + b is 1
     # wrong: gx, gb = g, g.T
     # gb is a sum over the wrong axis. b (3,) stands in every row, so sum over the rows, axis 0
     while gb.ndim > b.ndim:

@@ -13,8 +13,9 @@ def conv2d(x, w, b, stride, padding):
     x = np.pad(x, [(0, 0), (p, p), (p, p), (0, 0)])
     # wrong: x = np.pad(x, [(0, 0), (0, 2 * p), (0, 2 * p), (0, 0)])
     # all of the padding is at the bottom and on the right. Half of it belongs to the other side
-    height = (x.shape[1] - kh) // stride + 1
-    width = (x.shape[2] - kw) // stride + 1
+    height, width = (x.shape[1] - kh) // stride + 1, (x.shape[2] - kw) // stride + 1
+    # wrong: height, width = (x.shape[1] - kh) // stride, (x.shape[2] - kw) // stride
+    # the last row and column are missing: H' = (H + 2 * padding - KH) // stride + 1
     y = np.zeros((len(x), height, width, w.shape[3]))
     for i, j in np.ndindex(height, width):
         top, left = i * stride, j * stride
@@ -24,6 +25,8 @@ def conv2d(x, w, b, stride, padding):
         y[:, i, j] = np.tensordot(window, w, 3) + b
         # wrong: y[:, i, j] = np.tensordot(window, w[::-1, ::-1], 3) + b
         # the kernel is turned by 180 degrees: window[u, v] meets w[u, v]
+        # wrong: y[:, i, j] = np.tensordot(window, w, 3) * b
+        # b multiplies. It is added
         # wrong: y[:, i, j] = np.tensordot(window, w, 3)
         # b is missing
     return y

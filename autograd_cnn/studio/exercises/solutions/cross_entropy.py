@@ -9,6 +9,8 @@ def cross_entropy(z, y):
     log_p = s - np.log(np.sum(np.exp(s), axis=1, keepdims=True))
     # wrong: log_p = z - np.log(np.sum(np.exp(z), axis=0))
     # the softmax runs over the items, axis 0. Classes are axis 1
+    # wrong: log_p = z - np.log(np.sum(np.exp(z)))
+    # the softmax runs over all numbers. Each item has its own: axis=1, keepdims=True
     # wrong: log_p = np.exp(s) / np.sum(np.exp(s), axis=1, keepdims=True)
     # the log is missing: the loss is -log(p), not -p
     # wrong: log_p = z
@@ -16,6 +18,10 @@ def cross_entropy(z, y):
     # wrong: log_p = s
     # the softmax is missing: after the maximum, subtract the log of the sum of exp
     return -np.mean(log_p[np.arange(len(y)), y])
+    # wrong: return -np.mean(log_p[y])
+    # log_p[y] takes rows. Want for each item its right class: [np.arange(N), y]
+    # wrong: return -np.mean(log_p[:, y])
+    # [:, y] takes all classes in y for every item. Want for each item its own: [np.arange(N), y]
     # wrong: return -np.mean(log_p)
     # all classes are in the mean. Take only the right class of each item
     # wrong: return -np.sum(log_p[np.arange(len(y)), y])
@@ -31,6 +37,12 @@ def cross_entropy_backward(z, y):
     p[np.arange(len(y)), y] -= 1
     # wrong: return p
     # gz is p. The 1 at the right class, and the division by N, are missing
+    # wrong: p[:, y] -= 1
+    # [:, y] takes all classes in y for every item. Want for each item its own: [np.arange(N), y]
+    # wrong: p[y] -= 1
+    # p[y] takes rows. Want for each item its right class: [np.arange(N), y]
+    # wrong: p -= y[:, None]
+    # gz has p - y, with the number of the class. Want p - 1 at that class
     # wrong: pass
     # gz is p / N. The 1 at the right class is missing
     # wrong: p[np.arange(len(y)), y] += 1

@@ -14,6 +14,8 @@ def max_pool(x):
     # y is the smallest pixel of every window. Want the largest
     # wrong: return windows[:, :, 0, :, 0]
     # y is the first pixel of every window. Want the largest
+    # wrong: return np.broadcast_to(windows.max(axis=(0, 2, 4, 5))[:, :, None], (n, h // 2, w // 2, c))
+    # y is the maximum over all images and channels. Each is on its own: .max(axis=(1, 2)) of a window
     # wrong: return windows.max(axis=(2, 4, 5))
     # y is the maximum over all channels, too. Each channel is on its own
     # wrong: return np.lib.stride_tricks.sliding_window_view(x, (2, 2), (1, 2)).max((4, 5))

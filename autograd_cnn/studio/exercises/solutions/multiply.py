@@ -10,6 +10,8 @@ def multiply_backward(g, x, u):
     # gx is g + u. The chain rule multiplies g by the slope
     # wrong: gx = g * x * u
     # gx is g * x * u, which has y in place of the slope of y
+    # wrong: gx = g / u
+    # gx is g / u. The chain rule multiplies g by the slope
     # wrong: gx = g
     # gx is g: the slope is missing
     gu = g * x

@@ -27,8 +27,10 @@ class Tape:
     def backward(self, out):
         """Fill in grad of every Number from which `out` was made."""
         out.grad = 1.0
+        # wrong: out.grad = out.value
+        # out.grad begins at the value. The gradient of out with respect to itself is 1
         # wrong: pass
-        # x.grad stays 0. Does out.grad begin at 1, and does the walk go from the last record to the first?
+        # x.grad stays 0. Does multiply write a record, is out.grad 1 at first, does the walk begin at the last record?
         for output, paths in reversed(self.records):
             for part, slope in paths:
                 part.grad += output.grad * slope

@@ -13,11 +13,15 @@ def train(x, y, w, lr, steps):
         losses.append(np.mean(e**2))
         # wrong: losses.append(np.mean((x @ (w - lr * x.T @ (2 * e / len(y))) - y) ** 2))
         # each loss is computed after the update of its step. Want it before
+        # wrong: losses = np.mean(e**2)
+        # losses is one number. Keep each of them: losses.append(...)
         # wrong: losses.append(np.sum(e**2))
         # the losses are sums over the items. Want means
         gw = x.T @ (2 * e / len(y))
         # wrong: gw = (gw if losses[1:] else 0) + x.T @ (2 * e / len(y))
         # gradients of earlier steps are still in gw: begin each step with a new one
+        # wrong: gw = np.mean(2 * e[:, None] * x)
+        # gw is one number, a mean over the features, too. Want one for each feature
         # wrong: gw = x.T @ (2 * e)
         # the division by N is missing in gw: the loss is a mean over N items
         # wrong: gw = x.T @ (e / len(y))
@@ -28,7 +32,7 @@ def train(x, y, w, lr, steps):
         # wrong: w = w - gw
         # lr is missing: w - lr * gw
         # wrong: pass
-        # w stays where it was
+        # w stays where it was. Is it updated in every step, the first one, too?
         # wrong: return w - lr * gw, losses
         # only one step is taken. Is the return inside of the loop?
     return w, losses

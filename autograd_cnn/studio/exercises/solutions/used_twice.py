@@ -16,6 +16,14 @@ def used_twice_backward(g, x):
     # gx has only the path through h. x also goes straight into the product: add that path
     # wrong: gx = g * h * x * np.cos(x)
     # the two paths are multiplied. Contributions of paths add up
+    # wrong: gx = h + gh * np.cos(x)
+    # g is missing in the path straight into the product: g * h
+    # wrong: gx = g * h + x * np.cos(x)
+    # g is missing in the path through h: gh is g * x
+    # wrong: gx = g * np.cos(x)
+    # gx is g times the slope of the sine only. In y = h * x both factors move
+    # wrong: gx = 2 * g * h
+    # gx counts one path twice. The two paths differ: one goes through the sine
     # wrong: gx = g * h + gh
     # the slope of the sine is missing: the second path is gh * cos(x)
     # wrong: gx = g * h - gh * np.cos(x)
