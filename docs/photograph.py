@@ -44,14 +44,16 @@ def player(browser: Browser, folder: Path) -> None:
 
 
 def live_page(browser: Browser, folder: Path) -> None:
-    """The first step back of the live page's first program."""
+    """The live page's network for spirals, paused in its training."""
     live.write(folder / "live.html", offline=True)
     page = opened(browser, folder / "live.html", 1280)
-    page.wait_for_selector("[data-state=ready]:has(#player:not([hidden]))")
-    player = page.frame_locator("#player iframe")
-    player.locator("body.ready").wait_for()
-    while not player.locator("#position").inner_text().startswith("backward 1"):
-        player.locator("#next").click()
+    page.wait_for_selector("[data-state=ready]")
+    page.select_option("#example", index=live.EXAMPLES.index("spiral"))
+    page.wait_for_selector("#curve circle")
+    while int(page.inner_text("#count").split(",")[0].removeprefix("step ")) < 150:
+        page.wait_for_timeout(100)
+    page.click("#go")
+    page.frame_locator("#player iframe").locator("body.ready").wait_for()
     page.evaluate("scrollTo(0, 0)")
     save(page, "live.png", 1030)
 

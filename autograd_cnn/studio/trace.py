@@ -142,13 +142,7 @@ def trace(f: Callable[..., Any], *args: Any, repeat: int = 0) -> Graph:
     for requires_grad in (False, True):
         arguments: dict[Any, tuple[str, str]] = {}
         tensors = [_as_tensors(a, n, requires_grad, arguments, "input") for a, n in zip(args, names, strict=True)]
-        calls = _Calls()
-        try:
-            with calls.observed():
-                result = f(*tensors)
-        except Exception as error:
-            _attach(error, calls, arguments, tensors)
-            raise
+        result, calls = _run(f, tensors, arguments)
         while isinstance(result, (tuple, list)) and result:
             result = result[0]
         if not isinstance(result, Tensor) and (requires_grad or not isinstance(result, (np.ndarray, np.generic))):
@@ -163,6 +157,25 @@ def trace(f: Callable[..., Any], *args: Any, repeat: int = 0) -> Graph:
 
         measure(graph, repeat)
     return graph
+
+
+def observed(f: Callable[[], Any]) -> tuple[Any, Callable[[], Graph]]:
+    """Run ``f()``; return its result, and a function that makes its graph, with the numbers that the run had.
+
+    The graph may wait: making it takes several times as long as the run of a small network. Errors as in `trace`.
+    """
+    result, calls = _run(f, [], {})
+    return result, lambda: graph_of(result, calls=calls)
+
+
+def _run(f: Callable[..., Any], tensors: list[Any], arguments: dict[Any, tuple[str, str]]) -> tuple[Any, _Calls]:
+    calls = _Calls()
+    try:
+        with calls.observed():
+            return f(*tensors), calls
+    except Exception as error:
+        _attach(error, calls, arguments, tensors)
+        raise
 
 
 def _attach(error: Exception, calls: _Calls, arguments: dict[Any, tuple[str, str]], tensors: list[Any]) -> None:

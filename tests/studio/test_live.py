@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import os
+import re
 import warnings
 import zipfile
 import zlib
@@ -13,12 +14,14 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.__main__ import main
+from autograd_cnn.engine.registry import registry
 from autograd_cnn.studio.live import page as live
 from autograd_cnn.studio.live.run import MOST, run
 from studio.hostile import NAMES
 from studio.pages import facts_of
 
 EXAMPLES = Path(live.__file__).parent / "examples"
+DOCS = Path(__file__).parents[2] / "docs" / "live.md"
 TRACE = "import autograd_cnn as ag\ndef f(x):\n    return ag.exp(x)\n"
 
 
@@ -28,14 +31,19 @@ def result():
 
     def result(source):
         printed = []
-        return run(source, printed.append), "".join(printed)
+        return next(run(source, printed.append)), "".join(printed)
 
     return result
 
 
 @pytest.mark.parametrize("name", live.EXAMPLES)
-def test_every_example_ends_in_a_player(result, name):
-    found, _ = result((EXAMPLES / f"{name}.py").read_text())
+def test_every_example_ends_in_a_player_or_trains(name):
+    program = run((EXAMPLES / f"{name}.py").read_text(), [].append)
+    found = next(program)
+    if found["trains"]:
+        losses = [program.send(0)["losses"][0] for _ in range(30)]
+        assert losses[-1] < losses[0] / 1.1 and program.send(0)["picture"].startswith("data:image/png")
+        found = next(program)
     assert found["error"] == "" and found["page"].startswith("<!doctype html>")
 
 
@@ -81,6 +89,13 @@ def test_an_error_has_its_message_and_its_line(result, source, line, message):
     assert found["line"] == line and found["error"].startswith(message) and found["page"] == ""
 
 
+def test_a_function_that_fails_under_trace_shows_its_graph(result):
+    function = "import autograd_cnn as ag\ndef f(x):\n    h = ag.sin(x)\n    return h @ x\n"
+    found, _ = result(function + "ag.trace(f, ag.Tensor([[1.0, 2.0]]))")
+    assert found["line"] == 4 and "2 is not 1" in found["error"] and "error.graph" not in found["error"]
+    assert facts_of(found["page"])["frames"][0]["summary"][-1] == "fails in matmul (live.py:4)"
+
+
 def test_our_message_names_the_line_of_the_editor(result):
     found, _ = result("import autograd_cnn as ag\nimport numpy as np\nag.Tensor(np.ones((2, 3))) @ np.ones((2, 3))")
     assert "3 is not 2" in found["error"] and "at live.py:3" in found["error"]
@@ -101,6 +116,86 @@ def test_the_player_shows_the_source_of_this_run(result):
     result(TRACE + "ag.trace(f, 2.0)")
     page = result(TRACE.replace("ag.exp(x)", "ag.exp(x) * 3") + "ag.trace(f, 2.0)")[0]["page"]
     assert "ag.exp(x) * 3" in str(facts_of(page))
+
+
+@pytest.fixture
+def training():
+    """Start a program that trains: a generator, which takes seconds, and its first moment."""
+
+    def training(source):
+        program = run(source, [].append)
+        return program, next(program)
+
+    return training
+
+
+def in_the_docs():
+    """The program that the page about the live page shows."""
+    return re.search(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.S)[1]
+
+
+def test_the_player_opens_on_the_latest_step_with_the_numbers_that_it_had(training):
+    program, start = training(in_the_docs())
+    assert start["trains"] and start["losses"] == [] and next(program)["page"] == ""
+    losses = [loss for seconds in (0, 0, 1e-3) for loss in program.send(seconds)["losses"]]
+    assert len(losses) > 2 and losses == sorted(losses, reverse=True)
+    for _ in range(2):  # the step is not made again
+        facts = str(facts_of(next(program)["page"]))
+        assert repr(losses[-1]) in facts and repr(losses[-2]) not in facts
+    assert program.send(0)["losses"][0] < losses[-1]
+
+
+def test_the_program_of_the_docs_trains_outside_of_the_page_too():
+    names = {}
+    exec(in_the_docs(), names)
+    assert [names["step"]().item() for _ in range(200)][-1] < 1e-3
+
+
+STEP = """import autograd_cnn as ag
+w, made = ag.Tensor([[2.0, 3.0]], requires_grad=True, name="w"), []
+def step():
+    made.append(1)
+    h = ag.exp(-w)
+    return (h if len(made) != 37 else h @ h).sum()
+"""
+
+
+def test_a_step_that_fails_ends_the_training_and_shows_its_graph(training):
+    program, _ = training(STEP)
+    moment = program.send(1000)
+    assert len(moment["losses"]) == 36 and not moment["trains"]
+    assert moment["error"].startswith("ValueError: matmul: (1, 2) @ (1, 2)") and moment["line"] == 6
+    assert "fails in matmul (live.py:6)" in facts_of(moment["page"])["frames"][0]["summary"]
+    with pytest.raises(StopIteration):
+        next(program)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (STEP.replace(".sum()", ""), "TypeError: step: it returned Tensor"),
+        (STEP.replace(".sum()", ".sum().item()"), "TypeError: step: it returned float 0.18512"),
+        (STEP.replace("return", "_ ="), "TypeError: step: it returned None, want the loss, a Tensor of one number"),
+        (STEP + "def picture():\n    return w.data", "TypeError: picture: it returned float64 (1, 2), want uint8"),
+    ],
+)
+def test_a_wrong_result_of_step_or_picture_is_refused(training, source, message):
+    program, moment = training(source)
+    moment = moment if moment["error"] else program.send(0)
+    assert moment["error"].startswith(message) and not moment["trains"]
+
+
+def test_a_loop_that_counts_with_the_name_step_is_an_ordinary_program(result):
+    found, printed = result("for step in range(2): print(step)")
+    assert not found["trains"] and printed == "0\n1\n"
+
+
+def test_a_training_has_its_own_operations_until_it_ends(training):
+    source = STEP.replace("ag.exp(-w)", "twice(w)") + "@ag.primitive\ndef twice(x):\n    return 2 * x\n"
+    program, _ = training(source + "twice.vjp(x=lambda g: 2 * g)")
+    assert program.send(0)["losses"] == [10] and "twice" in next(program)["page"] and "twice" in registry
+    program.close()
+    assert "twice" not in registry
 
 
 def test_output_without_end_is_shown_in_part(result):
@@ -193,4 +288,24 @@ def test_a_program_in_an_address_stays_text(browser, tmp_path):
         opened.wait_for_selector("#status:has-text('could not be loaded')")
         shown = opened.input_value("#code")
         assert shown == code.replace("\r\n", "\n") and opened.title() == "autograd_cnn, live" and not raised
+    context.close()
+
+
+@pytest.mark.slow
+def test_edits_stay_in_a_page_that_may_store_nothing(browser, tmp_path):
+    """In a frame without an origin, as a viewer of documents shows a page."""
+    (tmp_path / "live.html").write_text(live.page(), encoding="utf-8")
+    (tmp_path / "viewer.html").write_text('<iframe sandbox="allow-scripts" src="live.html"></iframe>')
+    context = browser.new_context(offline=True)
+    opened, raised = context.new_page(), []
+    opened.on("pageerror", lambda error: raised.append(str(error)))
+    opened.goto((tmp_path / "viewer.html").as_uri())
+    frame = opened.frames[1]
+    frame.wait_for_selector("#status:has-text('could not be loaded')")
+    first = frame.input_value("#code")
+    frame.fill("#code", "x = 1")
+    frame.select_option("#example", index=1)
+    assert frame.input_value("#code") not in (first, "x = 1")
+    frame.select_option("#example", index=0)
+    assert frame.input_value("#code") == "x = 1" and raised == []
     context.close()

@@ -1,6 +1,8 @@
 """The live page in a browser, offline from one file: edit, run, step; and every primitive under WebAssembly."""
 
 import os
+import re
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,19 @@ import autograd_cnn as ag
 
 print("so far")
 ag.Tensor(np.ones((2, 3))) @ np.ones((2, 3))
+"""
+TRAINS = """
+import autograd_cnn as ag
+
+w, made = ag.Tensor([[2.0, 3.0]], requires_grad=True, name="w"), [0]
+def step():
+    made[0] += 1
+    w.grad = None
+    h = ag.exp(-w)
+    loss = h.sum()
+    loss.backward()
+    w.data += 0.01
+    return loss
 """
 REQUEST = """
 import js
@@ -97,9 +112,54 @@ def test_the_first_example_runs_by_itself_and_the_player_steps(page):
 @pytest.mark.parametrize("i", range(len(live.EXAMPLES)))
 def test_every_example_shows_its_player(page, i):
     page.select_option("#example", index=i)
-    page.wait_for_selector("[data-state=ready]")
+    page.wait_for_selector("[data-state=ready], [data-state=training] #curve circle")
+    if page.is_visible("#training"):
+        page.click("#go")
+        page.wait_for_selector("#status:has-text('Paused')")
+        assert page.is_visible("#picture")
     assert page.is_hidden("#error") and page.is_visible("#player")
     player_with(page, "live.py")
+
+
+def paused(page):
+    """Pause, and return the step and the loss that the page says."""
+    page.click("#go")
+    page.wait_for_selector("#status:has-text('Paused')")
+    return re.fullmatch(r"step (\d+), loss (\S+)", page.inner_text("#count")).groups()
+
+
+def test_a_program_trains_pauses_and_steps_and_the_player_opens_on_the_step(page):
+    page.fill("#code", TRAINS)
+    page.press("#code", "Control+Enter")
+    page.wait_for_selector("[data-state=training] #curve circle")
+    assert page.is_hidden("#player")
+    assert re.fullmatch(r"step \d+, loss \S+, \S+ steps a second", page.inner_text("#count"))
+    step, loss = paused(page)
+    assert page.inner_text("#player h2") == f"Player of step {step}"
+    player_with(page, f"loss {float(loss):.4g}")
+    assert page.get_attribute("#curve", "aria-label").endswith(f"in step {step}")
+    page.click("#step")
+    page.wait_for_selector(f"#status:has-text('Paused after step {int(step) + 1}')")
+    after = page.inner_text("#count").split()[-1]
+    assert 0 < float(after) < float(loss)
+    player_with(page, f"loss {float(after):.4g}")
+    page.focus("#go")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-state=training]")
+    assert int(paused(page)[0]) > int(step) + 1
+    run(page, "print('done')")  # in the middle of a training
+    assert page.is_hidden("#training") and page.is_hidden("#player") and page.is_disabled("#step")
+
+
+def test_a_step_that_fails_shows_the_curve_and_its_graph(page):
+    run(page, TRAINS.replace("    return", "    if made[0] == 37:\n        h @ h\n    return"))
+    assert page.inner_text("#status") == "Ended by an error in step 37"
+    assert "Curve of the loss" in page.get_attribute("#curve", "aria-label")
+    assert page.inner_text("#count").startswith("step 36, loss")
+    assert "matmul: (1, 2) @ (1, 2)" in page.inner_text("#error") and page.inner_text("#numbers mark") == "13"
+    assert page.inner_text("#player h2") == "Player, up to the error"
+    player_with(page, "fails in matmul (live.py:13)")
+    assert page.is_disabled("#go") and page.is_disabled("#step")
 
 
 def test_a_changed_program_has_another_loss(page):
@@ -184,6 +244,55 @@ def test_a_loop_without_end_is_stopped(opened):
     assert page.inner_text("#output pre") == "42\n"
 
 
+def test_a_step_without_end_is_stopped_and_the_edit_the_curve_and_the_output_stay(opened):
+    page = opened()
+    page.wait_for_selector("[data-state=ready]")
+    source = TRAINS.replace(
+        "made[0] += 1", "made[0] += 1\n    if made[0] == 1000: print('on')\n    while made[0] >= 1000: pass"
+    )
+    page.fill("#code", source)
+    page.click("#run")
+    page.wait_for_selector("#output:has-text('on')")
+    count = page.inner_text("#count")
+    page.click("#go")  # which waits for the step
+    page.click("#stop")
+    assert page.inner_text("#error pre") == "Stopped" and page.is_disabled("#go")
+    assert page.input_value("#code") == source and page.inner_text("#output pre") == "on\n"
+    page.wait_for_selector("[data-state=ready]")
+    assert page.is_visible("#curve circle") and page.inner_text("#count") == count != ""
+
+
+def test_edits_outlive_the_choice_of_an_example_and_a_reload(opened):
+    page = opened()
+    page.wait_for_selector("[data-state=ready]")
+    first = page.input_value("#code")
+    assert page.is_hidden("#original")
+    page.fill("#code", "print('mine')")
+    page.select_option("#example", index=1)
+    page.wait_for_selector("[data-state=ready]")
+    second = page.input_value("#code")
+    page.select_option("#example", index=0)
+    page.wait_for_selector("[data-state=ready]")
+    assert page.input_value("#code") == "print('mine')" and page.inner_text("#output pre") == "mine\n"
+    page.reload()
+    assert page.input_value("#code") == "print('mine')"
+    page.wait_for_selector("[data-state=ready]")
+    assert page.is_hidden("#output")  # an edit waits
+    page.click("#original")
+    assert page.input_value("#code") == first and page.is_hidden("#original")
+    page.focus("#code")
+    page.keyboard.press("Control+z")
+    assert page.input_value("#code") == "print('mine')"
+    page.click("#link")
+    page.wait_for_url(lambda url: "#code=" in url)
+    page.fill("#code", "print('yours')")
+    page.reload()
+    page.wait_for_selector("#original:not([hidden])")
+    assert page.input_value("#code") == "print('yours')"
+    page.select_option("#example", index=0)
+    assert page.input_value("#code") == "print('mine')" and second
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (380, "dark")])
 def test_the_page_fits_and_axe_finds_nothing(opened, barriers, scheme, width):
     page = opened("", width, color_scheme=scheme, bypass_csp=True)  # axe is a script that the policy forbids
@@ -191,6 +300,39 @@ def test_the_page_fits_and_axe_finds_nothing(opened, barriers, scheme, width):
     run(page, page.input_value("#code") + "\nprint(1)\n1 / 0")
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert barriers(page) == []
+    page.select_option("#example", label="Train a network of two layers on two spirals")
+    page.wait_for_selector("[data-state=training] #curve circle")
+    paused(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert barriers(page) == []
+
+
+def test_python_that_cannot_be_loaded_is_loaded_by_a_second_try(browser, tmp_path):
+    """Online: the page fetches the files, which a server of this test has, at first for some of them only."""
+    (tmp_path / "live.html").write_text(live.page(), encoding="utf-8")
+    context = browser.new_context()
+    page, asked, missing = context.new_page(), [], {"pyodide.asm.wasm"}
+
+    def serve(route):
+        name = route.request.url.rpartition("/")[2]
+        asked.append(name)
+        if name in missing:
+            return route.abort()
+        content = (Path(os.environ["AUTOGRAD_CNN_PYODIDE"]) / name).read_bytes()
+        route.fulfill(body=content, headers={"access-control-allow-origin": "*"})
+
+    context.route("https://cdn.jsdelivr.net/**", serve)
+    page.set_default_timeout(120_000)
+    page.goto((tmp_path / "live.html").as_uri())
+    page.wait_for_selector("#again:not([hidden])")
+    assert "python -m autograd_cnn live --offline" in page.inner_text("#status")
+    page.fill("#code", "print(6 * 7)")
+    missing.clear()
+    page.click("#again")
+    page.wait_for_selector("[data-state=ready]")
+    assert page.is_hidden("#again") and sorted(asked) == sorted([*live.FILES, "pyodide.asm.wasm"])
+    page.wait_for_selector("#output:has-text('42')")  # the first run was asked for
+    context.close()
 
 
 CONFORMANCE = """

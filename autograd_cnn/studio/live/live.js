@@ -4,10 +4,12 @@
 const at = (id) => document.getElementById(id);
 const json = (id) => JSON.parse(at(id).textContent);
 const [code, numbers, frame, printed] = [at("code"), at("numbers"), document.querySelector("iframe"), document.querySelector("#output pre")];
-const examples = json("examples");
-let worker, contents, page, began;
-let state = "loading"; // then "ready" or "running"
+const programs = json("examples").map(([title, source]) => ({ source, key: `autograd_cnn live: ${title}` }));
+const contents = {}; // the files of Python that are loaded
+let worker, page, began, program;
+let state = "loading"; // then "ready", "running", "training" or "paused"
 let asked = false; // whether to run as soon as Python is ready
+let [runs, losses, since] = [0, [], null];
 
 // Python: its files, the worker, and what the worker says.
 
@@ -15,40 +17,49 @@ function say(text) {
   at("status").textContent = text;
 }
 
-async function filesOfPython() {
-  const listed = json("files"), [found, total] = [{}, listed.reduce((sum, file) => sum + file.size, 0)];
+async function loadPython() {
+  const listed = json("files"), total = listed.reduce((sum, file) => sum + file.size, 0);
   let loaded = 0;
   for (const { name, size, url, integrity } of listed) {
     say(`Loading Python: ${Math.round(loaded / 1e6)} of ${Math.round(total / 1e6)} MB`);
-    found[name] = at(name) ? await unpacked(at(name).textContent) : await (await fetch(url, { integrity })).arrayBuffer();
+    contents[name] ??= at(name) ? await unpacked(at(name).textContent) : await (await fetch(url, { integrity })).arrayBuffer();
     loaded += size;
   }
-  return found;
 }
 
 async function startPython() {
   enter("loading");
+  at("again").hidden = true;
   try {
-    contents ??= await filesOfPython();
+    await loadPython();
   } catch (error) {
-    return say(`Python could not be loaded (${error.message}). Is there a network? python -m autograd_cnn live --offline FOLDER writes a page that needs none.`);
+    return fail(`${error.message}. Is there a network? python -m autograd_cnn live --offline FOLDER writes a page that needs none.`);
   }
   say("Starting Python");
   worker = new Worker(URL.createObjectURL(new Blob([at("worker").textContent], { type: "text/javascript" })));
   worker.onmessage = ({ data }) => {
     if (data.ready) ready();
-    else if (data.printed !== undefined) print(data.printed);
-    else if (data.done) show(data.done);
-    else restart(`Python ended: ${data.failed}`);
+    else if (data.failed) fail(data.failed);
+    else if (data.run !== runs) return; // of a program that another one has followed
+    else if (data.moment) show(data.moment);
+    else print(data.printed);
   };
-  worker.onerror = (event) => restart(`Python ended: ${event.message}`);
+  worker.onerror = (event) => fail(event.message);
   worker.postMessage({ files: contents });
+}
+
+function fail(message) {
+  if (state !== "loading") return restart(`Python ended: ${message}`);
+  say(`Python could not be loaded: ${message}`);
+  at("again").hidden = false;
 }
 
 function enter(next) {
   state = next;
   document.body.dataset.state = next;
-  at("stop").disabled = next !== "running";
+  at("stop").disabled = next === "loading" || next === "ready"; // a step without end does not see a pause
+  at("go").disabled = at("step").disabled = next !== "training" && next !== "paused";
+  at("go").textContent = next === "training" ? "pause" : "go on";
 }
 
 function ready() {
@@ -67,14 +78,15 @@ function restart(message) {
 
 function run() {
   asked = state === "loading";
-  if (state !== "ready") return;
+  if (state === "loading" || state === "running") return;
   enter("running");
   showError("", 0);
-  printed.textContent = "";
-  at("output").hidden = true;
+  losses = [];
+  for (const part of [at("curve"), at("count"), printed]) part.replaceChildren();
+  at("output").hidden = at("training").hidden = at("picture").hidden = true;
   began = performance.now();
   say("Running");
-  worker.postMessage({ source: code.value });
+  worker.postMessage({ source: code.value, run: ++runs });
 }
 
 function print(text) {
@@ -82,13 +94,85 @@ function print(text) {
   printed.append(text);
 }
 
-function show(result) {
-  enter("ready");
-  showError(result.error, result.line);
-  page = result.page;
+function show(moment) {
+  const first = state === "running";
+  for (const loss of moment.losses) losses.push(loss);
+  if (moment.picture) [at("picture").src, at("picture").hidden] = [moment.picture, false];
+  if (first || moment.page || moment.error) showPlayer(moment);
+  if (first && moment.trains) train(true);
+  else if (!moment.trains) {
+    enter("ready");
+    showError(moment.error, moment.line);
+    const when = losses.length ? `in step ${losses.length + 1}` : `after ${((performance.now() - began) / 1000).toFixed(2)} s`;
+    say(`${moment.error ? "Ended by an error" : "Done"} ${when}`);
+  } else if (moment.page && state === "paused") say(`Paused after step ${losses.length}`);
+  if (losses.length) draw();
+}
+
+function showPlayer(moment) {
+  page = moment.page;
   at("player").hidden = !page;
+  at("player").querySelector("h2").textContent = moment.error ? "Player, up to the error" : losses.length ? `Player of step ${losses.length}` : "Player";
   frame.srcdoc = page;
-  say(`${result.error ? "Ended by an error" : "Done"} after ${((performance.now() - began) / 1000).toFixed(2)} s`);
+}
+
+// Training.
+
+function train(on, step) {
+  enter(on ? "training" : "paused");
+  say(on ? "Training; pause shows the player of the latest step" : "Pausing");
+  at("training").hidden = false;
+  since = [losses.length, performance.now()];
+  worker.postMessage({ train: on, step });
+}
+
+const round = (number) => String(Number(number.toPrecision(3)));
+
+function draw() {
+  const curve = at("curve"), [width, height, count, latest] = [curve.clientWidth, curve.clientHeight, losses.length, losses.at(-1)];
+  let [low, high] = [Infinity, -Infinity];
+  for (const loss of losses) if (Number.isFinite(loss)) (low = Math.min(low, loss)), (high = Math.max(high, loss));
+  const log = low > 0 && high > 10 * low, scale = log ? Math.log10 : Number;
+  const x = (step) => Math.round(46 + ((step - 1) / Math.max(1, count - 1)) * (width - 62));
+  const y = (loss) => (height - 22 - ((scale(loss) - scale(low)) / (scale(high) - scale(low) || 1)) * (height - 44)).toFixed(1);
+  const columns = new Map(); // lowest and highest loss in each column of pixels
+  losses.forEach((loss, i) => {
+    if (!Number.isFinite(loss)) return;
+    const column = x(i + 1), [a, b] = columns.get(column) ?? [loss, loss];
+    columns.set(column, [Math.min(a, loss), Math.max(b, loss)]);
+  });
+  const points = [...columns].map(([column, [a, b]]) => `${column},${y(a)} ${column},${y(b)}`);
+  const heights = log ? decades(low, high) : ticks(low, high), steps = ticks(1, count).filter(Number.isInteger);
+  curve.replaceChildren(
+    ...heights.flatMap((loss) => [shape("path", { d: `M46,${y(loss)}H${width}` }), shape("text", { x: 40, y: y(loss), dy: 4, "text-anchor": "end" }, round(loss))]),
+    ...steps.map((step) => shape("text", { x: x(step), y: height - 4, "text-anchor": "middle" }, step)),
+    shape("text", { x: width - 4, y: 14, "text-anchor": "end" }, `loss at each step${log ? ", on a log scale" : ""}`),
+    shape("polyline", { points: points.join(" ") }),
+    ...(Number.isFinite(latest) ? [shape("circle", { cx: x(count), cy: y(latest), r: 4 })] : []),
+  );
+  curve.setAttribute("aria-label", `Curve of the loss: ${round(losses[0])} in step 1, ${round(latest)} in step ${count}`);
+  const speed = (count - since[0]) / ((performance.now() - since[1]) / 1000);
+  at("count").textContent = `step ${count}, loss ${latest.toPrecision(4)}${state === "training" ? `, ${round(speed)} steps a second` : ""}`;
+}
+
+function shape(tag, attributes, text = "") {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const name in attributes) made.setAttribute(name, attributes[name]);
+  made.textContent = text;
+  return made;
+}
+
+function ticks(low, high) {
+  const rough = (high - low) / 5 || 1, power = 10 ** Math.floor(Math.log10(rough)), found = [];
+  const unit = power * [1, 2, 5, 10].find((k) => k * power >= rough);
+  for (let k = Math.ceil(low / unit); k * unit <= high; k++) found.push(k * unit);
+  return found;
+}
+
+function decades(low, high) {
+  const found = [];
+  for (let power = 10 ** Math.floor(Math.log10(low)); power <= high; power *= 10) found.push(...(high < 100 * low ? [power, 2 * power, 5 * power] : [power]));
+  return found.filter((value) => value >= low && value <= high);
 }
 
 function showError(text, line) {
@@ -113,10 +197,38 @@ function number(wrong = 0) {
   numbers.scrollTop = code.scrollTop;
 }
 
-function load(source) {
-  code.value = source;
-  code.rows = Math.min(18, source.split("\n").length);
+// Edits of each program stay with the browser, or with the page where it stores none, as in a sandbox.
+
+const edits = {};
+
+function stored(key, text) {
+  edits[key] = text ?? edits[key];
+  try {
+    if (text !== undefined) localStorage.setItem(key, text);
+    return edits[key] ?? localStorage.getItem(key);
+  } catch {
+    return edits[key];
+  }
+}
+
+function choose(index) {
+  program = programs[index];
+  at("example").selectedIndex = index;
+  stored("autograd_cnn live", program.key);
+}
+
+function load(index) {
+  choose(index);
+  code.value = stored(program.key) || program.source;
+  code.rows = Math.min(18, code.value.split("\n").length);
   code.scrollTop = 0;
+  changed();
+}
+
+function changed() {
+  const edited = code.value !== program.source;
+  stored(program.key, edited ? code.value : "");
+  at("original").hidden = !edited;
   showError("", 0);
 }
 
@@ -156,9 +268,10 @@ code.addEventListener("keydown", (event) => {
   }
   leaving = key === "Escape" || (leaving && key === "Shift");
 });
-code.addEventListener("input", () => showError("", 0));
+code.addEventListener("input", changed);
 code.addEventListener("scroll", () => (numbers.scrollTop = code.scrollTop));
 new ResizeObserver(() => (numbers.scrollTop = code.scrollTop)).observe(code);
+new ResizeObserver(() => losses.length && draw()).observe(at("curve"));
 
 // Links that carry a program: `#code=` and its bytes, deflated, in base64 for addresses.
 
@@ -180,6 +293,8 @@ async function link() {
   const bytes = new Uint8Array(await through(new CompressionStream("deflate-raw"), code.value));
   const base64 = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
   history.replaceState(null, "", `#code=${base64.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}`);
+  choose(linked(code.value));
+  changed();
   try {
     await navigator.clipboard.writeText(location.href);
     say("The link is copied");
@@ -188,13 +303,19 @@ async function link() {
   }
 }
 
+function linked(source) {
+  const known = programs.findIndex(({ key }) => key === location.hash);
+  if (known >= 0) return known;
+  at("example").add(new Option("The program of the link"));
+  return programs.push({ source, key: location.hash }) - 1;
+}
+
 async function openLink() {
   const found = location.hash.match(/^#code=([\w-]+)$/);
   if (!found) return false;
   try {
     const bytes = bytesOf(found[1].replaceAll("-", "+").replaceAll("_", "/"));
-    load(new TextDecoder().decode(await through(new DecompressionStream("deflate-raw"), bytes)));
-    at("example").selectedIndex = -1;
+    load(linked(new TextDecoder().decode(await through(new DecompressionStream("deflate-raw"), bytes))));
   } catch {
     showError("The program in this address is damaged", 0);
     return false;
@@ -202,13 +323,20 @@ async function openLink() {
   return true;
 }
 
-for (const [title, source] of examples) at("example").add(new Option(title, source));
+for (const [title] of json("examples")) at("example").add(new Option(title));
 at("example").addEventListener("change", (event) => {
-  load(event.target.value);
+  load(event.target.selectedIndex);
   run();
 });
 at("run").addEventListener("click", run);
+at("go").addEventListener("click", () => train(state === "paused"));
+at("step").addEventListener("click", () => train(false, true));
 at("stop").addEventListener("click", () => restart("Stopped"));
+at("again").addEventListener("click", startPython);
+at("original").addEventListener("click", () => {
+  code.select();
+  insert(program.source);
+});
 at("link").addEventListener("click", link);
 at("place").addEventListener("click", () => select(Number(at("place").textContent.slice(5))));
 at("alone").addEventListener("click", () => open(URL.createObjectURL(new Blob([page], { type: "text/html" }))));
@@ -220,8 +348,8 @@ document.addEventListener("keydown", (event) => {
 });
 addEventListener("hashchange", openLink);
 
-load(examples[0][1]);
+load(Math.max(0, programs.findIndex(({ key }) => key === stored("autograd_cnn live"))));
 openLink().then((linked) => {
-  asked = !linked; // somebody else's program waits for its reader
+  asked = !linked && code.value === program.source; // an edit, or somebody else's program, waits for its reader
   startPython();
 });

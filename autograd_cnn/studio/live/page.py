@@ -34,7 +34,7 @@ FILES = {  # of Pyodide: address of the folder, bytes, SHA-256
     NUMPY: (FULL, 3_061_133, "ebb61241d962b98b21597d7ce43b67668a6d5bab3acec4fbe958657320d7cd08"),
 }
 PACKAGE = "package.zip"
-EXAMPLES = "chain_rule", "dead_relu", "spiral", "cnn", "own_primitive"
+EXAMPLES = "chain_rule", "dead_relu", "line", "spiral", "cnn", "own_primitive"
 TIMEOUT = 30  # seconds that the server may be silent
 
 

@@ -1,4 +1,4 @@
-"""Runs a program of the live page; returns the player's page of its result, or its error and the line of it.
+"""Runs a program of the live page: the player of its result, its error with the line, and its training.
 
 Runs inside the page, where Pyodide is the Python; nothing here depends on it.
 """
@@ -9,25 +9,36 @@ import ast
 import io
 import linecache
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
+from time import perf_counter
 from typing import Any
 from unittest.mock import patch
 from warnings import catch_warnings
 
+import numpy as np
+
 from autograd_cnn.engine.observe import own_operations
+from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.random import seed
 from autograd_cnn.studio import graph
+from autograd_cnn.studio.png import url
+from autograd_cnn.studio.trace import observed
 
 FILE = "live.py"  # in messages and tracebacks
 MOST = 100_000  # characters of output that the page shows
 
 
-def run(source: str, write: Callable[[str], object]) -> dict[str, Any]:
-    """Run a program in a state that no earlier run has changed.
+def run(source: str, write: Callable[[str], object]) -> Generator[dict[str, Any], float | None, None]:
+    """Run a program in a state that no earlier run has changed; train it, if it has a function ``step()``.
 
     The result is the value of the last line, if that is an expression, as in a notebook: the player of a `Graph`, or
     the page that `Graph.page` returned. Any other value is printed. `Graph.show` shows the player as well.
+
+    ``step()`` makes one step of training and returns its loss. A program that has one can be sent a number of seconds,
+    and makes steps for so long, at least one; for None it yields the player of the latest step. It may have a function
+    ``picture()``, which returns the pixels that are shown of the training, (H, W, 3) uint8.
 
     Parameters
     ----------
@@ -36,39 +47,91 @@ def run(source: str, write: Callable[[str], object]) -> dict[str, Any]:
     write : callable
         Gets the text that the program prints, piece by piece.
 
-    Returns
-    -------
+    Yields
+    ------
     dict
         `page`, the player's page, or ""; `error`, the message of the exception that ended the program, or "";
-        `line`, the line of the program at which it was raised, or 0.
+        `line`, the line of the program at which it was raised, or 0; `losses`, of each step since the last moment;
+        `picture`, the URL of what ``picture()`` returned, or ""; `trains`, whether more steps can be made.
 
     Examples
     --------
     >>> printed = []
-    >>> run("print(1 + 1)", printed.append)
-    {'page': '', 'error': '', 'line': 0}
+    >>> next(run("print(1 + 1)", printed.append))
+    {'page': '', 'error': '', 'line': 0, 'losses': [], 'picture': '', 'trains': False}
     >>> "".join(printed)
     '2\\n'
-    >>> run("import autograd_cnn as ag\\nag.relu('x')", printed.append)["line"]
+    >>> next(run("import autograd_cnn as ag\\nag.relu('x')", printed.append))["line"]
     2
     """
     linecache.cache[FILE] = len(source), None, source.splitlines(keepends=True), FILE  # for `inspect`
-    shown: list[str] = []
-    out = _Output(write)
+    program = _Program(source, _Output(write))
     seed(0)
-    try:
-        showing = patch.object(graph, "show_page", shown.append)  # for `Graph.show`
-        with redirect_stdout(out), redirect_stderr(out), catch_warnings(), own_operations(), showing:
-            value = _evaluated(source)
-            if isinstance(value, graph.Graph):
-                value = value.page()
-            if isinstance(value, str) and value.startswith("<!doctype html>"):
-                shown.append(value)
-            elif value is not None:
-                print(repr(value))
-    except BaseException as error:  # a program that ends itself leaves the page running
-        return {"page": "", "error": _message(error), "line": _line(error)}
-    return {"page": shown[-1] if shown else "", "error": "", "line": 0}
+    with catch_warnings(), own_operations():
+        moment = program.moment(program.start)
+        while moment["trains"]:
+            seconds = yield moment
+            moment = program.moment(program.explain if seconds is None else partial(program.train, seconds))
+        yield moment
+
+
+class _Program:
+    """A program with its names, and the latest step of its training."""
+
+    def __init__(self, source: str, out: _Output) -> None:
+        self.source, self.out, self.names = source, out, {"__name__": "__main__"}
+        self.shown: list[str] = []  # pages
+        self.latest: Callable[[], graph.Graph] | None = None  # makes the graph of the latest step
+        self.cost = 0.0  # seconds that the latest picture took
+
+    def moment(self, act: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        """Act, and return what the page shows now."""
+        moment: dict[str, Any] = {"page": "", "error": "", "line": 0, "losses": [], "picture": "", "trains": False}
+        showing = patch.object(graph, "show_page", self.shown.append)  # for `Graph.show`
+        try:
+            with redirect_stdout(self.out), redirect_stderr(self.out), showing:  # type: ignore[type-var]
+                act(moment)
+            moment["trains"] = callable(self.names.get("step"))
+        except BaseException as error:  # a program that ends itself leaves the page running
+            failed = getattr(error, "graph", None)  # up to the operation that failed
+            moment |= {"page": failed.page() if failed else "", "error": _message(error), "line": _line(error)}
+        return moment
+
+    def start(self, moment: dict[str, Any]) -> None:
+        """Run the program."""
+        value = _evaluated(self.source, self.names)
+        if isinstance(value, graph.Graph):
+            value = value.page()
+        if isinstance(value, str) and value.startswith("<!doctype html>"):
+            self.shown.append(value)
+        elif value is not None:
+            print(repr(value))
+        moment["page"] = self.shown[-1] if self.shown else ""
+        self.draw(moment)
+
+    def train(self, seconds: float, moment: dict[str, Any]) -> None:
+        """Make steps for so long, longer if the picture is slow: it takes a third of the time at most."""
+        end = perf_counter() + (seconds and max(seconds, 2 * self.cost))
+        while not moment["losses"] or perf_counter() < end:
+            loss, self.latest = observed(self.names["step"])
+            if not isinstance(loss, Tensor) or loss.size != 1:
+                got = "None" if loss is None else f"{type(loss).__name__} {loss!r:.40}"
+                raise TypeError(f"step: it returned {got}, want the loss, a Tensor of one number: return loss")
+            moment["losses"].append(loss.item())
+        self.draw(moment)
+
+    def explain(self, moment: dict[str, Any]) -> None:
+        """Make the player of the latest step."""
+        moment["page"] = self.latest().page() if self.latest else ""
+
+    def draw(self, moment: dict[str, Any]) -> None:
+        """Draw the program's picture, if it has one."""
+        if callable(picture := self.names.get("picture")):
+            start = perf_counter()
+            pixels = np.asarray(picture())
+            if pixels.dtype != np.uint8 or pixels.shape[2:] != (3,):
+                raise TypeError(f"picture: it returned {pixels.dtype} {pixels.shape}, want uint8 (height, width, 3)")
+            moment["picture"], self.cost = url(pixels), perf_counter() - start
 
 
 class _Output(io.TextIOBase):
@@ -85,9 +148,9 @@ class _Output(io.TextIOBase):
         return len(text)
 
 
-def _evaluated(source: str) -> Any:
+def _evaluated(source: str, names: dict[str, Any]) -> Any:
     """Run the program, and return the value of its last line, or None."""
-    tree, names = ast.parse(source, FILE), {"__name__": "__main__"}
+    tree = ast.parse(source, FILE)
     match tree.body:
         case [*body, ast.Expr(last)]:
             tree.body = body
@@ -100,7 +163,8 @@ def _evaluated(source: str) -> Any:
 def _message(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg}"
-    return "".join(traceback.format_exception_only(error)).strip()
+    lines = traceback.format_exception_only(error)
+    return "".join(line for line in lines if "error.graph.show()" not in line).strip()  # the page shows it
 
 
 def _line(error: BaseException) -> int:

@@ -1,15 +1,34 @@
 "use strict";
 // Runs Python. Its files come with the first message, programs with the later ones.
-let run;
+let run, program, id, timer;
+const SLICE = 0.1; // seconds of training between two looks at the page's messages
 
 onmessage = async ({ data }) => {
+  clearTimeout(timer);
   try {
     if (data.files) await start(data.files);
-    else done(run(data.source, (text) => postMessage({ printed: text })));
+    else if (data.source !== undefined) {
+      program.return(); // the one before
+      id = data.run;
+      program = run(data.source, (text) => postMessage({ printed: text, run: id }));
+      tell();
+    } else if (data.train) train();
+    else if (!data.step || tell(0)) tell(); // the player of the latest step
   } catch (error) {
     postMessage({ failed: String(error.message || error) });
   }
 };
+
+function train() {
+  if (tell(SLICE)) timer = setTimeout(train);
+}
+
+function tell(seconds) {
+  const { value } = program.next(seconds), moment = value.toJs({ dict_converter: Object.fromEntries });
+  value.destroy();
+  postMessage({ moment, run: id });
+  return moment.trains;
+}
 
 async function start(files) {
   // Pyodide fetches its files by name: all of them are here.
@@ -26,11 +45,7 @@ async function start(files) {
   await python.loadPackage("numpy", { messageCallback: quiet });
   python.unpackArchive(files["package.zip"], "zip", { extractDir: python.runPython("import site; site.getsitepackages()[0]") });
   run = python.pyimport("autograd_cnn.studio.live.run").run;
-  run("import autograd_cnn as ag\nag.trace(lambda x: x * x, 1.0)", quiet).destroy(); // imports what every run needs
+  program = run("import autograd_cnn as ag\nag.trace(lambda x: x * x, 1.0)", quiet);
+  program.next().value.destroy(); // imports what every run needs
   postMessage({ ready: true });
-}
-
-function done(result) {
-  postMessage({ done: result.toJs({ dict_converter: Object.fromEntries }) });
-  result.destroy();
 }

@@ -1,30 +1,34 @@
-# A small CNN on drawn images
+# Train a small CNN on drawn images
 import numpy as np
 
 import autograd_cnn as ag
 
-x, y = np.zeros((2, 8, 8, 1)), np.array([0, 1])  # two images of 8 x 8 pixels, NHWC
-x[0, 1:7, 3:5] = x[0, 3:5, 1:7] = 1  # a cross
-x[1, 1:7, 1:7] = 1  # a frame
-x[1, 2:6, 2:6] = 0
-
 rng = np.random.default_rng(0)
+x, y = 0.5 * rng.standard_normal((16, 8, 8, 1)), np.arange(16) % 2  # 16 noisy images of 8 x 8 pixels, NHWC
+x[::2, 1:7, 3:5] += 1  # even ones: a cross
+x[::2, 3:5, 1:7] += 1
+x[1::2, 1:7, 1:7] += 1  # odd ones: a frame
+x[1::2, 2:6, 2:6] -= 1
+
 w = ag.Tensor(0.3 * rng.standard_normal((3, 3, 1, 4)), requires_grad=True, name="w")
 v = ag.Tensor(0.1 * rng.standard_normal((64, 2)), requires_grad=True, name="v")
+optimiser = ag.optim.SGD([w, v], lr=0.01)
 
 
-def loss_of(x, y):
+def step():  # the page runs it again and again
+    optimiser.zero_grad()
     h = ag.max_pool2d(ag.relu(ag.conv2d(x, w, padding=1)), 2)
     z = ag.flatten(h, 1) @ v
-    return ag.cross_entropy(z, y)
-
-
-optimiser = ag.optim.SGD([w, v], lr=0.1)
-for step in range(5):
-    optimiser.zero_grad()
-    loss = loss_of(x, y)
+    loss = ag.cross_entropy(z, y)
     loss.backward()
     optimiser.step()
-    print(f"step {step}: loss {loss.item():.3f}")
+    return loss
 
-ag.trace(loss_of, x, y)
+
+def picture():  # the four filters: blue is positive, vermilion negative; the page shows it as it trains
+    cells = np.zeros((7, 7, 1))
+    for k in range(4):
+        row, column = 4 * (k // 2), 4 * (k % 2)
+        cells[row : row + 3, column : column + 3] = w.data[..., k]
+    shade = np.where(cells > 0, [255, 165, 95], [42, 161, 255]) * abs(cells)
+    return np.kron(255 - np.clip(shade, 0, 255), np.ones((20, 20, 1))).astype(np.uint8)
