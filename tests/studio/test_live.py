@@ -185,9 +185,10 @@ def test_a_wrong_result_of_step_or_picture_is_refused(training, source, message)
     assert moment["error"].startswith(message) and not moment["trains"]
 
 
-def test_a_loop_that_counts_with_the_name_step_is_an_ordinary_program(result):
-    found, printed = result("for step in range(2): print(step)")
-    assert not found["trains"] and printed == "0\n1\n"
+@pytest.mark.parametrize("source", ["for step in 0, 1: print(step)", "def step(x): print(x)\nstep(0); step(1)"])
+def test_a_program_with_another_use_of_the_name_step_is_an_ordinary_one(result, source):
+    found, printed = result(source)
+    assert not found["trains"] and found["error"] == "" and printed == "0\n1\n"
 
 
 def test_a_training_has_its_own_operations_until_it_ends(training):

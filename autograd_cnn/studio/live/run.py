@@ -10,8 +10,9 @@ import io
 import linecache
 import traceback
 from collections.abc import Callable, Generator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import partial
+from inspect import signature
 from time import perf_counter
 from typing import Any
 from unittest.mock import patch
@@ -79,7 +80,8 @@ class _Program:
     """A program with its names, and the latest step of its training."""
 
     def __init__(self, source: str, out: _Output) -> None:
-        self.source, self.out, self.names = source, out, {"__name__": "__main__"}
+        self.source, self.out = source, out
+        self.names: dict[str, Any] = {"__name__": "__main__"}
         self.shown: list[str] = []  # pages
         self.latest: Callable[[], graph.Graph] | None = None  # makes the graph of the latest step
         self.cost = 0.0  # seconds that the latest picture took
@@ -89,13 +91,22 @@ class _Program:
         moment: dict[str, Any] = {"page": "", "error": "", "line": 0, "losses": [], "picture": "", "trains": False}
         showing = patch.object(graph, "show_page", self.shown.append)  # for `Graph.show`
         try:
-            with redirect_stdout(self.out), redirect_stderr(self.out), showing:  # type: ignore[type-var]
+            with redirect_stdout(self.out), redirect_stderr(self.out), showing:
                 act(moment)
-            moment["trains"] = callable(self.names.get("step"))
+            moment["trains"] = self.has("step")
         except BaseException as error:  # a program that ends itself leaves the page running
-            failed = getattr(error, "graph", None)  # up to the operation that failed
-            moment |= {"page": failed.page() if failed else "", "error": _message(error), "line": _line(error)}
+            moment |= {"error": _message(error), "line": _line(error)}
+            with suppress(Exception):  # without a graph, or with one that is too large to step through
+                moment["page"] = error.graph.page()  # type: ignore[attr-defined]
         return moment
+
+    def has(self, name: str) -> bool:
+        """Return whether the program has a function of this name that takes no argument."""
+        try:
+            signature(self.names[name]).bind()
+        except (KeyError, TypeError, ValueError):
+            return False
+        return True
 
     def start(self, moment: dict[str, Any]) -> None:
         """Run the program."""
@@ -126,9 +137,9 @@ class _Program:
 
     def draw(self, moment: dict[str, Any]) -> None:
         """Draw the program's picture, if it has one."""
-        if callable(picture := self.names.get("picture")):
+        if self.has("picture"):
             start = perf_counter()
-            pixels = np.asarray(picture())
+            pixels = np.asarray(self.names["picture"]())
             if pixels.dtype != np.uint8 or pixels.shape[2:] != (3,):
                 raise TypeError(f"picture: it returned {pixels.dtype} {pixels.shape}, want uint8 (height, width, 3)")
             moment["picture"], self.cost = url(pixels), perf_counter() - start
