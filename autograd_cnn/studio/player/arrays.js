@@ -122,7 +122,7 @@ function figure(look, name, type, role, full, id) {
     if (look.maps) card.append(...maps({ ...entryOf(look, name), id, gradient: role.startsWith("gradient"), fresh: role.endsWith("fresh") }));
     if (look.bars) told.append(histogram(look, name));
     if (look.statistics) told.append(statistics(look));
-    told.append(look.size <= look.elements.length ? numbers(look.elements, type) : make("p", { class: "begins" }, "begins ", ...apart(look.elements.slice(0, 4))));
+    told.append(look.size <= look.elements.length ? numbers(look.elements, type) : make("small", {}, "begins ", ...apart(look.elements.slice(0, 4))));
     card.append(...(look.maps ? [told] : [...told.children].slice(1)));
   }
   if (look?.bad) card.append(make("p", { class: "bad" }, `${look.bad} not finite`));

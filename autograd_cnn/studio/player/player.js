@@ -447,19 +447,16 @@ function mark(number) {
     cell.classList.remove("now", "twin");
     cell.tabIndex = -1;
   }
-  marked = step.op < 0 ? [listed[step.kind === "begin" ? 0 : listed.length - 1]?.[0]].filter(Boolean) : listed[step.op].filter(Boolean);
-  for (const cell of marked) {
-    const now = step.op >= 0 && cell.step === number;
-    cell.classList.add(now ? "now" : step.op < 0 ? "near" : "twin");
-    if (now || step.op < 0) cell.tabIndex = 0;
-  }
-  if (marked.length) {
-    const pane = $("rows");
-    const below = (element) => element.getBoundingClientRect().top - pane.getBoundingClientRect().top - pane.clientHeight / 2;
-    if (Math.abs(below(marked[0])) < pane.clientHeight / 3) return; // the list stands still while it can
-    pane.scrollTop += below(marked[0].closest("ol")); // so that its part is laid out
-    pane.scrollTop += below(marked[0]);
-  }
+  marked = (listed[step.op] ?? listed.at(step.kind === "begin" ? 0 : -1) ?? []).filter(Boolean);
+  for (const cell of marked) cell.classList.add(cell.step === number ? "now" : "twin");
+  const here = marked.find((cell) => cell.step === number) ?? marked[0];
+  if (!here) return;
+  here.tabIndex = 0;
+  const pane = $("rows");
+  const below = (element) => element.getBoundingClientRect().top - pane.getBoundingClientRect().top - pane.clientHeight / 2;
+  if (Math.abs(below(here)) < pane.clientHeight / 3) return; // the list stands still while it can
+  pane.scrollTop += below(here.closest("ol")); // so that its part is laid out
+  pane.scrollTop += below(here);
 }
 
 function list(on) {
@@ -554,17 +551,13 @@ function overlay(name) {
 
 function move(way) {
   const all = cells();
-  const step = facts.steps[at];
-  const here = document.activeElement.closest("#rows button, #picture g");
-  let back = Number(step.kind === "backward");
-  let i = all.findIndex((pair) => pair.includes(here));
-  if (i >= 0) back = all[i].indexOf(here);
-  else i = all.findIndex((pair) => pair.some((cell) => cell?.classList.contains("now") || cell?.classList.contains("near")));
+  const current = (cell) => cell?.tabIndex === 0;
+  const i = all.findIndex((pair) => pair.some(current));
   const pair = all[Math.max(0, Math.min(all.length - 1, i + way))];
   if (!pair) return;
-  all[i]?.forEach((cell) => cell?.setAttribute("tabindex", -1));
-  const cell = pair[back] || pair[0];
-  cell.setAttribute("tabindex", 0);
+  const cell = pair[all[i]?.findIndex(current)] || pair[0];
+  all[i]?.forEach((cell) => cell && (cell.tabIndex = -1));
+  cell.tabIndex = 0;
   cell.focus();
 }
 
@@ -616,9 +609,10 @@ function details(id) {
 
 function escape() {
   if (moved) moved.back();
-  else if ($("menu").open) $("menu").open = false;
-  else if ($("search").value) search(($("search").value = ""));
-  else if (quiz.on) actions.quiz();
+  else if ($("menu").open || $("search").value) {
+    $("menu").open = false;
+    search(($("search").value = ""));
+  } else if (quiz.on) actions.quiz();
   else if ($("help").open) details("help");
   else if ($("all").open) details("all");
   else document.activeElement.blur();
@@ -662,11 +656,9 @@ const KEYS = {
 document.addEventListener("keydown", (event) => {
   const { target, key } = event;
   if (event.ctrlKey || event.altKey || event.metaKey) return;
-  if (target === $("search") && (key === "Enter" || key === "Escape")) {
+  if (target === $("search") && key === "Enter") {
     $("menu").open = false;
-    if (key === "Escape") escape();
-    else cells()[0]?.[0].focus();
-    return event.preventDefault();
+    return cells()[0]?.[0].focus();
   }
   const letter = key.length === 1 && key !== " ";
   const busy = target.closest("input, select") || (key === " " && target.closest("button, summary, a, [role=button]"));
