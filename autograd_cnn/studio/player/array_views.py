@@ -17,7 +17,7 @@ from autograd_cnn.studio.player.wording import number
 from autograd_cnn.studio.png import url
 from autograd_cnn.studio.program.listing import rms
 from autograd_cnn.studio.records import Graph, Use, Value
-from autograd_cnn.studio.text import clip, shape_text
+from autograd_cnn.studio.text import clip, count_text, shape_text
 
 EXACT, BEGIN = 64, 4  # elements that are written out: at most all of 64, or else the first 4
 FEW, BINS = 12, 32  # more elements than these have a histogram; its bars
@@ -39,17 +39,12 @@ def look(array: Any, whole: bool = True, drawn: Maps | None = None) -> Look:
         zeros = share((a.size - np.count_nonzero(a)) / a.size)
         statistics = [*map(_short, (f.min(), f.sum() / f.size, rms(f), f.max())), zeros]
         if whole and finite.size > FEW and f.min() < f.max():
-            counts = _histogram(f)
-            bars = [int(n) for n in np.ceil(99 * counts / counts.max())]
+            f = f / np.abs(f).max()  # the range may be the whole of float64, or a last digit
+            f = f - f.min()
+            counts = np.histogram(f / (f.max() or 1), BINS, (0, 1))[0]
+            bars = np.ceil(99 * counts / counts.max()).astype(int).tolist()
     own, elements = (number(a.reshape(-1)[0]) if a.size == 1 else None), [str(x) for x in a.reshape(-1)[:exact]]
     return Look(int(a.size), own, elements, statistics, bars, a.size - finite.size or None, drawn)
-
-
-def _histogram(numbers: np.ndarray) -> np.ndarray:
-    """Count numbers in `BINS` equal parts of their range, which may be the whole of float64 or a last digit."""
-    numbers = numbers / np.abs(numbers).max()
-    numbers = numbers - numbers.min()
-    return np.histogram(numbers / (numbers.max() or 1), BINS, (0, 1))[0]
 
 
 def _short(x: Any) -> str:
@@ -101,7 +96,7 @@ def maps(array: Any, role: str, channels: int = CHANNELS) -> Cut | None:
 
 
 def _of(shown: int, count: int, what: str) -> str:
-    return f"{shown} of {count} {what}s" if shown < count else f"{count} {what}{'s' * (count > 1)}"
+    return f"{shown} of " * (shown < count) + count_text(count, what)
 
 
 def _ends(numbers: np.ndarray, gradient: bool) -> tuple[float, float, str]:

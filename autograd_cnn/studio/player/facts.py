@@ -108,10 +108,10 @@ class _Facts:
         used = [v for v in [*inputs, op.output] if self.author.name(t.values[v]) in words]
         named = dict.fromkeys(re.findall(r"\bag\.(\w+)\(", " ".join(rules)))
         calls = [f"{name}: {_first_line(operations[name])}".replace("`", "") for name in named if name in operations]
-        comparison, reach = (compare(t, op, trees), geometry(t, op)) if t.whole else (None, None)
+        versions, reach = (compare(t, op, trees), geometry(t, op)) if t.whole else (None, None)
         return Operation(
             op.id, clip(op.name), inputs, op.output, learning(op), plain("/".join(scopes)), t.lines[op.id], rules, used,
-            calls, source_of(op.place, self.functions), comparison, reach,
+            calls, source_of(op.place, self.functions), versions, reach,
         )  # fmt: skip
 
     def steps(self, found: list[tuple[str, int]]) -> list[Step]:

@@ -16,17 +16,18 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.studio.player.lines import LARGEST, attempt, nudged
-from autograd_cnn.studio.player.schema import Comparison, Mistake, Table
+from autograd_cnn.studio.player.schema import Version
 from autograd_cnn.studio.player.trials import Trials, is_float, learning
 from autograd_cnn.studio.program.syntax import Replaced, names_in, parsed
 from autograd_cnn.studio.records import Op
 
 ENTRIES, MISTAKES = 3, 4  # elements in a table, and broken lines of an operation
 TRIED = 8  # elements that may be at a kink
+PART = ", this rule's part"  # of a gradient to which other rules add
 CONFUSED = {"sum": "mean", "cos": "sin", "sin": "cos"}
 
 
-def compare(t: Trials, op: Op, trees: list[Any]) -> Comparison | None:
+def compare(t: Trials, op: Op, trees: list[Any]) -> list[Version] | None:
     """Test the statements of the rules of `op`, and broken ones, against differences; return None if impossible."""
     values, output, forward = [t.values[v] for v in learning(op)], t.values[op.output], t.codes[op.id]
     if not trees or max(v.size for v in [output, *values]) > LARGEST or not all(v.size for v in values):
@@ -36,27 +37,33 @@ def compare(t: Trials, op: Op, trees: list[Any]) -> Comparison | None:
     if not all(is_float(scope.get(name)) for name in floats):
         return None
     scope |= {name: np.array(scope[name], np.float64) for name in floats}
+    parts = {n for n, v in zip(names, values, strict=True) if any(s.op is not op for s in t.shares[v.id])}
 
     def tests() -> list[_Test]:
         exec(forward, scope)
         right = _run(trees, scope, names)
-        return [_Test(n, right[n], cache(partial(_slope, forward, scope, result, n))) for n in names]
+        return [_Test(n, right[n], cache(partial(_slope, forward, scope, result, n)), n in parts) for n in names]
 
     if (found := attempt(tests)) is None:  # a user's rule may not work in float64
         return None
 
-    def broken(k: int) -> Iterator[Mistake]:
+    def broken(k: int) -> Iterator[Version]:
+        others = " The other lines are as written." * (len(trees) > 1)
         for tree, what in _mistakes(trees[k]):
             wrong = attempt(_run, [*trees[:k], tree, *trees[k + 1 :]], scope, names) or {}
             if test := next((t for t in found if wrong and t.differs(wrong[t.name])), None):
-                table, off = test.worst(wrong[test.name])
-                if table.rule != table.differences:
-                    yield Mistake(k, ast.unparse(tree), what, table, off)
+                rows, off = test.worst(wrong[test.name])
+                if any(rule != differences for _, differences, rule, _ in rows):
+                    says = f"Wrong: {what}{'' if off == what else f'; at these elements {off}'}.{others}"
+                    yield Version(k, ast.unparse(tree), what, rows, False, says)
 
+    rows = [row for test in found for row in test.rows(test.elements, test.gradient)]
+    good = all(near for *_, near in rows)
+    says = "They agree: the rule is right here." if good else "They do not agree: the rule is wrong."
+    written = Version(-1, "as written", "", rows, good, says if rows else "Nothing to compare: only kinks.")
     each = MISTAKES - 1 if len(trees) == 1 else MISTAKES // 2
     mistakes = {m.text: m for k in range(len(trees)) for m in islice(broken(k), each)}
-    tables = [test.table(test.elements, test.gradient) for test in found]
-    return Comparison(tables, list(mistakes.values())[:MISTAKES])
+    return [written, *list(mistakes.values())[:MISTAKES]]
 
 
 def _run(trees: list[Any], scope: dict[str, Any], names: list[str]) -> dict[str, np.ndarray]:
@@ -86,10 +93,8 @@ class _Test:
     At a kink, as in a tie of a pool, there is no slope to compare with: another element takes its place.
     """
 
-    def __init__(self, name: str, gradient: np.ndarray, slope: Callable[[int], tuple[float, bool]]) -> None:
-        self.name = name
-        self.gradient = gradient
-        self.slope = slope
+    def __init__(self, name: str, gradient: np.ndarray, slope: Callable[[int], tuple[float, bool]], part: bool) -> None:
+        self.name, self.gradient, self.slope, self.part = name, gradient, slope, part
         sizes = np.abs(gradient).reshape(-1)
         some = np.unique([*largest(sizes), *range(0, sizes.size, 1 + sizes.size // 1000)])  # to sort all takes long
         order = some[np.argsort(-sizes[some], kind="stable")]
@@ -105,18 +110,20 @@ class _Test:
         same = partial(np.allclose, rtol=1e-3, atol=1e-12, equal_nan=True)
         return wrong.shape == self.gradient.shape and not same(wrong, self.gradient)
 
-    def worst(self, wrong: np.ndarray) -> tuple[Table, str]:
-        """Return the table of a wrong gradient, with its worst element first, and the size of the error."""
+    def worst(self, wrong: np.ndarray) -> tuple[list[Any], str]:
+        """Return the rows of a wrong gradient, with its worst element first, and the size of the error."""
         worst = self.smooth(largest(np.abs(np.nan_to_num(wrong - self.gradient)).reshape(-1)))
         elements = list(dict.fromkeys([*worst, *self.elements]))[:ENTRIES]
         slopes = np.array([self.slope(i)[0] for i in elements])
-        return self.table(elements, wrong), _how_far(wrong.flat[elements], slopes)
+        return self.rows(elements, wrong), _how_far(wrong.flat[elements], slopes)
 
-    def table(self, elements: list[int], gradient: np.ndarray) -> Table:
-        at = [str(list(map(int, np.unravel_index(i, gradient.shape)))) for i in elements]
-        pairs = [(self.slope(i)[0], float(gradient.flat[i])) for i in elements]
-        near = [abs(d - r) <= 1e-4 * max(abs(d), abs(r)) + 1e-9 for d, r in pairs]
-        return Table(self.name, at, [f"{d:.6g}" for d, _ in pairs], [f"{r:.6g}" for _, r in pairs], near)
+    def rows(self, elements: list[int], gradient: np.ndarray) -> list[Any]:
+        found = []
+        for i in elements:
+            place, d, r = np.unravel_index(i, gradient.shape), self.slope(i)[0], float(gradient.flat[i])
+            name = f"g_{self.name}{list(map(int, place)) or ''}{PART * self.part}"
+            found.append((name, f"{d:.6g}", f"{r:.6g}", abs(d - r) <= 1e-4 * max(abs(d), abs(r)) + 1e-9))
+        return found
 
 
 def largest(sizes: np.ndarray) -> np.ndarray:

@@ -228,42 +228,24 @@ function source({ lines }) {
 // Is the rule right?
 
 function trial(step) {
-  const panel = $("trial");
-  const tests = step.kind === "backward" ? op(step).comparison : null;
-  panel.hidden = step.kind !== "backward";
-  const body = panel.lastElementChild;
-  if (!tests) {
-    fill(body, make("p", {}, "Not tried: too large, or its inputs are not floats that are at hand."));
-    return;
-  }
-  const choices = [null, ...tests.mistakes];
-  const table = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Rule and differences" });
-  const options = choices.map((slip, i) => {
-    const radio = make("input", { type: "radio", name: "slip", value: i, ...(i ? {} : { checked: "" }) });
-    radio.addEventListener("change", () => fill(table, verdict(tests, slip)));
+  const versions = step.kind === "backward" ? op(step).versions || [] : [];
+  $("trial").hidden = step.kind !== "backward";
+  $("untried").hidden = versions.length > 0;
+  $("tried").hidden = !versions.length;
+  fill($("versions"), ...versions.map((version, i) => {
+    const radio = make("input", { type: "radio", name: "version", ...(i ? {} : { checked: "" }) });
+    radio.addEventListener("change", () => compare(version));
     radio.addEventListener("click", () => radio.matches(":focus-visible") || radio.blur()); // after the mouse, arrows step
-    return make("label", { class: "slip" }, radio, slip ? make("code", {}, slip.text) : "as written", slip ? make("small", {}, slip.what) : null);
-  });
-  fill(table, verdict(tests, choices[0]));
-  fill(body, make("fieldset", {}, make("legend", {}, "Rule"), ...options), table);
+    return make("label", { class: "slip" }, radio, make(i ? "code" : "span", {}, version.text), make("small", {}, version.what));
+  }));
+  versions.slice(0, 1).forEach(compare);
 }
 
-const agree = ({ tables }) => tables.every(({ near }) => near.every(Boolean));
-
-function verdict(tests, slip) {
-  const o = op(facts.steps[at]);
-  const shared = o.learns.filter((id) => value(id).parts?.some((part) => part.op !== o.id)).map((id) => value(id).code || value(id).name);
-  const shown = slip ? [slip.table] : tests.tables;
-  const rows = shown.flatMap((t) =>
-    t.at.map((place, i) => {
-      const element = `g_${t.name}${place === "[]" ? "" : place}${shared.includes(t.name) ? ", this rule's part" : ""}`;
-      return make("tr", {}, make("th", { scope: "row" }, element), make("td", {}, t.differences[i]), make("td", { class: t.near[i] ? "" : "far" }, t.rule[i]));
-    }),
-  );
-  const good = !slip && agree(tests);
-  const words = !rows.length ? "Nothing to compare: only kinks." : good ? "They agree: the rule is right here." : slip ? `Wrong: ${slip.what}${slip.off === slip.what ? "" : `; at these elements ${slip.off}`}.${o.rules.length > 1 ? " The other lines are as written." : ""}` : "They do not agree: the rule is wrong.";
-  const head = make("tr", {}, make("th", { scope: "col" }, "element"), make("th", { scope: "col" }, "finite differences"), make("th", { scope: "col" }, slip ? "broken rule" : "rule"));
-  return make("div", {}, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)), make("p", { class: good ? "good" : "bad", role: "status" }, words));
+function compare({ rows, good, says }) {
+  fill($("compared"), ...rows.map(([element, differences, rule, near]) =>
+    make("tr", {}, make("th", { scope: "row" }, element), make("td", {}, differences), make("td", { class: near ? "" : "far" }, rule))));
+  $("verdict").className = good ? "good" : "bad";
+  $("verdict").textContent = says;
 }
 
 // Quiz: a question about a step before it is shown
@@ -578,18 +560,14 @@ function search(words) {
 // All steps as a table: also what is printed
 
 function table() {
-  const box = $("all");
-  if (box.querySelector("table")) return;
-  const rows = facts.steps.map((step, i) => {
-    const o = step.op < 0 ? null : op(step);
-    const lines = !o ? [] : step.kind === "forward" ? [o.forward] : o.rules;
+  if ($("sheet").firstChild) return;
+  fill($("sheet"), ...facts.steps.map((step, i) => {
+    const back = step.kind === "backward";
+    const lines = step.op < 0 ? [] : back ? op(step).rules : [op(step).forward];
     const link = make("a", { href: `#step=${i}` }, title(step));
-    const tried = o && step.kind === "backward" && o.comparison ? (agree(o.comparison) ? "agree" : "do not agree") : "";
+    const tried = back && op(step).versions ? (op(step).versions[0].good ? "agree" : "do not agree") : "";
     return make("tr", {}, make("td", {}, String(i)), make("th", { scope: "row" }, link), make("td", {}, ...lines.map((text) => make("code", {}, text))), make("td", {}, step.holds || ""), make("td", {}, tried));
-  });
-  const heads = ["step", "what", "line", "kept", "differences"].map((text) => make("th", { scope: "col" }, text));
-  const sheet = make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows));
-  box.append(make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "All steps" }, sheet));
+  }));
 }
 
 // Keys, buttons, sliders, links
@@ -731,7 +709,7 @@ function begin(text) {
     fill($("summary"), facts.summary);
     $("moment").textContent = facts.label;
     $("frame").setAttribute("aria-valuetext", facts.label);
-    $("all").querySelector(".scroll")?.remove();
+    fill($("sheet"));
     if ($("all").open) table();
     lenses();
     paint();

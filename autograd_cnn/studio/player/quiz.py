@@ -14,6 +14,7 @@ import numpy as np
 
 from autograd_cnn.studio.player.lesson import before_and_after, movement
 from autograd_cnn.studio.player.lines import as_mathematics
+from autograd_cnn.studio.player.mistakes import PART
 from autograd_cnn.studio.player.schema import Operation, Question, Step, Update
 from autograd_cnn.studio.player.trials import RAISE, Trials, learning
 from autograd_cnn.studio.player.wording import ADD, MINUS, brief, number, visible
@@ -151,15 +152,15 @@ def _loser(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
 
 def _rule(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
     """Ask for the line of a rule, among broken ones that were run."""
-    mistakes = fact.comparison.mistakes if fact.comparison else []
+    mistakes = (fact.versions or [])[1:]
     mistakes = [m for m in mistakes if m.line == mistakes[0].line]
     others = len(fact.rules) - 1
     rest = f", with the other line{'s' * (others > 1)} as written" if others else ""
     wrong = []
     for m in mistakes:
-        element = f"g_{m.table.name}{m.table.at[0].replace('[]', '')}"
-        rule, differences = float(m.table.rule[0]), float(m.table.differences[0])
-        gives = f"{element} = {number(rule)}{rest}; differences give {number(differences)}"
+        element, differences, rule, _ = m.rows[0]
+        gives = f"{element.removesuffix(PART)} = {number(float(rule))}{rest}"
+        gives += f"; differences give {number(float(differences))}"
         wrong.append((m.text, f"It gives {gives}: {m.what}."))
     if any(m.what not in GLARING for m in mistakes):
         text = f"Which line is {'one of the rules' if others else 'the rule'} of {clip(op.name)}?"

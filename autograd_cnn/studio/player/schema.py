@@ -127,7 +127,7 @@ class Operation:
     used: list[str]
     calls: list[str]
     source: Source
-    comparison: Comparison | None
+    versions: list[Version] | None
     reach: Reach | None
 
 
@@ -211,33 +211,18 @@ class Reach:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Gradients by the rules of an operation and by differences, and broken lines."""
+class Version:
+    """The rule of an operation as written, or with a broken `line`, beside differences; `what` is wrong with it.
 
-    tables: list[Table]
-    mistakes: list[Mistake]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Some elements of a gradient, by differences and by a rule, and whether the two are near."""
-
-    name: str
-    at: list[str]
-    differences: list[str]
-    rule: list[str]
-    near: list[bool]
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """The index of a rule's line, a broken version of it, what is wrong there, and what comes of it."""
+    A row is an element of a gradient, the number by differences and by the rule, and whether they are near.
+    """
 
     line: int
     text: str
     what: str
-    table: Table
-    off: str
+    rows: list[tuple[str, str, str, bool]]
+    good: bool
+    says: str
 
 
 @dataclass(frozen=True)

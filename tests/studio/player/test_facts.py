@@ -35,7 +35,7 @@ const wrap = (thing) => {
   return proxy;
 };
 """
-PYTHONS = {"Update.rates", "Mistake.line"}  # that only Python reads
+PYTHONS = {"Update.rates", "Version.line"}  # that only Python reads
 
 
 @pytest.mark.slow
