@@ -122,7 +122,7 @@ def test_each_moment_has_its_image_or_none_has(net):
 
 def test_contributions_add_up_to_the_gradient_in_the_order_of_the_walk(net):
     value = by_name(facts_of(net[0].page())["frames"][0])["h"]
-    c = [numbers(part["look"]["elements"], np.float32) for part in value["parts"]]
+    c = [numbers(look["elements"], np.float32) for _, look in value["parts"]]
     assert len(c) == 3
     assert np.array_equal(c[0] + c[1] + c[2], numbers(value["gradient"]["elements"], np.float32))
 
@@ -139,7 +139,7 @@ def test_a_twin_that_adds_in_place_and_a_joint_rule_contribute_too(rng):
     for p in (scale, shift):
         assert np.array_equal(numbers(values[p.name]["gradient"]["elements"], float), p.grad)
     (normed,) = (v for v in values.values() if len(v.get("parts", [])) == 3)
-    total = sum(numbers(part["look"]["elements"], float) for part in normed["parts"])
+    total = sum(numbers(look["elements"], float) for _, look in normed["parts"])
     np.testing.assert_allclose(total, numbers(normed["gradient"]["elements"], float), rtol=1e-12)
 
 

@@ -89,16 +89,16 @@ function row(heading, ...cards) {
 // A gradient: each contribution before the sum
 function sum(id, o) {
   const { parts, type, gradient } = value(id);
-  const last = parts.findLastIndex((part) => part.op === o.id);
+  const last = parts.findLastIndex(([k]) => facts.ops[k] === o);
   const first = Math.max(0, last - 5); // of many, those before are counted
   const complete = last === parts.length - 1;
   const signed = (text, ...figures) => make("div", { class: "part" }, make("b", { class: "sign" }, text), ...figures); // wrapped as one
   const cards = first ? [signed(`${first} before`)] : [];
-  parts.slice(first, last + 1).forEach((part, k) => {
-    const i = first + k;
-    const from = facts.ops[part.op.slice(1) - 1];
+  parts.slice(first, last + 1).forEach(([k, look], n) => {
+    const i = first + n;
+    const from = facts.ops[k];
     const name = `contribution ${i + 1} of ${parts.length}, from ${from.name} → ${value(from.output).name}`;
-    const one = figure(part.look, name, type, "gradient" + (part.op === o.id ? " fresh" : ""), "", id);
+    const one = figure(look, name, type, "gradient" + (from === o ? " fresh" : ""), "", id);
     cards.push(i ? signed("+", one) : one);
   });
   cards.push(complete ? signed("=", figure(gradient, gradientOf(id), type, "gradient", "", id)) : signed(`+ ${parts.length - last - 1} more to come`));

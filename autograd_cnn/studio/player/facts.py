@@ -24,7 +24,7 @@ from autograd_cnn.studio.player.geometry import geometry
 from autograd_cnn.studio.player.lines import statement
 from autograd_cnn.studio.player.mistakes import compare
 from autograd_cnn.studio.player.quiz import questions
-from autograd_cnn.studio.player.schema import Formula, Moment, Operation, Part, Step, Value
+from autograd_cnn.studio.player.schema import Formula, Moment, Operation, Step, Value
 from autograd_cnn.studio.player.sources import Functions, functions_of, source_of
 from autograd_cnn.studio.player.trials import Share, Trials, inputs_of, learning
 from autograd_cnn.studio.player.wording import ARRAYS, BACKWARD, DEAD, INDEX, LOSS_AND_GRADIENT, MINUS, SHORT, number
@@ -97,7 +97,7 @@ class _Facts:
         array, gradient = (None if a is None else views.look(a, value, a is gradient) for a in (array, gradient))
         if gradient and views.whole and (places := views.drawn(value)) is not None:
             example = next(iter(np.flatnonzero(places == t.pick(value).i).tolist()), None)
-        parts = [Part(share.op.id, share.look) for share in t.shares.get(value.id, ())] or None
+        parts = [(t.places[share.op.id], share.look) for share in t.shares.get(value.id, ())] or None
         names = name, value.role, kind, code if code != name else None, full if full != name else None
         return Value(*names, array, gradient, example, parts)
 
@@ -110,7 +110,7 @@ class _Facts:
         calls = [f"{name}: {_first_line(operations[name])}".replace("`", "") for name in named if name in operations]
         versions, reach = (compare(t, op, trees), geometry(t, op)) if t.whole else (None, None)
         return Operation(
-            op.id, clip(op.name), inputs, op.output, learning(op), plain("/".join(scopes)), t.lines[op.id], rules, used,
+            clip(op.name), inputs, op.output, learning(op), plain("/".join(scopes)), t.lines[op.id], rules, used,
             calls, source_of(op.place, self.functions), versions, reach,
         )  # fmt: skip
 

@@ -357,7 +357,7 @@ function read({ depth, boxes, wires, rows, result }, k) {
 }
 
 // The step that completes a value or a gradient
-const complete = (id, back) => (!back ? 0 : value(id).parts ? moments.r[value(id).parts.at(-1).op.slice(1) - 1] : lossStep);
+const complete = (id, back) => (!back ? 0 : value(id).parts ? moments.r[value(id).parts.at(-1)[0]] : lossStep);
 
 const numberOf = (id, back) => (!back && moved?.numbers[id]?.[moved.k]) || value(id)?.[back ? "gradient" : "array"]?.number;
 

@@ -116,7 +116,6 @@ class Plot:
 class Operation:
     """The line of an operation and those of its rules, the values that get a gradient, and those that a rule names."""
 
-    id: str
     name: str
     inputs: list[str]
     output: str
@@ -133,7 +132,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Value:
-    """An array, its gradient, and how each operation contributed.
+    """An array, its gradient, and what each operation contributed.
 
     `code` and `full` are its names in the program and in full if they differ. `example` is an index of its
     maps.
@@ -147,15 +146,7 @@ class Value:
     array: Look | None
     gradient: Look | None
     example: int | None
-    parts: list[Part] | None
-
-
-@dataclass(frozen=True)
-class Part:
-    """A contribution to a gradient."""
-
-    op: str
-    look: Look
+    parts: list[tuple[int, Look | None]] | None
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ class Trials:
         self.author, self.graph, self.shares = author, author.graph, shares
         self.values, self.ops, self.scope = author.graph.values, author.graph.ops, author.scope
         self.result = self.values[self.graph.result]
+        self.places = {op.id: k for k, op in enumerate(self.ops)}
         self.end = clip(self.result.name)
         self.goal = "the loss" if self.graph.loss is not None else f"the sum of {self.end}"
         self.lines = dict(zip([op.id for op in self.ops], author.forward_lines, strict=True))
