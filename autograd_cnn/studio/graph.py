@@ -70,6 +70,7 @@ class Graph(records.Graph):
         quiz: bool = False,
         source: bool = True,
         images: Sequence[NDArray[np.uint8]] = (),
+        classes: Sequence[str] = (),
     ) -> str:
         """Return the backprop player as HTML text: one page that steps through this network forward and backward.
 
@@ -81,6 +82,8 @@ class Graph(records.Graph):
             See `save`.
         images : sequence of array, (H, W, 3) uint8
             A picture of each moment, this graph's first: for instance, points and a decision boundary.
+        classes : sequence of str
+            The names of the classes that the scores and targets are about, in their order.
 
         Raises
         ------
@@ -92,7 +95,7 @@ class Graph(records.Graph):
         self._check_kept("page")
         from autograd_cnn.studio.player.page import page
 
-        return page(self, frames=frames, quiz=quiz, source=source, images=images)
+        return page(self, frames=frames, quiz=quiz, source=source, images=images, classes=classes)
 
     def _check_kept(self, caller: str) -> None:
         """Raise an error if backward has freed the arrays; this early, so that the user's traceback is short."""
@@ -102,17 +105,17 @@ class Graph(records.Graph):
                 f"backward(). {EARLIER}"
             )
 
-    def show(self) -> None:
+    def show(self, classes: Sequence[str] = ()) -> None:
         """Show the player: below the cell in a notebook, wherever `show` stands in the cell; else in the browser.
 
-        On a machine without a screen, print the path of the page.
+        On a machine without a screen, print the path of the page. `classes` are those of `page`.
 
         Raises
         ------
         ValueError, RuntimeError
             See `page`.
         """
-        show_page(self.page())
+        show_page(self.page(classes=classes))
 
     def svg(self, depth: int | None = None, overlay: str | None = None) -> str:
         """Return the picture as SVG text, for light and dark pages. See `save`."""

@@ -262,6 +262,7 @@ class _Writer:
         self.arrays: dict[str, Any] = {}
         self.known: dict[Any, Value] = {}  # by `origin`
         self.used: dict[str, int] = {}
+        self.read: dict[Any, str] = {}  # by `origin`: the variable in which a line reads a result
         self.keepers: dict[int, tuple[str, Any]] = {}  # by id of the array that owns memory: first keeper, array
         self.source = Source()
         self.written = cache(partial(_written, self.source))  # a loop reads the same line many times
@@ -339,6 +340,12 @@ class _Writer:
 
     def ops(self, nodes: list[Node], prefix: str, end: Any = None) -> list[Op]:
         following = [*((n.code, n.offset) for n in nodes[1:]), end][: len(nodes)]
+        for n in nodes:
+            variables, given = self.written(n.code, n.offset, n.plan.primitive, tuple(n.plan.names))[1], n.inputs
+            own = n.code.co_varnames[n.code.co_argcount :] if variables else ()  # a parameter is another's variable
+            for port, variable in variables.items():
+                if variable in own and _is_array(array := self.calls.given.get(n, given)[port]):
+                    self.read.setdefault(self.origin(array), variable)
         return [self.op(n, after, f"{prefix}{i}") for i, (n, after) in enumerate(zip(nodes, following, strict=True), 1)]
 
     def op(self, node: Node, following: Any, rank: str) -> Op:
@@ -349,7 +356,7 @@ class _Writer:
         given = self.calls.given.get(node, node.inputs)
         arguments, inputs, options = self.called(primitive, plan.names, given, node.inputs, variables, saved)
         name = "loss" if following is None and math.prod(node.shape) == 1 else primitive.name
-        name = self.values[inputs[0][1]].name if primitive is alias else name
+        name = self.read.get(node, self.values[inputs[0][1]].name if primitive is alias else name)
         # if one of the user's calls runs several operations, the last one computes the value of the variable
         if site and site.target and (site.calls(primitive) or following != (node.code, node.offset)):
             name = site.target

@@ -151,8 +151,9 @@ class Views:
         self.filters = {a.value.id for call in calls for name, a in call if name == "w" and isinstance(a, Use)}
 
     def role(self, value: Value) -> str:
-        images = len(value.shape) == 4 and value.role == "parameter" and value.id not in self.filters
-        return "activation" if images else value.role
+        filters = value.id in self.filters
+        odd = len(value.shape) == 4 and filters != (value.role == "parameter")  # learnt images, computed filters
+        return ("parameter" if filters else "activation") if odd else value.role
 
     def look(self, array: Any, value: Value, gradient: bool) -> Look:
         """Return the look of an array that belongs to `value`, with its maps."""

@@ -5,15 +5,24 @@ let scene = []; // the maps of this step
 let spot = null; // the element that is pointed at: { entry, c, y, x, step }
 let reach = null; // how the output of this step's operation depends on its inputs: see geometry.py
 let opened = false; // the statistics
-const channel = { fine: 0, coarse: 0 }; // pointed at last
-const sumOf = make("div", { id: "sum", role: "status" });
+const channel = {}; // pointed at last: a channel of each side, a place in the kernel, and a place of it
+let places = null; // at a kernel's gradient: see `overPlaces`
+let walking = 0;
+const found = make("div", { id: "found", role: "status" });
+const [adding, walker] = [make("button", { type: "button" }), make("input", { type: "range", min: 0, "aria-label": "Place" })];
+const walk = make("div", { id: "walk" }, adding, walker);
+const sumOf = make("div", { id: "sum" }, found, walk);
+walker.addEventListener("input", () => (add(), visit(Number(walker.value))));
+adding.addEventListener("click", () => (walking ? add() : add(600)));
 
 function tensors(step) {
   const before = spot?.step === step.kind + step.op ? spot : null; // at another moment of the training the place stays
   [scene, spot, reach] = [[], null, (step.op >= 0 && op(step).reach) || null];
-  if (!before) Object.assign(channel, { fine: 0, coarse: 0 });
+  if (!before) Object.assign(channel, { fine: 0, coarse: 0, tap: [0, 0], place: null });
+  add();
   moment();
   document.body.classList.toggle("images", Boolean(reach?.kernel));
+  document.body.classList.toggle("window", Boolean(way() && reach?.kernel && op(step).learns.includes(reach.w)));
   const figures = figuresOf(step);
   if (!scene.length) return figures.filter((figure) => figure !== sumOf);
   const same = before && scene.find((entry) => entry.name === before.entry.name);
@@ -45,22 +54,23 @@ function figuresOf(step) {
   if (step.kind === "end") return [...few(begun.filter((id) => value(id).gradient), (id) => row(headed(value(id).name, id), card(id), card(id, "g"))), sumOf];
   const o = op(step);
   const { w, b, pool, gate } = reach || {};
-  const late = (id) => w && id !== o.inputs[0]; // beside the weights' own
   if (step.kind === "forward") return [...tagged("in", o.inputs.filter((id) => id !== b)), ...tagged("out", [o.output]), sumOf, ...tagged("in", o.inputs.filter((id) => id === b))];
   const sums = o.learns.filter((id) => (value(id).parts || []).length > 1);
   const single = o.learns.filter((id) => !sums.includes(id));
   const needed = o.used; // by the lines of the rule
-  const early = tagged("goes out", single.filter((id) => !late(id)), "g");
+  const first = (id) => !single.includes(w) || id === w; // of weights, their own gradient
+  const used = (first) => tagged("is used", needed.filter((id) => first === !(single.includes(w) && id === w)));
+  const goes = (of) => tagged("goes out", single.filter(of), "g");
   return [
     ...tagged("comes in", [o.output], "g"),
     ...tagged("went in", pool || gate ? o.inputs.filter((id) => !needed.includes(id)) : []),
-    ...tagged("is used", needed.filter((id) => !w || id === w)),
-    ...early,
-    ...(early.length ? [sumOf] : []),
-    ...tagged("is used", needed.filter((id) => w && id !== w)),
-    ...tagged("goes out", single.filter(late), "g"),
+    ...used(true),
+    ...goes(first),
+    ...(single.length ? [sumOf] : []),
+    ...used(false),
+    ...goes((id) => !first(id)),
     ...sums.map((id) => sum(id, o)),
-    ...(early.length ? [] : [sumOf]),
+    ...(single.length ? [] : [sumOf]),
   ];
 }
 
@@ -142,12 +152,20 @@ function entryOf(look, name) {
     return digits === 32767 ? NaN : Number(`${digits}e${packed[start + i]}`);
   });
   const read = (c, y, x, k = 0) => (c < 0 || c >= count || k >= filters ? NaN : y < 0 || x < 0 || y >= tall || x >= wide ? 0 : look.numbers[((k * count + c) * tall + y) * wide + x]);
-  const label = (c, y, x, k) => `${name}[${index.replace(/[kcyx]/g, (axis) => ({ k, c, y: y * step, x: x * step })[axis])}]`;
-  return { look, name, shape, words, step, colour, read, label, numbers: look.numbers };
+  const place = (c, y, x, k) => index.split(", ").map((axis) => ({ k, c, y: y * step, x: x * step })[axis] ?? Number(axis));
+  const label = (...at) => `${name}[${place(...at).join(", ")}]`;
+  return { look, name, shape, words, step, colour, read, place, label, numbers: look.numbers };
 }
 
+// The place of an element in words, as `told` in trials.py
+const inWords = (id, place) => place.map((k, i) => onAxis(value(id).axes[i], k)).join(", ");
+const onAxis = (axis, k) => (axis === "colour" ? ["red", "green", "blue"][k] : axis === "class" && DATA.classes[k] ? `class ${k} (${DATA.classes[k]})` : `${axis} ${k}`);
+
 function maps(entry) {
-  const { id, name, words, numbers, gradient, fresh } = entry;
+  const { id, name, numbers, gradient, fresh } = entry;
+  const axes = value(id).axes || ["item"];
+  const words = (entry.words = entry.words.replace(/^item/, axes[0]));
+  const names = axes.at(-1) === "class" ? DATA.classes : [];
   const [filters, count, tall, wide] = entry.shape;
   const out = spotted().output;
   const ids = (side) => (side === "each" && reach.each ? [out, ...reach.each] : [reach[side]]);
@@ -162,9 +180,9 @@ function maps(entry) {
     entry.rows = numbers.map((number, x) => {
       const bar = make("i", { class: number < 0 ? "negative" : "" });
       bar.style.width = `${((signs ? 50 : 100) * Math.abs(number || 0)) / most}%`;
-      return Object.assign(make("div", {}, make("small", {}, String(x)), make("span", signs ? { class: "signed" } : {}, bar), make("code", {}, text(number))), { x });
+      return Object.assign(make("div", {}, make("small", {}, names[x] || String(x)), make("span", signs ? { class: "signed" } : {}, bar), make("code", {}, text(number))), { x });
     });
-    entry.pane = make("div", { class: "bars", ...help }, ...entry.rows);
+    entry.pane = make("div", { class: names.length ? "bars named" : "bars", ...help }, ...entry.rows);
   } else {
     entry.columns = Math.ceil(Math.sqrt(count + entry.colour));
     const scale = Math.max(1, Math.floor(312 / (entry.columns * Math.max(tall, wide)))); // crisp, and as large as a card
@@ -265,7 +283,7 @@ function point(entry, c, y, x) {
   const step = facts.steps[at];
   spot = { entry, c, y, x, step: step.kind + step.op };
   const { rows, group, pool } = reach || {};
-  if (entry.side === "w") [channel.fine, channel.coarse] = rows ? [y, x] : [c + group[0] * Math.floor(channel.coarse / group[1]), channel.coarse];
+  if (entry.side === "w") [channel.fine, channel.coarse, channel.tap] = rows ? [y, x] : [c + group[0] * Math.floor(channel.coarse / group[1]), channel.coarse, [y, x]];
   else channel[entry.side] = rows ? x : c;
   if (pool) channel.fine = channel.coarse = c;
   else if (group && !rows && entry.side && entry.side !== "w") { // channels see those of their group only
@@ -273,8 +291,49 @@ function point(entry, c, y, x) {
     const [mine, theirs] = own === "fine" ? group : [group[1], group[0]];
     if (Math.floor(channel[own] / mine) !== Math.floor(channel[other] / theirs)) channel[other] = theirs * Math.floor(channel[own] / mine);
   }
+  add();
+  places = overPlaces();
+  if (places && entry.side !== "w") channel.place = [y, x].map((n, axis) => (entry.side === "coarse" ? n : Math.max(0, Math.min(places.far[axis] - 1, Math.round((n - seen([0, 0], channel.tap)[axis]) / reach.stride[axis])))));
+  tell();
+}
+
+function tell() {
+  walk.hidden = !places;
+  const { w, far, terms } = places || {};
+  if (places) Object.assign(walker, { max: terms.length - 1, value: channel.place[0] * far[1] + channel.place[1] });
   scene.forEach(draw);
-  fill(sumOf, ...computed());
+  const [{ id }, place] = places ? [w, w.place(inGroup(), ...channel.tap, channel.coarse)] : [spot.entry, spot.entry.place(spot.c, spot.y, spot.x, channel.coarse)];
+  fill(found, value(id).axes ? make("h3", {}, inWords(id, place)) : null, ...computed());
+}
+
+// The gradient of a kernel is a sum over places: at each, a patch of the fine side times a number of the coarse side
+
+const seen = (place, tap) => [0, 1].map((axis) => place[axis] * reach.stride[axis] - reach.pad[axis] + tap[axis] * reach.dilation[axis]);
+const isUsed = (entry) => entry.gradient === (way() && entry.id === spotted().output);
+
+function overPlaces() {
+  const w = way() && reach?.kernel && scene.find((entry) => entry.side === "w" && entry.gradient);
+  const [a, g] = ["fine", "coarse"].map((side) => w && drawnOf(reach[side], reach[side] === spotted().output));
+  if (!a || !g || !spot.entry.side || (spot.entry.side !== "w" && !isUsed(spot.entry))) return null;
+  const far = g.shape.slice(2);
+  const where = (i) => [Math.floor(i / far[1]), i % far[1]];
+  const terms = Array.from({ length: far[0] * far[1] }, (_, i) => g.read(channel.coarse, ...where(i)) * a.read(channel.fine, ...seen(where(i), channel.tap)));
+  channel.place ??= where(terms.reduce((best, term, i) => (Math.abs(term) > Math.abs(terms[best]) ? i : best), 0));
+  return { w, a, g, far, where, terms };
+}
+
+function visit(i) {
+  channel.place = places.where(i);
+  tell();
+}
+
+// Adds up the terms that are not 0, slowly at first
+function add(pause, from = 0) {
+  clearTimeout(walking);
+  const next = pause ? places.terms.findIndex((term, i) => i >= from && (term || i === places.terms.length - 1)) : -1;
+  walking = next < 0 ? 0 : setTimeout(() => (visit(next), add(Math.max(30, pause * 0.9), next + 1)), pause);
+  found.setAttribute("aria-live", walking ? "off" : "polite");
+  adding.textContent = walking ? "■ stop" : "▶ add up all places";
 }
 
 // Along an axis, from a pixel of one side: [place in the kernel, place on the other side]
@@ -290,6 +349,7 @@ const inGroup = () => channel.fine - (reach.group ? reach.group[0] * Math.floor(
 // What lights up: rectangles [channel, y, x, height, width, in all channels]
 function lights(of) {
   const { entry, c, y, x } = spot;
+  if (places) return lightsOfPlace(of);
   if (of === entry) return [[c, y, x, 1, 1]];
   if (!of.side || !entry.side) return [];
   if (of.side === entry.side) return [[c, y, x, 1, 1]];
@@ -300,59 +360,80 @@ function lights(of) {
     return [entry.side === "w" ? [0, 0, of.side === "fine" ? i : j, 1, 1] : [0, 0, 0, 1, wide]];
   }
   const tile = of.side === "w" ? inGroup() : channel[of.side];
-  const { stride, pad, dilation } = reach;
-  if (entry.side === "w") {
-    const far = entrySide("coarse")?.shape.slice(2) || [1, 1];
-    return [of.side === "coarse" ? [tile, 0, 0, tall, wide] : [tile, ...[y, x].map((i, axis) => i * dilation[axis] - pad[axis]), ...far.map((n, axis) => (n - 1) * stride[axis] + 1)]];
-  }
   const spans = [y, x].map((place, axis) => taps(entry.side, axis, place).map((pair) => pair[of.side === "w" ? 0 : 1]));
   if (spans.some((span) => !span.length)) return [];
   const ends = spans.map((span) => [Math.min(...span), Math.max(...span)]);
   return [[tile, ends[0][0], ends[1][0], ends[0][1] - ends[0][0] + 1, ends[1][1] - ends[1][0] + 1, Boolean(reach.w) && of.side !== "w"]];
 }
 
+function lightsOfPlace(of) {
+  const { tap, place, fine, coarse } = channel;
+  if (of.side === "w") return [[inGroup(), ...tap, 1, 1]];
+  if (!of.side || !isUsed(of)) return [];
+  if (of.side === "coarse") return [[coarse, ...place, 1, 1]];
+  const [high, broad] = reach.kernel.map((n, axis) => (n - 1) * reach.dilation[axis] + 1);
+  return [[fine, ...seen(place, [0, 0]), high, broad], [fine, ...seen(place, tap), 1, 1]];
+}
+
 // The element that is pointed at, computed from those that light up
 
+function drawnOf(id, gradient) {
+  const look = id && (gradient ? value(id).gradient : value(id).array);
+  return look?.maps?.step === 1 ? { ...entryOf(look, gradient ? gradientOf(id) : value(id).name), id } : null;
+}
+
+function atPlace() {
+  const { w, a, g, terms } = places;
+  const { tap, place, fine, coarse } = channel;
+  const [own, c] = [text(w.read(inGroup(), ...tap, coarse)), g.read(coarse, ...place)];
+  const [high, broad] = reach.kernel;
+  const patch = Array.from({ length: high }, (_, i) => Array.from({ length: broad }, (_, j) => a.read(fine, ...seen(place, [i, j]))));
+  const [items, item, many] = [itemsOf(g.id), value(g.id).axes[0], terms.length.toLocaleString("en")];
+  const until = (end) => text(Number(terms.slice(0, end).reduce((sum, term) => sum + term, 0).toPrecision(3)));
+  const all = items > 1 ? `${until()}, the part of ${item} 0. With the other ${items - 1} ${item}s: ` : "";
+  const marks = patch.map((row, i) => row.map((_, j) => i === tap[0] && j === tap[1]));
+  const sum = make("p", {}, make("b", {}, w.label(inGroup(), ...tap, coarse)), " = ", `Σ over ${items > 1 ? `${items} ${item}s × ` : ""}${many} places of ${a.name} × ${g.name} = `, make("b", {}, own));
+  if (Number.isNaN(c + patch[0][0])) return [sum, make("p", {}, "The numbers of this channel are not in this page.")];
+  const pixel = patch[tap[0]][tap[1]];
+  const here = `${text(pixel)} × ${c < 0 ? `(${text(c)})` : text(c)} = ${text(Number((pixel * c).toPrecision(3)))}`;
+  return [
+    sum,
+    product(patch, patch.map((row) => row.map(() => c)), [`${a.name}, under the kernel`, `${g.name}, here`, "products"], { marks }),
+    make("p", {}, `Row ${place[0]}, column ${place[1]} is one of ${many} places: ${here}.`),
+    make("p", {}, `Added up to here: ${until(Number(walker.value) + 1)}. All ${many}: ${all}`, make("b", {}, own), ", this number of the kernel's gradient."),
+  ];
+}
+
+const itemsOf = (id) => Number(value(id).type.slice(1).split(",")[0]);
+
 function computed() {
+  if (places) return atPlace();
   const { entry, c, y, x } = spot;
   const back = way();
   const k = entry.side === "w" ? channel.coarse : 0;
   const own = make("b", {}, text(entry.read(c, y, x, k)));
   const begins = make("b", {}, entry.label(c, y, x, k));
-  const source = (id, gradient) => {
-    const look = id && (gradient ? value(id).gradient : value(id).array);
-    return look?.maps?.step === 1 ? entryOf(look, gradient ? gradientOf(id) : value(id).name) : null;
-  };
   const line = (...parts) => make("p", {}, begins, " = ", ...parts);
   const plain = [line(own)];
   if (!entry.result) return reach?.kernel && entry.side && entry.side !== "w" ? [line(own, `: ${met(entry.side, c, y, x)}`)] : plain;
   const out = spotted().output;
   if (reach.each) {
     if (!back) {
-      const from = reach.each.map((id) => source(id)).filter(Boolean);
+      const from = reach.each.map((id) => drawnOf(id)).filter(Boolean);
       return [line(`${spotted().name} of `, [...from.map((e) => `${e.label(c, y, x)} = ${text(e.read(c, y, x))}`), ...reach.others.map((id) => value(id).name)].join(" and "), ", so ", own, reach.gate ? (entry.read(c, y, x) ? ": let through" : ": shut") : "")];
     }
-    const [came, here] = [source(out, true)?.read(c, y, x), entry.read(c, y, x)];
+    const [came, here] = [drawnOf(out, true)?.read(c, y, x), entry.read(c, y, x)];
     if (!came && !(reach.gate && came === 0)) return plain;
-    const slope = reach.gate ? Number(source(out).read(c, y, x) !== 0) : (here / came).toPrecision(3);
-    return [line(`${gradientOf(out)} × slope = ${text(came)} × ${slope} = `, own, reach.gate ? (slope ? ": let through" : `: shut, as ${source(entry.id).label(c, y, x)} was`) : "")];
+    const slope = reach.gate ? Number(drawnOf(out).read(c, y, x) !== 0) : (here / came).toPrecision(3);
+    return [line(`${gradientOf(out)} × slope = ${text(came)} × ${slope} = `, own, reach.gate ? (slope ? ": let through" : `: shut, as ${drawnOf(entry.id).label(c, y, x)} was`) : "")];
   }
   const other = entry.side === "fine" ? "coarse" : "fine";
-  const [w, b, from] = [source(reach.w), source(reach.b), source(reach[other], back)];
+  const [w, b, from] = [drawnOf(reach.w), drawnOf(reach.b), drawnOf(reach[other], back)];
   if (entry.side === "w") {
-    const [a, g] = [source(reach.fine, reach.fine === out), source(reach.coarse, reach.coarse === out)];
+    const [a, g] = [drawnOf(reach.fine, reach.fine === out), drawnOf(reach.coarse, reach.coarse === out)];
     if (!a || !g) return plain;
-    const [items] = value(out).type.slice(1).split(",");
-    let part = 0;
-    if (reach.rows) part = a.read(0, 0, y) * g.read(0, 0, x);
-    else {
-      const [, , tall, wide] = g.shape;
-      for (let i = 0; i < tall * wide; i++) {
-        const [v, u] = [Math.floor(i / wide), i % wide];
-        part += g.read(channel.coarse, v, u) * a.read(channel.fine, v * reach.stride[0] - reach.pad[0] + y * reach.dilation[0], u * reach.stride[1] - reach.pad[1] + x * reach.dilation[1]);
-      }
-    }
-    return [line(`Σ over ${items} items${reach.rows ? "" : " and all places"} of ${a.name} × ${g.name} = `, own), make("p", {}, `Item 0 gives ${part.toPrecision(3)}.`)];
+    const part = reach.rows ? a.read(0, 0, y) * g.read(0, 0, x) : NaN;
+    return [line(`Σ over ${itemsOf(out)} items of ${a.name} × ${g.name} = `, own), make("p", {}, `Item 0 gives ${part.toPrecision(3)}.`)];
   }
   if (!from) return plain;
   if (reach.pool) return pooled(entry, from, own, line, c, y, x);
@@ -363,7 +444,7 @@ function computed() {
     const length = Math.min(8, count, from.shape[3]);
     const each = Array.from({ length }, (_, i) => i);
     const [a, f] = [[each.map((i) => from.read(0, 0, i))], [each.map((i) => (other === "fine" ? w.read(0, i, x) : w.read(0, x, i)))]];
-    return [line(`Σ over ${count} of ${from.name} × ${w.name}${bias} = `, own), product(a, f, [length < count ? `${from.name}, the first ${length}` : from.name, w.name], count - length, Boolean(bias), entry.read(c, y, x, k))];
+    return [line(`Σ over ${count} of ${from.name} × ${w.name}${bias} = `, own), product(a, f, [length < count ? `${from.name}, the first ${length}` : from.name, w.name], { more: count - length, bias, whole: entry.read(c, y, x, k) })];
   }
   const [down, across] = [taps(entry.side, 0, y), taps(entry.side, 1, x)];
   const a = down.map(([, v]) => across.map(([, u]) => from.read(channel[other], v, u)));
@@ -371,7 +452,7 @@ function computed() {
   const what = other === "fine" ? "channel" : "filter";
   return [
     line(`Σ over ${count} ${what}s of ${from.name} × ${w.name}${bias} = `, own),
-    a.flat().length ? product(a, f, [`${from.name}, ${what} ${channel[other]}`, w.name], count - 1, Boolean(bias), entry.read(c, y, x, k), what) : make("p", {}, "No window covers it."),
+    a.flat().length ? product(a, f, [`${from.name}, ${what} ${channel[other]}`, w.name], { more: count - 1, bias, whole: entry.read(c, y, x, k), what }) : make("p", {}, "No window covers it."),
   ];
 }
 
@@ -399,14 +480,14 @@ function pooled(entry, from, own, line, c, y, x) {
 }
 
 // The products that are shown, their sum, and what the rest of the whole sum is
-function product(a, f, [one, other], more, bias, whole, what = "product") {
+function product(a, f, [one, other, all], { more, bias, whole, what = "product", marks }) {
   const products = a.map((row, i) => row.map((number, j) => number * f[i][j]));
   const most = Math.max(...products.flat().map(Math.abs));
   const unit = most > 0 ? 10 ** (Math.floor(Math.log10(most)) - 2) : 1; // as exact as four digits allow
   const short = (number) => Number((Math.round(number / unit) * unit).toPrecision(3));
   const total = products.flat().reduce((sum, number) => sum + number, 0);
-  const [shown, sum] = [products.map((row) => row.map(short)), ["products, sum ", make("b", {}, text(short(total)))]];
-  const parts = reach.rows ? [grid([a[0], f[0], shown[0]], "", null, [[one], [other], sum])] : [grid(a, [one]), "×", grid(f, [other]), "=", grid(shown, sum)];
+  const [shown, sum] = [products.map((row) => row.map(short)), all ? [all] : ["products, sum ", make("b", {}, text(short(total)))]];
+  const parts = reach.rows ? [grid([a[0], f[0], shown[0]], "", null, [[one], [other], sum])] : [grid(a, [one], marks), "×", grid(marks ? [[f[0][0]]] : f, [other]), "=", grid(shown, sum, marks)];
   const rest = [more ? `the other ${more > 1 ? `${more} ${what}s` : what}` : "", bias ? "the bias" : ""].filter(Boolean).join(" and ");
   if (rest) parts.push(make("p", {}, `${text(short(total))} here, and ${text(Number((whole - total).toPrecision(3)))} from ${rest}.`));
   return make("div", { class: "line", tabindex: 0, role: "group", "aria-label": "Products" }, ...parts);

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,14 +20,14 @@ from autograd_cnn.studio.picture.fold import called
 from autograd_cnn.studio.player import lesson
 from autograd_cnn.studio.player.array_views import Store, Views, share
 from autograd_cnn.studio.player.diagnose import diagnose
-from autograd_cnn.studio.player.geometry import geometry
+from autograd_cnn.studio.player.geometry import axes, geometry
 from autograd_cnn.studio.player.lines import statement
 from autograd_cnn.studio.player.mistakes import compare
 from autograd_cnn.studio.player.quiz import questions
 from autograd_cnn.studio.player.schema import Formula, Moment, Operation, Step, Value
 from autograd_cnn.studio.player.sources import Functions, functions_of, source_of
 from autograd_cnn.studio.player.trials import Share, Trials, inputs_of, learning
-from autograd_cnn.studio.player.wording import ARRAYS, BACKWARD, DEAD, INDEX, LOSS_AND_GRADIENT, MINUS, SHORT, number
+from autograd_cnn.studio.player.wording import ARRAYS, BACKWARD, DEAD, FIRST, INDEX, LOSS, MINUS, SHORT, number
 from autograd_cnn.studio.program.listing import shown
 from autograd_cnn.studio.program.measure import Measures
 from autograd_cnn.studio.program.program import as_recorded
@@ -38,11 +38,13 @@ from autograd_cnn.studio.records import Value as Recorded
 from autograd_cnn.studio.text import bytes_text, clip, listed, plain, shape_text
 
 
-def facts_of(graph: Graph, channels: int, source: bool, rounds: Mapping[str, str], store: Store) -> Moment:
+def facts_of(
+    graph: Graph, channels: int, source: bool, rounds: Mapping[str, str], store: Store, classes: Sequence[str] = ()
+) -> Moment:  # fmt: skip
     """Return everything that the page shows of `graph`, as text and numbers, but for the overlays.
 
     At most `channels` maps of an array are drawn; their numbers go into `store`. If `source`, the user's code is
-    included. `rounds` maps the ids of operations to the rounds of their loops.
+    included. `rounds` maps the ids of operations to the rounds of their loops; `classes` are the names of classes.
     """
     views = Views(graph, channels, store)
     shares: dict[str, list[Share]] = defaultdict(list)
@@ -64,7 +66,10 @@ def facts_of(graph: Graph, channels: int, source: bool, rounds: Mapping[str, str
             graph.measured = graph.measured or Measures().add_statistics(author)
         functions = functions_of(graph) if source else {}
         expressions = {op.output: _expression(op, graph.values[op.output], functions) for op in graph.ops}
-        return _Facts(Trials(author, shares, expressions, views), rounds, functions).moment()
+        trials = Trials(author, shares, expressions, views, classes)
+        trials.reach = {op.id: geometry(trials, op) for op in graph.ops if trials.whole}
+        trials.axes = axes(trials)
+        return _Facts(trials, rounds, functions).moment()
 
 
 class _Facts:
@@ -74,6 +79,10 @@ class _Facts:
         self.trials, self.rounds, self.functions = trials, rounds, functions
         self.author, self.graph = trials.author, trials.graph
         ops = [*self.graph.ops, *([self.graph.failure.op] if self.graph.failure else [])]
+        self.terms: dict[str, str] = defaultdict(str)  # operation -> what it is the first to need explained
+        for word, meaning in FIRST.items():
+            said = {o.id: f"{o.name} {_first_line(o.call.primitive)} {trials.axes.get(o.output)}" for o in ops}
+            self.terms[next((o for o in said if word in said[o]), "")] += meaning
         self.outside = {v for op in ops for v in (op.output, *inputs_of(op))} | {self.graph.result}
 
     def moment(self) -> Moment:
@@ -99,7 +108,7 @@ class _Facts:
             example = next(iter(np.flatnonzero(places == t.pick(value).i).tolist()), None)
         parts = [(t.places[share.op.id], share.look) for share in t.shares.get(value.id, ())] or None
         names = name, value.role, kind, code if code != name else None, full if full != name else None
-        return Value(*names, array, gradient, example, parts)
+        return Value(*names, array, gradient, example, parts, t.axes.get(value.id))
 
     def operation(self, op: Op, rules: list[str]) -> Operation:
         t, inputs, trees = self.trials, inputs_of(op), [statement(text) for text in rules]
@@ -108,10 +117,10 @@ class _Facts:
         used = [v for v in [*inputs, op.output] if self.author.name(t.values[v]) in words]
         named = dict.fromkeys(re.findall(r"\bag\.(\w+)\(", " ".join(rules)))
         calls = [f"{name}: {_first_line(operations[name])}".replace("`", "") for name in named if name in operations]
-        versions, reach = (compare(t, op, trees), geometry(t, op)) if t.whole else (None, None)
+        versions = compare(t, op, trees) if t.whole else None
         return Operation(
             clip(op.name), inputs, op.output, learning(op), plain("/".join(scopes)), t.lines[op.id], rules, used,
-            calls, source_of(op.place, self.functions), versions, reach,
+            calls, source_of(op.place, self.functions), not op.call.primitive.packaged, versions, t.reach.get(op.id),
         )  # fmt: skip
 
     def steps(self, found: list[tuple[str, int]]) -> list[Step]:
@@ -139,7 +148,7 @@ class _Facts:
         say, *goal = lesson.begin(self.trials)
         costs = plain(f"{', '.join(self.graph.summary())}.")
         images = not self.trials.scalar and any(len(v.shape) == 4 for v in self.graph.values.values())
-        term = LOSS_AND_GRADIENT + ARRAYS * (not self.trials.scalar) + INDEX * images
+        term = LOSS + ARRAYS * (not self.trials.scalar) + INDEX * images
         source = source_of(self.graph.ops[-1].place, self.functions, whole=True) if self.graph.ops else None
         return Step("begin", f"What does {_title(self.graph)} compute?", say, -1, None, costs, goal, source, term=term)
 
@@ -148,13 +157,15 @@ class _Facts:
         name, say, expression = clip(out.name), self.doc(op), t.expressions[op.output]
         if expression:
             say = f"Your code gives {expression} no name; here it is called {name}. {say}"
-        costs = [f"Its shape is {shape_text(out.shape)}."] if out.shape else []
+        words = f": {extent}" if (extent := t.extent(out)) else ""
+        costs = [f"Its shape is {shape_text(out.shape)}{words}."] if out.shape else []
         if op.kept:
             costs.append(f"It keeps for the way back: {self.kept(op)}.")
         elif not op.rules and not self.graph.failure:
             say += " Nothing before it learns, so it has no step on the way back."
         text, round_ = " ".join([*costs, *_notes(t.array(out), name)]), self.rounds.get(op.id)
-        return Step("forward", f"What is {expression or name}?", say, i, lesson.forward(t, op), text, round=round_)
+        ask, formulas = f"What is {expression or name}?", lesson.forward(t, op)
+        return Step("forward", ask, say, i, formulas, text, round=round_, term=self.terms[op.id] or None)
 
     def failed(self, op: Op) -> Step:
         failure: Any = self.graph.failure
@@ -189,7 +200,7 @@ class _Facts:
 
     def end(self) -> Step:
         names = listed([clip(v.name) for v in self.author.learnt()])
-        say = f"The gradients of {names} are complete: after loss.backward() they are in .grad of each Tensor. "
+        say = f"The gradients of {names} are complete: in Python, loss.backward() puts each beside its array, as grad. "
         say += f"Each number takes a step against its gradient. {MINUS}"
         return Step("end", "What do we do with the gradients?", say, -1)
 

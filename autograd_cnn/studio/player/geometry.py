@@ -7,6 +7,7 @@ user's own primitives are shown in the same way.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from autograd_cnn.studio.player.lines import attempt
 from autograd_cnn.studio.player.schema import Reach
 from autograd_cnn.studio.player.trials import Trials, inputs_of
 from autograd_cnn.studio.records import Op, Use
+from autograd_cnn.studio.text import clip
+
+_GIVEN = "input", "target"
 
 
 def geometry(t: Trials, op: Op) -> Reach | None:
@@ -34,6 +38,56 @@ def geometry(t: Trials, op: Op) -> Reach | None:
     return attempt(  # a user's primitive may take anything under these names
         lambda: (distinct and (_window(t, op, arrays) or _row(op, arrays))) or _each(op, arrays)
     )
+
+
+def axes(t: Trials) -> dict[str, tuple[str, ...]]:
+    """Return what the axes of values are called, by value, as far as operations say.
+
+    The last axis is that of classes where a loss compares it with integers, or with as many numbers as `t.classes`.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    item = "image" if any(reach and reach.kernel for reach in t.reach.values()) else "item"
+
+    def call(v: str | None, *names: str) -> None:
+        if v and len(t.values[v].shape) == len(names):
+            found.setdefault(v, names)
+
+    for op in (*reversed(t.ops), *t.ops):  # classes are known from the loss on, channels from the input on
+        reach, given = t.reach.get(op.id), [t.values[v] for v in inputs_of(op)]
+        for z, y in pairwise(given):
+            of_labels = y.dtype.startswith("int") and y.shape == z.shape[:-1] and t.values[op.output].size == 1
+            if of_labels or (y.shape == z.shape and z.shape[-1:] == (len(t.classes),) and y.role in _GIVEN):
+                call(z.id, *[item, *["place"] * (len(z.shape) - 2), "class"][-len(z.shape) :])
+                call(y.id, *found.get(z.id, ())[: len(y.shape)])
+        if reach and reach.kernel:
+            x = t.values[reach.fine]
+            last = "colour" if x.role == "input" and x.shape[-1] == 3 else "channel"
+            call(reach.fine, item, "row", "column", last)
+            call(reach.coarse, item, "row", "column", "channel")
+            call(
+                reach.w,
+                "row",
+                "column",
+                last if reach.group and reach.group[0] == x.shape[-1] else f"{last} of the group",
+                "filter",
+            )
+            call(reach.b, "filter" if op.output == reach.coarse else "channel")
+        elif reach and reach.rows:
+            ends = {v: "input" if t.values[v].role == "input" else "unit" for v in (op.output, reach.fine)}
+            for v, last in ends.items():
+                call(v, item, last)
+            last = "class" if found[op.output][-1] == "class" else "output"
+            call(reach.w, "input", last)
+            call(reach.b, last)
+        elif reach:
+            alike = op.output, *reach.each
+            for v in alike:
+                call(v, *next((found[u] for u in alike if u in found), ()))
+    for value in (t.values[v] for v in found):
+        if t.classes and found[value.id][-1] == "class" and value.shape[-1] != len(t.classes):
+            names = f"{len(t.classes)} names of classes, but {clip(value.name)} has {value.shape[-1]}"
+            raise ValueError(f"graph: {names}. Give one for each: page(classes=[...])")
+    return found
 
 
 def _window(t: Trials, op: Op, arrays: dict[str, Any]) -> Reach | None:

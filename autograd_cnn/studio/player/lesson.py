@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.studio.player.lines import as_mathematics, factor, flat_value
+from autograd_cnn.studio.player.lines import as_mathematics, attempt, factor, flat_value
 from autograd_cnn.studio.player.mistakes import largest
 from autograd_cnn.studio.player.plots import around, frame, short
 from autograd_cnn.studio.player.schema import Formula, Plot, Update
+from autograd_cnn.studio.player.sums import changed, terms
 from autograd_cnn.studio.player.trials import EFFORT, PLACES, RAISE, Share, Trials, inputs_of, is_float
 from autograd_cnn.studio.player.wording import ADD, apart, brief, number, signed
 from autograd_cnn.studio.program.syntax import names_in
@@ -48,23 +49,23 @@ def check(t: Trials, value: Value) -> str:
 def begin(t: Trials) -> list[str]:
     """Return the result with these numbers, the goal, and how to go on."""
     given = [v for v in t.author.initial if v.role in ("input", "target") and t.array(v) is not None]
-    shown = [clip(v.name) + (f" = {number(t.array(v).item())}" if v.size == 1 else _extent(v)) for v in given[:MANY]]
+    shown = [clip(v.name) + (f" = {number(t.array(v).item())}" if v.size == 1 else _extent(t, v)) for v in given[:MANY]]
     if count := sum(v.size for v in t.graph.parameters):
         shown.append(count_text(count, "parameter"))
     end = number(t.graph.loss) if t.graph.loss is not None else f"{t.end}, of {t.result.size:,} numbers"
     lines = [f"With {listed(shown)} the result is {end}." if shown else f"The result is {end}."]
     for value in t.learnt[:1]:
-        name, (way, far) = t.pick(value).name, movement(t, value)
+        name, (way, far), place = t.pick(value).name, movement(t, value), t.told(value, t.pick(value).i)
         moves = f"{'falls' if way == 'down' else 'rises'} by {'' if value.id in t.outcomes else 'about '}{far}"
-        ask = f"How does {t.goal} change when {name} changes a little?"
+        ask = f"How does {t.goal} change when {name}{f' ({place})' * bool(place)} changes a little?"
         lines.append(f"{ask} Raise {name} by {RAISE} and {t.goal} {moves}.")
     return [*lines, "Press → to walk forward; at the loss the way back begins."]
 
 
 def forward(t: Trials, op: Op) -> list[Formula]:
-    """Return the line with the numbers in it, if its result is one number: ``h = x × y``, ``= 0.5 × 1.2 = 0.6``.
+    """Return the line with the numbers in it, for one number of the result: ``h = x × y``, ``= 0.5 × 1.2 = 0.6``.
 
-    A rectified array gives two elements instead: one that passes, and one that is blocked.
+    A rectified array gives two elements: one that passes, and one that is blocked. A loss gives a term of it, too.
     """
     out = t.values[op.output]
     if places := [i for i in t.gate(op) if i is not None]:
@@ -72,18 +73,26 @@ def forward(t: Trials, op: Op) -> list[Formula]:
         numbers = [(t.named(out, i), x.flat[i], y.flat[i]) for i in places]
         lines = [f"{name} = {op.name}({number(a)}) = {number(b)}: slope {int(b > 0)}" for name, a, b in numbers]
         return [Formula(lines, "above 0 a number passes; below, it is blocked")]
-    if out.size != 1 or op.call.inside or t.array(out) is None:
+    if not out.size or op.call.inside or t.array(out) is None:
         return []
+    i = t.picks[out.id].i if out.id in t.picks else 0
 
     def number_of(name: str) -> Any:
         a: Any = t.scope.get(name)
-        return np.reshape(a, -1)[0] if is_float(a) and np.size(a) == 1 else None
+        fits = is_float(a) and (np.size(a) == 1 or out.size > 1)
+        return np.broadcast_to(a, out.shape or np.shape(a)).flat[i] if fits else None
 
+    first, whole, note = attempt(terms, t, op, i) or ([], "", "")
+    reach, value = t.reach.get(op.id), number(np.reshape(t.array(out), -1)[i])
+    if not whole and out.size > 1 and not (reach and reach.each):
+        return []
     right = t.author.call(op)
-    plain, filled = as_mathematics(right), as_mathematics(right, number_of)
+    plain, filled = as_mathematics(right), whole or as_mathematics(right, number_of)
     steps = [filled] if filled != plain and not filled.startswith("-") else []
-    value = number(np.reshape(t.array(out), -1)[0])
-    return [Formula([f"{t.author.name(out)} = {plain}", " ".join(f"= {text}" for text in [*steps, value])], "")]
+    line, filled_in = f"{t.author.name(out)} = {plain}", " ".join(f"= {text}" for text in [*steps, value])
+    if out.size > 1:
+        return [Formula([f"{t.named(out, i)} {filled_in}"], "; ".join(filter(None, [t.told(out, i), note])))]
+    return [*first, Formula([line, filled_in], note)]
 
 
 def backward(t: Trials, op: Op, values: list[Value]) -> tuple[str, list[Formula]]:
@@ -104,7 +113,7 @@ def backward(t: Trials, op: Op, values: list[Value]) -> tuple[str, list[Formula]
         reach, its = ("reaches", f"g_{clip(alone[0].name)}") if len(single) == 1 else ("reach", "each gradient")
         made = t.introduced(t.values[op.output])
         made = f"{name}, which makes {out}" if made == out else made
-        many = f", summed over the numbers of {out}" if any(t.changed(op, v) > 1 for v in alone) else ""
+        many = f", summed over the numbers of {out}" if any(len(t.changed(op, v)) > 1 for v in alone) else ""
         words.append(
             f"{listed(single)} {reach} {t.goal} only through {made}. So {its} is g_{out} times the local slope "
             f"of {name}{many}."
@@ -155,6 +164,7 @@ def formula(t: Trials, op: Op, value: Value) -> Formula:
             lines.append(f"through {t.words(out)}{place}: {how}")
         sum_ = ("… + " if last >= SHOWN else "") + " + ".join([number(numbers[0]), *map(signed, numbers[1:])])
         lines.append(f"{g} = {sum_} + {more:,} more to come" if more else f"{g} = {sum_} = {number(pick.g)}")
+    note = "; ".join(filter(None, [t.told(value, pick.i), note]))
     return Formula(lines, note) if more else Formula(lines, note, check(t, value), around(t, value))
 
 
@@ -188,11 +198,13 @@ def _sum_of_products(t: Trials, value: Value, share: Share, c: Any) -> tuple[lis
     if out.id in t.picks and terms[first := t.picks[out.id].i]:  # the example goes on
         order = np.array([first, *order[order != first]])
     products = [f"{signed(incoming[k])} × {signed(float(f'{slopes[k]:.6g}'))}" for k in order[:2]]
-    count, example = t.changed(op, value), f"g_{t.named(out, int(order[0]))}"
-    if count > 1:
+    example = f"g_{t.named(out, int(order[0]))}"
+    if (count := len(t.changed(op, value))) > 1:
         dots = " + …" * (count > 2)
         head = f"sum over the {count:,} numbers of {clip(out.name)} that it changes"
-        note = f"each: incoming gradient × local slope; first that of {example}"
+        note = "; ".join(
+            filter(None, [changed(t, op, value), f"each: incoming gradient × local slope; first that of {example}"])
+        )
         return [head, f"= {' + '.join(products)}{dots} = {number(c)}"], note
     alike = [v for v in (t.values[v] for v in inputs_of(op)) if v.shape == value.shape and t.array(v) is not None]
     at = [f"{t.named(v, pick.i)} = {number(np.reshape(t.array(v), -1)[pick.i])}" for v in alike]
@@ -200,7 +212,8 @@ def _sum_of_products(t: Trials, value: Value, share: Share, c: Any) -> tuple[lis
     if rule := _rule_at(t, value, share, pick.i, float(c)):
         note += f"; the rule gives {rule}"
     if out.size == 1 < value.size:
-        note += f"; {clip(value.name)} has {' × '.join(map(str, value.shape))} = {value.size:,} numbers"
+        extent = f"{' × '.join(map(str, value.shape))} = " * (len(value.shape) > 1)
+        note += f"; {clip(value.name)} has {extent}{value.size:,} numbers"
     return [f"{example} × local slope", f"= {products[0]} = {number(c)}"], note
 
 
@@ -271,9 +284,5 @@ def update(t: Trials) -> Update | None:
     return Update(base + way, rates, lines, max(0, len(pairs) - MANY), why, curve)
 
 
-def _extent(value: Value) -> str:
-    """Return the shape of images in words: `` (4 images of 32 × 32 points in 3 colours)``."""
-    if len(value.shape) != 4 or value.shape[-1] not in (1, 3):
-        return ""
-    count, height, width, colours = value.shape
-    return f" ({count_text(count, 'image')} of {height} × {width} points in {count_text(colours, 'colour')})"
+def _extent(t: Trials, value: Value) -> str:
+    return f" ({words})" if (words := t.extent(value)) else ""

@@ -38,6 +38,7 @@ def page(
     quiz: bool = False,
     source: bool = True,
     images: Sequence[Any] = (),
+    classes: Sequence[str] = (),
 ) -> str:
     """Return the page of `graph`; of several frames and their `images`, those of `graph` itself are the first."""
     if not all(isinstance(frame, (tuple, list)) and len(frame) == 2 for frame in frames):
@@ -51,12 +52,12 @@ def page(
     views, rounds, moments = [folding.view(depth) for depth in depths], folding.rounds(), []
     for k, (label, each) in enumerate([("at the start", graph), *frames]):
         image = url(np.asarray(images[k], np.uint8)) if images else None
-        facts = facts_of(each, channels, source, rounds, store)
+        facts = facts_of(each, channels, source, rounds, store, classes)
         moments.append(replace(facts, overlays=_overlays(each, views), label=plain(label), image=image))
     pictures = [_lay_out(graph, view, moments[0]) for view in views]
     drawings = [_drawing(graph, *facts) for facts in zip(depths, views, pictures, strict=True)]
     usual = sum(len(view.graph.ops) <= READABLE for view in views) - 1
-    text = assets.as_json(plain_data(Page(moments, drawings, quiz, usual)))
+    text = assets.as_json(plain_data(Page(moments, drawings, quiz, usual, [plain(name) for name in classes])))
     drawn = "".join(written(picture).replace('role="img"', 'role="group"', 1) for picture in pictures)
     title = escape(plain(", ".join(graph.summary())))
     body = Template(assets.part("player/page.html")).substitute(

@@ -209,7 +209,7 @@ function code(step) {
   const forward = back ? [] : o.forward.split("\n").map((text) => line(text, "", true));
   return [
     wrote,
-    make("section", { "aria-label": "Derived line", ...(back ? {} : { hidden: "" }) }, make("h3", {}, "derived: the rule of " + o.name + (renamed.length ? `, where ${renamed.join(", ")}` : "")), make("pre", {}, ...rules, ...forward)),
+    make("section", { "aria-label": "Derived line", ...(back ? {} : { hidden: "" }) }, make("h3", {}, `${o.own ? "your rule of" : "derived: the rule of"} ${o.name}` + (renamed.length ? `, where ${renamed.join(", ")}` : "")), make("pre", {}, ...rules, ...forward)),
   ];
 }
 

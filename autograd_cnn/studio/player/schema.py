@@ -20,6 +20,7 @@ class Page:
     pictures: list[Drawing]
     quiz: bool
     usual: int
+    classes: list[str]
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,10 @@ class Plot:
 
 @dataclass(frozen=True)
 class Operation:
-    """The line of an operation and those of its rules, the values that get a gradient, and those that a rule names."""
+    """The line of an operation and those of its rules, the values that get a gradient, and those that a rule names.
+
+    It is the user's `own`, or one of the package.
+    """
 
     name: str
     inputs: list[str]
@@ -126,6 +130,7 @@ class Operation:
     used: list[str]
     calls: list[str]
     source: Source
+    own: bool
     versions: list[Version] | None
     reach: Reach | None
 
@@ -135,7 +140,7 @@ class Value:
     """An array, its gradient, and what each operation contributed.
 
     `code` and `full` are its names in the program and in full if they differ. `example` is an index of its
-    maps.
+    maps; `axes` are their names.
     """
 
     name: str
@@ -147,6 +152,7 @@ class Value:
     gradient: Look | None
     example: int | None
     parts: list[tuple[int, Look | None]] | None
+    axes: tuple[str, ...] | None
 
 
 @dataclass(frozen=True)

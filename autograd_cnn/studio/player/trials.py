@@ -6,7 +6,9 @@ So the page tells what happens to the loss when a number is raised, and what one
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict, namedtuple
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +20,9 @@ from autograd_cnn.studio.player.wording import bare, number, visible
 from autograd_cnn.studio.program.measure import flops
 from autograd_cnn.studio.program.write import Author
 from autograd_cnn.studio.records import Op, Value
-from autograd_cnn.studio.text import clip
+from autograd_cnn.studio.text import clip, count_text, plain
 
+COLOURS = "red", "green", "blue"
 RAISE = 0.01  # of a number that is tried
 EFFORT, RUNS = 1.2e9, 4000  # floating-point operations and lines for all trials
 PLACES = 11  # of a number that is moved; the middle one is where it stands
@@ -37,10 +40,14 @@ class Trials:
     tried.
     """
 
+    reach: dict[str, Any]  # operation -> its geometry
+    axes: dict[str, tuple[str, ...]]  # value -> the names of its axes
+
     def __init__(
-        self, author: Author, shares: dict[str, list[Share]], expressions: dict[str, str], views: Views
-    ) -> None:
-        self.expressions, self.views, self.whole = expressions, views, views.whole
+        self, author: Author, shares: dict[str, list[Share]], expressions: dict[str, str], views: Views,
+        classes: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        self.expressions, self.views, self.whole, self.classes = expressions, views, views.whole, classes
         self.author, self.graph, self.shares = author, author.graph, shares
         self.values, self.ops, self.scope = author.graph.values, author.graph.ops, author.scope
         self.result = self.values[self.graph.result]
@@ -106,6 +113,23 @@ class Trials:
         place = ", ".join(str(int(k)) for k in np.unravel_index(i, value.shape))
         return clip(value.name) + (f"[{place}]" if value.shape else "")
 
+    def told(self, value: Value, i: int) -> str:
+        """Return the place of the i-th element in words: ``row 2, column 0, red, filter 2``; "" if they are unknown."""
+        places = np.unravel_index(i, value.shape)
+        return ", ".join(
+            self.called(axis, int(k)) for axis, k in zip(self.axes.get(value.id, ()), places, strict=False)
+        )
+
+    def called(self, axis: str, k: int) -> str:
+        if axis == "colour":
+            return COLOURS[k]
+        return f"{axis} {k}" + (f" ({plain(self.classes[k])})" if axis == "class" and self.classes else "")
+
+    def extent(self, value: Value) -> str:
+        """Return the shape in words: ``4 images, 32 × 32, 3 colours``; "" if they are unknown."""
+        words = ", ".join(map(count_text, value.shape, self.axes.get(value.id, ())))
+        return re.sub(r" rows?, (\S+) columns?", r" × \1", words).replace("classs", "classes")
+
     def run(self, scope: dict[str, Any], stale: set[str]) -> float:
         """Run in `scope` the lines that read the names `stale` or the results of such lines; return the loss or nan."""
 
@@ -168,10 +192,10 @@ class Trials:
             self.known[key] = attempt(differences) if fits else None
         return self.known[key]
 
-    def changed(self, op: Op, value: Value) -> int:
-        """Return how many numbers of the result of `op` the example of `value` changes; 1 if that cannot be tried."""
+    def changed(self, op: Op, value: Value) -> Any:
+        """Return which numbers of the result of `op` the example of `value` changes; the first if none can be tried."""
         slopes = self.slopes(op, value)
-        return 1 if slopes is None else int(np.count_nonzero(np.abs(slopes) > STEP * np.abs(slopes).max()))
+        return np.zeros(1, int) if slopes is None else np.flatnonzero(np.abs(slopes) > STEP * np.abs(slopes).max())
 
     def words(self, value: Value) -> str:
         """Return the name of a value, or the expression that makes it if the user's code gives it no name."""

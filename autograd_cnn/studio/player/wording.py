@@ -10,9 +10,7 @@ from typing import Any
 
 import numpy as np
 
-LOSS_AND_GRADIENT = (
-    "Loss: the number at the end, to be made small. Gradient: how fast the loss changes when one number is raised."
-)
+LOSS = "Loss: the number at the end, to be made small. Gradient: how fast the loss changes when one number is raised."
 SHORT = "g_{0} is short for the gradient of the loss with respect to {0}; calculus writes d loss / d {0}."
 BACKWARD = (
     "Local slope: how fast the result of one operation changes when its input is raised. Rule: the line that "
@@ -25,6 +23,13 @@ ARRAYS = (
     "Channel: one place on the last axis, as a colour of an image or what one filter makes."
 )
 INDEX = " In brackets: [item, row, column, channel]; of filters [row, column, input channel, filter]."
+FIRST = {  # explained where they first appear
+    "class": "Class: one of the answers to choose from; each has a score, and the highest is the network's answer.",
+    "softmax": (
+        "Softmax: turns the scores of an item into probabilities, which add up to 1: exp of each, divided by the sum "
+        "of all. If the right class has probability p, −log p is near 0 for p near 1, and large for p near 0."
+    ),
+}
 DEAD = (
     "Where relu gives 0 its slope is 0: nothing comes back. A channel that is 0 for all items of this batch gets no "
     "gradient from it; if it is 0 for all others too, it never learns, and is wasted."

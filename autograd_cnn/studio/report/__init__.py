@@ -104,7 +104,7 @@ def write(
     graphs = [*(moments.graphs if moments else []), ("after the training", last)]
     weights = {name for name, p in parameters.items() if p.ndim > 1}
     missing = refusal(graphs[0][1], graphs[1:])
-    player = "" if missing else player_page(graphs[0][1], graphs[1:])
+    player = "" if missing else player_page(graphs[0][1], graphs[1:], classes=facts.classes)
     html = page(facts, steps, images, convolutions(model, images[0]), weights, graphs, player, missing)
     text = text_of(facts, steps, len(graphs) if player else 0)
     write_atomically(folder.path / "report.html", html.encode())

@@ -89,13 +89,14 @@ def test_the_update_chooses_a_learning_rate_on_its_plot(opened, scalars, chain):
     assert lr > 0 and page.inner_text("#position") == "the update"
 
 
-def test_the_formula_stands_above_the_images(opened, cnn_page):
+def test_the_formula_stands_above_the_images_and_the_window_of_a_kernel_above_the_formula(opened, cnn_page):
     page = opened(cnn_page[2])
     for step in page.evaluate("[...facts.steps.keys()].filter((i) => facts.steps[i].formulas?.length)"):
         page.evaluate("step => show(step)", step)
-        box = page.locator("#formulas section").first.bounding_box()
-        assert box["y"] + box["height"] <= page.locator("#arrays").bounding_box()["y"]
-        assert box["y"] + box["height"] <= 800
+        kernel = page.evaluate("Boolean(places)")
+        upper, lower = [("#formulas section", "#arrays"), ("#sum", "#formulas section")][kernel]
+        box = page.locator(upper).first.bounding_box()
+        assert box["y"] + box["height"] <= min(800, page.locator(lower).first.bounding_box()["y"])
 
 
 def test_a_failed_trace_ends_with_its_message(opened):

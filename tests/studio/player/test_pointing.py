@@ -108,8 +108,8 @@ def point(page, name, y, x, c=0):
 
 def said(page):
     """Return the computation that the page shows: its text, the numbers of its tables, and which cells won."""
-    text, tables, won = page.evaluate("""() => { const all = (tag) => [...$("sum").querySelectorAll(tag)]; return [
-        $("sum").innerText.replaceAll("\\n", " "),
+    text, tables, won = page.evaluate("""() => { const all = (tag) => [...$("found").querySelectorAll(tag)]; return [
+        all(":scope > :not(h3)").map((part) => part.innerText).join(" ").replaceAll("\\n", " "),
         all("table").map((table) => [...table.rows].map((row) => [...row.cells].map((cell) => cell.innerText))),
         all("td").map((cell) => cell.className === "won")]; }""")
     return text, [np.array([[number(n) for n in row] for row in table]) for table in tables], won
@@ -193,8 +193,64 @@ def test_the_gradient_of_a_weight_names_the_part_of_image_0(cnn):
         text, _, _ = point(page, "g_w2", i, j, c)
         k = int(text.split("]")[0].split(", ")[3])
         part = np.sum(padded(a["m1"][0])[i : i + 16, j : j + 16, c] * a["g_h2"][0, :, :, k])
-        assert last(text.split(" Item 0")[0]) == digits(a["g_w2"][i, j, c, k])
-        assert number(text.split("gives ")[1].rstrip(".")) == pytest.approx(part, rel=1e-2, abs=1e-6)
+        assert text.startswith(f"g_w2[{i}, {j}, {c}, {k}] = Σ over 4 images × 256 places of m1 × g_h2 = ")
+        assert number(text.split("All 256: ")[1].split(",")[0]) == pytest.approx(part, rel=1e-2, abs=1e-6)
+        assert number(text.split("With the other 3 images: ")[1].split(",")[0]) == digits(a["g_w2"][i, j, c, k])
+
+
+def test_the_window_of_a_kernels_gradient_moves_by_pointer_and_keys(cnn):
+    page, a = cnn
+    go(page, "h2", "backward")
+    assert page.evaluate("$('tensors').compareDocumentPosition($('sentence')) && scene[2].name") == "g_w2"
+    below = [page.locator(part).bounding_box()["y"] for part in ("#where", "#sum", "#sentence", "#formulas", "#code")]
+    assert below == sorted(below)
+    point(page, "g_w2", 2, 1, 4)
+    at = page.evaluate("at")
+    for way in "g_h2", "ArrowRight", "ArrowUp", "slider":
+        if way == "g_h2":
+            text, tables, won = point(page, way, 5, 9, 3)
+        elif way == "slider":
+            page.focus("#walk input")
+            page.keyboard.press("ArrowLeft")
+            text, tables, won = said(page)
+        else:
+            page.evaluate("spot.entry.pane.focus()")
+            page.keyboard.press(way)
+            text, tables, won = said(page)
+        y, x = {"g_h2": (5, 9), "ArrowRight": (5, 10), "ArrowUp": (4, 10), "slider": (4, 9)}[way]
+        patch, g = padded(a["m1"][0])[y : y + 3, x : x + 3, 4], a["g_h2"][0, y, x, 3]
+        assert page.inner_text("#found h3") == "row 2, column 1, channel 4, filter 3" and page.evaluate("at") == at
+        assert f"Row {y}, column {x} is one of 256 places: " in text and won.index(True) == 2 * 3 + 1
+        assert np.array_equal(tables[0], digits(patch)) and tables[1] == digits(g)
+        np.testing.assert_allclose(tables[2], patch * g, atol=0.01 * np.abs(patch * g).max() + 1e-12)
+    point(page, "m1", 7, 7, 4)  # a pixel: the place at which it meets this number of the kernel
+    assert "Row 6, column 7 is one of" in said(page)[0]
+
+
+def test_play_adds_up_the_places_until_the_sum_is_that_number(opened):
+    rng = np.random.default_rng(1)
+    w, x = ag.Tensor(rng.normal(size=(2, 2, 1, 1)), True, "w"), rng.normal(size=(1, 4, 4, 1)).round(2)
+    page = opened(ag.trace(lambda x: ag.sum(ag.tanh(ag.conv2d(x, w, stride=2))), x).page())
+    page.clock.install(time=0)
+    page.clock.pause_at(1000)
+    page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).reach?.kernel))")
+    total = page.evaluate(
+        "Number(value(op(facts.steps[at]).reach.w).gradient.elements[spot.entry.shape[3] * spot.y + spot.x])"
+    )
+    page.click("#walk button")
+    sums = []
+    for _ in range(4):
+        page.clock.run_for(600)
+        sums.append(number(said(page)[0].split("Added up to here: ")[1].split(". All")[0]))
+    terms = page.evaluate("places.terms")
+    assert sums == pytest.approx(list(np.cumsum(terms)), rel=6e-3) and sums[-1] == pytest.approx(total, rel=6e-3)
+    assert (
+        "stop" not in page.inner_text("#walk button") and f"All 4: {digits(total):g}".replace("-", "−") in said(page)[0]
+    )
+    page.click("#walk button")
+    page.keyboard.press("ArrowLeft")  # another step ends it
+    page.clock.run_for(5000)
+    assert page.is_hidden("#walk")
 
 
 def test_relu_lets_through_what_is_positive(cnn):
@@ -293,3 +349,35 @@ def test_stride_padding_dilation_and_groups_are_those_of_the_call(opened, option
                 if shown == other and tables:  # if not, it is of another group
                     sums += np.sum(tables[0] * tables[1])
             assert sums == pytest.approx(array[0, y, x_, c], rel=1e-2, abs=1e-2)
+
+
+def test_the_terms_of_a_kernels_gradient_sum_to_it_for_random_options(opened):
+    rng = np.random.default_rng(0)
+    for seed in range(6):
+        groups = int(rng.choice([1, 2]))
+        options = {
+            "stride": tuple(map(int, rng.integers(1, 3, 2))), "dilation": tuple(map(int, rng.integers(1, 3, 2))),
+            "padding": tuple(map(int, rng.integers(0, 3, 2))), "groups": groups,
+        }  # fmt: skip
+        call = (ag.conv2d, ag.conv_transpose2d)[seed % 2]
+        shape = (*map(int, rng.integers(1, 4, 2)), 4 // groups, 4)
+        x, w = rng.normal(size=(1, 7, 6, 4)), ag.Tensor(rng.normal(size=shape), True, "w")
+
+        def f(x, w, call=call, options=options):
+            h = call(x, ag.tanh(w) if options["stride"] == (1, 1) else w, **options)
+            return ag.sum(h * h)
+
+        kernel = ag.Tensor(np.tanh(w.data) if options["stride"] == (1, 1) else w.data, True)
+        ag.sum(call(x, kernel, **options) ** 2).backward()
+        page = opened(ag.trace(f, x, w).page())
+        go(page, "h", "backward")
+        found = page.evaluate("""() => {
+            const [, depth, high, wide] = scene.find((entry) => entry.side === "w" && entry.gradient).shape;
+            return [0, 1, 2, 3].map((k) => Array.from({ length: depth * high * wide }, (_, i) => {
+                channel.coarse = k;
+                const entry = scene.find((entry) => entry.side === "w" && entry.gradient);
+                point(entry, Math.floor(i / (high * wide)), Math.floor(i / wide) % high, i % wide);
+                return places.terms.reduce((sum, term) => sum + term, 0);
+            })); }""")
+        wanted = np.transpose(kernel.grad, (3, 2, 0, 1)).reshape(4, -1)
+        np.testing.assert_allclose(found, wanted, rtol=5e-3, atol=5e-3 * np.abs(wanted).max())

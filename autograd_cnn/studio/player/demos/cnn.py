@@ -50,5 +50,5 @@ if __name__ == "__main__":
         optimiser.zero_grad()
         loss_of(p, x[start : start + 16], y[start : start + 16]).backward()
         optimiser.step()
-    page = before.page([("after 20 steps", ag.trace(loss_of, *few))])
+    page = before.page([("after 20 steps", ag.trace(loss_of, *few))], classes=data.classes)
     Path(__file__).with_suffix(".html").write_text(page, encoding="utf-8")

@@ -1,0 +1,133 @@
+"""What the page calls things in words: axes, places, colours, classes, counts, the terms of a loss."""
+
+import re
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from studio.pages import facts_of, visible
+
+
+@pytest.fixture
+def network(rng):
+    """A small CNN on colour images with three classes, as a function of images and labels."""
+    w, b = ag.Tensor(rng.normal(size=(3, 3, 3, 4)), True, "w"), ag.Tensor(np.zeros(4), True, "b")
+    v = ag.Tensor(0.1 * rng.normal(size=(64, 3)), True, "v")
+
+    def f(x, y):
+        h = ag.relu(ag.conv2d(x, w, b, padding=1))
+        z = ag.matmul(ag.flatten(ag.max_pool2d(h, 2), 1), v)
+        return ag.cross_entropy(z, y)
+
+    return f, rng.uniform(0.1, 1, (2, 8, 8, 3)), np.array([2, 0])
+
+
+def first(text):
+    return facts_of(text)["frames"][0]
+
+
+def said(frame):
+    """All that the steps say, a string for each."""
+    return [
+        " | ".join(visible(text) for f in step.get("formulas", []) for text in (*f["lines"], f["note"]))
+        for step in frame["steps"]
+    ]
+
+
+def values(frame):
+    return {value["name"]: value for value in frame["values"].values()}
+
+
+def test_axes_are_named_by_the_operations_that_use_them(network):
+    f, *given = network
+    found = {name: value.get("axes") for name, value in values(first(ag.trace(f, *given).page())).items()}
+    assert found["x"] == ["image", "row", "column", "colour"] and found["w"] == ["row", "column", "colour", "filter"]
+    assert found["h"] == ["image", "row", "column", "channel"] == found["max_pool2d"] and found["b"] == ["filter"]
+    assert found["z"] == ["image", "class"] and found["v"] == ["input", "class"] and found["y"] == ["image"]
+    assert found["flatten"] == ["image", "unit"] and "loss" in found and found["loss"] is None
+
+
+def test_a_place_has_words_and_a_class_its_name(network):
+    f, *given = network
+    graph = ag.trace(f, *given)
+    frame = first(graph.page(classes=["cat", "dog", "</script>"]))
+    texts = " ".join(said(frame))
+    assert re.search(r"row \d, column \d, (red|green|blue), filter \d", texts)
+    assert "class 2 (</script>) is right: −log " in texts and re.search(
+        r"image \d, class \d \((cat|dog|</script>)\)", texts
+    )
+    assert visible(frame["steps"][0]["say"]).startswith("With x (2 images, 8 × 8, 3 colours), y (2 images) and")
+    plain = " ".join(said(first(graph.page())))
+    assert "class 2 is right" in plain and "(cat)" not in plain
+
+
+def test_the_wrong_number_of_classes_is_refused(network):
+    f, *given = network
+    with pytest.raises(ValueError, match="2 names of classes, but z has 3"):
+        ag.trace(f, *given).page(classes=["cat", "dog"])
+
+
+def test_a_loss_is_followed_from_one_image_to_the_mean(network):
+    f, x, y = network
+    frame = first(ag.trace(f, x, y).page())
+    text = said(frame)[len(frame["ops"])]
+    scores = np.array(values(frame)["z"]["array"]["elements"], float).reshape(2, 3)
+    p = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    losses = -np.log(p[[0, 1], y])
+    assert f"softmax(z[0]) = {p[0, 0]:.4g}, {p[0, 1]:.4g}, {p[0, 2]:.4g} | class 2 is right: " in text
+    assert f"= ({losses[0]:.4g} + {losses[1]:.4g}) / 2 = {losses.mean():.4g}" in text
+    terms = [step.get("term", "") for step in frame["steps"]]
+    assert [i for i, term in enumerate(terms) if "Softmax: " in term] == [len(frame["ops"])]
+
+
+@pytest.mark.parametrize("loss", ["mse", "bce", "l1_loss", "bce_with_logits"])
+def test_the_mean_of_other_losses_has_its_terms(rng, loss):
+    q, y = rng.uniform(0.2, 0.8, (2, 3)), np.eye(3)[:2]
+    frame = first(ag.trace(lambda q: getattr(ag, loss)(q, y), q).page())
+    each = np.asarray(getattr(ag, loss)(q, y, reduction="none")).ravel()
+    shown = " + ".join(f"{t:.4g}" for t in each[:4])
+    assert f"= ({shown} + …) / 6 = {each.mean():.4g}" in " ".join(said(frame))
+
+
+def test_a_loss_of_ones_own_and_a_sum_over_an_axis_are_shown_alike(rng):
+    @ag.primitive
+    def surprise(z, y):
+        """Takes the mean of ``-log softmax(z)[y]``."""
+        e = np.exp(z)
+        return -np.mean(np.log((e / e.sum(-1, keepdims=True))[np.arange(len(y)), y]))
+
+    surprise.vjp(z=lambda g, z, y: g * (ag.softmax(z) - np.eye(z.shape[-1])[np.asarray(y)]) / len(y))
+    z = rng.normal(size=(2, 3)).round(2)
+    frame = first(ag.trace(lambda z, y: surprise(z * 1.0, y), z, np.array([1, 2])).page())
+    assert "class 1 is right: −log " in " ".join(said(frame)) and frame["ops"][-1]["own"]
+    frame = first(ag.trace(lambda z: ag.sum(ag.sum(z, axis=1) ** 2), z).page())
+    assert f"sum[0] = {' + '.join(f'({n:g})' if n < 0 and i else f'{n:g}' for i, n in enumerate(z[0]))} = ".replace(
+        "-", "−"
+    ) in " ".join(said(frame)) or "sum[1] = " in " ".join(said(frame))
+
+
+def test_a_count_says_why_other_numbers_do_not_count(rng):
+    x = rng.uniform(0.1, 1, (2, 5, 5, 1))
+    x[:, 1:3, 1:3] = 0
+    w = ag.Tensor(rng.normal(size=(3, 3, 1, 2)), True, "w")
+    frame = first(ag.trace(lambda x: ag.sum(ag.exp(ag.conv2d(x, w, padding=1, stride=2) / 9)), x).page())
+    text = next(t for t in said(frame) if "g_w[" in t)
+    i, j = map(int, text.split("g_w[")[1].split(", ")[:2])
+    rows, columns = ([2 * v - 1 + k for v in range(3) if 0 <= 2 * v - 1 + k < 5] for k in (i, j))
+    inside, zero = 2 * len(rows) * len(columns), int(np.count_nonzero(x[:, rows][:, :, columns] == 0))
+    assert zero == 2
+    assert f"{inside - zero} of {inside} places (2 images × {len(rows)} rows × {len(columns)} columns), " in text
+    assert f"since at the other {zero} x is 0" in text
+
+
+def test_a_result_is_called_what_a_line_calls_it():
+    def net(x):
+        return ag.tanh(ag.sin(x))
+
+    def f(x):
+        z = net(x)
+        return ag.sum(z * z)
+
+    frame = first(ag.trace(f, np.ones(3)).page())
+    assert [frame["values"][op["output"]]["name"] for op in frame["ops"]] == ["sin", "z", "multiply", "loss"]
