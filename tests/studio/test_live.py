@@ -93,7 +93,7 @@ def test_a_function_that_fails_under_trace_shows_its_graph(result):
     function = "import autograd_cnn as ag\ndef f(x):\n    h = ag.sin(x)\n    return h @ x\n"
     found, _ = result(function + "ag.trace(f, ag.Tensor([[1.0, 2.0]]))")
     assert found["line"] == 4 and "2 is not 1" in found["error"] and "error.graph" not in found["error"]
-    assert facts_of(found["page"])["frames"][0]["summary"][-1] == "fails in matmul (live.py:4)"
+    assert "fails in matmul (live.py:4)</title>" in found["page"]
 
 
 def test_our_message_names_the_line_of_the_editor(result):
@@ -165,7 +165,7 @@ def test_a_step_that_fails_ends_the_training_and_shows_its_graph(training):
     moment = program.send(1000)
     assert len(moment["losses"]) == 36 and not moment["trains"]
     assert moment["error"].startswith("ValueError: matmul: (1, 2) @ (1, 2)") and moment["line"] == 6
-    assert "fails in matmul (live.py:6)" in facts_of(moment["page"])["frames"][0]["summary"]
+    assert "fails in matmul (live.py:6)</title>" in moment["page"]
     with pytest.raises(StopIteration):
         next(program)
 
