@@ -43,7 +43,7 @@ ANSWERS = {
     "no return": (
         "multiply",
         "def multiply_backward(g, x, u): g * u, g * x",
-        "want 2 results: return gx, gu. It returns None. Is a return missing",
+        "it returns None. Is a return missing",
     ),
     "a word": ("multiply", "def multiply_backward(g, x, u): return 'g', 'x'", "gx is g, want numbers"),
     "too many results": (
@@ -63,6 +63,17 @@ ANSWERS = {
     ),
     "list": ("multiply", "def multiply_backward(g, x, u): return [(g * u).tolist(), g * x]", RIGHT),
     "float32": ("multiply", "def multiply_backward(g, x, u): return np.float32(g * u), g * x", RIGHT),
+    "nothing": (
+        "multiply",
+        "def multiply_backward(g, x, u): return ()",
+        "want 2 results: return gx, gu. It returns 0 of",
+    ),
+    "lists of None": (
+        "multiply",
+        "def multiply_backward(g, x, u): return [[None] * 3] * 2",
+        "gx is [None None None], want",
+    ),
+    "no return of one": ("relu", "def relu(x): np.maximum(x, 0)", "it returns None. Is a return missing"),
     "in place": ("multiply", "def multiply_backward(g, x, u):\n g *= u\n return g, g * x", "it changes g, which"),
     "integers": (
         "multiply",
@@ -354,6 +365,8 @@ def test_every_case_has_a_page(name):
     for case in EXERCISES[name].drawn():
         graph = EXERCISES[name].graph(case)
         assert graph.loss is not None and {op.place.file for op in graph.ops} == {"the_engine.py"}
+        wanted = {name.removeprefix("g") for task in EXERCISES[name].tasks for name in task.results.split()} & {*case}
+        assert {value.name for value in graph.values.values() if value.role == "parameter"} == wanted
 
 
 def test_the_check_passes_on_the_command_line(solved):

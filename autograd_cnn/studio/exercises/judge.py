@@ -180,12 +180,14 @@ def _complaint(exercise: Exercise, task: Task, case: Case, given: Case, answer: 
     for name, value in task.given(case).items():
         if not np.array_equal(value, given[name]):
             return f"it changes {name}, which belongs to the caller. Change a copy: {name} = {name}.copy()"
-    if len(answer) != len(names):
-        what = "None. Is a return missing at its end?" if answer[0].dtype == object else f"{len(answer)} of them"
-        return f"want {len(names)} results: return {', '.join(names)}. It returns {what}"
+    parts = [part.item() if part.dtype == object and part.ndim == 0 else part for part in answer]
+    if len(parts) == 1 and parts[0] is None:
+        return "it returns None. Is a return missing at its end?"
+    if len(parts) != len(names):
+        return f"want {len(names)} results: return {', '.join(names)}. It returns {len(parts)} of them"
     right = exercise.right(task, case)
-    for name, got in zip(names, answer, strict=True):
-        if got.dtype == object and got.item() is Ellipsis:
+    for name, got, part in zip(names, answer, parts, strict=True):
+        if part is Ellipsis:
             raise Stopped(NotImplementedError())
         if got.dtype.kind not in "biuf":
             return f"{name} is {plain(str(got)):.40}, want numbers"
