@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from autograd_cnn.environment import command
 from autograd_cnn.studio.picture.ladder import ladder
-from autograd_cnn.studio.picture.layout import SMALL, TEXT, Box, Picture, Wire, wide
+from autograd_cnn.studio.picture.layout import TEXT, Box, Picture, Text, Wire, wide
 from autograd_cnn.studio.picture.styles import FONT, LIGHT, fill, shaft
 from autograd_cnn.studio.records import Graph
 from autograd_cnn.studio.text import clip
@@ -33,9 +33,9 @@ def _dot(picture: Picture, notes: bool = False) -> str:
     lines = [
         "digraph tape {",
         f'graph [label={_quoted(picture.caption)}, labelloc=t, {font}={TEXT}, bb="0,{height},{width},0", layout=nop2];',
-        f"node [{font}={SMALL}, fixedsize=true];",
-        f"edge [{font}={SMALL}, arrowsize=0.6];",
-        *framed(picture, _cluster, '"{}";'.format, "}"),
+        f"node [{font}={TEXT}, fixedsize=true];",
+        f"edge [{font}={TEXT}, arrowsize=0.6];",
+        *framed(picture, partial(_cluster, picture.names), '"{}";'.format, "}"),
         *map(_node, picture.boxes),
         *map(_edge, picture.wires),
         *(_notes(picture) if notes else ()),
@@ -51,6 +51,12 @@ def _n(value: float) -> str:
 def _at(*point: float) -> str:
     """Format a position; y points upwards, and the page lies below 0."""
     return f"{_n(point[0])},{_n(-point[1])}"
+
+
+def _middle(text: Text) -> str:
+    """Format the position of the middle of a text."""
+    words, x, y, anchor = text
+    return _at(x + {"start": 0.5, "middle": 0, "end": -0.5}[anchor] * wide(words), y - 4)
 
 
 def _quoted(*texts: str) -> str:
@@ -75,12 +81,12 @@ def framed(picture: Picture, begin: Callable[[int, Box], str], name: Callable[[s
     yield from [end] * len(stack)
 
 
-def _cluster(i: int, frame: Box) -> str:
+def _cluster(names: float, i: int, frame: Box) -> str:
     ends = f"{_at(frame.left, frame.top + frame.height)},{_at(frame.left + frame.width, frame.top)}"
-    name = _at(frame.left + 8 + wide(frame.text, SMALL) / 2, frame.top + 9)
+    name = _at(names + wide(frame.text) / 2, frame.top + 10)
     return (
         f'subgraph "cluster_{i}" {{\nlabel={_quoted(frame.text)}; labeljust=l; style=rounded; '
-        f'color="{LIGHT["frame"]}"; fontsize={SMALL}; bb="{ends}"; lp="{name}";'
+        f'color="{LIGHT["frame"]}"; fontsize={TEXT}; bb="{ends}"; lp="{name}";'
     )
 
 
@@ -101,10 +107,12 @@ def _notes(picture: Picture) -> Iterator[str]:
     colours = f'fillcolor="{LIGHT["page"]}", color="{LIGHT["backward"]}"'
     plus = f'label="+", shape=circle, width=0.12, height=0.12, style=filled, {colours}'
     point = f'label="", shape=point, width=0.07, color="{LIGHT["forward"]}"'
-    for i, (x, heading) in enumerate(picture.headings):
-        yield f'"heading_{i}" [label={_quoted(heading)}, shape=plaintext, fixedsize=shape, pos="{_at(x, 45)}"];'
-    for i, (x, y, summed) in enumerate(picture.marks):
-        yield f'"mark_{i}" [{plus if summed else point}, fixedsize=shape, pos="{_at(x, y)}"];'
+    for i, heading in enumerate(picture.headings):
+        label = f"label={_quoted(heading[0])}, shape=plaintext"
+        yield f'"heading_{i}" [{label}, fixedsize=shape, pos="{_middle(heading)}"];'
+    marks = [(plus if wire.kind == "backward" else point, wire.mark) for wire in picture.wires if wire.mark]
+    for i, (drawn, place) in enumerate(marks):
+        yield f'"mark_{i}" [{drawn}, fixedsize=shape, pos="{_at(*place)}"];'
 
 
 def _edge(wire: Wire) -> str:
@@ -114,10 +122,8 @@ def _edge(wire: Wire) -> str:
     parts = [f'style={_STYLES[wire.kind]}, color="{LIGHT[wire.kind]}"']
     parts.append(f'pos="{tip}{" ".join(_at(*point) for point in curve)}"')
     parts += ["dir=none"] * (not wire.arrow)
-    if wire.label:
-        x, y, anchor = wire.label_at
-        x += {"start": 0.5, "middle": 0, "end": -0.5}[anchor] * 0.6 * SMALL * len(wire.label)
-        parts.append(f'label={_quoted(wire.label)}, lp="{_at(x, y - 3)}"')
+    if wire.texts:
+        parts.append(f'label={_quoted(wire.label)}, lp="{_middle((wire.label, *wire.texts[0][1:]))}"')
     parts += ["constraint=false"] * (wire.kind == "kept")
     parts.append(f"tooltip={_quoted(clip(wire.title, 400))}")
     return f'"{wire.tail}" -> "{wire.head}" [{", ".join(parts)}];'

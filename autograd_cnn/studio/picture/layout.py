@@ -1,33 +1,37 @@
 """Lays out the ladder: forward down the left column, backward up the right one, and kept arrays in between.
 
-Each operation is a row, and each activation is an edge. A value whose edges skip rows has a lane in the gutter, with a
-branch to each use. The backward pass mirrors the forward pass with the arrows reversed, so gradients are summed at the
-points where a forward edge forks. Text is monospaced at 0.62 em, so its width follows from the number of characters. A
-module or loop that is open in the folded graph has a frame around its rows. Reads records, and returns boxes, wires and
-marks in points, with y downwards.
+Each operation is a row, and each activation is an edge, with its name on the outer side of it and its shape between the
+columns. Parameters are beside their box. A value whose edges skip rows has a lane on the outside, with a branch to each
+use. The backward pass mirrors the forward pass with the arrows reversed, so gradients are summed at the points where a
+forward edge forks. Text is monospaced at 0.62 em, so its width follows from the number of characters, and no wire
+crosses it. A module or loop that is open in the folded graph has a frame around its rows. Reads records, and returns
+boxes and wires in points, with y downwards.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from itertools import accumulate, product
+from functools import partial
+from itertools import product
 
 from autograd_cnn.studio.picture.fold import LIMIT, View, called, within
 from autograd_cnn.studio.records import Op, Value
 from autograd_cnn.studio.text import LONGEST, bytes_text, clip, clip_names, plain, shape_text
 
-TEXT, SMALL, EM = 12, 10, 0.62
-MARGIN, HEIGHT, GAP, SLOT, LANE, GUTTER = 16, 30, 22, 22, 10, 20
+TEXT, EM = 11, 0.62
+MARGIN, HEIGHT, GAP, SLOT, LANE, ARM, PAD = 16, 30, 24, 22, 8, 12, 8
 ABOVE, BELOW, INSET = 24, 6, 6  # space for a frame above, below and beside its rows
-MESSAGE = 72  # characters of an error
-TURN = 12  # distance from a box to the fork below it, which leaves room for both arrowheads
+LEAST, MESSAGE = 64, 72  # width of a box; characters of an error
+TURN = 13  # distance from a box to the fork below it, which leaves room for both arrowheads
+CHIP = 22  # the player draws small images on both sides of a shape
 
 Point = tuple[float, float]
 Route = tuple[list[Point], bool]  # points, from maker to user; whether it forks from another edge of its value
 Reading = tuple[str, "float | None"]  # the text, and the length of the bar
+Text = tuple[str, float, float, str]  # with its place and its anchor: start, middle or end
 
 
 @dataclass(slots=True)
@@ -38,8 +42,9 @@ class Overlay:
     forward: dict[str, Reading] = field(default_factory=dict)
     backward: dict[str, Reading] = field(default_factory=dict)
     leaves: dict[str, str] = field(default_factory=dict)
-    values: dict[str, str] = field(default_factory=dict)  # in place of shapes
-    brief: bool = False  # without bytes, and without the shape of a single number
+    values: dict[str, str] = field(default_factory=dict)  # in place of shapes, and of names of known numbers
+    lines: dict[str, str] = field(default_factory=dict)  # in place of the names of operations, where they fit
+    brief: int = 0  # characters of a name in a narrow picture, which has no caption and no bytes
 
 
 @dataclass(slots=True)
@@ -50,9 +55,8 @@ class Box:
     kind: str
     title: str
     text: str
-    beside: str = ""  # small, on the same line
-    below: str = ""  # small, on a second line
-    size: int = TEXT
+    beside: str = ""  # quiet, on the same line
+    below: str = ""  # quiet, on a second line
     back: bool = False  # in the backward pass
     bar: float | None = None  # length of an overlay's bar, 0 to 1
     frame: int = -1  # index of the innermost frame around it
@@ -81,29 +85,47 @@ class Box:
 
 @dataclass(slots=True)
 class Wire:
-    """An edge; `kind` is forward, backward or kept, and the arrowhead is at the last point."""
+    """An edge; `kind` is forward, backward or kept, and the arrowhead is at the last point.
+
+    An edge that forks from another edge of its value begins there; a backward one ends there, where gradients are
+    summed, without an arrowhead.
+    """
 
     kind: str
     tail: str
     head: str
     points: list[Point]
     title: str
-    label: str = ""
-    label_at: tuple[float, float, str] = (0, 0, "middle")
-    arrow: bool = True
+    texts: list[Text] = field(default_factory=list)
+    forks: bool = False
+    value: str = ""  # id of the value whose name it has
+
+    @property
+    def arrow(self) -> bool:
+        return self.kind == "forward" or (self.kind == "backward" and not self.forks)
+
+    @property
+    def mark(self) -> Point | None:
+        """Where it forks, or where its gradients are summed."""
+        return self.points[-1 if self.kind == "backward" else 0] if self.forks else None
+
+    @property
+    def label(self) -> str:
+        return " ".join(text for text, *_ in self.texts)
 
 
 @dataclass(slots=True)
 class Picture:
-    """All shapes and texts; a mark shows where an edge forks or, if its flag is set, where gradients are summed."""
+    """All shapes and texts; the names of frames begin at `names`. A picture with `top` begins with its caption."""
 
     caption: str
+    top: float = 0
     width: float = 0
     height: float = 0
-    headings: list[tuple[float, str]] = field(default_factory=list)
+    names: float = 0
+    headings: list[Text] = field(default_factory=list)
     boxes: list[Box] = field(default_factory=list)
     wires: list[Wire] = field(default_factory=list)
-    marks: list[tuple[float, float, bool]] = field(default_factory=list)
     frames: list[Box] = field(default_factory=list)
 
 
@@ -120,7 +142,7 @@ class _Row:
     around: list[int] = field(default_factory=list)  # indices of the frames around it, outermost first
     left: Box = field(init=False)
     right: Box | None = None
-    kept: tuple[str, str] = ("", "")  # clipped, whole
+    kept: str = ""
     outer: dict[int | str, float] = field(default_factory=dict)  # y of wires on the outer side, by port or output
 
     @property
@@ -134,10 +156,10 @@ class _Row:
         return (self.value.id, *self.op.others) if self.op else (self.value.id,)
 
 
-def wide(text: str, size: float = TEXT) -> float:
+def wide(text: str) -> float:
     """Return the width of `text` in points."""
     double = 0 if text.isascii() else sum(unicodedata.east_asian_width(c) in "WF" for c in text)
-    return EM * size * (len(text) + double)
+    return EM * TEXT * (len(text) + double)
 
 
 def drawn(view: View, overlay: Overlay | None = None) -> Picture:
@@ -149,7 +171,8 @@ class _Ladder:
     def __init__(self, view: View, overlay: Overlay) -> None:
         self.view, self.graph, self.overlay, self.failure = view, view.graph, overlay, view.graph.failure
         self.backward = view.whole.loss is not None
-        self.picture = Picture(_caption(view, overlay))
+        self.longest = overlay.brief or LONGEST
+        self.picture = Picture(_caption(view, overlay), 0 if overlay.brief else 26)
         self.picture.frames = [
             Box("", "frame", plain(frame.label), clip(frame.label), frame=[-1, *frame.around][-1])
             for frame in view.frames
@@ -165,13 +188,15 @@ class _Ladder:
         self.last_use = {(v, False): (row.index, port) for v, row, port in skips}
         self.last_use |= {(v, True): (row.index, port) for v, row, port in skips if port in row.learns}
         self.lanes = self._lanes()
-        self.unlabelled = set(product([row.value.id for row in self.rows if row.op][:-1], (False, True)))
+        self.labelled = {row.value.id for row in self.rows[:-2] if row.op}
+        self.unlabelled = set(product(self.labelled, (False, True)))
         for row in self.rows:
             self._write(row)
         self._columns()
         self._heights()
         for row in self.rows:
             self._draw(row)
+        self.picture.wires.sort(key=lambda wire: wire.forks)  # a mark is drawn over the wire that it is on
 
     # Rows and lanes
 
@@ -212,41 +237,43 @@ class _Ladder:
     # Texts of the boxes
 
     def _chip(self, value: Value, used: int) -> list[tuple[str, str, float]]:
-        """Return text, small text and width of the chips of `value` and of its gradient; each use of it has both."""
-        several, name = value.count > 1, self.names.get(value.id, value.name)
-        shape = (f"{value.size:,}" if several else shape_text(value.shape)) + (f" used {used}×" if used > 1 else "")
-        shape = self.overlay.values.get(value.id, shape)
+        """Return text, quiet text and width of the chips of `value` and of its gradient; each use of it has both."""
+        several, name, small = value.count > 1, self.names.get(value.id, value.name), ""
+        if not self.overlay.brief:
+            small = (f"{value.size:,}" if several else shape_text(value.shape)) + (f" used {used}×" if used > 1 else "")
+        small = self.overlay.values.get(value.id, small)
         gradient = value.name.replace("parameter", "gradient") if several else f"g_{name}"
-        texts = (clip(name), shape), (clip(gradient), self.overlay.leaves.get(value.id, ""))
-        return [(text, small, wide(f"{text} {small}".strip(), SMALL) + 18) for text, small in texts]
+        texts = (clip(name, self.longest), small), (clip(gradient, self.longest), self.overlay.leaves.get(value.id, ""))
+        return [(text, small, wide(f"{text} {small}".strip()) + PAD) for text, small in texts]
 
     def _write(self, row: _Row) -> None:
         """Make the boxes of a row, without their positions."""
         if row.op:
             self._write_op(row, row.op)
             return
-        value, title, (left, right) = row.value, _title(row.value), row.ids
-        name, gradient = clip(value.name), clip(f"g_{value.name}", 24)
+        value, title, (left, right), brief = row.value, _title(row.value), row.ids, self.overlay.brief
+        name, gradient = clip(value.name, self.longest), clip(f"g_{value.name}", min(24, self.longest))
         if row.straight and self.backward:
             row.left = Box(left, "loss", title, f"{name} {self.graph.loss:.4g}")
-            row.right = Box(right, "rule", title, f"{gradient} = 1", below="backward starts here", back=True)
+            below = "starts here" if brief else "backward starts here"
+            row.right = Box(right, "rule", title, f"{gradient} = 1", below=below, back=True)
             return
         if row.straight and self.failure:
             error, message = self.failure.error, self.failure.message
-            below = clip(message.partition("\n")[0], MESSAGE)
+            below = clip(message.partition("\n")[0], min(MESSAGE, 2 * self.longest))
             row.left = Box("error", "error", plain(f"{error}: {message}"), clip(error), below=below)
             return
         kind = "result" if row.straight else _kind(value)
-        beside = self.overlay.values.get(value.id, f"{shape_text(value.shape)} {value.dtype}")
+        beside = self.overlay.values.get(value.id, shape_text(value.shape) + f" {value.dtype}" * (not brief))
         row.left = Box(left, kind, title, name, beside)
         if self.backward and any(v == value.id and port in op.rules for op in self.graph.ops for port, v in op.inputs):
             beside = self.overlay.leaves.get(value.id, "") if self.overlay.values else ""
             row.right = Box(right, kind, f"gradient of {title}", gradient, beside, back=True)
 
     def _write_op(self, row: _Row, op: Op) -> None:
-        names, (left, right) = {v: self.graph.values[v].name for _, v in op.inputs}, row.ids
+        names, (left, right), longest = {v: self.graph.values[v].name for _, v in op.inputs}, row.ids, self.longest
         options = ", ".join(f"{name}={value}" for name, value in op.options.items())
-        place = f"{op.place.file}:{op.place.line}"
+        place, line = f"{op.place.file}:{op.place.line}", self.overlay.lines.get(op.id, "")
         scope = op.scopes[-1].path if op.scopes and not op.parts else ""
         if op.parts:
             count = f"{len(op.parts):,} operations"
@@ -256,9 +283,16 @@ class _Ladder:
             made = f"{op.name}({', '.join(given)}),"
             paths = self.view.paths(row.around)
             below = f"{called(op.scopes[-1], paths)} · {place}" if scope and scope not in paths else place
-        below, bar = self.overlay.forward.get(op.id, (below, None))
         title = f"{row.value.name} = {made} {place} in {op.place.function}{scope and f', {scope}'}"
-        row.left = Box(left, "op", plain(title), clip(op.name), clip(options), clip(below), bar=bar)
+        texts = [text for text in (line, line.partition(" = ")[2]) if 0 < len(text) <= longest and not op.parts]
+        head, cross, rounds = op.name.partition(" ×")
+        name_clipped = clip(head, longest - len(cross + rounds)) + cross + rounds
+        name, beside = texts[0] if texts else name_clipped, clip(options)
+        if self.overlay.brief:  # the code is beside the picture
+            lines = [options, below * bool(op.parts), f"line {op.place.line}"]
+            beside, below = "", next(text for text in lines if 0 < len(text) <= max(longest, 13))
+        below, bar = self.overlay.forward.get(op.id, (below, None))
+        row.left = Box(left, "op", plain(title), name, beside, clip(below), bar=bar)
         if self.failure and op is self.failure.op:
             row.left.kind, row.left.title = "failed", plain(f"fails: {title.partition(' = ')[2]}")
         if not row.learns:
@@ -269,149 +303,215 @@ class _Ladder:
             asks = dict.fromkeys(a for rule in op.rules.values() for a in rule.needs)
             title += f"; asks for {', '.join(asks) or 'nothing but g'}"
         below = clip_names(f"for {', '.join(self.names.get(v, names[v]) for v in receivers)}", 31)
-        below, bar = self.overlay.backward.get(op.id, (below, None))
-        name = clip(op.name if op.parts else f"rule of {op.name}")
+        name = name_clipped if op.parts or self.overlay.brief else clip(f"rule of {op.name}")
+        below, bar = self.overlay.backward.get(op.id, ("rule" if self.overlay.brief else below, None))
         row.right = Box(right, "rule", plain(title), name, below=clip(below), back=True, bar=bar)
-        kept = self.graph.kept(op, self.names, lambda _: "") if self.overlay.brief else self.graph.kept(op, self.names)
-        row.kept = clip_names(kept), plain(self.graph.kept(op))
+        cost = {"cost": lambda _: ""} if self.overlay.brief else {}
+        row.kept = plain(self.graph.kept(op, self.names, **cost))
 
     # Columns and heights
 
     def _columns(self) -> None:
-        """Place the columns, and make each as wide as its widest text."""
+        """Place the columns. Positions in a column are distances from its inner end."""
         title = "parameters" if any(v.role == "parameter" for _, _, v in self.leaves) else "inputs"
-        gutter = LANE * len(set(self.lanes.values())) + (GUTTER if self.chips or self.lanes else 0)
         insets = [INSET * len(frame.around) for frame in self.view.frames]
-        frames = list(zip(insets, self.picture.frames, strict=True))
-        chip, g_chip = _widest(title, [there[2] for there, _ in self.chips.values()]), 0.0
-        left = max([chip, *(wide(box.text, SMALL) + inset + 12 for inset, box in frames)])
-        widths = [left, gutter, _column([row.left for row in self.rows]), 0, 0, 0, 0]
+        frames, around = list(zip(insets, self.picture.frames, strict=True)), max(insets, default=0)
+        lanes = LANE * len(set(self.lanes.values())) + 2 * bool(self.lanes)
+        sides = [self._side(False, title), self._side(True, "gradients") if self.backward else (0.0, 0.0)]
+        self.sides, self.halves = zip(*sides, strict=True)
+        left, right = self.sides
+        shapes = [(wide(text), self._out(row)) for row in self.rows if (text := self._shape(row.value))]
+        beside = max((shape / 2 + out for shape, out in shapes), default=0.0) + CHIP * bool(
+            self.overlay.brief and shapes
+        )
         if self.backward:
-            least = 84 if self.overlay.brief else 60  # the player writes numbers on the edges
-            middle = max([least, *(wide(row.kept[0], SMALL) + 12 for row in self.rows)])
-            learnt = [self.chips[v.id][1][2] for row, port, v in self.leaves if port in row.learns]
-            g_chip = _widest("gradients", learnt)
-            widths[3:] = [middle, _column([row.right for row in self.rows if row.right]), gutter, g_chip]
-        content, around = sum(widths), max(insets, default=0)
-        self.picture.width = max(content, wide(self.picture.caption)) + 2 * (MARGIN + around)
+            kept = [wide(text) + PAD for row in self.rows for text in ("kept", *self._kept(row))]
+            middle = max(2 * (beside - min(self.halves)), *kept)
+        else:
+            middle = max(0.0, 2 * beside - self.halves[False])
+        content = 2 * lanes + left + middle + right
+        margin = (2 if self.overlay.brief else MARGIN) + around + 8 * bool(frames)
+        self.picture.width = max(content, 0 if self.overlay.brief else wide(self.picture.caption)) + 2 * margin
         for inset, box in frames:
             box.x, box.width = self.picture.width / 2, content + 2 * (8 + around - inset)
-        ends = accumulate(widths, initial=(self.picture.width - content) / 2)
-        _, self.beside, self.left, self.left_end, self.right_start, self.right, outer, _ = ends
-        self.spine, self.back = (self.left + self.left_end) / 2, (self.right_start + self.right) / 2
-        headings = [
-            (self.spine, "forward: read down", True),
-            (self.back, "backward: read up", True),
-            ((self.left_end + self.right_start) / 2, "kept", any(row.kept[0] for row in self.rows)),
-            (self.beside - chip / 2, title, chip),
-            (outer + g_chip / 2, "gradients", g_chip),
+        self.picture.names = (self.picture.width - content) / 2 + lanes
+        self.left_end = self.picture.names + left
+        self.right_start = self.left_end + middle
+        self.middle = self.left_end + (middle / 2 if self.backward else beside - self.halves[False])
+        self.picture.headings = [
+            (text, x, self.picture.top + 20, anchor)
+            for text, x, anchor, there in (
+                (title, self.picture.names, "start", self.chips),
+                ("forward", self._at(self.halves[False], False), "middle", True),
+                ("kept", self.middle, "middle", any(row.kept for row in self.rows)),
+                ("backward", self._at(self.halves[True], True), "middle", True),
+                ("gradients", self.right_start + right, "end", any(p in r.learns for r, p, _ in self.leaves)),
+            )
+            if there and self.backward
         ]
-        self.picture.headings = [(x, heading) for x, heading, there in headings if there and self.backward]
+
+    def _side(self, back: bool, heading: str) -> tuple[float, float]:
+        """Return the width of a column, and the place of the wires above and below its boxes.
+
+        A row has a box and the chips beside it; labels are beside the wires.
+        """
+        rows = [(self._beside(row, back), box) for row in self.rows if (box := row.right if back else row.left)]
+        chips = max(beside for beside, _ in rows)
+        chips = max(chips, wide(heading)) if chips else 0.0
+        boxes = max(beside + _needs(box) for beside, box in rows)
+        half = max(LEAST, boxes - chips) / 2
+        labels = [
+            self._out(row) + wide(self._name(row.value, back)) for row in self.rows if row.value.id in self.labelled
+        ]
+        labels += [2 * PAD + wide(frame.text) for frame in self.picture.frames] * (not back)
+        return max([chips + 2 * half, *(half + label for label in labels)]), half
+
+    def _beside(self, row: _Row, back: bool) -> float:
+        """Return the width of the chips beside a box."""
+        ports = [port for port, v in row.slots.items() if v.id in self.chips and (port in row.learns or not back)]
+        return max((ARM + self.chips[row.slots[port].id][back][2] for port in ports), default=0.0)
+
+    def _at(self, distance: float, back: bool) -> float:
+        """Return the x of a place in a column, at a distance from its inner end."""
+        return self.right_start + distance if back else self.left_end - distance
+
+    def _out(self, row: _Row) -> float:
+        """Return the distance of a label from the middle of the wires below a box."""
+        return PAD * max(1, len(self.rows[row.index + 1].straight))
+
+    def _name(self, value: Value, back: bool) -> str:
+        """Return the longest label that an edge will have: its name, a number in its place, or both."""
+        if back:
+            return clip(f"g_{value.name}", self.longest) + " " + self.overlay.leaves.get(value.id, "")
+        return max(clip(value.name, self.longest), self.overlay.values.get(value.id, ""), key=len)
+
+    def _shape(self, value: Value) -> str:
+        hidden = value.id not in self.labelled or (self.overlay.brief and not value.shape)
+        return "" if hidden else clip(shape_text(value.shape))
+
+    def _kept(self, row: _Row) -> list[str]:
+        """Return the labels above and below a rung."""
+        first, *more = row.kept.split(", ")
+        below = [f"and {len(more):,} more"] if more[1:] else [clip(text, self.longest) for text in more]
+        return [clip(first, self.longest), *below]
 
     def _heights(self) -> None:
         """Place the rows from top to bottom, and the frames around them."""
-        bottom = MARGIN + TEXT + 14.0 - GAP + (SMALL + 6 if self.backward else 0)
+        bottom, gap = self.picture.top + (28.0 if self.backward else 12.0) - GAP, GAP
         tops: dict[int, float] = {}  # of frames
         for row, below in zip(self.rows, [*self.rows[1:], self.rows[-1]], strict=True):
             for i in row.around:
                 if i not in tops:
-                    tops[i] = bottom + GAP
+                    tops[i] = bottom + gap
                     bottom += ABOVE
             outer: list[int | str] = [*row.slots, *row.outputs[1:]]
             row.left.height = max(HEIGHT, SLOT * (len(outer) - 1) + 8)
-            row.left.y = bottom + GAP + row.left.height / 2
+            row.left.y = bottom + gap + row.left.height / 2
             bottom = row.left.bottom
             row.outer = {wire: row.left.y + SLOT * (i - (len(outer) - 1) / 2) for i, wire in enumerate(outer)}
+            gap = GAP + (16 if self._turns(row) else 0)
             for i in reversed(row.around):
                 if i not in below.around:
-                    frame, end = self.picture.frames[i], bottom + GAP - 2
+                    frame, end = self.picture.frames[i], bottom + gap - 2
                     frame.y, frame.height = (tops[i] + end) / 2, end - tops[i]
                     bottom += BELOW
-        self.picture.height = bottom + MARGIN
+        self.picture.height = bottom + (6 if self.overlay.brief else MARGIN)
+
+    def _turns(self, row: _Row) -> bool:
+        """Return whether an edge turns to its lane below a box, above the label."""
+        return row.value.id in self.lanes and row.value.id in self.labelled
 
     # Drawing
 
     def _draw(self, row: _Row) -> None:
         y, height = row.left.y, row.left.height
-        self._place(row, row.left, self.left, self.left_end, y, height)
+        for back, box in ((False, row.left), (True, row.right)):
+            if box:
+                self._place(row, box, 0, max(2 * self.halves[back], _needs(box)), y, height)
         if row.right:
-            self._place(row, row.right, self.right_start, self.right, y, height)
             ends = [(self.left_end, y), (self.right_start, y)]
             if row.left.kind == "loss":
                 self.picture.wires.append(Wire("backward", *row.ids, ends, "the way back begins"))
-            elif row.kept[0]:
-                at = ((self.left_end + self.right_start) / 2, y - 5, "middle")
-                self.picture.wires.append(Wire("kept", *row.ids, ends, f"kept: {row.kept[1]}", row.kept[0], at, False))
+            elif row.kept:
+                texts = [
+                    (text, self.middle, y + dy, "middle") for text, dy in zip(self._kept(row), (-5, 12), strict=False)
+                ]
+                title = plain(f"kept: {self.graph.kept(row.op)}") if row.op else ""
+                self.picture.wires.append(Wire("kept", *row.ids, ends, title, texts))
         for i, port in enumerate(row.straight):
-            above, x = self.rows[row.index - 1], self.spine + 16 * (i - (len(row.straight) - 1) / 2)
-            way = [(x, above.left.bottom), (x, row.left.top)], False
-            self._edge(above.ids, row, port, above.value, way, way)
+            above, x = self.rows[row.index - 1], 16 * (i - (len(row.straight) - 1) / 2)
+            ends = [(x, above.left.bottom), (x, row.left.top)]
+            route = partial(self._straight, ends)
+            self._edge(above.ids, row, port, above.value, route)
         for port, value in row.slots.items():
             draw = self._draw_lane if value.id in self.made else self._draw_chip
             draw(row, port, value, row.outer[port])
 
-    def _place(self, row: _Row, box: Box, left: float, right: float, y: float, height: float) -> None:
-        box.x, box.y, box.width, box.height = (left + right) / 2, y, right - left, height
+    def _straight(self, ends: list[Point], back: bool) -> Route:
+        return [(self.halves[back] - x, y) for x, y in ends], False
+
+    def _place(self, row: _Row, box: Box, start: float, width: float, y: float, height: float) -> None:
+        box.x, box.y, box.width, box.height = self._at(start + width / 2, box.back), y, width, height
         box.frame = row.around[-1] if row.around else -1
         self.picture.boxes.append(box)
 
     def _draw_chip(self, row: _Row, port: int, value: Value, y: float) -> None:
         chip, kind, title = f"{value.id}_{row.ids[0]}_{port}", _kind(value), _title(value)
-        (text, small, width), (g_text, g_small, g_width) = self.chips[value.id]
-        box = Box(chip, kind, title, text, small, size=SMALL)
-        self._place(row, box, self.beside - width, self.beside, y, SLOT - 4)
-        way = [(self.beside, y), (self.left, y)], False
-        self._edge((chip, f"g_{chip}"), row, port, value, way, way)
-        if port in row.learns:
-            box = Box(f"g_{chip}", kind, f"gradient of {title}", g_text, g_small, size=SMALL, back=True)
-            start, _ = self._mirror((self.beside, y))
-            self._place(row, box, start, start + g_width, y, SLOT - 4)
+        widths = row.left.width, row.right.width if row.right else 0.0
+        for back, (text, small, width) in enumerate(self.chips[value.id][: 1 + (port in row.learns)]):
+            box = Box(f"{'g_' * back}{chip}", kind, "gradient of " * back + title, text, small, back=bool(back))
+            self._place(row, box, widths[back] + ARM, width, y, SLOT - 4)
+        self._edge(
+            (chip, f"g_{chip}"), row, port, value, lambda back: ([(widths[back] + ARM, y), (widths[back], y)], False)
+        )
 
     def _draw_lane(self, row: _Row, port: int, value: Value, y: float) -> None:
         """Draw an edge along the lane of `value` to a use; the edge to the last use is the lane, others branch."""
         above = self.made[value.id]
-        below, x = self.rows[above.index + 1], self.left - 14 - LANE * self.lanes[value.id]
-        out, turn = self.spine - 8 * max(0, len(below.straight) - 1), above.left.bottom + TURN
+        below, turn = self.rows[above.index + 1], above.left.bottom + TURN
 
         def route(back: bool) -> Route:
-            end = [(x, y), (self.left, y)]
+            box, start = (row.right, above.right) if back else (row.left, above.left)
+            assert box and start  # a rule runs in both rows
+            lane = self.sides[back] + 5 + LANE * self.lanes[value.id]
+            end = [(lane, y), (box.width, y)]
             if self.last_use.get((value.id, back)) != (row.index, port):
                 return end, True
             if leaves := above.outer.get(value.id):
-                return [(self.left, leaves), (x, leaves), *end], False
+                return [(start.width, leaves), (lane, leaves), *end], False
+            out = self.halves[back] + 8 * max(0, len(below.straight) - 1)
             forks = any(not back or port in below.learns for port in below.straight)
-            return [(out, above.left.bottom)] * (not forks) + [(out, turn), (x, turn), *end], forks
+            return [(out, above.left.bottom)] * (not forks) + [(out, turn), (lane, turn), *end], forks
 
-        self._edge(above.ids, row, port, value, route(False), route(True))
+        self._edge(above.ids, row, port, value, route)
 
-    def _edge(self, tail: tuple[str, str], row: _Row, port: int, value: Value, there: Route, back: Route) -> None:
-        """Draw a forward edge along `there` and, if `port` gets a gradient, a backward edge along mirrored `back`."""
-        (points, forks), title = there, _title(value)
-        self.picture.wires.append(Wire("forward", tail[0], row.ids[0], points, title, *self._label(value, False)))
-        self.picture.marks += [(*points[0], False)] * forks
-        if port in row.learns:
-            (points, forks), title = back, f"gradient of {title}"
-            up, label = [self._mirror(point) for point in reversed(points)], self._label(value, True)
-            self.picture.wires.append(Wire("backward", row.ids[1], tail[1], up, title, *label, not forks))
-            self.picture.marks += [(*up[-1], True)] * forks
+    def _edge(self, tail: tuple[str, str], row: _Row, port: int, value: Value, route: Callable[[bool], Route]) -> None:
+        """Draw an edge forward and, if `port` gets a gradient, one backward."""
+        for back in (False, True)[: 1 + (port in row.learns)]:
+            (places, forks), texts, title = route(back), self._label(value, back), _title(value)
+            points = [(self._at(distance, back), y) for distance, y in places]
+            if not back:
+                wire = Wire("forward", tail[0], row.ids[0], points, title, texts, forks, value.id * bool(texts))
+            else:
+                title, points = f"gradient of {title}", points[::-1]
+                wire = Wire("backward", row.ids[1], tail[1], points, title, texts, forks, value.id * bool(texts))
+                if forks and self.overlay.brief and len(points) > 2:
+                    x = self._at(self.halves[True] - self._out(self.made[value.id]), True)
+                    wire.texts.append(("shares add", x, points[-1][1] + 2, "end"))
+            self.picture.wires.append(wire)
 
-    def _label(self, value: Value, back: bool) -> tuple[str, tuple[float, float, str]]:
-        """Return label and position for the first edge of a value; two labels share the space between the columns."""
+    def _label(self, value: Value, back: bool) -> list[Text]:
+        """Return the texts of the first edge of a value: its name, and forward also its shape."""
         if (value.id, back) not in self.unlabelled:
-            return "", (0, 0, "middle")
+            return []
         self.unlabelled.discard((value.id, back))
         row = self.made[value.id]
-        at = self.spine + 8 * max(1, len(self.rows[row.index + 1].straight)), row.left.bottom + TURN + 2
-        room = int((self.back - self.spine) / SMALL / EM) - 6 if self.backward else 2 * LONGEST
-        gradient = clip(f"g_{value.name}", min(room // 2, LONGEST))
-        if back:
-            return gradient, (*self._mirror(at), "end")
-        name = value.name if self.overlay.brief and not value.shape else f"{value.name} {shape_text(value.shape)}"
-        return clip(name, min(room - len(gradient), LONGEST)), (*at, "start")
-
-    def _mirror(self, point: Point) -> Point:
-        x, y = point
-        return (self.right + self.left - x if x <= self.left else self.back + self.spine - x), y
+        y, out = row.left.bottom + TURN + (18 if self._turns(row) else 2), self._out(row)
+        name = clip(f"g_{value.name}" if back else value.name, self.longest)
+        texts = [(name, self._at(self.halves[back] + out, back), y, "start" if back else "end")]
+        if not back and (shape := self._shape(value)):
+            texts.append((shape, self.middle, y, "middle"))
+        return texts
 
 
 def _caption(view: View, overlay: Overlay) -> str:
@@ -428,15 +528,9 @@ def _caption(view: View, overlay: Overlay) -> str:
     return plain(" · ".join([*parts, overlay.caption] if overlay.caption else parts))
 
 
-def _widest(title: str, widths: list[float]) -> float:
-    """Return the width of a column with `title`, or 0 if it is empty."""
-    return max(wide(title, SMALL), *widths) if widths else 0.0
-
-
-def _column(boxes: list[Box]) -> float:
-    """Return the width that the texts of `boxes` need."""
-    texts = [wide(box.text) + wide(f" {box.beside}" if box.beside else "", SMALL) for box in boxes]
-    return max([110, *texts, *(wide(box.below, SMALL) for box in boxes)]) + 16
+def _needs(box: Box) -> float:
+    """Return the width of a box that holds its texts."""
+    return max(wide(f"{box.text} {box.beside}".strip()), wide(box.below)) + PAD
 
 
 def _kind(value: Value) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Polygon
 
-from autograd_cnn.studio.picture.layout import SMALL, TEXT, Box, Picture
+from autograd_cnn.studio.picture.layout import TEXT, Box, Picture
 from autograd_cnn.studio.picture.styles import FONT, LIGHT, fill, shaft
 
 _DASHES: dict[str, Any] = {"forward": "solid", "backward": (0, (4, 2.5)), "kept": (0, (1, 2))}
@@ -27,35 +27,35 @@ def paint(picture: Picture, suffix: str) -> bytes:
     axes.set_xlim(0, picture.width)
     axes.set_ylim(picture.height, 0)
 
-    def write(x: float, y: float, text: str, anchor: str = "middle", size: float = SMALL, colour: str = "text") -> None:
+    def write(text: str, x: float, y: float, anchor: str = "middle", colour: str = "text") -> None:
         style: dict[str, Any] = {"ha": _ANCHORS[anchor], "va": "baseline", "family": FONT, "parse_math": False}
-        axes.text(x, y, text, size=size, color=LIGHT[colour], **style)
+        axes.text(x, y, text, size=TEXT, color=LIGHT[colour], **style)
 
-    write(picture.width / 2, 26, picture.caption, size=TEXT)
-    for x, heading in picture.headings:
-        write(x, 48, heading, colour="quiet")
+    write(picture.caption, picture.width / 2, picture.top - 4)
+    for heading in picture.headings:
+        write(*heading, colour="quiet")
     for frame in picture.frames:
         axes.add_patch(_shape(frame, "none", "frame"))
-        write(frame.left + 8, frame.top + 13, frame.text, "start")
+        write(frame.text, picture.names, frame.top + 14, "start")
     for wire in picture.wires:
         (line, head), colour = shaft(wire), LIGHT[wire.kind]
         if head:
             axes.add_patch(Polygon(head, color=colour, linewidth=0))
         axes.plot(*zip(*line, strict=True), color=colour, linewidth=1.3, linestyle=_DASHES[wire.kind])
-        if wire.label:
-            x, y, anchor = wire.label_at
-            write(x, y, wire.label, anchor)
-    for x, y, summed in picture.marks:
-        axes.plot([x], [y], marker="o", markersize=6 if summed else 4, color=LIGHT["forward"])
-        if summed:
-            axes.plot([x], [y], marker="+", markersize=4, color=LIGHT["page"])
+        for text in wire.texts:
+            write(*text)
+        if wire.mark:
+            x, y = wire.mark
+            axes.plot([x], [y], marker="o", markersize=4 if head else 6, color=LIGHT["forward"])
+            if not head:
+                axes.plot([x], [y], marker="+", markersize=4, color=LIGHT["page"])
     for box in picture.boxes:
         axes.add_patch(_shape(box, LIGHT[fill(box)], f"{box.kind}_line"))
         if box.kind == "loss":
             axes.add_patch(_shape(box, "none", "loss_line", 3))
-        write(box.x, box.y - 2 if box.below else box.y + 4, f"{box.text} {box.beside}".strip())
+        write(f"{box.text} {box.beside}".strip(), box.x, box.y - 2 if box.below else box.y + 4)
         if box.below:
-            write(box.x, box.y + 10, box.below, colour="quiet")
+            write(box.below, box.x, box.y + 11, colour="quiet")
     file = BytesIO()
     figure.savefig(file, format=suffix[1:], dpi=144, metadata=_METADATA[suffix])
     return file.getvalue()

@@ -12,7 +12,7 @@ from pathlib import Path
 from string import Template
 
 from autograd_cnn.studio.picture.ladder import ladder
-from autograd_cnn.studio.picture.layout import SMALL, Box, Picture, Point, Wire
+from autograd_cnn.studio.picture.layout import Box, Picture, Point, Wire
 from autograd_cnn.studio.picture.styles import DARK, LIGHT, fill, shaft
 from autograd_cnn.studio.records import Graph
 
@@ -26,14 +26,12 @@ def written(picture: Picture) -> str:
     """Return a `picture` as an SVG document."""
     width, height, caption = _n(picture.width), _n(picture.height), escape(picture.caption)
     body = [f'<rect class="page" width="{width}" height="{height}"/>']
-    body.append(_text(picture.width / 2, 26, picture.caption, "middle", "caption"))
-    body += [_text(x, 48, heading, "middle", "small quiet") for x, heading in picture.headings]
-    body += map(_box, picture.frames)
+    if picture.top:
+        body.append(_text(picture.caption, picture.width / 2, picture.top - 4, "middle", "caption"))
+    body += [_text(*heading, f"quiet heading-{heading[0].split()[0]}") for heading in picture.headings]
+    body += [_frame(frame, picture.names) for frame in picture.frames]
     body += map(_wire, picture.wires)
-    body += [_mark(*mark) for mark in picture.marks]
     body += map(_box, picture.boxes)
-    labelled = [wire for wire in picture.wires if wire.label]
-    body += [_text(*w.label_at[:2], w.label, w.label_at[2], f"small label {w.kind}") for w in labelled]
     drawn = "\n".join(body)
     name = "g" + hashlib.sha256(drawn.encode()).hexdigest()[:8]
     return (
@@ -48,14 +46,14 @@ def _style(scope: str) -> str:
     shapes, colours = Path(__file__).with_name("svg.css").read_text(encoding="utf-8").split("\n\n")
     shapes = Template(shapes).substitute(picture=scope)
     light, dark = (Template(colours).substitute(names, picture=scope) for names in (LIGHT, DARK))
-    return f"{shapes}\n{light}@media (prefers-color-scheme:dark){{\n{dark}}}"
+    return f"{shapes}\n{light}@media screen and (prefers-color-scheme:dark){{\n{dark}}}"
 
 
 def _n(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def _text(x: float, y: float, text: str, anchor: str, kind: str, more: str = "") -> str:
+def _text(text: str, x: float, y: float, anchor: str, kind: str, more: str = "") -> str:
     where = f'class="{kind}" x="{_n(x)}" y="{_n(y)}" text-anchor="{anchor}"'
     return f"<text {where}>{escape(text, quote=False)}{more}</text>"
 
@@ -67,7 +65,9 @@ def _titled(title: str, *parts: str) -> str:
 def _wire(wire: Wire) -> str:
     line, head = shaft(wire)
     arrow = [f'<path class="{wire.kind}-head" d="{_path(head)}z"/>'] if head else []
-    return _titled(wire.title, f'<path class="wire {wire.kind}" d="{_path(line)}"/>', *arrow)
+    mark = [_mark(*wire.mark, wire.kind == "backward")] if wire.mark else []
+    texts = [_text(*text, f"{wire.kind}-text") for text in wire.texts]
+    return _titled(wire.title, f'<path class="wire {wire.kind}" d="{_path(line)}"/>', *arrow, *mark, *texts)
 
 
 def _path(points: list[Point]) -> str:
@@ -82,23 +82,23 @@ def _mark(x: float, y: float, summed: bool) -> str:
     return f'<g><title>contributions are summed</title>{circle}<path class="sum" d="{cross}"/></g>'
 
 
+def _frame(frame: Box, x: float) -> str:
+    return _titled(frame.title, _rect(frame, "frame"), _text(frame.text, x, frame.top + 14, "start", "frame-name"))
+
+
 def _box(box: Box) -> str:
     kind = f"{box.kind}{' back' * box.back}{'' if box.bar is None else f' {fill(box)}'}"
     parts = [_rect(box, kind)]
-    if box.kind == "frame":
-        return _titled(
-            box.title, *parts, _text(box.left + 8, box.top + 13, box.text, "start", "small label frame-name")
-        )
     if box.kind == "loss":
         parts.append(_rect(box, kind, 3))
     if box.bar and (length := box.bar * (box.width - 12)) >= 1:
         x, y = box.left + 6, box.top + box.height - 2
         parts.append(f'<path class="bar" d="M{_n(x)} {_n(y)}h{_n(length)}v3H{_n(x)}z"/>')
-    small = f' <tspan class="small quiet">{escape(box.beside, quote=False)}</tspan>' if box.beside else ""
+    beside = f' <tspan class="quiet">{escape(box.beside, quote=False)}</tspan>' if box.beside else ""
     y = box.y - (1 if box.bar else 0)  # leaves room for the bar
-    parts.append(_text(box.x, y - 2 if box.below else y + 4, box.text, "middle", "small" * (box.size == SMALL), small))
+    parts.append(_text(box.text, box.x, y - 2 if box.below else y + 4, "middle", "name", beside))
     if box.below:
-        parts.append(_text(box.x, y + 10, box.below, "middle", "small quiet"))
+        parts.append(_text(box.below, box.x, y + 11, "middle", "quiet"))
     return _titled(box.title, *parts)
 
 

@@ -11,6 +11,7 @@ from autograd_cnn.studio.player.trials import Trials
 from autograd_cnn.studio.text import clip, count_text, listed, shape_text
 
 FAR, ENDS = 100, 0.02  # ratio between layers, distance from the end of a range
+MANY = 32  # items, of which a unit that is on for one in ten is off for all with a chance of 3 %; of 4, of 66 %
 
 
 def diagnose(t: Trials) -> list[tuple[str, int]]:
@@ -27,10 +28,10 @@ def diagnose(t: Trials) -> list[tuple[str, int]]:
         if op.call.primitive.symbol not in ("", "@", "[]") and all(math.prod(s) not in (1, a.size) for s in shapes):
             spread = " and ".join(map(shape_text, shapes))
             found.append((f"{name}: {spread} spread to {shape_text(a.shape)}, which is often a mistake", k))
-        if op.call.primitive.rectifies and len(dead := t.dead(op)):
-            which = f"{len(dead):,} of {a.shape[-1] if a.ndim > 1 else 1:,} channels of {name}"
-            batch = f"the whole batch of {len(a):,}" if a.ndim else "the whole batch"  # of few, it may be chance
-            found.append((f"dead {op.name}: {which} are 0 in {batch} ({listed(list(map(str, dead)))})", k))
+        if op.call.primitive.rectifies and a.ndim > 1 and len(a) >= MANY and len(dead := t.dead(op)):
+            which = f"{len(dead):,} of {a.shape[-1]:,} channels of {name}"
+            which += f" are 0 in the whole batch of {len(a):,} ({listed(list(map(str, dead)))})"
+            found.append((f"dead {op.name}: {which}", k))
         low = {"tanh": -1, "sigmoid": 0}.get(op.name)
         if low is not None and (part := float(np.mean((a < low + ENDS) | (a > 1 - ENDS)))) > 0.5:
             which = f"{100 * part:.0f} % of {name}"

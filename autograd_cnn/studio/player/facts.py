@@ -94,7 +94,7 @@ class _Facts:
         values = {v.id: self.value(v) for v in graph.values.values() if v.id in self.outside}
         return Moment(
             _title(graph), self.trials.scalar, steps, ops, values, graph.result,
-            plain(graph.summary()[-1]), update, found, quiz,
+            plain(graph.summary()[-1]), update, quiz,
         )  # fmt: skip
 
     def value(self, value: Recorded) -> Value:
@@ -141,7 +141,8 @@ class _Facts:
                 holds = f"{bytes_text(held, 'bytes')} of {bytes_text(peak, 'bytes')}"
                 steps[k] = replace(step, holds=holds)
         for text, k in found:
-            steps[k] = replace(steps[k], warn=f"{text[0].upper()}{text[1:]}. {DEAD * text.startswith('dead')}")
+            warn = f"{text[0].upper()}{text[1:]}. {DEAD * text.startswith('dead')}"
+            steps[k] = replace(steps[k], warn=f"{steps[k].warn or ''} {warn}".strip())
         return steps
 
     def begin(self) -> Step:

@@ -17,19 +17,21 @@ import numpy as np
 
 from autograd_cnn.studio import assets
 from autograd_cnn.studio.picture.fold import READABLE, Folding, View
-from autograd_cnn.studio.picture.layout import Overlay, Picture, Wire, drawn, wide
+from autograd_cnn.studio.picture.layout import Overlay, Picture, drawn
 from autograd_cnn.studio.picture.overlays import OVERLAYS
 from autograd_cnn.studio.picture.svg import written
 from autograd_cnn.studio.player.array_views import CHANNELS, Store
 from autograd_cnn.studio.player.facts import facts_of
 from autograd_cnn.studio.player.schema import Drawing, Lens, Moment, Page, plain_data
-from autograd_cnn.studio.player.wording import bare
+from autograd_cnn.studio.player.wording import bare, visible
 from autograd_cnn.studio.png import url
 from autograd_cnn.studio.records import Graph, Op
 from autograd_cnn.studio.text import clip, plain
 
 LIMIT = 10_000  # operations
 DRAWN = 100  # rows of a picture; the page lists every operation in any case
+PHONE = 390  # pixels: no picture is wider, if its names can be as short as one of these numbers of characters
+NAMES = 20, 16, 13, 11, 9
 
 
 def page(
@@ -54,7 +56,7 @@ def page(
         image = url(np.asarray(images[k], np.uint8)) if images else None
         facts = facts_of(each, channels, source, rounds, store, classes)
         moments.append(replace(facts, overlays=_overlays(each, views), label=plain(label), image=image))
-    pictures = [_lay_out(graph, view, moments[0]) for view in views]
+    pictures = [_lay_out(graph, view, moments) for view in views]
     drawings = [_drawing(graph, *facts) for facts in zip(depths, views, pictures, strict=True)]
     usual = sum(len(view.graph.ops) <= READABLE for view in views) - 1
     text = assets.as_json(plain_data(Page(moments, drawings, quiz, usual, [plain(name) for name in classes])))
@@ -90,29 +92,25 @@ def script() -> str:
     return assets.part("player/player.js", "player/arrays.js")
 
 
-def _lay_out(graph: Graph, view: View, moment: Moment) -> Picture:
-    """Lay out a view with room for the numbers of leaves, and lines in the boxes of operations where they fit."""
-    leaves = [v for v, fact in moment.values.items() if graph.values[v].role not in ("activation", "loss")]
-    spaces = {v: "= −0.0000" for v in leaves if graph.values[v].size == 1}
-    picture = drawn(view, Overlay(leaves=spaces, values=spaces, brief=True))  # bytes stand beside the steps
-    lines = {op.id: bare(fact.forward) for op, fact in zip(graph.ops, moment.ops, strict=True) if not op.call.inside}
-    closed = {op.id for op in view.graph.ops if op.parts}
-    for box in picture.boxes:
-        line = "" if box.id in closed else lines.get(box.id, "")
-        if fits := [text for text in (line, line.partition(" = ")[2]) if text and wide(text) < box.width - 8]:
-            box.text, box.beside = fits[0], ""
+def _lay_out(graph: Graph, view: View, moments: list[Moment]) -> Picture:
+    """Lay out a view with room for numbers of all moments, narrow enough for a phone if possible."""
+    numbers: list[dict[str, str]] = [{}, {}]
+    for v, fact in (pair for moment in moments for pair in moment.values.items()):
+        for found, look in zip(numbers, (fact.array, fact.gradient), strict=True):
+            if look and look.number:
+                found[v] = max(found.get(v, ""), f"= {visible(look.number)}", key=len)
+    ops = zip(graph.ops, moments[0].ops, strict=True)
+    lines = {op.id: bare(fact.forward) for op, fact in ops if not op.call.inside}
+    for longest in NAMES:
+        picture = drawn(view, Overlay(leaves=numbers[1], values=numbers[0], lines=lines, brief=longest))
+        if picture.width <= PHONE:
+            break
     return picture
 
 
 def _drawing(graph: Graph, depth: int, view: View, picture: Picture) -> Drawing:
-    made = {op.id[1:]: op.output for op in view.graph.ops}
-
-    def carried(wire: Wire) -> Any:
-        end = wire.head if wire.kind == "backward" else wire.tail
-        return wire.label and (1 if wire.kind == "kept" else made[end[1:]])
-
     boxes = [(b.id, round(b.x / picture.width, 4), round(b.y / picture.height, 4)) for b in picture.boxes]
-    wires = [(w.tail, w.head, carried(w)) for w in picture.wires]
+    wires = [(w.tail, w.head, w.value) for w in picture.wires]
     return Drawing(depth, boxes, wires, [int(view.rows[op.id][1:]) for op in graph.ops], view.graph.result)
 
 

@@ -57,7 +57,7 @@ function show(number, quiet) {
   for (const [id, on] of Object.entries(idle)) $(id).setAttribute("aria-disabled", on);
   $("sentence").setAttribute("aria-live", timer ? "off" : "polite");
   fill($("sentence"), ...rich(step.say));
-  fill($("goal"), ...(step.goal ? [...step.goal.map((text) => make("p", {}, ...rich(text))), worth()] : []), step.warn ? make("p", { class: "worth" }, step.warn) : null);
+  fill($("goal"), ...(step.goal || []).map((text) => make("p", {}, ...rich(text))), step.warn ? make("p", { class: "worth" }, step.warn) : null);
   const formulas = (step.formulas || []).map(formula);
   const first = step.op >= 0 && op(step).reach?.kernel ? 1 : formulas.length; // images stand below the first
   fill($("formulas"), ...formulas.slice(0, first));
@@ -178,12 +178,6 @@ function follow(now) {
   $("picture").classList.toggle("moved", marks);
   fill($("caption"), ...(marks ? [make("mark", {}, ...rich(now.place)), ". The gradients are still those of the start."] : rich(facts.overlays[lens]?.caption || "")));
   if (facts.scalar) picture(at);
-}
-
-function worth() {
-  const links = facts.worth.map(([text, step]) => make("li", {}, make("a", { href: `#step=${step}` }, text)));
-  const zeros = make("a", { href: "#overlay=zeros" }, "show zeros in the picture");
-  return links.length ? make("section", { class: "worth", "aria-label": "Worth a look" }, make("h3", {}, "worth a look"), make("ul", {}, ...links), zeros) : null;
 }
 
 function update(step) {
@@ -311,7 +305,6 @@ function read({ depth, boxes, wires, rows, result }, k) {
   const svg = $("picture").children[k];
   svg.style.setProperty("--natural", svg.viewBox.baseVal.width + "px");
   const groups = [...svg.querySelectorAll(":scope > g")];
-  const labels = [...svg.querySelectorAll(":scope > text.label")];
   const first = { n: {}, r: {} }; // row -> the first step of its operations
   for (const way of "nr") moments[way].forEach((step, i) => (first[way][rows[i]] = Math.min(step, first[way][rows[i]] ?? Infinity)));
   const moment = (id) => {
@@ -322,9 +315,7 @@ function read({ depth, boxes, wires, rows, result }, k) {
     return !id.startsWith("g_") ? 0 : value(id.slice(2)) ? complete(id.slice(2), true) : facts.steps.length - 1;
   };
   const loss = facts.summary.split(" ").at(-1);
-  const telling = [...svg.querySelectorAll("text")].filter((text) => (text.matches(".caption") || text.parentNode.querySelector(".loss")) && text.textContent.endsWith(" " + loss));
-  const sums = [...svg.querySelectorAll("circle.sum")];
-  for (const circle of sums.length < 5 ? sums : []) circle.after(make("text", { class: "small", x: Number(circle.getAttribute("cx")) + 8, y: Number(circle.getAttribute("cy")) - 4 }, "shares add"));
+  const telling = [...svg.querySelectorAll("g:has(> .loss) > text")].filter((text) => text.textContent.endsWith(" " + loss));
   for (const frame of groups.filter((group) => group.querySelector(".frame"))) frame.addEventListener("click", () => fold(-1));
   const wired = groups.slice(groups.findIndex((group) => group.querySelector("path.wire")));
   const own = boxes.map(([id, x, y], i) => {
@@ -343,14 +334,18 @@ function read({ depth, boxes, wires, rows, result }, k) {
     const scalar = value(leaf)?.[back ? "gradient" : "array"]?.number && id !== result;
     return { id, x, y, from, group, shape, below: text[1], words: text[1]?.textContent, bar: null, leaf: scalar && leaf, back, beside: group.querySelector("tspan") };
   });
+  const shapes = {};
   const by = Object.fromEntries(own.map((box) => [box.id, box.group]));
   const pairs = own.filter(({ id }) => /^n\d+$/.test(id)).map(({ id }) => [by[id], by["r" + id.slice(1)]]);
   return {
     depth, svg, rows, boxes: own, cells: pairs, telling: telling.map((text) => [text, text.textContent.slice(0, -loss.length)]),
     wires: wires.map(([tail, head, labelled], i) => {
-      const wire = { tail, head, from: moment(tail), group: wired[i], label: labelled ? labels.shift() : null };
-      if (labelled in facts.values) Object.assign(wire, { id: labelled, back: !/^n/.test(tail), words: wire.label.textContent, chip: make("image", { class: "chip", hidden: "", width: 18, height: 18, preserveAspectRatio: "none" }) });
-      wire.chip && wire.label.after(wire.chip);
+      const wire = { tail, head, from: moment(tail), group: wired[i] };
+      const [label, shape] = labelled ? wired[i].querySelectorAll("text") : [];
+      if (label) Object.assign(wire, { id: labelled, back: !/^n/.test(tail), label, words: label.textContent, chip: make("image", { class: "chip", hidden: "", width: 18, height: 18, preserveAspectRatio: "none" }) });
+      label?.after(wire.chip);
+      shapes[labelled] ??= shape;
+      wire.shape = shapes[labelled];
       return wire;
     }),
   };
@@ -362,7 +357,7 @@ const complete = (id, back) => (!back ? 0 : value(id).parts ? moments.r[value(id
 const numberOf = (id, back) => (!back && moved?.numbers[id]?.[moved.k]) || value(id)?.[back ? "gradient" : "array"]?.number;
 
 // What is known is written on the edge: a number, or an image of the array
-function carry({ id, back, label, words, chip, from }, number) {
+function carry({ id, back, label, shape, words, chip, from }, number) {
   const known = number >= from && number >= complete(id, back);
   const text = known && numberOf(id, back);
   const image = known && !text && chipOf(value(id)?.[back ? "gradient" : "array"], back);
@@ -370,8 +365,8 @@ function carry({ id, back, label, words, chip, from }, number) {
   label.classList.toggle("number", Boolean(text));
   chip.toggleAttribute("hidden", !image);
   if (!image) return;
-  const [x, y, wide] = [Number(label.getAttribute("x")), Number(label.getAttribute("y")), 6.2 * words.length + 4];
-  for (const [name, part] of Object.entries({ href: image, x: back ? x - wide - 18 : x + wide, y: y - 13 })) chip.setAttribute(name, part);
+  const [x, y, beside] = [Number(shape.getAttribute("x")), Number(shape.getAttribute("y")), 3.41 * shape.textContent.length + 4];
+  for (const [name, part] of Object.entries({ href: image, x: back ? x + beside : x - beside - 18, y: y - 13 })) chip.setAttribute(name, part);
 }
 
 let scale = 1; // of the drawing; 1 fits it into its pane
@@ -408,11 +403,11 @@ function picture(number) {
     if (lit) scroll(x, y);
   }
   for (const wire of wires) {
-    const { tail, head, from, group, label } = wire;
+    const { tail, head, from, group } = wire;
     const lit = now !== "" && (tail === now || head === now);
     group.classList.toggle("lit", lit);
     if (wire.id) carry(wire, number);
-    for (const part of label ? [group, label] : [group]) part.classList.toggle("later", from > number && !lit);
+    group.classList.toggle("later", from > number && !lit);
   }
 }
 
@@ -566,7 +561,7 @@ function table() {
     const lines = step.op < 0 ? [] : back ? op(step).rules : [op(step).forward];
     const link = make("a", { href: `#step=${i}` }, title(step));
     const tried = back && op(step).versions ? (op(step).versions[0].good ? "agree" : "do not agree") : "";
-    return make("tr", {}, make("td", {}, String(i)), make("th", { scope: "row" }, link), make("td", {}, ...lines.map((text) => make("code", {}, text))), make("td", {}, step.holds || ""), make("td", {}, tried));
+    return make("tr", {}, make("td", {}, String(i)), make("th", { scope: "row" }, link, step.warn ? make("small", {}, " worth a look") : null), make("td", {}, ...lines.map((text) => make("code", {}, text))), make("td", {}, step.holds || ""), make("td", {}, tried));
   }));
 }
 
@@ -579,20 +574,13 @@ function play(on) {
   $("play").title = on ? "Pause (Space)" : "Play (Space)";
 }
 
-function details(id) {
-  $(id).open = !$(id).open;
-  $(id).firstElementChild.focus();
-  if ($(id).open) $(id).scrollIntoView();
-}
-
 function escape() {
   if (moved) moved.back();
   else if ($("menu").open || $("search").value) {
     $("menu").open = false;
     search(($("search").value = ""));
   } else if (quiz.on) actions.quiz();
-  else if ($("help").open) details("help");
-  else if ($("all").open) details("all");
+  else if ($("all").open) actions.table();
   else document.activeElement.blur();
 }
 
@@ -619,17 +607,26 @@ const actions = {
   list: () => list($("rows").hidden),
   fold: () => fold(-1),
   unfold: () => fold(1),
+  table: () => {
+    if (quiz.open) return;
+    $("all").open = !$("all").open;
+    $("all").firstElementChild.focus();
+    if ($("all").open) $("all").scrollIntoView();
+  },
 };
 const KEYS = {
   ArrowRight: actions.next, ArrowLeft: actions.back, "Shift+ArrowLeft": actions.before, "Shift+ArrowRight": actions.after,
   Home: actions.first, End: actions.last, Escape: escape, " ": actions.play, l: actions.loss, b: actions.twin,
-  q: actions.quiz, "?": () => details("help"), t: () => quiz.open || details("all"), r: actions.list,
+  q: actions.quiz, "?": () => entry("help"), t: actions.table, r: actions.list,
   "[": actions.fold, "]": actions.unfold, "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), 0: () => zoom(0),
-  "/": () => {
-    $("menu").open = true;
-    $("search").focus();
-  },
+  "/": () => entry("search"),
 };
+
+// A part of the menu
+function entry(id) {
+  $("menu").open = $(id).open = true;
+  ($(id).firstElementChild || $(id)).focus();
+}
 
 document.addEventListener("keydown", (event) => {
   const { target, key } = event;
@@ -654,7 +651,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("click", (event) => {
-  if (!event.target.closest("#menu > :not(div), #menu label, #menu input")) $("menu").open = false;
+  if (!event.target.closest("#menu > :not(div), #menu :is(label, input, details)")) $("menu").open = false;
 });
 
 function linked() {

@@ -27,12 +27,12 @@ class Page:
 class Drawing:
     """Boxes with their centres as fractions of width and height, wires, and the row of each operation.
 
-    A wire has its ends and, if it is labelled, the value that it carries, or 1 for what is kept.
+    A wire has its ends, and the value whose name it has, if it has one.
     """
 
     depth: int
     boxes: list[tuple[str, float, float]]
-    wires: list[tuple[str, str, Any]]
+    wires: list[tuple[str, str, str]]
     rows: list[int]
     result: str
 
@@ -48,7 +48,7 @@ class Lens:
 
 @dataclass(frozen=True)
 class Moment:
-    """Everything about the network at one moment of its training; `worth` are remarks with the steps that show them."""
+    """Everything about the network at one moment of its training."""
 
     name: str
     scalar: bool
@@ -58,7 +58,6 @@ class Moment:
     result: str
     summary: str
     update: Update | None
-    worth: list[tuple[str, int]]
     quiz: list[Question]
     overlays: dict[str, Lens] | None = None
     label: str | None = None

@@ -115,11 +115,13 @@ def test_a_failed_trace_ends_with_its_message(opened):
     assert page.locator("#picture g[role=button].later", has_text="ValueError").count() == 1
 
 
-def test_what_is_worth_a_look_leads_to_its_step(opened, rng, scalars):
+def test_what_is_worth_a_look_is_said_at_its_step_and_listed_in_the_table(opened, rng, scalars):
     w = ag.Tensor(rng.normal(size=(3, 3)), True, "w")
     w.data[:, 1] = -9
-    page = opened(ag.trace(lambda x: ag.sum(ag.relu(x @ w)), np.ones((2, 3))).page())
-    page.click(".worth a")
+    page = opened(ag.trace(lambda x: ag.sum(ag.relu(x @ w)), np.ones((32, 3))).page())
+    assert page.locator(".worth").count() == 0
+    page.keyboard.press("t")
+    page.locator("#all tr", has_text="worth a look").locator("a").click()
     page.wait_for_function("at === 2")
     assert "op" in page.evaluate("facts.steps[at]") and where(page) == "relu → relu"
     assert page.inner_text("#content .worth").startswith("Dead relu: ") and "(1" in page.inner_text("#content .worth")

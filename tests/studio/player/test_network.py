@@ -186,7 +186,20 @@ def test_a_sum_lights_up_with_its_last_share(opened, scalars):
     assert "later" in box.get_attribute("class")
     page.keyboard.press("ArrowRight")
     assert "later" not in box.get_attribute("class")
-    assert page.locator("#picture text", has_text="shares add").count() == 2
+
+
+def test_a_label_appears_with_the_sentence_that_explains_it(opened, scalars):
+    page = opened(scalars)
+    first = {}
+    for step in page.evaluate("facts.steps"):
+        said = page.inner_text("#sentence") + page.inner_text("#term")
+        for label, words in {"kept": "Kept: ", "shares add": "changes add up"}.items():
+            seen = page.locator("#picture text:visible", has_text=label).count() > 0
+            assert seen == (label in first or words in said), (step["ask"], label)
+            if seen:
+                first.setdefault(label, words)
+        page.keyboard.press("ArrowRight")
+    assert len(first) == 2
 
 
 def test_two_fingers_zoom(opened, cnn_page):

@@ -3,8 +3,8 @@ import numpy as np
 
 import autograd_cnn as ag
 
-x = np.array([[1.0, 2.0], [2.0, 1.0], [0.5, 1.0]])
-y = np.array([[1.0], [2.0], [0.0]])
+x = np.random.default_rng(0).uniform(0.5, 2, size=(32, 2))
+y = x[:, :1]
 w = ag.Tensor([[0.5, -1.0], [0.3, -0.8]], requires_grad=True, name="w")
 b = ag.Tensor([0.0, -1.0], requires_grad=True, name="b")
 v = ag.Tensor([[1.0], [0.5]], requires_grad=True, name="v")
