@@ -203,7 +203,7 @@ class _Facts:
         names = listed([clip(v.name) for v in self.author.learnt()])
         say = f"The gradients of {names} are complete: in Python, loss.backward() puts each beside its array, as grad. "
         say += f"Each number takes a step against its gradient. {MINUS}"
-        return Step("end", "What do we do with the gradients?", say, -1)
+        return Step("end", "What do we do with the gradients?", say, -1, term=lesson.RATE)
 
     def doc(self, op: Op) -> str:
         """Return the first line of the operation's docstring, with the names of the inputs in its formulas."""

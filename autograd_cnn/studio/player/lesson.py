@@ -20,6 +20,10 @@ from autograd_cnn.studio.records import Op, Value
 from autograd_cnn.studio.text import clip, count_text, listed
 
 SHOWN, MANY = 5, 4  # shares, parameters
+RATE = (
+    "lr, the learning rate, is yours to choose: too small is slow, too large jumps past the bottom. A usual choice is "
+    "the largest at which the loss still falls well. Training repeats this step many times, with new gradients."
+)
 
 
 def movement(t: Trials, value: Value) -> tuple[str, str]:
@@ -261,27 +265,18 @@ def update(t: Trials) -> Update | None:
     base, losses = rates.index(0), [after(lr) if lr else loss for lr in rates]
     lines, says = [], []
     for lr, end in zip(rates, losses, strict=True):
-        steps = [(t.pick(v), before_and_after(t, v, lr)) for v in t.learnt[:MANY]]
-        lines.append([
-            (f"{p.name} ← {p.name} − lr × g_{p.name}", f"= {old} − {number(lr)} × {signed(p.g)} = {new}")
-            for p, (old, new) in steps
-        ])  # fmt: skip
+        steps = [(t.pick(v).name, signed(t.pick(v).g), *before_and_after(t, v, lr)) for v in t.learnt[:MANY]]
+        lines.append([(f"{n} ← {n} − lr × g_{n}", f"= {x} − {number(lr)} × {g} = {y}") for n, g, x, y in steps])
         before, then, _ = apart(loss, end)
         verdict = "It falls." if end < loss else "It does not fall: this step is too long." if lr else "No step."
         predicted = f"Predicted: a change by −{number(lr)} × {short(slope)} = {short(-lr * slope)}." if lr else ""
         says.append(f"{t.goal} goes from {before} to {then}. {verdict} {predicted}")
-    rises = not all(end <= loss for end in losses)
-    why = (
-        "lr, the learning rate, is yours to choose: too small is slow, too large jumps past the bottom"
-        f"{'' if rises else ' (none of these does)'}. A usual choice is the largest at which the loss still falls "
-        "well. Training repeats this step many times, each time with new gradients."
-    )
-    ends = [float(x) - lr * float(g) if alone else lr for lr in (rates[0], rates[-1])]
-    axis = [short(ends[0]), f"{name} after the step" if alone else "learning rate lr", short(ends[1])]
+    axis = [short(float(x) - lr * float(g) if alone else lr) for lr in (rates[0], rates[-1])]
+    axis.insert(1, f"{name} after the step" if alone else "learning rate lr")
     tangent = f"g_{name} = {number(g)}" if alone else f"−|g|² = {short(-slope)}: minus the sum of all gradients squared"
     drawing = frame(t.goal, losses, base, -slope * unit * way, tangent)
     curve = Plot(*drawing, axis, base, [f"lr = {number(lr)}" for lr in rates], says)
-    return Update(base + way, rates, lines, max(0, len(pairs) - MANY), why, curve)
+    return Update(base + way, rates, lines, max(0, len(pairs) - MANY), curve)
 
 
 def _extent(t: Trials, value: Value) -> str:

@@ -183,11 +183,11 @@ function follow(now) {
 function update(step) {
   const box = $("update");
   if (step.kind !== "end" || !facts.update) return fill(box);
-  const { start, lines, more, why, plot } = facts.update;
+  const { start, lines, more, plot } = facts.update;
   const texts = make("pre", { role: "status" });
   const tell = (k) => fill(texts, ...lines[k].flatMap(([formula, text]) => [make("span", { class: "line" }, formula + "\n"), make("span", { class: "line" }, "    ", ...rich(text), "\n")]));
   const choice = make("div", { class: "try" }, drawn(plot, start, false, tell));
-  fill(box, make("section", { "aria-label": "Update" }, texts, more ? make("small", {}, `and ${more} more arrays`) : null, choice), make("p", {}, make("small", {}, ...rich(why))));
+  fill(box, make("section", { "aria-label": "Update" }, texts, more ? make("small", {}, `and ${more} more arrays`) : null, choice));
 }
 
 // Your line, beside it the derived line

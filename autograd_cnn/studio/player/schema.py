@@ -229,7 +229,6 @@ class Update:
     rates: list[float]
     lines: list[list[tuple[str, str]]]
     more: int
-    why: str
     plot: Plot
 
 

@@ -135,8 +135,13 @@ def test_a_term_is_explained_where_it_occurs_first(opened, scalars):
         page.evaluate("step => show(step)", step)
         if page.inner_text("#term"):
             terms[page.inner_text("#position")] = page.inner_text("#term")
-    assert list(terms) == ["start", "the loss", "backward 1 of 6"]
-    for word, place in {"Loss:": "start", "g_h": "the loss", "Kept:": "backward 1 of 6"}.items():
+    assert list(terms) == ["start", "the loss", "backward 1 of 6", "the update"]
+    for word, place in {
+        "Loss:": "start",
+        "g_h": "the loss",
+        "Kept:": "backward 1 of 6",
+        "learning rate": "the update",
+    }.items():
         assert word in terms[place]
 
 
