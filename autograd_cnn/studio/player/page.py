@@ -68,7 +68,8 @@ def page(
         data=assets.packed(text.encode()),
         numbers=assets.packed(bytes(store)),
     )
-    return assets.page(f"Backprop player: {title}", body, assets.part("player/player.css"), script(), drawings=drawn)
+    name = escape(moments[0].name)  # without the loss, for which the quiz asks
+    return assets.page(f"Backprop player: {name}", body, assets.part("player/player.css"), script(), drawings=drawn)
 
 
 def refusal(graph: Graph, frames: Sequence[tuple[str, Graph]]) -> str:

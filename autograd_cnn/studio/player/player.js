@@ -8,7 +8,7 @@ let facts; // of the moment of training that is shown
 let at = -1; // the step that is shown
 let timer = 0;
 let remembering = 0;
-const quiz = { on: false, open: false, from: 0, seen: new Set(), right: 0, skipped: 0 };
+const quiz = { on: false, level: 0, open: false, from: 0, seen: new Set(), right: 0, skipped: 0 };
 
 // Elements
 
@@ -83,15 +83,16 @@ function show(number, quiet) {
 // Where we are; a question hides what it asks for
 function locate(asks) {
   const step = facts.steps[at];
-  const called = asks ? `Question ${quiz.seen.size + 1} of ${facts.quiz.filter((q) => q.step >= quiz.from).length}` : brief(step.ask);
+  const called = asks ? `Question ${quiz.seen.size + quiz.open} of ${asked().filter((q) => q.step >= quiz.from).length}` : brief(step.ask);
   const [forward, back] = [lossStep - 1, facts.steps.length - lossStep - 2];
   const place = { begin: "start", forward: `forward ${at} of ${forward}`, loss: "the loss", backward: `backward ${at - lossStep} of ${back}`, end: "the update", failed: "the error" }[step.kind];
   fill($("where"), called);
   fill($("position"), step.round ? `${place}, ${step.round}` : place);
   $("slider").setAttribute("aria-valuetext", `${place}: ${called}`);
   document.body.classList.toggle("asking", Boolean(asks));
+  $("view").inert = Boolean(asks); // names and tooltips tell numbers
   $("quiz").setAttribute("aria-pressed", String(quiz.on));
-  picture(at);
+  picture(at, asks ? at - 1 : at);
 }
 
 function remember() {
@@ -242,21 +243,22 @@ function compare({ rows, good, says }) {
   $("verdict").textContent = says;
 }
 
-// Quiz: a question about a step before it is shown
+// Quiz: a question about a step before it is shown; on the second level it is about code
 
-const due = () => facts.quiz.findIndex(({ step }, i) => quiz.on && step === at && step >= quiz.from && !quiz.seen.has(i));
+const asked = () => facts.quiz[quiz.level] || [];
+const due = () => asked().findIndex(({ step }, i) => quiz.on && step === at && step >= quiz.from && !quiz.seen.has(i));
 
 function ask(number) {
-  const [asks, box] = [facts.quiz[number], $("ask")];
+  const [asks, box] = [asked()[number], $("ask")];
   box.hidden = !asks;
   quiz.open = Boolean(asks);
   locate(asks);
   if (!asks) return;
   fill($("sentence"), ...rich(asks.text));
-  const answers = [...asks.answers];
-  answers.push(...answers.splice(0, (at * 7) % answers.length)); // the right one is not always the first
-  fill(box, ...answers.map((answer, i) => {
-    const button = make("button", { type: "button" }, make("kbd", {}, "abcd"[i]), " ", make("code", {}, ...rich(answer[0])));
+  const answers = [...asks.answers].sort(([a], [b]) => (brief(a) < brief(b) ? -1 : 1)); // the right one was the first
+  const drawn = (asks.picture || []).map((part) => (part.rows ? grid(part.rows, [part.caption], part.marks) : part));
+  fill(box, drawn.length ? make("div", { class: "line" }, ...drawn) : null, ...answers.map((answer, i) => {
+    const button = make("button", { type: "button" }, make("kbd", {}, "abcd"[i]), " ", make(quiz.level ? "code" : "span", {}, ...rich(answer[0])));
     button.addEventListener("click", () => reply(number, button));
     button.answer = answer;
     return button;
@@ -266,13 +268,13 @@ function ask(number) {
 // Without a button: skipped
 function reply(number, chosen) {
   if (!quiz.open) return;
-  const { text, answers: [right] } = facts.quiz[number];
+  const { text, answers: [right] } = asked()[number];
   const [answer, why] = chosen?.answer || [];
   quiz.open = false;
   quiz.seen.add(number);
   quiz.right += answer === right[0];
   quiz.skipped += !chosen;
-  for (const button of $("ask").children) {
+  for (const button of $("ask").querySelectorAll("button")) {
     button.disabled = true;
     if (button.answer === right) button.className = "good";
     else if (button === chosen) button.className = "bad";
@@ -280,13 +282,25 @@ function reply(number, chosen) {
   const score = `${quiz.right} of ${quiz.seen.size - quiz.skipped} right${quiz.skipped ? `, ${quiz.skipped} skipped` : ""}`;
   const chose = chosen ? ["You chose ", answer, ". ", why] : ["Skipped."];
   const said = [...(answer === right[0] ? [] : [...chose, " "]), "Right: ", right[0], "."];
-  quiz.on = facts.quiz.some(({ step }, i) => step >= at && !quiz.seen.has(i));
-  locate();
+  quiz.on = asked().some(({ step }, i) => step >= at && !quiz.seen.has(i));
+  locate(asked()[due()]); // hidden until the last question about this step
   fill($("sentence"), ...rich(text), " ", make("b", {}, ...rich(...said)), quiz.on ? ` So far ${score}.` : ` The quiz is over: ${score}.`);
   $("told")?.remove();
   $("goal").prepend(make("p", { id: "told" }, ...rich(facts.steps[at].say)));
   $("next").setAttribute("aria-disabled", at === facts.steps.length - 1 && due() < 0);
-  $("next").focus();
+  const more = !quiz.on && facts.quiz[quiz.level + 1];
+  if (more) $("ask").append(make("button", { type: "button", class: "more" }, `go on with lines of code: ${more.length} questions`));
+  $("ask").querySelector(".more")?.addEventListener("click", actions.rules);
+  ($("ask").querySelector(".more") || $("next")).focus();
+}
+
+// Starts a level at the step that is shown, or stops it
+function level(number) {
+  const on = !quiz.on || quiz.level !== number;
+  Object.assign(quiz, { level: number, seen: new Set(), right: 0, skipped: 0 });
+  const first = (asked().find(({ step }) => step >= at) || asked()[0])?.step ?? at; // none left: from the start
+  Object.assign(quiz, { on: on && asked().length > 0, from: first });
+  show(quiz.on ? first : at);
 }
 
 // The network: a picture at some depths, and all operations as rows
@@ -323,6 +337,7 @@ function read({ depth, boxes, wires, rows, result }, k) {
     const [shape, text] = [group.querySelector(".shape"), group.querySelectorAll("text")];
     const from = moment(id);
     group.setAttribute("role", "button");
+    group.classList.toggle("end", id === result || id === "g_" + result);
     group.setAttribute("tabindex", -1);
     group.setAttribute("aria-label", [...text].map((t) => t.textContent).join(", "));
     const many = /^[nr]\d/.test(id) && rows.filter((row) => row === Number(id.slice(1))).length > 1;
@@ -385,7 +400,8 @@ function pinch(event) {
   if (before && event.type === "pointermove") zoom(spread() / before);
 }
 
-function picture(number) {
+// What is known before a question is that of the step before
+function picture(number, known = number) {
   const step = facts.steps[number];
   const way = step.kind === "backward" ? "r" : "n";
   if (!$("rows").hidden) return mark(number);
@@ -399,14 +415,14 @@ function picture(number) {
     group.classList.toggle("now", lit);
     group.classList.toggle("later", from > number && !lit);
     group.setAttribute("tabindex", lit ? 0 : -1);
-    if (leaf && beside) beside.textContent = number < complete(leaf, back) ? "" : `= ${brief(numberOf(leaf, back))}`;
+    if (leaf && beside) beside.textContent = known < complete(leaf, back) ? "" : `= ${brief(numberOf(leaf, back))}`;
     if (lit) scroll(x, y);
   }
   for (const wire of wires) {
     const { tail, head, from, group } = wire;
     const lit = now !== "" && (tail === now || head === now);
     group.classList.toggle("lit", lit);
-    if (wire.id) carry(wire, number);
+    if (wire.id) carry(wire, known);
     group.classList.toggle("later", from > number && !lit);
   }
 }
@@ -579,7 +595,7 @@ function escape() {
   else if ($("menu").open || $("search").value) {
     $("menu").open = false;
     search(($("search").value = ""));
-  } else if (quiz.on) actions.quiz();
+  } else if (quiz.on) level(quiz.level);
   else if ($("all").open) actions.table();
   else document.activeElement.blur();
 }
@@ -598,12 +614,8 @@ const actions = {
   before: () => show(module(-1)),
   after: () => show(module(1)),
   play: () => play(!timer),
-  quiz: () => {
-    const left = facts.quiz.filter(({ step }) => step >= at);
-    const first = (left[0] || facts.quiz[0])?.step ?? at; // none left: from the start
-    Object.assign(quiz, { on: !quiz.on && facts.quiz.length > 0, from: first, seen: new Set(), right: 0, skipped: 0 });
-    show(quiz.on ? first : at);
-  },
+  quiz: () => level(0),
+  rules: () => level(1),
   list: () => list($("rows").hidden),
   fold: () => fold(-1),
   unfold: () => fold(1),
@@ -733,6 +745,7 @@ function begin(text) {
   for (const id of ["list", "fold", "unfold"]) $(id).hidden = !pictures.length || (id !== "list" && pictures.length < 2);
   quiz.on = DATA.quiz;
   $("quiz").hidden = !facts.quiz.length;
+  $("rules").hidden = facts.quiz.length < 2;
   show(step, true);
   document.body.classList.add("ready");
 }

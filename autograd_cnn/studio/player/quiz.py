@@ -1,97 +1,307 @@
 """Writes the questions of the quiz, each asked before its step is shown; a wrong answer comes with its reason.
 
-A question is a function that yields drafts for a step, and stands in `ASKED`.
+A question is a function below. `@asked` says before which steps it is asked, and at which level; it yields a `Draft`,
+or nothing where it does not fit. Of too many questions, those of functions further up stay.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from autograd_cnn.studio.player.lesson import before_and_after, movement
+from autograd_cnn.studio.player.lesson import before_and_after
 from autograd_cnn.studio.player.lines import as_mathematics
-from autograd_cnn.studio.player.mistakes import PART
-from autograd_cnn.studio.player.schema import Operation, Question, Step, Update
+from autograd_cnn.studio.player.schema import Grid, Operation, Question, Reach, Step, Update
 from autograd_cnn.studio.player.trials import RAISE, Trials, learning
-from autograd_cnn.studio.player.wording import ADD, MINUS, brief, number, visible
+from autograd_cnn.studio.player.wording import brief, number, visible
 from autograd_cnn.studio.records import Op, Value
-from autograd_cnn.studio.text import clip, count_text, listed
+from autograd_cnn.studio.text import clip
 
-QUESTIONS, WRONG = 10, 3
+QUESTIONS, WRONG, DRAWN = 10, 3, 6  # of a level; wrong answers; rows and columns of numbers that are drawn
+NUMBERS, CODE = range(2)  # the levels: numbers and pictures; lines of code
 GLARING = "the sign is wrong", "counted twice"  # mistakes that are seen without understanding the rule
 
-# `wrong` are answers with their reasons. With a `meaning` a draft is about it, and the first of these alone is used
-Draft = namedtuple("Draft", "text right wrong meaning", defaults=("",))
+# An answer is text or a number. `wrong` are answers by what is wrong with them, or by what a number is. `picture` are
+# grids of numbers, and signs between them
+Draft = namedtuple("Draft", "text right wrong picture", defaults=(None,))
+ASKED: list[tuple[str, int, int, Callable[..., Iterator[Draft]]]] = []
 
 
-def questions(t: Trials, steps: list[Step], facts: list[Operation], update: Update | None) -> list[Question]:
-    """Return at most ten questions in the order of their steps; of too many, those about a meaning come first."""
-    found: dict[str, tuple[bool, Question]] = {}
-    meant: set[str] = set()
-    for k, step in enumerate(steps):
-        about = (t.ops[step.op], facts[step.op]) if step.op >= 0 else (None, update)
-        for choice in ASKED.get(step.kind, []):
-            each = ([draft for draft in ask(t, *about) if draft.meaning not in meant] for ask in choice)
-            for text, right, wrong, meaning in next(filter(None, each), []):
-                meant |= {meaning} - {""}
-                others = {visible(answer): (answer, why) for answer, why in wrong if visible(answer) != visible(right)}
-                if others:
-                    answers = [(right, ""), *list(others.values())[:WRONG]]
-                    found.setdefault(visible(text), (bool(meaning), Question(k, text, answers)))
-    meaningful, rest = ([q for meaning, q in found.values() if meaning == kind] for kind in (True, False))
-    room = QUESTIONS - len(meaningful)
-    if len(rest) > room:
-        rest = [rest[round(k * (len(rest) - 1) / (room - 1))] for k in range(room)]
-    return sorted([*rest, *meaningful], key=lambda q: q.step)
+def asked(kind: str, level: int = NUMBERS, most: int = 2) -> Callable[..., Any]:
+    """Let a function ask before steps of a kind: forward, loss, backward or end; before at `most` so many."""
+    return lambda ask: ASKED.append((kind, level, most, ask)) or ask
 
 
-def _result(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
+def questions(t: Trials, steps: list[Step], facts: list[Operation], update: Update | None) -> list[list[Question]]:
+    """Return at most ten questions of each level in the order of their steps: one of each function, then a second."""
+    found: list[dict[str, Any]] = [{}, {}]
+    for kind, level, most, ask in ASKED:
+        times = 0
+        for k, step in enumerate(steps):
+            if step.kind == kind and times < most:
+                about = (t.ops[step.op], facts[step.op]) if step.op >= 0 else (None, update)
+                new = [Question(k, d.text, _answers(d), d.picture) for d in ask(t, *about)]
+                fresh = {visible(q.text): (times, q) for q in new if len(q.answers) > 1}
+                found[level] |= {text: q for text, q in fresh.items() if text not in found[level]}
+                times += bool(fresh)
+    chosen = ([q for _, q in sorted(level.values(), key=lambda pair: pair[0])[:QUESTIONS]] for level in found)
+    return [sorted(level, key=lambda q: q.step) for level in chosen if level]
+
+
+def _answers(draft: Draft) -> list[tuple[str, str]]:
+    """Return the answers with their reasons, the right one first; all are finite, and differ as they are shown."""
+    found: dict[str, tuple[str, str]] = {}
+    for why, x in [("", draft.right), *draft.wrong.items()]:
+        text, reason = (x, why) if isinstance(x, str) else (number(x + 0), f"That is {why}.")
+        if not re.search("\ue000−?(nan|inf)", draft.text + text):
+            found.setdefault(visible(text), (text, reason if found else ""))
+        elif not found:
+            return []
+    return list(found.values())[: 1 + WRONG]
+
+
+@asked("backward", most=1)
+def slope(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
+    """Ask what the gradient of a result says about the loss, at the step that uses it."""
+    out = t.values[op.output]
+    if out.id in t.outcomes and out is not t.result:
+        (_, name, _, g), (_, change) = t.pick(out), t.outcomes[out.id]
+        if not math.isclose(change, RAISE * g, rel_tol=0.2):
+            return  # it bends, or a rule is wrong
+        far = number(RAISE * abs(g), brief(RAISE * abs(g), 3))
+        ways = ("down", "up") if g < 0 else ("up", "down")
+        right, other = (f"Raise {name} by {RAISE}, and {t.goal} goes {way} by about {far}" for way in ways)
+        wrong = {
+            "That is the other sign.": other,
+            "Nothing changes: it is how fast the loss would.": f"{name} changes by {number(g)} in this step",
+            "It tells the way, but not how far to go.": f"{name} is off by {number(g)}, and should be mended by it",
+        }
+        yield Draft(f"g_{name} is {number(g)}. What does that say?", right, wrong)
+
+
+@asked("forward")
+def products(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
+    """Ask for one number of a convolution or a matrix product, from the products whose sum it is."""
+    if reach := _weighs(t, fact):
+        x, w, out = (clip(t.values[v].name) for v in (reach.fine, reach.w, op.output))
+        (a, f), total = _met(t, reach, i := _example(t, op)), float(t.array(t.values[op.output]).flat[i])
+        bias = float(t.array(t.values[reach.b])[i % t.values[reach.b].size]) if reach.b else 0.0
+        c, count = int(np.argmax(np.abs((a * f).sum((0, 1))))), a.size
+        a, f = (part[:DRAWN, :DRAWN, c] for part in (a, f))
+        drawn, more = float((a * f).sum()), f"The bias is {number(bias)}. " * bool(bias)
+        if a.size < count:
+            more = f"These add up to {number(drawn)}, all others to {number(total - bias - drawn)}. {more}"
+        wrong = {
+            "the sum without the bias": total - bias, "the sum of those that are drawn": drawn,
+            "the mean of the products": (total - bias) / count, "the largest product": float((a * f).max()),
+        }  # fmt: skip
+        text = f"A number of {out} is a sum of {count:,} products; {a.size} are drawn. {more}What is the number?"
+        yield Draft(text, total, wrong, [_grid(a, x), "×", _grid(f, w), "=", _grid(a * f, "products")])
+
+
+@asked("backward", most=1)
+def weights(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
+    """Ask how many products the gradient of a weight of the first layer is the sum of, and for one of them."""
+    reach, out = _weighs(t, fact), t.values[op.output]
+    if not reach or reach.w not in learning(op) or t.values[reach.fine].role not in ("input", "constant"):
+        return
+    w, (x, y) = t.values[reach.w], (clip(t.values[v].name) for v in (reach.fine, op.output))
+    (at, name, own, _), (items, *places, channels) = t.pick(w), out.shape
+    count, each = out.size // channels, f"each of {items:,} items"
+    wrong = {
+        f"Those are all numbers of {y}; {name} serves one of {channels:,} channels.": f"{out.size:,}",
+        f"So many products make one number of {y}.": f"{w.size // channels:,}",
+        "That is one item alone; the loss is of all.": f"{count // items:,}",
+    }
+    where = f"at {' × '.join(map(str, places))} places of {each}" if places else f"with {each}"
+    yield Draft(f"{name} makes a product {where}. How many add up to its gradient?", f"{count:,}", wrong)
+    if (slopes := t.slopes(op, w)) is not None:
+        g = np.reshape(t.gradient(out), -1)
+        k = int(np.argmax(np.abs(slopes * g)))
+        row, column, c = np.unravel_index(at, w.shape)[:3] if places else (0, at // channels, 0)
+        seen, b = _met(t, reach, k)[0][..., c], float(g[k])
+        a = float(seen[row, column])
+        wrong = {"their sum": a + b, "the gradient alone": b, f"what goes back to {x}": float(own) * b, f"{x} alone": a}
+        picture = [_grid(seen, x, (row, column)), "and", _grid([[b]], f"g_{t.named(out, k)}")]
+        text = f"At one place {name} met the marked number. What does this place add to g_{name}?"
+        yield Draft(text, a * b, wrong, picture)
+
+
+@asked("backward")
+def total(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
+    """Ask for a gradient that this step completes, from its shares."""
+    for v in _completed(t, op):
+        pick = t.pick(v)
+        parts = [float(np.reshape(s.array, -1)[pick.i]) for s in t.shares[v.id]]
+        wrong = {
+            "the last share alone; all add up": parts[-1], "the mean; the shares add up": sum(parts) / len(parts),
+            "the product; the shares add up": math.prod(parts),
+        }  # fmt: skip
+        shares = ", ".join(map(number, parts[:6])) + " …" * (len(parts) > 6)
+        yield Draft(f"The ways of {clip(v.name)} send back {shares}. What is g_{pick.name}?", pick.g, wrong)
+
+
+@asked("end")
+def moved(t: Trials, _: Any, update: Update | None) -> Iterator[Draft]:
+    """Ask for a number after a step against its gradient, and for the reason of the sign."""
+    if update is None:
+        return
+    choice, (_, name, x, g) = update.choices[update.start], t.pick(t.learnt[0])
+    (before, right), lr, g = before_and_after(t, t.learnt[0], choice.rate), choice.rate, float(g)
+    digits = len(visible(right).partition(".")[2])
+    near = {"the way up the slope": x + lr * g, "a step without lr": x - g, "the step alone": lr * g}
+    wrong = {f"That is {how}.": number(n, f"{n:.{digits}f}") for how, n in near.items()}
+    text = (
+        f"{name} is {before}, g_{name} is {number(g)}, and lr, the learning rate or length of the step, {choice.lr}. "
+    )
+    yield Draft(f"{text}What is {name} after a step against its gradient?", right, wrong)
+    wrong = {
+        "They have either sign.": "Gradients are negative, and a minus makes them positive",
+        "Where g is below 0, the number grows.": "So that every number becomes smaller with every step",
+    }
+    right = "Where g is above 0, a larger number makes a larger loss"
+    yield Draft(f"A step takes lr × g_{name} away from {name}. Why is it not added?", right, wrong)
+
+
+@asked("forward", most=1)
+def winner(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
+    """Ask for the largest number of a window of a pool."""
+    if (a := _window(t, op, fact)) is not None:
+        wrong = {"the mean": a.mean(), "the sum": a.sum(), "the first number": a[0, 0], "the smallest": a.min()}
+        text = f"{clip(op.name)} takes the largest number of each window. What does it make of this one?"
+        yield Draft(text, a.max(), wrong, [_grid(a, clip(t.values[op.inputs[0][1]].name))])
+
+
+@asked("forward", most=1)
+def item(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
+    """Ask for the loss of one item."""
+    p, y = (np.asarray(t.array(t.values[v])) for _, v in [*op.inputs, *op.inputs][:2])
+    if op.name == "cross_entropy" and (p.ndim, y.ndim) == (2, 1):
+        shares, k, of = np.exp(p[0] - p[0].max()), int(y[0]), "shares of the classes"
+    elif op.name == "bce" and p.shape == y.shape and np.any(y == 1):
+        shares, k, of = np.array([1 - p[y == 1][0], p[y == 1][0]]), 1, "shares of no and yes"
+    else:
+        return
+    right, other = -np.log(shares[[k, k - 1]] / shares.sum())
+    share = math.exp(-right)
+    wrong = {"−ln of another share": other, "the share itself": share, "ln of the share, without the minus": -right}
+    text = "The network gives each answer a share; the right one is marked. The loss of an item is −ln of its share. "
+    yield Draft(f"{text}What is it here?", right, wrong, [_grid(shares[None] / shares.sum(), of, (0, k))])
+
+
+@asked("backward")
+def chain(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
+    """Ask for a gradient that is one product: incoming gradient times local slope."""
+    for v in (t.values[v] for v in learning(op) if len(t.shares[v]) == 1):
+        if t.changed(op, v) == 1 and (slopes := t.slopes(op, v)) is not None:
+            i, (_, x, _, gradient) = int(np.argmax(np.abs(slopes))), t.pick(v)
+            y, g = t.named(t.values[op.output], i), float(t.gradient(t.values[op.output]).flat[i])
+            s = float(f"{slopes[i]:.6g}")
+            wrong = {"their sum": g + s, "the local slope alone": s, "the incoming gradient alone": g}
+            text = f"Raise {x} a little: {y} changes {number(s)} times as much. g_{y} is {number(g)}. What is g_{x}?"
+            if abs(s) not in (0, 1) and abs(g) != 1 and math.isclose(g * s, gradient, rel_tol=1e-3):
+                yield Draft(text, gradient, wrong)
+
+
+@asked("backward", most=1)
+def shut(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
+    """Ask what comes back to a number that a relu or a pool did not let through."""
+    a, i, given = _window(t, op, fact), t.gate(op)[1], t.values[op.inputs[0][1]]
+    if a is None and i is None:
+        return
+    a, i = (np.reshape(t.array(given).flat[i], (1, 1)), i) if a is None else (a, _example(t, op))
+    if g := t.gradient(t.values[op.output]).flat[i]:
+        wrong = {"what a number gets that passes": g, "an equal share": g / max(2, a.size), "the other sign": -g}
+        text = (
+            f"{clip(op.name)} did not let the marked number through. {number(g)} comes back. How much of it goes there?"
+        )
+        yield Draft(text, 0, wrong, [_grid(a, clip(given.name), np.unravel_index(a.argmin(), a.shape))])
+
+
+@asked("backward", most=1)
+def why_sum(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
+    """Ask why shares add up."""
+    for v in _completed(t, op)[:1]:
+        square = "The mean would say that x × x has slope x; it has 2x."
+        wrong = {
+            f"The size does not decide. {square}": "The sum is larger, so that the steps are longer, too",
+            f"No vote. {square}": "The shares must agree with each other, and the sum is their vote",
+        }
+        text = f"{clip(v.name)} is used {len(t.shares[v.id]):,} times. Why is g_{clip(v.name)} a sum, and not a mean?"
+        yield Draft(text, "Each way changes the loss, and the changes add up", wrong)
+
+
+@asked("forward", most=5)
+def result(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
     """Ask for the result of an operation on single numbers."""
-    values = [t.values[v] for v in (op.output, *(v for _, v in op.inputs))]
-    arrays = [t.array(v) for v in values]
-    if len(values) < 4 and all(a is not None and np.size(a) == 1 and np.all(np.isfinite(a)) for a in arrays):
-        numbers, names = [float(np.reshape(a, -1)[0]) for a in arrays[1:]], [clip(v.name) for v in values[1:]]
-        given = dict.fromkeys(f"{name} = {number(x)}" for name, x in zip(names, numbers, strict=True))
-        text = f"{listed(list(given))}. What is {as_mathematics(t.author.call(op))}?"
-        x, y, a, b = numbers[0], numbers[-1], names[0], names[-1]
-        near = [(x + y, f"{a} + {b}"), (x * y, f"{a} × {b}"), (x - y, f"{a} − {b}"), (x, f"{a} alone")]
-        if len(names) == 1:
-            near = [(math.cos(x), f"cos({a})"), (math.sin(x), f"sin({a})"), (-x, f"−{a}"), (x * x, f"{a} × {a}")]
-        wrong = [(number(n), f"That is {how}.") for n, how in near]
-        yield Draft(text, number(np.reshape(arrays[0], -1)[0]), wrong)
+    out, given, shut = t.values[op.output], [t.values[v] for _, v in op.inputs], t.gate(op)[1]
+    if any(v.shape != out.shape for v in given) or not (out.size == 1 or (fact.reach and fact.reach.each)):
+        return
+    i = _example(t, op) if shut is None else shut
+    numbers = {t.author.name(v): np.reshape(t.array(v), -1)[i] for v in given}
+    plain, filled = (as_mathematics(t.author.call(op), value) for value in (lambda _: None, numbers.get))
+    known = shut is not None or op.call.primitive.symbol or hasattr(math, op.name)  # to a pocket calculator
+    if not known or re.search(r"[],=.@]|\*\*", plain) or filled == plain or filled[0] == "-" or len(given) > 2:
+        return  # code, or nothing to find out
+    (x, *_, y), (a, *_, b) = 2 * [*numbers.values()], 2 * [number(x) for x in numbers.values()]
+    wrong = {f"{a} + {b}": x + y, f"{a} × {b}": x * y, f"{a} − {b}": x - y, f"{a} alone": x}
+    if len(given) == 1:
+        wrong = {f"{a} itself": x, f"{a} with the other sign": -x, f"the square of {a}": x * x, f"1 minus {a}": 1 - x}
+    note = f"{clip(op.name)} lets numbers above 0 through, and makes the others 0. " * (shut is not None)
+    where = "here" if out.size == 1 else "at one place"
+    text = f"{note}{t.author.name(out)} = {plain}, {where} {filled}. What is that?"
+    yield Draft(text, np.reshape(t.array(out), -1)[i], wrong)
 
 
-def _seed(t: Trials, *_: Any) -> Iterator[Draft]:
+@asked("loss")
+def seed(t: Trials, *_: Any) -> Iterator[Draft]:
     """Ask for the gradient with which the way back begins."""
     if (loss := t.graph.loss) is not None:
-        why = f"If the loss rises by {RAISE}, the loss rises by {RAISE}, not by "
-        wrong = [("0", f"{why}0."), (number(loss), f"{why}{number(RAISE * loss)}.")]
-        yield Draft(f"What is g_{t.end}, with which the way back begins?", "1", wrong)
+        wrong = {"the loss, not its slope": loss, "the slope of a number without effect": 0, "the slope of −loss": -1}
+        text = f"The way back begins at the loss. How fast does it change with itself: what is g_{t.end}?"
+        yield Draft(text, 1, wrong)
 
 
-def _slope(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
-    """Ask what the gradient of a result says, at the step that uses it."""
-    out, goal = t.values[op.output], t.goal
-    if out.id not in t.outcomes or out is t.result:
-        return
-    if math.isclose(abs(float(t.pick(out).g)), abs(t.base), rel_tol=1e-3):
-        return  # "the loss is ..." would be right
-    (_, name, _, g), (way, _) = t.pick(out), movement(t, out)
-    predicted = RAISE * abs(float(g))
-    far = number(predicted, brief(predicted, 3))
-    right, opposite = (
-        f"Raise {name} by {RAISE}, and {goal} goes {w} by about {far}" for w in (way, "up" if way == "down" else "down")
-    )
-    wrong = [
-        (opposite, "That is the other sign."),
-        (f"{name} changes by {number(g)} in this step", "Nothing changes: it is how fast the loss would."),
-        (f"{goal} is {number(g)}", f"That is the slope; {goal} is {number(t.base)}."),
-    ]
-    yield Draft(f"g_{name} is {number(g)}. What does that say?", right, wrong, "slope")
+@asked("end")
+def rate(t: Trials, _: Any, update: Update | None) -> Iterator[Draft]:
+    """Ask what the learning rate changes."""
+    wrong = {
+        "The gradients do not depend on lr.": "The gradients become twice as large, and so do the steps",
+        "A step that is too long jumps past the bottom.": "The loss falls by twice as much, whatever lr was before",
+    }
+    if update:
+        text = "lr, the learning rate, is the length of the step. What does an lr twice as large do?"
+        yield Draft(text, "Every number moves twice as far in the same direction", wrong)
+
+
+@asked("backward", CODE, most=QUESTIONS)
+def rule(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
+    """Ask for the line of a rule, among broken ones that were run."""
+    mistakes = fact.comparison.mistakes if fact.comparison else []
+    mistakes = [m for m in mistakes if m.line == mistakes[0].line]
+    others, wrong = len(fact.rules) - 1, {}
+    for m in mistakes:
+        gives, differences = (number(float(numbers[0])) for numbers in (m.table.rule, m.table.differences))
+        gives += f", with the other line{'s' * (others > 1)} as written" * bool(others)
+        element = f"g_{m.table.name}{m.table.at[0].replace('[]', '')}"
+        wrong[f"It gives {element} = {gives}; differences give {differences}: {m.what}."] = m.text
+    if any(m.what not in GLARING for m in mistakes):
+        text = f"Which line is {'one of the rules' if others else 'the rule'} of {clip(op.name)}?"
+        yield Draft(text, fact.rules[mistakes[0].line], wrong)
+
+
+# What the questions share
+
+
+def _example(t: Trials, op: Op) -> int:
+    """Return the flat index of the number of a result that is asked for."""
+    pick, a = t.picks.get(op.output), t.array(t.values[op.output])
+    return pick.i if pick else int(np.argmax(np.abs(np.nan_to_num(a))))
 
 
 def _completed(t: Trials, op: Op) -> list[Value]:
@@ -100,100 +310,37 @@ def _completed(t: Trials, op: Op) -> list[Value]:
     return [v for v in values if t.whole and v.size]
 
 
-def _sum(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
-    """Ask for a gradient that this step completes, from its shares."""
-    for v in _completed(t, op):
-        pick = t.pick(v)
-        parts = [float(np.reshape(s.array, -1)[pick.i]) for s in t.shares[v.id]]
-        near = {"last share alone": parts[-1], "mean": sum(parts) / len(parts), "product": math.prod(parts)}
-        wrong = [(number(x), f"That is the {how}; the shares add up.") for how, x in near.items()]
-        shares = ", ".join(map(number, parts[:6])) + " …" * (len(parts) > 6)
-        yield Draft(f"The ways of {clip(v.name)} send back {shares}. What is g_{pick.name}?", number(pick.g), wrong)
+def _weighs(t: Trials, fact: Operation) -> Reach | None:
+    """Return the reach of a convolution or a matrix product that has numbers, else None."""
+    reach = fact.reach or Reach()
+    return reach if reach.w and reach.coarse == fact.output and t.values[fact.output].size else None
 
 
-def _why_sum(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
-    """Ask why shares add up."""
-    for v in _completed(t, op)[:1]:
-        name, count = clip(v.name), len(t.shares[v.id])
-        text = f"{name} is used {count:,} times. Why is g_{name} the sum of the shares, not their mean?"
-        square = "The mean would say that x × x has slope x; it has 2x."
-        wrong = [
-            ("The sum is larger, so the steps are longer", f"The size does not decide. {square}"),
-            (f"The {count_text(count, 'share')} must agree, and the sum is their vote", f"No vote: {square}"),
-        ]
-        yield Draft(text, ADD.format(name).partition(". ")[0], wrong, "sum")
+def _met(t: Trials, reach: Any, i: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the i-th number of a result sees, 0 beyond edges, and its weights: rows, columns, channels."""
+    x, w, out = (v and np.asarray(t.array(t.values[v]), float) for v in (reach.fine, reach.w, reach.coarse))
+    n, *at, k = np.unravel_index(i, out.shape)
+    if reach.rows:
+        return x[n][None, :, None], w[:, k][None, :, None]
+    own, first = (reach.group[0], reach.group[0] * (k // reach.group[1])) if reach.group else (1, k)
+    far = max(p + d * size for p, d, size in zip(reach.pad, reach.dilation, reach.kernel, strict=True))
+    image = np.pad(x[n, :, :, first : first + own], ((far, far), (far, far), (0, 0)))
+    starts = [place * s - p + far for place, s, p in zip(at, reach.stride, reach.pad, strict=True)]
+    rows, columns = (slice(a, a + d * size, d) for a, d, size in zip(starts, reach.dilation, reach.kernel, strict=True))
+    return image[rows, columns], w if w is None else w[..., k]
 
 
-def _gate(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
-    """Ask what comes back where a relu was shut."""
-    if (i := t.gate(op)[1]) is not None:
-        given, out = (t.values[v] for v in (op.inputs[0][1], op.output))
-        x, y, g, a = t.named(given, i), t.named(out, i), float(t.gradient(out).flat[i]), float(t.array(given).flat[i])
-        wrong = [
-            (number(g), f"That passes only where {op.name} gave more than 0."),
-            (number(g * a), f"{x} is no slope: a little more of it, and {y} is still 0."),
-        ]
-        if g:  # else nothing arrives, so nothing can be asked
-            text = f"{x} is {number(a)}, so {y} was 0. g_{y} is {number(g)}. What is g_{x}?"
-            yield Draft(text, "0", wrong, op.name)
+def _window(t: Trials, op: Op, fact: Operation) -> Any:
+    """Return the window of a max pool, if its largest number is its result and others are smaller, else None."""
+    if fact.reach is None or not fact.reach.won:
+        return None
+    a, i = _met(t, fact.reach, _example(t, op))[0][..., 0], _example(t, op)
+    return a if a.min() < a.max() == t.array(t.values[op.output]).flat[i] else None
 
 
-def _loser(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
-    """Ask what comes back to the losers of a pool."""
-    if any(name.startswith("argmax") for name in op.byproducts):
-        name = clip(t.values[op.inputs[0][1]].name)
-        text = f"A number of {name} was not the largest of its window. How much of the gradient does it get?"
-        wrong = [
-            ("As much as the largest", "Raise it a little, and the largest is what it was: nothing changes."),
-            ("Its share: the gradient divided by the size of the window", "That is the rule of a mean."),
-        ]
-        yield Draft(text, "Nothing", wrong, op.name)
-
-
-def _rule(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
-    """Ask for the line of a rule, among broken ones that were run."""
-    mistakes = (fact.versions or [])[1:]
-    mistakes = [m for m in mistakes if m.line == mistakes[0].line]
-    others = len(fact.rules) - 1
-    rest = f", with the other line{'s' * (others > 1)} as written" if others else ""
-    wrong = []
-    for m in mistakes:
-        element, differences, rule, _ = m.rows[0]
-        gives = f"{element.removesuffix(PART)} = {number(float(rule))}{rest}"
-        gives += f"; differences give {number(float(differences))}"
-        wrong.append((m.text, f"It gives {gives}: {m.what}."))
-    if any(m.what not in GLARING for m in mistakes):
-        text = f"Which line is {'one of the rules' if others else 'the rule'} of {clip(op.name)}?"
-        yield Draft(text, fact.rules[mistakes[0].line], wrong)
-
-
-def _update(t: Trials, _: Any, update: Update | None) -> Iterator[Draft]:
-    """Ask for a number after a step against its gradient, and for the reason of the sign."""
-    if update is None:
-        return
-    rate, (_, name, x, g) = update.rates[update.start], t.pick(t.learnt[0])
-    x, g = float(x), float(g)
-    before, right = before_and_after(t, t.learnt[0], rate)
-    digits = len(visible(right).partition(".")[2])
-    near = (
-        (x + rate * g, f"{name} + lr × g_{name}, which climbs"),
-        (x - g, f"{name} − g_{name}, without lr"),
-        (rate * g, f"lr × g_{name}, the step alone"),
-    )
-    wrong = [(number(n, f"{n:.{digits}f}"), f"That is {how}.") for n, how in near]
-    text = f"{name} is {before}, and g_{name} is {number(g)}. What is {name} after a step with lr = {number(rate)}?"
-    yield Draft(text, right, wrong, "step")
-    wrong = [
-        ("Gradients are negative, and minus makes them positive", "They have either sign."),
-        ("So that every number becomes smaller", "Where g is below 0, the number grows."),
-    ]
-    yield Draft(f"Why has {name} − lr × g_{name} a minus?", MINUS.partition(";")[0], wrong, "minus")
-
-
-# The questions before a step of each kind. Of functions side by side, the first that has a new question asks it
-ASKED: dict[str, list[tuple[Any, ...]]] = {
-    "forward": [(_result,)],
-    "loss": [(_seed,)],
-    "backward": [(_slope,), (_why_sum,), (_sum, _gate, _loser, _rule)],
-    "end": [(_update,)],
-}
+def _grid(numbers: Any, caption: str, marked: Any = (-1, -1)) -> Grid:
+    """Return the part of the numbers that is drawn, around the one that is marked."""
+    top, left = (max(0, k - DRAWN + 1) for k in marked)
+    rows = np.asarray(numbers)[top : top + DRAWN, left : left + DRAWN]
+    marks = [[(top + i, left + j) == tuple(marked) for j in range(len(row))] for i, row in enumerate(rows)]
+    return Grid([[number(x + 0) for x in row] for row in rows], caption, marks)

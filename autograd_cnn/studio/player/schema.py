@@ -58,7 +58,7 @@ class Moment:
     result: str
     summary: str
     update: Update | None
-    quiz: list[Question]
+    quiz: list[list[Question]]
     overlays: dict[str, Lens] | None = None
     label: str | None = None
     image: str | None = None
@@ -234,11 +234,21 @@ class Update:
 
 @dataclass(frozen=True)
 class Question:
-    """A question of the quiz; of its answers, each with its reason, the first is right."""
+    """A question of the quiz; of its answers, each with its reason, the first is right. A picture has signs, too."""
 
     step: int
     text: str
     answers: list[tuple[str, str]]
+    picture: list[Grid | str] | None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Rows of numbers, and which of them are marked."""
+
+    rows: list[list[str]]
+    caption: str
+    marks: list[list[bool]]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The lesson in a browser: first screen, the chain rule with its numbers, the update, trials of a rule, the quiz."""
+"""The lesson in a browser: first screen, the chain rule with its numbers, the update, trials of a rule."""
 
 import re
 
@@ -6,15 +6,9 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from studio.pages import facts_of, visible, where
+from studio.pages import facts_of, where
 
 pytestmark = pytest.mark.slow
-
-
-def answers(page):
-    """The right answer of the question that is open, and the index of its button."""
-    right = page.evaluate("brief(facts.quiz[due()].answers[0][0])")
-    return right, page.locator("#ask button code").all_inner_texts().index(right)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (380, 760)])
@@ -194,87 +188,3 @@ def test_the_check_of_a_rule_shows_that_it_is_part_of_a_sum(opened, small):
     assert all(text.endswith("], this rule's part") == text.startswith("g_h") for text in names)
     page.evaluate("show(14)")  # of w there is one
     assert elements.all_inner_texts() and "part" not in "".join(elements.all_inner_texts())
-
-
-def test_the_quiz_asks_before_each_step_and_ends_with_a_score(opened, small):
-    page = opened(small[0])
-    page.keyboard.press("q")
-    questions = page.evaluate("facts.quiz")
-    assert 5 <= len(questions) <= 10
-    for number, question in enumerate(questions, 1):
-        while not page.evaluate("quiz.open"):
-            assert int(page.input_value("#slider")) <= question["step"]
-            page.keyboard.press("ArrowRight")
-        assert page.input_value("#slider") == str(question["step"])
-        assert page.inner_text("#where") == f"Question {number} of {len(questions)}"
-        assert page.locator("#summary").evaluate("(e) => getComputedStyle(e).visibility") == "hidden"
-        assert page.is_hidden("#content") and page.locator("#picture .number:visible").count() == 0
-        texts = page.locator("#ask button code").all_inner_texts()
-        assert len(set(texts)) == len(texts) == len(question["answers"]) >= 2
-        right, i = answers(page)
-        if number == 2:  # a wrong one
-            i = (i + 1) % len(texts)
-        page.keyboard.press("abcd"[i])
-        score = number - (number > 1)
-        said = page.inner_text("#sentence")
-        if number == 2:
-            why = next(
-                why for text, why in question["answers"] if page.evaluate("text => brief(text)", text) == texts[i]
-            )
-            why = page.evaluate("text => brief(text)", why)
-            assert f" You chose {texts[i]}. {why} Right: {right}. " in said
-        else:
-            assert f" Right: {right}. " in said
-        assert said.startswith(page.evaluate("text => brief(text)", question["text"]))
-        over = (
-            f"The quiz is over: {score} of {number} right."
-            if number == len(questions)
-            else f"So far {score} of {number} right."
-        )
-        assert said.endswith(over) and page.is_visible("#content")
-    assert page.evaluate("facts.steps[at].kind") == "end" and page.get_attribute("#next", "aria-disabled") == "true"
-    assert page.get_attribute("#quiz", "aria-pressed") == "false"
-
-
-def test_the_quiz_counts_the_questions_that_are_left(opened, scalars):
-    page = opened(scalars)
-    page.keyboard.press("End")
-    page.keyboard.press("q")
-    assert page.inner_text("#where") == "Question 1 of 2" and page.is_visible("#ask")
-    page.keyboard.press("abcd"[answers(page)[1]])
-    page.keyboard.press("b")  # a key pressed twice leads nowhere
-    assert page.evaluate("facts.steps[at].kind") == "end"
-    page.keyboard.press("ArrowRight")
-    assert page.inner_text("#where") == "Question 2 of 2"
-    page.keyboard.press("abcd"[answers(page)[1]])
-    assert page.inner_text("#sentence").endswith("The quiz is over: 2 of 2 right.")
-    assert page.inner_text("#goal").count("The gradients of x and y are complete") == 1
-
-
-def test_every_wrong_answer_of_a_rule_tells_what_it_would_give(opened, small):
-    page = opened(small[0])
-    asked = [q for q in page.evaluate("facts.quiz") if visible(q["text"]).startswith("Which line")]
-    assert asked
-    for question in asked:
-        reasons = [visible(why) for _, why in question["answers"][1:]]
-        assert all("It gives g_" in why and "; differences give " in why for why in reasons)
-
-
-def test_a_page_can_begin_with_the_quiz_and_a_question_can_be_skipped(opened):
-    page = opened(ag.trace(lambda x: ag.sum(ag.tanh(x)), np.ones(3)).page(quiz=True))
-    assert page.get_attribute("#quiz", "aria-pressed") == "true" and page.is_hidden("#ask")
-    while page.is_hidden("#ask"):
-        page.click("#next")
-    step = page.input_value("#slider")
-    page.click("#next")
-    assert page.is_visible("#content") and "Skipped. Right: " in page.inner_text("#sentence")
-    assert page.inner_text("#sentence").endswith("0 of 0 right, 1 skipped.")
-    assert page.input_value("#slider") == step
-    page.click("#next")
-    assert page.input_value("#slider") == str(int(step) + 1)
-
-
-def test_the_quiz_asks_what_a_shut_relu_and_the_losers_of_a_pool_get(opened, cnn_page):
-    quiz = opened(cnn_page[-1]).evaluate("facts.quiz.map((q) => [brief(q.text), brief(q.answers[0][0])])")
-    assert any(re.search(r", so r\w*\[.*\] was 0\. g_r\w*\[.*\] is (?!0\. )", q) and a == "0" for q, a in quiz)
-    assert [right for text, right in quiz if text.endswith("How much of the gradient does it get?")] == ["Nothing"]
