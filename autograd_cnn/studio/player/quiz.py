@@ -180,6 +180,8 @@ def winner(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
 @asked("forward", most=1)
 def item(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
     """Ask for the loss of one item."""
+    if op.name not in ("cross_entropy", "bce"):
+        return
     p, y = (np.asarray(t.array(t.values[v])) for _, v in [*op.inputs, *op.inputs][:2])
     if op.name == "cross_entropy" and (p.ndim, y.ndim) == (2, 1):
         shares, k, of = np.exp(p[0] - p[0].max()), int(y[0]), "shares of the classes"
@@ -240,13 +242,15 @@ def why_sum(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
 def result(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
     """Ask for the result of an operation on single numbers."""
     out, given, shut = t.values[op.output], [t.values[v] for _, v in op.inputs], t.gate(op)[1]
-    if any(v.shape != out.shape for v in given) or not (out.size == 1 or (fact.reach and fact.reach.each)):
+    if any(t.array(v) is None or v.shape != out.shape for v in [out, *given]):
+        return
+    if len(given) not in (1, 2) or not (out.size == 1 or (fact.reach and fact.reach.each)):
         return
     i = _example(t, op) if shut is None else shut
     numbers = {t.author.name(v): np.reshape(t.array(v), -1)[i] for v in given}
     plain, filled = (as_mathematics(t.author.call(op), value) for value in (lambda _: None, numbers.get))
     known = shut is not None or op.call.primitive.symbol or hasattr(math, op.name)  # to a pocket calculator
-    if not known or re.search(r"[],=.@]|\*\*", plain) or filled == plain or filled[0] == "-" or len(given) > 2:
+    if not known or re.search(r"[],=.@]|\*\*", plain) or filled == plain or filled[0] == "-":
         return  # code, or nothing to find out
     (x, *_, y), (a, *_, b) = 2 * [*numbers.values()], 2 * [number(x) for x in numbers.values()]
     wrong = {f"{a} + {b}": x + y, f"{a} × {b}": x * y, f"{a} − {b}": x - y, f"{a} alone": x}
