@@ -410,41 +410,6 @@ def test_a_tie_of_a_pool_is_no_row_of_the_table(rng):
     assert not ties & {element[element.index("[") :] for element, *_ in rows}
 
 
-<<<<<<< HEAD
-def test_the_numbers_of_the_quiz_are_right():
-    facts = facts_of(ag.trace(lambda x, y: ag.exp(-(ag.sin(x * y) + x * x)), 0.5, 1.2).page())["frames"][0]
-    answers = {}
-    for question in facts["quiz"]:
-        texts = [visible(answer) for answer, _ in question["answers"]]
-        assert 2 <= len(set(texts)) == len(texts)
-        answers[visible(question["text"])] = texts
-    x, y = ag.Tensor(0.5, True), ag.Tensor(1.2, True)
-    ag.exp(-(ag.sin(x * y) + x * x)).backward()
-    (gradient,) = (a for text, a in answers.items() if text.startswith("The ways of x send back"))
-    assert gradient[0] == f"{x.grad:.4f}".replace("-", "−")
-    (updated,) = (a for text, a in answers.items() if "after a step with lr = 0.2" in text)
-    rates = [0.5 - 0.2 * x.grad, 0.5 + 0.2 * x.grad, 0.5 - x.grad, 0.2 * x.grad]
-    assert updated == [f"{n:.4f}".replace("-", "−") for n in rates]
-    steps = [question["step"] for question in facts["quiz"]]
-    assert steps == sorted(steps) and len(steps) <= 10
-    for words in ("What does that say?", "Why is g_x the sum of the shares", "a minus?"):
-        assert sum(words in text for text in answers) == 1
-
-
-def test_a_question_is_added_in_one_place_and_asked_once(monkeypatch):
-    def results(t, op, fact):
-        yield quiz.Draft(f"Has {op.name} a result?", "Yes", [("No", "It has one.")], "results")
-
-    monkeypatch.setitem(quiz.ASKED, "forward", [(results, *choice) for choice in quiz.ASKED["forward"]])
-    facts = facts_of(ag.trace(lambda x, y: ag.exp(ag.sin(x * y)), 0.5, 1.2).page())["frames"][0]
-    texts = [visible(question["text"]) for question in facts["quiz"] if question["step"] < 4]
-    assert texts == [
-        "Has multiply a result?", "multiply = 0.6. What is sin(multiply)?", "sin = 0.5646. What is exp(sin)?",
-    ]  # fmt: skip
-
-
-=======
->>>>>>> 903c917 (The quiz asks a beginner in numbers and pictures, forward and back; lines of rules are a second level, and the page tells no answer while it asks)
 def test_every_formula_has_lines():
     facts = facts_of(ag.trace(lambda x: ag.sum(ag.relu(x)), np.full(3, np.nan)).page())["frames"][0]
     assert all(formula["lines"] for step in facts["steps"] for formula in step.get("formulas") or ())

@@ -151,13 +151,13 @@ def moved(t: Trials, _: Any, update: Update | None) -> Iterator[Draft]:
     """Ask for a number after a step against its gradient, and for the reason of the sign."""
     if update is None:
         return
-    choice, (_, name, x, g) = update.choices[update.start], t.pick(t.learnt[0])
-    (before, right), lr, g = before_and_after(t, t.learnt[0], choice.rate), choice.rate, float(g)
+    lr, (_, name, x, g) = update.rates[update.start], t.pick(t.learnt[0])
+    (before, right), g = before_and_after(t, t.learnt[0], lr), float(g)
     digits = len(visible(right).partition(".")[2])
     near = {"the way up the slope": x + lr * g, "a step without lr": x - g, "the step alone": lr * g}
     wrong = {f"That is {how}.": number(n, f"{n:.{digits}f}") for how, n in near.items()}
     text = (
-        f"{name} is {before}, g_{name} is {number(g)}, and lr, the learning rate or length of the step, {choice.lr}. "
+        f"{name} is {before}, g_{name} is {number(g)}, and lr, the learning rate or length of the step, {number(lr)}. "
     )
     yield Draft(f"{text}What is {name} after a step against its gradient?", right, wrong)
     wrong = {
