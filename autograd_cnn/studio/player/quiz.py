@@ -16,6 +16,7 @@ import numpy as np
 
 from autograd_cnn.studio.player.lesson import before_and_after
 from autograd_cnn.studio.player.lines import as_mathematics
+from autograd_cnn.studio.player.mistakes import PART
 from autograd_cnn.studio.player.schema import Grid, Operation, Question, Reach, Step, Update
 from autograd_cnn.studio.player.trials import RAISE, Trials, learning
 from autograd_cnn.studio.player.wording import brief, number, visible
@@ -286,14 +287,15 @@ def rate(t: Trials, _: Any, update: Update | None) -> Iterator[Draft]:
 @asked("backward", CODE, most=QUESTIONS)
 def rule(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
     """Ask for the line of a rule, among broken ones that were run."""
-    mistakes = fact.comparison.mistakes if fact.comparison else []
+    mistakes = (fact.versions or [])[1:]
     mistakes = [m for m in mistakes if m.line == mistakes[0].line]
     others, wrong = len(fact.rules) - 1, {}
+    rest = f", with the other line{'s' * (others > 1)} as written" * bool(others)
     for m in mistakes:
-        gives, differences = (number(float(numbers[0])) for numbers in (m.table.rule, m.table.differences))
-        gives += f", with the other line{'s' * (others > 1)} as written" * bool(others)
-        element = f"g_{m.table.name}{m.table.at[0].replace('[]', '')}"
-        wrong[f"It gives {element} = {gives}; differences give {differences}: {m.what}."] = m.text
+        element, *pair, _ = m.rows[0]
+        differences, gives = (number(float(x)) for x in pair)
+        gives = f"{element.removesuffix(PART)} = {gives}{rest}; differences give {differences}"
+        wrong[f"It gives {gives}: {m.what}."] = m.text
     if any(m.what not in GLARING for m in mistakes):
         text = f"Which line is {'one of the rules' if others else 'the rule'} of {clip(op.name)}?"
         yield Draft(text, fact.rules[mistakes[0].line], wrong)
