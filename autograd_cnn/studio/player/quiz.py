@@ -35,7 +35,12 @@ ASKED: list[tuple[str, int, int, Callable[..., Iterator[Draft]]]] = []
 
 def asked(kind: str, level: int = NUMBERS, most: int = 2) -> Callable[..., Any]:
     """Let a function ask before steps of a kind: forward, loss, backward or end; before at `most` so many."""
-    return lambda ask: ASKED.append((kind, level, most, ask)) or ask
+
+    def listed(ask: Callable[..., Iterator[Draft]]) -> Any:
+        ASKED.append((kind, level, most, ask))
+        return ask
+
+    return listed
 
 
 def questions(t: Trials, steps: list[Step], facts: list[Operation], update: Update | None) -> list[list[Question]]:
@@ -114,7 +119,7 @@ def weights(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
     w, (x, y) = t.values[reach.w], (clip(t.values[v].name) for v in (reach.fine, op.output))
     (at, name, own, _), (items, *places, channels) = t.pick(w), out.shape
     count, each = out.size // channels, f"each of {items:,} items"
-    wrong = {
+    wrong: dict[str, Any] = {
         f"Those are all numbers of {y}; {name} serves one of {channels:,} channels.": f"{out.size:,}",
         f"So many products make one number of {y}.": f"{w.size // channels:,}",
         "That is one item alone; the loss is of all.": f"{count // items:,}",
@@ -316,13 +321,13 @@ def _completed(t: Trials, op: Op) -> list[Value]:
     return [v for v in values if t.whole and v.size]
 
 
-def _weighs(t: Trials, fact: Operation) -> Reach | None:
+def _weighs(t: Trials, fact: Operation) -> Any:
     """Return the reach of a convolution or a matrix product that has numbers, else None."""
     reach = fact.reach or Reach()
     return reach if reach.w and reach.coarse == fact.output and t.values[fact.output].size else None
 
 
-def _met(t: Trials, reach: Any, i: int) -> tuple[np.ndarray, np.ndarray]:
+def _met(t: Trials, reach: Any, i: int) -> tuple[np.ndarray, Any]:
     """Return what the i-th number of a result sees, 0 beyond edges, and its weights: rows, columns, channels."""
     x, w, out = (v and np.asarray(t.array(t.values[v]), float) for v in (reach.fine, reach.w, reach.coarse))
     n, *at, k = np.unravel_index(i, out.shape)
@@ -333,7 +338,7 @@ def _met(t: Trials, reach: Any, i: int) -> tuple[np.ndarray, np.ndarray]:
     image = np.pad(x[n, :, :, first : first + own], ((far, far), (far, far), (0, 0)))
     starts = [place * s - p + far for place, s, p in zip(at, reach.stride, reach.pad, strict=True)]
     rows, columns = (slice(a, a + d * size, d) for a, d, size in zip(starts, reach.dilation, reach.kernel, strict=True))
-    return image[rows, columns], w if w is None else w[..., k]
+    return image[rows, columns], None if w is None else w[..., k]
 
 
 def _window(t: Trials, op: Op, fact: Operation) -> Any:
