@@ -206,7 +206,7 @@ def item(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
 def chain(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
     """Ask for a gradient that is one product: incoming gradient times local slope."""
     for v in (t.values[v] for v in learning(op) if len(t.shares[v]) == 1):
-        if t.changed(op, v) == 1 and (slopes := t.slopes(op, v)) is not None:
+        if len(t.changed(op, v)) == 1 and (slopes := t.slopes(op, v)) is not None:
             i, (_, x, _, gradient) = int(np.argmax(np.abs(slopes))), t.pick(v)
             y, g = t.named(t.values[op.output], i), float(t.gradient(t.values[op.output]).flat[i])
             s = float(f"{slopes[i]:.6g}")
