@@ -19,8 +19,6 @@ from autograd_cnn.studio.player.trials import Trials, inputs_of
 from autograd_cnn.studio.records import Op, Use
 from autograd_cnn.studio.text import clip
 
-_GIVEN = "input", "target"
-
 
 def geometry(t: Trials, op: Op) -> Reach | None:
     """Return how the output of `op` depends on its inputs, or None if it is none of these.
@@ -56,35 +54,28 @@ def axes(t: Trials) -> dict[str, tuple[str, ...]]:
         reach, given = t.reach.get(op.id), [t.values[v] for v in inputs_of(op)]
         for z, y in pairwise(given):
             of_labels = y.dtype.startswith("int") and y.shape == z.shape[:-1] and t.values[op.output].size == 1
-            if of_labels or (y.shape == z.shape and z.shape[-1:] == (len(t.classes),) and y.role in _GIVEN):
+            if of_labels or (
+                y.shape == z.shape and z.shape[-1:] == (len(t.classes),) and y.role in ("input", "target")
+            ):
                 call(z.id, *[item, *["place"] * (len(z.shape) - 2), "class"][-len(z.shape) :])
                 call(y.id, *found.get(z.id, ())[: len(y.shape)])
         if reach and reach.kernel:
-            x = t.values[reach.fine]
+            x, group = t.values[reach.fine], reach.group or (0,)
             last = "colour" if x.role == "input" and x.shape[-1] == 3 else "channel"
             call(reach.fine, item, "row", "column", last)
             call(reach.coarse, item, "row", "column", "channel")
-            call(
-                reach.w,
-                "row",
-                "column",
-                last if reach.group and reach.group[0] == x.shape[-1] else f"{last} of the group",
-                "filter",
-            )
+            call(reach.w, "row", "column", last + " of the group" * (group[0] != x.shape[-1]), "filter")
             call(reach.b, "filter" if op.output == reach.coarse else "channel")
         elif reach and reach.rows:
-            ends = {v: "input" if t.values[v].role == "input" else "unit" for v in (op.output, reach.fine)}
-            for v, last in ends.items():
-                call(v, item, last)
-            last = "class" if found[op.output][-1] == "class" else "output"
-            call(reach.w, "input", last)
+            for v in (op.output, reach.fine):
+                call(v, item, "input" if t.values[v].role == "input" else "unit")
+            call(reach.w, "input", last := "class" if found[op.output][-1] == "class" else "output")
             call(reach.b, last)
         elif reach:
-            alike = op.output, *reach.each
-            for v in alike:
+            for v in (alike := [op.output, *reach.each]):
                 call(v, *next((found[u] for u in alike if u in found), ()))
-    for value in (t.values[v] for v in found):
-        if t.classes and found[value.id][-1] == "class" and value.shape[-1] != len(t.classes):
+    for value in (t.values[v] for v in found if t.classes and found[v][-1:] == ("class",)):
+        if value.shape[-1] != len(t.classes):
             names = f"{len(t.classes)} names of classes, but {clip(value.name)} has {value.shape[-1]}"
             raise ValueError(f"graph: {names}. Give one for each: page(classes=[...])")
     return found

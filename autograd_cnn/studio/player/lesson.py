@@ -83,8 +83,9 @@ def forward(t: Trials, op: Op) -> list[Formula]:
 
     def number_of(name: str) -> Any:
         a: Any = t.scope.get(name)
-        fits = is_float(a) and (np.size(a) == 1 or out.size > 1)
-        return np.broadcast_to(a, out.shape or np.shape(a)).flat[i] if fits else None
+        if is_float(a) and np.size(a) == 1:
+            return np.reshape(a, -1)[0]
+        return attempt(lambda: np.broadcast_to(a, out.shape).flat[i]) if is_float(a) and out.size > 1 else None
 
     first, whole, note = attempt(terms, t, op, i) or ([], "", "")
     reach, value = t.reach.get(op.id), number(np.reshape(t.array(out), -1)[i])

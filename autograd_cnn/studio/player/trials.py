@@ -115,15 +115,11 @@ class Trials:
 
     def told(self, value: Value, i: int) -> str:
         """Return the place of the i-th element in words: ``row 2, column 0, red, filter 2``; "" if they are unknown."""
-        places = np.unravel_index(i, value.shape)
-        return ", ".join(
-            self.called(axis, int(k)) for axis, k in zip(self.axes.get(value.id, ()), places, strict=False)
-        )
+        return ", ".join(map(self.called, self.axes.get(value.id, ()), np.unravel_index(i, value.shape)))
 
-    def called(self, axis: str, k: int) -> str:
-        if axis == "colour":
-            return COLOURS[k]
-        return f"{axis} {k}" + (f" ({plain(self.classes[k])})" if axis == "class" and self.classes else "")
+    def called(self, axis: str, k: Any) -> str:
+        name = f" ({plain(self.classes[k])})" if axis == "class" and self.classes else ""
+        return COLOURS[k] if axis == "colour" else f"{axis} {k}{name}"
 
     def extent(self, value: Value) -> str:
         """Return the shape in words: ``4 images, 32 × 32, 3 colours``; "" if they are unknown."""
