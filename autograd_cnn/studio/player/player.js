@@ -160,10 +160,11 @@ function drawn({ caption, axis, curve, rise, base, places, says, numbers }, star
     if (moved?.range !== range) moved?.back();
     follow(k === base ? null : { range, back, k, numbers: numbers || {}, place: places[k] });
   };
-  const back = () => choose((range.value = base));
+  const back = () => choose((range.value = start));
   range.value = start;
   range.addEventListener("input", choose);
   range.addEventListener("pointerup", () => range.blur()); // the keys are for the steps
+  range.addEventListener("pointercancel", back); // the finger scrolls
   choose();
   const drawing = make("div", { class: "drawing" }, make("svg", { viewBox: "0 0 300 120", "aria-hidden": true }, ...paths), range);
   const ends = make("small", {}, ...axis.map((text) => make("span", {}, ...rich(text))));

@@ -259,8 +259,33 @@ def test_keys_move_the_handle_and_escape_puts_it_back(opened, scalars):
     page.keyboard.press("Escape")
     assert page.locator(".plot b").all_inner_texts() == ["x = 0.5", "y = 1.2"] and value_of(page, "h") == "0.6"
     page.keyboard.press("Home")
-    page.evaluate("show(at)")
-    assert value_of(page, "h") == "0.6"
+    page.evaluate("show(2)")  # without a plot
+    assert value_of(page, "h") == "0.6" and page.inner_text("#caption") == ""
+
+
+@pytest.mark.slow
+def test_a_finger_drags_the_handle_but_scrolls_the_page_too(opened, scalars):
+    page = opened(scalars, "#step=12", 390, has_touch=True, is_mobile=True)
+    page.locator(".drawing").evaluate("(drawing) => drawing.scrollIntoView({ block: 'center' })")
+    box, session = page.locator(".drawing").bounding_box(), page.context.new_cdp_session(page)
+
+    def touch(kind, *points):
+        for k, down in points:
+            x = box["x"] + box["width"] * (12 + 27.6 * k) / 300
+            fingers = [] if kind == "touchEnd" else [{"x": x, "y": box["y"] + box["height"] / 2 + down}]
+            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+
+    touch("touchStart", (5, 0))
+    touch("touchMove", (6, 0), (7, 0), (8, 0))
+    touch("touchEnd", (8, 0))
+    assert page.inner_text(".plot b") == "h = 1.2 instead of 0.6"
+    page.keyboard.press("Escape")
+    before = page.evaluate("scrollY")
+    touch("touchStart", (3, 0))
+    touch("touchMove", (3, -30), (3, -60), (3, -120))
+    touch("touchEnd", (3, -120))
+    page.wait_for_function("before => scrollY > before", arg=before)
+    assert page.inner_text(".plot b") == "h = 0.6"
 
 
 @pytest.mark.slow
