@@ -8,7 +8,7 @@ const programs = json("examples").map(([title, source]) => ({ source, key: `auto
 const contents = {}; // the files of Python that are loaded
 let worker, page, began, program;
 let state = "loading"; // then "ready", "running", "training" or "paused"
-let asked = false; // whether to run as soon as Python is ready
+let asked = false; // whether to run as soon as Python is ready, or has ended the run before
 let [runs, losses, since] = [0, [], null];
 
 // Python: its files, the worker, and what the worker says.
@@ -60,6 +60,7 @@ function enter(next) {
   at("stop").disabled = next === "loading" || next === "ready"; // a step without end does not see a pause
   at("go").disabled = at("step").disabled = next !== "training" && next !== "paused";
   at("go").textContent = next === "training" ? "pause" : "go on";
+  if (losses.length) draw();
 }
 
 function ready() {
@@ -69,6 +70,7 @@ function ready() {
 }
 
 function restart(message) {
+  asked = false; // what ended Python would end it again
   worker.terminate();
   showError(message, 0);
   startPython();
@@ -77,8 +79,8 @@ function restart(message) {
 // A run.
 
 function run() {
-  asked = state === "loading";
-  if (state === "loading" || state === "running") return;
+  asked = state === "loading" || state === "running";
+  if (asked) return;
   enter("running");
   showError("", 0);
   losses = [];
@@ -96,6 +98,8 @@ function print(text) {
 
 function show(moment) {
   const first = state === "running";
+  if (first) enter("ready");
+  if (first && asked) return run();
   for (const loss of moment.losses) losses.push(loss);
   if (moment.picture) [at("picture").src, at("picture").hidden] = [moment.picture, false];
   if (first || moment.page || moment.error) showPlayer(moment);
@@ -141,13 +145,12 @@ function draw() {
     const column = x(i + 1), [a, b] = columns.get(column) ?? [loss, loss];
     columns.set(column, [Math.min(a, loss), Math.max(b, loss)]);
   });
-  const points = [...columns].map(([column, [a, b]]) => `${column},${y(a)} ${column},${y(b)}`);
   const heights = log ? decades(low, high) : ticks(low, high), steps = ticks(1, count).filter(Number.isInteger);
   curve.replaceChildren(
     ...heights.flatMap((loss) => [shape("path", { d: `M46,${y(loss)}H${width}` }), shape("text", { x: 40, y: y(loss), dy: 4, "text-anchor": "end" }, round(loss))]),
     ...steps.map((step) => shape("text", { x: x(step), y: height - 4, "text-anchor": "middle" }, step)),
     shape("text", { x: width - 4, y: 14, "text-anchor": "end" }, `loss at each step${log ? ", on a log scale" : ""}`),
-    shape("polyline", { points: points.join(" ") }),
+    shape("polyline", { points: [...columns].map(([column, [a, b]]) => `${column},${y(a)} ${column},${y(b)}`).join(" ") }),
     ...(Number.isFinite(latest) ? [shape("circle", { cx: x(count), cy: y(latest), r: 4 })] : []),
   );
   curve.setAttribute("aria-label", `Curve of the loss: ${round(losses[0])} in step 1, ${round(latest)} in step ${count}`);

@@ -1,7 +1,6 @@
 "use strict";
 // Runs Python. Its files come with the first message, programs with the later ones.
 let run, program, id, timer;
-const SLICE = 0.1; // seconds of training between two looks at the page's messages
 
 onmessage = async ({ data }) => {
   clearTimeout(timer);
@@ -20,7 +19,7 @@ onmessage = async ({ data }) => {
 };
 
 function train() {
-  if (tell(SLICE)) timer = setTimeout(train);
+  if (tell(0.1)) timer = setTimeout(train); // a tenth of a second, then the page's messages
 }
 
 function tell(seconds) {
