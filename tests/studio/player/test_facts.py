@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.studio.live.run import run
 from autograd_cnn.studio.player import page, schema
-from studio.player.test_walk import CONTROLS, LIVE, traced
+from studio.player.test_walk import CONTROLS, LIVE, live_page, traced
 
 # Wraps the parsed facts, and notes what is read of each record, but for what the script itself has put there
 WATCHED = """
@@ -48,7 +47,7 @@ def test_the_script_reads_the_fields_of_the_schema_and_no_others(browser, tmp_pa
 
     for module in (schema, page):
         monkeypatch.setattr(module, "plain_data", marked)
-    texts = [run(path.read_text(encoding="utf-8"), lambda _: None)["page"] for path in LIVE]
+    texts = [live_page(path) for path in LIVE]
     texts.append(traced(lambda x: x @ ag.tanh(x), np.ones((2, 3))))  # fails
     read, context = set(), browser.new_context(viewport={"width": 1280, "height": 800}, offline=True)
     for k, text in enumerate(texts):

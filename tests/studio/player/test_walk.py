@@ -34,6 +34,17 @@ def traced(f, *arguments):
             return error.graph.page()
 
 
+def live_page(path):
+    """The page of an example of the live page, after a step if it trains."""
+    program = run(path.read_text(encoding="utf-8"), lambda _: None)
+    result = next(program)
+    if result["trains"]:
+        program.send(0)
+        result = next(program)
+    assert not result["error"]
+    return result["page"]
+
+
 class First(Exception):
     """Ends a script at its first walk back."""
 
@@ -67,12 +78,7 @@ def gallery_page(path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", LIVE, ids=lambda path: path.stem)
 def test_a_live_example_is_walked(walk, path):
-    program = run(path.read_text(encoding="utf-8"), lambda _: None)
-    result = next(program)
-    if result["trains"]:
-        program.send(0)
-        result = next(program)
-    assert not result["error"] and walk(result["page"]) == []
+    assert walk(live_page(path)) == []
 
 
 @pytest.mark.slow
@@ -115,7 +121,7 @@ def test_pages_full_of_hostile_names_are_walked(walk, reader):
 @pytest.mark.slow
 def test_every_control_of_some_pages_is_used(reader, tmp_path):
     page, logged = reader
-    texts = {path.stem: run(path.read_text(encoding="utf-8"), lambda _: None)["page"] for path in LIVE}
+    texts = {path.stem: live_page(path) for path in LIVE}
     before = dict(registry)
     for seed in range(8):
         f, arguments, _ = program(seed)
