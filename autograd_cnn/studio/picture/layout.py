@@ -173,8 +173,9 @@ class _Ladder:
         self.backward = view.whole.loss is not None
         self.longest = overlay.brief or LONGEST
         self.picture = Picture(_caption(view, overlay), 0 if overlay.brief else 26)
+        room = 2 * overlay.brief or LONGEST
         self.picture.frames = [
-            Box("", "frame", plain(frame.label), clip(frame.label), frame=[-1, *frame.around][-1])
+            Box("", "frame", plain(frame.label), clip(frame.label, room), frame=[-1, *frame.around][-1])
             for frame in view.frames
         ]
         self.rows = self._rows()
@@ -217,11 +218,14 @@ class _Ladder:
         return [*rows, _Row(len(rows), rows[-1].value, None, [0], learns=[0] * self.backward)] if ops else rows
 
     def _names(self) -> dict[str, str]:
-        """Return the names of parameters relative to their frame, unless several frames use them."""
+        """Return the names of parameters relative to their frame, unless several frames use them.
+
+        In a narrow picture, the layer and the parameter are enough.
+        """
         found: dict[str, set[str]] = {}
         for row, _, value in self.leaves:
-            if any(paths := self.view.paths(row.around)):
-                found.setdefault(value.id, set()).add(within(value.name, paths))
+            name = within(value.name, self.view.paths(row.around))
+            found.setdefault(value.id, set()).add(".".join(name.split(".")[-2:]) if self.overlay.brief else name)
         return {v: names.pop() for v, names in found.items() if len(names) == 1}
 
     def _lanes(self) -> dict[str, int]:
@@ -330,10 +334,11 @@ class _Ladder:
         else:
             middle = max(0.0, 2 * beside - self.halves[False])
         content = 2 * lanes + left + middle + right
-        margin = (2 if self.overlay.brief else MARGIN) + around + 8 * bool(frames)
+        frame = 3 if self.overlay.brief else 8
+        margin = (2 if self.overlay.brief else MARGIN) + around + frame * bool(frames)
         self.picture.width = max(content, 0 if self.overlay.brief else wide(self.picture.caption)) + 2 * margin
         for inset, box in frames:
-            box.x, box.width = self.picture.width / 2, content + 2 * (8 + around - inset)
+            box.x, box.width = self.picture.width / 2, content + 2 * (frame + around - inset)
         self.picture.names = (self.picture.width - content) / 2 + lanes
         self.left_end = self.picture.names + left
         self.right_start = self.left_end + middle
@@ -387,7 +392,7 @@ class _Ladder:
 
     def _shape(self, value: Value) -> str:
         hidden = value.id not in self.labelled or (self.overlay.brief and not value.shape)
-        return "" if hidden else clip(shape_text(value.shape))
+        return "" if hidden else clip(shape_text(value.shape), self.longest + 3)
 
     def _kept(self, row: _Row) -> list[str]:
         """Return the labels above and below a rung."""

@@ -29,9 +29,9 @@ from autograd_cnn.studio.records import Graph, Op
 from autograd_cnn.studio.text import clip, plain
 
 LIMIT = 10_000  # operations
-DRAWN = 100  # rows of a picture; the page lists every operation in any case
+DRAWN = 150  # rows of a picture; the page lists every operation in any case
 PHONE = 390  # pixels: no picture is wider, if its names can be as short as one of these numbers of characters
-NAMES = 20, 16, 13, 11, 9
+NAMES = 20, 16, 13, 11, 9, 7
 
 
 def page(

@@ -312,7 +312,11 @@ let lens = ""; // the overlay
 const moments = { n: [], r: [] }; // operation -> its step, forward and backward
 let lossStep = 0;
 let listed = null; // the rows, once they are wanted: [forward, backward], each a button
-const usual = () => Math.max(0, DATA.usual);
+// The deepest that fits: others are opened by a click
+function usual() {
+  const room = innerWidth > 760 ? innerWidth / 2 : innerWidth;
+  return Math.max(0, pictures.findLastIndex(({ svg }, k) => k <= DATA.usual && svg.viewBox.baseVal.width <= room));
+}
 const cells = () => ($("rows").hidden ? pictures[shown].cells : listed.filter(([there]) => !there.parentNode.hidden));
 
 // The groups of a drawing are its frames and wires, then its boxes, in the order of the lists in DATA.

@@ -6,13 +6,26 @@ from pathlib import Path
 import pytest
 
 from autograd_cnn import studio
+from studio.overlaps import overlaps_of
 
+OVERLAPS = (Path(__file__).parents[1] / "overlaps.js").read_text(encoding="utf-8")
 DEMOS = sorted((Path(studio.__file__).parent / "player" / "demos").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", DEMOS, ids=lambda path: path.stem)
-def test_a_demo_is_walked(walk, path, tmp_path):
+def test_a_demo_is_walked_and_fits(walk, opened, path, tmp_path):
     script = tmp_path / path.name
     script.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
     runpy.run_path(str(script), run_name="__main__")
-    assert walk(script.with_suffix(".html").read_text(encoding="utf-8")) == []
+    text = script.with_suffix(".html").read_text(encoding="utf-8")
+    assert walk(text) == []
+    assert overlaps_of(text) == []
+    for width in 1280, 900, 390:
+        page = opened(text, width=width)
+        for step in "Home", "l", "End":
+            page.keyboard.press(step)
+            assert page.evaluate(OVERLAPS) == [], (width, step)
+        svg = page.locator("#picture svg:not([hidden])")
+        fits = svg.evaluate("(svg) => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width")
+        more = page.evaluate("$('picture').scrollWidth - $('picture').clientWidth")
+        assert fits >= 1 and more <= 0, width
