@@ -1,6 +1,6 @@
 """The chain rule on four numbers, small enough to check by hand or with a pocket calculator.
 
-x reaches the loss along two paths, so its gradient is a sum.
+x is used three times, so its gradient is the sum of three shares.
 """
 
 from pathlib import Path
