@@ -83,7 +83,7 @@ class Graph(records.Graph):
         images : sequence of array, (H, W, 3) uint8
             A picture of each moment, this graph's first: for instance, points and a decision boundary.
         classes : sequence of str
-            The names of the classes that the scores and targets are about, in their order.
+            The names of the classes that the scores and targets are about, in their order; used if they are as many.
 
         Raises
         ------

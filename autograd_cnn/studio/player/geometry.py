@@ -17,7 +17,6 @@ from autograd_cnn.studio.player.lines import attempt
 from autograd_cnn.studio.player.schema import Reach
 from autograd_cnn.studio.player.trials import Trials, inputs_of
 from autograd_cnn.studio.records import Op, Use
-from autograd_cnn.studio.text import clip
 
 
 def geometry(t: Trials, op: Op) -> Reach | None:
@@ -57,7 +56,8 @@ def axes(t: Trials) -> dict[str, tuple[str, ...]]:
             if of_labels or (
                 y.shape == z.shape and z.shape[-1:] == (len(t.classes),) and y.role in ("input", "target")
             ):
-                call(z.id, *[item, *["place"] * (len(z.shape) - 2), "class"][-len(z.shape) :])
+                last = "class" if len(t.classes) in (0, z.shape[-1]) else "score"  # names of others name none of these
+                call(z.id, *[item, *["place"] * (len(z.shape) - 2), last][-len(z.shape) :])
                 call(y.id, *found.get(z.id, ())[: len(y.shape)])
         if reach and reach.kernel:
             x, group = t.values[reach.fine], reach.group or (0,)
@@ -74,10 +74,6 @@ def axes(t: Trials) -> dict[str, tuple[str, ...]]:
         elif reach:
             for v in (alike := [op.output, *reach.each]):
                 call(v, *next((found[u] for u in alike if u in found), ()))
-    for value in (t.values[v] for v in found if t.classes and found[v][-1:] == ("class",)):
-        if value.shape[-1] != len(t.classes):
-            names = f"{len(t.classes)} names of classes, but {clip(value.name)} has {value.shape[-1]}"
-            raise ValueError(f"graph: {names}. Give one for each: page(classes=[...])")
     return found
 
 

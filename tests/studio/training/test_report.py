@@ -186,7 +186,11 @@ def test_the_player_has_the_moments_of_the_training(run, tmp_path):
     assert all(graph.values["t1"].shape[0] == 4 for _, graph in moments.graphs)
     text = run.write(moments=moments)
     assert "net.html     this network, forward and back, step by step, at 5 moments of the training\n" in text
-    assert "after pass 4" in facts_of((run.folder.path / "net.html").read_text(encoding="utf-8"))["labels"]
+    net = facts_of((run.folder.path / "net.html").read_text(encoding="utf-8"))
+    assert (
+        "after pass 4" in [frame["label"] for frame in net["frames"]]
+        and net["classes"] == run.folder.settings["classes"]
+    )
     assert "at the start, after pass 1, after pass 2, after pass 4, after the training" in run.html
 
 
