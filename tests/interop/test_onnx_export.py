@@ -1,5 +1,7 @@
 """Exported files run in ONNX Runtime, and read back, and agree."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -318,6 +320,33 @@ def test_a_network_of_channels_first_is_written_without_transposes(tmp_path):
     ag.interop.export_onnx(tmp_path / "f", first, images)
     agree(tmp_path / "f", first, images)
     assert "Transpose" not in [n.op_type for n in onnx.load(tmp_path / "f").graph.node]
+
+
+def test_a_loaded_network_is_written_with_the_transposes_of_its_file(tmp_path):
+    """A Linear of PyTorch is a Gemm of transposed weights; a Resize is a product from either side."""
+    node, rng = onnx.helper.make_node, np.random.default_rng(0)
+    nodes = [
+        node("Resize", ["x", "", "scales"], ["r"], mode="linear"),
+        node("Flatten", ["r"], ["f"]),
+        node("Gemm", ["f", "w", "b"], ["y"], transB=1),
+    ]
+    constants = {"scales": np.array([1, 1, 2, 2], "f"), "w": rng.normal(size=(3, 32)).astype("f"), "b": np.ones(3, "f")}
+    value = partial(onnx.helper.make_tensor_value_info, elem_type=onnx.TensorProto.FLOAT)
+    initial = [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = onnx.helper.make_graph(
+        nodes, "g", [value("x", shape=["N", 1, 2, 4])], [value("y", shape=["N", 3])], initial
+    )
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)]), tmp_path / "theirs")
+    theirs, x = ag.interop.load_onnx(tmp_path / "theirs"), rng.normal(size=(3, 1, 2, 4)).astype("f")
+    ag.interop.export_onnx(tmp_path / "f", theirs, x)
+    agree(tmp_path / "f", theirs, x)
+    assert "Transpose" not in operators(tmp_path / "f")
+
+
+def test_where_height_cannot_be_free_the_batch_may_be(tmp_path):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(X[0].size, 2))
+    with pytest.raises(ValueError, match="dynamic=True frees the batch alone: "):
+        ag.interop.export_onnx(tmp_path / "f", net, X, dynamic=(0, 1, 2))
 
 
 def test_fixed_shapes_need_no_batch(tmp_path):

@@ -159,8 +159,8 @@ def _second_run(
         again, result = calls_of(f, tuple(others))
     except Exception as error:
         message = f"export_onnx: f fails on other numbers of the shapes {[t.shape for t in others]}; "
-        cure = "dynamic=False keeps the shapes of the example: " * bool(axes)
-        raise ValueError(f"{message}{cure}{error}") from error
+        keep = "True frees the batch alone" if any(axes) else "False keeps the shapes of the example"
+        raise ValueError(f"{message}{f'dynamic={keep}: ' * bool(axes)}{error}") from error
     for call, other in zip(calls, again, strict=False):
         if call.primitive is not other.primitive or call.names != other.names or call.out.ndim != other.out.ndim:
             raise _refused(call, "other numbers, or another batch (dynamic=False: the same), take another way here")

@@ -53,8 +53,8 @@ def resize(
         if mode == "nearest":
             x = picked(x, _NEAREST[nearest_mode](at, factor).clip(0, old - 1).astype(int), axis)
         else:
-            weights = _weights(at, old, mode, cubic_coeff_a, exclude_outside)
-            x = ag.moveaxis(ag.matmul(ag.moveaxis(x, axis, -1), weights.T.astype(x.dtype)), -1, axis)
+            weights = _weights(at, old, mode, cubic_coeff_a, exclude_outside).astype(x.dtype)
+            x = weights @ x if axis == x.ndim - 2 else ag.moveaxis(ag.moveaxis(x, axis, -1) @ weights.T, -1, axis)
     return x
 
 

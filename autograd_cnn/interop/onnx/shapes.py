@@ -134,6 +134,11 @@ def _write_cumsum(onnx: Any, x: Any, axis: Any) -> Any:
 # Products and losses
 
 
+def _write_matmul(onnx: Any, x: Any, y: Any, x_shape: Any, y_shape: Any) -> Any:
+    turned = onnx.turned.get(y) if len(x_shape) == len(y_shape) == 2 and onnx.call.out.dtype.kind == "f" else None
+    return onnx.Gemm(x, turned[0], transB=1) if turned else onnx.MatMul(x, y)  # the weights of PyTorch's Linear
+
+
 def _write_linear(onnx: Any, x: Any, w: Any, b: Any, x_shape: Any) -> Any:
     if len(x_shape) == 2:
         return onnx.Gemm(*(a for a in (x, w, b) if a is not None))
@@ -195,7 +200,7 @@ ENTRIES = [
     Entry("CumProd", read=_scan(ag.cumprod, 1)),
     Entry(None, ag.var, var),
     Entry(None, ag.std, std),
-    Entry("MatMul", ag.matmul),
+    Entry("MatMul", ag.matmul, _write_matmul),
     Entry("Gemm", ag.linear, _write_linear, _gemm),
     Entry("Einsum", ag.contract, _write_contract, lambda *arrays, equation: ag.einsum(equation, *arrays)),
     Entry("Det", ag.linalg.det),
