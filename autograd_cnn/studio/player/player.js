@@ -192,25 +192,18 @@ function update(step) {
   fill(box, make("section", { "aria-label": "Update" }, texts, more ? make("small", {}, `and ${more} more arrays`) : null, choice));
 }
 
-// Your line, beside it the derived line
+// Your line; on the way back the derived line beside it
 
 function code(step) {
   const o = op(step);
   const yours = step.source || o?.source;
-  const wrote = yours && make("section", { "aria-label": "Your code" }, make("h3", {}, `you wrote, ${yours.at}`), source(yours));
-  if (!o) return wrote ? [wrote] : [];
+  if (!yours) return [];
+  const wrote = make("section", { "aria-label": "Your code" }, make("h3", {}, `you wrote, ${yours.at}`), source(yours));
+  if (step.kind !== "backward") return [wrote];
   const renamed = [...o.inputs, o.output].filter((id) => value(id).code).map((id) => `${value(id).name} is ${value(id).code}`);
-  const back = step.kind === "backward";
-  const rules = o.rules.map((text) => line(text, "back", back));
-  const forward = back ? [] : o.forward.split("\n").map((text) => line(text, "", true));
-  return [
-    wrote,
-    make("section", { "aria-label": "Derived line", ...(back ? {} : { hidden: "" }) }, make("h3", {}, `${o.own ? "your rule of" : "derived: the rule of"} ${o.name}` + (renamed.length ? `, where ${renamed.join(", ")}` : "")), make("pre", {}, ...rules, ...forward)),
-  ];
-}
-
-function line(text, way, now) {
-  return make("span", { class: `line ${way}` }, make(now ? "mark" : "span", {}, text), "\n");
+  const head = make("h3", {}, `${o.own ? "your rule of" : "derived: the rule of"} ${o.name}` + (renamed.length ? `, where ${renamed.join(", ")}` : ""));
+  const lines = o.rules.map((text) => make("span", { class: "line" }, make("mark", {}, text), "\n"));
+  return [wrote, make("section", { "aria-label": "Derived line" }, head, make("pre", { class: "rule" }, ...lines))];
 }
 
 function source({ lines }) {

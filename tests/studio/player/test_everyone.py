@@ -73,11 +73,11 @@ def test_no_number_is_broken_at_its_minus(opened, rng):
 def test_a_wrapped_line_is_one_block(opened, cnn_page):
     page = opened(cnn_page[2], width=320)
     page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'conv2d'))")
-    lines = page.locator("#code .line.back")
+    lines = page.locator("#code .rule .line")
     assert lines.count() == page.evaluate("op(facts.steps[at]).rules.length")
     heights = [box["height"] for box in (line.bounding_box() for line in lines.all())]
     assert max(heights) > 30 and lines.first.evaluate("(line) => getComputedStyle(line).borderLeftStyle") == "dashed"
-    assert page.evaluate("op(facts.steps[at]).rules") == page.locator(".line.back mark").all_inner_texts()
+    assert page.evaluate("op(facts.steps[at]).rules") == page.locator(".rule mark").all_inner_texts()
 
 
 def test_the_picture_stays_beside_its_step_and_covers_no_table(opened, small):
