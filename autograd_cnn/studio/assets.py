@@ -22,7 +22,7 @@ def page(
     frame: str = "",
     policy: Mapping[str, str] | None = None,
 ) -> str:
-    """Return the page with this body; `style` follows the palette, which all pages share.
+    """Return the page with this body; `style` follows page.css, which all pages share.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def page(
     policy : dict of str, optional
         Directives to add to the policy, or to put in place of its own.
     """
-    style = f"{part('palette.css')}\n{style}"
+    style = f"{part('page.css')}\n{style}"
     scripts = [source(script), *scripts, *_sources("script", frame)]
     styles = dict.fromkeys([source(style), *_sources("style", drawings + frame)])
     directives = {"default-src": "'none'", "script-src": " ".join(scripts), "style-src": " ".join(styles)}

@@ -103,7 +103,7 @@ def test_pages_are_small(standard_cnn, rng):
     assert len(graph.page([(f"epoch {i}", graph) for i in range(7)])) < 1_000_000
     assert len(ag.trace(lambda x, y: ag.sin(x * y) + x, 2.0, 3.0).page()) < 120_000
     player = ("player/arrays.js", "player/player.js", "player/player.css", "player/page.html")
-    files = ("page.html", "palette.css", *player)
+    files = ("page.html", "page.css", *player)
     assert sum(len((STUDIO / name).read_text(encoding="utf-8")) for name in files) < 96_000
 
 
@@ -498,7 +498,7 @@ def test_the_script_cannot_turn_text_into_markup():
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_colours_have_contrast(dark):
-    blocks = re.findall(r":root \{(.*?)\}", (STUDIO / "palette.css").read_text(), re.DOTALL)
+    blocks = re.findall(r":root \{(.*?)\}", (STUDIO / "page.css").read_text(), re.DOTALL)
     colours = dict(re.findall(r"--(\w+): (#\w+);", blocks[dark]))
 
     def luminance(name):
