@@ -45,7 +45,7 @@ def listed(names: Sequence[str]) -> str:
 
 def count_text(number: int, noun: str) -> str:
     """Format a count as ``1 operation`` or ``2,000 operations``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun}{'' if number == 1 else 'es' if noun.endswith('s') else 's'}"
 
 
 def shape_text(shape: tuple[int, ...]) -> str:

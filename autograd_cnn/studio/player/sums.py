@@ -58,11 +58,9 @@ def changed(t: Trials, op: Op, value: Value) -> str:
     out, reach, moved = t.values[op.output], t.reach.get(op.id), t.changed(op, value)
     axes = zip(np.unravel_index(moved, out.shape), t.axes.get(out.id) or [""] * len(out.shape), strict=True)
     sizes = [(len(np.unique(places)), name) for places, name in axes]
-    count, words = (
-        math.prod(n for n, _ in sizes),
-        [count_text(n, name) if name else f"{n:,}" for n, name in sizes if n > 1],
-    )
-    text = " × ".join(words).replace("classs", "classes")
+    count = math.prod(n for n, _ in sizes)
+    words = [count_text(n, name) if name else f"{n:,}" for n, name in sizes if n > 1]
+    text = " × ".join(words)
     if count == len(moved):
         return text if len(words) > 1 else ""
     zero = clip(t.values[op.inputs[0][1]].name) if reach and reach.w == value.id else "the slope"

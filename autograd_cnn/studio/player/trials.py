@@ -68,9 +68,7 @@ class Trials:
         self.double: dict[str, Any] = {}  # the whole scope in float64; empty if the program does not run in it
         self.known: dict[tuple[str, str], Any] = {}  # operation, value -> slopes
         self.outcomes: dict[str, tuple[float, float]] = {}  # value -> loss after its example is raised, change
-        self.curves: dict[
-            str, list[tuple[float, float, dict[str, str]]]
-        ] = {}  # value -> places, and what `move` returns
+        self.curves: dict[str, list[tuple[Any, ...]]] = {}  # value -> places, each with what `move` returns
         self.scalar = all(v.size == 1 for v in self.values.values())
         if self.whole:
             double = {n: np.asarray(a, np.float64) if is_float(a) else a for n, a in self.scope.items()}
@@ -124,7 +122,7 @@ class Trials:
     def extent(self, value: Value) -> str:
         """Return the shape in words: ``4 images, 32 × 32, 3 colours``; "" if they are unknown."""
         words = ", ".join(map(count_text, value.shape, self.axes.get(value.id, ())))
-        return re.sub(r" rows?, (\S+) columns?", r" × \1", words).replace("classs", "classes")
+        return re.sub(r" rows?, (\S+) columns?", r" × \1", words)
 
     def run(self, scope: dict[str, Any], stale: set[str]) -> float:
         """Run in `scope` the lines that read the names `stale` or the results of such lines; return the loss or nan."""
