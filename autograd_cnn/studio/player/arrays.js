@@ -98,7 +98,7 @@ function row(heading, ...cards) {
 
 // A gradient: each contribution before the sum
 function sum(id, o) {
-  const { parts, type, gradient } = value(id);
+  const { parts, gradient } = value(id);
   const last = parts.findLastIndex(([k]) => facts.ops[k] === o);
   const first = Math.max(0, last - 5); // of many, those before are counted
   const complete = last === parts.length - 1;
@@ -108,31 +108,31 @@ function sum(id, o) {
     const i = first + n;
     const from = facts.ops[k];
     const name = `contribution ${i + 1} of ${parts.length}, from ${from.name} → ${value(from.output).name}`;
-    const one = figure(look, name, type, "gradient" + (from === o ? " fresh" : ""), "", id);
+    const one = figure(look, name, "gradient" + (from === o ? " fresh" : ""), id);
     cards.push(i ? signed("+", one) : one);
   });
-  cards.push(complete ? signed("=", figure(gradient, gradientOf(id), type, "gradient", "", id)) : signed(`+ ${parts.length - last - 1} more to come`));
+  cards.push(complete ? signed("=", figure(gradient, gradientOf(id), "gradient", id)) : signed(`+ ${parts.length - last - 1} more to come`));
   return row(`goes out: ${gradientOf(id)} is a sum`, ...cards);
 }
 
 function card(id, gradient) {
   const v = value(id);
-  return figure(gradient ? v.gradient : v.array, gradient ? gradientOf(id) : v.name, v.type, gradient ? "gradient" : v.role, v.full, id);
+  return gradient ? figure(v.gradient, gradientOf(id), "gradient", id) : figure(v.array, v.name, v.role, id);
 }
 
-function figure(look, name, type, role, full, id) {
-  const caption = make("figcaption", {}, make("b", {}, name), " ", make("span", { title: type }, type.split(" ")[0].replace("()", "")));
-  if (full) caption.title = full;
+function figure(look, name, role, id) {
+  const { shape, dtype, full } = value(id);
+  const caption = make("figcaption", { title: full }, make("b", {}, name), " ", make("span", { title: dtype }, shape.length ? `(${shape})` : ""));
   const card = make("figure", { class: role }, caption);
   if (!look) card.append(make("p", {}, "not at hand"));
-  else if (look.size === 1) card.append(numbers(look.elements, type));
+  else if (look.size === 1) card.append(numbers(look.elements, shape));
   else {
     const told = make("details", opened || look.size <= 16 ? { open: "" } : {}, make("summary", {}, "numbers"));
     told.addEventListener("toggle", () => look.size > 16 && (opened = told.open));
     if (look.maps) card.append(...maps({ ...entryOf(look, name), id, gradient: role.startsWith("gradient"), fresh: role.endsWith("fresh") }));
     if (look.bars) told.append(histogram(look, name));
     if (look.statistics) told.append(statistics(look));
-    told.append(look.size <= look.elements.length ? numbers(look.elements, type) : make("small", {}, "begins ", ...apart(look.elements.slice(0, 4))));
+    told.append(look.size <= look.elements.length ? numbers(look.elements, shape) : make("small", {}, "begins ", ...apart(look.elements.slice(0, 4))));
     card.append(...(look.maps ? [told] : [...told.children].slice(1)));
   }
   if (look?.bad) card.append(make("p", { class: "bad" }, `${look.bad} not finite`));
@@ -388,7 +388,7 @@ function atPlace() {
   const [own, c] = [text(w.read(inGroup(), ...tap, coarse)), g.read(coarse, ...place)];
   const [high, broad] = reach.kernel;
   const patch = Array.from({ length: high }, (_, i) => Array.from({ length: broad }, (_, j) => a.read(fine, ...seen(place, [i, j]))));
-  const [items, item, many] = [itemsOf(g.id), value(g.id).axes[0], terms.length.toLocaleString("en")];
+  const [items, item, many] = [value(g.id).shape[0], value(g.id).axes[0], terms.length.toLocaleString("en")];
   const until = (end) => text(Number(terms.slice(0, end).reduce((sum, term) => sum + term, 0).toPrecision(3)));
   const all = items > 1 ? `${until()}, the part of ${item} 0. With the other ${items - 1} ${item}s: ` : "";
   const marks = patch.map((row, i) => row.map((_, j) => i === tap[0] && j === tap[1]));
@@ -403,8 +403,6 @@ function atPlace() {
     make("p", {}, `Added up to here: ${until(Number(walker.value) + 1)}. All ${many}: ${all}`, make("b", {}, own), ", this number of the kernel's gradient."),
   ];
 }
-
-const itemsOf = (id) => Number(value(id).type.slice(1).split(",")[0]);
 
 function computed() {
   if (places) return atPlace();
@@ -433,7 +431,7 @@ function computed() {
     const [a, g] = [drawnOf(reach.fine, reach.fine === out), drawnOf(reach.coarse, reach.coarse === out)];
     if (!a || !g) return plain;
     const part = reach.rows ? a.read(0, 0, y) * g.read(0, 0, x) : NaN;
-    return [line(`Σ over ${itemsOf(out)} items of ${a.name} × ${g.name} = `, own), make("p", {}, `Item 0 gives ${part.toPrecision(3)}.`)];
+    return [line(`Σ over ${value(out).shape[0]} items of ${a.name} × ${g.name} = `, own), make("p", {}, `Item 0 gives ${part.toPrecision(3)}.`)];
   }
   if (!from) return plain;
   if (reach.pool) return pooled(entry, from, own, line, c, y, x);
@@ -499,8 +497,8 @@ function grid(rows, caption, marks, heads) {
 }
 
 // A block for each row of the last axis; what is too long for the card is wrapped, its columns kept
-function numbers(texts, type) {
-  const last = Number(type.slice(1, type.indexOf(")")).split(",").filter(Boolean).at(-1) || 1);
+function numbers(texts, shape) {
+  const last = shape.at(-1) || 1;
   const longest = Math.max(...texts.map((text) => text.length));
   const table = make("div", { class: "numbers", tabindex: 0, role: "group", "aria-label": "all elements" });
   for (let i = 0; i < texts.length; i += last) {
@@ -519,7 +517,5 @@ function statistics(look) {
 
 function histogram(look, name) {
   const bars = look.bars.map((height, i) => `M${8 * i} 40v-${(height * 0.4).toFixed(1)}h7v${(height * 0.4).toFixed(1)}z`).join("");
-  const drawing = make("svg", { viewBox: "0 0 256 41", class: "histogram", role: "img", "aria-label": `histogram of ${name}, from ${look.statistics[0]} to ${look.statistics[3]}` });
-  drawing.append(make("path", { d: bars }));
-  return drawing;
+  return make("svg", { viewBox: "0 0 256 41", class: "histogram", role: "img", "aria-label": `histogram of ${name}, from ${look.statistics[0]} to ${look.statistics[3]}` }, make("path", { d: bars }));
 }

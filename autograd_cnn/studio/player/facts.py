@@ -98,8 +98,7 @@ class _Facts:
         )  # fmt: skip
 
     def value(self, value: Recorded) -> Value:
-        t, views, code = self.trials, self.trials.views, self.author.name(value)
-        name, full, kind = clip(value.name), plain(value.name), f"{shape_text(value.shape)} {value.dtype}"
+        t, views = self.trials, self.trials.views
         array, gradient, example = t.array(value), t.gradient(value), None
         if np.iscomplexobj(gradient):
             gradient = np.conj(gradient)  # as `backward` returns it
@@ -107,8 +106,10 @@ class _Facts:
         if gradient and views.whole and (places := views.drawn(value)) is not None:
             example = next(iter(np.flatnonzero(places == t.pick(value).i).tolist()), None)
         parts = [(t.places[share.op.id], share.look) for share in t.shares.get(value.id, ())] or None
-        names = name, value.role, kind, code if code != name else None, full if full != name else None
-        return Value(*names, array, gradient, example, parts, t.axes.get(value.id))
+        return Value(
+            clip(value.name), value.role, value.shape, value.dtype, self.author.name(value), plain(value.name),
+            array, gradient, example, parts, t.axes.get(value.id),
+        )  # fmt: skip
 
     def operation(self, op: Op, rules: list[str]) -> Operation:
         t, inputs, trees = self.trials, inputs_of(op), [statement(text) for text in rules]

@@ -200,7 +200,7 @@ function code(step) {
   if (!yours) return [];
   const wrote = make("section", { "aria-label": "Your code" }, make("h3", {}, `you wrote, ${yours.at}`), source(yours));
   if (step.kind !== "backward") return [wrote];
-  const renamed = [...o.inputs, o.output].filter((id) => value(id).code).map((id) => `${value(id).name} is ${value(id).code}`);
+  const renamed = [...o.inputs, o.output].filter((id) => value(id).code !== value(id).name).map((id) => `${value(id).name} is ${value(id).code}`);
   const head = make("h3", {}, `${o.own ? "your rule of" : "derived: the rule of"} ${o.name}` + (renamed.length ? `, where ${renamed.join(", ")}` : ""));
   const lines = o.rules.map((text) => make("span", { class: "line" }, make("mark", {}, text), "\n"));
   return [wrote, make("section", { "aria-label": "Derived line" }, head, make("pre", { class: "rule" }, ...lines))];
@@ -559,7 +559,7 @@ function search(words) {
   listed?.forEach(([there], i) => {
     const o = facts.ops[i];
     const v = value(o.output);
-    const text = [v.name, o.name, v.type, o.source.at, o.scope].join(" ").toLowerCase();
+    const text = [v.name, o.name, `(${v.shape}) ${v.dtype}`, o.source.at, o.scope].join(" ").toLowerCase();
     found += !(there.parentNode.hidden = Boolean(wanted) && !text.includes(wanted));
   });
   if (wanted) fill($("caption"), `${found} of ${facts.ops.length} operations`);

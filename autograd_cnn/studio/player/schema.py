@@ -138,15 +138,16 @@ class Operation:
 class Value:
     """An array, its gradient, and what each operation contributed.
 
-    `code` and `full` are its names in the program and in full if they differ. `example` is an index of its
+    `code` and `full` are its names in the program and in full. `example` is an index of its
     maps; `axes` are their names.
     """
 
     name: str
     role: str
-    type: str
-    code: str | None
-    full: str | None
+    shape: tuple[int, ...]
+    dtype: str
+    code: str
+    full: str
     array: Look | None
     gradient: Look | None
     example: int | None
