@@ -98,7 +98,7 @@ registry.hooks.update(
     imag=ops.arithmetic.imag,
 )
 if not _absent("studio"):
-    registry.hooks["html"] = lambda tensor: _open("studio.player.array_views:html")(tensor)
+    registry.hooks["html"] = lambda tensor: _open("studio.cell:html")(tensor)
 
 if not TYPE_CHECKING:  # hidden from type checkers, so that they report missing names
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.studio.cell import html
 from autograd_cnn.studio.live.run import run
 from autograd_cnn.studio.picture.ladder import ladder
 from autograd_cnn.studio.picture.paint import paint
-from autograd_cnn.studio.player.array_views import html
 from studio.hostile import NAMES, called, network
 from studio.pages import facts_of
 
@@ -149,9 +149,9 @@ def test_profile(name, tmp_path):
 def test_live(name):
     lines = "import autograd_cnn as ag", f"w = ag.Tensor([1.0, 2.0], True, {name!r})", "(w * w).sum().graph()"
     source = "\n".join(lines)
-    result = run(source, lambda _: None)
+    result = next(run(source, lambda _: None))
     assert (
         not result["error"] and Tags(result["page"]).tags.count("script") == 3 and not CONTROLS.search(result["page"])
     )
-    result = run(f"raise ValueError({name!r})", lambda _: None)
+    result = next(run(f"raise ValueError({name!r})", lambda _: None))
     assert result["line"] == 1 and result["error"]

@@ -1,31 +1,23 @@
-"""Shows an array as text, a histogram and numbers of four digits, in the player's page, and as a picture in notebooks.
-
-Values are drawn from black to white, gradients from blue through white, which is 0, to vermilion. Reads arrays.
-"""
+"""Shows an array as text, a histogram and numbers of four digits. Reads arrays."""
 
 from __future__ import annotations
 
-import math
 from collections import namedtuple
-from html import escape
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.studio.player.schema import Look, Maps
 from autograd_cnn.studio.player.wording import number
-from autograd_cnn.studio.png import url
 from autograd_cnn.studio.program.listing import rms
 from autograd_cnn.studio.records import Graph, Use, Value
-from autograd_cnn.studio.text import clip, count_text, shape_text
+from autograd_cnn.studio.text import count_text
 
 EXACT, BEGIN = 64, 4  # elements that are written out: at most all of 64, or else the first 4
 FEW, BINS = 12, 32  # more elements than these have a histogram; its bars
 CHANNELS, SIDE = 9, 64  # maps that are drawn, and their most rows and columns, of which others are skipped
 MATRIX, BARS = 32, 16  # rows and columns of a matrix, and elements of a vector, that are drawn
 WHOLE = 300  # operations; longer graphs have no images and no trials
-WIDTH = 208  # pixels of a picture in a notebook
-BLUE, VERMILION = np.array([0, 90, 160]), np.array([213, 94, 0])
 
 
 def look(array: Any, whole: bool = True, drawn: Maps | None = None) -> Look:
@@ -99,7 +91,7 @@ def _of(shown: int, count: int, what: str) -> str:
     return f"{shown} of " * (shown < count) + count_text(count, what)
 
 
-def _ends(numbers: np.ndarray, gradient: bool) -> tuple[float, float, str]:
+def ends(numbers: np.ndarray, gradient: bool) -> tuple[float, float, str]:
     """Return the numbers of the darkest and the lightest level, or of full blue and vermilion, and both in words."""
     finite = numbers[np.isfinite(numbers)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
@@ -134,7 +126,7 @@ class Store:
         if found is None:
             return None
         shape, bars = found.numbers.shape, found.numbers.shape[1:3] == (1, 1)
-        words = ", ".join(filter(None, [found.words, "" if bars else _ends(found.numbers, gradient)[2]]))
+        words = ", ".join(filter(None, [found.words, "" if bars else ends(found.numbers, gradient)[2]]))
         colour = int(role == "input" and shape[1] == 3 and not gradient)
         return Maps(self.add(found.numbers), list(shape), words, found.at, found.step, colour)
 
@@ -177,55 +169,3 @@ def four_digits(numbers: np.ndarray) -> bytes:
     powers = np.floor(np.log10(np.abs(numbers))).astype(int) - 3
     digits = np.where(finite, np.rint(numbers * 10.0**-powers), 32767)[there].astype("<i2").view(np.uint8)
     return np.where(there, powers, -128).astype(np.int8).tobytes() + digits[::2].tobytes() + digits[1::2].tobytes()
-
-
-def hues(numbers: np.ndarray) -> np.ndarray:
-    """Return colours of numbers (..., 1): from -1, blue, through 0, white, to 1, vermilion."""
-    return 255 - np.abs(numbers) ** 0.7 * (255 - np.where(numbers < 0, BLUE, VERMILION))
-
-
-def _pictures(found: Cut, gradient: bool, role: str) -> tuple[np.ndarray, str]:
-    """Return maps as colours (maps, height, width, 3), and what they show; of filters, the first input channel."""
-    tiles, words = found.numbers[0], found.words
-    if role == "parameter" and "{k}" in words:
-        tiles, words = found.numbers[:, 0], f"input channel 0, {len(found.numbers)} filters"
-    low, high, ends = _ends(tiles, gradient)
-    finite = np.where(np.isfinite(tiles), tiles, low)[..., None]
-    words = ", ".join(filter(None, [words, ends]))
-    if gradient:
-        colours = hues(finite / (high or 1))
-    else:
-        colours = 255 * (finite - low) / (high - low or 1)
-        if role == "input" and len(tiles) == 3:
-            colours, words = colours.transpose(3, 1, 2, 0), "item 0, in colour"
-    return np.rint(np.broadcast_to(colours, (*colours.shape[:3], 3))).astype(np.uint8), words
-
-
-def html(tensor: Any) -> str:
-    """Return a Tensor as HTML for a notebook: name, shape, dtype, numbers and picture, with its gradient beside it."""
-    role = "activation" if not tensor.is_leaf else "parameter" if tensor.requires_grad else "input"
-    cells = [_cell(tensor.name or "Tensor", tensor.data, role, False)]
-    if tensor.is_leaf and tensor.grad is not None:
-        cells.append(_cell("gradient", tensor.grad, role, True))
-    return f'<div style="display:flex;flex-wrap:wrap;gap:1.5em;font-family:monospace">{"".join(cells)}</div>'
-
-
-def _cell(name: str, array: Any, role: str, gradient: bool) -> str:
-    array = getattr(array, "data", array) if not isinstance(array, np.ndarray) else array
-    found, drawn = look(array), maps(array, role) if array.size > EXACT // 2 else None
-    lines = [f"<b>{escape(clip(name))}</b> {escape(shape_text(array.shape))} {escape(str(array.dtype))}"]
-    if found.statistics:
-        named = zip(("min", "mean", "rms", "max", "zeros"), found.statistics, strict=True)
-        lines.append(" &nbsp;".join(map(" ".join, named)))
-    if array.size <= EXACT // 2:
-        lines.append(escape(np.array2string(array, separator=", ")).replace("\n", "<br>"))
-    elif drawn:
-        pictures, words = _pictures(drawn, gradient, role)
-        columns, (height, width) = math.ceil(math.sqrt(len(pictures))), pictures.shape[1:3]
-        scale = max(1, min(24, round(WIDTH / columns / max(height, width))))
-        size = f'width="{scale * width}" height="{scale * height}" alt=""'
-        edge = 'style="image-rendering:pixelated;outline:1px solid gray"'
-        images = "".join(f'<img src="{url(picture)}" {size} {edge}>' for picture in pictures)
-        grid = f"display:grid;gap:3px;grid-template-columns:repeat({columns},max-content)"
-        lines.append(f'<div role="img" aria-label="{escape(words)}" style="{grid}">{images}</div>{escape(words)}')
-    return f"<div>{'<br>'.join(lines)}</div>"

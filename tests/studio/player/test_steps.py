@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.studio.player.array_views import hues
+from autograd_cnn.studio.cell import hues
 from studio.pages import card, cards, choose, elements, where
 
 pytestmark = pytest.mark.slow
