@@ -52,7 +52,7 @@ def axes(t: Trials) -> dict[str, tuple[str, ...]]:
     for op in (*reversed(t.ops), *t.ops):  # classes are known from the loss on, channels from the input on
         reach, given = t.reach.get(op.id), [t.values[v] for v in inputs_of(op)]
         for z, y in pairwise(given):
-            of_labels = y.dtype.startswith("int") and y.shape == z.shape[:-1] and t.values[op.output].size == 1
+            of_labels = np.dtype(y.dtype).kind in "iu" and y.shape == z.shape[:-1] and t.values[op.output].size == 1
             if of_labels or (
                 y.shape == z.shape and z.shape[-1:] == (len(t.classes),) and y.role in ("input", "target")
             ):

@@ -81,23 +81,30 @@ def forward(t: Trials, op: Op) -> list[Formula]:
         return []
     i = t.picks[out.id].i if out.id in t.picks else 0
 
-    def number_of(name: str) -> Any:
-        a: Any = t.scope.get(name)
-        if is_float(a) and np.size(a) == 1:
-            return np.reshape(a, -1)[0]
-        return attempt(lambda: np.broadcast_to(a, out.shape).flat[i]) if is_float(a) and out.size > 1 else None
-
     first, whole, note = attempt(terms, t, op, i) or ([], "", "")
     reach, value = t.reach.get(op.id), number(np.reshape(t.array(out), -1)[i])
     if not whole and out.size > 1 and not (reach and reach.each):
         return []
-    right = t.author.call(op)
-    plain, filled = as_mathematics(right), whole or as_mathematics(right, number_of)
+    plain, filled = in_numbers(t, op, i)
+    filled = whole or filled
     steps = [filled] if filled != plain and not filled.startswith("-") else []
     line, filled_in = f"{t.author.name(out)} = {plain}", " ".join(f"= {text}" for text in [*steps, value])
     if out.size > 1:
         return [Formula([f"{t.named(out, i)} {filled_in}"], "; ".join(filter(None, [t.told(out, i), note])))]
     return [*first, Formula([line, filled_in], note)]
+
+
+def in_numbers(t: Trials, op: Op, i: int) -> tuple[str, str]:
+    """Return the expression of an operation, and the same with the numbers that give the i-th of its result."""
+    call, shape = t.author.call(op), t.values[op.output].shape
+
+    def number_of(name: str) -> Any:
+        a: Any = t.scope.get(name)
+        if is_float(a) and np.size(a) == 1:
+            return np.reshape(a, -1)[0]
+        return attempt(lambda: np.broadcast_to(a, shape).flat[i]) if is_float(a) and shape else None
+
+    return as_mathematics(call), as_mathematics(call, number_of)
 
 
 def backward(t: Trials, op: Op, values: list[Value]) -> tuple[str, list[Formula]]:

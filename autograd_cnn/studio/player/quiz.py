@@ -14,17 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.studio.player.lesson import before_and_after
-from autograd_cnn.studio.player.lines import as_mathematics
+from autograd_cnn.ops.arithmetic import cos, exp, log, sin, sqrt, tanh
+from autograd_cnn.ops.windows import windows
+from autograd_cnn.studio.player.lesson import before_and_after, in_numbers
+from autograd_cnn.studio.player.lines import attempt
 from autograd_cnn.studio.player.mistakes import PART
 from autograd_cnn.studio.player.schema import Grid, Operation, Question, Reach, Step, Update
+from autograd_cnn.studio.player.sums import class_losses
 from autograd_cnn.studio.player.trials import RAISE, Trials, learning
 from autograd_cnn.studio.player.wording import brief, number, visible
-from autograd_cnn.studio.records import Op, Value
+from autograd_cnn.studio.records import Op
 from autograd_cnn.studio.text import clip
 
 QUESTIONS, WRONG, DRAWN = 10, 3, 6  # of a level; wrong answers; rows and columns of numbers that are drawn
 NUMBERS, CODE = range(2)  # the levels: numbers and pictures; lines of code
+CALCULATOR = exp, log, sqrt, sin, cos, tanh  # operations without a symbol that a pocket calculator knows
 GLARING = "the sign is wrong", "counted twice"  # mistakes that are seen without understanding the rule
 
 # An answer is text or a number. `wrong` are answers by what is wrong with them, or by what a number is. `picture` are
@@ -34,7 +38,7 @@ ASKED: list[tuple[str, int, int, Callable[..., Iterator[Draft]]]] = []
 
 
 def asked(kind: str, level: int = NUMBERS, most: int = 2) -> Callable[..., Any]:
-    """Let a function ask before steps of a kind: forward, loss, backward or end; before at `most` so many."""
+    """Let a function ask before steps of a kind: forward, backward or end; before at `most` so many."""
 
     def listed(ask: Callable[..., Iterator[Draft]]) -> Any:
         ASKED.append((kind, level, most, ask))
@@ -129,27 +133,35 @@ def weights(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
     if (slopes := t.slopes(op, w)) is not None:
         g = np.reshape(t.gradient(out), -1)
         k = int(np.argmax(np.abs(slopes * g)))
-        row, column, c = np.unravel_index(at, w.shape)[:3] if places else (0, at // channels, 0)
-        seen, b = _met(t, reach, k)[0][..., c], float(g[k])
-        a = float(seen[row, column])
+        seen, b = _met(t, reach, k)[0], float(g[k])
+        *place, c = np.unravel_index(at // channels, seen.shape)
+        a = float(seen[(*place, c)])
         wrong = {"their sum": a + b, "the gradient alone": b, f"what goes back to {x}": float(own) * b, f"{x} alone": a}
-        picture = [_grid(seen, x, (row, column)), "and", _grid([[b]], f"g_{t.named(out, k)}")]
+        picture = [_grid(seen[..., c], x, place), "and", _grid([[b]], f"g_{t.named(out, k)}")]
         text = f"At one place {name} met the marked number. What does this place add to g_{name}?"
         yield Draft(text, a * b, wrong, picture)
 
 
 @asked("backward")
 def total(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
-    """Ask for a gradient that this step completes, from its shares."""
-    for v in _completed(t, op):
-        pick = t.pick(v)
+    """Ask for a gradient that this step completes, from its shares, and for the reason why they add up."""
+    values = [t.values[v] for v in learning(op) if len(t.shares[v]) > 1 and t.shares[v][-1].op is op]
+    for v in (v for v in values if t.whole and v.size):
+        pick, name = t.pick(v), clip(v.name)
         parts = [float(np.reshape(s.array, -1)[pick.i]) for s in t.shares[v.id]]
-        wrong = {
+        wrong: dict[str, Any] = {
             "the last share alone; all add up": parts[-1], "the mean; the shares add up": sum(parts) / len(parts),
             "the product; the shares add up": math.prod(parts),
         }  # fmt: skip
         shares = ", ".join(map(number, parts[:6])) + " …" * (len(parts) > 6)
-        yield Draft(f"The ways of {clip(v.name)} send back {shares}. What is g_{pick.name}?", pick.g, wrong)
+        yield Draft(f"The ways of {name} send back {shares}. What is g_{pick.name}?", pick.g, wrong)
+        square = "The mean would say that x × x has slope x; it has 2x."
+        wrong = {
+            f"The size does not decide. {square}": "The sum is larger, so that the steps are longer, too",
+            f"No vote. {square}": "The shares must agree with each other, and the sum is their vote",
+        }
+        text = f"{name} is used {len(parts):,} times. Why is g_{name} a sum, and not a mean?"
+        yield Draft(text, "Each way changes the loss, and the changes add up", wrong)
 
 
 @asked("end")
@@ -185,21 +197,19 @@ def winner(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
 
 @asked("forward", most=1)
 def item(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
-    """Ask for the loss of one item."""
-    if op.name not in ("cross_entropy", "bce"):
-        return
-    p, y = (np.asarray(t.array(t.values[v])) for _, v in [*op.inputs, *op.inputs][:2])
-    if op.name == "cross_entropy" and (p.ndim, y.ndim) == (2, 1):
-        shares, k, of = np.exp(p[0] - p[0].max()), int(y[0]), "shares of the classes"
-    elif op.name == "bce" and p.shape == y.shape and np.any(y == 1):
-        shares, k, of = np.array([1 - p[y == 1][0], p[y == 1][0]]), 1, "shares of no and yes"
-    else:
-        return
-    right, other = -np.log(shares[[k, k - 1]] / shares.sum())
-    share = math.exp(-right)
-    wrong = {"−ln of another share": other, "the share itself": share, "ln of the share, without the minus": -right}
-    text = "The network gives each answer a share; the right one is marked. The loss of an item is −ln of its share. "
-    yield Draft(f"{text}What is it here?", right, wrong, [_grid(shares[None] / shares.sum(), of, (0, k))])
+    """Ask for the loss of one item, from what softmax makes of its scores."""
+    if found := attempt(class_losses, t, op):
+        (shares, *_), (k, *_), (right, *_) = found
+        wrong = {
+            "−ln of another share": -np.log(shares[k - 1]),
+            "the share itself": shares[k],
+            "ln of the share": -right,
+        }
+        text = (
+            "The network gives each class a share; the right one is marked. The loss of an item is −ln of its share. "
+        )
+        picture = [_grid(shares[None], "shares of the classes", (0, k))]
+        yield Draft(f"{text}What is it here?", right, wrong, picture)
 
 
 @asked("backward")
@@ -231,34 +241,19 @@ def shut(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
         yield Draft(text, 0, wrong, [_grid(a, clip(given.name), np.unravel_index(a.argmin(), a.shape))])
 
 
-@asked("backward", most=1)
-def why_sum(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
-    """Ask why shares add up."""
-    for v in _completed(t, op)[:1]:
-        square = "The mean would say that x × x has slope x; it has 2x."
-        wrong = {
-            f"The size does not decide. {square}": "The sum is larger, so that the steps are longer, too",
-            f"No vote. {square}": "The shares must agree with each other, and the sum is their vote",
-        }
-        text = f"{clip(v.name)} is used {len(t.shares[v.id]):,} times. Why is g_{clip(v.name)} a sum, and not a mean?"
-        yield Draft(text, "Each way changes the loss, and the changes add up", wrong)
-
-
 @asked("forward", most=5)
 def result(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
     """Ask for the result of an operation on single numbers."""
-    out, given, shut = t.values[op.output], [t.values[v] for _, v in op.inputs], t.gate(op)[1]
-    if any(t.array(v) is None or v.shape != out.shape for v in [out, *given]):
-        return
-    if len(given) not in (1, 2) or not (out.size == 1 or (fact.reach and fact.reach.each)):
+    out, given, shut = t.values[op.output], [t.array(t.values[v]) for _, v in op.inputs], t.gate(op)[1]
+    if not out.size or len(given) not in (1, 2) or any(a is None or np.shape(a) != out.shape for a in given):
         return
     i = _example(t, op) if shut is None else shut
-    numbers = {t.author.name(v): np.reshape(t.array(v), -1)[i] for v in given}
-    plain, filled = (as_mathematics(t.author.call(op), value) for value in (lambda _: None, numbers.get))
-    known = shut is not None or op.call.primitive.symbol or hasattr(math, op.name)  # to a pocket calculator
+    (plain, filled), primitive = in_numbers(t, op, i), op.call.primitive
+    known = shut is not None or primitive.symbol or primitive in CALCULATOR
     if not known or re.search(r"[],=.@]|\*\*", plain) or filled == plain or filled[0] == "-":
         return  # code, or nothing to find out
-    (x, *_, y), (a, *_, b) = 2 * [*numbers.values()], 2 * [number(x) for x in numbers.values()]
+    x, *_, y = 2 * [np.reshape(a, -1)[i] for a in given]
+    a, b = number(x), number(y)
     wrong = {f"{a} + {b}": x + y, f"{a} × {b}": x * y, f"{a} − {b}": x - y, f"{a} alone": x}
     if len(given) == 1:
         wrong = {f"{a} itself": x, f"{a} with the other sign": -x, f"the square of {a}": x * x, f"1 minus {a}": 1 - x}
@@ -266,27 +261,6 @@ def result(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
     where = "here" if out.size == 1 else "at one place"
     text = f"{note}{t.author.name(out)} = {plain}, {where} {filled}. What is that?"
     yield Draft(text, np.reshape(t.array(out), -1)[i], wrong)
-
-
-@asked("loss")
-def seed(t: Trials, *_: Any) -> Iterator[Draft]:
-    """Ask for the gradient with which the way back begins."""
-    if (loss := t.graph.loss) is not None:
-        wrong = {"the loss, not its slope": loss, "the slope of a number without effect": 0, "the slope of −loss": -1}
-        text = f"The way back begins at the loss. How fast does it change with itself: what is g_{t.end}?"
-        yield Draft(text, 1, wrong)
-
-
-@asked("end")
-def rate(t: Trials, _: Any, update: Update | None) -> Iterator[Draft]:
-    """Ask what the learning rate changes."""
-    wrong = {
-        "The gradients do not depend on lr.": "The gradients become twice as large, and so do the steps",
-        "A step that is too long jumps past the bottom.": "The loss falls by twice as much, whatever lr was before",
-    }
-    if update:
-        text = "lr, the learning rate, is the length of the step. What does an lr twice as large do?"
-        yield Draft(text, "Every number moves twice as far in the same direction", wrong)
 
 
 @asked("backward", CODE, most=QUESTIONS)
@@ -315,12 +289,6 @@ def _example(t: Trials, op: Op) -> int:
     return pick.i if pick else int(np.argmax(np.abs(np.nan_to_num(a))))
 
 
-def _completed(t: Trials, op: Op) -> list[Value]:
-    """Return the values whose gradients are sums that the rule of `op` completes."""
-    values = [t.values[v] for v in learning(op) if len(t.shares[v]) > 1 and t.shares[v][-1].op is op]
-    return [v for v in values if t.whole and v.size]
-
-
 def _weighs(t: Trials, fact: Operation) -> Any:
     """Return the reach of a convolution or a matrix product that has numbers, else None."""
     reach = fact.reach or Reach()
@@ -333,12 +301,11 @@ def _met(t: Trials, reach: Any, i: int) -> tuple[np.ndarray, Any]:
     n, *at, k = np.unravel_index(i, out.shape)
     if reach.rows:
         return x[n][None, :, None], w[:, k][None, :, None]
-    own, first = (reach.group[0], reach.group[0] * (k // reach.group[1])) if reach.group else (1, k)
-    far = max(p + d * size for p, d, size in zip(reach.pad, reach.dilation, reach.kernel, strict=True))
-    image = np.pad(x[n, :, :, first : first + own], ((far, far), (far, far), (0, 0)))
-    starts = [place * s - p + far for place, s, p in zip(at, reach.stride, reach.pad, strict=True)]
-    rows, columns = (slice(a, a + d * size, d) for a, d, size in zip(starts, reach.dilation, reach.kernel, strict=True))
-    return image[rows, columns], None if w is None else w[..., k]
+    own, others = reach.group or (1, 1)  # channels; a pool has no group
+    x = x[n : n + 1, :, :, own * (k // others) :][..., :own]
+    sides = [(p, d * size) for p, d, size in zip(reach.pad, reach.dilation, reach.kernel, strict=True)]
+    seen = windows(x, reach.kernel, reach.stride, sides, reach.dilation)[(0, *at)]
+    return np.moveaxis(seen, 0, -1), None if w is None else w[..., k]
 
 
 def _window(t: Trials, op: Op, fact: Operation) -> Any:

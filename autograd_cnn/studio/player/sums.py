@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 import math
 import re
+from typing import Any
 
 import numpy as np
 
+from autograd_cnn.studio.player.lines import attempt
 from autograd_cnn.studio.player.schema import Formula
 from autograd_cnn.studio.player.trials import Trials, inputs_of
 from autograd_cnn.studio.player.wording import number, signed
@@ -17,40 +19,59 @@ from autograd_cnn.studio.text import clip, count_text
 TERMS, CLASSES = 4, 10  # that are written out
 
 
-def terms(t: Trials, op: Op, i: int) -> tuple[list[Formula], str, str]:
+def terms(t: Trials, op: Op, i: int) -> tuple[list[Formula], str, str] | None:
     """Return the first term with its numbers, the mean or sum that is the i-th number of the result, and what it is.
 
     The terms of a loss are its results without a reduction or, of scores and labels, the logarithms of softmax.
     """
     options = dict(zip(op.call.primitive.parameters, op.call.arguments, strict=False))
-    values = {n: t.array(a.value) if isinstance(a, Use) else a for n, a in options.items()}
-    z, *labels = [t.values[v] for v in inputs_of(op)]
+    z, *others = (t.values[v] for v in inputs_of(op))
     x, out, place, lines = np.asarray(t.array(z)), np.asarray(t.array(t.values[op.output])), t.told(z, 0), []
-    if len(labels) == 1 and t.axes.get(z.id, ())[-1:] == ("class",) and labels[0].dtype.startswith("int"):
-        e, y = np.exp(x - x.max(-1, keepdims=True)).reshape(-1, x.shape[-1]), np.reshape(t.array(labels[0]), -1)
-        p, place = e / e.sum(-1, keepdims=True), place.rpartition(", ")[0]
-        each, right = -np.log(p[np.arange(len(y)), y]), number(p[0, y[0]])
+    if found := attempt(class_losses, t, op):
+        (p, *_), (y, *_), each = found
+        place = place.rpartition(", ")[0]
         row = clip(z.name) + (f"[{', '.join('0' * (x.ndim - 1))}]" if x.ndim > 1 else "")
-        lines = [f"softmax({row}) = {', '.join(map(number, p[0, :CLASSES]))}" + ", …" * (p.shape[1] > CLASSES)]
-        lines += [f"{t.called('class', int(y[0]))} is right: −log {right} = {number(each[0])}"]
+        lines = [f"softmax({row}) = {', '.join(map(number, p[:CLASSES]))}" + ", …" * (len(p) > CLASSES)]
+        lines += [f"{t.called('class', int(y))} is right: −log {number(p[y])} = {number(each[0])}"]
     elif "reduction" in options:
-        each = np.reshape(op.call.primitive.raw(*(values | {"reduction": "none"}).values()), -1)
-        first = {n: signed(np.reshape(values[n], -1)[0]) for n, a in options.items() if isinstance(a, Use)}
+        given = {n: t.array(a.value) if isinstance(a, Use) else a for n, a in options.items()}
+        each = np.reshape(op.call.primitive.raw(*(given | {"reduction": "none"}).values()), -1)
+        first = {n: signed(np.reshape(given[n], -1)[0]) for n, a in options.items() if isinstance(a, Use)}
         formula = re.search("``(.+?)``", (inspect.getdoc(op.call.primitive) or "").partition("\n")[0])
         lines = [re.sub(r"[^\W\d]\w*", lambda word: first.get(word[0], word[0]), formula[1])] if formula else []
         lines += [f"= {number(each[0])}"]
-    elif not labels and "axis" in options:
+    elif not others and "axis" in options:
         axis = range(x.ndim) if options["axis"] is None else np.reshape(options["axis"], -1).tolist()
         each = np.moveaxis(x, axis, range(-len(axis), 0)).reshape(out.size, -1)[i]
     else:
-        return [], "", ""
-    count = each.size
-    how = next((k for k in (count, 1) if np.isclose(each.sum() / k, out.flat[i], 1e-4, 0)), 0)
-    if count < 2 or not how or each.dtype.kind != "f":
-        return [], "", ""
+        return None
+    count, divisor = each.size, _divisor(each, out.flat[i])
+    if count < 2 or not divisor or each.dtype.kind != "f":
+        return None
     sum_ = " + ".join([number(each[0] + 0.0), *(signed(a + 0.0) for a in each[1:TERMS])]) + " + …" * (count > TERMS)
     one = [Formula(lines, f"the term of {place or t.named(z, 0)}")] if lines else []
-    return one, f"({sum_}) / {count:,}" if how > 1 else sum_, f"the {'mean' if how > 1 else 'sum'} of {count:,} numbers"
+    how, filled = ("mean", f"({sum_}) / {count:,}") if divisor > 1 else ("sum", sum_)
+    return one, filled, f"the {how} of {count:,} numbers"
+
+
+def class_losses(t: Trials, op: Op) -> Any:
+    """Return the shares that softmax gives the classes, the right class, and the loss of each item; else None.
+
+    The loss of an item is the logarithm of the share of its right class, and the result of `op` is their mean or sum.
+    """
+    scores, labels = inputs_of(op)
+    x, y = np.asarray(t.array(t.values[scores])), np.reshape(t.array(t.values[labels]), -1)
+    if t.axes[scores][-1] != "class" or y.dtype.kind not in "iu":
+        return None
+    e = np.exp(x - x.max(-1, keepdims=True)).reshape(-1, x.shape[-1])
+    p = e / e.sum(-1, keepdims=True)
+    each = -np.log(p[np.arange(len(y)), y])
+    return (p, y, each) if _divisor(each, float(t.array(t.values[op.output]))) else None
+
+
+def _divisor(each: Any, result: Any) -> int:
+    """Return the count of numbers if the result is their mean, 1 if it is their sum, else 0."""
+    return next((k for k in (each.size, 1) if np.isclose(each.sum() / k, result, 1e-4, 0)), 0)
 
 
 def changed(t: Trials, op: Op, value: Value) -> str:
