@@ -26,25 +26,18 @@ RATE = (
 )
 
 
-def movement(t: Trials, value: Value) -> tuple[str, str]:
-    """Return the way in which raising the example of `value` moves the loss, up or down, and how far."""
-    after, change = t.outcomes.get(value.id, (0.0, RAISE * float(t.pick(value).g)))
-    far = apart(t.base, after)[2] if value.id in t.outcomes else number(abs(change), brief(abs(change), 3))
-    return "down" if change < 0 else "up", far
-
-
 def check(t: Trials, value: Value) -> str:
     """Say what raising the example of `value` did, beside what its gradient predicts."""
     if value.id not in t.outcomes:
         return ""
     (after, change), pick = t.outcomes[value.id], t.pick(value)
-    before, then, _ = apart(t.base, after)
+    before, then, far = apart(t.base, after)
     predicted = RAISE * float(pick.g)
-    happens = f"goes from {before} to {then}, {' by '.join(movement(t, value))}" if change else "does not move"
+    happens = f"goes from {before} to {then}, {'down' if change < 0 else 'up'} by {far}" if change else "does not move"
     words = f"Raise {pick.name} by {RAISE}: {t.goal} {happens}. "
     words += f"Predicted: {RAISE} × {signed(pick.g)} = {number(predicted, brief(predicted, 4))}."
-    far = abs(change - predicted) > 0.2 * abs(change)
-    return words + " They differ: the slope changes along the way, or a rule is wrong." * far
+    differ = abs(change - predicted) > 0.2 * abs(change)
+    return words + " They differ: the slope changes along the way, or a rule is wrong." * differ
 
 
 # What the steps mean
@@ -59,10 +52,14 @@ def begin(t: Trials) -> list[str]:
     end = number(t.graph.loss) if t.graph.loss is not None else f"{t.end}, of {t.result.size:,} numbers"
     lines = [f"With {listed(shown)} the result is {end}." if shown else f"The result is {end}."]
     for value in t.learnt[:1]:
-        name, (way, far), place = t.pick(value).name, movement(t, value), t.told(value, t.pick(value).i)
-        moves = f"{'falls' if way == 'down' else 'rises'} by {'' if value.id in t.outcomes else 'about '}{far}"
-        ask = f"How does {t.goal} change when {name}{f' ({place})' * bool(place)} changes a little?"
-        lines.append(f"{ask} Raise {name} by {RAISE} and {t.goal} {moves}.")
+        pick, place = t.pick(value), t.told(value, t.pick(value).i)
+        change = RAISE * float(pick.g)
+        far = f"about {number(abs(change), brief(abs(change), 3))}"
+        if value.id in t.outcomes:
+            after, change = t.outcomes[value.id]
+            far = apart(t.base, after)[2]
+        ask = f"How does {t.goal} change when {pick.name}{f' ({place})' * bool(place)} changes a little?"
+        lines.append(f"{ask} Raise {pick.name} by {RAISE} and {t.goal} {'falls' if change < 0 else 'rises'} by {far}.")
     return [*lines, "Press → to walk forward; at the loss the way back begins."]
 
 
@@ -109,41 +106,30 @@ def in_numbers(t: Trials, op: Op, i: int) -> tuple[str, str]:
 
 def backward(t: Trials, op: Op, values: list[Value]) -> tuple[str, list[Formula]]:
     """Return the meaning of a step back, and the chain rule for each of `values`."""
-    out, name = clip(t.values[op.output].name), f"{clip(op.name)}()"
+    out, name, reach = clip(t.values[op.output].name), f"{clip(op.name)}()", t.reach.get(op.id)
     words, alone = [], [v for v in values if len(t.shares[v.id]) == 1]
-    single = [t.introduced(v) for v in alone]
-    for v in values:
-        shares, here = t.shares[v.id], clip(v.name)
-        if len(shares) > 1:
-            mine, ways = [f"{k + 1:,}" for k in t.uses[op.id, v.id]], f"{len(shares):,}"
-            this = "this is share" if len(mine) == 1 else "these are shares"
-            words.append(
-                f"{here} is used {ways} times, so it reaches {t.goal} in {ways} ways. {ADD.format(here)} "
-                f"So g_{here} is the sum of {ways} shares: {this} {listed(mine)} of {ways}."
-            )
-    if single:
-        reach, its = ("reaches", f"g_{clip(alone[0].name)}") if len(single) == 1 else ("reach", "each gradient")
-        made = t.introduced(t.values[op.output])
-        made = f"{name}, which makes {out}" if made == out else made
+    for v in (v for v in values if len(t.shares[v.id]) > 1):
+        mine, ways, here = [f"{k + 1:,}" for k in t.uses[op.id, v.id]], f"{len(t.shares[v.id]):,}", clip(v.name)
+        this = "this is share" if len(mine) == 1 else "these are shares"
+        words.append(
+            f"{here} is used {ways} times, so it reaches {t.goal} in {ways} ways. {ADD.format(here)} "
+            f"So g_{here} is the sum of {ways} shares: {this} {listed(mine)} of {ways}."
+        )
+    if alone:
+        reaches, its = ("reach", "each gradient") if alone[1:] else ("reaches", f"g_{clip(alone[0].name)}")
         many = f", summed over the numbers of {out}" if any(len(t.changed(op, v)) > 1 for v in alone) else ""
         words.append(
-            f"{listed(single)} {reach} {t.goal} only through {made}. So {its} is g_{out} times the local slope "
-            f"of {name}{many}."
+            f"{listed([t.introduced(v) for v in alone])} {reaches} {t.goal} only through {name}, which makes "
+            f"{t.introduced(t.values[op.output])}. So {its} is g_{out} times the local slope of {name}{many}."
         )
-    kept = [clip(k.label) for k in op.kept or ()]
+    kept, why = [clip(k.label) for k in op.kept or ()], ""
     if op.call.primitive.rectifies and len(op.inputs) == 1:
-        words.append(
-            f"The slope is 1 where {out} is above 0, and 0 where it is 0: there nothing comes back. So {out} was kept."
-        )
-    elif any(name.startswith("argmax") for name in op.byproducts):
-        words.append(
-            f"The gradient goes to the winner only: {listed(kept)} says which number of each window won, so it was "
-            "kept."
-        )
+        why = f"The slope is 1 where {out} is above 0, and 0 where it is 0: there nothing comes back"
+    elif reach and reach.won:
+        why = "The gradient goes to the winner of each window only"
     elif kept:
-        words.append(
-            f"The slope depends on {listed(kept[:MANY])}, so {'it was' if len(kept) == 1 else 'they were'} kept."
-        )
+        why = f"The slope depends on {listed(kept[:MANY])}"
+    words += [f"{why}, so {listed(kept[:MANY])} {'was' if len(kept) == 1 else 'were'} kept."] * bool(kept)
     formulas = [formula(t, op, v) for v in values if v.size]
     if (i := t.gate(op)[1]) is not None:
         here, shut = (t.named(t.values[v], i) for v in (op.inputs[0][1], op.output))
@@ -223,9 +209,7 @@ def _sum_of_products(t: Trials, value: Value, share: Share, c: Any) -> tuple[lis
     note = f"incoming gradient × local slope of {clip(op.name)}() at {listed(at)}"
     if rule := _rule_at(t, value, share, pick.i, float(c)):
         note += f"; the rule gives {rule}"
-    if out.size == 1 < value.size:
-        extent = f"{' × '.join(map(str, value.shape))} = " * (len(value.shape) > 1)
-        note += f"; {clip(value.name)} has {extent}{value.size:,} numbers"
+    note += f"; {clip(value.name)} has {value.size:,} numbers" * (out.size == 1 < value.size)
     return [f"{example} × local slope", f"= {products[0]} = {number(c)}"], note
 
 
@@ -242,12 +226,6 @@ def _rule_at(t: Trials, value: Value, share: Share, i: int, c: float) -> str:
 
 
 # The update
-
-
-def before_and_after(t: Trials, value: Value, lr: float) -> list[str]:
-    """Return the example of `value` before and after a step, with digits enough to see their difference."""
-    pick = t.pick(value)
-    return apart(pick.x, pick.x - np.asarray(lr, pick.x.dtype) * pick.g)[:2]
 
 
 def update(t: Trials) -> Update | None:
@@ -273,8 +251,9 @@ def update(t: Trials) -> Update | None:
     base, losses = rates.index(0), [after(lr) if lr else loss for lr in rates]
     lines, says = [], []
     for lr, end in zip(rates, losses, strict=True):
-        steps = [(t.pick(v).name, signed(t.pick(v).g), *before_and_after(t, v, lr)) for v in t.learnt[:MANY]]
-        lines.append([(f"{n} ← {n} − lr × g_{n}", f"= {x} − {number(lr)} × {g} = {y}") for n, g, x, y in steps])
+        picks = [t.pick(v) for v in t.learnt[:MANY]]
+        steps = [(n, signed(g), *apart(x, x - np.asarray(lr, x.dtype) * g)) for _, n, x, g in picks]
+        lines.append([(f"{n} ← {n} − lr × g_{n}", f"= {x} − {number(lr)} × {g} = {y}") for n, g, x, y, _ in steps])
         before, then, _ = apart(loss, end)
         verdict = "It falls." if end < loss else "It does not fall: this step is too long." if lr else "No step."
         predicted = f"Predicted: a change by −{number(lr)} × {short(slope)} = {short(-lr * slope)}." if lr else ""

@@ -16,7 +16,7 @@ import numpy as np
 
 from autograd_cnn.ops.arithmetic import cos, exp, log, sin, sqrt, tanh
 from autograd_cnn.ops.windows import windows
-from autograd_cnn.studio.player.lesson import before_and_after, in_numbers
+from autograd_cnn.studio.player.lesson import in_numbers
 from autograd_cnn.studio.player.lines import attempt
 from autograd_cnn.studio.player.mistakes import PART
 from autograd_cnn.studio.player.schema import Grid, Operation, Question, Reach, Step, Update
@@ -170,14 +170,9 @@ def moved(t: Trials, _: Any, update: Update | None) -> Iterator[Draft]:
     if update is None:
         return
     lr, (_, name, x, g) = update.rates[update.start], t.pick(t.learnt[0])
-    (before, right), g = before_and_after(t, t.learnt[0], lr), float(g)
-    digits = len(visible(right).partition(".")[2])
-    near = {"the way up the slope": x + lr * g, "a step without lr": x - g, "the step alone": lr * g}
-    wrong = {f"That is {how}.": number(n, f"{n:.{digits}f}") for how, n in near.items()}
-    text = (
-        f"{name} is {before}, g_{name} is {number(g)}, and lr, the learning rate or length of the step, {number(lr)}. "
-    )
-    yield Draft(f"{text}What is {name} after a step against its gradient?", right, wrong)
+    wrong: dict[str, Any] = {"the way up the slope": x + lr * g, "a step without lr": x - g, "the step alone": lr * g}
+    text = f"{name} is {number(x)}, g_{name} {number(g)}, and lr, the learning rate or length of a step, {number(lr)}. "
+    yield Draft(f"{text}What is {name} after a step against its gradient?", x - lr * g, wrong)
     wrong = {
         "They have either sign.": "Gradients are negative, and a minus makes them positive",
         "Where g is below 0, the number grows.": "So that every number becomes smaller with every step",
@@ -245,12 +240,12 @@ def shut(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
 def result(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
     """Ask for the result of an operation on single numbers."""
     out, given, shut = t.values[op.output], [t.array(t.values[v]) for _, v in op.inputs], t.gate(op)[1]
-    if not out.size or len(given) not in (1, 2) or any(a is None or np.shape(a) != out.shape for a in given):
+    known = shut is not None or op.call.primitive.symbol or op.call.primitive in CALCULATOR
+    if not known or not out.size or len(given) > 2 or any(a is None or np.shape(a) != out.shape for a in given):
         return
     i = _example(t, op) if shut is None else shut
-    (plain, filled), primitive = in_numbers(t, op, i), op.call.primitive
-    known = shut is not None or primitive.symbol or primitive in CALCULATOR
-    if not known or re.search(r"[],=.@]|\*\*", plain) or filled == plain or filled[0] == "-":
+    plain, filled = in_numbers(t, op, i)
+    if re.search(r"[],=.@]|\*\*", plain) or filled == plain or filled[0] == "-":
         return  # code, or nothing to find out
     x, *_, y = 2 * [np.reshape(a, -1)[i] for a in given]
     a, b = number(x), number(y)

@@ -165,9 +165,9 @@ def test_the_quiz_of_the_chain_rule_has_the_gradients_of_a_walk_back():
     f(x, y).backward()
     (gradient,) = (a for text, a in asked.items() if text.startswith("The ways of x send back"))
     assert gradient[0] == f"{x.grad:.4f}".replace("-", "−")
-    (updated,) = (a for text, a in asked.items() if "lr, the learning rate or length of the step, 0.2." in text)
+    (updated,) = (a for text, a in asked.items() if "lr, the learning rate or length of a step, 0.2." in text)
     rates = [0.5 - 0.2 * x.grad, 0.5 + 0.2 * x.grad, 0.5 - x.grad, 0.2 * x.grad]
-    assert updated == [f"{n:.4f}".replace("-", "−") for n in rates]
+    assert updated == [f"{n:.4g}".replace("-", "−") for n in rates]
 
 
 def some_programs(seeds):
