@@ -134,10 +134,10 @@ def weights(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
         g = np.reshape(t.gradient(out), -1)
         k = int(np.argmax(np.abs(slopes * g)))
         seen, b = _met(t, reach, k)[0], float(g[k])
-        *place, c = np.unravel_index(at // channels, seen.shape)
-        a = float(seen[(*place, c)])
+        place = np.unravel_index(at // channels, seen.shape)
+        a = float(seen[place])
         wrong = {"their sum": a + b, "the gradient alone": b, f"what goes back to {x}": float(own) * b, f"{x} alone": a}
-        picture = [_grid(seen[..., c], x, place), "and", _grid([[b]], f"g_{t.named(out, k)}")]
+        picture = [_grid(seen[..., place[-1]], x, place[:-1]), "and", _grid([[b]], f"g_{t.named(out, k)}")]
         text = f"At one place {name} met the marked number. What does this place add to g_{name}?"
         yield Draft(text, a * b, wrong, picture)
 
@@ -241,7 +241,12 @@ def result(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
     """Ask for the result of an operation on single numbers."""
     out, given, shut = t.values[op.output], [t.array(t.values[v]) for _, v in op.inputs], t.gate(op)[1]
     known = shut is not None or op.call.primitive.symbol or op.call.primitive in CALCULATOR
-    if not known or not out.size or len(given) > 2 or any(a is None or np.shape(a) != out.shape for a in given):
+    if (
+        not known
+        or not out.size
+        or len(given) > 2
+        or any(a is None or np.shape(a) != out.shape for a in [t.array(out), *given])
+    ):
         return
     i = _example(t, op) if shut is None else shut
     plain, filled = in_numbers(t, op, i)
@@ -299,7 +304,7 @@ def _met(t: Trials, reach: Any, i: int) -> tuple[np.ndarray, Any]:
     own, others = reach.group or (1, 1)  # channels; a pool has no group
     x = x[n : n + 1, :, :, own * (k // others) :][..., :own]
     sides = [(p, d * size) for p, d, size in zip(reach.pad, reach.dilation, reach.kernel, strict=True)]
-    seen = windows(x, reach.kernel, reach.stride, sides, reach.dilation)[(0, *at)]
+    seen = windows(x, reach.kernel, reach.stride, sides, reach.dilation)[0][tuple(at)]
     return np.moveaxis(seen, 0, -1), None if w is None else w[..., k]
 
 
