@@ -159,6 +159,19 @@ def test_a_program_trains_pauses_and_steps_and_the_player_opens_on_the_step(page
     assert page.is_hidden("#training") and page.is_hidden("#player") and page.is_disabled("#step")
 
 
+def test_the_player_is_seen_when_the_first_program_trains(opened):
+    page = opened()
+    page.select_option("#example", label="Train a line through points")  # while Python starts
+    for button in "#run", "#go":
+        page.wait_for_selector("[data-state=training] #curve circle")
+        step = int(paused(page)[0])
+        player_with(page, "live.py")  # which has a size: Chromium lays no frame out that it does not paint
+        page.click("#step")
+        page.wait_for_selector(f"#status:has-text('Paused after step {step + 1}')")
+        player_with(page, "live.py")
+        page.click(button)
+
+
 def test_a_step_that_fails_shows_the_curve_and_its_graph(page):
     run(page, TRAINS.replace("    return", "    if made[0] == 37:\n        h @ h\n    return"))
     assert page.inner_text("#status") == "Ended by an error in step 37"

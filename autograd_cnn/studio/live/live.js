@@ -3,7 +3,7 @@
 // stands in a frame that has no access to the page.
 const at = (id) => document.getElementById(id);
 const json = (id) => JSON.parse(at(id).textContent);
-const [code, numbers, frame, printed] = [at("code"), at("numbers"), document.querySelector("iframe"), document.querySelector("#output pre")];
+const [code, numbers, printed] = [at("code"), at("numbers"), document.querySelector("#output pre")];
 const programs = json("examples").map(([title, source]) => ({ source, key: `autograd_cnn live: ${title}` }));
 const contents = {}; // the files of Python that are loaded
 let worker, page, began, program;
@@ -117,7 +117,8 @@ function showPlayer(moment) {
   page = moment.page;
   at("player").hidden = !page;
   at("player").querySelector("h2").textContent = moment.error ? "Player, up to the error" : losses.length ? `Player of step ${losses.length}` : "Player";
-  frame.srcdoc = page;
+  const frame = document.querySelector("iframe"); // Chromium never paints a frame that is shown and gets a page at once
+  frame.replaceWith(Object.assign(frame.cloneNode(), { srcdoc: page }));
 }
 
 // Training.
