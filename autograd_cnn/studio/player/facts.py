@@ -18,7 +18,7 @@ import numpy as np
 from autograd_cnn.engine.observe import operations
 from autograd_cnn.studio.picture.fold import called
 from autograd_cnn.studio.player import lesson
-from autograd_cnn.studio.player.array_views import Store, Views, share
+from autograd_cnn.studio.player.array_views import SIDE, Store, Views, share
 from autograd_cnn.studio.player.diagnose import diagnose
 from autograd_cnn.studio.player.geometry import axes, geometry
 from autograd_cnn.studio.player.lines import statement
@@ -27,7 +27,7 @@ from autograd_cnn.studio.player.quiz import questions
 from autograd_cnn.studio.player.schema import Formula, Moment, Operation, Step, Value
 from autograd_cnn.studio.player.sources import Functions, functions_of, source_of
 from autograd_cnn.studio.player.trials import Share, Trials, inputs_of, learning
-from autograd_cnn.studio.player.wording import ARRAYS, BACKWARD, DEAD, FIRST, INDEX, LOSS, MINUS, SHORT, number
+from autograd_cnn.studio.player.wording import ARRAYS, BACKWARD, DEAD, FIRST, INDEX, KERNEL, LOSS, MINUS, SHORT, number
 from autograd_cnn.studio.program.listing import shown
 from autograd_cnn.studio.program.measure import Measures
 from autograd_cnn.studio.program.program import as_recorded
@@ -198,7 +198,10 @@ class _Facts:
         costs += [f"No gradient is needed for {listed(others)}."] if others else []
         costs += [note for v in values for note in _notes(t.gradient(v), f"g_{clip(v.name)}")]
         term, round_ = BACKWARD if op.id == next(iter(t.back)) else None, self.rounds.get(op.id)
-        return Step("backward", ask, say, i, formulas, " ".join(costs), round=round_, term=term)
+        reach: Any = t.reach.get(op.id)
+        weights = [v for v in values if reach and reach.kernel and reach.w == v.id and len(t.shares[v.id]) == 1]
+        goal = [KERNEL.format(clip(v.name)) for v in weights if max(t.values[reach.fine].shape[1:3]) <= SIDE]
+        return Step("backward", ask, say, i, formulas, " ".join(costs), goal or None, round=round_, term=term)
 
     def end(self) -> Step:
         names = listed([clip(v.name) for v in self.author.learnt()])

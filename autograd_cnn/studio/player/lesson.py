@@ -12,7 +12,7 @@ from autograd_cnn.studio.player.lines import as_mathematics, attempt, factor, fl
 from autograd_cnn.studio.player.mistakes import largest
 from autograd_cnn.studio.player.plots import around, frame, short
 from autograd_cnn.studio.player.schema import Formula, Plot, Update
-from autograd_cnn.studio.player.sums import changed, terms
+from autograd_cnn.studio.player.sums import changed, counted, terms
 from autograd_cnn.studio.player.trials import EFFORT, PLACES, RAISE, Share, Trials, inputs_of, is_float
 from autograd_cnn.studio.player.wording import ADD, apart, brief, number, signed
 from autograd_cnn.studio.program.syntax import names_in
@@ -199,10 +199,10 @@ def _sum_of_products(t: Trials, value: Value, share: Share, c: Any) -> tuple[lis
     example = f"g_{t.named(out, int(order[0]))}"
     if (count := len(t.changed(op, value))) > 1:
         dots = " + …" * (count > 2)
-        head = f"sum over the {count:,} numbers of {clip(out.name)} that it changes"
-        note = "; ".join(
-            filter(None, [changed(t, op, value), f"each: incoming gradient × local slope; first that of {example}"])
-        )
+        summed, numbers = counted(t, op, value), f"sum over the {count:,} numbers of {clip(out.name)} that it changes"
+        head = "sum of all products" if summed else numbers
+        each = f"each: incoming gradient × local slope; first that of {example}"
+        note = "; ".join(filter(None, [summed or changed(t, op, value), each]))
         return [head, f"= {' + '.join(products)}{dots} = {number(c)}"], note
     alike = [v for v in (t.values[v] for v in inputs_of(op)) if v.shape == value.shape and t.array(v) is not None]
     at = [f"{t.named(v, pick.i)} = {number(np.reshape(t.array(v), -1)[pick.i])}" for v in alike]

@@ -76,7 +76,7 @@ def _divisor(each: Any, result: Any) -> int:
 
 def changed(t: Trials, op: Op, value: Value) -> str:
     """Say which numbers of the result of `op` the example of `value` changes, and why not others between them."""
-    out, reach, moved = t.values[op.output], t.reach.get(op.id), t.changed(op, value)
+    out, moved = t.values[op.output], t.changed(op, value)
     axes = zip(np.unravel_index(moved, out.shape), t.axes.get(out.id) or [""] * len(out.shape), strict=True)
     sizes = [(len(np.unique(places)), name) for places, name in axes]
     count = math.prod(n for n, _ in sizes)
@@ -84,5 +84,17 @@ def changed(t: Trials, op: Op, value: Value) -> str:
     text = " × ".join(words)
     if count == len(moved):
         return text if len(words) > 1 else ""
-    zero = clip(t.values[op.inputs[0][1]].name) if reach and reach.w == value.id else "the slope"
-    return f"{len(moved):,} of {count:,} places ({text}), since at the other {count - len(moved):,} {zero} is 0"
+    return f"{len(moved):,} of {count:,} places ({text}), since at the other {count - len(moved):,} the slope is 0"
+
+
+def counted(t: Trials, op: Op, value: Value) -> str:
+    """Count the products whose sum is the gradient of a weight, and those of them that are 0; "" of other values."""
+    reach = t.reach.get(op.id)
+    if not reach or reach.w != value.id:
+        return ""
+    (items, *places, _), x = t.values[reach.coarse].shape, clip(t.values[op.inputs[0][1]].name)
+    count, words = items * math.prod(places), count_text(items, (t.axes.get(reach.coarse) or ["item"])[0])
+    spread = f"{words} × {count_text(math.prod(places), 'place')}" if places else words
+    text = f"{spread} = {count_text(count, 'product')}"
+    zero = count - len(t.changed(op, value))
+    return text + f"; in {zero:,} of them {x} is 0{' or padding' * bool(places)}" * (zero > 0)

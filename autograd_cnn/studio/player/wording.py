@@ -38,6 +38,7 @@ ADD = (
     "Raise {0} a little: each way changes the loss a little, and the changes add up. For example, x × x uses x twice, "
     "and its slope is x + x = 2x."
 )
+KERNEL = "Each number of {} is used at every place, so its gradient is a sum over them; below is one."
 MINUS = "Where g is above 0, raising the number raises the loss, so it goes down; where g is below 0, it goes up."
 
 

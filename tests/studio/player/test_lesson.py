@@ -88,6 +88,7 @@ def test_the_formula_stands_above_the_images_and_the_window_of_a_kernel_above_th
     for step in page.evaluate("[...facts.steps.keys()].filter((i) => facts.steps[i].formulas?.length)"):
         page.evaluate("step => show(step)", step)
         kernel = page.evaluate("Boolean(places)")
+        assert page.locator("#goal").get_by_text("is used at every place, so its gradient is a sum").count() == kernel
         upper, lower = [("#formulas section", "#arrays"), ("#sum", "#formulas section")][kernel]
         box = page.locator(upper).first.bounding_box()
         assert box["y"] + box["height"] <= min(800, page.locator(lower).first.bounding_box()["y"])

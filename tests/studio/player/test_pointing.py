@@ -202,7 +202,10 @@ def test_the_window_of_a_kernels_gradient_moves_by_pointer_and_keys(cnn):
     page, a = cnn
     go(page, "h2", "backward")
     assert page.evaluate("$('tensors').compareDocumentPosition($('sentence')) && scene[2].name") == "g_w2"
-    below = [page.locator(part).bounding_box()["y"] for part in ("#where", "#sum", "#sentence", "#formulas", "#code")]
+    below = [
+        page.locator(part).bounding_box()["y"]
+        for part in ("#where", "#goal", "#sum", "#sentence", "#formulas", "#code")
+    ]
     assert below == sorted(below)
     point(page, "g_w2", 2, 1, 4)
     at = page.evaluate("at")
