@@ -357,6 +357,18 @@ def test_a_wrong_rule_is_reported(rng):
     assert [op["versions"][0]["good"] for op in facts["ops"]] == [False, True, True]
 
 
+def test_a_number_that_is_wrong_before_a_step_says_so(rng):
+    @ag.primitive
+    def middle(x):
+        return np.mean(x)
+
+    middle.vjp(x=lambda g, x: g * np.ones_like(x))
+    facts = facts_of(ag.trace(lambda x: middle(ag.tanh(x)) + ag.sum(x) * 0.0, rng.normal(size=4)).page())["frames"][0]
+    checks = {facts["ops"][s["op"]]["name"]: str(s) for s in facts["steps"] if s["kind"] == "backward"}
+    assert "an earlier rule (of middle) does not agree with differences, so this number is wrong" in checks["tanh"]
+    assert "or a rule is wrong" in checks["middle"] and "earlier rule" not in checks["middle"] + checks["sum"]
+
+
 def test_a_kink_is_not_an_error():
     facts = facts_of(ag.trace(lambda x: ag.sum(ag.relu(x)), np.array([0.0, 1.0, -1.0])).page())["frames"][0]
     assert facts["ops"][0]["versions"][0]["good"]

@@ -88,6 +88,7 @@ class _Facts:
     def moment(self) -> Moment:
         t, graph, lines = self.trials, self.graph, reversed(self.author.backward_lines)
         ops = [self.operation(op, [x for x, _ in shown(rules)]) for op, rules in zip(graph.ops, lines, strict=True)]
+        t.wrong = [o for o, fact in zip(graph.ops, ops, strict=True) if fact.versions and not fact.versions[0].good]
         found, update = ([], None) if graph.failure else (diagnose(t), lesson.update(t))
         steps = self.steps(found)
         quiz = [] if graph.failure else questions(t, steps, ops, update)

@@ -13,7 +13,7 @@ from autograd_cnn.studio.player.mistakes import largest
 from autograd_cnn.studio.player.plots import around, frame, short
 from autograd_cnn.studio.player.schema import Formula, Plot, Update
 from autograd_cnn.studio.player.sums import changed, counted, terms
-from autograd_cnn.studio.player.trials import EFFORT, PLACES, RAISE, Share, Trials, inputs_of, is_float
+from autograd_cnn.studio.player.trials import EFFORT, PLACES, RAISE, Share, Trials, inputs_of, is_float, learning
 from autograd_cnn.studio.player.wording import ADD, apart, brief, number, signed
 from autograd_cnn.studio.program.syntax import names_in
 from autograd_cnn.studio.records import Op, Value
@@ -26,8 +26,8 @@ RATE = (
 )
 
 
-def check(t: Trials, value: Value) -> str:
-    """Say what raising the example of `value` did, beside what its gradient predicts."""
+def check(t: Trials, op: Op, value: Value) -> str:
+    """Say what raising the example of `value` did, beside what the gradient that `op` completes predicts."""
     if value.id not in t.outcomes:
         return ""
     (after, change), pick = t.outcomes[value.id], t.pick(value)
@@ -37,7 +37,15 @@ def check(t: Trials, value: Value) -> str:
     words = f"Raise {pick.name} by {RAISE}: {t.goal} {happens}. "
     words += f"Predicted: {RAISE} × {signed(pick.g)} = {number(predicted, brief(predicted, 4))}."
     differ = abs(change - predicted) > 0.2 * abs(change)
-    return words + " They differ: the slope changes along the way, or a rule is wrong." * differ
+    why, reached = "the slope changes along the way, or a rule is wrong", {value.id}
+    for later in t.ops:
+        reached |= {later.output} if reached & set(learning(later)) else set()
+    if names := list(dict.fromkeys(clip(o.name) for o in t.wrong if o is not op and o.output in reached)):
+        why = (
+            f"an earlier rule (of {listed(names)}) does not agree with differences, so this number is wrong before "
+            "this step; the table below tests this rule alone"
+        )
+    return words + f" They differ: {why}." * differ
 
 
 # What the steps mean
@@ -163,7 +171,7 @@ def formula(t: Trials, op: Op, value: Value) -> Formula:
         sum_ = ("… + " if last >= SHOWN else "") + " + ".join([number(numbers[0]), *map(signed, numbers[1:])])
         lines.append(f"{g} = {sum_} + {more:,} more to come" if more else f"{g} = {sum_} = {number(pick.g)}")
     note = "; ".join(filter(None, [t.told(value, pick.i), note]))
-    return Formula(lines, note) if more else Formula(lines, note, check(t, value), around(t, value))
+    return Formula(lines, note) if more else Formula(lines, note, check(t, op, value), around(t, value))
 
 
 def _scalar_product(t: Trials, value: Value, share: Share, c: Any) -> tuple[list[str], str] | None:

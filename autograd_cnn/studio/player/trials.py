@@ -41,6 +41,7 @@ class Trials:
     """
 
     reach: dict[str, Any]  # operation -> its geometry
+    wrong: list[Op]  # whose rules do not agree with differences
     axes: dict[str, tuple[str, ...]]  # value -> the names of its axes
 
     def __init__(
