@@ -175,7 +175,7 @@ def exercises(folder: Path, check: bool = False, show: bool = True) -> int:
     except OSError as error:
         return _failed(error)
     if page and show:
-        webbrowser.open(page.resolve().as_uri())
+        webbrowser.open(page)
     return int(not passed)
 
 

@@ -16,13 +16,16 @@ from autograd_cnn.studio.exercises import steps
 from autograd_cnn.studio.exercises.judge import Exercise, Task
 
 
-def on_tape(names: Any, x: Any, y: Any) -> Any:
-    """Run the step `tape` on a student's tape."""
-    tape, x, y = names["Tape"](), names["Number"](x), names["Number"](y)
-    h = tape.multiply(x, y)
-    out = tape.multiply(tape.add(h, x), h)
-    tape.backward(out)
-    return out.value, x.grad, y.grad
+def on_tape(program: Any) -> Task:
+    """Return the task to run a program on a student's tape. Each tells apart mistakes that later ones do not."""
+
+    def call(names: Any, x: Any, y: Any) -> Any:
+        tape, x, y = names["Tape"](), names["Number"](x), names["Number"](y)
+        out = program(x, y, tape)
+        tape.backward(out)
+        return out.value, x.grad, y.grad
+
+    return Task("Tape", "value gx gy", program, call)
 
 
 CORNERS = np.array([[-1.0, 0, 2], [0, 3, -4]])
@@ -63,7 +66,11 @@ _ALL = [
         [{"g": (2, *n, 4)} | IMAGES | {"stride": s, "padding": p} for n, (s, p) in PLACES.items()],
         [Task("conv2d", "y", ag.conv2d), Task("conv2d_backward", "gx gw gb")],
     ),
-    Exercise("tape", [{"x": 2.0, "y": y} for y in (-3.0, 4.0)], [Task("Tape", "value gx gy", steps.tape, on_tape)]),
+    Exercise(
+        "tape",
+        [{"x": 3.0, "y": -2.0}],  # x + y is 1, like the gradient of out
+        [on_tape(program) for program in (steps.one_record, steps.early_result, steps.two_records, steps.tape)],
+    ),
     Exercise("training", [ITEMS | {"steps": n} for n in (1, 5)], [Task("train", "w losses", steps.train)]),
 ]
 EXERCISES = {exercise.name: exercise for exercise in _ALL}

@@ -7,6 +7,7 @@ sign. Beside the engine's number stands that of differences, which needs no rule
 
 from __future__ import annotations
 
+import ast
 import inspect
 import io
 import linecache
@@ -30,7 +31,8 @@ from autograd_cnn.studio.text import listed
 
 RIGHT, WRONG, OPEN = "right", "wrong", "not yet"
 STEP = 1e-6  # of differences
-SLIP = re.compile(r"^( *)# wrong: (.+)\n *# (.+)\n", re.M)  # the wrong line, and the sentence
+CURE = ". Before exp, subtract the largest of each row, and never take the log of p"
+SLIP = re.compile(r"^ *# wrong: (.+)\n *# (.+)\n", re.M)  # the wrong line, and the sentence
 Case = dict[str, Any]  # the arguments of a call, by name
 Arrays = dict[str, np.ndarray]  # results, by name
 
@@ -65,9 +67,9 @@ class Exercise(NamedTuple):
     cases: list[Case]
     tasks: list[Task]
 
-    def loss(self, *arguments: Any) -> Any:
-        """Take the engine's step, which ends in a loss."""
-        return getattr(steps, self.name)(*arguments)
+    def step(self, task: Task) -> Callable[..., Any]:
+        """Return the engine's step, which ends in a loss."""
+        return task.forward if task.forward and task.call else getattr(steps, self.name)
 
     def drawn(self) -> Iterator[Case]:
         """Yield the cases with the same numbers each time, of two digits."""
@@ -80,36 +82,46 @@ class Exercise(NamedTuple):
         names = task.results.split()
         values = task.forward(*task.given(case).values()) if task.forward else ()
         places = tuple(list(case).index(name[1:]) for name in names if name[1:] in case)
-        gradients = ag.grad(self.loss, places)(*case.values()) if places else ()
+        gradients = ag.grad(self.step(task), places)(*case.values()) if places else ()
         found = (*(values if isinstance(values, tuple) else [values]), *gradients)
         return dict(zip(names, map(np.asarray, found), strict=True))
 
-    def difference(self, case: Case, name: str, index: tuple[int, ...]) -> float:
+    def difference(self, task: Task, case: Case, name: str, index: tuple[int, ...]) -> float:
         """Return the slope of the loss at a number of an argument, by central differences."""
         up, down = (case | {name: np.array(case[name])} for _ in range(2))
         up[name][index] += STEP
         down[name][index] -= STEP
-        return float(self.loss(*up.values()) - self.loss(*down.values())) / (2 * STEP)
+        return float(self.step(task)(*up.values()) - self.step(task)(*down.values())) / (2 * STEP)
 
-    def graph(self, case: Case) -> Any:
+    def start(self, task: Task, graph: Any) -> int:
+        """Return the step at which the page of a task opens: the first operation, or for gradients the way back to it.
+
+        The operation is the one that returns `y`, or without one the last one: the way back begins there.
+        """
+        outputs = [graph.values[op.output].name for op in graph.ops]
+        first, last = outputs.index("y") if "y" in outputs else len(outputs) - 1, 2 * len(outputs) + 1
+        return last - first if task.results[-3:].strip().startswith("g") else 1
+
+    def graph(self, task: Task, case: Case) -> Any:
         """Trace the step of the engine as if it stood in a file of its own, whose lines the page shows."""
-        source, file = inspect.getsource(getattr(steps, self.name)), "the_engine.py"
+        source, file = inspect.getsource(step := self.step(task)), "<the engine's step>"
         linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file
         names: dict[str, Any] = {"np": np, "ag": ag}
         exec(compile(source, file, "exec"), names)
-        results = " ".join(task.results for task in self.tasks).split()
+        results = " ".join(each.results for each in self.tasks).split()
         wanted = [name for name in case if name in results or f"g{name}" in results]
         leaves = {name: ag.Tensor(case[name], requires_grad=True, name=name) for name in wanted}
-        return ag.trace(names[self.name], *(case | leaves).values())
+        return ag.trace(names[step.__name__], *(case | leaves).values())
 
 
 class Verdict(NamedTuple):
-    """What is said of a student's file, what it printed, and the case in which it is wrong."""
+    """What is said of a student's file, what it printed, and the case and the task in which it is wrong."""
 
     state: str
     sentence: str = ""
     printed: str = ""
     case: Case | None = None
+    task: Task | None = None
 
 
 class Stopped(Exception):
@@ -131,6 +143,8 @@ def _running(out: io.StringIO) -> Iterator[None]:
 def judge(exercise: Exercise, file: Path) -> Verdict:
     """Run a student's file in all cases of an exercise, up to the first one in which an answer is wrong."""
     out, task, case = io.StringIO(), exercise.tasks[0], None
+    if _imports_the_engine(file):
+        return Verdict(WRONG, "it imports autograd_cnn. Write the steps yourself, in plain NumPy")
     try:
         with _running(out):
             names = runpy.run_path(str(file))
@@ -141,11 +155,11 @@ def judge(exercise: Exercise, file: Path) -> Verdict:
             with _running(out):
                 answer = task.answer(names, given)
             if says := _complaint(exercise, task, case, given, answer):
-                return Verdict(WRONG, f"{task.function}: {says}", out.getvalue(), case)
+                return Verdict(WRONG, f"{task.function}: {says}", out.getvalue(), case, task)
     except Stopped as stop:
         if isinstance(error := stop.args[0], NotImplementedError):
             return Verdict(OPEN, f"{task.function} waits for your lines", out.getvalue())
-        return Verdict(WRONG, _raised(error, file, case and task.given(case)), out.getvalue(), case)
+        return Verdict(WRONG, _raised(error, file, case and task.given(case)), out.getvalue(), case, task)
     return Verdict(RIGHT, "", out.getvalue())
 
 
@@ -158,7 +172,18 @@ def slips(source: str) -> Iterator[tuple[str, str]]:
     """Yield the source of a solution with one of its wrong lines in place of the right one, and the sentence of it."""
     for found in SLIP.finditer(source):
         before = SLIP.sub("", source[: found.start()]).removesuffix("\n")
-        yield f"{before[: before.rindex(chr(10))]}\n{found[1]}{found[2]}\n{source[found.end() :]}", found[3]
+        start = before.rindex("\n") + 1
+        indent = before[start:].partition(before[start:].lstrip())[0]
+        yield f"{before[:start]}{indent}{found[1]}\n{source[found.end() :]}", found[2]
+
+
+def _imports_the_engine(file: Path) -> bool:
+    names: list[str] = []
+    with suppress(SyntaxError, ValueError):  # which running the file raises again
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            names += [name.name for name in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+    return any(name.partition(".")[0] == "autograd_cnn" for name in names)
 
 
 def _raised(error: BaseException, file: Path, given: Case | None) -> str:
@@ -166,7 +191,7 @@ def _raised(error: BaseException, file: Path, given: Case | None) -> str:
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
     line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
     text = plain(f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}".removesuffix(": "))
-    what = "stopped by Ctrl-C here. Does this loop end?" if isinstance(error, KeyboardInterrupt) else text
+    what = "stopped by Ctrl-C here (an endless loop?)" if isinstance(error, KeyboardInterrupt) else text
     return f"{f'line {line}: ' if line else ''}{what}{f', with {_shapes(given)}' if given else ''}"
 
 
@@ -193,7 +218,7 @@ def _complaint(exercise: Exercise, task: Task, case: Case, given: Case, answer: 
             return f"{name} is {plain(str(got)):.40}, want numbers"
         if not same(got, right[name]):
             what = _diagnosis(exercise, task, case, name, dict(zip(names, answer, strict=True)), right)
-            return what + _numbers(exercise, case, name, got, right[name])
+            return what + _numbers(exercise, task, case, name, got, right[name])
     return ""
 
 
@@ -220,16 +245,18 @@ def _diagnosis(exercise: Exercise, task: Task, case: Case, name: str, answer: Ar
     ones = exercise.right(task, case | {"g": np.ones_like(case["g"])}) if "g" in task.given(case) else {}
     times = _factor(got, want)
     guesses = [
-        (not finite, "has nan or inf: not stable. exp of over 709 is inf, log of 0 is -inf, 0 / 0 is nan"),
+        (not finite, f"has nan or inf: not stable. exp of over 709 is inf, log of 0 is -inf, 0 / 0 is nan{CURE}"),
         (got.dtype.kind == "b", "is True and False, want numbers"),
         (ones and same(got, ones[name]), "has no factor g: multiply the slope by the incoming gradient"),
         (abs(times + 1) < 1e-4, "has the wrong sign"),
+        (times < 0, f"has the wrong sign, and is {-times:.4g} times as large as it should be"),
         (abs(times) > 1, f"is {times:.4g} times what it should be. Is it counted twice, or is a division missing?"),
         (times, f"is 1/{1 / (times or 1):.4g} of what it should be. A mean in place of a sum, or a factor too few?"),
         (got.ndim == 2 and same(got, want.T), "is transposed"),
         (got.dtype.kind in "iu", f"is {got.dtype}, which has no decimals. Begin with np.zeros(shape)"),
     ]
-    places = f"is right at {np.isclose(got, want, rtol=1e-4, atol=1e-8).sum()} of {want.size} places"
+    good = np.isclose(got, want, rtol=1e-4, atol=1e-8).sum()
+    places = f"is right at {good} of {want.size} places" if good else "has other numbers"
     return f"{name} {next((guess for holds, guess in guesses if holds), places)}"
 
 
@@ -247,7 +274,10 @@ def _of_shape(given: Case, name: str, got: np.ndarray, want: np.ndarray) -> str:
     owner = name[1:] if name[1:] in given else ""
     what = f"{name} has shape {got.shape}, {f'and {owner} has' if owner else 'want'} {want.shape}"
     if got.size == want.size and same(got.reshape(want.shape), want):
-        return f"{what}. The numbers are right: is keepdims=True or a reshape missing?"
+        cure = "keepdims=True too much" if got.ndim > want.ndim else "keepdims=True or a reshape missing"
+        return f"{what}. The numbers are right: is {cure}?"
+    if name == "losses" and got.ndim == 1:
+        return f"want one loss for each step, before its update: {want.size}, you have {got.size}"
     if axes := _spread(want.shape, got.shape):
         return f"a sum is missing: {what}. Sum over {axes}"
     if owner and (axes := _spread(want.shape, np.shape(given.get("g", 0)))):
@@ -266,7 +296,7 @@ def _spread(small: tuple[int, ...], large: tuple[int, ...]) -> str:
     return f"ax{'es' if axes[1:] else 'is'} {listed(axes)}" if axes else ""
 
 
-def _numbers(exercise: Exercise, case: Case, name: str, got: np.ndarray, want: np.ndarray) -> str:
+def _numbers(exercise: Exercise, task: Task, case: Case, name: str, got: np.ndarray, want: np.ndarray) -> str:
     """Return the number that is most wrong, beside those of the engine and of differences; "" for another shape."""
     if got.shape != want.shape:
         return ""
@@ -274,7 +304,7 @@ def _numbers(exercise: Exercise, case: Case, name: str, got: np.ndarray, want: n
     index = tuple(int(i) for i in np.unravel_index(np.argmax(off), want.shape))
     who = "the engine says"
     if name[1:] in case:
-        slope = exercise.difference(case, name[1:], index)
+        slope = exercise.difference(task, case, name[1:], index)
         if abs(slope - want[index]) < 1e-4 * (1 + abs(slope)):  # else it is a kink
             who = "differences and the engine say"
     return f" ({name}{list(index) if index else ''} is {got[index] + 0.0:.4g}; {who} {want[index]:.4g})"

@@ -6,8 +6,10 @@ A file that exists is never overwritten. The check leaves `score.json` beside th
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
+from autograd_cnn import __version__
 from autograd_cnn.environment import command, plain
 from autograd_cnn.files import write_atomically
 from autograd_cnn.studio.exercises.catalogue import EXERCISES
@@ -35,7 +37,7 @@ def write(folder: Path) -> None:
     print(f"Fill in the first one, then: {command('-m', 'autograd_cnn', 'exercises', folder, '--check')}")
 
 
-def check(folder: Path) -> tuple[bool, Path | None]:
+def check(folder: Path) -> tuple[bool, str]:
     """Judge all files of a folder, print a report, and write `score.json`.
 
     In the report, the first exercise that is not right has its sentence. If an answer is wrong there, a page shows the
@@ -45,20 +47,22 @@ def check(folder: Path) -> tuple[bool, Path | None]:
     -------
     passed : bool
         Whether all exercises are right.
-    page : Path or None
-        That page, if it was not there before.
+    page : str
+        The address of that page, at the step in question, if it was not there before, else "".
 
     Raises
     ------
     OSError
         If there is no such folder, or a file cannot be written.
     """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder. Run it without --check to write one")
     verdicts = {file: _verdict(folder / file) for file in FILES}
     rows = [{"name": FILES[file], "state": v.state, "sentence": v.sentence} for file, v in verdicts.items()]
     points = sum(verdict.state == RIGHT for verdict in verdicts.values())
-    score = {"points": points, "of": len(FILES), "exercises": rows}
+    score = {"date": f"{date.today()}", "version": __version__, "points": points, "of": len(FILES), "exercises": rows}
     write_atomically(folder / "score.json", json.dumps(score, indent=2).encode())
-    page, first = None, next((file for file, verdict in verdicts.items() if verdict.state != RIGHT), None)
+    page, first = "", next((file for file, verdict in verdicts.items() if verdict.state != RIGHT), None)
     for file, verdict in verdicts.items():
         print(f"{file:20}{verdict.state}")
         if file == first:
@@ -73,18 +77,19 @@ def _verdict(file: Path) -> Verdict:
     return judge(EXERCISES[FILES[file.name]], file)
 
 
-def _explain(file: Path, verdict: Verdict) -> Path | None:
-    """Print what is said of a file, and write the page of its exercise; return the page if it is new."""
+def _explain(file: Path, verdict: Verdict) -> str:
+    """Print what is said of a file, and write the page of its exercise; return the address of the page if it is new."""
     print(f"    {verdict.sentence}")
     printed = verdict.printed.splitlines()
     for line in printed[:MOST]:
         print(f"    | {plain(line)}")
     if printed[MOST:]:
         print(f"    | ... {len(printed) - MOST} more lines")
-    if verdict.case is None:
-        return None
-    page = file.with_suffix(".html")
-    new = not page.exists()
-    EXERCISES[FILES[file.name]].graph(verdict.case).save(page)
-    print(f"    Open this: {plain(str(page))}. The engine takes the same step there, with the same numbers")
-    return page if new else None
+    if verdict.case is None or verdict.task is None:
+        return ""
+    page, exercise = file.with_suffix(".html"), EXERCISES[FILES[file.name]]
+    new, graph = not page.exists(), exercise.graph(verdict.task, verdict.case)
+    graph.save(page)
+    address = f"{page.resolve().as_uri()}#step={exercise.start(verdict.task, graph)}"
+    print(f"    Open this: {address}\n    The engine takes the same step there, with the same numbers")
+    return address if new else ""

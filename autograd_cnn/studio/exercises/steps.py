@@ -32,7 +32,9 @@ def relu(g, x):
 
 
 def cross_entropy(z, y):
-    return ag.cross_entropy(z, y)
+    s = z - np.max(z, axis=1, keepdims=True)
+    log_p = s - np.log(np.sum(np.exp(s), axis=1, keepdims=True))
+    return -np.mean(log_p[np.arange(len(y)), y])
 
 
 def max_pool(g, x):
@@ -45,10 +47,25 @@ def conv2d(g, x, w, b, stride, padding):
     return np.sum(g * y)  # so the gradient of y is g
 
 
-def tape(x, y):
-    h = x * y
-    k = h + x
-    return k * h
+def one_record(x, y, tape=np):
+    return tape.add(x, y)
+
+
+def early_result(x, y, tape=np):
+    h = tape.add(x, y)
+    tape.multiply(x, y)
+    return h
+
+
+def two_records(x, y, tape=np):
+    h = tape.add(x, y)
+    return tape.multiply(h, x)
+
+
+def tape(x, y, tape=np):
+    h = tape.multiply(x, y)
+    k = tape.add(h, x)
+    return tape.multiply(k, h)
 
 
 def training(x, y, w, lr, steps):

@@ -198,7 +198,7 @@ function code(step) {
   const o = op(step);
   const yours = step.source || o?.source;
   if (!yours) return [];
-  const wrote = make("section", { "aria-label": "Your code" }, make("h3", {}, `you wrote, ${yours.at}`), source(yours));
+  const wrote = make("section", { "aria-label": "Your code" }, make("h3", {}, (yours.at.startsWith("<") ? "" : "you wrote, ") + yours.at), source(yours));
   if (step.kind !== "backward") return [wrote];
   const renamed = [...o.inputs, o.output].filter((id) => value(id).code !== value(id).name).map((id) => `${value(id).name} is ${value(id).code}`);
   const head = make("h3", {}, `${o.own ? "your rule of" : "derived: the rule of"} ${o.name}` + (renamed.length ? `, where ${renamed.join(", ")}` : ""));

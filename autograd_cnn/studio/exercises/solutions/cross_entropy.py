@@ -6,6 +6,8 @@ import numpy as np
 def cross_entropy(z, y):
     """Return loss, one number."""
     s = z - np.max(z, axis=1, keepdims=True)
+    # wrong: s = z - np.max(z, axis=0)
+    # the largest of each column is subtracted, axis 0. Subtract the largest of each row: axis=1, keepdims=True
     log_p = s - np.log(np.sum(np.exp(s), axis=1, keepdims=True))
     # wrong: log_p = z - np.log(np.sum(np.exp(z), axis=0))
     # the softmax runs over the items, axis 0. Classes are axis 1
@@ -31,6 +33,8 @@ def cross_entropy(z, y):
 def cross_entropy_backward(z, y):
     """Return gz (N, C), the gradient of z in loss = cross_entropy(z, y)."""
     e = np.exp(z - np.max(z, axis=1, keepdims=True))
+    # wrong: e = np.exp(z - np.max(z, axis=0))
+    # the largest of each column is subtracted, axis 0. Subtract the largest of each row: axis=1, keepdims=True
     p = e / np.sum(e, axis=1, keepdims=True)
     # wrong: p = np.exp(z) / np.sum(np.exp(z), axis=0)
     # the softmax runs over the items, axis 0. Classes are axis 1

@@ -27,5 +27,7 @@ def relu_backward(g, x):
     # gx is g times relu(x). Want its slope, which is 1 or 0
     # wrong: return g * (g > 0)
     # the mask looks at g. It must look at x
+    # wrong: return g * np.sign(x)
+    # np.sign is -1 where x is negative. The slope of relu is 0 there
     # wrong: return g * (x >= 0)
     # at exactly 0 the slope is 0 here: x > 0, without the equals sign

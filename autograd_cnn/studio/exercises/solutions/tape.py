@@ -22,6 +22,8 @@ class Tape:
         self.records.append((out, [(x, y.value), (y, x.value)]))
         # wrong: self.records.append((out, [(x, x.value), (y, y.value)]))
         # the slopes of multiply are swapped: that of x is the other factor, y.value
+        # wrong: pass
+        # multiply writes no record: self.records.append((out, [(x, slope), (y, slope)]))
         return out
 
     def backward(self, out):
@@ -29,14 +31,22 @@ class Tape:
         out.grad = 1.0
         # wrong: out.grad = out.value
         # out.grad begins at the value. The gradient of out with respect to itself is 1
-        # wrong: pass
-        # x.grad stays 0. Does multiply write a record, is out.grad 1 at first, does the walk begin at the last record?
+        # wrong: self.records[-1][0].grad = 1.0
+        # the walk begins with the gradient of the last record. out may come earlier: out.grad = 1
         for output, paths in reversed(self.records):
+            # wrong: for output, paths in self.records:
+            # the records are read from the first to the last. Walk back: reversed(self.records)
+            # wrong: for output, paths in self.records[-1:]:
+            # only the last record is read. Walk through all of them: reversed(self.records)
             for part, slope in paths:
                 part.grad += output.grad * slope
                 # wrong: part.grad = output.grad * slope
                 # the walk assigns. A value that is used twice gets two contributions: part.grad += ..., not =
                 # wrong: part.grad += slope
-                # the walk adds slopes only. Multiply each by the gradient of the output
+                # multiply each slope by the gradient of the record's own output, not of the final one
+                # wrong: part.grad += out.grad * slope
+                # multiply each slope by the gradient of the record's own output, not of the final one
                 # wrong: part.grad += output.value * slope
                 # the walk multiplies slopes by the value of the output. Want its gradient
+                # wrong: pass
+                # nothing begins the walk: the gradient of out, with respect to itself, is 1

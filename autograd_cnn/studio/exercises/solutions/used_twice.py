@@ -9,6 +9,8 @@ def used_twice_backward(g, x):
     gh = g * x
     # wrong: gh = g
     # the sine takes g, the gradient of y. It must take that of h, which is gh = g * x
+    # wrong: gh = g * h
+    # gh is g * h. In y = h * x the slope for h is the other factor, x
     gx = g * h + gh * np.cos(x)
     # wrong: gx = g * h
     # gx has only the path straight into the product. x also moves h: add that path
@@ -28,6 +30,14 @@ def used_twice_backward(g, x):
     # the slope of the sine is missing: the second path is gh * cos(x)
     # wrong: gx = g * h - gh * np.cos(x)
     # the sign of the second path is wrong: the slope of sin(x) is cos(x), without a minus
+    # wrong: gx = g * h - gh * np.sin(x)
+    # the slope of sin(x) is cos(x). -sin(x) is that of cos(x)
+    # wrong: gx = g * h + gh * np.sin(x)
+    # the slope of sin(x) is cos(x). sin(x) is its value
+    # wrong: gx = g * h + gh * np.cos(h)
+    # the slope of sin(x) is cos(x), at x. cos(h) is taken at the output of the sine
+    # wrong: gx = g * h - gh * np.cos(h)
+    # the slope of sin(x) is cos(x), at x and without a minus. cos(h) is taken at the output of the sine
     # wrong: gx = (g * h + gh * np.cos(x)) / 2
     # gx is the mean of the two paths. Contributions of paths add up
     return gx
