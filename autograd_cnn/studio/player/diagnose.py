@@ -7,6 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from autograd_cnn.ops.activations import sigmoid
+from autograd_cnn.ops.arithmetic import tanh
 from autograd_cnn.studio.player.trials import Trials
 from autograd_cnn.studio.text import clip, count_text, listed, shape_text
 
@@ -32,7 +34,7 @@ def diagnose(t: Trials) -> list[tuple[str, int]]:
             which = f"{len(dead):,} of {a.shape[-1]:,} channels of {name}"
             which += f" are 0 in the whole batch of {len(a):,} ({listed(list(map(str, dead)))})"
             found.append((f"dead {op.name}: {which}", k))
-        low = {"tanh": -1, "sigmoid": 0}.get(op.name)
+        low = {tanh: -1, sigmoid: 0}.get(op.call.primitive)
         if low is not None and (part := float(np.mean((a < low + ENDS) | (a > 1 - ENDS)))) > 0.5:
             which = f"{100 * part:.0f} % of {name}"
             found.append((f"saturated {op.name}: {which} is at its ends, where the slope is almost 0", k))

@@ -61,11 +61,8 @@ def begin(t: Trials) -> list[str]:
     lines = [f"With {listed(shown)} the result is {end}." if shown else f"The result is {end}."]
     for value in t.learnt[:1]:
         pick, place = t.pick(value), t.told(value, t.pick(value).i)
-        change = RAISE * float(pick.g)
-        far = f"about {number(abs(change), brief(abs(change), 3))}"
-        if value.id in t.outcomes:
-            after, change = t.outcomes[value.id]
-            far = apart(t.base, after)[2]
+        after, change = t.outcomes.get(value.id, (math.nan, RAISE * float(pick.g)))
+        far = f"about {number(abs(change), brief(abs(change), 3))}" if math.isnan(after) else apart(t.base, after)[2]
         ask = f"How does {t.goal} change when {pick.name}{f' ({place})' * bool(place)} changes a little?"
         lines.append(f"{ask} Raise {pick.name} by {RAISE} and {t.goal} {'falls' if change < 0 else 'rises'} by {far}.")
     return [*lines, "Press → to walk forward; at the loss the way back begins."]
@@ -152,8 +149,9 @@ def formula(t: Trials, op: Op, value: Value) -> Formula:
     last = t.uses[op.id, value.id][-1]
     more, g = len(shares) - 1 - last, f"g_{pick.name}"
     if len(shares) == 1:
-        product = _scalar_product if value.size == t.values[op.output].size == 1 else _sum_of_products
-        (first, *rest), note = product(t, value, shares[0], pick.g) or ([number(pick.g)], "by the derived line")
+        given = t, value, shares[0], pick.g
+        found = _scalar_product(*given) or _sum_of_products(*given)
+        (first, *rest), note = found or ([number(pick.g)], "by the derived line")
         lines = [f"{g} = {first}", *rest]
     elif not t.whole:
         lines = [f"{g}: {more:,} more to come" if more else f"{g} = {number(pick.g)}"]
@@ -161,13 +159,13 @@ def formula(t: Trials, op: Op, value: Value) -> Formula:
     else:
         lines, note, numbers = [], "the share of each way, and their sum", []
         for k in range(max(0, last + 1 - SHOWN), last + 1):
-            share, out = shares[k], t.values[shares[k].op.output]
+            share = shares[k]
             uses = t.uses[share.op.id, value.id]
             place = f", place {uses.index(k) + 1} of {len(uses)}" if len(uses) > 1 else ""
             numbers.append(np.reshape(share.array, -1)[pick.i])
-            found = _scalar_product(t, value, share, numbers[-1]) if value.size == out.size == 1 else None
+            found = _scalar_product(t, value, share, numbers[-1])
             how = " ".join(found[0]) if found else number(numbers[-1])
-            lines.append(f"through {t.words(out)}{place}: {how}")
+            lines.append(f"through {t.words(t.values[share.op.output])}{place}: {how}")
         sum_ = ("… + " if last >= SHOWN else "") + " + ".join([number(numbers[0]), *map(signed, numbers[1:])])
         lines.append(f"{g} = {sum_} + {more:,} more to come" if more else f"{g} = {sum_} = {number(pick.g)}")
     note = "; ".join(filter(None, [t.told(value, pick.i), note]))
@@ -176,10 +174,10 @@ def formula(t: Trials, op: Op, value: Value) -> Formula:
 
 def _scalar_product(t: Trials, value: Value, share: Share, c: Any) -> tuple[list[str], str] | None:
     """Write a share `c`, a number, as incoming gradient × local slope; return None if the rule is no product."""
-    op, g = share.op, t.author.gradient(t.values[share.op.output])
-    slope = share.expression and factor(share.expression, g)
-    number_of_slope = flat_value(slope, t.scope) if slope else None
-    if number_of_slope is None:
+    op, out = share.op, t.values[share.op.output]
+    g, scalar = t.author.gradient(out), value.size == out.size == 1
+    slope = factor(share.expression, g) if scalar and share.expression else None
+    if slope is None or (number_of_slope := flat_value(slope, t.scope)) is None:
         return None
     text, incoming = as_mathematics(slope), np.reshape(t.scope[g], -1)[0]
     whole = isinstance(slope, (ast.Name, ast.Constant, ast.Attribute, ast.Call))

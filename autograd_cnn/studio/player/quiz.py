@@ -194,17 +194,12 @@ def winner(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
 def item(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
     """Ask for the loss of one item, from what softmax makes of its scores."""
     if found := attempt(class_losses, t, op):
-        (shares, *_), (k, *_), (right, *_) = found
-        wrong = {
-            "−ln of another share": -np.log(shares[k - 1]),
-            "the share itself": shares[k],
-            "ln of the share": -right,
-        }
+        (p, *_), (k, *_), (loss, *_) = found
+        wrong = {"−ln of another share": -np.log(p[k - 1]), "the share itself": p[k], "ln of the share": -loss}
         text = (
-            "The network gives each class a share; the right one is marked. The loss of an item is −ln of its share. "
+            "Each class has a share; the right one is marked. The loss of an item is −ln of its share. What is it here?"
         )
-        picture = [_grid(shares[None], "shares of the classes", (0, k))]
-        yield Draft(f"{text}What is it here?", right, wrong, picture)
+        yield Draft(text, loss, wrong, [_grid(p[None], "shares of the classes", (0, k))])
 
 
 @asked("backward")
@@ -230,37 +225,29 @@ def shut(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
     a, i = (np.reshape(t.array(given).flat[i], (1, 1)), i) if a is None else (a, _example(t, op))
     if g := t.gradient(t.values[op.output]).flat[i]:
         wrong = {"what a number gets that passes": g, "an equal share": g / max(2, a.size), "the other sign": -g}
-        text = (
-            f"{clip(op.name)} did not let the marked number through. {number(g)} comes back. How much of it goes there?"
-        )
+        text = f"{clip(op.name)} did not let the marked number through. {number(g)} comes back. How much goes there?"
         yield Draft(text, 0, wrong, [_grid(a, clip(given.name), np.unravel_index(a.argmin(), a.shape))])
 
 
 @asked("forward", most=5)
 def result(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
     """Ask for the result of an operation on single numbers."""
-    out, given, shut = t.values[op.output], [t.array(t.values[v]) for _, v in op.inputs], t.gate(op)[1]
+    arrays = [t.array(t.values[v]) for v in (op.output, *(v for _, v in op.inputs))]
+    out, shut = t.values[op.output], t.gate(op)[1]
     known = shut is not None or op.call.primitive.symbol or op.call.primitive in CALCULATOR
-    if (
-        not known
-        or not out.size
-        or len(given) > 2
-        or any(a is None or np.shape(a) != out.shape for a in [t.array(out), *given])
-    ):
+    if not known or not out.size or len(arrays) > 3 or any(a is None or np.shape(a) != out.shape for a in arrays):
         return
     i = _example(t, op) if shut is None else shut
     plain, filled = in_numbers(t, op, i)
     if re.search(r"[],=.@]|\*\*", plain) or filled == plain or filled[0] == "-":
         return  # code, or nothing to find out
-    x, *_, y = 2 * [np.reshape(a, -1)[i] for a in given]
+    right, x, *_, y = [np.reshape(a, -1)[i] for a in (*arrays, arrays[-1])]
     a, b = number(x), number(y)
-    wrong = {f"{a} + {b}": x + y, f"{a} × {b}": x * y, f"{a} − {b}": x - y, f"{a} alone": x}
-    if len(given) == 1:
-        wrong = {f"{a} itself": x, f"{a} with the other sign": -x, f"the square of {a}": x * x, f"1 minus {a}": 1 - x}
+    wrong = {f"{a} alone": x, f"{a} + {b}": x + y, f"{a} × {b}": x * y, f"{a} − {b}": x - y}
     note = f"{clip(op.name)} lets numbers above 0 through, and makes the others 0. " * (shut is not None)
     where = "here" if out.size == 1 else "at one place"
     text = f"{note}{t.author.name(out)} = {plain}, {where} {filled}. What is that?"
-    yield Draft(text, np.reshape(t.array(out), -1)[i], wrong)
+    yield Draft(text, right, wrong)
 
 
 @asked("backward", CODE, most=QUESTIONS)
