@@ -19,7 +19,7 @@ from autograd_cnn.ops.windows import windows
 from autograd_cnn.studio.player.lesson import in_numbers
 from autograd_cnn.studio.player.lines import attempt
 from autograd_cnn.studio.player.mistakes import PART
-from autograd_cnn.studio.player.schema import Grid, Operation, Question, Reach, Step, Update
+from autograd_cnn.studio.player.schema import Grid, Operation, Question, Step, Update
 from autograd_cnn.studio.player.sums import class_losses
 from autograd_cnn.studio.player.trials import RAISE, Trials, learning
 from autograd_cnn.studio.player.wording import brief, number, visible
@@ -103,13 +103,10 @@ def products(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
         bias = float(t.array(t.values[reach.b])[i % t.values[reach.b].size]) if reach.b else 0.0
         c, count = int(np.argmax(np.abs((a * f).sum((0, 1))))), a.size
         a, f = (part[:DRAWN, :DRAWN, c] for part in (a, f))
-        drawn, more = float((a * f).sum()), f"The bias is {number(bias)}. " * bool(bias)
+        all_, drawn, more = total - bias, float((a * f).sum()), f"The bias is {number(bias)}. " * bool(bias)
         if a.size < count:
-            more = f"These add up to {number(drawn)}, all others to {number(total - bias - drawn)}. {more}"
-        wrong = {
-            "the sum without the bias": total - bias, "the sum of those that are drawn": drawn,
-            "the mean of the products": (total - bias) / count, "the largest product": float((a * f).max()),
-        }  # fmt: skip
+            more = f"These add up to {number(drawn)}, all others to {number(all_ - drawn)}. {more}"
+        wrong = {"the sum without the bias": all_, "the sum of what is drawn": drawn, "the mean": all_ / count}
         text = f"A number of {out} is a sum of {count:,} products; {a.size} are drawn. {more}What is the number?"
         yield Draft(text, total, wrong, [_grid(a, x), "×", _grid(f, w), "=", _grid(a * f, "products")])
 
@@ -149,10 +146,8 @@ def total(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
     for v in (v for v in values if t.whole and v.size):
         pick, name = t.pick(v), clip(v.name)
         parts = [float(np.reshape(s.array, -1)[pick.i]) for s in t.shares[v.id]]
-        wrong: dict[str, Any] = {
-            "the last share alone; all add up": parts[-1], "the mean; the shares add up": sum(parts) / len(parts),
-            "the product; the shares add up": math.prod(parts),
-        }  # fmt: skip
+        mean, product = sum(parts) / len(parts), math.prod(parts)
+        wrong: dict[str, Any] = {"the last share alone": parts[-1], "the mean": mean, "the product": product}
         shares = ", ".join(map(number, parts[:6])) + " …" * (len(parts) > 6)
         yield Draft(f"The ways of {name} send back {shares}. What is g_{pick.name}?", pick.g, wrong)
         square = "The mean would say that x × x has slope x; it has 2x."
@@ -278,8 +273,8 @@ def _example(t: Trials, op: Op) -> int:
 
 def _weighs(t: Trials, fact: Operation) -> Any:
     """Return the reach of a convolution or a matrix product that has numbers, else None."""
-    reach = fact.reach or Reach()
-    return reach if reach.w and reach.coarse == fact.output and t.values[fact.output].size else None
+    reach = fact.reach
+    return reach if reach and reach.w and reach.coarse == fact.output and t.values[fact.output].size else None
 
 
 def _met(t: Trials, reach: Any, i: int) -> tuple[np.ndarray, Any]:
