@@ -53,9 +53,8 @@ def axes(t: Trials) -> dict[str, tuple[str, ...]]:
         reach, given = t.reach.get(op.id), [t.values[v] for v in inputs_of(op)]
         for z, y in pairwise(given):
             of_labels = np.dtype(y.dtype).kind in "iu" and y.shape == z.shape[:-1] and t.values[op.output].size == 1
-            if of_labels or (
-                y.shape == z.shape and z.shape[-1:] == (len(t.classes),) and y.role in ("input", "target")
-            ):
+            of_shares = y.shape == z.shape and z.shape[-1:] == (len(t.classes),) and y.role in ("input", "target")
+            if of_labels or of_shares:
                 last = "class" if len(t.classes) in (0, z.shape[-1]) else "score"  # names of others name none of these
                 call(z.id, *[item, *["place"] * (len(z.shape) - 2), last][-len(z.shape) :])
                 call(y.id, *found.get(z.id, ())[: len(y.shape)])

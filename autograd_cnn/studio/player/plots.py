@@ -22,9 +22,9 @@ def around(t: Trials, value: Value) -> Plot | None:
     base, where, says = len(places) // 2, [], []
     x, end = places[base], places[-1]
     for place, loss in zip(places, losses, strict=True):
-        by, moved = place - x, f"is {number(loss)}, changed by {short(loss - t.base)}"
-        says.append(f"{t.goal} {moved if math.isfinite(loss) else 'is not finite'}. ")
-        says[-1] += f"Predicted: {short(by)} × {signed(g)} = {short(by * float(g))}."
+        by, change = place - x, f"{number(loss)}, changed by {short(loss - t.base)}"
+        change = change if math.isfinite(loss) else "not finite"
+        says.append(f"{t.goal} is {change}. Predicted: {short(by)} × {signed(g)} = {short(by * float(g))}.")
         where.append(f"{name} = {number(place)} instead of {number(x)}")
     where[base] = f"{name} = {number(x)}"
     says[base] = f"{t.goal} is {short(t.base)}. Drag the point, or move it by the arrow keys."

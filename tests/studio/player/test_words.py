@@ -62,6 +62,13 @@ def test_a_place_has_words_and_a_class_its_name(network):
     assert "class 2 is right" in plain and "(cat)" not in plain
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8])
+def test_labels_of_any_integers_are_classes(network, dtype):
+    f, x, y = network
+    frame = first(ag.trace(f, x, y.astype(dtype)).page())
+    assert values(frame)["z"]["axes"] == ["image", "class"] and "class 2 is right" in " ".join(said(frame))
+
+
 def test_names_of_another_number_of_classes_name_none(network):
     f, *given = network
     frame = first(ag.trace(f, *given).page(classes=["cat", "dog"]))
