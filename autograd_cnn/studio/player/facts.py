@@ -25,7 +25,7 @@ from autograd_cnn.studio.player.lines import statement
 from autograd_cnn.studio.player.mistakes import compare
 from autograd_cnn.studio.player.quiz import questions
 from autograd_cnn.studio.player.schema import Formula, Moment, Operation, Step, Value
-from autograd_cnn.studio.player.sources import Functions, functions_of, source_of
+from autograd_cnn.studio.player.sources import Functions, functions_of, source_of, text_of_source
 from autograd_cnn.studio.player.trials import Share, Trials, inputs_of, learning
 from autograd_cnn.studio.player.wording import ARRAYS, BACKWARD, DEAD, FIRST, INDEX, KERNEL, LOSS, MINUS, SHORT, number
 from autograd_cnn.studio.program.listing import shown
@@ -120,6 +120,10 @@ class _Facts:
         named = dict.fromkeys(re.findall(r"\bag\.(\w+)\(", " ".join(rules)))
         calls = [f"{name}: {_first_line(operations[name])}".replace("`", "") for name in named if name in operations]
         versions = compare(t, op, trees) if t.whole else None
+        opaque = [k for k, text in enumerate(rules) if text.endswith(": the rule itself is called") and self.functions]
+        for k in opaque[:1]:  # the user's code is in the page: it has the rules in place of that comment
+            sources = dict.fromkeys(text_of_source(rule.textbook.function) for _, rule in op.call.steps)
+            rules[k] = "\n".join(sources) or rules[k]
         return Operation(
             clip(op.name), inputs, op.output, learning(op), plain("/".join(scopes)), t.lines[op.id], rules, used,
             calls, source_of(op.place, self.functions), not op.call.primitive.packaged, versions, t.reach.get(op.id),

@@ -202,7 +202,7 @@ function code(step) {
   if (step.kind !== "backward") return [wrote];
   const renamed = [...o.inputs, o.output].filter((id) => value(id).code !== value(id).name).map((id) => `${value(id).name} is ${value(id).code}`);
   const head = make("h3", {}, `${o.own ? "your rule of" : "derived: the rule of"} ${o.name}` + (renamed.length ? `, where ${renamed.join(", ")}` : ""));
-  const lines = o.rules.map((text) => make("span", { class: "line" }, make("mark", {}, text), "\n"));
+  const lines = o.rules.flatMap((text) => text.split("\n")).map((text) => make("span", { class: "line" }, make("mark", {}, text), "\n"));
   return [wrote, make("section", { "aria-label": "Derived line" }, head, make("pre", { class: "rule" }, ...lines))];
 }
 
@@ -575,7 +575,7 @@ function table() {
     const lines = step.op < 0 ? [] : back ? op(step).rules : [op(step).forward];
     const link = make("a", { href: `#step=${i}` }, title(step));
     const tried = back && op(step).versions ? (op(step).versions[0].good ? "agree" : "do not agree") : "";
-    return make("tr", {}, make("td", {}, String(i)), make("th", { scope: "row" }, link, step.warn ? make("small", {}, " worth a look") : null), make("td", {}, ...lines.map((text) => make("code", {}, text))), make("td", {}, step.holds || ""), make("td", {}, tried));
+    return make("tr", {}, make("td", {}, String(i)), make("th", { scope: "row" }, link, step.warn ? make("small", {}, " worth a look") : null), make("td", {}, ...lines.map((text) => make("code", {}, text.split("\n")[0]))), make("td", {}, step.holds || ""), make("td", {}, tried));
   }));
 }
 

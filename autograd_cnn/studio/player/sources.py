@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 from collections import defaultdict
 from contextlib import suppress
 from typing import Any
@@ -12,6 +13,7 @@ from autograd_cnn.studio.records import Graph, Place
 from autograd_cnn.studio.text import clip, plain
 
 CONTEXT = 6  # lines of source shown before and after those with operations
+LONGEST = 40  # lines of a rule
 Functions = dict[Any, tuple[int, list[tuple[int, str]]]]  # by code object: the indent, and the lines with their numbers
 
 
@@ -30,6 +32,13 @@ def functions_of(graph: Graph) -> Functions:
             text = [(k, line.rstrip("\n")) for k, line in enumerate(source, first) if k in shown]
             found[code] = min((len(line) - len(line.lstrip()) for _, line in text if line.strip()), default=0), text
     return found
+
+
+def text_of_source(function: Any) -> str:
+    """Return the source of a rule, at most `LONGEST` lines of it, or "" if there is none."""
+    with suppress(OSError, TypeError):
+        return "\n".join(map(plain, textwrap.dedent(inspect.getsource(function)).splitlines()[:LONGEST]))
+    return ""
 
 
 def source_of(place: Place, functions: Functions, whole: bool = False) -> Source:
