@@ -16,7 +16,7 @@ from autograd_cnn.__main__ import main
 from autograd_cnn.studio.exercises import kit
 from autograd_cnn.studio.exercises.catalogue import EXERCISES
 from autograd_cnn.studio.exercises.judge import OPEN, RIGHT, WRONG, judge, slips, solution
-from studio.pages import facts_of
+from studio.pages import facts_of, visible
 
 FOLDER = Path(kit.__file__).parent
 SLIPS = [
@@ -417,6 +417,15 @@ def test_a_page_shows_the_step_of_the_engine_and_opens_once(solved, monkeypatch)
     page = solved / "01_multiply.html"
     assert opened == [f"{page.resolve().as_uri()}#step=7"]
     assert "y = x * u" in str(facts_of(page.read_text(encoding="utf-8")))
+
+
+def test_the_sentence_names_the_number_that_the_page_explains(verdict):
+    source = solution("max_pool").replace("np.argmax(x[place])", "3 - np.argmax(x[place].ravel()[::-1])")
+    found = verdict("max_pool", source)
+    graph = EXERCISES["max_pool"].graph(found.task, found.case)
+    step = facts_of(graph.page())["frames"][0]["steps"][EXERCISES["max_pool"].start(found.task, graph)]
+    name = found.sentence.rpartition("(")[2].partition(" is ")[0]
+    assert name.startswith("gx[0, ") and visible(step["formulas"][0]["lines"][0]).startswith(f"g_{name[1:]} = ")
 
 
 @pytest.mark.parametrize("name", EXERCISES)

@@ -31,7 +31,7 @@ def on_tape(program: Any) -> Task:
 CORNERS = np.array([[-1.0, 0, 2], [0, 3, -4]])
 CLASSES = np.array([2, 0, 1, 1])
 LARGE = np.array([[1000.0, 0, -1000], [0, 900, 1], [-3000, -2000, -2001], [1, 2, 3]])
-TIES = np.arange(96).reshape(2, 4, 6, 2) * 7 % 11 // 3 / 2
+TIES = np.repeat(np.arange(48).reshape(2, 4, 3, 2) * 7 % 11 / 2, 2, axis=2)  # in every window
 SPREAD = ((3, 3), (3,)), ((4, 3), (3,)), ((4, 3), (4, 1)), ((2, 4, 3), (4, 1)), ((4, 3), ())
 PLACES = {(4, 4): (1, 0), (2, 2): (2, 0), (6, 6): (1, 1), (3, 3): (2, 1)}  # of the kernel: stride and padding
 IMAGES = {"x": (2, 6, 5, 3), "w": (3, 2, 3, 4), "b": (4,)}

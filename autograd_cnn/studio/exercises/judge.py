@@ -297,11 +297,16 @@ def _spread(small: tuple[int, ...], large: tuple[int, ...]) -> str:
 
 
 def _numbers(exercise: Exercise, task: Task, case: Case, name: str, got: np.ndarray, want: np.ndarray) -> str:
-    """Return the number that is most wrong, beside those of the engine and of differences; "" for another shape."""
+    """Return a wrong number beside those of the engine and of differences; "" for another shape.
+
+    It is the largest one, of the first image if possible, because the page explains the largest that it draws.
+    """
     if got.shape != want.shape:
         return ""
     off = np.abs(np.nan_to_num(got.astype(float), nan=np.inf) - want)
-    index = tuple(int(i) for i in np.unravel_index(np.argmax(off), want.shape))
+    size = np.where(np.isclose(got, want, rtol=1e-4, atol=1e-8), 0, np.abs(want) + STEP * off)
+    size = size[:1] if want.ndim == 4 and name != "gw" and size[:1].any() else size
+    index = tuple(int(i) for i in np.unravel_index(np.argmax(size), size.shape))
     who = "the engine says"
     if name[1:] in case:
         slope = exercise.difference(task, case, name[1:], index)
