@@ -324,18 +324,17 @@ class _Ladder:
         sides = [self._side(False, title), self._side(True, "gradients") if self.backward else (0.0, 0.0)]
         self.sides, self.halves = zip(*sides, strict=True)
         left, right = self.sides
-        shapes = [(wide(text), self._out(row)) for row in self.rows if (text := self._shape(row.value))]
-        beside = max((shape / 2 + out for shape, out in shapes), default=0.0) + CHIP * bool(
-            self.overlay.brief and shapes
-        )
+        chip = CHIP * bool(self.overlay.brief)
+        shapes = [wide(text) / 2 + self._out(row) + chip for row in self.rows if (text := self._shape(row.value))]
+        beside = max(shapes, default=0.0)
         if self.backward:
             kept = [wide(text) + PAD for row in self.rows for text in ("kept", *self._kept(row))]
             middle = max(2 * (beside - min(self.halves)), *kept)
         else:
             middle = max(0.0, 2 * beside - self.halves[False])
         content = 2 * lanes + left + middle + right
-        frame = 3 if self.overlay.brief else 8
-        margin = (2 if self.overlay.brief else MARGIN) + around + frame * bool(frames)
+        frame, edge = (3, 2) if self.overlay.brief else (8, MARGIN)
+        margin = edge + around + frame * bool(frames)
         self.picture.width = max(content, 0 if self.overlay.brief else wide(self.picture.caption)) + 2 * margin
         for inset, box in frames:
             box.x, box.width = self.picture.width / 2, content + 2 * (frame + around - inset)
