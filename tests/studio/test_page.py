@@ -199,7 +199,7 @@ def test_of_an_array_the_largest_element_is_a_sum_of_products(rng):
     ag.sum(ag.tanh(x @ w)).backward()
     i, j = np.unravel_index(np.abs(w.grad).argmax(), w.shape)
     ((head, terms),) = lines_of(facts, "How does the loss change with w?")
-    assert head == f"g_w[{i}, {j}] = sum over the 4 numbers of matmul that it changes"
+    assert head == f"g_w[{i}, {j}] = sum of all products"
     assert terms.endswith(f" = {w.grad[i, j]:.4g}".replace("-", "−"))
     every = np.abs(x[:, i] * (1 - np.tanh(x @ w.data)[:, j] ** 2))
     first, second = every[0], np.sort(every[1:])[-1]  # item 0 is drawn, so the example is there

@@ -173,7 +173,7 @@ function maps(entry) {
   entry.result = Boolean(entry.side) && (way() ? gradient && id !== out && (fresh || !(value(id).parts?.length > 1)) : id === out);
   const bars = filters * count * tall === 1;
   const key = make("small", { class: "key" }, words);
-  const help = { tabindex: 0, role: "application", "aria-label": `${name}: ${words.replace("{k}", "")}. Arrow keys point at another element.` };
+  const help = { tabindex: 0, role: "application" };
   if (bars) {
     const most = Math.max(...numbers.map(Math.abs).filter(Number.isFinite), Number.MIN_VALUE);
     const signs = numbers.some((number) => number < 0);
@@ -223,12 +223,12 @@ const way = () => facts.steps[at].kind === "backward";
 const text = (number) => (Number.isFinite(number) ? (number && Math.abs(number) < 1e-4 ? number.toExponential() : String(number)).replaceAll("-", "−") : "not finite");
 
 function draw(entry) {
-  const lit = lights(entry);
+  const [lit, k] = [lights(entry), entry.side === "w" ? Math.min(entry.shape[0] - 1, channel.coarse) : 0];
+  entry.key.textContent = entry.words.replace("{k}", k);
+  entry.pane.setAttribute("aria-label", `${[entry.name, entry.key.textContent].filter(Boolean).join(": ")}. Arrow keys point at another element.`);
   if (entry.rows) return entry.rows.forEach((bar, x) => bar.classList.toggle("lit", lit.some(([, , left, , wide]) => x >= left && x < left + wide)));
-  const { pane, scale: [down, across], columns, colour, key, words } = entry;
-  const [filters, count, tall, wide] = entry.shape;
-  const k = Math.min(filters - 1, entry.side === "w" ? channel.coarse : 0);
-  if (words.includes("{k}")) key.textContent = words.replace("{k}", k);
+  const { pane, scale: [down, across], columns, colour } = entry;
+  const [, count, tall, wide] = entry.shape;
   const brush = pane.getContext("2d");
   brush.clearRect(0, 0, pane.width, pane.height);
   brush.imageSmoothingEnabled = false;
@@ -390,7 +390,7 @@ function atPlace() {
   const patch = Array.from({ length: high }, (_, i) => Array.from({ length: broad }, (_, j) => a.read(fine, ...seen(place, [i, j]))));
   const [items, item, many] = [value(g.id).shape[0], value(g.id).axes[0], terms.length.toLocaleString("en")];
   const until = (end) => text(Number(terms.slice(0, end).reduce((sum, term) => sum + term, 0).toPrecision(3)));
-  const all = items > 1 ? `${until()}, the part of ${item} 0. With the other ${items - 1} ${item}s: ` : "";
+  const all = items > 1 ? `${until()}, the part of ${item} 0. With the other ${items > 2 ? `${items - 1} ${item}s` : item}: ` : "";
   const marks = patch.map((row, i) => row.map((_, j) => i === tap[0] && j === tap[1]));
   const sum = make("p", {}, make("b", {}, w.label(inGroup(), ...tap, coarse)), " = ", `Σ over ${items > 1 ? `${items} ${item}s × ` : ""}${many} places of ${a.name} × ${g.name} = `, make("b", {}, own));
   if (Number.isNaN(c + patch[0][0])) return [sum, make("p", {}, "The numbers of this channel are not in this page.")];

@@ -190,7 +190,8 @@ class _Facts:
                 f"The loss is {number(graph.loss)}. Now the question turns round: how fast does the loss change "
                 "when a value is raised? For the loss itself the answer is 1."
             )
-        term = SHORT.format(clip(graph.values[graph.ops[0].output].name) if graph.ops else end)
+        first = [v for op in graph.ops[:1] for v in (op.output, *learning(op)) if v != graph.result]
+        term = SHORT.format(clip(graph.values[first[0]].name)) if first else None
         formula = Formula([f"g_{end} = 1"], f"d {end} / d {end}")
         return Step("loss", "Where does the way back begin?", say, -1, [formula], term=term)
 

@@ -14,7 +14,7 @@ from autograd_cnn.studio.player.plots import around, frame, short
 from autograd_cnn.studio.player.schema import Formula, Plot, Update
 from autograd_cnn.studio.player.sums import changed, counted, terms
 from autograd_cnn.studio.player.trials import EFFORT, PLACES, RAISE, Share, Trials, inputs_of, is_float, learning
-from autograd_cnn.studio.player.wording import ADD, apart, brief, number, signed
+from autograd_cnn.studio.player.wording import ADD, SQUARE, apart, brief, number, signed
 from autograd_cnn.studio.program.syntax import names_in
 from autograd_cnn.studio.records import Op, Value
 from autograd_cnn.studio.text import clip, count_text, listed
@@ -41,8 +41,9 @@ def check(t: Trials, op: Op, value: Value) -> str:
     for later in t.ops:
         reached |= {later.output} if reached & set(learning(later)) else set()
     if names := list(dict.fromkeys(clip(o.name) for o in t.wrong if o is not op and o.output in reached)):
+        rules = ("earlier rules", "do") if names[1:] else ("an earlier rule", "does")
         why = (
-            f"an earlier rule (of {listed(names)}) does not agree with differences, so this number is wrong before "
+            f"{rules[0]} (of {listed(names)}) {rules[1]} not agree with differences, so this number is wrong before "
             "this step; the table below tests this rule alone"
         )
     return words + f" They differ: {why}." * differ
@@ -65,7 +66,8 @@ def begin(t: Trials) -> list[str]:
         far = f"about {number(abs(change), brief(abs(change), 3))}" if math.isnan(after) else apart(t.base, after)[2]
         ask = f"How does {t.goal} change when {pick.name}{f' ({place})' * bool(place)} changes a little?"
         lines.append(f"{ask} Raise {pick.name} by {RAISE} and {t.goal} {'falls' if change < 0 else 'rises'} by {far}.")
-    return [*lines, "Press → to walk forward; at the loss the way back begins."]
+    end = "it ends with an error" if t.graph.failure else "at the loss the way back begins"
+    return [*lines, f"Press → to walk forward; {end}."]
 
 
 def forward(t: Trials, op: Op) -> list[Formula]:
@@ -90,7 +92,8 @@ def forward(t: Trials, op: Op) -> list[Formula]:
     plain, filled = in_numbers(t, op, i)
     filled = whole or filled
     steps = [filled] if filled != plain and not filled.startswith("-") else []
-    line, filled_in = f"{t.author.name(out)} = {plain}", " ".join(f"= {text}" for text in [*steps, value])
+    line = plain if plain.startswith(f"{t.author.name(out)}(") else f"{t.author.name(out)} = {plain}"
+    filled_in = " ".join(f"= {text}" for text in [*steps, value])
     if out.size > 1:
         return [Formula([f"{t.named(out, i)} {filled_in}"], "; ".join(filter(None, [t.told(out, i), note])))]
     return [*first, Formula([line, filled_in], note)]
@@ -118,14 +121,17 @@ def backward(t: Trials, op: Op, values: list[Value]) -> tuple[str, list[Formula]
         this = "this is share" if len(mine) == 1 else "these are shares"
         words.append(
             f"{here} is used {ways} times, so it reaches {t.goal} in {ways} ways. {ADD.format(here)} "
+            f"{SQUARE * (len(mine) == 1 or op.call.primitive.symbol == '*')}"
             f"So g_{here} is the sum of {ways} shares: {this} {listed(mine)} of {ways}."
         )
     if alone:
         reaches, its = ("reach", "each gradient") if alone[1:] else ("reaches", f"g_{clip(alone[0].name)}")
         many = f", summed over the numbers of {out}" if any(len(t.changed(op, v)) > 1 for v in alone) else ""
+        made = t.introduced(t.values[op.output])
+        makes = f"{name}, which makes {made}" if f"{made}()" != name else name
         words.append(
-            f"{listed([t.introduced(v) for v in alone])} {reaches} {t.goal} only through {name}, which makes "
-            f"{t.introduced(t.values[op.output])}. So {its} is g_{out} times the local slope of {name}{many}."
+            f"{listed([t.introduced(v) for v in alone])} {reaches} {t.goal} only through {makes}. "
+            f"So {its} is g_{out} times the local slope of {name}{many}."
         )
     kept, why = [clip(k.label) for k in op.kept or ()], ""
     if op.call.primitive.rectifies and len(op.inputs) == 1:

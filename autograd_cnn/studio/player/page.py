@@ -7,6 +7,7 @@ enter the page as text only: they are escaped here, and the script turns them in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
@@ -101,7 +102,8 @@ def _lay_out(graph: Graph, view: View, moments: list[Moment]) -> Picture:
             if look and look.number:
                 found[v] = max(found.get(v, ""), f"= {visible(look.number)}", key=len)
     ops = zip(graph.ops, moments[0].ops, strict=True)
-    lines = {op.id: bare(fact.forward) for op, fact in ops if not op.call.inside}
+    once = re.compile(r"^(\w+?)(_\d+)? = (?=\1\()")  # relu = relu(h)
+    lines = {op.id: once.sub("", bare(fact.forward)) for op, fact in ops if not op.call.inside}
     for longest in NAMES:
         picture = drawn(view, Overlay(leaves=numbers[1], values=numbers[0], lines=lines, brief=longest))
         if picture.width <= PHONE:

@@ -34,10 +34,8 @@ DEAD = (
     "Where relu gives 0 its slope is 0: nothing comes back. A channel that is 0 for all items of this batch gets no "
     "gradient from it; if it is 0 for all others too, it never learns, and is wasted."
 )
-ADD = (
-    "Raise {0} a little: each way changes the loss a little, and the changes add up. For example, x × x uses x twice, "
-    "and its slope is x + x = 2x."
-)
+ADD = "Raise {0} a little: each way changes the loss a little, and the changes add up."
+SQUARE = "For example, x × x uses x twice, and its slope is x + x = 2x. "
 KERNEL = "Each number of {} is used at every place, so its gradient is a sum over them; below is one."
 MINUS = "Where g is above 0, raising the number raises the loss, so it goes down; where g is below 0, it goes up."
 

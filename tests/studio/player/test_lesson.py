@@ -99,6 +99,7 @@ def test_a_failed_trace_ends_with_its_message(opened):
     with pytest.raises(ValueError, match="4 is not 3") as caught:
         ag.trace(lambda x: ag.tanh(x @ w) @ w, np.ones((2, 3)))
     page = opened(caught.value.graph.page())
+    assert "it ends with an error" in page.inner_text("#goal") and "the way back" not in page.inner_text("#goal")
     page.keyboard.press("End")
     assert page.is_hidden("#quiz")
     assert page.inner_text("#where") == "Why does matmul fail?" and page.inner_text("#position") == "the error"

@@ -128,6 +128,24 @@ def test_a_count_says_why_other_numbers_do_not_count(rng):
     assert "sum of all products" in text and not re.search(r" of \d+ places|numbers of", text)
 
 
+def test_a_value_with_the_name_of_its_operation_is_said_once(network):
+    f, *given = network
+    frame = first(ag.trace(f, *given).page())
+    text = " ".join(visible(step["say"]) for step in frame["steps"])
+    assert "only through flatten(). So" in text and "which makes flatten" not in text
+    frame = first(ag.trace(lambda x: ag.exp(ag.sin(x)), 0.5).page())
+    assert "sin(x) | = sin(0.5)" in said(frame)[1] and "sin = " not in said(frame)[1]
+    assert next(s["term"] for s in frame["steps"] if s["kind"] == "loss").startswith("g_sin is short for ")
+    frame = first(ag.trace(ag.sin, 0.5).page())
+    assert next(s["term"] for s in frame["steps"] if s["kind"] == "loss").startswith("g_x is short for ")
+
+
+def test_a_square_is_the_example_of_a_product_only():
+    for f, fits in (lambda x: ag.sum(x * x), True), (lambda x: ag.sum(np.maximum(x, x)), False):
+        frame = first(ag.trace(f, np.ones(3)).page())
+        assert ("x × x uses x twice" in str(frame["steps"])) == fits and "the changes add up" in str(frame["steps"])
+
+
 def test_a_result_is_called_what_a_line_calls_it():
     def net(x):
         return ag.tanh(ag.sin(x))
