@@ -419,13 +419,19 @@ def test_a_page_shows_the_step_of_the_engine_and_opens_once(solved, monkeypatch)
     assert "y = x * u" in str(facts_of(page.read_text(encoding="utf-8")))
 
 
-def test_the_sentence_names_the_number_that_the_page_explains(verdict):
-    source = solution("max_pool").replace("np.argmax(x[place])", "3 - np.argmax(x[place].ravel()[::-1])")
-    found = verdict("max_pool", source)
-    graph = EXERCISES["max_pool"].graph(found.task, found.case)
-    step = facts_of(graph.page())["frames"][0]["steps"][EXERCISES["max_pool"].start(found.task, graph)]
-    name = found.sentence.rpartition("(")[2].partition(" is ")[0]
-    assert name.startswith("gx[0, ") and visible(step["formulas"][0]["lines"][0]).startswith(f"g_{name[1:]} = ")
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [
+        ("max_pool", "np.argmax(x[place])", "3 - np.argmax(x[place].ravel()[::-1])"),
+        ("multiply", "gx = g * u", "gx = g * u + 1 + 50 * (u == u[1, 0])"),
+    ],
+)
+def test_the_sentence_names_the_number_that_the_page_explains(verdict, name, right, wrong):
+    found = verdict(name, solution(name).replace(right, wrong, 1))
+    graph = EXERCISES[name].graph(found.task, found.case)
+    step = facts_of(graph.page())["frames"][0]["steps"][EXERCISES[name].start(found.task, graph)]
+    number = found.sentence.rpartition("(")[2].partition(" is ")[0]
+    assert number.startswith("gx[0, ") and visible(step["formulas"][0]["lines"][0]).startswith(f"g_{number[1:]} = ")
 
 
 @pytest.mark.parametrize("name", EXERCISES)
