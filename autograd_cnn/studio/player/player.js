@@ -274,8 +274,8 @@ function reply(number, chosen) {
     else if (button === chosen) button.className = "bad";
   }
   const score = `${quiz.right} of ${quiz.seen.size - quiz.skipped} right${quiz.skipped ? `, ${quiz.skipped} skipped` : ""}`;
-  const chose = chosen ? ["You chose ", answer, ". ", why] : ["Skipped."];
-  const said = [...(answer === right[0] ? [] : [...chose, " "]), "Right: ", right[0], "."];
+  const told = chosen ? ["You chose “", answer, "”. ", why, " "] : ["Skipped. "];
+  const said = answer === right[0] ? ["Yes: ", answer, "."] : [...told, "Right: ", right[0], "."];
   quiz.on = asked().some(({ step }, i) => step >= at && !quiz.seen.has(i));
   locate(asked()[due()]); // hidden until the last question about this step
   fill($("sentence"), ...rich(text), " ", make("b", {}, ...rich(...said)), quiz.on ? ` So far ${score}.` : ` The quiz is over: ${score}.`);

@@ -1,6 +1,7 @@
 """A network of two layers learns which of two spirals a point is on, as you move the slider of the training.
 
-Each moment has the points, the decision boundary, and every number of a forward and a backward pass.
+Each moment has every number of a forward and a backward pass, and a picture: the points are coloured by their class,
+and the background by what the network answers there, white where it is undecided.
 """
 
 from pathlib import Path
