@@ -35,7 +35,7 @@ from autograd_cnn.studio.program.syntax import names_in
 from autograd_cnn.studio.program.write import Author
 from autograd_cnn.studio.records import Graph, Op
 from autograd_cnn.studio.records import Value as Recorded
-from autograd_cnn.studio.text import bytes_text, clip, listed, plain, shape_text
+from autograd_cnn.studio.text import bytes_text, clip, count_text, listed, plain, shape_text
 
 
 def facts_of(
@@ -164,6 +164,12 @@ class _Facts:
         name, say, expression = clip(out.name), self.doc(op), t.expressions[op.output]
         if expression:
             say = f"Your code gives {expression} no name; here it is called {name}. {say}"
+        if op.call.primitive.rectifies and len(out.shape) > 1 and (dead := t.dead(op).tolist()):
+            items = count_text(out.shape[0], (t.axes.get(out.id) or ["item"])[0])
+            say += (
+                f" 0 for all {items}: unit {listed(list(map(str, dead)))}; it learns nothing from them (a dead relu, "
+            )
+            say += "if that stays so)."
         words = f": {extent}" if (extent := t.extent(out)) else ""
         costs = [f"Its shape is {shape_text(out.shape)}{words}."] if out.shape else []
         if op.kept:

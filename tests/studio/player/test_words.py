@@ -140,6 +140,13 @@ def test_a_value_with_the_name_of_its_operation_is_said_once(network):
     assert next(s["term"] for s in frame["steps"] if s["kind"] == "loss").startswith("g_x is short for ")
 
 
+def test_a_unit_that_is_0_for_all_items_is_said_at_its_relu():
+    for unit, dead in (-1.0, True), (1.0, False):
+        x = np.array([[1.0, unit], [2.0, unit]])
+        frame = first(ag.trace(lambda x: ag.sum(ag.relu(x)), x).page())
+        assert ("0 for all 2 items: unit 1; it learns nothing" in visible(frame["steps"][1]["say"])) == dead
+
+
 def test_a_square_is_the_example_of_a_product_only():
     for f, fits in (lambda x: ag.sum(x * x), True), (lambda x: ag.sum(np.maximum(x, x)), False):
         frame = first(ag.trace(f, np.ones(3)).page())
