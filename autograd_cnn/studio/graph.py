@@ -137,6 +137,7 @@ class Graph(records.Graph):
         quiz: bool = False,
         source: bool = True,
         standalone: bool = False,
+        classes: Sequence[str] = (),
     ) -> None:
         """Write a picture, the player or the program, in the format that the suffix of `path` names.
 
@@ -160,6 +161,8 @@ class Graph(records.Graph):
         standalone : bool
             Whether the program (``.py``) has the source of all functions that it calls, so that it needs NumPy alone.
             They are the plain formulas of the operations, so its numbers agree with those of the fast ones to rounding.
+        classes : sequence of str
+            Those of `page`, for the player.
 
         Raises
         ------
@@ -170,7 +173,14 @@ class Graph(records.Graph):
         ImportError
             If ``.png`` or ``.pdf`` is wanted, and both Graphviz and matplotlib are missing.
         """
-        options = {"depth": depth, "overlay": overlay, "quiz": quiz, "source": source, "standalone": standalone}
+        options: dict[str, Any] = {
+            "depth": depth,
+            "overlay": overlay,
+            "quiz": quiz,
+            "source": source,
+            "standalone": standalone,
+        }
+        options |= {"classes": tuple(classes)}
         defaults = signature(Graph.save)
         suffix = Path(path).suffix.lower()
         if suffix not in _FORMATS:

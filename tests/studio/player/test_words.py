@@ -48,9 +48,11 @@ def test_axes_are_named_by_the_operations_that_use_them(network):
     assert found["flatten"] == ["image", "unit"] and "loss" in found and found["loss"] is None
 
 
-def test_a_place_has_words_and_a_class_its_name(network):
+def test_a_place_has_words_and_a_class_its_name(network, tmp_path):
     f, *given = network
     graph = ag.trace(f, *given)
+    graph.save(tmp_path / "page.html", classes=["cat", "dog", "cow"])
+    assert "class 2 (cow) is right" in str(said(first((tmp_path / "page.html").read_text(encoding="utf-8"))))
     frame = first(graph.page(classes=["cat", "dog", "</script>"]))
     texts = " ".join(said(frame))
     assert re.search(r"row \d, column \d, (red|green|blue), filter \d", texts)
