@@ -48,7 +48,7 @@ def test_every_example_ends_in_a_player_or_trains(name):
 
 
 def test_the_examples_are_those_of_the_folder():
-    assert sorted(live.EXAMPLES) == sorted(path.stem for path in EXAMPLES.glob("*.py"))
+    assert sorted([*live.EXAMPLES, "least"]) == sorted(path.stem for path in EXAMPLES.glob("*.py"))
 
 
 def test_the_example_with_a_mistake_is_found_out_and_its_cure_is_right(result):
@@ -93,12 +93,12 @@ def test_a_function_that_fails_under_trace_shows_its_graph(result):
     function = "import autograd_cnn as ag\ndef f(x):\n    h = ag.sin(x)\n    return h @ x\n"
     found, _ = result(function + "ag.trace(f, ag.Tensor([[1.0, 2.0]]))")
     assert found["line"] == 4 and "2 is not 1" in found["error"] and "error.graph" not in found["error"]
-    assert "fails in matmul (live.py:4)</title>" in found["page"]
+    assert "fails in matmul (line:4)</title>" in found["page"]
 
 
 def test_our_message_names_the_line_of_the_editor(result):
     found, _ = result("import autograd_cnn as ag\nimport numpy as np\nag.Tensor(np.ones((2, 3))) @ np.ones((2, 3))")
-    assert "3 is not 2" in found["error"] and "at live.py:3" in found["error"]
+    assert "3 is not 2" in found["error"] and "at line 3" in found["error"]
 
 
 def test_a_run_leaves_nothing_to_the_next(result):
@@ -146,6 +146,7 @@ def test_the_player_opens_on_the_latest_step_with_the_numbers_that_it_had(traini
 
 
 def test_the_program_of_the_docs_trains_outside_of_the_page_too():
+    assert in_the_docs() == (EXAMPLES / "least.py").read_text() and in_the_docs().rstrip() in live.page()
     names = {}
     exec(in_the_docs(), names)
     assert [names["step"]().item() for _ in range(200)][-1] < 1e-3
@@ -161,11 +162,12 @@ def step():
 
 
 def test_a_step_that_fails_ends_the_training_and_shows_its_graph(training):
-    program, _ = training(STEP)
+    picture = "def picture():\n    return np.full((1, 1, 3), len(made), np.uint8)\n"
+    program, start = training(f"{STEP}import numpy as np\n{picture}")
     moment = program.send(1000)
-    assert len(moment["losses"]) == 36 and not moment["trains"]
+    assert len(moment["losses"]) == 36 and not moment["trains"] and moment["picture"] not in ("", start["picture"])
     assert moment["error"].startswith("ValueError: matmul: (1, 2) @ (1, 2)") and moment["line"] == 6
-    assert "fails in matmul (live.py:6)</title>" in moment["page"]
+    assert "fails in matmul (line:6)</title>" in moment["page"]
     with pytest.raises(StopIteration):
         next(program)
 

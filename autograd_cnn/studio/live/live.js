@@ -9,6 +9,7 @@ const contents = {}; // the files of Python that are loaded
 let worker, page, began, program;
 let state = "loading"; // then "ready", "running", "training" or "paused"
 let asked = false; // whether to run as soon as Python is ready, or has ended the run before
+let [ran, ended] = [null, ""]; // the program of the latest run, and how it ended if Python had to end
 let [runs, losses, since] = [0, [], null];
 
 // Python: its files, the worker, and what the worker says.
@@ -35,7 +36,7 @@ async function startPython() {
   } catch (error) {
     return fail(`${error.message}. Is there a network? python -m autograd_cnn live --offline FOLDER writes a page that needs none.`);
   }
-  say("Starting Python");
+  say(`${ended}Starting Python`);
   worker = new Worker(URL.createObjectURL(new Blob([at("worker").textContent], { type: "text/javascript" })));
   worker.onmessage = ({ data }) => {
     if (data.ready) ready();
@@ -49,7 +50,7 @@ async function startPython() {
 }
 
 function fail(message) {
-  if (state !== "loading") return restart(`Python ended: ${message}`);
+  if (state !== "loading") return restart("", `Python ended: ${message}`);
   say(`Python could not be loaded: ${message}`);
   at("again").hidden = false;
 }
@@ -65,14 +66,14 @@ function enter(next) {
 
 function ready() {
   enter("ready");
-  say("Ready");
+  say(`${ended}Ready`);
   if (asked) run();
 }
 
-function restart(message) {
-  asked = false; // what ended Python would end it again
+function restart(how, error = "") {
+  [asked, ended] = [false, how]; // what ended Python would end it again
   worker.terminate();
-  showError(message, 0);
+  showError(error, 0);
   startPython();
 }
 
@@ -82,13 +83,14 @@ function run() {
   asked = state === "loading" || state === "running";
   if (asked) return;
   enter("running");
-  showError("", 0);
+  [ran, ended] = [code.value, ""];
+  changed();
   losses = [];
   for (const part of [at("curve"), at("count"), printed]) part.replaceChildren();
   at("output").hidden = at("training").hidden = at("picture").hidden = true;
   began = performance.now();
   say("Running");
-  worker.postMessage({ source: code.value, run: ++runs });
+  worker.postMessage({ source: ran, run: ++runs });
 }
 
 function print(text) {
@@ -116,7 +118,7 @@ function show(moment) {
 function showPlayer(moment) {
   page = moment.page;
   at("player").hidden = !page;
-  at("player").querySelector("h2").textContent = moment.error ? "Player, up to the error" : losses.length ? `Player of step ${losses.length}` : "Player";
+  at("player").querySelector("h2").textContent = moment.error ? "Player, up to the error" : losses.length ? `Player of step ${losses.length} as it was computed: numbers before its update` : "Player";
   const frame = document.querySelector("iframe"); // Chromium never paints a frame that is shown and gets a page at once
   frame.replaceWith(Object.assign(frame.cloneNode(), { srcdoc: page }));
 }
@@ -137,8 +139,10 @@ function draw() {
   const curve = at("curve"), [width, height, count, latest] = [curve.clientWidth, curve.clientHeight, losses.length, losses.at(-1)];
   let [low, high] = [Infinity, -Infinity];
   for (const loss of losses) if (Number.isFinite(loss)) (low = Math.min(low, loss)), (high = Math.max(high, loss));
-  const log = low > 0 && high > 10 * low, scale = log ? Math.log10 : Number;
-  const x = (step) => Math.round(46 + ((step - 1) / Math.max(1, count - 1)) * (width - 62));
+  const log = low > 0, scale = log ? Math.log10 : Number;
+  const heights = log && high > 10 * low ? decades(low, high) : ticks(low, high), steps = ticks(1, count).filter(Number.isInteger);
+  const left = 14 + 8 * Math.max(4, ...heights.map((loss) => round(loss).length));
+  const x = (step) => Math.round(left + ((step - 1) / Math.max(1, count - 1)) * (width - left - 16));
   const y = (loss) => (height - 22 - ((scale(loss) - scale(low)) / (scale(high) - scale(low) || 1)) * (height - 44)).toFixed(1);
   const columns = new Map(); // lowest and highest loss in each column of pixels
   losses.forEach((loss, i) => {
@@ -146,9 +150,8 @@ function draw() {
     const column = x(i + 1), [a, b] = columns.get(column) ?? [loss, loss];
     columns.set(column, [Math.min(a, loss), Math.max(b, loss)]);
   });
-  const heights = log ? decades(low, high) : ticks(low, high), steps = ticks(1, count).filter(Number.isInteger);
   curve.replaceChildren(
-    ...heights.flatMap((loss) => [shape("path", { d: `M46,${y(loss)}H${width}` }), shape("text", { x: 40, y: y(loss), dy: 4, "text-anchor": "end" }, round(loss))]),
+    ...heights.flatMap((loss) => [shape("path", { d: `M${left},${y(loss)}H${width}` }), shape("text", { x: left - 6, y: y(loss), dy: 4, "text-anchor": "end" }, round(loss))]),
     ...steps.map((step) => shape("text", { x: x(step), y: height - 4, "text-anchor": "middle" }, step)),
     shape("text", { x: width - 4, y: 14, "text-anchor": "end" }, `loss at each step${log ? ", on a log scale" : ""}`),
     shape("polyline", { points: [...columns].map(([column, [a, b]]) => `${column},${y(a)} ${column},${y(b)}`).join(" ") }),
@@ -224,7 +227,8 @@ function choose(index) {
 function load(index) {
   choose(index);
   code.value = stored(program.key) || program.source;
-  code.rows = Math.min(18, code.value.split("\n").length);
+  const room = innerWidth < 800 ? 0 : Math.floor(innerHeight / 20) - 18; // beside the rest of a wide window
+  code.rows = Math.min(Math.max(18, room), code.value.split("\n").length);
   code.scrollTop = 0;
   changed();
 }
@@ -233,6 +237,7 @@ function changed() {
   const edited = code.value !== program.source;
   stored(program.key, edited ? code.value : "");
   at("original").hidden = !edited;
+  at("run").textContent = ran === null || ran === code.value ? "run" : "changed: run to use it";
   showError("", 0);
 }
 
@@ -335,7 +340,7 @@ at("example").addEventListener("change", (event) => {
 at("run").addEventListener("click", run);
 at("go").addEventListener("click", () => train(state === "paused"));
 at("step").addEventListener("click", () => train(false, true));
-at("stop").addEventListener("click", () => restart("Stopped"));
+at("stop").addEventListener("click", () => restart("Stopped. "));
 at("again").addEventListener("click", startPython);
 at("original").addEventListener("click", () => {
   code.select();

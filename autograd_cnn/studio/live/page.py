@@ -14,6 +14,7 @@ import io
 import os
 import urllib.request
 import zipfile
+from html import escape
 from pathlib import Path
 from string import Template
 
@@ -58,13 +59,15 @@ def page(offline: bool = False) -> str:
     if offline:
         inside |= {name: _read(name) for name in FILES}
     files = [{"name": PACKAGE, "size": len(inside[PACKAGE])}]
-    for name, (folder, size, sha256) in FILES.items():
+    for name, (address, size, sha256) in FILES.items():
         integrity = f"sha256-{base64.b64encode(bytes.fromhex(sha256)).decode()}"
-        files.append({"name": name, "size": size, "url": folder + name, "integrity": integrity})
-    sources = [(Path(__file__).parent / "examples" / f"{name}.py").read_text(encoding="utf-8") for name in EXAMPLES]
+        files.append({"name": name, "size": size, "url": address + name, "integrity": integrity})
+    folder = Path(__file__).parent / "examples"
+    *sources, least = [(folder / f"{name}.py").read_text(encoding="utf-8") for name in (*EXAMPLES, "least")]
     body = Template(assets.part("live/page.html")).substitute(
         worker=assets.part("live/worker.js"),
         files=assets.as_json(files),
+        least=escape(least.rstrip(), quote=False),
         examples=assets.as_json([[source.partition("\n")[0].removeprefix("# "), source] for source in sources]),
         inside="\n".join(
             f'<script type="application/octet-stream" id="{name}">{assets.packed(data)}</script>'

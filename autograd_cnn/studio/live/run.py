@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import io
 import linecache
+import re
 import traceback
 from collections.abc import Callable, Generator
 from contextlib import redirect_stderr, redirect_stdout, suppress
@@ -27,7 +28,7 @@ from autograd_cnn.studio import graph
 from autograd_cnn.studio.png import url
 from autograd_cnn.studio.trace import observed
 
-FILE = "live.py"  # in messages and tracebacks
+FILE = "line"  # in messages and in players, which say line:3
 MOST = 100_000  # characters of output that the page shows
 
 
@@ -96,6 +97,8 @@ class _Program:
             moment["trains"] = self.has("step")
         except BaseException as error:  # a program that ends itself leaves the page running
             moment |= {"error": _message(error), "line": _line(error)}
+            with suppress(Exception), redirect_stdout(None):
+                self.draw(moment)  # after the last good step
             with suppress(Exception):  # without a graph, or with one that is too large to step through
                 moment["page"] = error.graph.page()  # type: ignore[attr-defined]
         return moment
@@ -175,7 +178,8 @@ def _message(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg}"
     lines = traceback.format_exception_only(error)
-    return "".join(line for line in lines if "error.graph.show()" not in line).strip()  # the page shows it
+    text = "".join(line for line in lines if "error.graph.show()" not in line).strip()  # the page shows it
+    return re.sub(rf"\b{FILE}:(\d)", r"line \1", text)
 
 
 def _line(error: BaseException) -> int:

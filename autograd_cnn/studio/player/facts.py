@@ -218,7 +218,7 @@ class _Facts:
     def end(self) -> Step:
         names = listed([clip(v.name) for v in self.author.learnt()])
         say = f"The gradients of {names} are complete: in Python, loss.backward() puts each beside its array, as grad. "
-        say += f"Each number takes a step against its gradient. {MINUS}"
+        say += f"Here each number takes a plain step, lr times its gradient; your program may take another. {MINUS}"
         return Step("end", "What do we do with the gradients?", say, -1, term=lesson.RATE)
 
     def doc(self, op: Op) -> str:
