@@ -227,7 +227,7 @@ function choose(index) {
 function load(index) {
   choose(index);
   code.value = stored(program.key) || program.source;
-  const room = innerWidth < 800 ? 0 : Math.floor(innerHeight / 20) - 18; // beside the rest of a wide window
+  const room = innerWidth < 800 ? 0 : Math.floor(innerHeight / 40) + 2; // half of a wide window; the player begins in the other half
   code.rows = Math.min(Math.max(18, room), code.value.split("\n").length);
   code.scrollTop = 0;
   changed();
