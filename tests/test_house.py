@@ -65,7 +65,7 @@ ROOMS = {
         "weights for PyTorch, and ONNX files",
     ),
     "studio": Room(
-        7071,  # of which exercises 654: 477 of the kit, the rest templates and solutions
+        7071,  # of which the exercises 555, with templates and solutions
         f"engine calculus ops nn training files notebook environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),
