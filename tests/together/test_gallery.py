@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from studio.overlaps import overlaps_of
+from studio.player.test_walk import GALLERY, gallery_page
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -137,3 +140,8 @@ def test_the_orbit_is_found(printed):
         for name in ("eccentricity", "period")
     )
     assert abs(eccentricity - true_eccentricity) < 0.02 and abs(period - true_period) < 0.02
+
+
+@pytest.mark.parametrize("path", GALLERY, ids=lambda path: path.stem)
+def test_nothing_overlaps_in_the_pictures_of_the_gallery(path, monkeypatch):
+    assert not overlaps_of(gallery_page(path, monkeypatch))

@@ -4,7 +4,7 @@ import pytest
 
 from studio.overlaps import overlaps_of
 from studio.player.random_programs import program
-from studio.player.test_walk import GALLERY, gallery_page, traced
+from studio.player.test_walk import traced
 
 
 @pytest.mark.parametrize("seed", range(0, 50, 10))
@@ -12,8 +12,3 @@ def test_nothing_overlaps_in_random_functions(seed):
     for k in range(seed, seed + 10):
         f, arguments, text = program(k)
         assert not overlaps_of(traced(f, *arguments)), text
-
-
-@pytest.mark.parametrize("path", GALLERY, ids=lambda path: path.stem)
-def test_nothing_overlaps_in_the_gallery(path, monkeypatch):
-    assert not overlaps_of(gallery_page(path, monkeypatch))
