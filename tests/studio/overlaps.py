@@ -28,7 +28,7 @@ def meet(a, b, slack=0.05):
 
 
 def overlaps(svg, wires=(), values=None):
-    """What crosses a text, or a box, in an `svg`; a page adds the numbers and images of `values` to its `wires`."""
+    """Return what crosses a text, or a box, in an `svg`; a page adds the numbers and images of `values` to its `wires`."""
     root = ET.fromstring(svg)
     width, height = float(root.get("width")), float(root.get("height"))
     boxes, lines, complaints, wires, shapes = [], [], [], iter(wires), {}
@@ -84,7 +84,7 @@ def overlaps(svg, wires=(), values=None):
 
 
 def overlaps_of(page):
-    """What overlaps in the drawings of a page at all depths, with its numbers and images at all moments."""
+    """Return what overlaps in the drawings of a page at all depths, with its numbers and images at all moments."""
     data = facts_of(page)
     values = [frame["values"] for frame in data["frames"]]
     drawn = re.search(r'<div id="picture".*?>(<svg.*?)</div>', page, re.DOTALL)

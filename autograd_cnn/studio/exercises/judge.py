@@ -115,7 +115,7 @@ class Exercise(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What is said of a student's file, what it printed, and the case and the task in which it is wrong."""
+    """The sentence on a student's file, its output, and the case and the task in which it is wrong."""
 
     state: str
     sentence: str = ""

@@ -66,7 +66,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Step:
-    """What a step asks, says, computes and costs; `op` is the index of its operation, or -1."""
+    """A step: its question, sentences, formulas and costs; `op` is the index of its operation, or -1."""
 
     kind: str
     ask: str
@@ -157,7 +157,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Look:
-    """Of an array the `number`, if it is one; all elements or the first; and how many are not finite.
+    """An array: its `number`, if it is one; all elements or the first; and how many are not finite.
 
     The statistics are the least, the mean, rms and the largest number, and the share of zeros; `bars` are a histogram.
     """
@@ -173,7 +173,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Maps:
-    """What is drawn of an array; `start` is the place of its numbers in the `Store`."""
+    """The drawn part of an array; `start` is the place of its numbers in the `Store`."""
 
     start: int
     shape: list[int]
