@@ -28,7 +28,7 @@ def meet(a, b, slack=0.05):
 
 
 def overlaps(svg, wires=(), values=None):
-    """Return what crosses a text, or a box, in an `svg`; a page adds the numbers and images of `values` to its `wires`."""
+    """Return what crosses a text, or a box, in an `svg`; a page adds numbers and images of `values` to its `wires`."""
     root = ET.fromstring(svg)
     width, height = float(root.get("width")), float(root.get("height"))
     boxes, lines, complaints, wires, shapes = [], [], [], iter(wires), {}
