@@ -172,7 +172,7 @@ function maps(entry) {
   entry.side = (entry.step === 1 && reach && ["each", "fine", "coarse", "w"].find((side) => ids(side).includes(id))) || "";
   entry.result = Boolean(entry.side) && (way() ? gradient && id !== out && (fresh || !(value(id).parts?.length > 1)) : id === out);
   const bars = filters * count * tall === 1;
-  const key = make("small", { class: "key" }, words);
+  const key = (entry.key = make("small", { class: "key" }, words));
   const help = { tabindex: 0, role: "application" };
   if (bars) {
     const most = Math.max(...numbers.map(Math.abs).filter(Number.isFinite), Number.MIN_VALUE);
@@ -190,7 +190,6 @@ function maps(entry) {
     const [h, w] = [tall * entry.scale[0] + GAP, wide * entry.scale[1] + GAP].map((n, axis) => n * (axis ? entry.columns : Math.ceil((count + entry.colour) / entry.columns)));
     entry.pane = make("canvas", { width: w - GAP, height: h - GAP, class: tall * wide < 50 ? "kernel" : "", ...help });
   }
-  entry.key = key;
   const locate = (event) => {
     if (bars) return [0, 0, event.target.closest(".bars > div")?.x ?? -1];
     const [px, py] = [(event.offsetX / entry.pane.clientWidth) * entry.pane.width, (event.offsetY / entry.pane.clientHeight) * entry.pane.height];
@@ -413,7 +412,7 @@ function computed() {
   const begins = make("b", {}, entry.label(c, y, x, k));
   const line = (...parts) => make("p", {}, begins, " = ", ...parts);
   const plain = [line(own)];
-  if (!entry.result) return reach?.kernel && entry.side && entry.side !== "w" ? [line(own, `: ${met(entry.side, c, y, x)}`)] : plain;
+  if (!entry.result) return plain;
   const out = spotted().output;
   if (reach.each) {
     if (!back) {
@@ -452,16 +451,6 @@ function computed() {
     line(`Σ over ${count} ${what}s of ${from.name} × ${w.name}${bias} = `, own),
     a.flat().length ? product(a, f, [`${from.name}, ${what} ${channel[other]}`, w.name], { more: count - 1, bias, whole: entry.read(c, y, x, k), what }) : make("p", {}, "No window covers it."),
   ];
-}
-
-function met(side, c, y, x) {
-  const [down, across] = [taps(side, 0, y), taps(side, 1, x)];
-  const [n, m] = [down.length, across.length];
-  if (side === "fine" && reach.pool) {
-    const won = down.some(([i, v]) => across.some(([j, u]) => wins(c, i, j, v, u)));
-    return `${n * m} of the windows of ${value(reach.coarse).name}${reach.won ? (won ? ": it wins" : ": it loses") : ""}`;
-  }
-  return side === "fine" ? `it serves ${n} × ${m} pixels of each map of ${value(reach.coarse).name}` : `its window is ${n} × ${m} pixels of ${value(reach.fine).name}`;
 }
 
 // Whether place i, j of a window holds its largest number

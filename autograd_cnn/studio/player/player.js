@@ -198,7 +198,7 @@ function code(step) {
   const o = op(step);
   const yours = step.source || o?.source;
   if (!yours) return [];
-  const wrote = make("section", { "aria-label": "Your code" }, make("h3", {}, (yours.at.startsWith("<") ? "" : "you wrote, ") + yours.at), source(yours));
+  const wrote = make("section", { "aria-label": "Your code" }, make("h3", {}, `you wrote, ${yours.at}`), source(yours));
   if (step.kind !== "backward") return [wrote];
   const renamed = [...o.inputs, o.output].filter((id) => value(id).code !== value(id).name).map((id) => `${value(id).name} is ${value(id).code}`);
   const head = make("h3", {}, `${o.own ? "your rule of" : "derived: the rule of"} ${o.name}` + (renamed.length ? `, where ${renamed.join(", ")}` : ""));
@@ -310,7 +310,6 @@ function usual() {
   const room = innerWidth > 760 ? innerWidth / 2 : innerWidth;
   return Math.max(0, pictures.findLastIndex(({ svg }, k) => k <= DATA.usual && svg.viewBox.baseVal.width <= room));
 }
-const cells = () => ($("rows").hidden ? pictures[shown].cells : listed.filter(([there]) => !there.parentNode.hidden));
 
 // The groups of a drawing are its frames and wires, then its boxes, in the order of the lists in DATA.
 function read({ depth, boxes, wires, rows, result }, k) {
@@ -389,15 +388,6 @@ function zoom(by) {
   picture(at);
 }
 
-const fingers = new Map();
-function pinch(event) {
-  const spread = () => (fingers.size === 2 ? Math.hypot(...["clientX", "clientY"].map((axis) => [...fingers.values()].reduce((a, b) => a[axis] - b[axis]))) : 0);
-  const before = spread();
-  if (/up|cancel/.test(event.type)) fingers.delete(event.pointerId);
-  else fingers.set(event.pointerId, event);
-  if (before && event.type === "pointermove") zoom(spread() / before);
-}
-
 // What is known before a question is that of the step before
 function picture(number, known = number) {
   const step = facts.steps[number];
@@ -438,7 +428,7 @@ function mark(number) {
     cell.classList.remove("now", "twin");
     cell.tabIndex = -1;
   }
-  marked = (listed[step.op] ?? listed.at(step.kind === "begin" ? 0 : -1) ?? []).filter(Boolean);
+  marked = (step.op >= 0 ? listed[step.op + 1] : listed.at(["begin", "end"].includes(step.kind) ? 0 : -1)).filter(Boolean);
   for (const cell of marked) cell.classList.add(cell.step === number ? "now" : "twin");
   const here = marked.find((cell) => cell.step === number) ?? marked[0];
   if (!here) return;
@@ -450,21 +440,30 @@ function mark(number) {
   pane.scrollTop += below(here);
 }
 
-function list(on) {
-  if (!on && !pictures.length) return;
-  if (on && !listed) {
-    listed = facts.ops.map((o, i) => {
-      const cell = (text, step) => step === undefined ? null : Object.assign(make("button", { type: "button", tabindex: -1, class: step < lossStep ? "forward" : "backward" }, text), { step });
-      return [cell(`${i + 1} ${o.name} → ${value(o.output).name}`, moments.n[i]), cell(`rule of ${o.name}`, moments.r[i])];
-    });
-    for (let i = 0; i < listed.length; i += 50) { // a part out of sight costs nothing
-      $("rows").append(make("ol", {}, ...listed.slice(i, i + 50).map((pair) => make("li", {}, ...pair))));
-    }
-    $("rows").addEventListener("click", (event) => event.target.step !== undefined && show(event.target.step));
+// All steps, also in print: each operation beside its rule, between the start and the loss
+function list() {
+  if (listed) return;
+  const cells = facts.steps.map((step, i) => {
+    const [back, o] = [step.kind === "backward", op(step)];
+    const tried = back && o.versions ? `differences ${o.versions[0].good ? "agree" : "do not agree"}` : "";
+    const code = o ? (back ? o.rules : [o.forward]).map((rule) => rule.split("\n")[0]) : [];
+    const place = o && !back ? ` (${value(o.output).shape})${o.scope && ` in ${o.scope}`}` : "";
+    const text = [`${i} ${title(step)}${place}${step.warn ? ": worth a look" : ""}`, ...code, tried].filter(Boolean).join("\n");
+    return Object.assign(make("button", { type: "button", tabindex: -1, class: i < lossStep ? "forward" : "backward" }, text), { step: i });
+  });
+  const ends = [cells[0], ...cells.slice(lossStep + 1).slice(-1)];
+  listed = [ends, ...facts.ops.map((_, i) => [cells[moments.n[i]], cells[moments.r[i]] ?? null]), [cells[lossStep]]];
+  for (let i = 0; i < listed.length; i += 50) { // a part out of sight costs nothing
+    $("rows").append(make("ol", {}, ...listed.slice(i, i + 50).map((pair) => make("li", {}, ...pair.filter(Boolean)))));
   }
+}
+
+function table(on) {
+  if (!on && !pictures.length) return;
+  if (on) list();
   $("rows").hidden = !on;
   $("picture").hidden = on;
-  $("list").setAttribute("aria-pressed", String(on));
+  $("table").setAttribute("aria-pressed", String(on));
   $("fold").setAttribute("aria-disabled", on || !shown);
   $("unfold").setAttribute("aria-disabled", on || shown >= pictures.length - 1);
   pictures.forEach(({ svg }, k) => svg.toggleAttribute("hidden", k !== shown));
@@ -474,7 +473,7 @@ function list(on) {
 
 function fold(change) {
   shown = Math.max(0, Math.min(pictures.length - 1, shown + change));
-  list($("picture").hidden);
+  table($("picture").hidden);
   remember();
 }
 
@@ -488,7 +487,7 @@ function paint() {
   fill($("caption"), found ? found.caption : "");
   if (!$("rows").hidden) {
     listed.forEach((pair, i) => pair.forEach((cell, back) => {
-      const [text, bar] = found?.boxes["nr"[back] + (i + 1)] || ["", null];
+      const [text, bar] = found?.boxes["nr"[back] + i] || ["", null];
       if (!cell || (cell.dataset.reading || "") === text) return;
       cell.dataset.reading = text;
       cell.style.setProperty("--heat", bar === null ? "" : `var(--${heat(bar)})`);
@@ -538,10 +537,10 @@ function overlay(name) {
   remember();
 }
 
-// Rows by keyboard and by what is searched
+// Rows by keyboard
 
 function move(way) {
-  const all = cells();
+  const all = $("rows").hidden ? pictures[shown].cells : listed;
   const current = (cell) => cell?.tabIndex === 0;
   const i = all.findIndex((pair) => pair.some(current));
   const pair = all[Math.max(0, Math.min(all.length - 1, i + way))];
@@ -550,33 +549,6 @@ function move(way) {
   all[i]?.forEach((cell) => cell && (cell.tabIndex = -1));
   cell.tabIndex = 0;
   cell.focus();
-}
-
-function search(words) {
-  const wanted = words.toLowerCase().trim();
-  if (wanted) list(true);
-  let found = 0;
-  listed?.forEach(([there], i) => {
-    const o = facts.ops[i];
-    const v = value(o.output);
-    const text = [v.name, o.name, `(${v.shape}) ${v.dtype}`, o.source.at, o.scope].join(" ").toLowerCase();
-    found += !(there.parentNode.hidden = Boolean(wanted) && !text.includes(wanted));
-  });
-  if (wanted) fill($("caption"), `${found} of ${facts.ops.length} operations`);
-  else if (listed) paint();
-}
-
-// All steps as a table: also what is printed
-
-function table() {
-  if ($("sheet").firstChild) return;
-  fill($("sheet"), ...facts.steps.map((step, i) => {
-    const back = step.kind === "backward";
-    const lines = step.op < 0 ? [] : back ? op(step).rules : [op(step).forward];
-    const link = make("a", { href: `#step=${i}` }, title(step));
-    const tried = back && op(step).versions ? (op(step).versions[0].good ? "agree" : "do not agree") : "";
-    return make("tr", {}, make("td", {}, String(i)), make("th", { scope: "row" }, link, step.warn ? make("small", {}, " worth a look") : null), make("td", {}, ...lines.map((text) => make("code", {}, text.split("\n")[0]))), make("td", {}, step.holds || ""), make("td", {}, tried));
-  }));
 }
 
 // Keys, buttons, sliders, links
@@ -590,11 +562,9 @@ function play(on) {
 
 function escape() {
   if (moved) moved.back();
-  else if ($("menu").open || $("search").value) {
-    $("menu").open = false;
-    search(($("search").value = ""));
-  } else if (quiz.on) level(quiz.level);
-  else if ($("all").open) actions.table();
+  else if ($("menu").open) $("menu").open = false;
+  else if (quiz.on) level(quiz.level);
+  else if (!$("rows").hidden) table(false);
   else document.activeElement.blur();
 }
 
@@ -614,37 +584,25 @@ const actions = {
   play: () => play(!timer),
   quiz: () => level(0),
   rules: () => level(1),
-  list: () => list($("rows").hidden),
+  table: () => table($("rows").hidden),
   fold: () => fold(-1),
   unfold: () => fold(1),
-  table: () => {
-    if (quiz.open) return;
-    $("all").open = !$("all").open;
-    $("all").firstElementChild.focus();
-    if ($("all").open) $("all").scrollIntoView();
-  },
 };
 const KEYS = {
   ArrowRight: actions.next, ArrowLeft: actions.back, "Shift+ArrowLeft": actions.before, "Shift+ArrowRight": actions.after,
   Home: actions.first, End: actions.last, Escape: escape, " ": actions.play, l: actions.loss, b: actions.twin,
-  q: actions.quiz, "?": () => entry("help"), t: actions.table, r: actions.list,
+  q: actions.quiz, "?": help, t: actions.table,
   "[": actions.fold, "]": actions.unfold, "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), 0: () => zoom(0),
-  "/": () => entry("search"),
 };
 
-// A part of the menu
-function entry(id) {
-  $("menu").open = $(id).open = true;
-  ($(id).firstElementChild || $(id)).focus();
+function help() {
+  $("menu").open = $("help").open = true;
+  $("help").firstElementChild.focus();
 }
 
 document.addEventListener("keydown", (event) => {
   const { target, key } = event;
   if (event.ctrlKey || event.altKey || event.metaKey) return;
-  if (target === $("search") && key === "Enter") {
-    $("menu").open = false;
-    return cells()[0]?.[0].focus();
-  }
   const letter = key.length === 1 && key !== " ";
   const busy = target.closest("input, select") || (key === " " && target.closest("button, summary, a, [role=button]"));
   if (target.closest("#picture g") && (key === "Enter" || key === " ")) target.dispatchEvent(new MouseEvent("click", { bubbles: true }));
@@ -678,13 +636,8 @@ async function unpack(id) {
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate")));
 }
 
-async function numbered() {
-  packed = new Int8Array(await (await unpack("numbers")).arrayBuffer());
-  return (await unpack("facts")).text();
-}
-
-function begin(text) {
-  DATA = JSON.parse(text);
+function begin([numbers, all]) {
+  [packed, DATA] = [new Int8Array(numbers), all];
   facts = DATA.frames[0];
   facts.steps.forEach((step, i) => step.op >= 0 && (moments[step.kind === "forward" ? "n" : "r"][step.op] = i));
   lossStep = facts.steps.findIndex((step) => ["loss", "failed"].includes(step.kind));
@@ -702,7 +655,6 @@ function begin(text) {
   }
   lenses();
   $("overlay").addEventListener("change", () => overlay($("overlay").value));
-  $("search").addEventListener("input", () => search($("search").value));
   $("slider").max = facts.steps.length - 1;
   $("slider").style.setProperty("--loss", (100 * lossStep) / Math.max(1, facts.steps.length - 1) + "%");
   $("slider").addEventListener("input", () => show(Number($("slider").value)));
@@ -716,31 +668,28 @@ function begin(text) {
     fill($("summary"), facts.summary);
     $("moment").textContent = facts.label;
     $("frame").setAttribute("aria-valuetext", facts.label);
-    fill($("sheet"));
-    if ($("all").open) table();
+    listed = null;
+    fill($("rows"));
     lenses();
-    paint();
+    table(!$("rows").hidden);
     show(at);
   });
-  for (const name of ["pointerdown", "pointermove", "pointerup", "pointercancel"]) $("picture").addEventListener(name, (event) => event.pointerType === "touch" && pinch(event));
   $("picture").addEventListener("wheel", (event) => {
     if (!event.ctrlKey) return; // the wheel alone scrolls
     event.preventDefault();
     zoom(Math.exp(-event.deltaY / 300));
   }, { passive: false });
-  $("all").addEventListener("toggle", () => $("all").open && table());
-  window.addEventListener("beforeprint", () => {
-    table();
-    $("all").open = true;
-  });
+  window.addEventListener("beforeprint", list);
+  $("rows").addEventListener("click", (event) => event.target.step !== undefined && show(event.target.step));
   window.addEventListener("hashchange", () => {
     const step = linked();
-    list($("picture").hidden);
+    table($("picture").hidden);
     show(step);
   });
   const step = linked();
-  list(!pictures.length);
-  for (const id of ["list", "fold", "unfold"]) $(id).hidden = !pictures.length || (id !== "list" && pictures.length < 2);
+  table(!pictures.length);
+  $("table").hidden = !pictures.length;
+  $("fold").hidden = $("unfold").hidden = pictures.length < 2;
   quiz.on = DATA.quiz;
   $("quiz").hidden = !facts.quiz.length;
   $("rules").hidden = facts.quiz.length < 2;
@@ -748,4 +697,5 @@ function begin(text) {
   document.body.classList.add("ready");
 }
 
-numbered().then(begin, () => fill($("sentence"), "This page is packed, and this browser cannot unpack it: it has no DecompressionStream."));
+const parts = [unpack("numbers").then((part) => part.arrayBuffer()), unpack("facts").then((part) => part.json())];
+Promise.all(parts).then(begin, () => fill($("sentence"), "This page is packed, and this browser cannot unpack it: it has no DecompressionStream."));

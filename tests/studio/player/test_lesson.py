@@ -117,7 +117,7 @@ def test_what_is_worth_a_look_is_said_at_its_step_and_listed_in_the_table(opened
     page = opened(ag.trace(lambda x: ag.sum(ag.relu(x @ w)), np.ones((32, 3))).page())
     assert page.locator(".worth").count() == 0
     page.keyboard.press("t")
-    page.locator("#all tr", has_text="worth a look").locator("a").click()
+    page.locator("#rows button", has_text="worth a look").first.click()
     page.wait_for_function("at === 2")
     assert "op" in page.evaluate("facts.steps[at]") and where(page) == "relu → relu"
     assert page.inner_text("#content .worth").startswith("Dead relu: ") and "(1" in page.inner_text("#content .worth")

@@ -29,18 +29,20 @@ def test_overlays_show_the_numbers_of_the_static_picture(opened, blocks):
         boxes = {b["id"]: b for b in page.evaluate("""pictures[shown].boxes.map(({id, group, below, bar, shape}) =>
             ({id, text: below?.textContent, label: group.ariaLabel,
             long: bar?.getBBox().width, wide: shape.getBBox().width}))""")}  # fmt: skip
-        page.keyboard.press("r")
+        page.keyboard.press("t")
         cells = page.evaluate("""listed.map((pair) => pair.map((c) => c &&
             [c.dataset.reading, c.style.getPropertyValue("--bar")]))""")  # fmt: skip
-        page.keyboard.press("r")
+        page.keyboard.press("t")
         for side, way, found in (0, "n", want.forward), (1, "r", want.backward):
             for i, op in enumerate(blocks.ops):
                 text, bar = found.get(op.id, (None, None))
                 if text is None:
                     continue
                 box = boxes[f"{way}{op.id[1:]}"]
-                assert box["text"] in (text, text.split(":")[0]) and text == cells[i][side][0] and text in box["label"]
-                assert float(cells[i][side][1]) == pytest.approx(bar or 0, abs=1e-3)
+                assert (
+                    box["text"] in (text, text.split(":")[0]) and text == cells[i + 1][side][0] and text in box["label"]
+                )
+                assert float(cells[i + 1][side][1]) == pytest.approx(bar or 0, abs=1e-3)
                 assert (box["long"] or 0) == pytest.approx((bar or 0) * (box["wide"] - 12), abs=0.2)
     page.evaluate("show(facts.steps.length - 2)")
     assert page.inner_text("#reading") == f"{name}: {want.backward['n1'][0]}"
@@ -109,7 +111,7 @@ def test_without_modules_steps_over_modules_are_not_offered(opened, small):
     assert page.input_value("#slider") == "3"
 
 
-def test_rows_are_chosen_by_arrows_and_found_by_search(opened, blocks):
+def test_rows_are_chosen_by_arrows(opened, blocks):
     page = opened(blocks.page(), "#step=2")
     page.focus("#picture .now")
     page.keyboard.press("ArrowDown")
@@ -119,18 +121,6 @@ def test_rows_are_chosen_by_arrows_and_found_by_search(opened, blocks):
     assert page.input_value("#slider") == "4"
     page.keyboard.press("ArrowUp")
     assert page.evaluate("document.activeElement === pictures[shown].cells[2][0]")
-    page.keyboard.press("/")
-    page.keyboard.type("blocks.1 ")
-    assert page.inner_text("#caption") == f"5 of {len(blocks.ops)} operations"
-    page.fill("#search", "RELU")
-    assert page.inner_text("#caption") == f"3 of {len(blocks.ops)} operations"
-    page.keyboard.press("Enter")
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("Enter")
-    assert where(page).startswith("relu →") and page.input_value("#slider") == "7"
-    assert page.locator("#rows .now").inner_text().startswith("7 relu")
-    page.keyboard.press("Escape")
-    assert page.input_value("#search") == "" and page.locator("#rows li:visible").count() == len(blocks.ops)
 
 
 def test_edges_carry_numbers_once_they_are_known(opened, scalars, chain):
@@ -202,16 +192,6 @@ def test_a_label_appears_with_the_sentence_that_explains_it(opened, scalars):
     assert len(first) == 2
 
 
-def test_two_fingers_zoom(opened, cnn_page):
-    page = opened(cnn_page[2], "#step=9")
-    drawing = page.locator("#picture svg:not([hidden])")
-    fitted = drawing.bounding_box()["width"]
-    page.evaluate("""() => { for (const [type, pointerId, x] of [["down", 1, 100], ["down", 2, 200], ["move", 2, 250]])
-        $("picture").dispatchEvent(new PointerEvent("pointer" + type,
-            { pointerType: "touch", pointerId, clientX: x, clientY: 9 })); }""")
-    assert drawing.bounding_box()["width"] == pytest.approx(fitted * 1.5, rel=0.02)
-
-
 def test_a_click_folds_a_frame_and_opens_a_closed_row(opened, blocks):
     page = opened(blocks.page(), "#step=2")
     depth = page.evaluate("pictures[shown].depth")
@@ -223,10 +203,29 @@ def test_a_click_folds_a_frame_and_opens_a_closed_row(opened, blocks):
     assert page.evaluate("pictures[shown].depth") == 1
 
 
+def test_the_table_has_each_operation_beside_its_rule(opened, blocks):
+    page = opened(blocks.page(), "#step=7")
+    page.keyboard.press("t")
+    rows = page.evaluate(
+        "[...document.querySelectorAll('#rows li')].map((li) => [...li.children].map((b) => b.textContent))"
+    )
+    assert len(rows) == len(blocks.ops) + 2 and [len(row) for row in rows] == [2] * (len(rows) - 1) + [1]
+    assert rows[7][0].splitlines() == ["7 relu → relu_2 (2,4) in Block blocks.1", page.evaluate("facts.ops[6].forward")]
+    want = [
+        f"{page.evaluate('moments.r[6]')} rule of relu → g_linear_3",
+        *page.evaluate("facts.ops[6].rules"),
+        "differences agree",
+    ]
+    assert rows[7][1].splitlines() == want
+    assert page.locator("#rows .now").inner_text().startswith("7 relu")
+    page.locator("#rows button", has_text="rule of relu").nth(1).click()
+    assert where(page) == "rule of relu → g_linear_3"
+
+
 def test_rows_have_two_equal_columns(opened, blocks):
     page = opened(blocks.page(), "#step=9", width=320)
-    page.keyboard.press("r")
+    page.keyboard.press("t")
     cells = page.locator("#rows button")
-    assert cells.count() == 2 * len(blocks.ops)
+    assert cells.count() == len(page.evaluate("facts.steps")) == 2 * len(blocks.ops) + 3
     boxes = [cell.bounding_box() for cell in cells.all()]
     assert len({round(box["width"]) for box in boxes}) == 1
