@@ -636,8 +636,8 @@ async function unpack(id) {
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate")));
 }
 
-function begin([numbers, all]) {
-  [packed, DATA] = [new Int8Array(numbers), all];
+function begin([numbers, text]) {
+  [packed, DATA] = [new Int8Array(numbers), JSON.parse(text)];
   facts = DATA.frames[0];
   facts.steps.forEach((step, i) => step.op >= 0 && (moments[step.kind === "forward" ? "n" : "r"][step.op] = i));
   lossStep = facts.steps.findIndex((step) => ["loss", "failed"].includes(step.kind));
@@ -697,5 +697,5 @@ function begin([numbers, all]) {
   document.body.classList.add("ready");
 }
 
-const parts = [unpack("numbers").then((part) => part.arrayBuffer()), unpack("facts").then((part) => part.json())];
+const parts = [unpack("numbers").then((part) => part.arrayBuffer()), unpack("facts").then((part) => part.text())];
 Promise.all(parts).then(begin, () => fill($("sentence"), "This page is packed, and this browser cannot unpack it: it has no DecompressionStream."));

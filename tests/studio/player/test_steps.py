@@ -199,8 +199,8 @@ def test_the_menu_closes_by_escape_and_by_a_choice(opened, small):
         assert page.is_visible("#table")
         close()
         assert page.is_hidden("#table")
-    page.keyboard.press("/")
-    assert page.evaluate("document.activeElement.id") == "search"
+    page.keyboard.press("?")
+    assert page.evaluate("document.activeElement.parentNode.id") == "help"
 
 
 def test_without_source_a_step_says_so_and_has_its_derived_line(opened, rng):
