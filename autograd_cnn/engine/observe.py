@@ -57,8 +57,9 @@ class Call:
 
     Attributes
     ----------
-    names, values : list
-        The flat arguments, as they were passed, and the parameter of each; empty if they do not fit the parameters.
+    names, values, passed : list
+        The flat arguments with the arrays that they had, the parameter of each, and the arguments themselves; empty if
+        they do not fit the parameters.
     out : Tensor or ndarray
         The result.
     place : (code, offset)
@@ -77,6 +78,7 @@ class Call:
     function: Any
     names: list[str] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
+    passed: list[Any] = field(default_factory=list)
     out: Any = None
     start: float = 0.0
     seconds: float = 0.0
@@ -148,8 +150,8 @@ def _call(outside: Mode, called: Callable[[Call], None], failed: Any) -> Callabl
                 mode = mode.but(recording=False)
             event = Call(primitive, mode, *_origin(sys._getframe(1)))
             with suppress(TypeError):  # where the arguments do not fit, the call raises an error
-                values, elements = primitive.bind(args, dict(options))
-                event.names, event.values = primitive.flat_names(elements), [*map(_as_it_is, values)]
+                event.passed, elements = primitive.bind(args, dict(options))
+                event.names, event.values = primitive.flat_names(elements), [*map(_as_it_is, event.passed)]
             try:
                 _timed(event, outside.call or Primitive.run, primitive, args, options, mode)
             except Exception as error:

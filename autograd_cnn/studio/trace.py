@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import cache, partial
 from operator import attrgetter
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -39,6 +40,8 @@ class _Calls:
         self.made: dict[int, Node] = {}  # by id of the resulting array
         self.copies: dict[int, np.ndarray] = {}  # by id of an array that no call made
         self.results: list[Tensor] = []  # kept alive, so that no id is used again
+        self.leaves: WeakValueDictionary[Leaf, Tensor] = WeakValueDictionary()  # that calls took
+        self.after: dict[Leaf, np.ndarray] = {}  # arrays of these when the function has ended
         self.left: list[tuple[int, Any, str]] = []  # id of what became a plain array, the place, what stands there
         self.failure: tuple[Any, Any] = None, None  # the latest call that raised an error, and the error
 
@@ -52,6 +55,7 @@ class _Calls:
         for array in map(_array, _flat(call.values)):
             if array is not None and id(array) not in self.made:
                 self.copies.setdefault(id(array), _copied(array))
+        self.leaves.update((t.node, t) for t in call.passed if isinstance(t, Tensor) and isinstance(t.node, Leaf))
         node = call.node()
         self.given[node] = call.values
         self.made[id(call.out.data)] = node
@@ -172,7 +176,9 @@ def _run(f: Callable[..., Any], tensors: list[Any], arguments: dict[Any, tuple[s
     calls = _Calls()
     try:
         with calls.observed():
-            return f(*tensors), calls
+            result = f(*tensors)
+        calls.after = {leaf: np.array(a) for leaf, t in calls.leaves.items() if (a := _array(t)) is not None}
+        return result, calls
     except Exception as error:
         _attach(error, calls, arguments, tensors)
         raise
@@ -281,7 +287,9 @@ class _Writer:
             result.role, loss = "loss", float(tensor.item())
         given = [value.id for origin, value in ((a, self.known.get(a)) for a in self.arguments) if value]
         arrays = self.arrays if self.traced else None
-        return Graph(ops, self.values, result.id, loss, arrays, given=given, frozen=self.frozen())
+        left = {self.known[leaf].id: a for leaf, a in self.calls.after.items() if leaf in self.known}
+        changed = {v: a for v, a in left.items() if not np.array_equal(a, self.arrays.get(v, a), equal_nan=True)}
+        return Graph(ops, self.values, result.id, loss, arrays, given=given, changed=changed, frozen=self.frozen())
 
     def frozen(self) -> dict[str, str]:
         """Return the values at the start from whose numbers a plain array was computed, each with the user's line."""

@@ -18,7 +18,7 @@ from autograd_cnn.engine.registry import registry
 from autograd_cnn.studio.live import page as live
 from autograd_cnn.studio.live.run import MOST, run
 from studio.hostile import NAMES
-from studio.pages import facts_of
+from studio.pages import exact_numbers, facts_of, visible
 
 EXAMPLES = Path(live.__file__).parent / "examples"
 DOCS = Path(__file__).parents[2] / "docs" / "live.md"
@@ -93,7 +93,7 @@ def test_a_function_that_fails_under_trace_shows_its_graph(result):
     function = "import autograd_cnn as ag\ndef f(x):\n    h = ag.sin(x)\n    return h @ x\n"
     found, _ = result(function + "ag.trace(f, ag.Tensor([[1.0, 2.0]]))")
     assert found["line"] == 4 and "2 is not 1" in found["error"] and "error.graph" not in found["error"]
-    assert "fails in matmul (line:4)</title>" in found["page"]
+    assert "fails in matmul (program:4)</title>" in found["page"]
 
 
 def test_our_message_names_the_line_of_the_editor(result):
@@ -145,6 +145,33 @@ def test_the_player_opens_on_the_latest_step_with_the_numbers_that_it_had(traini
     assert program.send(0)["losses"][0] < losses[-1]
 
 
+@pytest.mark.parametrize("made", ["optimiser.step()", "w.data = w.data - 0.1 * w.grad", "pass"])
+def test_the_update_says_what_the_program_itself_did(training, made):
+    source = f"""import autograd_cnn as ag
+w = ag.Tensor([3.0, 2.0], requires_grad=True, name="w")
+optimiser = ag.optim.Adam([w], lr=0.01)
+def step():
+    w.grad = None
+    loss = (w * w).sum()
+    loss.backward()
+    {made}
+    return loss
+def picture():
+    print(repr(float(w.data[0])))
+    import numpy as np
+    return np.zeros((1, 1, 3), np.uint8)
+"""
+    printed = []
+    program = run(source, printed.append)
+    next(program)
+    program.send(0)
+    end = facts_of(program.send(0) and next(program)["page"])["frames"][0]["steps"][-1]
+    _, before, after = map(float, "".join(printed).split())
+    own = f"Your program has made its own step: it changed w[0] from {before}"
+    assert (own[:40] in visible(end["say"])) == (made != "pass") == ("to try" in str(end["goal"]))
+    assert exact_numbers(end["say"]) == [before, after] * (made != "pass")
+
+
 def test_the_program_of_the_docs_trains_outside_of_the_page_too():
     assert in_the_docs() == (EXAMPLES / "least.py").read_text() and in_the_docs().rstrip() in live.page()
     names = {}
@@ -167,7 +194,7 @@ def test_a_step_that_fails_ends_the_training_and_shows_its_graph(training):
     moment = program.send(1000)
     assert len(moment["losses"]) == 36 and not moment["trains"] and moment["picture"] not in ("", start["picture"])
     assert moment["error"].startswith("ValueError: matmul: (1, 2) @ (1, 2)") and moment["line"] == 6
-    assert "fails in matmul (line:6)</title>" in moment["page"]
+    assert "fails in matmul (program:6)</title>" in moment["page"]
     with pytest.raises(StopIteration):
         next(program)
 

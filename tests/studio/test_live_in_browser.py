@@ -126,7 +126,7 @@ def test_every_example_shows_its_player(page, i):
         page.wait_for_selector("#status:has-text('Paused')")
         assert page.is_visible("#picture")
     assert page.is_hidden("#error") and page.is_visible("#player")
-    player_with(page, "line:")
+    player_with(page, "program:")
 
 
 def paused(page):
@@ -168,10 +168,10 @@ def test_the_player_is_seen_when_the_first_program_trains(opened):
     for button in "#run", "#go":
         page.wait_for_selector("[data-state=training] #curve circle")
         step = int(paused(page)[0])
-        player_with(page, "line:")  # which has a size: Chromium lays no frame out that it does not paint
+        player_with(page, "program:")  # which has a size: Chromium lays no frame out that it does not paint
         page.click("#step")
         page.wait_for_selector(f"#status:has-text('Paused after step {step + 1}')")
-        player_with(page, "line:")
+        player_with(page, "program:")
         page.click(button)
 
 
@@ -185,7 +185,7 @@ def test_a_step_that_fails_shows_the_curve_and_its_graph(page):
     assert page.inner_text("#count").startswith("step 36, loss")
     assert "matmul: (1, 2) @ (1, 2)" in page.inner_text("#error") and page.inner_text("#numbers mark") == "13"
     assert page.inner_text("#player h2") == "Player, up to the error"
-    player_with(page, "fails in matmul (line:13)")
+    player_with(page, "fails in matmul (program:13)")
     assert page.is_disabled("#go") and page.is_disabled("#step")
 
 

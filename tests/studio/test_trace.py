@@ -8,6 +8,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.engine.mode import in_mode, is_recording
+from autograd_cnn.studio.trace import observed
 
 columns = pytest.mark.skipif(sys.version_info < (3, 11), reason="code objects have no columns before Python 3.11")
 
@@ -50,7 +51,7 @@ def test_a_long_chain_needs_no_recursion(weights, depth):
         sys.setrecursionlimit(1000)
         graph = loss.graph()
         assert len(graph.ops) == depth + 1
-        assert f"loop test_trace.py:46 ×{depth:,}" in graph.svg()
+        assert f"loop test_trace.py:47 ×{depth:,}" in graph.svg()
         with pytest.raises(ValueError, match=r"too many for \.svg"):
             graph.svg(depth=2)
         if depth < 100_000:
@@ -377,6 +378,35 @@ def test_trace_changes_nothing(weights, fails):
     np.testing.assert_array_equal(w.data, values)
     assert w.name is None and x.name is None and not x.requires_grad
     w.data[:] = 0  # no lock is left
+
+
+@pytest.mark.filterwarnings("ignore:loss is nan")
+@pytest.mark.parametrize("change", ["step", "in place", "anew", "never"])
+def test_the_graph_knows_what_the_function_itself_has_made_of_a_parameter(change):
+    w, v = ag.Tensor([1.0, np.nan], True, "w"), ag.Tensor([1.0, 2.0], True, "v")
+    optimiser = ag.optim.Adam([w], lr=0.1)
+
+    def f():
+        loss = (w * v).sum()
+        loss.backward()
+        if change == "in place":
+            w.data -= [0.1, 0]
+        elif change == "anew":
+            w.data = w.data - [0.1, 0]
+        elif change == "step":
+            w.grad[1] = 0
+            optimiser.step()
+        return loss
+
+    later = observed(f)[1]
+    now = w.data.copy()
+    w.data[...] = v.data[...] = 7  # after the trace
+    graph = later()
+    (given,) = (value.id for value in graph.values.values() if value.name == "w")
+    assert list(graph.changed) == [given] * (change != "never")
+    if graph.changed:
+        assert graph.arrays[given][0] == 1 and now[0] == pytest.approx(0.9)
+        np.testing.assert_array_equal(graph.changed[given], now)
 
 
 def test_graph_changes_nothing(cnn):

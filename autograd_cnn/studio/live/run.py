@@ -28,7 +28,7 @@ from autograd_cnn.studio import graph
 from autograd_cnn.studio.png import url
 from autograd_cnn.studio.trace import observed
 
-FILE = "line"  # in messages and in players, which say line:3
+FILE = "program"  # in players, which say program:3
 MOST = 100_000  # characters of output that the page shows
 
 

@@ -278,5 +278,13 @@ def update(t: Trials) -> Update | None:
     return Update(base + way, rates, lines, max(0, len(pairs) - MANY), curve)
 
 
+def own_step(t: Trials) -> str:
+    """Return what the traced function itself has made of the examples of parameters, or "" if it changed none."""
+    picks = [(t.pick(v), t.graph.changed[v.id]) for v in t.learnt if v.id in t.graph.changed][:MANY]
+    ends = [(pick.name, *apart(pick.x, a.flat[pick.i])) for pick, a in picks]
+    told = listed([f"{name} from {before} to {then}" for name, before, then, _ in ends])
+    return f"Your program has made its own step: it changed {told}." if ends else ""
+
+
 def _extent(t: Trials, value: Value) -> str:
     return f" ({words})" if (words := t.extent(value)) else ""
