@@ -30,7 +30,7 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(2416, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "engine": Room(2417, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(2165, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(1038, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(845, "engine calculus ops state", "modules, layers and their initial weights"),
@@ -65,7 +65,7 @@ ROOMS = {
         "weights for PyTorch, and ONNX files",
     ),
     "studio": Room(
-        7071,  # of which the exercises 555, with templates and solutions
+        7087,  # of which the exercises 555, with templates and solutions
         f"engine calculus ops nn training files notebook environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),
