@@ -143,9 +143,9 @@ class Views:
         self.filters = {a.value.id for call in calls for name, a in call if name == "w" and isinstance(a, Use)}
 
     def role(self, value: Value) -> str:
-        filters = value.id in self.filters
-        odd = len(value.shape) == 4 and filters != (value.role == "parameter")  # learnt images, computed filters
-        return ("parameter" if filters else "activation") if odd else value.role
+        if value.id in self.filters:
+            return "parameter"
+        return "activation" if len(value.shape) == 4 and value.role == "parameter" else value.role  # learnt images
 
     def look(self, array: Any, value: Value, gradient: bool) -> Look:
         """Return the look of an array that belongs to `value`, with its maps."""

@@ -219,6 +219,7 @@ function maps(entry) {
 const GAP = 6;
 const spotted = () => op(facts.steps[at]) || {};
 const way = () => facts.steps[at].kind === "backward";
+const doubtful = () => way() && spotted().own && !spotted().versions?.[0].good; // the user's rule may be any
 const text = (number) => (Number.isFinite(number) ? (number && Math.abs(number) < 1e-4 ? number.toExponential() : String(number)).replaceAll("-", "−") : "not finite");
 
 function draw(entry) {
@@ -311,7 +312,7 @@ const seen = (place, tap) => [0, 1].map((axis) => place[axis] * reach.stride[axi
 const isUsed = (entry) => entry.gradient === (way() && entry.id === spotted().output);
 
 function overPlaces() {
-  const w = way() && reach?.kernel && scene.find((entry) => entry.side === "w" && entry.gradient);
+  const w = way() && reach?.kernel && !doubtful() && scene.find((entry) => entry.side === "w" && entry.gradient);
   const [a, g] = ["fine", "coarse"].map((side) => w && drawnOf(reach[side], reach[side] === spotted().output));
   if (!a || !g || !spot.entry.side || (spot.entry.side !== "w" && !isUsed(spot.entry))) return null;
   const far = g.shape.slice(2);
@@ -407,12 +408,12 @@ function computed() {
   if (places) return atPlace();
   const { entry, c, y, x } = spot;
   const back = way();
-  const k = entry.side === "w" ? channel.coarse : 0;
+  const k = entry.side === "w" && !reach.rows ? channel.coarse : 0;
   const own = make("b", {}, text(entry.read(c, y, x, k)));
   const begins = make("b", {}, entry.label(c, y, x, k));
   const line = (...parts) => make("p", {}, begins, " = ", ...parts);
   const plain = [line(own)];
-  if (!entry.result) return plain;
+  if (!entry.result || doubtful()) return plain;
   const out = spotted().output;
   if (reach.each) {
     if (!back) {
@@ -429,12 +430,12 @@ function computed() {
   if (entry.side === "w") {
     const [a, g] = [drawnOf(reach.fine, reach.fine === out), drawnOf(reach.coarse, reach.coarse === out)];
     if (!a || !g) return plain;
-    const part = reach.rows ? a.read(0, 0, y) * g.read(0, 0, x) : NaN;
-    return [line(`Σ over ${value(out).shape[0]} items of ${a.name} × ${g.name} = `, own), make("p", {}, `Item 0 gives ${part.toPrecision(3)}.`)];
+    const first = y < a.shape[3] && x < g.shape[3] ? `Item 0 gives ${text(a.read(0, 0, y))} × ${text(g.read(0, 0, x))} = ${text(Number((a.read(0, 0, y) * g.read(0, 0, x)).toPrecision(3)))}.` : "";
+    return [line(`Σ over ${value(out).shape[0]} items of ${a.name} × ${g.name} = `, own), make("p", {}, first)];
   }
   if (!from) return plain;
   if (reach.pool) return pooled(entry, from, own, line, c, y, x);
-  if (!w) return plain;
+  if (!w || (reach.rows && w.shape[2] < Math.min(8, reach.group[0]))) return plain; // of a matrix that is an input, one row is there
   const bias = b && !back ? ` + ${text(b.read(0, 0, channel[entry.side]))} (${b.name})` : "";
   const count = reach.group[entry.side === "coarse" ? 0 : 1];
   if (reach.rows) {

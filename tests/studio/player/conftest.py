@@ -146,8 +146,9 @@ def walk(reader, tmp_path):
             steps, positions, *_ = zip(*shown, strict=True)
             if list(steps) != sorted(range(len(steps)), reverse=back) or len(set(positions)) != len(steps):
                 complaints.append(f"{width}: the steps were {positions}")
-            complaints += [f"{width}: step {step} says nothing" for step, _, length, _ in shown if not length]
-            complaints += [f"{width}: step {step} is {more} px too wide" for step, *_, more in shown if more > 0]
+            complaints += [f"{width}: step {step} says nothing" for step, _, length, *_ in shown if not length]
+            complaints += [f"{width}: step {step} is {more} px too wide" for step, *_, more, _ in shown if more > 0]
+            complaints += [f"step {step}: {doubt}" for step, *_, doubts in shown for doubt in doubts]
         complaints += logged
         logged.clear()
         return complaints

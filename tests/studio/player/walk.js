@@ -1,12 +1,28 @@
-// Walks all steps by keyboard; returns what each shows: its number, the counter, and pixels too wide
+// Walks all steps by keyboard; returns what each shows: its number, the counter, pixels too wide, and what it says wrong
 back => {
     const press = (key) => document.body.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}));
     const text = (id) => document.getElementById(id).textContent;
+    const shown = (number) => Number(number.replaceAll("−", "-"));
+    // What is said of an element that is pointed at: its own number, and the sum of products if nothing else is added
+    const wrongAt = (entry, c, y, x) => {
+        point(entry, c, y, x);
+        const said = document.getElementById("found");
+        const [line, own] = [said.innerText.replaceAll("\n", " "), said.querySelectorAll(":scope > p:first-of-type > b, :scope > .line > p > b")[1]];
+        const all = [scene, Object.values(facts.values)].flat().every((thing) => !thing.numbers?.some((number) => !Number.isFinite(number)) && !thing.array?.bad && !thing.gradient?.bad);
+        const wrong = all && line.includes("not finite") ? ["is not finite"] : [];
+        const k = entry.side === "w" && !reach.rows ? Math.min(entry.shape[0] - 1, channel.coarse) : 0;
+        const number = entry.read(c, y, x, k);
+        if (!places && Number.isFinite(number) && own && shown(own.textContent) !== number) wrong.push(`is not ${number}`);
+        const [sum, rest] = [said.querySelector(".grid b"), said.querySelector(".grid ~ p")];
+        if (sum && !rest && !places && Number.isFinite(number) && !(Math.abs(shown(sum.textContent) - number) <= 0.01 * Math.max(...[...said.querySelectorAll("tr:last-child td")].map((cell) => Math.abs(shown(cell.textContent)))))) wrong.push(`is another sum than ${number}`);
+        return wrong.map((what) => `${entry.name}: ${line} ${what}`);
+    };
+    const doubts = () => scene.flatMap((entry) => [0, 0.5, 1].flatMap((part) => wrongAt(entry, ...entry.shape.slice(1).map((n) => Math.floor(part * (n - 1))))));
     const count = facts.steps.length;
     press(back ? "End" : "Home");
     return Array.from({length: count}, () => {
-        const shown = [at, text("position"), text("sentence").length, document.documentElement.scrollWidth - innerWidth];
+        const found = [at, text("position"), text("sentence").length, document.documentElement.scrollWidth - innerWidth, back ? [] : doubts()];
         press(back ? "ArrowLeft" : "ArrowRight");
-        return shown;
+        return found;
     });
 }
