@@ -40,7 +40,7 @@ def look(array: Any, whole: bool = True, drawn: Maps | None = None) -> Look:
 
 
 def _short(x: Any) -> str:
-    return f"{float(x):.4g}"
+    return f"{float(x):.4g}".replace("-", "−")
 
 
 def share(part: Any) -> str:

@@ -20,7 +20,7 @@ function tensors(step) {
   [scene, spot, reach] = [[], null, (step.op >= 0 && op(step).reach) || null];
   if (!before) Object.assign(channel, { fine: 0, coarse: 0, tap: [0, 0], place: null });
   add();
-  moment();
+  fill($("image"), facts.image ? make("img", { src: facts.image, alt: `picture ${facts.label}` }) : null);
   document.body.classList.toggle("images", Boolean(reach?.kernel));
   document.body.classList.toggle("window", Boolean(way() && reach?.kernel && op(step).learns.includes(reach.w)));
   const figures = figuresOf(step);
@@ -37,12 +37,6 @@ function tensors(step) {
   if (same) point(same, before.c, before.y, before.x);
   else point(first, Math.floor(example / (tall * wide)) % count, Math.floor(example / wide) % tall, example % wide);
   return figures;
-}
-
-// The picture that belongs to this moment of the training, below its slider
-function moment() {
-  $("frames").querySelector("img")?.remove();
-  if (facts.image) $("frames").append(make("img", { src: facts.image, alt: `picture ${facts.label}` }));
 }
 
 function figuresOf(step) {
@@ -96,13 +90,14 @@ function row(heading, ...cards) {
   return make("section", { class: "row", "aria-label": heading }, make("h3", {}, heading), make("div", { class: "cards" }, ...cards));
 }
 
+const signed = (text, ...figures) => make("div", { class: "part" }, make("b", { class: "sign" }, text), ...figures); // wrapped as one
+
 // A gradient: each contribution before the sum
 function sum(id, o) {
   const { parts, gradient } = value(id);
   const last = parts.findLastIndex(([k]) => facts.ops[k] === o);
   const first = Math.max(0, last - 5); // of many, those before are counted
   const complete = last === parts.length - 1;
-  const signed = (text, ...figures) => make("div", { class: "part" }, make("b", { class: "sign" }, text), ...figures); // wrapped as one
   const cards = first ? [signed(`${first} before`)] : [];
   parts.slice(first, last + 1).forEach(([k, look], n) => {
     const i = first + n;
@@ -201,6 +196,7 @@ function maps(entry) {
     if (tile >= 0 && tile < count + entry.colour && y >= 0 && y < tall && x >= 0 && x < wide) point(entry, Math.max(0, tile - entry.colour), y, x);
   };
   for (const kind of ["pointermove", "pointerdown"]) entry.pane.addEventListener(kind, (event) => (kind === "pointerdown" || event.pointerType === "mouse") && go(...locate(event)));
+  entry.pane.addEventListener("mousedown", (event) => event.preventDefault()); // after the mouse, the arrow keys step
   entry.pane.addEventListener("keydown", (event) => {
     const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] || [0, 0];
     if ((!dx && !dy) || event.shiftKey || event.ctrlKey || event.altKey || event.metaKey) return;
@@ -475,7 +471,7 @@ function product(a, f, [one, other, all], { more, bias, whole, what = "product",
   const short = (number) => Number((Math.round(number / unit) * unit).toPrecision(3));
   const total = products.flat().reduce((sum, number) => sum + number, 0);
   const [shown, sum] = [products.map((row) => row.map(short)), all ? [all] : ["products, sum ", make("b", {}, text(short(total)))]];
-  const parts = reach.rows ? [grid([a[0], f[0], shown[0]], "", null, [[one], [other], sum])] : [grid(a, [one], marks), "×", grid(marks ? [[f[0][0]]] : f, [other]), "=", grid(shown, sum, marks)];
+  const parts = reach.rows ? [grid([a[0], f[0], shown[0]], "", null, [[one], [other], sum])] : [grid(a, [one], marks), signed("×", grid(marks ? [[f[0][0]]] : f, [other])), signed("=", grid(shown, sum, marks))];
   const rest = [more ? `the other ${more > 1 ? `${more} ${what}s` : what}` : "", bias ? "the bias" : ""].filter(Boolean).join(" and ");
   if (rest) parts.push(make("p", {}, `${text(short(total))} here, and ${text(Number((whole - total).toPrecision(3)))} from ${rest}.`));
   return make("div", { class: "line", tabindex: 0, role: "group", "aria-label": "Products" }, ...parts);

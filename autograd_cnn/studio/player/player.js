@@ -92,6 +92,7 @@ function locate(asks) {
   document.body.classList.toggle("asking", Boolean(asks));
   $("view").inert = Boolean(asks); // names and tooltips tell numbers
   $("quiz").setAttribute("aria-pressed", String(quiz.on));
+  $("quiz").textContent = quiz.seen.size ? `quiz: ${score()}` : "quiz";
   picture(at, asks ? at - 1 : at);
 }
 
@@ -113,10 +114,7 @@ function title(step) {
   return step.kind === "forward" ? `${o.name} → ${value(o.output).name}` : `rule of ${o.name} → ${o.learns.map(gradientOf).join(", ")}`;
 }
 
-function twin() {
-  const step = facts.steps[at];
-  return step.op < 0 ? -1 : (step.kind === "forward" ? moments.r : moments.n)[step.op] ?? -1;
-}
+const twin = () => moments[facts.steps[at].kind === "forward" ? "r" : "n"][facts.steps[at].op] ?? -1;
 
 // The first step on or back of another module; one that is drawn closed is a row
 function module(way) {
@@ -177,7 +175,7 @@ function follow(now) {
   if (!now && !moved) return;
   moved = now;
   const marks = Boolean(now && facts.scalar);
-  $("picture").classList.toggle("moved", marks);
+  document.body.classList.toggle("moved", marks);
   fill($("caption"), ...(marks ? [make("mark", {}, ...rich(now.place)), ". The gradients are still those of the start."] : rich(facts.overlays[lens]?.caption || "")));
   if (facts.scalar) picture(at);
 }
@@ -259,6 +257,8 @@ function ask(number) {
   }));
 }
 
+const score = () => `${quiz.right} of ${quiz.seen.size - quiz.skipped} right${quiz.skipped ? `, ${quiz.skipped} skipped` : ""}`;
+
 // Without a button: skipped
 function reply(number, chosen) {
   if (!quiz.open) return;
@@ -273,12 +273,11 @@ function reply(number, chosen) {
     if (button.answer === right) button.className = "good";
     else if (button === chosen) button.className = "bad";
   }
-  const score = `${quiz.right} of ${quiz.seen.size - quiz.skipped} right${quiz.skipped ? `, ${quiz.skipped} skipped` : ""}`;
   const told = chosen ? ["You chose “", answer, "”. ", why, " "] : ["Skipped. "];
   const said = answer === right[0] ? ["Yes: ", answer, "."] : [...told, "Right: ", right[0], "."];
   quiz.on = asked().some(({ step }, i) => step >= at && !quiz.seen.has(i));
   locate(asked()[due()]); // hidden until the last question about this step
-  fill($("sentence"), ...rich(text), " ", make("b", {}, ...rich(...said)), quiz.on ? ` So far ${score}.` : ` The quiz is over: ${score}.`);
+  fill($("sentence"), ...rich(text), " ", make("b", {}, ...rich(...said)), `${quiz.on ? " So far" : " The quiz is over:"} ${score()}.`);
   $("told")?.remove();
   $("goal").prepend(make("p", { id: "told" }, ...rich(facts.steps[at].say)));
   $("next").setAttribute("aria-disabled", at === facts.steps.length - 1 && due() < 0);
@@ -392,9 +391,10 @@ function zoom(by) {
 function picture(number, known = number) {
   const step = facts.steps[number];
   const way = step.kind === "backward" ? "r" : "n";
+  const loss = moved?.numbers[facts.result]?.[moved.k] || facts.summary.split(" ").at(-1);
+  $("summary").textContent = facts.summary.replace(/\S+$/, loss);
   if (!$("rows").hidden) return mark(number);
   const { boxes, wires, rows, telling } = pictures[shown];
-  const loss = moved?.numbers[DATA.pictures[0].result]?.[moved.k] || facts.summary.split(" ").at(-1);
   for (const [text, words] of telling) text.textContent = words + loss;
   const now = step.op < 0 ? "" : way + rows[step.op];
   if (step.op < 0) scroll(Number(step.kind === "end"), 0); // the parameters, or their gradients
@@ -644,7 +644,6 @@ function begin([numbers, text]) {
   pictures = DATA.pictures.map(read);
   shown = usual();
   fill(document.querySelector("h1"), facts.name);
-  fill($("summary"), facts.summary);
   $("arrays").open = !facts.scalar;
   document.body.classList.toggle("scalar", facts.scalar);
   for (const [id, action] of Object.entries(actions)) {
@@ -665,7 +664,6 @@ function begin([numbers, text]) {
   $("frame").addEventListener("input", () => {
     const k = Number($("frame").value);
     facts = DATA.frames[k];
-    fill($("summary"), facts.summary);
     $("moment").textContent = facts.label;
     $("frame").setAttribute("aria-valuetext", facts.label);
     listed = null;
