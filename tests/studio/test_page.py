@@ -92,7 +92,7 @@ def test_statistics_of_a_large_gradient_equal_those_of_grad(standard_cnn, rng):
     standard_cnn(p, x, y).backward()
     for name, parameter in p.items():
         g = parameter.grad.astype(np.float64)
-        want = [f"{s:.4g}" for s in (g.min(), g.mean(), np.sqrt(np.mean(g * g)), g.max())]
+        want = [f"{s:.4g}".replace("-", "−") for s in (g.min(), g.mean(), np.sqrt(np.mean(g * g)), g.max())]
         assert values[f"p.{name}"]["gradient"]["statistics"][:4] == want
 
 

@@ -217,11 +217,11 @@ class _Facts:
 
     def end(self) -> Step:
         names = listed([clip(v.name) for v in self.author.learnt()])
-        say = f"The gradients of {names} are complete: in Python, loss.backward() puts each beside its array, as grad. "
+        say = f"The gradients of {names} are complete: in Python, loss.backward() puts each beside its array, as grad."
         own, plainly = lesson.own_step(self.trials), "each number takes a plain step, lr times its gradient"
         plainly = f"Below, to try, {plainly}" if own else f"Here {plainly}; your program may take another"
         goal = [f"{plainly}. {MINUS}"]
-        return Step("end", "What do we do with the gradients?", say + own, -1, goal=goal, term=lesson.RATE)
+        return Step("end", "What do we do with the gradients?", f"{say} {own}".strip(), -1, goal=goal, term=lesson.RATE)
 
     def doc(self, op: Op) -> str:
         """Return the first line of the operation's docstring, with the names of the inputs in its formulas."""

@@ -231,7 +231,7 @@ def test_dragging_moves_the_numbers_of_the_picture(opened, scalars):
     loss = f"{np.exp(-numbers['t']):.4g}"
     assert page.locator("#picture g:has(.loss) text").first.text_content() == f"loss {loss}"
     assert page.inner_text("#caption") == "x = 1.3 instead of 0.5. The gradients are still those of the start."
-    assert page.locator("#picture.moved").count() == 1
+    assert page.locator(".moved #picture").count() == 1
     assert page.locator("#picture text", has_text="x = 1.3").count() == 1
     page.mouse.up()
     assert value_of(page, "h") == "1.56"  # it stays
@@ -239,7 +239,7 @@ def test_dragging_moves_the_numbers_of_the_picture(opened, scalars):
     assert value_of(page, "h") == "−0.6"
     page.keyboard.press("ArrowLeft")  # after the mouse, arrows step
     assert page.input_value("#slider") == "12" and value_of(page, "h") == "0.6"
-    assert page.inner_text("#caption") == "" and page.locator("#picture.moved").count() == 0
+    assert page.inner_text("#caption") == "" and page.locator(".moved #picture").count() == 0
     assert page.locator("#picture g:has(.loss) text").first.text_content() == "loss 0.4428"
 
 
