@@ -127,21 +127,24 @@ def _failed(why: object) -> int:
 
 
 def demo(folder: Path, show: bool = True) -> int:
-    """Write four scripts into `folder`, run them, and open an index of the pages that they write."""
+    """Write four scripts into `folder`, run them, and open an index of the pages that they show."""
+    from unittest.mock import patch
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         return _failed(f"{folder}: {error.strerror}")
     entries, demos = "", Path(__file__).parent / "studio" / "player" / "demos"
     for name, title in DEMOS.items():
-        script = folder / f"{name}.py"
+        script, page = folder / f"{name}.py", folder / f"{name}.html"
         shutil.copyfile(demos / script.name, script)
-        said = escape(runpy.run_path(str(script), run_name="__main__")["__doc__"]).strip().replace("\n\n", "<br>")
+        with patch("autograd_cnn.studio.graph.show_page", partial(page.write_text, encoding="utf-8")):
+            said = escape(runpy.run_path(str(script), run_name="__main__")["__doc__"].strip()).replace("\n\n", "<br>")
         entries += f'<h2><a href="{name}.html">{title}</a></h2>\n<p>{said}</p>\n<small>made by {name}.py</small>\n'
-        print(script.with_suffix(".html").resolve())
+        print(page.resolve())
     index = folder / "index.html"
-    page = (demos / "index.html").read_text(encoding="utf-8")
-    index.write_text(page.replace("$entries", entries), encoding="utf-8")
+    text = (demos / "index.html").read_text(encoding="utf-8")
+    index.write_text(text.replace("$entries", entries), encoding="utf-8")
     print(index.resolve())
     if show:
         webbrowser.open(index.resolve().as_uri())

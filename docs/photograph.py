@@ -4,7 +4,6 @@ The live page needs Pyodide, in the folder that ``AUTOGRAD_CNN_PYODIDE`` names.
 """
 
 import os
-import runpy
 import shutil
 from io import BytesIO
 from pathlib import Path
@@ -13,8 +12,8 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from autograd_cnn.__main__ import demo
 from autograd_cnn.studio.live import page as live
-from autograd_cnn.studio.player import demos
 
 HERE = Path(__file__).resolve().parent
 
@@ -35,8 +34,7 @@ def save(page: Page, name: str, height: int) -> None:
 
 def player(browser: Browser, folder: Path) -> None:
     """The last step back of the demo of a CNN; a narrower window would cut the graph off."""
-    script = shutil.copy(Path(*demos.__path__) / "cnn.py", folder)
-    runpy.run_path(script, run_name="__main__")
+    demo(folder, show=False)
     page = opened(browser, folder / "cnn.html", 1520)
     page.wait_for_selector("body.ready")
     page.goto(page.url + "#step=31")
@@ -48,7 +46,7 @@ def live_page(browser: Browser, folder: Path) -> None:
     live.write(folder / "live.html", offline=True)
     page = opened(browser, folder / "live.html", 1280)
     page.wait_for_selector("[data-state=ready]")
-    page.select_option("#example", index=live.EXAMPLES.index("spiral"))
+    page.select_option("#example", index=live.EXAMPLES.index("player/demos/spiral.py"))
     page.wait_for_selector("#curve circle")
     while int(page.inner_text("#count").split(",")[0].removeprefix("step ")) < 150:
         page.wait_for_timeout(100)

@@ -46,7 +46,7 @@ ROOMS = {
     "trainer": Room(
         174, f"{FACE} engine environment", "trains a recipe on images: the command train, and scripts like it"
     ),
-    "__main__": Room(348, f"{FACE} trainer environment engine calculus fast studio", "python -m autograd_cnn"),
+    "__main__": Room(350, f"{FACE} trainer environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
         1263, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"

@@ -105,17 +105,22 @@ class Graph(records.Graph):
                 f"backward(). {EARLIER}"
             )
 
-    def show(self, classes: Sequence[str] = ()) -> None:
+    def show(
+        self,
+        frames: Sequence[tuple[str, Graph]] = (),
+        images: Sequence[NDArray[np.uint8]] = (),
+        classes: Sequence[str] = (),
+    ) -> None:
         """Show the player: below the cell in a notebook, wherever `show` stands in the cell; else in the browser.
 
-        On a machine without a screen, print the path of the page. `classes` are those of `page`.
+        On a machine without a screen, print the path of the page. The options are those of `page`.
 
         Raises
         ------
         ValueError, RuntimeError
             See `page`.
         """
-        show_page(self.page(classes=classes))
+        show_page(self.page(frames, images=images, classes=classes))
 
     def svg(self, depth: int | None = None, overlay: str | None = None) -> str:
         """Return the picture as SVG text, for light and dark pages. See `save`."""

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import json
 import os
 import re
 import warnings
@@ -38,7 +39,7 @@ def result():
 
 @pytest.mark.parametrize("name", live.EXAMPLES)
 def test_every_example_ends_in_a_player_or_trains(name):
-    program = run((EXAMPLES / f"{name}.py").read_text(), [].append)
+    program = run(live.example(name), [].append)
     found = next(program)
     if found["trains"]:
         losses = [program.send(0)["losses"][0] for _ in range(30)]
@@ -48,7 +49,16 @@ def test_every_example_ends_in_a_player_or_trains(name):
 
 
 def test_the_examples_are_those_of_the_folder():
-    assert sorted([*live.EXAMPLES, "least"]) == sorted(path.stem for path in EXAMPLES.glob("*.py"))
+    own = {f"live/examples/{path.name}" for path in EXAMPLES.glob("*.py")}
+    demos = {name for name in live.EXAMPLES if name.startswith("player/demos/")}
+    assert {*live.EXAMPLES, "live/examples/least.py"} == own | demos
+
+
+def test_a_demo_is_in_the_menu_without_what_makes_its_page():
+    menu = json.loads(re.search(r'id="examples">(.*?)</script>', live.page())[1])
+    source, (title, shown) = live.example("player/demos/spiral.py"), menu[3]
+    assert title == "A network of two layers learns two spirals" and shown == source
+    assert source.endswith("return image.astype(np.uint8)") and menu[0][1].endswith(".show()")
 
 
 def test_the_example_with_a_mistake_is_found_out_and_its_cure_is_right(result):

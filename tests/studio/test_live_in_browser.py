@@ -325,7 +325,7 @@ def test_the_page_fits_and_axe_finds_nothing(opened, barriers, scheme, width):
     run(page, page.input_value("#code") + "\nprint(1)\n1 / 0")
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert barriers(page) == []
-    page.select_option("#example", label="Train a network of two layers on two spirals")
+    page.select_option("#example", label="A network of two layers learns two spirals")
     page.wait_for_selector("[data-state=training] #curve circle")
     paused(page)
     assert page.evaluate("document.documentElement.scrollWidth") == width

@@ -35,7 +35,10 @@ FILES = {  # of Pyodide: address of the folder, bytes, SHA-256
     NUMPY: (FULL, 3_061_133, "ebb61241d962b98b21597d7ce43b67668a6d5bab3acec4fbe958657320d7cd08"),
 }
 PACKAGE = "package.zip"
-EXAMPLES = "chain_rule", "dead_relu", "line", "spiral", "cnn", "own_primitive"
+EXAMPLES = (
+    "player/demos/chain_rule.py", "live/examples/dead_relu.py", "live/examples/line.py", "player/demos/spiral.py",
+    "live/examples/cnn.py", "live/examples/own_primitive.py",
+)  # fmt: skip
 TIMEOUT = 30  # seconds that the server may be silent
 
 
@@ -62,13 +65,13 @@ def page(offline: bool = False) -> str:
     for name, (address, size, sha256) in FILES.items():
         integrity = f"sha256-{base64.b64encode(bytes.fromhex(sha256)).decode()}"
         files.append({"name": name, "size": size, "url": address + name, "integrity": integrity})
-    folder = Path(__file__).parent / "examples"
-    *sources, least = [(folder / f"{name}.py").read_text(encoding="utf-8") for name in (*EXAMPLES, "least")]
     body = Template(assets.part("live/page.html")).substitute(
         worker=assets.part("live/worker.js"),
         files=assets.as_json(files),
-        least=escape(least.rstrip(), quote=False),
-        examples=assets.as_json([[source.partition("\n")[0].removeprefix("# "), source] for source in sources]),
+        least=escape(example("live/examples/least.py"), quote=False),
+        examples=assets.as_json(
+            [[source.partition("\n")[0].strip('#". '), source] for source in map(example, EXAMPLES)]
+        ),
         inside="\n".join(
             f'<script type="application/octet-stream" id="{name}">{assets.packed(data)}</script>'
             for name, data in inside.items()
@@ -86,6 +89,12 @@ def page(offline: bool = False) -> str:
             "connect-src": "'none'" if offline else " ".join(folder + name for name, (folder, *_) in FILES.items()),
         },
     )
+
+
+def example(name: str) -> str:
+    """Return a program of the menu, without what makes its page where it is run by itself."""
+    source = (Path(__file__).parents[1] / name).read_text(encoding="utf-8")
+    return source.partition('if __name__ == "__main__":\n')[0].rstrip()
 
 
 def write(path: Path, offline: bool = False) -> None:

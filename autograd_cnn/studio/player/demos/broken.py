@@ -3,8 +3,6 @@
 Go back step by step, open "Is this rule right?", and find the mistake with the help of the differences.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 import autograd_cnn as ag
@@ -76,4 +74,4 @@ def f(x, w, b):
 if __name__ == "__main__":
     rng = np.random.default_rng(0)
     arguments = (rng.normal(size=shape).round(1) for shape in ((3, 4, 4), (4, 4), (4,)))
-    ag.trace(f, *arguments).save(Path(__file__).with_suffix(".html"))
+    ag.trace(f, *arguments).show()

@@ -1,9 +1,8 @@
-"""The chain rule on four numbers, small enough to check by hand or with a pocket calculator.
+"""The chain rule on four numbers.
 
-x is used three times, so its gradient is the sum of three shares.
+It is small enough to check by hand or with a pocket calculator. x is used three times, so its gradient is the sum of
+three shares.
 """
-
-from pathlib import Path
 
 import autograd_cnn as ag
 
@@ -15,5 +14,4 @@ def f(x, y):
     return ag.exp(-t)
 
 
-if __name__ == "__main__":
-    ag.trace(f, 0.5, 1.2).save(Path(__file__).with_suffix(".html"))
+ag.trace(f, 0.5, 1.2).show()

@@ -3,8 +3,6 @@
 Point at a pixel: its window lights up, with the products whose sum it is; on the way back, the pixels that it served.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 import autograd_cnn as ag
@@ -50,5 +48,4 @@ if __name__ == "__main__":
         optimiser.zero_grad()
         loss_of(p, x[start : start + 16], y[start : start + 16]).backward()
         optimiser.step()
-    page = before.page([("after 20 steps", ag.trace(loss_of, *few))], classes=data.classes)
-    Path(__file__).with_suffix(".html").write_text(page, encoding="utf-8")
+    before.show([("after 20 steps", ag.trace(loss_of, *few))], classes=data.classes)
