@@ -365,7 +365,7 @@ def test_a_number_that_is_wrong_before_a_step_says_so(rng):
     middle.vjp(x=lambda g, x: g * np.ones_like(x))
     facts = facts_of(ag.trace(lambda x: middle(ag.tanh(x)) + ag.sum(x) * 0.0, rng.normal(size=4)).page())["frames"][0]
     checks = {facts["ops"][s["op"]]["name"]: str(s) for s in facts["steps"] if s["kind"] == "backward"}
-    assert "an earlier rule (of middle) does not agree with differences, so this number is wrong" in checks["tanh"]
+    assert "an earlier rule (of middle) does not agree with differences" in checks["tanh"]
     assert "or a rule is wrong" in checks["middle"] and "earlier rule" not in checks["middle"] + checks["sum"]
 
 
@@ -448,18 +448,19 @@ def exact(text):
     return "".join(piece if isinstance(piece, str) else piece[-1] for piece in text).replace("×", "*").replace("−", "-")
 
 
-def test_a_rule_is_written_with_the_numbers_of_one_element_and_gives_its_gradient(standard_cnn, rng):
+def test_a_local_slope_is_written_with_the_numbers_of_one_element_and_gives_its_gradient(standard_cnn, rng):
     facts = facts_of(ag.trace(standard_cnn, *standard_cnn.arguments(rng)).page())["frames"][0]
     found = {}
     for step in (s for s in facts["steps"] if s["kind"] == "backward"):
         lines, note = (step["formulas"][0][part] for part in ("lines", "note"))
         assert "incoming gradient × local slope" in visible(note)
-        if rule := re.search("the rule gives ([^;]*)", exact(note)):
-            value = float(eval(rule[1], {"maximum": np.maximum, "relu_gradient": ag.relu_gradient}))
-            assert value == pytest.approx(float(exact(lines[-1]).rpartition(" = ")[2]), rel=1e-5)
-            found[facts["ops"][step["op"]]["name"]] = re.search("the rule gives ([^;]*)", visible(note))[1]
-    assert found.keys() == {"bce", "sigmoid", "relu"}
-    assert re.fullmatch(r"\S+ × \((\S+) × \(1 - \1\)\)", found["sigmoid"])
+        if slope := re.search("here it is ([^;]*)", exact(note)):
+            incoming, gradient = re.fullmatch(r"= \(?(.*?)\)? \* .* = (.*)", exact(lines[-1])).groups()
+            value = float(incoming) * eval(slope[1], {"maximum": np.maximum})
+            assert value == pytest.approx(float(gradient), rel=1e-5)
+            found[facts["ops"][step["op"]]["name"]] = re.search("here it is ([^;]*)", visible(note))[1]
+    assert found.keys() == {"bce", "sigmoid"}
+    assert re.fullmatch(r"(\S+) × \(1 - \1\)", found["sigmoid"])
 
 
 def test_a_failed_trace_ends_with_the_error(rng):

@@ -13,7 +13,7 @@ from autograd_cnn.studio.player.mistakes import largest
 from autograd_cnn.studio.player.plots import around, frame, short
 from autograd_cnn.studio.player.schema import Formula, Plot, Update
 from autograd_cnn.studio.player.sums import changed, counted, terms
-from autograd_cnn.studio.player.trials import EFFORT, PLACES, RAISE, Share, Trials, inputs_of, is_float, learning
+from autograd_cnn.studio.player.trials import EFFORT, PLACES, RAISE, Share, Trials, inputs_of
 from autograd_cnn.studio.player.wording import ADD, SQUARE, apart, brief, number, signed
 from autograd_cnn.studio.program.syntax import names_in
 from autograd_cnn.studio.records import Op, Value
@@ -37,15 +37,9 @@ def check(t: Trials, op: Op, value: Value) -> str:
     words = f"Raise {pick.name} by {RAISE}: {t.goal} {happens}. "
     words += f"Predicted: {RAISE} × {signed(pick.g)} = {number(predicted, brief(predicted, 4))}."
     differ = abs(change - predicted) > 0.2 * abs(change)
-    why, reached = "the slope changes along the way, or a rule is wrong", {value.id}
-    for later in t.ops:
-        reached |= {later.output} if reached & set(learning(later)) else set()
-    if names := list(dict.fromkeys(clip(o.name) for o in t.wrong if o is not op and o.output in reached)):
-        rules = ("earlier rules", "do") if names[1:] else ("an earlier rule", "does")
-        why = (
-            f"{rules[0]} (of {listed(names)}) {rules[1]} not agree with differences, so this number is wrong before "
-            "this step; the table below tests this rule alone"
-        )
+    why = "the slope changes along the way, or a rule is wrong"
+    if names := list(dict.fromkeys(clip(o.name) for o in t.wrong if t.places[o.id] > t.places[op.id])):
+        why = f"an earlier rule (of {listed(names)}) does not agree with differences; below, this rule is tested alone"
     return words + f" They differ: {why}." * differ
 
 
@@ -101,15 +95,19 @@ def forward(t: Trials, op: Op) -> list[Formula]:
 
 def in_numbers(t: Trials, op: Op, i: int) -> tuple[str, str]:
     """Return the expression of an operation, and the same with the numbers that give the i-th of its result."""
-    call, shape = t.author.call(op), t.values[op.output].shape
+    call = t.author.call(op)
+    return as_mathematics(call), as_mathematics(call, _numbers_at(t, call, i, t.values[op.output].shape).get)
+
+
+def _numbers_at(t: Trials, tree: Any, i: int, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return the numbers of the arrays in an expression that give the i-th of a result of this shape, if they do."""
 
     def number_of(name: str) -> Any:
-        a: Any = t.scope.get(name)
-        if is_float(a) and np.size(a) == 1:
-            return np.reshape(a, -1)[0]
-        return attempt(lambda: np.broadcast_to(a, shape).flat[i]) if is_float(a) and shape else None
+        a = np.asarray(t.scope[name])
+        return np.broadcast_to(a.reshape(()) if a.size == 1 else a, shape).flat[i] if a.dtype.kind in "fc" else None
 
-    return as_mathematics(call), as_mathematics(call, number_of)
+    found = {name: attempt(number_of, name) for name in names_in(tree)}
+    return {name: x for name, x in found.items() if x is not None}
 
 
 def backward(t: Trials, op: Op, values: list[Value]) -> tuple[str, list[Formula]]:
@@ -141,7 +139,7 @@ def backward(t: Trials, op: Op, values: list[Value]) -> tuple[str, list[Formula]
     elif kept:
         why = f"The slope depends on {listed(kept[:MANY])}"
     words += [f"{why}, so {listed(kept[:MANY])} {'was' if len(kept) == 1 else 'were'} kept."] * bool(kept)
-    formulas = [formula(t, op, v) for v in values if v.size]
+    formulas = [formula(t, op, v) for v in values if v.size and (t.whole or len(t.shares[v.id]) == 1)]
     if (i := t.gate(op)[1]) is not None:
         here, shut = (t.named(t.values[v], i) for v in (op.inputs[0][1], op.output))
         numbers = f"= {number(t.gradient(t.values[op.output]).flat[i])} × 0 = 0"
@@ -156,12 +154,9 @@ def formula(t: Trials, op: Op, value: Value) -> Formula:
     more, g = len(shares) - 1 - last, f"g_{pick.name}"
     if len(shares) == 1:
         given = t, value, shares[0], pick.g
-        found = _scalar_product(*given) or _sum_of_products(*given)
+        found = _product(*given) or _sum_of_products(*given)
         (first, *rest), note = found or ([number(pick.g)], "by the derived line")
         lines = [f"{g} = {first}", *rest]
-    elif not t.whole:
-        lines = [f"{g}: {more:,} more to come" if more else f"{g} = {number(pick.g)}"]
-        note = "a sum of shares"
     else:
         lines, note, numbers = [], "the share of each way, and their sum", []
         for k in range(max(0, last + 1 - SHOWN), last + 1):
@@ -169,7 +164,7 @@ def formula(t: Trials, op: Op, value: Value) -> Formula:
             uses = t.uses[share.op.id, value.id]
             place = f", place {uses.index(k) + 1} of {len(uses)}" if len(uses) > 1 else ""
             numbers.append(np.reshape(share.array, -1)[pick.i])
-            found = _scalar_product(t, value, share, numbers[-1])
+            found = _product(t, value, share, numbers[-1])
             how = " ".join(found[0]) if found else number(numbers[-1])
             lines.append(f"through {t.words(t.values[share.op.output])}{place}: {how}")
         sum_ = ("… + " if last >= SHOWN else "") + " + ".join([number(numbers[0]), *map(signed, numbers[1:])])
@@ -178,18 +173,25 @@ def formula(t: Trials, op: Op, value: Value) -> Formula:
     return Formula(lines, note) if more else Formula(lines, note, check(t, op, value), around(t, value))
 
 
-def _scalar_product(t: Trials, value: Value, share: Share, c: Any) -> tuple[list[str], str] | None:
-    """Write a share `c`, a number, as incoming gradient × local slope; return None if the rule is no product."""
-    op, out = share.op, t.values[share.op.output]
-    g, scalar = t.author.gradient(out), value.size == out.size == 1
-    slope = factor(share.expression, g) if scalar and share.expression else None
-    if slope is None or (number_of_slope := flat_value(slope, t.scope)) is None:
+def _product(t: Trials, value: Value, share: Share, c: Any) -> tuple[list[str], str] | None:
+    """Write a share, `c` at the example, as incoming gradient × local slope; return None if its rule is no product."""
+    op, out, i = share.op, t.values[share.op.output], t.pick(value).i
+    g = t.author.gradient(out)
+    slope = factor(share.expression, g) if share.expression else None
+    if slope is None or out.size not in (1, value.size) or (value.size > 1 and not t.whole):
         return None
-    text, incoming = as_mathematics(slope), np.reshape(t.scope[g], -1)[0]
+    numbers = _numbers_at(t, share.expression, i, value.shape)
+    local = flat_value(slope, {**t.scope, **numbers})
+    if local is None or local.size > 1 or g not in numbers or abs(local[0] * numbers[g] - c) > 1e-5 * abs(c):
+        return None
+    text = as_mathematics(slope)
     whole = isinstance(slope, (ast.Name, ast.Constant, ast.Attribute, ast.Call))
-    whose = f"; {text} is that of {clip(op.name)}()" if len(op.inputs) == 1 and text not in ("1", "-1") else ""
-    numbers = f"= {number(incoming)} × {signed(number_of_slope[0])} = {number(c)}"
-    return [f"{g} × {text if whole else f'({text})'}", numbers], f"incoming gradient × local slope{whose}"
+    named = len(op.inputs) == 1 and text not in ("1", "-1")
+    whose = f"; {text} is that of {clip(op.name)}()" * named
+    whose += f"; here it is {as_mathematics(slope, numbers.get)}" * (value.size > 1 and not text[-1:].isdigit())
+    head = f"g_{t.named(out, i if out.shape else 0)} × {text if whole else f'({text})'}"
+    products = f"= {number(numbers[g])} × {signed(local[0])} = {number(c)}"
+    return [head, products], f"incoming gradient × local slope{whose}"
 
 
 def _sum_of_products(t: Trials, value: Value, share: Share, c: Any) -> tuple[list[str], str] | None:
@@ -219,22 +221,7 @@ def _sum_of_products(t: Trials, value: Value, share: Share, c: Any) -> tuple[lis
     alike = [v for v in (t.values[v] for v in inputs_of(op)) if v.shape == value.shape and t.array(v) is not None]
     at = [f"{t.named(v, pick.i)} = {number(np.reshape(t.array(v), -1)[pick.i])}" for v in alike]
     note = f"incoming gradient × local slope of {clip(op.name)}() at {listed(at)}"
-    if rule := _rule_at(t, value, share, pick.i, float(c)):
-        note += f"; the rule gives {rule}"
-    note += f"; {clip(value.name)} has {value.size:,} numbers" * (out.size == 1 < value.size)
     return [f"{example} × local slope", f"= {products[0]} = {number(c)}"], note
-
-
-def _rule_at(t: Trials, value: Value, share: Share, i: int, c: float) -> str:
-    """Return the expression of a share with the numbers of the i-th elements, if they alone give `c`, else ""."""
-    names = names_in(share.expression) if share.expression else ()
-    arrays = {n: t.scope[n] for n in names if isinstance(t.scope.get(n), (np.ndarray, np.generic))}
-    if not share.expression or any(a.size not in (1, value.size) for a in arrays.values()):
-        return ""
-    numbers = {n: np.reshape(a, -1)[min(i, a.size - 1)] for n, a in arrays.items()}
-    made = flat_value(share.expression, {**t.scope, **numbers})  # None if the rule needs whole arrays
-    alone = made is not None and made.size == 1 and abs(float(made[0]) - c) <= 1e-6 * abs(c)
-    return as_mathematics(share.expression, numbers.get) if alone else ""
 
 
 # The update

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 import math
-import re
 from typing import Any
 
 import numpy as np
@@ -36,10 +34,8 @@ def terms(t: Trials, op: Op, i: int) -> tuple[list[Formula], str, str] | None:
     elif "reduction" in options:
         given = {n: t.array(a.value) if isinstance(a, Use) else a for n, a in options.items()}
         each = np.reshape(op.call.primitive.raw(*(given | {"reduction": "none"}).values()), -1)
-        first = {n: signed(np.reshape(given[n], -1)[0]) for n, a in options.items() if isinstance(a, Use)}
-        formula = re.search("``(.+?)``", (inspect.getdoc(op.call.primitive) or "").partition("\n")[0])
-        lines = [re.sub(r"[^\W\d]\w*", lambda word: first.get(word[0], word[0]), formula[1])] if formula else []
-        lines += [f"= {number(each[0])}"]
+        first = [number(np.reshape(given[n], -1)[0]) for n, a in options.items() if isinstance(a, Use)]
+        lines = [f"{op.name}({', '.join(first)}) = {number(each[0])}"]
     elif not others and "axis" in options:
         axis = range(x.ndim) if options["axis"] is None else np.reshape(options["axis"], -1).tolist()
         each = np.moveaxis(x, axis, range(-len(axis), 0)).reshape(out.size, -1)[i]
