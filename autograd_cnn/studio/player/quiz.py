@@ -177,15 +177,6 @@ def moved(t: Trials, _: Any, update: Update | None) -> Iterator[Draft]:
 
 
 @asked("forward", most=1)
-def winner(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
-    """Ask for the largest number of a window of a pool."""
-    if (a := _window(t, op, fact)) is not None:
-        wrong = {"the mean": a.mean(), "the sum": a.sum(), "the first number": a[0, 0], "the smallest": a.min()}
-        text = f"{clip(op.name)} takes the largest number of each window. What does it make of this one?"
-        yield Draft(text, a.max(), wrong, [_grid(a, clip(t.values[op.inputs[0][1]].name))])
-
-
-@asked("forward", most=1)
 def item(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
     """Ask for the loss of one item, from what softmax makes of its scores."""
     if found := attempt(class_losses, t, op):
@@ -214,11 +205,14 @@ def chain(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
 @asked("backward", most=1)
 def shut(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
     """Ask what comes back to a number that a relu or a pool did not let through."""
-    a, i, given = _window(t, op, fact), t.gate(op)[1], t.values[op.inputs[0][1]]
-    if a is None and i is None:
-        return
-    a, i = (np.reshape(t.array(given).flat[i], (1, 1)), i) if a is None else (a, _example(t, op))
-    if g := t.gradient(t.values[op.output]).flat[i]:
+    given, out, i = t.values[op.inputs[0][1]], t.values[op.output], t.gate(op)[1]
+    if i is not None:
+        a = np.reshape(t.array(given).flat[i], (1, 1))
+    elif fact.reach and fact.reach.won:
+        a = _met(t, fact.reach, i := _example(t, op))[0][..., 0]
+        if not a.min() < a.max() == t.array(out).flat[i]:
+            return  # nothing is beside the winner, or it is smaller than the 0 beyond an edge
+    if i is not None and (g := t.gradient(out).flat[i]):
         wrong = {"what a number gets that passes": g, "an equal share": g / max(2, a.size), "the other sign": -g}
         text = f"{clip(op.name)} did not let the marked number through. {number(g)} comes back. How much goes there?"
         yield Draft(text, 0, wrong, [_grid(a, clip(given.name), np.unravel_index(a.argmin(), a.shape))])
@@ -288,14 +282,6 @@ def _met(t: Trials, reach: Any, i: int) -> tuple[np.ndarray, Any]:
     sides = [(p, d * size) for p, d, size in zip(reach.pad, reach.dilation, reach.kernel, strict=True)]
     seen = windows(x, reach.kernel, reach.stride, sides, reach.dilation)[0][tuple(at)]
     return np.moveaxis(seen, 0, -1), None if w is None else w[..., k]
-
-
-def _window(t: Trials, op: Op, fact: Operation) -> Any:
-    """Return the window of a max pool, if its largest number is its result and others are smaller, else None."""
-    if fact.reach is None or not fact.reach.won:
-        return None
-    a, i = _met(t, fact.reach, _example(t, op))[0][..., 0], _example(t, op)
-    return a if a.min() < a.max() == t.array(t.values[op.output]).flat[i] else None
 
 
 def _grid(numbers: Any, caption: str, marked: Any = (-1, -1)) -> Grid:
