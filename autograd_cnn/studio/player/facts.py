@@ -17,7 +17,7 @@ import numpy as np
 from autograd_cnn.engine.observe import operations
 from autograd_cnn.studio.picture.fold import called
 from autograd_cnn.studio.player import lesson
-from autograd_cnn.studio.player.array_views import SIDE, Store, Views, share
+from autograd_cnn.studio.player.array_views import SIDE, Store, Views
 from autograd_cnn.studio.player.diagnose import diagnose
 from autograd_cnn.studio.player.geometry import axes, geometry
 from autograd_cnn.studio.player.lines import statement
@@ -164,20 +164,16 @@ class _Facts:
         if expression:
             say = f"Your code gives {expression} no name; here it is called {name}. {say}"
         if op.call.primitive.rectifies and len(out.shape) > 1 and (dead := t.dead(op).tolist()):
-            items = count_text(out.shape[0], (t.axes.get(out.id) or ["item"])[0])
-            say += (
-                f" 0 for all {items}: unit {listed(list(map(str, dead)))}; it learns nothing from them (a dead relu, "
-            )
-            say += "if that stays so)."
+            items, units = count_text(out.shape[0], (t.axes.get(out.id) or ["item"])[0]), listed(list(map(str, dead)))
+            say += f" 0 for all {items}: unit {units}; it learns nothing from them (a dead relu, if that stays so)."
         words = f": {extent}" if (extent := t.extent(out)) else ""
         costs = [f"Its shape is {shape_text(out.shape)}{words}."] if out.shape else []
         if op.kept:
             costs.append(f"It keeps for the way back: {self.kept(op)}.")
         elif not op.rules and not self.graph.failure:
             say += " Nothing before it learns, so it has no step on the way back."
-        text, round_ = " ".join([*costs, *_notes(t.array(out), name)]), self.rounds.get(op.id)
-        ask, formulas = f"What is {expression or name}?", lesson.forward(t, op)
-        return Step("forward", ask, say, i, formulas, text, round=round_, term=self.terms[op.id] or None)
+        ask, formulas, round_ = f"What is {expression or name}?", lesson.forward(t, op), self.rounds.get(op.id)
+        return Step("forward", ask, say, i, formulas, " ".join(costs), round=round_, term=self.terms[op.id] or None)
 
     def failed(self, op: Op) -> Step:
         failure: Any = self.graph.failure
@@ -207,7 +203,6 @@ class _Facts:
         others = [clip(self.graph.values[v].name) for v in dict.fromkeys(v for p, v in op.inputs if p not in op.rules)]
         costs = [f"It uses {kept}."] if kept else []
         costs += [f"No gradient is needed for {listed(others)}."] if others else []
-        costs += [note for v in values for note in _notes(t.gradient(v), f"g_{clip(v.name)}")]
         term, round_ = BACKWARD if op.id == next(iter(t.back)) else None, self.rounds.get(op.id)
         reach: Any = t.reach.get(op.id)
         weights = [v for v in values if reach and reach.kernel and reach.w == v.id and len(t.shares[v.id]) == 1]
@@ -235,16 +230,6 @@ class _Facts:
 
     def kept(self, op: Op) -> str:
         return clip(self.graph.kept(op), 120)
-
-
-def _notes(array: Any, name: str) -> list[str]:
-    """Return remarks on zeros, nan and infinities in an array."""
-    a = np.asarray(array)
-    if a.size < 2 or a.dtype.kind not in "fc":
-        return []
-    zeros, bad = (a.size - np.count_nonzero(a)) / a.size, a.size - np.count_nonzero(np.isfinite(a))
-    found = [f"{share(zeros)} of {name} is zero."] if zeros >= 0.2 else []
-    return found + ([f"{bad:,} of its elements are not finite!"] if bad else [])
 
 
 def _expression(op: Op, value: Recorded, functions: Functions) -> str:
