@@ -10,12 +10,12 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.engine.registry import registry
+from autograd_cnn.studio.live.page import EXAMPLES, example
 from autograd_cnn.studio.live.run import run
 from studio.hostile import NAMES, network
 from studio.player.random_programs import program
 
-PACKAGE = Path(ag.__file__).parent
-LIVE = sorted((PACKAGE / "studio" / "live" / "examples").glob("*.py"))
+LIVE = [*EXAMPLES, "live/examples/least.py"]
 OTHERS = "train", "hundred_lines"  # the latter has an engine of its own
 GALLERY = sorted(p for p in (Path(__file__).parents[3] / "examples").glob("*.py") if not p.stem.startswith(OTHERS))
 PROGRAMS, EACH = 200, 10  # random ones, and how many make a test
@@ -34,9 +34,9 @@ def traced(f, *arguments):
             return error.graph.page()
 
 
-def live_page(path):
+def live_page(name):
     """The page of an example of the live page, after a step if it trains."""
-    program = run(path.read_text(encoding="utf-8"), lambda _: None)
+    program = run(example(name), lambda _: None)
     result = next(program)
     if result["trains"]:
         program.send(0)
@@ -76,9 +76,9 @@ def gallery_page(path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", LIVE, ids=lambda path: path.stem)
-def test_a_live_example_is_walked(walk, path):
-    assert walk(live_page(path)) == []
+@pytest.mark.parametrize("name", LIVE)
+def test_a_live_example_is_walked(walk, name):
+    assert walk(live_page(name)) == []
 
 
 @pytest.mark.slow
@@ -121,7 +121,7 @@ def test_pages_full_of_hostile_names_are_walked(walk, reader):
 @pytest.mark.slow
 def test_every_control_of_some_pages_is_used(reader, tmp_path):
     page, logged = reader
-    texts = {path.stem: live_page(path) for path in LIVE}
+    texts = {name: live_page(name) for name in LIVE}
     before = dict(registry)
     for seed in range(8):
         f, arguments, _ = program(seed)
