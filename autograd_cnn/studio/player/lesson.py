@@ -182,14 +182,14 @@ def _product(t: Trials, value: Value, share: Share, c: Any) -> tuple[list[str], 
         return None
     numbers = _numbers_at(t, share.expression, i, value.shape)
     local = flat_value(slope, {**t.scope, **numbers})
-    if local is None or local.size > 1 or g not in numbers or abs(local[0] * numbers[g] - c) > 1e-5 * abs(c):
+    if local is None or local.size != 1 or g not in numbers or abs(local[0] * numbers[g] - c) > 1e-5 * abs(c):
         return None
-    text = as_mathematics(slope)
+    text, filled = as_mathematics(slope), as_mathematics(slope, numbers.get)
     whole = isinstance(slope, (ast.Name, ast.Constant, ast.Attribute, ast.Call))
     named = len(op.inputs) == 1 and text not in ("1", "-1")
     whose = f"; {text} is that of {clip(op.name)}()" * named
-    whose += f"; here it is {as_mathematics(slope, numbers.get)}" * (value.size > 1 and not text[-1:].isdigit())
-    head = f"g_{t.named(out, i if out.shape else 0)} × {text if whole else f'({text})'}"
+    whose += f"; here it is {filled}" * (value.size > 1 and filled not in (text, signed(local[0])))
+    head = f"g_{t.named(out, i if out.size > 1 else 0)} × {text if whole else f'({text})'}"
     products = f"= {number(numbers[g])} × {signed(local[0])} = {number(c)}"
     return [head, products], f"incoming gradient × local slope{whose}"
 
