@@ -38,8 +38,10 @@ def check(t: Trials, op: Op, value: Value) -> str:
     words += f"Predicted: {RAISE} × {signed(pick.g)} = {number(predicted, brief(predicted, 4))}."
     differ = abs(change - predicted) > 0.2 * abs(change)
     why = "the slope changes along the way, or a rule is wrong"
-    if names := list(dict.fromkeys(clip(o.name) for o in t.wrong if t.places[o.id] > t.places[op.id])):
-        why = f"an earlier rule (of {listed(names)}) does not agree with differences; below, this rule is tested alone"
+    here = t.places[op.id]
+    if names := [*dict.fromkeys(name + " (this step)" * (k == here) for k, name in t.wrong.items() if k >= here)]:
+        rules = "the rules of {} do" if names[1:] else "the rule of {} does"
+        why = f"{rules.format(listed(names))} not agree with differences; “Is this rule right?” below tests this one"
     return words + f" They differ: {why}." * differ
 
 
@@ -53,15 +55,16 @@ def begin(t: Trials) -> list[str]:
     if count := sum(v.size for v in t.graph.parameters):
         shown.append(count_text(count, "parameter"))
     end = number(t.graph.loss) if t.graph.loss is not None else f"{t.end}, of {t.result.size:,} numbers"
-    lines = [f"With {listed(shown)} the result is {end}." if shown else f"The result is {end}."]
+    end = f"it ends with an error in {clip(t.graph.failure.op.name)}" if t.graph.failure else f"the result is {end}"
+    lines = [f"With {listed(shown)} {end}." if shown else f"Here {end}."]
     for value in t.learnt[:1]:
         pick, place = t.pick(value), t.told(value, t.pick(value).i)
         after, change = t.outcomes.get(value.id, (math.nan, RAISE * float(pick.g)))
         far = f"about {number(abs(change), brief(abs(change), 3))}" if math.isnan(after) else apart(t.base, after)[2]
         ask = f"How does {t.goal} change when {pick.name}{f' ({place})' * bool(place)} changes a little?"
         lines.append(f"{ask} Raise {pick.name} by {RAISE} and {t.goal} {'falls' if change < 0 else 'rises'} by {far}.")
-    end = "it ends with an error" if t.graph.failure else "at the loss the way back begins"
-    return [*lines, f"Press → to walk forward; {end}."]
+    then = "; at the loss the way back begins" * (t.graph.failure is None)
+    return [*lines, f"Press → or next to walk forward{then}."]
 
 
 def forward(t: Trials, op: Op) -> list[Formula]:
@@ -124,16 +127,17 @@ def backward(t: Trials, op: Op, values: list[Value]) -> tuple[str, list[Formula]
         )
     if alone:
         reaches, its = ("reach", "each gradient") if alone[1:] else ("reaches", f"g_{clip(alone[0].name)}")
-        many = f", summed over the numbers of {out}" if any(len(t.changed(op, v)) > 1 for v in alone) else ""
+        many = [clip(v.name) for v in alone if len(t.changed(op, v)) > 1]
+        summed = f", for {listed(many)} summed over the numbers of {out}" * bool(many)
         made = t.introduced(t.values[op.output])
         makes = f"{name}, which makes {made}" if f"{made}()" != name else name
         words.append(
             f"{listed([t.introduced(v) for v in alone])} {reaches} {t.goal} only through {makes}. "
-            f"So {its} is g_{out} times the local slope of {name}{many}."
+            f"So {its} is g_{out} times the local slope of {name}{summed}."
         )
     kept, why = [clip(k.label) for k in op.kept or ()], ""
     if op.call.primitive.rectifies and len(op.inputs) == 1:
-        why = f"The slope is 1 where {out} is above 0, and 0 where it is 0: there nothing comes back"
+        why = f"The slope is 1 where {out} is above 0, and 0 where it is 0: the rule needs no other number"
     elif reach and reach.won:
         why = "The gradient goes to the winner of each window only"
     elif kept:
