@@ -168,10 +168,9 @@ class _Facts:
             (item, *_, unit), units = t.axes.get(out.id) or ("item", "unit"), listed(list(map(str, dead)))
             say += f" In {count_text(len(dead), unit)} ({units}) {name} is 0 for all {count_text(out.shape[0], item)}: "
             say += "there nothing is learnt from these (a dead relu, if that stays so)."
-        words = f": {extent}" if (extent := t.extent(out)) else ""
-        costs = [f"Its shape is {shape_text(out.shape)}{words}."] if out.shape else []
+        costs = [f"Its shape is {shape_text(out.shape)}{t.extent(out)}."] if out.shape else []
         if op.kept:
-            costs.append(f"It keeps for the way back: {self.kept(op)}.")
+            costs.append(f"It keeps for the way back: {clip(self.graph.kept(op), 120)}.")
         elif not op.rules and not self.graph.failure:
             say += " Nothing before it learns, so it has no step on the way back."
         ask, formulas, round_ = f"What is {expression or name}?", lesson.forward(t, op), self.rounds.get(op.id)
@@ -199,7 +198,7 @@ class _Facts:
         return Step("loss", "Where does the way back begin?", say, -1, [formula], term=term)
 
     def backward(self, i: int, op: Op) -> Step:
-        t, values, kept = self.trials, [self.graph.values[v] for v in learning(op)], self.kept(op)
+        t, values, kept = self.trials, [self.graph.values[v] for v in learning(op)], clip(self.graph.kept(op), 120)
         say, formulas = lesson.backward(t, op, values)
         ask = f"How does {t.goal} change with {listed([t.words(v) for v in values])}?"
         others = [clip(self.graph.values[v].name) for v in dict.fromkeys(v for p, v in op.inputs if p not in op.rules)]
@@ -229,9 +228,6 @@ class _Facts:
 
         text = re.sub(r"``.*?``|`\w+`", named, line)
         return plain(text.replace(", element by element", "") if self.graph.values[op.output].size == 1 else text)
-
-    def kept(self, op: Op) -> str:
-        return clip(self.graph.kept(op), 120)
 
 
 def _expression(op: Op, value: Recorded, functions: Functions) -> str:

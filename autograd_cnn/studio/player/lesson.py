@@ -39,9 +39,8 @@ def check(t: Trials, op: Op, value: Value) -> str:
     differ = abs(change - predicted) > 0.2 * abs(change)
     why = "the slope changes along the way, or a rule is wrong"
     here = t.places[op.id]
-    if names := [*dict.fromkeys(name + " (this step)" * (k == here) for k, name in t.wrong.items() if k >= here)]:
-        rules = "the rules of {} do" if names[1:] else "the rule of {} does"
-        why = f"{rules.format(listed(names))} not agree with differences; “Is this rule right?” below tests this one"
+    if rules := [*dict.fromkeys(f"of {n}" + " (here)" * (k == here) for k, n in t.wrong.items() if k >= here)]:
+        why = f"finite differences do not agree with the rule {listed(rules)}; “Is this rule right?” tests this one"
     return words + f" They differ: {why}." * differ
 
 
@@ -51,7 +50,7 @@ def check(t: Trials, op: Op, value: Value) -> str:
 def begin(t: Trials) -> list[str]:
     """Return the result with these numbers, the goal, and how to go on."""
     given = [v for v in t.author.initial if v.role in ("input", "target") and t.array(v) is not None]
-    shown = [clip(v.name) + (f" = {number(t.array(v).item())}" if v.size == 1 else _extent(t, v)) for v in given[:MANY]]
+    shown = [clip(v.name) + (f" = {number(t.array(v).item())}" if v.size == 1 else t.extent(v)) for v in given[:MANY]]
     if count := sum(v.size for v in t.graph.parameters):
         shown.append(count_text(count, "parameter"))
     end = number(t.graph.loss) if t.graph.loss is not None else f"{t.end}, of {t.result.size:,} numbers"
@@ -63,8 +62,7 @@ def begin(t: Trials) -> list[str]:
         far = f"about {number(abs(change), brief(abs(change), 3))}" if math.isnan(after) else apart(t.base, after)[2]
         ask = f"How does {t.goal} change when {pick.name}{f' ({place})' * bool(place)} changes a little?"
         lines.append(f"{ask} Raise {pick.name} by {RAISE} and {t.goal} {'falls' if change < 0 else 'rises'} by {far}.")
-    then = "; at the loss the way back begins" * (t.graph.failure is None)
-    return [*lines, f"Press → or next to walk forward{then}."]
+    return [*lines, f"Press → or next to walk forward{'; at the loss the way back begins' * (not t.graph.failure)}."]
 
 
 def forward(t: Trials, op: Op) -> list[Formula]:
@@ -275,7 +273,3 @@ def own_step(t: Trials) -> str:
     ends = [(pick.name, *apart(pick.x, a.flat[pick.i])) for pick, a in picks]
     told = listed([f"{name} from {before} to {then}" for name, before, then, _ in ends])
     return f"Your program has made its own step: it changed {told}." if ends else ""
-
-
-def _extent(t: Trials, value: Value) -> str:
-    return f" ({words})" if (words := t.extent(value)) else ""

@@ -121,9 +121,9 @@ class Trials:
         return COLOURS[k] if axis == "colour" else f"{axis} {k}{name}"
 
     def extent(self, value: Value) -> str:
-        """Return the shape in words: ``4 images, 32 × 32, 3 colours``; "" if they are unknown."""
+        """Return the shape in words: `` (4 images, 32 × 32, 3 colours)``; "" if they are unknown."""
         words = ", ".join(map(count_text, value.shape, self.axes.get(value.id, ())))
-        return re.sub(r" rows?, (\S+) columns?", r" × \1", words)
+        return re.sub(r" rows?, (\S+) columns?", r" × \1", f" ({words})") if words else ""
 
     def run(self, scope: dict[str, Any], stale: set[str]) -> float:
         """Run in `scope` the lines that read the names `stale` or the results of such lines; return the loss or nan."""
