@@ -10,6 +10,7 @@ import inspect
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -145,10 +146,10 @@ class _Facts:
                 held += -added if step.kind == "backward" else added
             if peak is not None:
                 holds = f"{bytes_text(held, 'bytes')} of {bytes_text(peak, 'bytes')}"
-                steps[k] = step._replace(holds=holds)
+                steps[k] = replace(step, holds=holds)
         for text, k in found:
             warn = f"{text[0].upper()}{text[1:]}. {DEAD * text.startswith('dead')}"
-            steps[k] = steps[k]._replace(warn=f"{steps[k].warn or ''} {warn}".strip())
+            steps[k] = replace(steps[k], warn=f"{steps[k].warn or ''} {warn}".strip())
         return steps
 
     def begin(self) -> Step:
