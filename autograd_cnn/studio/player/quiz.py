@@ -242,7 +242,7 @@ def result(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
 @asked("backward", CODE, most=QUESTIONS)
 def rule(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
     """Ask for the line of a rule, among broken ones that were run."""
-    mistakes = (fact.versions or [])[1:]
+    mistakes = fact.versions[1:] if fact.versions and fact.versions[0].good else []  # else the rule itself is wrong
     mistakes = [m for m in mistakes if m.line == mistakes[0].line]
     others, wrong = len(fact.rules) - 1, {}
     rest = f", with the other line{'s' * (others > 1)} as written" * bool(others)

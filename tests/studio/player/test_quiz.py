@@ -205,6 +205,17 @@ def test_a_relu_and_a_pool_are_asked_for(rng):
         assert "relu" not in texts or "lets numbers above 0 through" in texts
 
 
+def test_a_wrong_rule_is_no_right_answer():
+    def tripled(x):
+        return x * 3.0
+
+    for rule, asked in (lambda g: g * 3.0, ["exp", "tripled"]), (lambda g: g * 6.0, ["exp"]):
+        primitive = ag.primitive(tripled)
+        primitive.vjp(x=rule)
+        (_, code) = levels(ag.trace(lambda x, tripled=primitive: ag.exp(tripled(x)), 0.5))
+        assert [question["text"] for question in code] == [f"Which line is the rule of {name}?" for name in asked]
+
+
 def test_a_question_is_added_in_one_place_and_asked_so_often(monkeypatch):
     def results(t, op, fact):
         yield quiz.Draft(f"Has {op.name} a result?", "Yes", {"It has one.": "No"})
