@@ -199,10 +199,11 @@ def step():
 
 
 def test_a_step_that_fails_ends_the_training_and_shows_its_graph(training):
-    picture = "def picture():\n    return np.full((1, 1, 3), len(made), np.uint8)\n"
+    picture = "def picture():\n    'Steps.\\n\\nMore.'\n    return np.full((1, 1, 3), len(made), np.uint8)\n"
     program, start = training(f"{STEP}import numpy as np\n{picture}")
     moment = program.send(1000)
     assert len(moment["losses"]) == 36 and not moment["trains"] and moment["picture"] not in ("", start["picture"])
+    assert moment["caption"] == "Steps."
     assert moment["error"].startswith("ValueError: matmul: (1, 2) @ (1, 2)") and moment["line"] == 6
     assert "fails in matmul (program:6)</title>" in moment["page"]
     with pytest.raises(StopIteration):

@@ -124,7 +124,7 @@ def test_every_example_shows_its_player(page, i):
     if page.is_visible("#training"):
         page.click("#go")
         page.wait_for_selector("#status:has-text('Paused')")
-        assert page.is_visible("#picture")
+        assert page.is_visible("#picture") and page.inner_text("#drawn figcaption").startswith("The ")
     assert page.is_hidden("#error") and page.is_visible("#player")
     player_with(page, "program:")
 
@@ -144,13 +144,16 @@ def test_a_program_trains_pauses_and_steps_and_the_player_opens_on_the_step(page
     assert re.fullmatch(r"step \d+, loss \S+, \S+ steps a second", page.inner_text("#count"))
     step, loss = paused(page)
     assert page.inner_text("#player h2").startswith(f"Player of step {step} as it was computed")
-    player_with(page, f"loss {float(loss):.4g}")
+    player = player_with(page, f"loss {float(loss):.4g}")
+    player.locator("#next").press("End")
+    player.locator("#next").press("ArrowLeft")
+    assert player.locator("#position").inner_text() == "backward 3 of 3"
     assert page.get_attribute("#curve", "aria-label").endswith(f"in step {step}")
     page.click("#step")
     page.wait_for_selector(f"#status:has-text('Paused after step {int(step) + 1}')")
     after = page.inner_text("#count").split()[-1]
     assert 0 < float(after) < float(loss)
-    player_with(page, f"loss {float(after):.4g}")
+    player_with(page, f"loss {float(after):.4g}").locator("#position:text('backward 3 of 3')").wait_for()  # as before
     for text, button in (TRAINS + "#", "changed: run to use it"), (TRAINS, "run"):
         page.fill("#code", text)
         assert page.inner_text("#run") == button
@@ -259,11 +262,16 @@ def test_a_link_carries_a_program_which_waits_for_its_reader(opened, page):
 def test_a_loop_without_end_is_stopped(opened):
     page = opened("#code=nothing")
     assert "damaged" in page.inner_text("#error")
-    page.fill("#code", "print('on')\nwhile True: pass")
+    page.fill("#code", "import autograd_cnn as ag\nag.trace(ag.exp, 2.0)")
     page.click("#run")  # while Python starts
+    page.wait_for_selector("[data-state=ready]:has(#player:not([hidden]))")
+    assert page.inner_text("#player h2") == "Player" and page.is_hidden("#step")
+    page.fill("#code", "print('on')\nwhile True: pass")
+    page.click("#run")
     page.wait_for_selector("#output:not([hidden])")
     page.click("#stop")
     assert page.is_hidden("#error") and page.inner_text("#status").startswith("Stopped")
+    assert page.inner_text("#player h2") == "Player of the run before"
     page.wait_for_selector("[data-state=ready]")
     run(page, "print(6 * 7)")
     assert page.inner_text("#output pre") == "42\n"
@@ -279,7 +287,10 @@ def test_a_step_without_end_is_stopped_and_the_edit_the_curve_and_the_output_sta
     page.click("#run")
     page.wait_for_selector("#output:has-text('on')")
     count = page.inner_text("#count").rpartition(",")[0]
+    step = int(count.split()[1].rstrip(",")) + 1
+    page.wait_for_selector(f"#status:text-is('Step {step} takes long; stop ends it')")
     page.click("#go")  # which waits for the step
+    page.wait_for_selector("#status:text-is('Pausing takes long; stop ends it')")
     page.click("#stop")
     assert page.inner_text("#status").startswith("Stopped") and page.is_disabled("#go")
     assert page.input_value("#code") == source and page.inner_text("#output pre") == "on\n"
@@ -329,6 +340,7 @@ def test_the_page_fits_and_axe_finds_nothing(opened, barriers, scheme, width):
     page.wait_for_selector("[data-state=training] #curve circle")
     paused(page)
     assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert width > 800 or page.evaluate("player.getBoundingClientRect().top") < 100  # a phone shows what has opened
     assert barriers(page) == []
 
 

@@ -11,6 +11,8 @@ let state = "loading"; // then "ready", "running", "training" or "paused"
 let asked = false; // whether to run as soon as Python is ready, or has ended the run before
 let [ran, ended] = [null, ""]; // the program of the latest run, and how it ended if Python had to end
 let [runs, losses, since] = [0, [], null];
+let late; // tells of a step that takes long
+let stepped = 0; // the step that the player shows
 
 // Python: its files, the worker, and what the worker says.
 
@@ -61,6 +63,7 @@ function enter(next) {
   at("stop").disabled = next === "loading" || next === "ready"; // a step without end does not see a pause
   at("go").disabled = at("step").disabled = next !== "training" && next !== "paused";
   at("go").textContent = next === "training" ? "pause" : "go on";
+  clearTimeout(late);
   if (losses.length) draw();
 }
 
@@ -85,9 +88,11 @@ function run() {
   enter("running");
   [ran, ended] = [code.value, ""];
   changed();
-  losses = [];
+  [losses, stepped] = [[], 0];
+  at("player").querySelector("h2").textContent = "Player of the run before";
+  at("step").hidden = true;
   for (const part of [at("curve"), at("count"), printed]) part.replaceChildren();
-  at("output").hidden = at("training").hidden = at("picture").hidden = true;
+  at("output").hidden = at("training").hidden = at("drawn").hidden = true;
   began = performance.now();
   say("Running");
   worker.postMessage({ source: ran, run: ++runs });
@@ -103,7 +108,7 @@ function show(moment) {
   if (first) enter("ready");
   if (first && asked) return run();
   for (const loss of moment.losses) losses.push(loss);
-  if (moment.picture) [at("picture").src, at("picture").hidden] = [moment.picture, false];
+  if (moment.picture) [at("picture").src, at("drawn").lastChild.textContent, at("drawn").hidden] = [moment.picture, moment.caption, false];
   if (first || moment.page || moment.error) showPlayer(moment);
   if (first && moment.trains) train(true);
   else if (!moment.trains) {
@@ -111,26 +116,44 @@ function show(moment) {
     showError(moment.error, moment.line);
     const when = losses.length ? `in step ${losses.length + 1}` : `after ${((performance.now() - began) / 1000).toFixed(2)} s`;
     say(`${moment.error ? "Ended by an error" : "Done"} ${when}`);
-  } else if (moment.page && state === "paused") say(`Paused after step ${losses.length}`);
+  } else if (moment.page && state === "paused") {
+    clearTimeout(late);
+    say(`Paused after step ${losses.length}`);
+    if (innerWidth < 800) at("player").scrollIntoView();
+  } else wait();
   if (losses.length) draw();
 }
 
 function showPlayer(moment) {
   page = moment.page;
   at("player").hidden = !page;
+  at("step").hidden = !losses.length || Boolean(moment.error);
   at("player").querySelector("h2").textContent = moment.error ? "Player, up to the error" : losses.length ? `Player of step ${losses.length} as it was computed: numbers before its update` : "Player";
-  const frame = document.querySelector("iframe"); // Chromium never paints a frame that is shown and gets a page at once
-  frame.replaceWith(Object.assign(frame.cloneNode(), { srcdoc: page }));
+  const frame = document.querySelector("iframe"), fresh = Object.assign(frame.cloneNode(), { srcdoc: page });
+  const link = stepped && `about:srcdoc#step=${stepped}`;
+  if (link) fresh.addEventListener("load", () => fresh.contentWindow.location.replace(link), { once: true });
+  frame.replaceWith(fresh); // Chromium never paints a frame that is shown and gets a page at once
 }
+
+addEventListener("message", ({ source, data }) => {
+  if (source === document.querySelector("iframe").contentWindow) stepped = Number(data);
+});
 
 // Training.
 
 function train(on, step) {
   enter(on ? "training" : "paused");
-  say(on ? "Training; pause shows the player of the latest step" : "Pausing");
+  wait();
   at("training").hidden = false;
   since = [losses.length, performance.now()];
   worker.postMessage({ train: on, step });
+}
+
+function wait() {
+  const trains = state === "training", words = trains ? "Training; pause shows the player of the latest step" : "Pausing";
+  if (at("status").textContent !== words) say(words); // else it would be read out again
+  clearTimeout(late);
+  late = setTimeout(() => say(`${trains ? `Step ${losses.length + 1}` : "Pausing"} takes long; stop ends it`), 3000);
 }
 
 const round = (number) => String(Number(number.toPrecision(3)));

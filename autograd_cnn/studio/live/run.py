@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Generator
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import partial
-from inspect import signature
+from inspect import getdoc, signature
 from time import perf_counter
 from typing import Any
 from unittest.mock import patch
@@ -24,11 +24,13 @@ import numpy as np
 from autograd_cnn.engine.observe import own_operations
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.random import seed
-from autograd_cnn.studio import graph
+from autograd_cnn.studio import assets, graph
+from autograd_cnn.studio.player import page as player
 from autograd_cnn.studio.png import url
 from autograd_cnn.studio.trace import observed
 
 FILE = "program"  # in players, which say program:3
+SCRIPT = f"{player.script()}\n{assets.part('live/frame.js')}"  # of a player in the page's frame
 MOST = 100_000  # characters of output that the page shows
 
 
@@ -54,13 +56,14 @@ def run(source: str, write: Callable[[str], object]) -> Generator[dict[str, Any]
     dict
         `page`, the player's page, or ""; `error`, the message of the exception that ended the program, or "";
         `line`, the line of the program at which it was raised, or 0; `losses`, of each step since the last moment;
-        `picture`, the URL of what ``picture()`` returned, or ""; `trains`, whether more steps can be made.
+        `picture`, the URL of what ``picture()`` returned, or "", and `caption`, the first line of its docstring;
+        `trains`, whether more steps can be made.
 
     Examples
     --------
     >>> printed = []
     >>> next(run("print(1 + 1)", printed.append))
-    {'page': '', 'error': '', 'line': 0, 'losses': [], 'picture': '', 'trains': False}
+    {'page': '', 'error': '', 'line': 0, 'losses': [], 'picture': '', 'caption': '', 'trains': False}
     >>> "".join(printed)
     '2\\n'
     >>> next(run("import autograd_cnn as ag\\nag.relu('x')", printed.append))["line"]
@@ -87,9 +90,11 @@ class _Program:
         self.latest: Callable[[], graph.Graph] | None = None  # makes the graph of the latest step
         self.cost = 0.0  # seconds that the latest picture took
 
+    @patch.object(player, "script", lambda: SCRIPT)
     def moment(self, act: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         """Act, and return what the page shows now."""
-        moment: dict[str, Any] = {"page": "", "error": "", "line": 0, "losses": [], "picture": "", "trains": False}
+        moment: dict[str, Any] = {"page": "", "error": "", "line": 0, "losses": []}
+        moment |= {"picture": "", "caption": "", "trains": False}
         showing = patch.object(graph, "show_page", self.shown.append)  # for `Graph.show`
         try:
             with redirect_stdout(self.out), redirect_stderr(self.out), showing:
@@ -146,6 +151,7 @@ class _Program:
             if pixels.dtype != np.uint8 or pixels.shape[2:] != (3,):
                 raise TypeError(f"picture: it returned {pixels.dtype} {pixels.shape}, want uint8 (height, width, 3)")
             moment["picture"], self.cost = url(pixels), perf_counter() - start
+            moment["caption"] = (getdoc(self.names["picture"]) or "").partition("\n")[0]
 
 
 class _Output(io.TextIOBase):

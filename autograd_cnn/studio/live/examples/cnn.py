@@ -12,7 +12,7 @@ x[1::2, 2:6, 2:6] -= 1
 
 w = ag.Tensor(0.3 * rng.standard_normal((3, 3, 1, 4)), requires_grad=True, name="w")
 v = ag.Tensor(0.1 * rng.standard_normal((64, 2)), requires_grad=True, name="v")
-optimiser = ag.optim.SGD([w, v], lr=0.01)
+optimiser = ag.optim.SGD([w, v], lr=0.003)
 
 
 def step():  # the page runs it again and again
@@ -25,10 +25,11 @@ def step():  # the page runs it again and again
     return loss
 
 
-def picture():  # the four filters: blue is positive, vermilion negative; the page shows it as it trains
+def picture():
+    """The four filters: blue is negative, white 0, vermilion positive."""
     cells = np.zeros((7, 7, 1))
     for k in range(4):
         row, column = 4 * (k // 2), 4 * (k % 2)
         cells[row : row + 3, column : column + 3] = w.data[..., k]
-    shade = np.where(cells > 0, [255, 165, 95], [42, 161, 255]) * abs(cells)
+    shade = np.where(cells < 0, [255, 165, 95], [42, 161, 255]) * abs(cells)
     return np.kron(255 - np.clip(shade, 0, 255), np.ones((20, 20, 1))).astype(np.uint8)

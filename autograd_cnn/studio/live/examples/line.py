@@ -19,7 +19,8 @@ def step():  # the page runs it again and again
     return loss
 
 
-def picture():  # the line and the points, from -1 to 1; the page shows it as it trains
+def picture():
+    """The points, and the line of w and b, from -1 to 1."""
     image = np.full((160, 160, 3), 255, np.uint8)
     across = np.linspace(-1, 1, 160)
     for places, heights, size, colour in [(across, w.data * across + b.data, 1, (0, 90, 160)), (x, y, 3, (213, 94, 0))]:

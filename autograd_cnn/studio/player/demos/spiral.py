@@ -21,7 +21,7 @@ w1 = ag.Tensor(2.5 * rng.standard_normal((2, 32)), requires_grad=True, name="w1"
 b1 = ag.Tensor(rng.standard_normal(32), requires_grad=True, name="b1")
 w2 = ag.Tensor(0.3 * rng.standard_normal((32, 2)), requires_grad=True, name="w2")
 b2 = ag.Tensor(np.zeros(2), requires_grad=True, name="b2")
-optimiser = ag.optim.Adam([w1, b1, w2, b2], lr=0.02)
+optimiser = ag.optim.Adam([w1, b1, w2, b2], lr=0.001)
 
 
 def scores(x):
@@ -42,7 +42,8 @@ def step():
     return loss
 
 
-def picture():  # the points, on the class that the network gives to each place
+def picture():
+    """The points, on what the network answers at each place; white where it is undecided."""
     line = np.linspace(-REACH, REACH, SIDE)
     places = np.stack(np.meshgrid(line, -line), axis=-1).reshape(-1, 2)
     with ag.no_grad():
@@ -56,9 +57,9 @@ def picture():  # the points, on the class that the network gives to each place
 
 if __name__ == "__main__":
     start, images, frames = ag.trace(loss_of, x, y), [picture()], []
-    for k in range(1, 601):
+    for k in range(1, 3001):
         step()
-        if k in (30, 150, 600):
+        if k in (100, 600, 3000):
             frames.append((f"after {k} steps", ag.trace(loss_of, x, y)))
             images.append(picture())
     start.show(frames, images)
