@@ -130,6 +130,8 @@ def demo(folder: Path, show: bool = True) -> int:
     """Write four scripts into `folder`, run them, and open an index of the pages that they show."""
     from unittest.mock import patch
 
+    from autograd_cnn.studio import graph
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -138,13 +140,12 @@ def demo(folder: Path, show: bool = True) -> int:
     for name, title in DEMOS.items():
         script, page = folder / f"{name}.py", folder / f"{name}.html"
         shutil.copyfile(demos / script.name, script)
-        with patch("autograd_cnn.studio.graph.show_page", partial(page.write_text, encoding="utf-8")):
+        with patch.object(graph, "show_page", partial(page.write_text, encoding="utf-8")):
             said = escape(runpy.run_path(str(script), run_name="__main__")["__doc__"].strip()).replace("\n\n", "<br>")
         entries += f'<h2><a href="{name}.html">{title}</a></h2>\n<p>{said}</p>\n<small>made by {name}.py</small>\n'
         print(page.resolve())
     index = folder / "index.html"
-    text = (demos / "index.html").read_text(encoding="utf-8")
-    index.write_text(text.replace("$entries", entries), encoding="utf-8")
+    index.write_text((demos / "index.html").read_text(encoding="utf-8").replace("$entries", entries), encoding="utf-8")
     print(index.resolve())
     if show:
         webbrowser.open(index.resolve().as_uri())

@@ -68,7 +68,7 @@ def maps(array: Any, role: str, channels: int = CHANNELS) -> Cut | None:
     index, a = "0, " * (a.ndim - 4), a[(0,) * (a.ndim - 4)]
     if a.ndim == 4 and role == "parameter":
         cut = np.transpose(a, (3, 2, 0, 1))[:channels, :channels]
-        words = f"filter {{k}} of {a.shape[3]}: {_of(cut.shape[1], a.shape[2], 'input channel')}"
+        words = f"filter {{k}} (0 to {a.shape[3] - 1}): {_of(cut.shape[1], a.shape[2], 'input channel')}"
         index += "y, x, c, k"
     elif a.ndim == 4:
         cut = np.moveaxis(a[:1], -1, 1)[:, :channels]

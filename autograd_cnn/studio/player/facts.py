@@ -10,6 +10,7 @@ import inspect
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from autograd_cnn.studio.player.quiz import questions
 from autograd_cnn.studio.player.schema import Formula, Moment, Operation, Step, Value
 from autograd_cnn.studio.player.sources import Functions, functions_of, source_of, text_of_source
 from autograd_cnn.studio.player.trials import Share, Trials, inputs_of, learning
-from autograd_cnn.studio.player.wording import ARRAYS, BACKWARD, DEAD, FIRST, INDEX, KERNEL, LOSS, MINUS, SHORT, number
+from autograd_cnn.studio.player.wording import ARRAYS, BACKWARD, DEAD, FIRST, KERNEL, LOSS, MINUS, SHORT, number
 from autograd_cnn.studio.program.listing import shown
 from autograd_cnn.studio.program.measure import Measures
 from autograd_cnn.studio.program.program import as_recorded
@@ -64,7 +65,8 @@ def facts_of(
         if graph.arrays is not None:  # then the overlays need not run the program again
             graph.measured = graph.measured or Measures().add_statistics(author)
         functions = functions_of(graph) if source else {}
-        expressions = {op.output: _expression(op, graph.values[op.output], functions) for op in graph.ops}
+        last = {(op.place.code, op.place.line, op.place.columns): op for op in graph.ops}  # of each expression
+        expressions = {o.output: _expression(o, graph.values[o.output], functions) for o in last.values()}
         trials = Trials(author, shares, expressions, views, classes)
         trials.reach = {op.id: geometry(trials, op) for op in graph.ops if trials.whole}
         trials.axes = axes(trials)
@@ -87,7 +89,7 @@ class _Facts:
     def moment(self) -> Moment:
         t, graph, lines = self.trials, self.graph, reversed(self.author.backward_lines)
         ops = [self.operation(op, [x for x, _ in shown(rules)]) for op, rules in zip(graph.ops, lines, strict=True)]
-        t.wrong = [o for o, fact in zip(graph.ops, ops, strict=True) if fact.versions and not fact.versions[0].good]
+        t.wrong = {k: op.name for k, op in enumerate(ops) if op.versions and not op.versions[0].good}
         found, update = ([], None) if graph.failure else (diagnose(t), lesson.update(t))
         steps = self.steps(found)
         quiz = [] if graph.failure else questions(t, steps, ops, update)
@@ -144,32 +146,32 @@ class _Facts:
                 held += -added if step.kind == "backward" else added
             if peak is not None:
                 holds = f"{bytes_text(held, 'bytes')} of {bytes_text(peak, 'bytes')}"
-                steps[k] = step._replace(holds=holds)
+                steps[k] = replace(step, holds=holds)
         for text, k in found:
             warn = f"{text[0].upper()}{text[1:]}. {DEAD * text.startswith('dead')}"
-            steps[k] = steps[k]._replace(warn=f"{steps[k].warn or ''} {warn}".strip())
+            steps[k] = replace(steps[k], warn=f"{steps[k].warn or ''} {warn}".strip())
         return steps
 
     def begin(self) -> Step:
         say, *goal = lesson.begin(self.trials)
         costs = plain(f"{', '.join(self.graph.summary())}.")
-        images = not self.trials.scalar and any(len(v.shape) == 4 for v in self.graph.values.values())
-        term = LOSS + ARRAYS * (not self.trials.scalar) + INDEX * images
+        known = {v.role for v in self.graph.values.values()}.union(*self.trials.axes.values())
+        term = LOSS + "".join(meaning for words, meaning in ARRAYS.items() if known & set(words.split()))
         source = source_of(self.graph.ops[-1].place, self.functions, whole=True) if self.graph.ops else None
         return Step("begin", f"What does {_title(self.graph)} compute?", say, -1, None, costs, goal, source, term=term)
 
     def forward(self, i: int, op: Op) -> Step:
         t, out = self.trials, self.graph.values[op.output]
-        name, say, expression = clip(out.name), self.doc(op), t.expressions[op.output]
+        name, say, expression = clip(out.name), self.doc(op), t.expressions.get(op.output)
         if expression:
             say = f"Your code gives {expression} no name; here it is called {name}. {say}"
         if op.call.primitive.rectifies and len(out.shape) > 1 and (dead := t.dead(op).tolist()):
-            items, units = count_text(out.shape[0], (t.axes.get(out.id) or ["item"])[0]), listed(list(map(str, dead)))
-            say += f" 0 for all {items}: unit {units}; it learns nothing from them (a dead relu, if that stays so)."
-        words = f": {extent}" if (extent := t.extent(out)) else ""
-        costs = [f"Its shape is {shape_text(out.shape)}{words}."] if out.shape else []
+            (item, *_, unit), units = t.axes.get(out.id) or ("item", "unit"), listed(list(map(str, dead)))
+            say += f" In {count_text(len(dead), unit)} ({units}) {name} is 0 for all {count_text(out.shape[0], item)}: "
+            say += "there nothing is learnt from these (a dead relu, if that stays so)."
+        costs = [f"Its shape is {shape_text(out.shape)}{t.extent(out)}."] if out.shape else []
         if op.kept:
-            costs.append(f"It keeps for the way back: {self.kept(op)}.")
+            costs.append(f"It keeps for the way back: {clip(self.graph.kept(op), 120)}.")
         elif not op.rules and not self.graph.failure:
             say += " Nothing before it learns, so it has no step on the way back."
         ask, formulas, round_ = f"What is {expression or name}?", lesson.forward(t, op), self.rounds.get(op.id)
@@ -197,7 +199,7 @@ class _Facts:
         return Step("loss", "Where does the way back begin?", say, -1, [formula], term=term)
 
     def backward(self, i: int, op: Op) -> Step:
-        t, values, kept = self.trials, [self.graph.values[v] for v in learning(op)], self.kept(op)
+        t, values, kept = self.trials, [self.graph.values[v] for v in learning(op)], clip(self.graph.kept(op), 120)
         say, formulas = lesson.backward(t, op, values)
         ask = f"How does {t.goal} change with {listed([t.words(v) for v in values])}?"
         others = [clip(self.graph.values[v].name) for v in dict.fromkeys(v for p, v in op.inputs if p not in op.rules)]
@@ -211,7 +213,7 @@ class _Facts:
 
     def end(self) -> Step:
         names = listed([clip(v.name) for v in self.author.learnt()])
-        say = f"The gradients of {names} are complete: in Python, loss.backward() puts each beside its array, as grad."
+        say = f"Each number of {names} has its complete gradient: loss.backward() puts it beside the array, as grad."
         own, plainly = lesson.own_step(self.trials), "each number takes a plain step, lr times its gradient"
         plainly = f"Below, to try, {plainly}" if own else f"Here {plainly}; your program may take another"
         goal = [f"{plainly}. {MINUS}"]
@@ -227,9 +229,6 @@ class _Facts:
 
         text = re.sub(r"``.*?``|`\w+`", named, line)
         return plain(text.replace(", element by element", "") if self.graph.values[op.output].size == 1 else text)
-
-    def kept(self, op: Op) -> str:
-        return clip(self.graph.kept(op), 120)
 
 
 def _expression(op: Op, value: Recorded, functions: Functions) -> str:

@@ -38,8 +38,9 @@ def check(t: Trials, op: Op, value: Value) -> str:
     words += f"Predicted: {RAISE} × {signed(pick.g)} = {number(predicted, brief(predicted, 4))}."
     differ = abs(change - predicted) > 0.2 * abs(change)
     why = "the slope changes along the way, or a rule is wrong"
-    if names := list(dict.fromkeys(clip(o.name) for o in t.wrong if t.places[o.id] > t.places[op.id])):
-        why = f"an earlier rule (of {listed(names)}) does not agree with differences; below, this rule is tested alone"
+    here = t.places[op.id]
+    if rules := [*dict.fromkeys(f"of {n}" + " (here)" * (k == here) for k, n in t.wrong.items() if k >= here)]:
+        why = f"finite differences do not agree with the rule {listed(rules)}; “Is this rule right?” tests this one"
     return words + f" They differ: {why}." * differ
 
 
@@ -49,19 +50,19 @@ def check(t: Trials, op: Op, value: Value) -> str:
 def begin(t: Trials) -> list[str]:
     """Return the result with these numbers, the goal, and how to go on."""
     given = [v for v in t.author.initial if v.role in ("input", "target") and t.array(v) is not None]
-    shown = [clip(v.name) + (f" = {number(t.array(v).item())}" if v.size == 1 else _extent(t, v)) for v in given[:MANY]]
+    shown = [clip(v.name) + (f" = {number(t.array(v).item())}" if v.size == 1 else t.extent(v)) for v in given[:MANY]]
     if count := sum(v.size for v in t.graph.parameters):
         shown.append(count_text(count, "parameter"))
     end = number(t.graph.loss) if t.graph.loss is not None else f"{t.end}, of {t.result.size:,} numbers"
-    lines = [f"With {listed(shown)} the result is {end}." if shown else f"The result is {end}."]
+    end = f"it ends with an error in {clip(t.graph.failure.op.name)}" if t.graph.failure else f"the result is {end}"
+    lines = [f"With {listed(shown)} {end}." if shown else f"Here {end}."]
     for value in t.learnt[:1]:
         pick, place = t.pick(value), t.told(value, t.pick(value).i)
         after, change = t.outcomes.get(value.id, (math.nan, RAISE * float(pick.g)))
         far = f"about {number(abs(change), brief(abs(change), 3))}" if math.isnan(after) else apart(t.base, after)[2]
         ask = f"How does {t.goal} change when {pick.name}{f' ({place})' * bool(place)} changes a little?"
         lines.append(f"{ask} Raise {pick.name} by {RAISE} and {t.goal} {'falls' if change < 0 else 'rises'} by {far}.")
-    end = "it ends with an error" if t.graph.failure else "at the loss the way back begins"
-    return [*lines, f"Press → to walk forward; {end}."]
+    return [*lines, f"Press → or next to walk forward{'; at the loss the way back begins' * (not t.graph.failure)}."]
 
 
 def forward(t: Trials, op: Op) -> list[Formula]:
@@ -124,16 +125,17 @@ def backward(t: Trials, op: Op, values: list[Value]) -> tuple[str, list[Formula]
         )
     if alone:
         reaches, its = ("reach", "each gradient") if alone[1:] else ("reaches", f"g_{clip(alone[0].name)}")
-        many = f", summed over the numbers of {out}" if any(len(t.changed(op, v)) > 1 for v in alone) else ""
+        many = [clip(v.name) for v in alone if len(t.changed(op, v)) > 1]
+        summed = f", for {listed(many)} summed over the numbers of {out}" * bool(many)
         made = t.introduced(t.values[op.output])
         makes = f"{name}, which makes {made}" if f"{made}()" != name else name
         words.append(
             f"{listed([t.introduced(v) for v in alone])} {reaches} {t.goal} only through {makes}. "
-            f"So {its} is g_{out} times the local slope of {name}{many}."
+            f"So {its} is g_{out} times the local slope of {name}{summed}."
         )
     kept, why = [clip(k.label) for k in op.kept or ()], ""
     if op.call.primitive.rectifies and len(op.inputs) == 1:
-        why = f"The slope is 1 where {out} is above 0, and 0 where it is 0: there nothing comes back"
+        why = f"The slope is 1 where {out} is above 0, and 0 where it is 0: the rule needs no other number"
     elif reach and reach.won:
         why = "The gradient goes to the winner of each window only"
     elif kept:
@@ -271,7 +273,3 @@ def own_step(t: Trials) -> str:
     ends = [(pick.name, *apart(pick.x, a.flat[pick.i])) for pick, a in picks]
     told = listed([f"{name} from {before} to {then}" for name, before, then, _ in ends])
     return f"Your program has made its own step: it changed {told}." if ends else ""
-
-
-def _extent(t: Trials, value: Value) -> str:
-    return f" ({words})" if (words := t.extent(value)) else ""

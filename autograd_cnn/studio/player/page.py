@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from string import Template
 from typing import Any
@@ -55,7 +56,7 @@ def page(
     for k, (label, each) in enumerate([("at the start", graph), *frames]):
         image = url(np.asarray(images[k], np.uint8)) if images else None
         facts = facts_of(each, channels, source, rounds, store, classes)
-        moments.append(facts._replace(overlays=_overlays(each, views), label=plain(label), image=image))
+        moments.append(replace(facts, overlays=_overlays(each, views), label=plain(label), image=image))
     pictures = [_lay_out(graph, view, moments) for view in views]
     drawings = [_drawing(graph, *facts) for facts in zip(depths, views, pictures, strict=True)]
     usual = sum(len(view.graph.ops) <= READABLE for view in views) - 1

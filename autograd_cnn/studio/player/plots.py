@@ -10,7 +10,7 @@ import numpy as np
 
 from autograd_cnn.studio.player.schema import Plot
 from autograd_cnn.studio.player.trials import Trials
-from autograd_cnn.studio.player.wording import number, signed
+from autograd_cnn.studio.player.wording import apart, number, signed
 from autograd_cnn.studio.records import Value
 
 
@@ -37,9 +37,9 @@ def around(t: Trials, value: Value) -> Plot | None:
 def frame(goal: str, losses: Sequence[float], base: int, rise: float, slope: str) -> tuple[str, list[Any], Any]:
     """Return a caption, the heights of losses in a frame with room for most of them, and the rise of the tangent."""
     finite = [y for y in losses if math.isfinite(y)]
-    reach = 5 * float(np.percentile(np.abs(np.subtract(finite, losses[base])), 70)) or math.inf
+    reach = 5 * float(np.percentile(np.abs(np.subtract(finite, losses[base])), 90)) or math.inf
     low, high = (float(y) for y in np.clip([min(finite), max(finite)], losses[base] - reach, losses[base] + reach))
-    caption = f"Line: {goal}, from {short(low)} to {short(high)}. Dashed: the tangent, slope {slope}."
+    caption = f"Line: {goal}, from {' to '.join(apart(low, high)[:2])}. Dashed: the tangent, slope {slope}."
     if missing := len(losses) - len(finite):
         caption += f" At {missing} of {len(losses)} places {goal} is not finite."
     tall = max(high - low, 1e-9 * abs(losses[base])) or 1.0

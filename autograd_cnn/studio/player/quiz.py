@@ -18,7 +18,6 @@ from autograd_cnn.ops.arithmetic import cos, exp, log, sin, sqrt, tanh
 from autograd_cnn.ops.windows import windows
 from autograd_cnn.studio.player.lesson import in_numbers
 from autograd_cnn.studio.player.lines import attempt
-from autograd_cnn.studio.player.mistakes import PART
 from autograd_cnn.studio.player.schema import Grid, Operation, Question, Step, Update
 from autograd_cnn.studio.player.sums import class_losses
 from autograd_cnn.studio.player.trials import RAISE, Trials, learning
@@ -150,7 +149,7 @@ def total(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
         wrong: dict[str, Any] = {"the last share alone": parts[-1], "the mean": mean, "the product": product}
         shares = ", ".join(map(number, parts[:6])) + " …" * (len(parts) > 6)
         yield Draft(f"The ways of {name} send back {shares}. What is g_{pick.name}?", pick.g, wrong)
-        square = "The mean would say that x × x has slope x; it has 2x."
+        square = "The mean would say that the slope of a square is the number; it is twice the number."
         wrong = {
             f"The size does not decide. {square}": "The sum is larger, so that the steps are longer, too",
             f"No vote. {square}": "The shares must agree with each other, and the sum is their vote",
@@ -214,7 +213,8 @@ def shut(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
             return  # nothing is beside the winner, or it is smaller than the 0 beyond an edge
     if i is not None and (g := t.gradient(out).flat[i]):
         wrong = {"what a number gets that passes": g, "an equal share": g / max(2, a.size), "the other sign": -g}
-        text = f"{clip(op.name)} did not let the marked number through. {number(g)} comes back. How much goes there?"
+        here = "the marked number" if a.size > 1 else "this number"
+        text = f"{clip(op.name)} did not let {here} through. g_{t.named(out, i)} is {number(g)}. What comes back to it?"
         yield Draft(text, 0, wrong, [_grid(a, clip(given.name), np.unravel_index(a.argmin(), a.shape))])
 
 
@@ -242,15 +242,14 @@ def result(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
 @asked("backward", CODE, most=QUESTIONS)
 def rule(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
     """Ask for the line of a rule, among broken ones that were run."""
-    mistakes = (fact.versions or [])[1:]
+    mistakes = fact.versions[1:] if fact.versions and fact.versions[0].good else []  # else the rule itself is wrong
     mistakes = [m for m in mistakes if m.line == mistakes[0].line]
     others, wrong = len(fact.rules) - 1, {}
     rest = f", with the other line{'s' * (others > 1)} as written" * bool(others)
     for m in mistakes:
         element, *pair, _ = m.rows[0]
         differences, gives = (number(float(x)) for x in pair)
-        gives = f"{element.removesuffix(PART)} = {gives}{rest}; differences give {differences}"
-        wrong[f"It gives {gives}: {m.what}."] = m.text
+        wrong[f"It gives {gives} for {element}{rest}; differences give {differences}: {m.what}."] = m.text
     if any(m.what not in GLARING for m in mistakes):
         text = f"Which line is {'one of the rules' if others else 'the rule'} of {clip(op.name)}?"
         yield Draft(text, fact.rules[mistakes[0].line], wrong)

@@ -41,7 +41,7 @@ class Trials:
     """
 
     reach: dict[str, Any]  # operation -> its geometry
-    wrong: list[Op]  # whose rules do not agree with differences
+    wrong: dict[int, str]  # places and names of operations whose rules do not agree with differences
     axes: dict[str, tuple[str, ...]]  # value -> the names of its axes
 
     def __init__(
@@ -121,9 +121,9 @@ class Trials:
         return COLOURS[k] if axis == "colour" else f"{axis} {k}{name}"
 
     def extent(self, value: Value) -> str:
-        """Return the shape in words: ``4 images, 32 × 32, 3 colours``; "" if they are unknown."""
+        """Return the shape in words: `` (4 images, 32 × 32, 3 colours)``; "" if they are unknown."""
         words = ", ".join(map(count_text, value.shape, self.axes.get(value.id, ())))
-        return re.sub(r" rows?, (\S+) columns?", r" × \1", words)
+        return re.sub(r" rows?, (\S+) columns?", r" × \1", f" ({words})") if words else ""
 
     def run(self, scope: dict[str, Any], stale: set[str]) -> float:
         """Run in `scope` the lines that read the names `stale` or the results of such lines; return the loss or nan."""
@@ -156,10 +156,11 @@ class Trials:
                 if runs == 1 and math.isfinite(after := self.move(value, x + RAISE)[0]):
                     self.outcomes[value.id] = after, after - self.base
                 elif value.id in self.outcomes:
-                    span = float(f"{max(abs(x), 1):.1g}")
-                    places = [float(f"{place:.6g}") for place in np.linspace(x - span, x + span, PLACES)]
-                    places[PLACES // 2] = x
-                    self.curves[value.id] = [(place, *self.move(value, place)) for place in places]
+                    for span in float(f"{max(abs(x), 1):.1g}") / 4.0 ** np.arange(4):  # a probability stays below 1
+                        places = [float(f"{x + span * k:.6g}") if k else x for k in np.linspace(-1, 1, PLACES)]
+                        curve = self.curves[value.id] = [(place, *self.move(value, place)) for place in places]
+                        if all(math.isfinite(loss) for _, loss, _ in curve):
+                            break
 
     def move(self, value: Value, x: float) -> tuple[float, dict[str, str]]:
         """Run with `x` as the example of `value`; return the loss, and the texts of what changes if all are numbers."""

@@ -18,11 +18,12 @@ BACKWARD = (
     "predicts a straight line, which only nearly fits. Numbers are shown with four digits, so a product of two can "
     "differ in the last."
 )
-ARRAYS = (
-    " Parameters: the numbers that training changes. Batch: the items that run together, along the first axis. "
-    "Channel: one place on the last axis, as a colour of an image or what one filter makes."
-)
-INDEX = " In brackets: [item, row, column, channel]; of filters [row, column, input channel, filter]."
+ARRAYS = {  # explained at the start, if a role or an axis has one of these names
+    "parameter": " Parameters: the numbers that training changes.",
+    "item image": " Batch: the items that run together, along the first axis.",
+    "channel colour": " Channel: one place on the last axis, as a colour of an image or what one filter makes.",
+    "row": " In brackets: [item, row, column, channel]; of filters [row, column, input channel, filter].",
+}
 FIRST = {  # explained where they first appear
     "class": "Class: one of the answers to choose from; each has a score, and the highest is the network's answer.",
     "softmax": (
@@ -35,7 +36,7 @@ DEAD = (
     "gradient from it; if it is 0 for all others too, it never learns, and is wasted."
 )
 ADD = "Raise {0} a little: each way changes the loss a little, and the changes add up."
-SQUARE = "For example, x × x uses x twice, and its slope is x + x = 2x. "
+SQUARE = "A square, for example, uses its number twice, and its slope is twice the number. "
 KERNEL = "Each number of {} is used at every place, so its gradient is a sum over them; below is one."
 MINUS = "Where g is above 0, raising the number raises the loss, so it goes down; where g is below 0, it goes up."
 

@@ -1,5 +1,7 @@
 """The script reads the facts by the names of the schema, all of them and no others."""
 
+from dataclasses import fields, is_dataclass
+
 import numpy as np
 import pytest
 
@@ -41,7 +43,7 @@ def test_the_script_reads_the_fields_of_the_schema_and_no_others(browser, tmp_pa
 
     def marked(thing):
         data = plain_data(thing)
-        return data | {"record": type(thing).__name__} if hasattr(thing, "_fields") else data
+        return data | {"record": type(thing).__name__} if is_dataclass(thing) else data
 
     for module in (schema, page):
         monkeypatch.setattr(module, "plain_data", marked)
@@ -58,5 +60,5 @@ def test_the_script_reads_the_fields_of_the_schema_and_no_others(browser, tmp_pa
         tab.evaluate(CONTROLS)
         read |= set(tab.evaluate("[...window.fields]"))
     context.close()
-    records = [thing for thing in vars(schema).values() if hasattr(thing, "_fields")]
-    assert read ^ {f"{record.__name__}.{name}" for record in records for name in record._fields} == PYTHONS
+    records = [thing for thing in vars(schema).values() if is_dataclass(thing)]
+    assert read ^ {f"{r.__name__}.{f.name}" for r in records for f in fields(r)} == PYTHONS

@@ -20,7 +20,7 @@ def test_the_first_screen_has_source_result_and_goal_without_scrolling(opened, s
         "return ag.exp(-t)",
         "With x = 0.5 and y = 1.2 the result is 0.4428.",
         "Raise x by 0.01 and the loss falls by 0.00875.",
-        "Press → to walk forward; at the loss the way back begins.",
+        "Press → or next to walk forward; at the loss the way back begins.",
         "Gradient: how fast the loss changes",
     ):
         assert words in shown
@@ -99,7 +99,10 @@ def test_a_failed_trace_ends_with_its_message(opened):
     with pytest.raises(ValueError, match="4 is not 3") as caught:
         ag.trace(lambda x: ag.tanh(x @ w) @ w, np.ones((2, 3)))
     page = opened(caught.value.graph.page())
-    assert "it ends with an error" in page.inner_text("#goal") and "the way back" not in page.inner_text("#goal")
+    assert (
+        page.inner_text("#sentence") == "With x (2 items, 3 inputs) and 12 parameters it ends with an error in matmul."
+    )
+    assert page.inner_text("#goal") == "Press → or next to walk forward."
     page.keyboard.press("End")
     assert page.is_hidden("#quiz")
     assert page.inner_text("#where") == "Why does matmul fail?" and page.inner_text("#position") == "the error"

@@ -194,7 +194,7 @@ def test_the_gradient_of_a_weight_names_the_part_of_image_0(cnn):
         k = int(text.split("]")[0].split(", ")[3])
         part = np.sum(padded(a["m1"][0])[i : i + 16, j : j + 16, c] * a["g_h2"][0, :, :, k])
         labels = page.evaluate("scene.map((entry) => entry.pane.getAttribute('aria-label'))")
-        assert any(label.startswith(f"g_w2: filter {k} of ") for label in labels) and ": ." not in str(labels)
+        assert any(label.startswith(f"g_w2: filter {k} (0 to ") for label in labels) and ": ." not in str(labels)
         assert text.startswith(f"g_w2[{i}, {j}, {c}, {k}] = Σ over 4 images × 256 places of m1 × g_h2 = ")
         assert number(text.split("All 256: ")[1].split(",")[0]) == pytest.approx(part, rel=1e-2, abs=1e-6)
         assert number(text.split("With the other 3 images: ")[1].split(",")[0]) == digits(a["g_w2"][i, j, c, k])

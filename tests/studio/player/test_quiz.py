@@ -120,7 +120,7 @@ def check(asked):
             assert 2 <= len(answers) == len(set(answers)) <= 4, question
             assert not reasons[0] and all(reasons[1:]), question
             if text.startswith("Which line"):
-                assert all("It gives g_" in why and "; differences give " in why for why in reasons[1:])
+                assert all(re.match(r"It gives \S+ for g_.*; differences give ", why) for why in reasons[1:])
                 continue
             assert level == 0 and not any(map(CODE.search, [text, *answers, *reasons])), question
             (kind,) = (kind for kind in RIGHT if kind in text)
@@ -166,6 +166,8 @@ def test_the_quiz_of_the_chain_rule_has_the_gradients_of_a_walk_back():
     f(x, y).backward()
     (gradient,) = (a for text, a in asked.items() if text.startswith("The ways of x send back"))
     assert gradient[0] == f"{x.grad:.4f}".replace("-", "−")
+    whys = [why for q in levels(ag.trace(f, 0.5, 1.2))[1] for _, why in q["answers"]]
+    assert any("for g_x, this rule's part, with the other line as written; differ" in visible(why) for why in whys)
     (updated,) = (a for text, a in asked.items() if "lr, the learning rate or length of a step, 0.2." in text)
     rates = [0.5 - 0.2 * x.grad, 0.5 + 0.2 * x.grad, 0.5 - x.grad, 0.2 * x.grad]
     assert updated == [f"{n:.4g}".replace("-", "−") for n in rates]
@@ -197,8 +199,21 @@ def test_a_relu_and_a_pool_are_asked_for(rng):
         asked = levels(ag.trace(f, x))
         check(asked)
         texts = " ".join(visible(question["text"]) for question in asked[0])
-        assert "did not let the marked number through" in texts
+        assert re.search(
+            r"did not let (this|the marked) number through. g_\w+\[.*\] is .* What comes back to it", texts
+        )
         assert "relu" not in texts or "lets numbers above 0 through" in texts
+
+
+def test_a_wrong_rule_is_no_right_answer():
+    def tripled(x):
+        return x * 3.0
+
+    for rule, asked in (lambda g: g * 3.0, ["exp", "tripled"]), (lambda g: g * 6.0, ["exp"]):
+        primitive = ag.primitive(tripled)
+        primitive.vjp(x=rule)
+        (_, code) = levels(ag.trace(lambda x, tripled=primitive: ag.exp(tripled(x)), 0.5))
+        assert [question["text"] for question in code] == [f"Which line is the rule of {name}?" for name in asked]
 
 
 def test_a_question_is_added_in_one_place_and_asked_so_often(monkeypatch):
@@ -351,7 +366,7 @@ def test_the_quiz_counts_the_questions_that_are_left(opened, scalars):
     assert page.inner_text("#where") == "Question 2 of 2"
     page.keyboard.press("abcd"[answers(page)[1]])
     assert page.inner_text("#sentence").endswith("The quiz is over: 2 of 2 right.")
-    assert page.inner_text("#goal").count("The gradients of x and y are complete") == 1
+    assert page.inner_text("#goal").count("Each number of x and y has its complete gradient") == 1
     choose(page, "#rules")
     assert page.inner_text("#where") == "Question 1 of 3" and page.evaluate("facts.steps[at].kind") == "backward"
     page.keyboard.press("Escape")

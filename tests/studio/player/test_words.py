@@ -145,16 +145,25 @@ def test_a_value_with_the_name_of_its_operation_is_said_once(network):
 
 
 def test_a_unit_that_is_0_for_all_items_is_said_at_its_relu():
-    for unit, dead in (-1.0, True), (1.0, False):
-        x = np.array([[1.0, unit], [2.0, unit]])
+    for units, dead in ([-1.0, 1.0], "1 unit (1)"), ([-1.0, -1.0], "2 units (1 and 2)"), ([1.0, 1.0], None):
+        x = np.array([[1.0, *units], [2.0, *units]])
         frame = first(ag.trace(lambda x: ag.sum(ag.relu(x)), x).page())
-        assert ("0 for all 2 items: unit 1; it learns nothing" in visible(frame["steps"][1]["say"])) == dead
+        say = visible(frame["steps"][1]["say"])
+        assert (f" In {dead} relu is 0 for all 2 items: there nothing is learnt from these (" in say) == bool(dead)
+        assert ("is 0 for all" in say) == bool(dead)
+    x = np.full((1, 2, 2, 1), -1.0)
+    frame = first(ag.trace(lambda x: ag.sum(ag.relu(ag.max_pool2d(x, 1))), x).page())
+    assert "In 1 channel (0) relu is 0 for all 1 image: " in visible(frame["steps"][2]["say"])
+    back = " ".join(visible(step["say"]) for step in frame["steps"])
+    assert "1 where relu is above 0, and 0 where it is 0: the rule needs no other number, so relu was kept." in back
 
 
 def test_a_square_is_the_example_of_a_product_only():
     for f, fits in (lambda x: ag.sum(x * x), True), (lambda x: ag.sum(np.maximum(x, x)), False):
         frame = first(ag.trace(f, np.ones(3)).page())
-        assert ("x × x uses x twice" in str(frame["steps"])) == fits and "the changes add up" in str(frame["steps"])
+        assert (
+            "A square, for example, uses its number twice" in str(frame["steps"])
+        ) == fits and "the changes add up" in str(frame["steps"])
 
 
 def test_a_result_is_called_what_a_line_calls_it():
@@ -167,3 +176,37 @@ def test_a_result_is_called_what_a_line_calls_it():
 
     frame = first(ag.trace(f, np.ones(3)).page())
     assert [frame["values"][op["output"]]["name"] for op in frame["ops"]] == ["sin", "z", "multiply", "loss"]
+
+
+def test_an_expression_stands_for_the_last_operation_that_it_made(rng):
+    model = ag.nn.Sequential(ag.nn.Linear(3, 4, rng=rng), ag.relu, ag.nn.Linear(4, 2, rng=rng))
+
+    def f(x):
+        return ag.sum(model(x) * 2.0)
+
+    frame = first(ag.trace(f, np.ones((5, 3), np.float32)).page())
+    asked = [step["ask"] for step in frame["steps"] if step["kind"] == "forward"]
+    assert asked == [f"What is {name}?" for name in ("linear", "relu", "model(x)", "model(x) * 2.0", "loss")]
+    assert [visible(step["say"]).startswith("Your code gives") for step in frame["steps"][1:5]] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+
+
+def test_the_start_explains_only_what_the_page_has(network):
+    f, *given = network
+    w = ag.Tensor(np.ones((3, 2)), True, "w")
+    pages = [(f, given), (lambda x: ag.sum(x @ w), [np.ones((4, 3))]), (lambda x: ag.sum(ag.exp(x)), [np.ones(3)])]
+    terms = [first(ag.trace(f, *given).page())["steps"][0]["term"] for f, given in pages]
+    found = [re.findall(r"(Parameters|Batch|Channel|In brackets): ", term) for term in terms]
+    assert found == [["Parameters", "Batch", "Channel", "In brackets"], ["Parameters", "Batch"], []]
+
+
+def test_only_what_is_summed_is_said_to_be_summed(rng):
+    w, b = ag.Tensor(rng.normal(size=(4, 3)), True, "w"), ag.Tensor(np.zeros(3), True, "b")
+    frame = first(ag.trace(lambda: ag.sum(ag.exp(w + b))).page())
+    said = [visible(step["say"]) for step in frame["steps"] if step["kind"] == "backward"]
+    assert "So each gradient is g_add times the local slope of add(), for b summed over the numbers of add." in said[-1]
+    assert "summed" not in said[1]

@@ -1,6 +1,7 @@
-"""Five operations. The rule of each one runs without an error, but has one of the five classic mistakes.
+"""Five operations. The rule of each one runs without an error, but has a mistake, each another one.
 
-Go back step by step, open "Is this rule right?", and find the mistake with the help of the differences.
+A sum is missing, a factor is missing, an operand is not transposed, a stride is forgotten, a tie is paid twice: which
+is where? Go back step by step, open "Is this rule right?", and compare. The answers are at the end of the script.
 """
 
 import numpy as np
@@ -18,7 +19,7 @@ def shrink(x):
 def to_winners(g, x):
     found = np.zeros_like(x)
     for n, i, j in np.ndindex(g.shape):
-        window = x[n, i : i + 2, j : j + 2]  # the stride is forgotten: it begins at 2 * i, 2 * j
+        window = x[n, i : i + 2, j : j + 2]
         a, b = np.unravel_index(np.argmax(window), window.shape)
         found[n, i + a, j + b] += g[n, i, j]
     return found
@@ -33,7 +34,7 @@ def mix(x, w):
     return x @ w
 
 
-mix.vjp(x=lambda g, w: g @ w, w=lambda g, x: x.T @ g)  # an operand is not transposed: g @ w.T
+mix.vjp(x=lambda g, w: g @ w, w=lambda g, x: x.T @ g)
 
 
 @ag.primitive
@@ -42,7 +43,7 @@ def shift(x, b):
     return x + b
 
 
-shift.vjp(x=lambda g: g, b=lambda g: g[0])  # a sum is missing: np.sum(g, axis=0)
+shift.vjp(x=lambda g: g, b=lambda g: g[0])
 
 
 @ag.primitive
@@ -51,7 +52,7 @@ def larger(x, y):
     return np.maximum(x, y)
 
 
-larger.vjp(x=lambda g, x, y: g * (x >= y), y=lambda g, x, y: g * (y >= x))  # a tie is paid twice
+larger.vjp(x=lambda g, x, y: g * (x >= y), y=lambda g, x, y: g * (y >= x))
 
 
 @ag.primitive
@@ -60,7 +61,7 @@ def middle(x):
     return np.mean(x)
 
 
-middle.vjp(x=lambda g, x: g * np.ones_like(x))  # a factor is missing: 1 / x.size
+middle.vjp(x=lambda g, x: g * np.ones_like(x))
 
 
 def f(x, w, b):
@@ -75,3 +76,7 @@ if __name__ == "__main__":
     rng = np.random.default_rng(0)
     arguments = (rng.normal(size=shape).round(1) for shape in ((3, 4, 4), (4, 4), (4,)))
     ag.trace(f, *arguments).show()
+
+    # middle: a factor is missing, 1 / x.size. larger: a tie is paid twice; each of two equal numbers gets half.
+    # shift: a sum is missing, np.sum(g, axis=0). mix: an operand is not transposed, g @ w.T.
+    # shrink: the stride is forgotten; the window begins at x[n, 2 * i, 2 * j].
