@@ -136,7 +136,7 @@ function showPlayer(moment) {
 }
 
 addEventListener("message", ({ source, data }) => {
-  if (source === document.querySelector("iframe").contentWindow) stepped = Number(data);
+  if (source === document.querySelector("iframe").contentWindow) stepped = Number(data.step);
 });
 
 // Training.

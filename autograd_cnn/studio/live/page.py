@@ -20,7 +20,7 @@ from string import Template
 
 from autograd_cnn.files import write_atomically
 from autograd_cnn.studio import assets
-from autograd_cnn.studio.live.run import SCRIPT
+from autograd_cnn.studio.player.page import script as script_of_players
 
 VERSION = "0.27.7"
 NUMPY = "numpy-2.0.2-cp312-cp312-pyodide_2024_0_wasm32.whl"
@@ -82,7 +82,7 @@ def page(offline: bool = False) -> str:
         body,
         assets.part("live/live.css"),
         assets.part("live/live.js"),
-        scripts=[assets.source(SCRIPT), "blob:", "'wasm-unsafe-eval'"],
+        scripts=[assets.source(script_of_players()), "blob:", "'wasm-unsafe-eval'"],
         policy={
             "style-src": "'unsafe-inline'",  # each picture of a player has its own style
             "worker-src": "blob:",

@@ -24,13 +24,11 @@ import numpy as np
 from autograd_cnn.engine.observe import own_operations
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.random import seed
-from autograd_cnn.studio import assets, graph
-from autograd_cnn.studio.player import page as player
+from autograd_cnn.studio import graph
 from autograd_cnn.studio.png import url
 from autograd_cnn.studio.trace import observed
 
 FILE = "program"  # in players, which say program:3
-SCRIPT = f"{player.script()}\n{assets.part('live/frame.js')}"  # of a player in the page's frame
 MOST = 100_000  # characters of output that the page shows
 
 
@@ -90,7 +88,6 @@ class _Program:
         self.latest: Callable[[], graph.Graph] | None = None  # makes the graph of the latest step
         self.cost = 0.0  # seconds that the latest picture took
 
-    @patch.object(player, "script", lambda: SCRIPT)
     def moment(self, act: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         """Act, and return what the page shows now."""
         moment: dict[str, Any] = {"page": "", "error": "", "line": 0, "losses": []}

@@ -103,7 +103,7 @@ function remember() {
     try {
       history.replaceState(null, "", "#step=" + at + (lens ? "&overlay=" + lens : "") + depth);
     } catch {
-      // a sandboxed frame has no history of its own
+      parent.postMessage({ step: at }, "*"); // a sandboxed frame has no history: the page around it may remember
     }
   }, 200);
 }
