@@ -192,9 +192,7 @@ def test_a_step_that_fails_shows_the_curve_and_its_graph(page):
 
 
 def test_a_changed_program_has_another_loss(page):
-    page.select_option("#example", index=0)
-    page.wait_for_selector("[data-state=ready]")
-    run(page, page.input_value("#code").replace("0.5, 1.2", "0.25, 1.2"))
+    run(page, live.example(live.EXAMPLES[0]).replace("0.5, 1.2", "0.25, 1.2"))
     player_with(page, "0.6991")  # exp(-(sin(0.3) + 0.0625))
 
 
