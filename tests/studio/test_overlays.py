@@ -43,8 +43,8 @@ def test_gradients_are_those_of_the_program(models, name):
 def test_values_and_gradients_of_a_small_network_by_hand():
     x, w = np.array([[1.0, -2.0], [3.0, -4.0]]), np.array([1.0, 1.0])
     graph = ag.trace(lambda x, w: ag.sum(ag.relu(x * w)), x, w)
-    assert below(graph, "zeros")[0] == ["0 % zero", "50 % zero, 1 of 2 dead", "0 % zero"]
-    assert below(graph, "zeros")[1] == ["50 % of arriving g zero", "0 % of arriving g zero", "0 % of arriving g zero"]
+    assert below(graph, "zeros")[0] == ["0 % zero", "50 % zero: 1 of 2 dead", "0 % zero"]
+    assert below(graph, "zeros")[1] == ["50 % zero: arriving g", "0 % zero: arriving g", "0 % zero: arriving g"]
     assert below(graph, "gradient")[1] == ["rms of g 7.1e-01", "rms of g 1.0e+00", "rms of g 1.0e+00"]
     pictured = ladder(graph, overlay="gradient")
     assert [b.beside for b in pictured.boxes if b.text == "g_w"] == ["2.8e+00"]  # of (4, 0)
@@ -155,7 +155,7 @@ def test_a_primitive_of_the_user_that_rectifies_has_dead_channels():
 
     cut.vjp(x=lambda g, out: g * (out > 0))
     graph = ag.trace(lambda x: ag.sum(cut(x * 1.0)), np.array([[1.0, -2.0], [3.0, -4.0]]))
-    assert below(graph, "zeros")[0][1] == "50 % zero, 1 of 2 dead"
+    assert below(graph, "zeros")[0][1] == "50 % zero: 1 of 2 dead"
     assert ladder(graph, overlay="zeros").caption.endswith("1 dead channels (0 in the whole batch)")
 
 
@@ -166,7 +166,7 @@ def test_a_module_that_is_called_relu_has_no_dead_channels_while_it_is_closed():
         return ag.sum(ag.relu(h))
 
     graph = ag.trace(f, np.array([[1.0, 0.0], [2.0, 0.0]]))
-    assert below(graph, "zeros", 0)[0][:2] == ["50 % zero", "50 % zero, 1 of 2 dead"]
+    assert below(graph, "zeros", 0)[0][:2] == ["50 % zero", "50 % zero: 1 of 2 dead"]
 
 
 def test_a_closed_row_has_the_sum_of_its_operations(models):

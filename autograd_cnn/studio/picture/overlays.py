@@ -148,10 +148,10 @@ def _zeros(graph: Graph, ops: list[Op]) -> Overlay:
         text = f"{100 * value.zeros:.0f} % zero"
         if value.dead and op.call.primitive.rectifies and not op.parts:
             dead += value.dead
-            text += f", {value.dead:,} of {value.channels:,} dead"
+            text += f": {value.dead:,} of {value.channels:,} dead"
         forward[op.id] = _or_fault(value, text), value.zeros
         if g and op.rules:
-            backward[op.id] = _or_fault(g, f"{100 * g.zeros:.0f} % of arriving g zero"), g.zeros
+            backward[op.id] = _or_fault(g, f"{100 * g.zeros:.0f} % zero: arriving g"), g.zeros
     caption = f"{dead:,} dead channels (0 in the whole batch)"
     return Overlay(_faults(graph, found) or caption, forward, backward)
 

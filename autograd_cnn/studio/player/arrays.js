@@ -273,6 +273,7 @@ function tile({ look, shape: [, , tall, wide], read, gradient }, k, c) {
     return canvas;
   })());
 }
+const factor = (number) => (number < 0 ? `(${text(number)})` : text(number));
 const [BLUE, VERMILION] = [[0, 90, 160], [213, 94, 0]];
 
 function point(entry, c, y, x) {
@@ -391,7 +392,7 @@ function atPlace() {
   const sum = make("p", {}, make("b", {}, w.label(inGroup(), ...tap, coarse)), " = ", `Σ over ${items > 1 ? `${items} ${item}s × ` : ""}${many} places of ${a.name} × ${g.name} = `, make("b", {}, own));
   if (Number.isNaN(c + patch[0][0])) return [sum, make("p", {}, "The numbers of this channel are not in this page.")];
   const pixel = patch[tap[0]][tap[1]];
-  const here = `${text(pixel)} × ${c < 0 ? `(${text(c)})` : text(c)} = ${text(Number((pixel * c).toPrecision(3)))}`;
+  const here = `${text(pixel)} × ${factor(c)} = ${text(Number((pixel * c).toPrecision(3)))}`;
   return [
     sum,
     product(patch, patch.map((row) => row.map(() => c)), [`${a.name}, under the kernel`, `${g.name}, here`, "products"], { marks }),
@@ -426,13 +427,13 @@ function computed() {
   if (entry.side === "w") {
     const [a, g] = [drawnOf(reach.fine, reach.fine === out), drawnOf(reach.coarse, reach.coarse === out)];
     if (!a || !g) return plain;
-    const first = y < a.shape[3] && x < g.shape[3] ? `Item 0 gives ${text(a.read(0, 0, y))} × ${text(g.read(0, 0, x))} = ${text(Number((a.read(0, 0, y) * g.read(0, 0, x)).toPrecision(3)))}.` : "";
+    const first = y < a.shape[3] && x < g.shape[3] ? `Item 0 gives ${text(a.read(0, 0, y))} × ${factor(g.read(0, 0, x))} = ${text(Number((a.read(0, 0, y) * g.read(0, 0, x)).toPrecision(3)))}.` : "";
     return [line(`Σ over ${value(out).shape[0]} items of ${a.name} × ${g.name} = `, own), make("p", {}, first)];
   }
   if (!from) return plain;
   if (reach.pool) return pooled(entry, from, own, line, c, y, x);
   if (!w || (reach.rows && w.shape[2] < Math.min(8, reach.group[0]))) return plain; // of a matrix that is an input, one row is there
-  const bias = b && !back ? ` + ${text(b.read(0, 0, channel[entry.side]))} (${b.name})` : "";
+  const bias = b && !back ? ` + ${factor(b.read(0, 0, channel[entry.side]))} (${b.name})` : "";
   const count = reach.group[entry.side === "coarse" ? 0 : 1];
   if (reach.rows) {
     const length = Math.min(8, count, from.shape[3]);
@@ -446,7 +447,7 @@ function computed() {
   const what = other === "fine" ? "channel" : "filter";
   return [
     line(`Σ over ${count} ${what}s of ${from.name} × ${w.name}${bias} = `, own),
-    a.flat().length ? product(a, f, [`${from.name}, ${what} ${channel[other]}`, w.name], { more: count - 1, bias, whole: entry.read(c, y, x, k), what }) : make("p", {}, "No window covers it."),
+    a.flat().length ? product(a, f, [`${from.name}, ${what} ${channel[other]}`, w.name + (other === "coarse" && f.flat()[1] ? ", turned" : "")], { more: count - 1, bias, whole: entry.read(c, y, x, k), what }) : make("p", {}, "No window covers it."),
   ];
 }
 

@@ -89,7 +89,6 @@ class _Facts:
     def moment(self) -> Moment:
         t, graph, lines = self.trials, self.graph, reversed(self.author.backward_lines)
         ops = [self.operation(op, [x for x, _ in shown(rules)]) for op, rules in zip(graph.ops, lines, strict=True)]
-        t.wrong = {k: op.name for k, op in enumerate(ops) if op.versions and not op.versions[0].good}
         found, update = ([], None) if graph.failure else (diagnose(t), lesson.update(t))
         steps = self.steps(found)
         quiz = [] if graph.failure else questions(t, steps, ops, update)

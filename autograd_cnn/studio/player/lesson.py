@@ -39,7 +39,8 @@ def check(t: Trials, op: Op, value: Value) -> str:
     differ = abs(change - predicted) > 0.2 * abs(change)
     why = "the slope changes along the way, or a rule is wrong"
     here = t.places[op.id]
-    if rules := [*dict.fromkeys(f"of {n}" + " (here)" * (k == here) for k, n in t.wrong.items() if k >= here)]:
+    found = {k: n for (k, v), n in t.wrong.items() if k > here or (k == here and v == value.id)}
+    if rules := [*dict.fromkeys(f"of {n}" + " (here)" * (k == here) for k, n in found.items())]:
         why = f"finite differences do not agree with the rule {listed(rules)}; “Is this rule right?” tests this one"
     return words + f" They differ: {why}." * differ
 
@@ -139,7 +140,7 @@ def backward(t: Trials, op: Op, values: list[Value]) -> tuple[str, list[Formula]
     elif reach and reach.won:
         why = "The gradient goes to the winner of each window only"
     elif kept:
-        why = f"The slope depends on {listed(kept[:MANY])}"
+        why = f"The rule uses {listed(kept[:MANY])}"
     words += [f"{why}, so {listed(kept[:MANY])} {'was' if len(kept) == 1 else 'were'} kept."] * bool(kept)
     formulas = [formula(t, op, v) for v in values if v.size and (t.whole or len(t.shares[v.id]) == 1)]
     if (i := t.gate(op)[1]) is not None:
@@ -157,7 +158,7 @@ def formula(t: Trials, op: Op, value: Value) -> Formula:
     if len(shares) == 1:
         given = t, value, shares[0], pick.g
         found = _product(*given) or _sum_of_products(*given)
-        (first, *rest), note = found or ([number(pick.g)], "by the derived line")
+        (first, *rest), note = found or ([number(pick.g)], "as the line below gives it")
         lines = [f"{g} = {first}", *rest]
     else:
         lines, note, numbers = [], "the share of each way, and their sum", []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 from functools import cache, partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from autograd_cnn.studio.player.schema import Version
 from autograd_cnn.studio.player.trials import Trials, is_float, learning
 from autograd_cnn.studio.program.syntax import Replaced, names_in, parsed
 from autograd_cnn.studio.records import Op
+from autograd_cnn.studio.text import clip
 
 ENTRIES, MISTAKES = 3, 4  # elements in a table, and broken lines of an operation
 TRIED = 8  # elements that may be at a kink
@@ -57,12 +58,14 @@ def compare(t: Trials, op: Op, trees: list[Any]) -> list[Version] | None:
                     says = f"Wrong: {what}{'' if off == what else f'; at these elements {off}'}.{others}"
                     yield Version(k, ast.unparse(tree), what, rows, False, says)
 
-    rows = [row for test in found for row in test.rows(test.elements, test.gradient)]
-    good = all(near for *_, near in rows)
+    each = {v.id: test.rows(test.elements, test.gradient) for v, test in zip(values, found, strict=True)}
+    wrong = [v for v, rows in each.items() if not all(near for *_, near in rows)]
+    t.wrong |= {(t.places[op.id], v): clip(op.name) for v in wrong}
+    rows, good = list(chain(*each.values())), not wrong
     says = "They agree: the rule is right here." if good else "They do not agree: the rule is wrong."
     written = Version(-1, "as written", "", rows, good, says if rows else "Nothing to compare: only kinks.")
-    each = MISTAKES - 1 if len(trees) == 1 else MISTAKES // 2
-    mistakes = {m.text: m for k in range(len(trees)) for m in islice(broken(k), each)}
+    most = MISTAKES - 1 if len(trees) == 1 else MISTAKES // 2
+    mistakes = {m.text: m for k in range(len(trees)) for m in islice(broken(k), most)}
     return [written, *list(mistakes.values())[:MISTAKES]]
 
 

@@ -156,6 +156,7 @@ function drawn({ caption, axis, curve, rise, base, places, says, numbers }, star
     tell?.(k);
     if (!moves) return;
     if (moved?.range !== range) moved?.back();
+    document.body.classList.toggle("low", range.getBoundingClientRect().top > 0.4 * innerHeight);
     follow(k === base ? null : { range, back, k, numbers: numbers || {}, place: places[k] });
   };
   const back = () => choose((range.value = start));
@@ -449,7 +450,7 @@ function list() {
     const code = o ? (back ? o.rules : [o.forward]).map((rule) => rule.split("\n")[0]) : [];
     const place = o && !back ? ` (${value(o.output).shape})${o.scope && ` in ${o.scope}`}` : "";
     const text = [`${i} ${title(step)}${place}${step.warn ? ": worth a look" : ""}`, ...code, tried].filter(Boolean).join("\n");
-    return Object.assign(make("button", { type: "button", tabindex: -1, class: i < lossStep ? "forward" : "backward" }, text), { step: i });
+    return Object.assign(make("button", { type: "button", tabindex: -1, class: i < lossStep ? "forward" : "backward", title: text }, text), { step: i });
   });
   const ends = [cells[0], ...cells.slice(lossStep + 1).slice(-1)];
   listed = [ends, ...facts.ops.map((_, i) => [cells[moments.n[i]], cells[moments.r[i]] ?? null]), [cells[lossStep]]];
@@ -584,21 +585,16 @@ const actions = {
   play: () => play(!timer),
   quiz: () => level(0),
   rules: () => level(1),
-  table: () => table($("rows").hidden),
+  table: () => (table($("rows").hidden), $("view").scrollIntoView({ block: "nearest" })),
   fold: () => fold(-1),
   unfold: () => fold(1),
 };
 const KEYS = {
   ArrowRight: actions.next, ArrowLeft: actions.back, "Shift+ArrowLeft": actions.before, "Shift+ArrowRight": actions.after,
   Home: actions.first, End: actions.last, Escape: escape, " ": actions.play, l: actions.loss, b: actions.twin,
-  q: actions.quiz, "?": help, t: actions.table,
+  q: actions.quiz, "?": () => ($("menu").open = $("help").open = true) && $("help").firstElementChild.focus(), t: actions.table,
   "[": actions.fold, "]": actions.unfold, "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), 0: () => zoom(0),
 };
-
-function help() {
-  $("menu").open = $("help").open = true;
-  $("help").firstElementChild.focus();
-}
 
 document.addEventListener("keydown", (event) => {
   const { target, key } = event;

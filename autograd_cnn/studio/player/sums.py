@@ -10,7 +10,7 @@ import numpy as np
 from autograd_cnn.studio.player.lines import attempt
 from autograd_cnn.studio.player.schema import Formula
 from autograd_cnn.studio.player.trials import Trials, inputs_of
-from autograd_cnn.studio.player.wording import number, signed
+from autograd_cnn.studio.player.wording import apart, number, signed
 from autograd_cnn.studio.records import Op, Use, Value
 from autograd_cnn.studio.text import clip, count_text
 
@@ -27,10 +27,10 @@ def terms(t: Trials, op: Op, i: int) -> tuple[list[Formula], str, str] | None:
     x, out, place, lines = np.asarray(t.array(z)), np.asarray(t.array(t.values[op.output])), t.told(z, 0), []
     if found := attempt(class_losses, t, op):
         (p, *_), (y, *_), each = found
-        place = place.rpartition(", ")[0]
+        place, right = place.rpartition(", ")[0], apart(p[y], 1)[0] if p[y] > 0.999 else number(p[y])
         row = clip(z.name) + (f"[{', '.join('0' * (x.ndim - 1))}]" if x.ndim > 1 else "")
         lines = [f"softmax({row}) = {', '.join(map(number, p[:CLASSES]))}" + ", …" * (len(p) > CLASSES)]
-        lines += [f"{t.called('class', int(y))} is right: −log {number(p[y])} = {number(each[0])}"]
+        lines += [f"{t.called('class', int(y))} is right: −log {right} = {number(each[0])}"]
     elif "reduction" in options:
         given = {n: t.array(a.value) if isinstance(a, Use) else a for n, a in options.items()}
         each = np.reshape(op.call.primitive.raw(*(given | {"reduction": "none"}).values()), -1)

@@ -41,7 +41,6 @@ class Trials:
     """
 
     reach: dict[str, Any]  # operation -> its geometry
-    wrong: dict[int, str]  # places and names of operations whose rules do not agree with differences
     axes: dict[str, tuple[str, ...]]  # value -> the names of its axes
 
     def __init__(
@@ -50,6 +49,7 @@ class Trials:
     ) -> None:  # fmt: skip
         self.expressions, self.views, self.whole, self.classes = expressions, views, views.whole, classes
         self.author, self.graph, self.shares = author, author.graph, shares
+        self.wrong: dict[tuple[int, str], str] = {}  # places and names of operations by whose rules a gradient is wrong
         self.values, self.ops, self.scope = author.graph.values, author.graph.ops, author.scope
         self.result = self.values[self.graph.result]
         self.places = {op.id: k for k, op in enumerate(self.ops)}

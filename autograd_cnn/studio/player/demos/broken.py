@@ -74,7 +74,7 @@ def f(x, w, b):
 
 if __name__ == "__main__":
     rng = np.random.default_rng(0)
-    arguments = (rng.normal(size=shape).round(1) for shape in ((3, 4, 4), (4, 4), (4,)))
+    arguments = (rng.normal(size=shape).round(1) + 0.0 for shape in ((3, 4, 4), (4, 4), (4,)))
     ag.trace(f, *arguments).show()
 
     # middle: a factor is missing, 1 / x.size. larger: a tie is paid twice; each of two equal numbers gets half.
