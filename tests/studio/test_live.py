@@ -176,8 +176,8 @@ def picture():
     next(program)
     program.send(0)
     end = facts_of(program.send(0) and next(program)["page"])["frames"][0]["steps"][-1]
-    _, before, after = map(float, "".join(printed).split())
-    own = f"Your program has made its own step: it changed w[0] from {before}"
+    before, after = map(float, "".join(printed).split())
+    own = f"Your program has made its own step, by its own rule and learning rate: it changed w[0] from {before}"
     assert (own[:40] in visible(end["say"])) == (made != "pass") == ("to try" in str(end["goal"]))
     assert exact_numbers(end["say"]) == [before, after] * (made != "pass")
 

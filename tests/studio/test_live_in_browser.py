@@ -284,8 +284,7 @@ def test_a_step_without_end_is_stopped_and_the_edit_the_curve_and_the_output_sta
     page.click("#run")
     page.wait_for_selector("#output:has-text('on')")
     count = page.inner_text("#count").rpartition(",")[0]
-    step = int(count.split()[1].rstrip(",")) + 1
-    page.wait_for_selector(f"#status:text-is('Step {step} takes long; stop ends it')")
+    page.wait_for_selector("#status:text-is('A step takes long; stop ends it')")
     page.click("#go")  # which waits for the step
     page.wait_for_selector("#status:text-is('Pausing takes long; stop ends it')")
     page.click("#stop")

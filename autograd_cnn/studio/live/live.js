@@ -95,6 +95,7 @@ function run() {
   at("output").hidden = at("training").hidden = at("drawn").hidden = true;
   began = performance.now();
   say("Running");
+  late = setTimeout(() => say("This takes long; stop ends it"), 3000);
   worker.postMessage({ source: ran, run: ++runs });
 }
 
@@ -119,7 +120,7 @@ function show(moment) {
   } else if (moment.page && state === "paused") {
     clearTimeout(late);
     say(`Paused after step ${losses.length}`);
-    if (innerWidth < 800) at("player").scrollIntoView();
+    if (innerWidth < 800) document.querySelector("iframe").scrollIntoView({ block: "end" }); // its buttons are below
   } else wait();
   if (losses.length) draw();
 }
@@ -153,7 +154,7 @@ function wait() {
   const trains = state === "training", words = trains ? "Training; pause shows the player of the latest step" : "Pausing";
   if (at("status").textContent !== words) say(words); // else it would be read out again
   clearTimeout(late);
-  late = setTimeout(() => say(`${trains ? `Step ${losses.length + 1}` : "Pausing"} takes long; stop ends it`), 3000);
+  late = setTimeout(() => say(`${trains ? "A step" : "Pausing"} takes long; stop ends it`), 3000);
 }
 
 const round = (number) => String(Number(number.toPrecision(3)));

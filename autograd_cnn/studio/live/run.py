@@ -123,7 +123,8 @@ class _Program:
         elif value is not None:
             print(repr(value))
         moment["page"] = self.shown[-1] if self.shown else ""
-        self.draw(moment)
+        if not self.has("step"):  # whose errors come first
+            self.draw(moment)
 
     def train(self, seconds: float, moment: dict[str, Any]) -> None:
         """Make steps for so long, longer if the picture is slow: it takes a third of the time at most."""

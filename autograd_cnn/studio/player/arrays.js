@@ -433,7 +433,8 @@ function computed() {
   if (!from) return plain;
   if (reach.pool) return pooled(entry, from, own, line, c, y, x);
   if (!w || (reach.rows && w.shape[2] < Math.min(8, reach.group[0]))) return plain; // of a matrix that is an input, one row is there
-  const bias = b && !back ? ` + ${factor(b.read(0, 0, channel[entry.side]))} (${b.name})` : "";
+  const added = b && !back ? b.read(0, 0, channel[entry.side]) : NaN;
+  const bias = Number.isNaN(added) ? "" : ` ${added < 0 ? "−" : "+"} ${text(Math.abs(added))} (${b.name})`;
   const count = reach.group[entry.side === "coarse" ? 0 : 1];
   if (reach.rows) {
     const length = Math.min(8, count, from.shape[3]);
@@ -473,8 +474,8 @@ function product(a, f, [one, other, all], { more, bias, whole, what = "product",
   const total = products.flat().reduce((sum, number) => sum + number, 0);
   const [shown, sum] = [products.map((row) => row.map(short)), all ? [all] : ["products, sum ", make("b", {}, text(short(total)))]];
   const parts = reach.rows ? [grid([a[0], f[0], shown[0]], "", null, [[one], [other], sum])] : [grid(a, [one], marks), signed("×", grid(marks ? [[f[0][0]]] : f, [other])), signed("=", grid(shown, sum, marks))];
-  const rest = [more ? `the other ${more > 1 ? `${more} ${what}s` : what}` : "", bias ? "the bias" : ""].filter(Boolean).join(" and ");
-  if (rest) parts.push(make("p", {}, `${text(short(total))} here, and ${text(Number((whole - total).toPrecision(3)))} from ${rest}.`));
+  const rest = `the other ${more > 1 ? `${more} ${what}s` : what}${bias ? " and the bias" : ""}`;
+  if (more) parts.push(make("p", {}, `${text(short(total))} here, and ${text(Number((whole - total).toPrecision(3)))} from ${rest}.`));
   return make("div", { class: "line", tabindex: 0, role: "group", "aria-label": "Products" }, ...parts);
 }
 

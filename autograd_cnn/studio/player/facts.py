@@ -166,7 +166,8 @@ class _Facts:
             say = f"Your code gives {expression} no name; here it is called {name}. {say}"
         if op.call.primitive.rectifies and len(out.shape) > 1 and (dead := t.dead(op).tolist()):
             (item, *_, unit), units = t.axes.get(out.id) or ("item", "unit"), listed(list(map(str, dead)))
-            say += f" In {count_text(len(dead), unit)} ({units}) {name} is 0 for all {count_text(out.shape[0], item)}: "
+            where = f"{count_text(len(dead), unit)} ({units})" if dead[1:] else f"{unit} {units}"
+            say += f" In {where} {name} is 0 for all {count_text(out.shape[0], item)}: "
             say += "there nothing is learnt from these (a dead relu, if that stays so)."
         costs = [f"Its shape is {shape_text(out.shape)}{t.extent(out)}."] if out.shape else []
         if op.kept:
@@ -239,7 +240,8 @@ def _expression(op: Op, value: Recorded, functions: Functions) -> str:
 
 def _title(graph: Graph) -> str:
     """Return the function of the last operation with its parameters, ``f(x, y)``."""
-    code = graph.ops[-1].place.code if graph.ops else None
+    ops = [*graph.ops, *([graph.failure.op] if graph.failure else [])]
+    code = ops[-1].place.code if ops else None
     if code is None or code.co_name.startswith("<"):
         return "your function"
     return clip(f"{code.co_name}({', '.join(code.co_varnames[: code.co_argcount])})")

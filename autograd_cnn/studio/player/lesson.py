@@ -57,7 +57,7 @@ def begin(t: Trials) -> list[str]:
     end = number(t.graph.loss) if t.graph.loss is not None else f"{t.end}, of {t.result.size:,} numbers"
     end = f"it ends with an error in {clip(t.graph.failure.op.name)}" if t.graph.failure else f"the result is {end}"
     lines = [f"With {listed(shown)} {end}." if shown else f"Here {end}."]
-    for value in t.learnt[:1]:
+    for value in [] if t.graph.failure else t.learnt[:1]:
         pick, place = t.pick(value), t.told(value, t.pick(value).i)
         after, change = t.outcomes.get(value.id, (math.nan, RAISE * float(pick.g)))
         far = f"about {number(abs(change), brief(abs(change), 3))}" if math.isnan(after) else apart(t.base, after)[2]
@@ -273,4 +273,4 @@ def own_step(t: Trials) -> str:
     picks = [(t.pick(v), t.graph.changed[v.id]) for v in t.learnt if v.id in t.graph.changed][:MANY]
     ends = [(pick.name, *apart(pick.x, a.flat[pick.i])) for pick, a in picks]
     told = listed([f"{name} from {before} to {then}" for name, before, then, _ in ends])
-    return f"Your program has made its own step: it changed {told}." if ends else ""
+    return f"Your program has made its own step, by its own rule and learning rate: it changed {told}." if ends else ""

@@ -139,8 +139,8 @@ def test_a_pixel_of_a_convolution_is_the_sum_of_the_products_under_its_window(cn
     go(page, "h2", "forward")
     text, (patch, kernel, products), _ = point(page, "h2", *place)
     window = padded(a["m1"][0])[y : y + 3, x : x + 3]
-    bias = str(digits(a["b2"][k])).replace("-", "−")
-    assert text.startswith(f"h2[0, {y}, {x}, {k}] = Σ over 32 channels of m1 × w2 + {bias} (b2) = ")
+    bias = f"{'−' if a['b2'][k] < 0 else '+'} {abs(digits(a['b2'][k]))}"
+    assert text.startswith(f"h2[0, {y}, {x}, {k}] = Σ over 32 channels of m1 × w2 {bias} (b2) = ")
     assert np.array_equal(patch, digits(window[..., 0])) and np.array_equal(kernel, digits(a["w2"][:, :, 0, k]))
     unit = 0.005 * np.abs(patch * kernel).max()
     np.testing.assert_allclose(products, window[..., 0] * a["w2"][:, :, 0, k], atol=1.5 * unit)

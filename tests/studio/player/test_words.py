@@ -145,7 +145,7 @@ def test_a_value_with_the_name_of_its_operation_is_said_once(network):
 
 
 def test_a_unit_that_is_0_for_all_items_is_said_at_its_relu():
-    for units, dead in ([-1.0, 1.0], "1 unit (1)"), ([-1.0, -1.0], "2 units (1 and 2)"), ([1.0, 1.0], None):
+    for units, dead in ([-1.0, 1.0], "unit 1"), ([-1.0, -1.0], "2 units (1 and 2)"), ([1.0, 1.0], None):
         x = np.array([[1.0, *units], [2.0, *units]])
         frame = first(ag.trace(lambda x: ag.sum(ag.relu(x)), x).page())
         say = visible(frame["steps"][1]["say"])
@@ -153,7 +153,7 @@ def test_a_unit_that_is_0_for_all_items_is_said_at_its_relu():
         assert ("is 0 for all" in say) == bool(dead)
     x = np.full((1, 2, 2, 1), -1.0)
     frame = first(ag.trace(lambda x: ag.sum(ag.relu(ag.max_pool2d(x, 1))), x).page())
-    assert "In 1 channel (0) relu is 0 for all 1 image: " in visible(frame["steps"][2]["say"])
+    assert "In channel 0 relu is 0 for all 1 image: " in visible(frame["steps"][2]["say"])
     back = " ".join(visible(step["say"]) for step in frame["steps"])
     assert "1 where relu is above 0, and 0 where it is 0: the rule needs no other number, so relu was kept." in back
 

@@ -13,8 +13,9 @@ back => {
         const k = entry.side === "w" && !reach.rows ? Math.min(entry.shape[0] - 1, channel.coarse) : 0;
         const number = entry.read(c, y, x, k);
         if (!places && Number.isFinite(number) && own && shown(own.textContent) !== number) wrong.push(`is not ${number}`);
-        const [sum, rest] = [said.querySelector(".grid b"), said.querySelector(".grid ~ p")];
-        if (sum && !rest && !places && Number.isFinite(number) && !(Math.abs(shown(sum.textContent) - number) <= 0.01 * Math.max(...[...said.querySelectorAll("tr:last-child td")].map((cell) => Math.abs(shown(cell.textContent)))))) wrong.push(`is another sum than ${number}`);
+        const [sum, rest, bias] = [said.querySelector(".grid b"), said.querySelector(".line > p"), / ([+−]) (\S+) \(/.exec(line)];
+        const added = bias ? shown(bias[2]) * (bias[1] === "+" ? 1 : -1) : 0;
+        if (sum && !rest && !places && Number.isFinite(number) && !(Math.abs(shown(sum.textContent) + added - number) <= 0.01 * Math.max(...[...said.querySelectorAll("tr:last-child td")].map((cell) => Math.abs(shown(cell.textContent)))))) wrong.push(`is another sum than ${number}`);
         return wrong.map((what) => `${entry.name}: ${line} ${what}`);
     };
     const doubts = () => scene.flatMap((entry) => [0, 0.5, 1].flatMap((part) => wrongAt(entry, ...entry.shape.slice(1).map((n) => Math.floor(part * (n - 1))))));
