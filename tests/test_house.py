@@ -65,7 +65,7 @@ ROOMS = {
         "weights for PyTorch, and ONNX files",
     ),
     "studio": Room(
-        7025,  # of which the exercises 555, with templates and solutions; the facts of a page, as dataclasses, 168
+        7027,  # of which the exercises 555, with templates and solutions; the facts of a page, as dataclasses, 168
         f"engine calculus ops nn training files notebook environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),

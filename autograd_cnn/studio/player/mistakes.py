@@ -130,10 +130,12 @@ class _Test:
 
 
 def largest(sizes: np.ndarray) -> np.ndarray:
-    """Return the indices of the first largest elements, in falling order: much faster than to sort all."""
-    least = np.partition(sizes, -TRIED)[-TRIED] if sizes.size > TRIED else 0
-    found = np.flatnonzero(sizes >= least)
-    return found[np.argsort(-sizes[found], kind="stable")]
+    """Return the indices of the first largest elements, in falling order: some searches are faster than a partition."""
+    found, left = [], np.array(sizes, np.float64)
+    for _ in range(min(TRIED, left.size)):
+        found.append(int(left.argmax()))
+        left[found[-1]] = -1
+    return np.array(found, int)
 
 
 def _how_far(found: np.ndarray, want: np.ndarray) -> str:

@@ -24,7 +24,7 @@ from autograd_cnn.studio.text import clip, count_text, plain
 
 COLOURS = "red", "green", "blue"
 RAISE = 0.01  # of a number that is tried
-EFFORT, RUNS = 1.2e9, 4000  # floating-point operations and lines for all trials
+EFFORT, RUNS = 2.2e9, 4000  # floating-point operations and lines for all trials
 PLACES = 11  # of a number that is moved; the middle one is where it stands
 
 # A contribution to a gradient: the operation whose rule made it; its expression, if a line adds it alone; the numbers,
