@@ -29,7 +29,10 @@ CONFUSED = {"sum": "mean", "cos": "sin", "sin": "cos"}
 
 
 def compare(t: Trials, op: Op, trees: list[Any]) -> list[Version] | None:
-    """Test the statements of the rules of `op`, and broken ones, against differences; return None if impossible."""
+    """Test the statements of the rules of `op`, and broken ones, against differences; return None if impossible.
+
+    Gradients that disagree are noted in `t.wrong`.
+    """
     values, output, forward = [t.values[v] for v in learning(op)], t.values[op.output], t.codes[op.id]
     if not trees or max(v.size for v in [output, *values]) > LARGEST or not all(v.size for v in values):
         return None

@@ -18,7 +18,9 @@ back => {
         if (sum && !rest && !places && Number.isFinite(number) && !(Math.abs(shown(sum.textContent) + added - number) <= 0.01 * Math.max(...[...said.querySelectorAll("tr:last-child td")].map((cell) => Math.abs(shown(cell.textContent)))))) wrong.push(`is another sum than ${number}`);
         return wrong.map((what) => `${entry.name}: ${line} ${what}`);
     };
-    const doubts = () => scene.flatMap((entry) => [0, 0.5, 1].flatMap((part) => wrongAt(entry, ...entry.shape.slice(1).map((n) => Math.floor(part * (n - 1))))));
+    const known = new Set(); // long pages repeat themselves
+    const like = () => (({ kind, op: i }) => [kind, facts.ops[i]?.name, value(facts.ops[i]?.output)?.shape].join())(facts.steps[at]);
+    const doubts = () => known.has(like()) || !known.add(like()) ? [] : scene.flatMap((entry) => [0, 0.5, 1].flatMap((part) => wrongAt(entry, ...entry.shape.slice(1).map((n) => Math.floor(part * (n - 1))))));
     const count = facts.steps.length;
     press(back ? "End" : "Home");
     return Array.from({length: count}, () => {
