@@ -8,8 +8,8 @@ back => {
         point(entry, c, y, x);
         const said = document.getElementById("found");
         const [line, own] = [said.innerText.replaceAll("\n", " "), said.querySelectorAll(":scope > p:first-of-type > b, :scope > .line > p > b")[1]];
-        const all = [scene, Object.values(facts.values)].flat().every((thing) => !thing.numbers?.some((number) => !Number.isFinite(number)) && !thing.array?.bad && !thing.gradient?.bad);
-        const wrong = all && line.includes("not finite") ? ["is not finite"] : [];
+        const all = () => [scene, Object.values(facts.values)].flat().every((thing) => !thing.numbers?.some((number) => !Number.isFinite(number)) && !thing.array?.bad && !thing.gradient?.bad);
+        const wrong = line.includes("not finite") && all() ? ["is not finite"] : [];
         const k = entry.side === "w" && !reach.rows ? Math.min(entry.shape[0] - 1, channel.coarse) : 0;
         const number = entry.read(c, y, x, k);
         if (!places && Number.isFinite(number) && own && shown(own.textContent) !== number) wrong.push(`is not ${number}`);
