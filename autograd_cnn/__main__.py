@@ -1,4 +1,4 @@
-"""``python -m autograd_cnn`` or ``autograd-cnn``: pages, `exercises`, `check`, `compile`, `train`, `predict`, `export`.
+"""``python -m autograd_cnn`` or ``autograd-cnn``: pages, `check`, `compile`, `train`, `predict`, `export`.
 
 May import everything. `info` never fails: it prints "not known" for what it cannot find out.
 """
@@ -89,11 +89,6 @@ def _add_pages(commands: Any) -> None:
     editing.add_argument("--offline", type=Path, metavar="FOLDER", help=OFFLINE)
     editing.add_argument("--no-open", dest="show", action="store_false", help="write the page, and do not open it")
     editing.set_defaults(command=live, needs="trace")
-    teaching = commands.add_parser("exercises", help="ten exercises on backpropagation, and their check")
-    teaching.add_argument("folder", type=Path, help="for the files; those that are there stay as they are")
-    teaching.add_argument("--check", action="store_true", help="run the files in FOLDER, and say what is wrong")
-    teaching.add_argument("--no-open", dest="show", action="store_false", help="write the page, and do not open it")
-    teaching.set_defaults(command=exercises, needs="trace")
 
 
 def _add_train(commands: Any) -> None:
@@ -165,22 +160,6 @@ def live(offline: Path | None, show: bool = True) -> int:
     if show:
         webbrowser.open(page.resolve().as_uri())
     return 0
-
-
-def exercises(folder: Path, check: bool = False, show: bool = True) -> int:
-    """Write exercises, or check a student's answers; 0, 1 if one is not right, or 2 if files cannot be written."""
-    from autograd_cnn.studio.exercises import kit
-
-    try:
-        if not check:
-            kit.write(folder)
-            return 0
-        passed, page = kit.check(folder)
-    except OSError as error:
-        return _failed(error)
-    if page and show:
-        webbrowser.open(page)
-    return int(not passed)
 
 
 def check(file: Path) -> int:

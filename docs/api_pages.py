@@ -40,9 +40,9 @@ ENGINE = {  # page -> title, and its names with their members
         "Graphs, and measuring",
         {
             "trace": "",
-            "Graph": "save, show, page, program, svg, dot, mermaid",
+            "Graph": "save, show, page, program, svg, dot",
             "studio.program.program.Program": "run",
-            "profile": "export_chrome_trace",
+            "profile": "",
             "set_num_threads": "",
             "get_num_threads": "",
         },

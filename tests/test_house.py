@@ -30,7 +30,7 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(2417, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "engine": Room(2415, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(2165, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(1038, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(845, "engine calculus ops state", "modules, layers and their initial weights"),
@@ -46,7 +46,7 @@ ROOMS = {
     "trainer": Room(
         174, f"{FACE} engine environment", "trains a recipe on images: the command train, and scripts like it"
     ),
-    "__main__": Room(350, f"{FACE} trainer environment engine calculus fast studio", "python -m autograd_cnn"),
+    "__main__": Room(333, f"{FACE} trainer environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
         1263, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
@@ -65,15 +65,12 @@ ROOMS = {
         "weights for PyTorch, and ONNX files",
     ),
     "studio": Room(
-        7027,  # of which the exercises 555, with templates and solutions; the facts of a page, as dataclasses, 168
+        6397,  # of which the facts of a page, as dataclasses, 168
         f"engine calculus ops nn training files notebook environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),
 }
-PROGRAMS = (  # they import the face and nothing else
-    "studio.player.demos", "studio.live.examples", "studio.exercises.templates", "studio.exercises.solutions",
-    "studio.exercises.steps", "training.quick",
-)  # fmt: skip
+PROGRAMS = "studio.player.demos", "studio.live.examples", "training.quick"  # they import the face and nothing else
 
 HEAVY = {
     "matplotlib", "numba", "graphviz", "torch", "tqdm", "requests", "safetensors", "playwright", "mpi4py", "onnx",

@@ -96,7 +96,6 @@ print(sorted({"matplotlib", "torch", "tqdm", "requests", "safetensors"} & sys.mo
     [
         ("studio", ["demo", "here", "--no-open"], "trace"),
         ("studio", ["live", "--no-open"], "trace"),
-        ("studio", ["exercises", "here"], "trace"),
         ("training", ["predict", "run", "image.png"], "training"),
         ("fast", ["compile"], "get_num_threads"),
     ],

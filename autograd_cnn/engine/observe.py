@@ -68,8 +68,8 @@ class Call:
         The function of the package, made of primitives, that the user's line called.
     mode : Mode
         The mode of the call, with its `scope`.
-    start, seconds : float
-        When it began, on the clock of `time.perf_counter`, and how long it took.
+    seconds : float
+        How long it took.
     """
 
     primitive: Any
@@ -80,7 +80,6 @@ class Call:
     values: list[Any] = field(default_factory=list)
     passed: list[Any] = field(default_factory=list)
     out: Any = None
-    start: float = 0.0
     seconds: float = 0.0
 
     @property
@@ -115,7 +114,6 @@ class RuleRun:
     rule: Rule
     args: tuple[Any, ...]
     out: Any = None
-    start: float = 0.0
     seconds: float = 0.0
 
 
@@ -206,6 +204,6 @@ def _steps(outside: Mode, derived: Callable[[RuleRun], None]) -> Callable[[Node,
 
 
 def _timed(event: Any, function: Callable[..., Any], *args: Any) -> None:
-    event.start = perf_counter()
+    start = perf_counter()
     event.out = function(*args)
-    event.seconds = perf_counter() - event.start
+    event.seconds = perf_counter() - start

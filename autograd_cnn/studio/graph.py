@@ -16,7 +16,6 @@ from autograd_cnn.files import write_atomically
 from autograd_cnn.notebook import show_page
 from autograd_cnn.studio import records
 from autograd_cnn.studio.picture.dot import dot, pdf, png
-from autograd_cnn.studio.picture.mermaid import mermaid
 from autograd_cnn.studio.picture.svg import svg
 from autograd_cnn.studio.program.program import Program, as_recorded
 from autograd_cnn.studio.program.standalone import Standalone
@@ -130,10 +129,6 @@ class Graph(records.Graph):
         """Return the picture as Graphviz text, with positions. See `save`."""
         return dot(self, depth, overlay)
 
-    def mermaid(self, depth: int | None = None) -> str:
-        """Return the picture as Mermaid text, for Markdown. See `save`."""
-        return mermaid(self, depth)
-
     def save(
         self,
         path: str | os.PathLike[str],
@@ -149,7 +144,7 @@ class Graph(records.Graph):
         Parameters
         ----------
         path : path
-            ``.html`` (the player), ``.svg``, ``.dot``, ``.mmd`` (Mermaid) and ``.py`` (the program) need nothing else.
+            ``.html`` (the player), ``.svg``, ``.dot`` and ``.py`` (the program) need nothing else.
             ``.png`` and ``.pdf`` are drawn by Graphviz, or by matplotlib if Graphviz is missing.
         depth : int, optional
             How many levels of modules and loops to open. At 0, each of them is one row. Only the first of repeated
@@ -174,7 +169,7 @@ class Graph(records.Graph):
         ValueError
             If the suffix or the overlay is unknown, if the format does not take an option, if the graph lacks the
             measurements for an overlay, or if `depth` makes the picture too large to read: more than 1,000 rows
-            (``.dot`` has no limit), or more than 400 edges in Mermaid.
+            (``.dot`` has no limit).
         ImportError
             If ``.png`` or ``.pdf`` is wanted, and both Graphviz and matplotlib are missing.
         """
@@ -207,7 +202,6 @@ _FORMATS: dict[str, Callable[..., str | bytes]] = {
     ".html": Graph.page,
     ".svg": svg,
     ".dot": dot,
-    ".mmd": mermaid,
     ".py": lambda graph, standalone=False: graph.program(standalone).source,
     ".png": png,
     ".pdf": pdf,

@@ -5,11 +5,7 @@ An open `profile` observes the calls and rules of its context. It neither measur
 
 from __future__ import annotations
 
-import json
-import os
-import threading
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +15,6 @@ from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.observe import Call, RuleRun, observing
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.environment import plain
-from autograd_cnn.files import write_atomically
-
-Shapes = tuple[tuple[int, ...], ...]
 
 
 @dataclass
@@ -39,8 +32,7 @@ class Cost:
 class profile:
     """Context manager that times every primitive that this thread runs inside it.
 
-    If a rule calls primitives, their time counts for the rule. Each thread can have one open profile. A profile keeps
-    some 400 bytes for each call, so profile some steps of a long training, not all.
+    If a rule calls primitives, their time counts for the rule. Each thread can have one open profile.
 
     Attributes
     ----------
@@ -80,7 +72,6 @@ class profile:
         self.costs: dict[str, Cost] = {}
         self.seconds = 0.0
         self._start: float | None = None
-        self._events: list[tuple[str, str, float, float, int, Any, Shapes, Shapes]] = []  # as `_note` makes them
 
     def __enter__(self) -> profile:
         if current.get().steps is not None:
@@ -94,87 +85,23 @@ class profile:
         self.seconds, self._start = self._spent(), None
         self._open.__exit__(None, None, None)
 
-    def export_chrome_trace(self, path: str | os.PathLike[str]) -> None:
-        """Write the calls on a time line, as JSON in the Trace Event Format.
-
-        https://ui.perfetto.dev and ``chrome://tracing`` display such a file. A call is an event of category `forward`,
-        and a rule that computes gradients one of category `backward`, called for example ``conv2d backward w``. The
-        arguments of an event are the shapes of its inputs (of a rule: the gradient, then what the tape kept for it) and
-        outputs, and the module or `ag.scope` that it belongs to. Times are in microseconds since the first call.
-
-        Parameters
-        ----------
-        path : path
-            The file, usually ``.json``. A file that exists is replaced.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be written.
-
-        References
-        ----------
-        "Trace Event Format", the Chromium project, 2016: complete events (``"ph": "X"``) and metadata (``"ph": "M"``).
-
-        Examples
-        --------
-        >>> import json, tempfile
-        >>> from pathlib import Path
-        >>> import numpy as np
-        >>> import autograd_cnn as ag
-        >>> w = ag.Tensor(np.ones((3, 2)), requires_grad=True)
-        >>> with ag.profile() as p:
-        ...     ag.sum(np.ones((4, 3)) @ w).backward()
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     p.export_chrome_trace(Path(folder, "trace.json"))
-        ...     trace = json.loads(Path(folder, "trace.json").read_text())
-        >>> for event in trace["traceEvents"][1:]:
-        ...     print(event["name"], event["args"])
-        matmul {'inputs': [[4, 3], [3, 2]], 'outputs': [[4, 2]]}
-        sum {'inputs': [[4, 2]], 'outputs': [[]]}
-        sum backward x {'inputs': [[]], 'outputs': [[4, 2]]}
-        matmul backward y {'inputs': [[4, 2], [4, 3]], 'outputs': [[3, 2]]}
-        """
-        process = os.getpid()
-        origin = min((start for _, _, start, *_ in self._events), default=0.0)
-        events: list[Any] = [{"name": "process_name", "ph": "M", "pid": process, "args": {"name": "autograd_cnn"}}]
-        for label, phase, start, seconds, thread, scope, inputs, outputs in self._events:
-            module = _path(scope)
-            events.append({
-                "name": label,
-                "cat": phase,
-                "ph": "X",
-                "ts": round((start - origin) * 1e6, 3),
-                "dur": round(seconds * 1e6, 3),
-                "pid": process,
-                "tid": thread,
-                "args": {**({"module": module} if module else {}), "inputs": inputs, "outputs": outputs},
-            })  # fmt: skip
-        lines = ",\n".join(map(json.dumps, events))
-        write_atomically(path, f'{{"traceEvents": [\n{lines}\n], "displayTimeUnit": "ms"}}\n'.encode())
-
     def _called(self, call: Call) -> None:
-        name = call.primitive.name
-        self._note(name, name, "forward", call, call.mode.scope, call.values, [call.out])
+        cost = self._cost(call.primitive.name)
+        cost.calls += 1
+        cost.forward += call.seconds
+        cost.forward_bytes += _made(call.values, [call.out])
         if isinstance(call.out, Tensor) and call.out.node is not None:
             made = [call.out.node.saved_value(byproduct) for byproduct in call.primitive.byproducts]
-            self.costs[name].forward_bytes += sum(a.nbytes for a in made if a is not None)
+            cost.forward_bytes += sum(a.nbytes for a in made if a is not None)
 
     def _derived(self, run: RuleRun) -> None:
-        name, out = run.node.plan.primitive.name, run.out
+        cost, out = self._cost(run.node.plan.primitive.name), run.out
         results = run.args[:1] if out is None else out if isinstance(out, tuple) else (out,)  # a rule may add to a sum
-        self._note(name, f"{name} backward {run.rule.name}", "backward", run, run.node.scope, run.args, results)
+        cost.backward += run.seconds
+        cost.backward_bytes += _made(run.args, results)
 
-    def _note(self, name: str, label: str, phase: str, event: Any, scope: Any, given: Any, results: Any) -> None:
-        """Add the cost of a call or a rule to that of the primitive `name`, and keep an event called `label`."""
-        cost = self.costs.setdefault(name, Cost(name))
-        cost.calls += phase == "forward"
-        setattr(cost, phase, getattr(cost, phase) + event.seconds)
-        arrays = [r.data if isinstance(r, Tensor) else np.asarray(r) for r in results if r is not None]
-        made = sum(a.nbytes for a in arrays if a is not next(iter(given), None))  # g itself was there before
-        setattr(cost, f"{phase}_bytes", getattr(cost, f"{phase}_bytes") + made)
-        thread = threading.get_native_id()
-        self._events.append((label, phase, event.start, event.seconds, thread, scope, _shapes(given), _shapes(arrays)))
+    def _cost(self, name: str) -> Cost:
+        return self.costs.setdefault(name, Cost(name))
 
     def _spent(self) -> float:
         """Return the seconds of the block, or those so far while it is open."""
@@ -204,17 +131,7 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1e3:,.2f} ms" if seconds else ""
 
 
-def _shapes(values: Iterable[Any]) -> Shapes:
-    """Return the shapes of the arrays among `values`, and among the elements of sequences in it."""
-    flat = [element for value in values for element in (value if isinstance(value, (list, tuple)) else [value])]
-    return tuple(element.shape for element in flat if isinstance(element, (Tensor, np.ndarray)))
-
-
-def _path(scope: Any) -> str:
-    """Return the place in the model of a mode's scope, as ``encoder/block1.conv``."""
-    names: list[str] = []
-    while scope is not None:
-        name, scope, _ = scope
-        if not (names and names[0].startswith(f"{name}.")):  # a module's path includes those around it
-            names.insert(0, name)
-    return "/".join(names)
+def _made(given: Any, results: Any) -> int:
+    """Return the bytes of the arrays in `results`; `g` itself, the first that was given, was there before."""
+    arrays = [r.data if isinstance(r, Tensor) else np.asarray(r) for r in results if r is not None]
+    return sum(a.nbytes for a in arrays if a is not next(iter(given), None))

@@ -90,14 +90,6 @@ def test_images(both, suffix):
         assert paint(ladder(graph, None, None, suffix), suffix)[:4] in (b"\x89PNG", b"%PDF")
 
 
-def test_mermaid(both):
-    for graph in both:
-        text = graph.mermaid()
-        assert not CONTROLS.search(text)
-        for words in re.findall(r'"([^"]*)"', text):
-            assert re.fullmatch(r"(?:[\w .,:=()/×·-]|#\d+;|<br>)*", words), words
-
-
 def test_program(graph, tmp_path):
     program = graph.program()
     for text in (program.source, str(program), repr(program)):
@@ -136,14 +128,11 @@ def test_notebook(both, name):
     assert set(tags.tags) <= {"div", "b", "br", "img"} and not tags.active and not CONTROLS.search(html(w))
 
 
-def test_profile(name, tmp_path):
+def test_profile(name):
     f, arguments = network(name)
     with ag.profile() as p:
         f(arguments[0], ag.Tensor(arguments[1])).backward()
     assert not CONTROLS.search(str(p)) and not CONTROLS.search(repr(p))
-    p.export_chrome_trace(tmp_path / "trace.json")
-    text = (tmp_path / "trace.json").read_text(encoding="utf-8")
-    assert json.loads(text)["traceEvents"] and not CONTROLS.search(text)
 
 
 def test_live(name):

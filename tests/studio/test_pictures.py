@@ -476,10 +476,9 @@ def test_dot_has_edges_without_arrows_and_an_outer_border(models):
 @pytest.mark.parametrize(
     ("suffix", "option", "others"),
     [
-        (".py", {"depth": 0}, "depth; .svg, .dot, .mmd, .png and .pdf do"),
-        (".html", {"depth": 1}, "depth; .svg, .dot, .mmd, .png and .pdf do"),
+        (".py", {"depth": 0}, "depth; .svg, .dot, .png and .pdf do"),
+        (".html", {"depth": 1}, "depth; .svg, .dot, .png and .pdf do"),
         (".py", {"overlay": "flops"}, "overlay; .svg, .dot, .png and .pdf do"),
-        (".mmd", {"overlay": "flops"}, "overlay; .svg, .dot, .png and .pdf do"),
         (".svg", {"quiz": True}, "quiz; .html does"),
         (".py", {"source": False}, "source; .html does"),
     ],
@@ -493,9 +492,7 @@ def test_an_option_that_a_suffix_does_not_have_is_refused(models, tmp_path, suff
 def test_an_unknown_suffix_is_refused_with_the_list_of_suffixes(models, tmp_path):
     with pytest.raises(ValueError) as caught:
         models["square"].save("net.jpeg")
-    assert (
-        str(caught.value) == "graph: 'net.jpeg' ends in '.jpeg'. There are .html, .svg, .dot, .mmd, .py, .png and .pdf"
-    )
+    assert str(caught.value) == "graph: 'net.jpeg' ends in '.jpeg'. There are .html, .svg, .dot, .py, .png and .pdf"
 
 
 WITHOUT = (
@@ -545,7 +542,7 @@ def test_a_picture_of_too_many_rows_is_refused_with_a_cure(weights, tmp_path):
     for _ in range(1001):
         y = y + 1.0
     graph = y.graph()
-    for suffix in (".svg", ".png", ".mmd"):
+    for suffix in (".svg", ".png"):
         with pytest.raises(ValueError) as caught:
             graph.save(tmp_path / f"g{suffix}", depth=2)
         assert str(caught.value) == (

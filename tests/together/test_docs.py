@@ -32,7 +32,6 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 TEXTBOOK = ROOT / "docs" / "textbook.md"  # made from the source by a script
 LISTED_AS_ONE = {  # in the tree
     Path("fast/compiled"), Path("studio/player/demos"), Path("studio/live/examples"),
-    Path("studio/exercises/templates"), Path("studio/exercises/solutions"),
 }  # fmt: skip
 QUOTATIONS = [
     pytest.param(page, *block.split("\n", 1), id=f"{page.name}-{i}")

@@ -1,1 +1,1 @@
-"""Draws a graph: folds it, lays it out as a ladder, and writes SVG, DOT, Mermaid, PNG or PDF."""
+"""Draws a graph: folds it, lays it out as a ladder, and writes SVG, DOT, PNG or PDF."""
