@@ -65,7 +65,7 @@ ROOMS = {
         "weights for PyTorch, and ONNX files",
     ),
     "studio": Room(
-        6397,  # of which the facts of a page, as dataclasses, 168
+        6435,  # of which the facts of a page, as dataclasses, 168
         f"engine calculus ops nn training files notebook environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),

@@ -107,7 +107,7 @@ def batch_norm(x: Any, w: Any, b: Any, eps: float = 1e-5, mean: Any = None, vari
 
 
 def _normal(x: Any, eps: float) -> tuple[Any, Any]:
-    """Return ``(x - mean) / deviation`` for each channel, and 1 / deviation, also if the variance overflows."""
+    """Return ``(x - mean) / deviation`` for each channel, and 1 / deviation."""
     axes = tuple(range(len(x.shape) - 1))
     x, size, s = in_range(lambda x, s: _average(square(x - _average(x))) + eps * s * s, x, axes)
     scale = divide(1, sqrt(size))

@@ -27,6 +27,7 @@ import numpy as np
 
 import autograd_cnn as ag
 from autograd_cnn.engine.numpy_calls import known, peek, plain_array
+from autograd_cnn.ops.scaling import rescaling
 from autograd_cnn.studio.program.syntax import NoSource, call, evaluate, form, index, literal, names_in, parsed, renamed
 
 OPERATIONS = (ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call)
@@ -36,6 +37,8 @@ OPERATORS = {
     "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**", "matmul": "@",
     "and": "&", "or": "|", "xor": "^", "lt": "<", "le": "<=", "eq": "==", "ne": "!=", "ge": ">=", "gt": ">",
 }  # fmt: skip
+
+ORDINARY = "Left out: rows whose squares would overflow or vanish are multiplied by a power of two"
 
 Names = Callable[[Any, str], str]
 Template = tuple[list[str], dict[str, str]]  # lines and variables of `_Reading`, comments first
@@ -89,6 +92,7 @@ class _Reading:
         self.modules: dict[int, dict[str, Any]] = {}  # id of a module's globals -> a copy with stand-ins
         self.required: list[Any] = []  # conditions on numbers, with their outcomes
         self.effects: list[Any] = []  # statements that add to the buffer of a rule
+        self.comment = ""  # what the lines leave out
         self.uses: Counter[str] = Counter()
         self.lines: list[str] = []  # the last one is the result
         self.variables: dict[str, str] = {}  # identifier -> name in the source
@@ -112,7 +116,8 @@ class _Reading:
                 n: t.id for n, t in zip(self.function.__code__.co_varnames, given, strict=False) if type(t) is ast.Name
             }
             comment = re.sub(r"\b\w+\b(?!\()", lambda found: own.get(found[0], found[0]), comment)
-        return [*(f"# {line}" for line in comment.splitlines()), *self.lines], self.variables
+        comments = [*comment.splitlines(), *filter(None, [self.comment])]
+        return [*(f"# {line}" for line in comments), *self.lines], self.variables
 
     # Functions
 
@@ -131,6 +136,8 @@ class _Reading:
             return value
         if value is known:  # a program has arrays, and no examples of `vmap`
             return lambda _: True
+        if value is rescaling:
+            return self.ordinary
         value = np.asarray if value is plain_array or value is peek else value
         stand_in = _StandIn(self, value, hint=name)
         if not isinstance(value, FunctionType) or _package(value) != self.package:
@@ -145,6 +152,12 @@ class _Reading:
                 return stand_in(*args, **options)
 
         return helper
+
+    def ordinary(self, x: Any, axis: Any, size: Any, order: float = 1) -> None:
+        """Stand for `rescaling`: a program has the formula of numbers that need none, and a comment says so."""
+        if rescaling(x._value, axis, size._value, order) is not None:
+            raise NoSource
+        self.reusable, self.comment = False, ORDINARY
 
     # Expressions
 
