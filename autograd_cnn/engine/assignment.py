@@ -49,7 +49,8 @@ def assign(tensor: Any, index: Any, value: Any) -> None:
     if kind != "c" and (dtype.kind == "c" or (source is not None and kind != "f")):
         raise errors.not_assigned(tensor, f"is {tensor.dtype}, and v {dtype}", f"astype(np.{dtype})")
     if node is source is mode.call is None and tensor._array.flags.writeable:  # else a graph saved it
-        tensor._array[plain(index)] = plain(value)
+        array, value = tensor._array, plain(value)  # NumPy writes to a mask before it has read all of its own memory
+        array[plain(index)] = np.array(value) if np.may_share_memory(array, value) else value
     else:
         is_mask = isinstance(index, type(tensor)) and index.dtype == bool  # which an observer sees as an operand
         _record(tensor, index if mode.left and is_mask else copied_index(index), value, mode)

@@ -52,8 +52,7 @@ def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options
     """Implement ``Tensor.__array_ufunc__``."""
     if ufunc is np.sign and self.dtype.kind == "c":
         return _call((ufunc, "complex"), "np.sign", inputs, options)
-    lost = inputs[1:] if ufunc is np.heaviside else ()  # its value at 0
-    if ufunc in _constants and recorded(lost) is None:
+    if ufunc in _constants and (ufunc is not np.heaviside or recorded(inputs[1:]) is None):  # its value at 0
         return constant(ufunc if method == "__call__" else getattr(ufunc, method), inputs, options)
     options = {k: v for k, v in options.items() if not _same(v, _UFUNC_DEFAULTS.get(k, inputs))}
     if method == "outer":

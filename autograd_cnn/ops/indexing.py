@@ -124,13 +124,12 @@ def _with_room(x: Any, index: Any, values: Any) -> Any:
         raise TypeError("values is None")
     x = np.asarray(x, getattr(x, "dtype", np.result_type(values)))
     if is_complex(values) and not is_complex(x):
-        raise TypeError(
-            "values are complex numbers, and x is of real ones\nWith room for both parts: x.astype(complex)"
-        )
+        raise TypeError("values are complex numbers, and x is of real ones\nWith room for both: x.astype(complex)")
     return x, index, values
 
 
 def _write(out: Any, index: Any, values: Any) -> Any:
+    values = np.array(values) if np.may_share_memory(out, values) else values  # else a mask writes before it reads
     out[index] = np.broadcast_to(values, out[index].shape)
     return out
 
@@ -195,15 +194,17 @@ max_at.vjp(x=_shares, values=_shares)
 def multiply_at(x: Any, index: Any, values: Any) -> Any:
     """Multiplies the elements at `index` by `values`, in a copy: ``x.at[index].mul(values)``.
 
-    If the index repeats, all the values are factors, one after the other.
+    If the index repeats, all the values are factors.
     """
-    places = getitem(positions(x), index)
-    factors, places, flat = reshape(broadcast_to(values, places.shape), -1), places.ravel(), reshape(x, -1)
-    rest = np.arange(places.size)
-    while rest.size:
-        now = rest[np.unique(places[rest], return_index=True)[1]] if known(places) else rest[:1]
-        flat, rest = set_at(flat, places[now], flat[places[now]] * factors[now]), np.setdiff1d(rest, now)
-    return reshape(flat, np.shape(x))
+    flat, places = reshape(x, -1), getitem(positions(x), index)
+    factors, places, step = reshape(broadcast_to(values, places.shape), -1), places.ravel(), 1
+    order = np.argsort(places, kind="stable")
+    factors, places = getitem(factors, order), getitem(places, order)
+    while step < places.size and not (known(same := places[step:] == places[:-step]) and not same.any()):
+        # Each factor takes in those of the `step` factors before it that have its place: the last will have all
+        rest = factors[step:] * where(same, factors[:-step], 1)
+        factors, step = set_at(factors, slice(step, None), rest), 2 * step
+    return reshape(set_at(flat, places, getitem(flat, places) * factors), np.shape(x))
 
 
 class At:

@@ -162,6 +162,15 @@ def test_parts_of_a_tensor_move_inside_of_it_as_in_numpy():
     np.testing.assert_allclose(gradient, differences(f, x), 1e-6)
 
 
+def test_values_in_the_memory_that_a_mask_writes_are_read_before():
+    """NumPy reads some of them after it wrote them: [4, 3, 2, 3, 4]."""
+    x = ag.Tensor(np.arange(5.0), requires_grad=True)
+    for t in ag.Tensor(x.data), x * 1, x * 1:
+        t[0] = t[0]
+        t[np.ones(5, bool)] = t[::-1]
+        assert t.tolist() == [4, 3, 2, 1, 0]
+
+
 NEW = [np.zeros_like, np.ones_like, np.empty_like, lambda x: np.full_like(x, 3)]
 
 

@@ -70,6 +70,7 @@ INDICES = [0, -1, (slice(None), 1), (..., slice(None, None, -2)), (None, 2), MAS
 INDICES += [(slice(1), TWICE), (np.array([True, False, True]), 1), (np.array([[0], [2]]), np.array([1, 3])), ()]
 
 USES = [
+    use("getitem", lambda x: x[TWICE], X, want=lambda x: x[TWICE]),
     *[assigned(X, i, RNG.normal(size=X[i].shape)) for i in INDICES],
     *[assigned(X, i, RNG.normal(size=X[i].shape), "add", np.add) for i in INDICES],
     assigned(X, slice(1, None), V),
@@ -81,9 +82,9 @@ USES = [
     *[changed(X * 0, (slice(None), [0, 0, 2]), np.zeros((3, 3)) + (way[0] == "mul"), *way) for way in WAYS[2:]],
     changed(X, MASK, np.array(0.5), *WAYS[0]),
     changed(X, 1, V, *WAYS[2]),
+    *[changed(X, i, RNG.normal(size=X[i].shape), *WAYS[2]) for i in ([1, 2, 1, 1, 0, -2, 1], MASK, (0, [3] * 6))],
     *[segments(name, f, start, options) for name, f, start in SEGMENTS for options in ((), (4,), (2,))],
     use("segment_mean", lambda x: ag.segment_mean(x, IDS, 4), CUBE[0].T, want=lambda x: means(x, 4)),
-    use("getitem", lambda x: x[TWICE], X, want=lambda x: x[TWICE]),
     use("getitem", lambda x: x.at[1:, TWICE].get(), X, want=lambda x: x[1:, TWICE]),
     use("set_at", lambda x: x.at[1].set(0), X, want=lambda x: written(1)(x, 0)),
     use("set_at", lambda v: ag.set_at(np.zeros((3, 4), int), 1, v), V, want=lambda v: np.array([0 * v, v, 0 * v])),
