@@ -3,11 +3,11 @@
 import errno
 import os
 import random
+import re
 import select
 import stat
 import subprocess
 import sys
-import threading
 
 import pytest
 
@@ -63,7 +63,8 @@ def test_data_are_on_disk_before_the_name_and_the_name_before_the_return(path, m
     monkeypatch.setattr(os, "fsync", logged_fsync)
     monkeypatch.setattr(os, "replace", logged_replace)
     write_atomically(path, b"new")
-    assert steps == ["fsync 3 bytes", "replace model.bin by model.bin.part", "fsync folder"]
+    steps[1] = re.sub(r"[0-9a-f]{8}", "N", steps[1])
+    assert steps == ["fsync 3 bytes", "replace model.bin by model.bin.N.part", "fsync folder"]
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "broken"), ValueError("wrong"), KeyboardInterrupt()])
@@ -160,12 +161,6 @@ def test_errors_of_other_files_keep_their_names(path):
     assert caught.value.filename == str(path.parent / "other")
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self"), reason="needs /proc")
-def test_a_folder_that_takes_no_files_is_not_called_missing():
-    with pytest.raises(OSError, match=r"takes no new files: '/proc'$"):
-        write_atomically("/proc/model.bin", b"x")
-
-
 @posix
 def test_pipes_and_folders_are_left_alone(tmp_path):
     os.mkfifo(tmp_path / "pipe")
@@ -188,54 +183,13 @@ def test_a_symbolic_link_is_followed(path, tmp_path):
 
 
 @posix
-@pytest.mark.parametrize("plant", ["symlink_to", "hardlink_to"])
-def test_a_link_with_the_name_of_the_part_overwrites_nothing(path, plant):
-    victim, part = path.with_name("victim"), path.with_name("model.bin.part")
-    victim.write_bytes(b"precious")
-    getattr(part, plant)(victim)
-    with pytest.raises(FileExistsError, match="model.bin.part is in the way; delete it") as caught:
-        write_atomically(path, b"new")
-    assert caught.value.filename == str(path)
-    assert (victim.read_bytes(), path.read_bytes()) == (b"precious", b"old")
-    part.unlink()
-    write_atomically(path, b"new")
-    assert path.read_bytes() == b"new"
-
-
-@posix
-def test_a_link_to_nothing_creates_nothing(path):
-    path.with_name("model.bin.part").symlink_to("elsewhere")
-    with pytest.raises(FileExistsError, match="in the way"):
-        write_atomically(path, b"new")
-    assert not path.with_name("elsewhere").exists()
-
-
-@posix
-@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
-def test_a_folder_or_pipe_with_the_name_of_the_part_is_left_alone(path, make):
-    make(f"{path}.part")
-    with pytest.raises(FileExistsError, match="model.bin.part is in the way; delete it"):
-        write_atomically(path, b"new")
-    assert sorted(os.listdir(path.parent)) == ["model.bin", "model.bin.part"]
-
-
-@posix
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o666, 0o444])
 def test_the_mode_of_the_file_stays(path, mode):
     path.chmod(mode)
     modes = []
     write_atomically(path, lambda file: modes.append(stat.S_IMODE(os.fstat(file.fileno()).st_mode)))
-    assert modes == [mode | 0o600]  # no secret is ever readable, and a `.part` left behind can be opened again
+    assert modes == [0o600]  # no secret is ever readable
     assert stat.S_IMODE(path.stat().st_mode) == mode
-
-
-@posix
-def test_a_part_left_behind_does_not_pass_on_its_mode(path):
-    path.chmod(0o600)
-    path.with_name("model.bin.part").write_bytes(b"left")
-    path.with_name("model.bin.part").chmod(0o644)
-    write_atomically(path, b"new")
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 @posix
@@ -245,83 +199,22 @@ def test_a_new_file_gets_the_usual_mode(path):
     assert path.with_name("new").stat().st_mode == path.with_name("usual").stat().st_mode
 
 
-@pytest.mark.parametrize("name", ["n" * 255, "n" * 250, "é" * 125, "n" * 101, "n" * 100])
+@pytest.mark.parametrize("name", ["n" * 255, "é" * 125, "😀" * 60])
 def test_a_name_may_be_as_long_as_the_disk_allows(tmp_path, name):
-    parts = []
+    write_atomically(tmp_path / name, b"new")
+    only(tmp_path / name, b"new")
 
+
+def test_of_two_writers_the_last_to_end_has_written_the_file(path):
     def write(file):
-        file.write(b"new")
-        with pytest.raises(OSError, match="another process or thread is writing"):
-            write_atomically(tmp_path / name, b"second")
-        write_atomically(tmp_path / f"m{name[1:]}", b"a neighbour is no second writer")
-        parts.extend(os.path.getsize(tmp_path / part) for part in os.listdir(tmp_path) if part.endswith(".part"))
-
-    write_atomically(tmp_path / name, write)
-    assert (tmp_path / name).read_bytes() == b"new" and len(parts) == 1
-    assert not [part for part in os.listdir(tmp_path) if part.endswith(".part")]
-
-
-def test_a_second_writer_is_refused_and_the_first_succeeds(path):
-    def write(file):
-        file.write(b"first")
-        with pytest.raises(OSError, match="another process or thread is writing") as caught:
-            write_atomically(path, b"second")
-        assert caught.value.filename == str(path)
-
-    write_atomically(path, write)
-    only(path, b"first")
-
-
-def test_a_second_writer_may_wait(path):
-    done, threads = [], []
-
-    def write(file):
-        threads.append(threading.Thread(target=second))
-        threads[0].start()
-        file.write(b"first")
-        done.append("first")
-
-    def second():
-        write_atomically(path, b"second", wait=True)
-        done.append("second")
-
-    write_atomically(path, write)
-    threads[0].join()
-    assert done == ["first", "second"]
-    only(path, b"second")
-
-
-@posix
-def test_a_part_renamed_between_open_and_lock_is_not_touched(path, monkeypatch):
-    """The second opens the first one's `.part`, which takes its final name before the second has the lock."""
-    lock = files._lock
-
-    def late(file):
-        if path.read_bytes() == b"old":
-            os.replace(f"{path}.part", path)  # as the first writer would do now
-        return lock(file)
-
-    monkeypatch.setattr(files, "_lock", late)
-    (path.parent / "model.bin.part").write_bytes(b"first")
-    with pytest.raises(OSError, match="another process"):
+        file.write(b"first ")
         write_atomically(path, b"second")
-    only(path, b"first")
+        only_first = path.read_bytes()
+        file.write(b"and last")
+        assert only_first == b"second"
 
-
-def test_a_part_left_behind_is_reused(path):
-    (path.parent / "model.bin.part").write_bytes(b"longer than what is written next")
-    write_atomically(path, b"new")
-    only(path, b"new")
-
-
-@posix
-def test_a_disk_without_locks_is_written_too(path, monkeypatch):
-    def no_locks(*_):
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr("fcntl.flock", no_locks)
-    write_atomically(path, b"new")
-    only(path, b"new")
+    write_atomically(path, write)
+    only(path, b"first and last")
 
 
 SAVE_FOR_EVER = """
@@ -351,6 +244,9 @@ def test_a_kill_loses_no_acknowledged_write(path, kills):
         raw = path.read_bytes()
         number = int.from_bytes(raw[:4], "big")
         assert number >= acknowledged[-1] and raw == number.to_bytes(4, "big") * 100_000
-        assert {entry.name for entry in path.parent.iterdir()} <= {"model.bin", "model.bin.part"}
+        left = [entry for entry in path.parent.iterdir() if entry != path]
+        assert len(left) <= 1 and all(re.fullmatch(r"model\.bin\.[0-9a-f]{8}\.part", entry.name) for entry in left)
+        for entry in left:
+            entry.unlink()
     write_atomically(path, b"the next save")
     only(path, b"the next save")

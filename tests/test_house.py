@@ -38,7 +38,7 @@ ROOMS = {
     "elsewhere": Room(180, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
     "environment": Room(40, "", "this Python: its command line, and packages that are absent"),
-    "files": Room(130, "", "writes a file as a whole or not at all"),
+    "files": Room(53, "", "writes a file as a whole or not at all"),
     "arrayfile": Room(95, "files environment", "arrays in files with checksums"),
     "notebook": Room(50, "", "shows a page or a text below a cell"),
     "plots": Room(130, "engine files environment", "pictures of a training, by matplotlib"),
@@ -52,7 +52,7 @@ ROOMS = {
         1263, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(2850, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
-    "data": Room(1146, "engine files environment", "published images, folders of images, batches"),
+    "data": Room(1141, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
         1351,
         "engine ops nn optim data state arrayfile files notebook plots environment",

@@ -1,6 +1,6 @@
 """Downloads a file of known length and SHA-256, and keeps it only if both are right.
 
-This file adds what must hold whatever the server does: the bytes go to a locked `.part` file, which gets the final name
+This file adds what must hold whatever the server does: the bytes go to a `.part` file, which gets the final name
 only if the checksum is right; their number and the time are bounded; and an error states what arrived instead, and what
 to do.
 """
@@ -60,9 +60,8 @@ def complaint_of(source: Path | str, raw: bytes, size: int | None, want: str) ->
 def fetch(urls: tuple[str, ...], target: Path, size: int, sha256: str) -> None:
     """Download `target` from the first address that has it, and create its folder if necessary.
 
-    If another process is downloading it, wait, and use its file. An address that sends less than `SLOWEST` bytes a
-    second, or more than the file, is given up. http is allowed, since the checksum is verified, but https must not
-    lead to http, and no option turns off the check of certificates.
+    An address that sends less than `SLOWEST` bytes a second, or more than the file, is given up. http is allowed, since
+    the checksum is verified, but https must not lead to http, and no option turns off the check of certificates.
 
     Raises
     ------
@@ -85,9 +84,7 @@ def fetch(urls: tuple[str, ...], target: Path, size: int, sha256: str) -> None:
             if free < size:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(target, functools.partial(_receive, url, target, size, sha256), wait=True)
-            return
-        except _Present:
+            write_atomically(target, functools.partial(_receive, url, size, sha256))
             return
         except (ConnectionError, ValueError) as error:
             failures.append(error)
@@ -100,10 +97,6 @@ def fetch(urls: tuple[str, ...], target: Path, size: int, sha256: str) -> None:
         "\n".join(map(str, failures)) + "\nKept nothing. "
         f"In a browser: download {urls[0]}, put it in {folder}, SHA-256 {sha256}. Mirror: url=..."
     ) from failures[-1]
-
-
-class _Present(Exception):
-    """Another process finished this download while we waited for it."""
 
 
 class _Metered(io.RawIOBase):
@@ -158,13 +151,10 @@ def _session(size: int) -> requests.Session:
     return session
 
 
-def _receive(url: str, target: Path, size: int, sha256: str, file: BinaryIO) -> None:
+def _receive(url: str, size: int, sha256: str, file: BinaryIO) -> None:
     """Download into the open file and check the bytes."""
     import requests
     from tqdm import tqdm
-
-    if os.path.isfile(target) and not complaint_of(target, target.read_bytes(), size, sha256):
-        raise _Present
 
     with contextlib.ExitStack() as connections:
 
