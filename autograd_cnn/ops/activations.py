@@ -10,7 +10,7 @@ import numpy as np
 from autograd_cnn.engine.fitting import is_complex
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import add, clip, divide, exp, expm1, minimum, multiply, negative, square, tanh, where
-from autograd_cnn.ops.axes import Axis, X
+from autograd_cnn.ops.axes import Axis, X, fixed
 from autograd_cnn.ops.joining import split
 from autograd_cnn.ops.reductions import sum
 
@@ -334,7 +334,7 @@ tanhshrink.vjp(x=lambda g, x: g * square(tanh(x)))
 
 def softshrink(x: X, lambd: float = 0.5) -> X:
     """Moves every number towards 0 by `lambd`, but not past it. The gradient at ``|x| = lambd`` is 0."""
-    if not lambd >= 0:
+    if not fixed(lambd, "lambd") >= 0:
         raise ValueError(f"softshrink: lambd is {lambd}. It is 0 or more")
     return x - clip(x, -float(lambd), float(lambd))
 

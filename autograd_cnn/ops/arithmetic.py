@@ -127,10 +127,7 @@ def power(x: Any, y: Any) -> Any:
     return np.power(x, y)
 
 
-power.vjp(
-    x=lambda g, x, y: chain(g, exponent_slope(x, y)),
-    y=lambda g, x, y, out: chain(g, base_slope(x, y, out)),
-)
+power.vjp(x=lambda g, x, y: chain(g, exponent_slope(x, y)), y=lambda g, x, y, out: chain(g, base_slope(x, y, out)))
 
 
 @primitive(complex=True, elementwise=True)
@@ -305,11 +302,7 @@ maximum.vjp(x=choice, y=lambda g, x, y, out: choice(g, y, x, out))
 minimum.vjp(x=choice, y=lambda g, x, y, out: choice(g, y, x, out))
 
 
-@primitive(
-    complex=True,
-    elementwise=True,
-    examples=lambda rng: [(rng.random((2, 3)) < 0.5, rng.normal(size=(2, 3)), rng.normal(size=(2, 3)))],
-)
+@primitive(complex=True, elementwise=True, examples=lambda rng: [(rng.random(3) < 0.5, *rng.normal(size=(2, 2, 3)))])
 def where(condition: Any, x: Any, y: Any) -> Any:
     """Takes `x` where `condition` holds, else `y`.
 

@@ -52,6 +52,13 @@ def operand(x: Any, beside: Any = None) -> Any:
     return array if beside is None else array.astype(np.result_type(beside.dtype, array.dtype.type().item()))
 
 
+def fixed(value: Any, name: str) -> Any:
+    """Return an argument without a rule, or raise an error if it requires a gradient."""
+    if getattr(value, "requires_grad", False):
+        raise TypeError(f"no rule for {name}, which requires a gradient\nPass {name}.detach()")
+    return value
+
+
 def cast(x: Any, dtype: Any) -> Any:
     """Convert a plain array to `dtype`, if that is given; floats only to floats or complex numbers."""
     if dtype is not None and np.dtype(dtype).kind not in {"f": FLOATS, "c": "c"}.get(np.asarray(x).dtype.kind, NUMBERS):

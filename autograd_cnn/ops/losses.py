@@ -15,13 +15,14 @@ import numpy as np
 from autograd_cnn.engine.errors import not_numbers
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.mode import is_recording
-from autograd_cnn.engine.numpy_calls import checked, constant, known, peek, plain_array
+from autograd_cnn.engine.numpy_calls import checked, known, peek, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax, softplus
-from autograd_cnn.ops.arithmetic import abs, chain, exp, log, maximum, negative, subtract, where
-from autograd_cnn.ops.axes import X
+from autograd_cnn.ops.arithmetic import abs, astype, chain, exp, log, masked, maximum, negative, subtract, where
+from autograd_cnn.ops.axes import X, fixed, operand
 from autograd_cnn.ops.reductions import mean, sum
+from autograd_cnn.ops.shapes import broadcast_to
 
 __all__ = ["bce", "bce_with_logits", "cross_entropy", "kl_div", "l1_loss", "mse", "nll_loss"]
 
@@ -30,25 +31,26 @@ REDUCTIONS: tuple[Reduction, ...] = ("mean", "sum", "none")
 
 
 def _weighted(values: Any, weight: Any) -> Any:
-    """Multiply by weights, which take the dtype of the values and must not make them more."""
-    return values * np.broadcast_to(plain_array(weight).astype(values.dtype), np.shape(values))
+    """Multiply by weights, if there are any; they take the dtype of the values, and must not make them more."""
+    if weight is None:
+        return values
+    return values * broadcast_to(astype(operand(weight), values.dtype), np.shape(values))
 
 
-def reduced(
-    values: Any, reduction: Reduction, weight: Any = None, count: float | None = None, sum: Any = sum, mean: Any = mean
-) -> Any:
+def reduced(values: Any, reduction: Reduction, count: Any = None, sum: Any = sum, mean: Any = mean) -> Any:
     """Combine the losses of the elements; inside of a primitive by NumPy's `sum` and `mean`."""
-    values = values if weight is None else _weighted(values, weight)
     if reduction == "sum":
         return sum(values)
     if reduction == "none":
         return values
     if reduction != "mean":
         raise ValueError(f'reduction is {reduction!r}\nIt takes "mean", "sum" or "none"')
+    some = True if count is None or (known(count) and peek(count) != 0) else np.not_equal(count, 0)
+    n = np.size(values) if count is None else masked(count, some, 1)
     with np.errstate(over="ignore"):
-        out = mean(values) if count is None else sum(values) / count
+        out = mean(values) if count is None else sum(values) / n
     overflows = np.isinf(peek(out)) if mean is np.mean or known(out) else np.size(values) > 0
-    return sum(values / (np.size(values) if count is None else count)) if overflows else out  # here no sum overflows
+    return masked(sum(values / n) if overflows else out, some, np.nan)  # the sum of quotients does not overflow
 
 
 def divided(g: Any, count: float, reduction: Reduction, weight: Any = None) -> Any:
@@ -139,7 +141,8 @@ def bce(p: Any, y: Any, reduction: Reduction = "mean", weight: Any = None) -> An
     """
     with np.errstate(divide="ignore"):
         losses = -(y * np.maximum(np.log(p), -100) + (1 - y) * np.maximum(np.log1p(-p), -100))
-    return reduced(losses, reduction, weight, sum=np.sum, mean=np.mean)
+    weights = 1 if weight is None else np.broadcast_to(np.asarray(weight, losses.dtype), losses.shape)
+    return reduced(losses * weights, reduction, sum=np.sum, mean=np.mean)
 
 
 bce.vjp(
@@ -193,10 +196,10 @@ def bce_with_logits(z: X, y: Any, reduction: Reduction = "mean", weight: Any = N
         If the shapes differ, or a target is outside [0, 1].
     """
     if pos_weight is None:
-        return reduced(logistic_loss(z, y), reduction, weight)
+        return reduced(_weighted(logistic_loss(z, y), weight), reduction)
     checked(_binary, z, y)
     positive = _weighted(softplus(negative(z)), pos_weight)
-    return reduced(_product(y, positive) + _product(subtract(1, y), softplus(z)), reduction, weight)
+    return reduced(_weighted(_product(y, positive) + _product(subtract(1, y), softplus(z)), weight), reduction)
 
 
 def _check_labels(
@@ -247,22 +250,14 @@ def _one_hot(labels: Any, classes: int) -> Any:
 def _of_scores(scores: Any, labels: Any, reduction: Any, smoothing: float, weight: Any, ignored: int | None) -> Any:
     """Compute a cross-entropy from logarithms of probabilities, for labels and options of every kind."""
     scores, labels = (x if isinstance(x, Tensor) else np.asarray(x) for x in (scores, labels))
-    checked(_check_labels, scores, labels, smoothing, weight, ignored)
-    target = (_one_hot(labels, scores.shape[-1]) if _classes(labels) else labels).astype(scores.dtype)
-    if smoothing != 0:
-        target = target * (1 - float(smoothing)) + float(smoothing) / scores.shape[-1]
-    if ignored is not None:
-        target = target * np.not_equal(labels, ignored)[..., None]
-    target = target if weight is None else _weighted(target, weight)
-    mean_of_rows = not _classes(labels) or (weight is None and ignored is None)
-    count = None if mean_of_rows else constant(_count, (labels, weight, ignored, scores.dtype), {})
-    return reduced(-sum(_product(target, scores), -1), reduction, count=count)
-
-
-def _count(labels: Any, weight: Any, ignored: Any, dtype: Any) -> Any:
-    """Return the number of the labels that are used, or the sum of their weights."""
-    used = np.asarray(labels)[np.not_equal(labels, ignored)]
-    return dtype.type(used.size if weight is None else np.sum(np.asarray(weight)[used]))
+    checked(_check_labels, scores, labels, fixed(smoothing, "label_smoothing"), weight, ignored)
+    hot = (_one_hot(labels, scores.shape[-1]) if _classes(labels) else labels).astype(scores.dtype)
+    target = hot * (1 - float(smoothing)) + float(smoothing) / scores.shape[-1] if smoothing != 0 else hot
+    share = None if ignored is None else np.not_equal(labels, ignored)[..., None].astype(scores.dtype)
+    if weight is not None:
+        share = (1 if share is None else share) * astype(operand(weight), scores.dtype)
+    count = None if share is None or not _classes(labels) else sum(hot * share)
+    return reduced(-sum(_product(target if share is None else target * share, scores), -1), reduction, count=count)
 
 
 def _class_ids(logits: Any, labels: Any, reduction: Reduction) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from autograd_cnn.engine.numpy_calls import checked, constant, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import divide, multiply, sqrt, square, where
-from autograd_cnn.ops.axes import Axis, X
+from autograd_cnn.ops.axes import Axis, X, fixed
 from autograd_cnn.ops.indexing import take
 from autograd_cnn.ops.joining import pad_constant
 from autograd_cnn.ops.pooling import avg_pool1d
@@ -50,7 +50,7 @@ def _check_shapes(x: Any, shape: tuple[int, ...], **arrays: Any) -> None:
 
 
 def _same_dtype(x: Any, w: Any, b: Any, eps: float, mean: Any, variance: Any) -> tuple[Any, ...]:
-    number(eps, "eps")
+    number(fixed(eps, "eps"), "eps")
     if (mean is None) != (variance is None):
         raise ValueError("batch_norm takes both mean and variance, or neither")
     _check_shapes(x, x.shape[-1:], w=w, b=b, mean=mean, variance=variance)
@@ -140,7 +140,7 @@ batch_norm.vjp(
 @primitive(
     batch="axes",
     examples=lambda rng: [(rng.normal(size=(3, 4)),), (rng.normal(size=(2, 3, 4)), (0, 2), 1e-3)],
-    check=lambda x, axis, eps: (x, axis, number(eps, "eps")),
+    check=lambda x, axis, eps: (x, axis, number(fixed(eps, "eps"), "eps")),
 )
 def standardize(x: Any, axis: Axis = -1, eps: float = 1e-5) -> Any:
     """Brings the numbers along `axis` to mean 0 and variance 1: ``(x - mean) / sqrt(variance + eps)``.
@@ -195,7 +195,7 @@ def rms_norm(x: Any, normalized_shape: int | tuple[int, ...], w: Any = None, eps
 
     `eps`, by default that of the dtype, is added to the mean square.
     """
-    eps = float(np.finfo(x.dtype).eps) if eps is None else number(eps, "eps")
+    eps = float(np.finfo(x.dtype).eps) if eps is None else number(fixed(eps, "eps"), "eps")
     axes = _last_axes(x, normalized_shape)
     x, size, _ = in_range(lambda x, s: mean(square(x), axes, keepdims=True) + eps * s * s, x, axes)
     return _scaled(x / sqrt(size), w, None, len(axes))
@@ -296,7 +296,7 @@ def dropout(x: X, p: float = 0.5, rng: np.random.Generator | None = None) -> X:
     ----------
     N. Srivastava et al., "Dropout", 2014.
     """
-    if not 0 <= p <= 1:
+    if not 0 <= fixed(p, "p") <= 1:
         raise ValueError(f"dropout: p is {p}, want a probability in [0, 1]")
     if p == 0:
         return multiply(x, 1)

@@ -13,7 +13,7 @@ from autograd_cnn.engine.numpy_calls import copied_index, plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import where
-from autograd_cnn.ops.axes import Axis, Shape, X, with_options
+from autograd_cnn.ops.axes import Axis, Shape, X, fixed, with_options
 from autograd_cnn.ops.indexing import Mode, getitem, positions, scatter, take
 from autograd_cnn.ops.joining import concatenate, pad_constant, split, stack, widths_of
 from autograd_cnn.ops.products import diagonal, kron
@@ -204,12 +204,12 @@ def diagflat(x: X, k: int = 0) -> X:
 
 def tril(x: Any, k: int = 0) -> Any:
     """Sets the elements above the `k`-th diagonal of each matrix to 0, or to False if they are bools."""
-    return where(np.tril(np.ones(np.shape(x)[-2:], bool), k), x, False)
+    return where(np.tril(np.ones(np.shape(x)[-2:], bool), fixed(k, "k")), x, False)
 
 
 def triu(x: Any, k: int = 0) -> Any:
     """Sets the elements below the `k`-th diagonal of each matrix to 0, or to False if they are bools."""
-    return where(np.triu(np.ones(np.shape(x)[-2:], bool), k), x, False)
+    return where(np.triu(np.ones(np.shape(x)[-2:], bool), fixed(k, "k")), x, False)
 
 
 def rot90(x: X, k: int = 1, axes: tuple[int, int] = (0, 1)) -> X:

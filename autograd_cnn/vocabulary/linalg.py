@@ -28,7 +28,7 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops import products, reductions
 from autograd_cnn.ops.arithmetic import abs, chain, conjugated, divide, imag, real, square, where
-from autograd_cnn.ops.axes import normal, operand
+from autograd_cnn.ops.axes import fixed, normal, operand
 from autograd_cnn.ops.joining import concatenate
 from autograd_cnn.ops.products import einsum, matmul, outer, tensordot
 from autograd_cnn.ops.reductions import sum
@@ -472,7 +472,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
 
 def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
     """Computes norms of vectors along `axis`, or of all elements: ``sum(abs(x) ** ord) ** (1 / ord)``, as `norm`."""
-    if isinstance(ord, str):
+    if isinstance(fixed(ord, "ord"), str):
         raise ValueError(f"linalg.norm: vectors have no norm of order {ord!r}")
     along = {"axis": axis, "keepdims": keepdims}
     x = operand(x)
@@ -495,7 +495,7 @@ def _squares(x: Any) -> Any:
 
 def order_of_powers(ord: float) -> float:
     """Return the order of the powers that a vector norm adds up, or 1 if it needs none."""
-    return float(np.abs(ord)) if 1 < np.abs(ord) < np.inf else 1.0
+    return float(np.abs(ord)) if 1 < np.abs(fixed(ord, "p")) < np.inf else 1.0
 
 
 def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:

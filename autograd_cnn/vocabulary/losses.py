@@ -11,7 +11,7 @@ import numpy as np
 from autograd_cnn.engine.checks import number
 from autograd_cnn.engine.numpy_calls import known, peek, plain_array
 from autograd_cnn.ops.arithmetic import add, clip, exp, log, maximum, minimum, multiply, sqrt, square, subtract, where
-from autograd_cnn.ops.axes import channel_axis
+from autograd_cnn.ops.axes import channel_axis, fixed
 from autograd_cnn.ops.losses import Reduction, difference, l1_loss, reduced, same_shape
 from autograd_cnn.ops.reductions import in_range, sum
 from autograd_cnn.vocabulary.arrays import broadcast_arrays
@@ -33,7 +33,7 @@ def huber_loss(p: Any, y: Any, reduction: Reduction = "mean", delta: float = 1.0
 
 
 def _huber(p: Any, y: Any, reduction: Reduction, delta: float, scale: float) -> Any:
-    if not delta > 0:
+    if not fixed(delta, "delta") > 0:
         raise ValueError(f"huber_loss: delta is {delta}. It is greater than 0")
     d = difference(p, y)
     near = clip(d, -float(delta), float(delta))
@@ -45,7 +45,7 @@ def smooth_l1_loss(p: Any, y: Any, reduction: Reduction = "mean", beta: float = 
 
     With ``beta=0`` it is `l1_loss`.
     """
-    if number(beta, "beta", 0) == 0:
+    if number(fixed(beta, "beta"), "beta", 0) == 0:
         return l1_loss(p, y, reduction)
     return _huber(p, y, reduction, beta, float(beta))
 
@@ -75,7 +75,7 @@ def gaussian_nll_loss(
     """
     if np.shape(var) not in (np.shape(p), (*np.shape(p)[:-1], 1), ()) or (known(var) and np.any(np.less(var, 0))):
         raise ValueError(f"gaussian_nll_loss: var needs the shape {np.shape(p)}, or 1 for its last axis, and no sign")
-    var = add(var, np.maximum(float(eps) - plain_array(var), 0))
+    var = add(var, np.maximum(float(fixed(eps, "eps")) - plain_array(var), 0))
     losses = (log(var) + square(difference(p, y) / sqrt(var))) / 2
     return reduced(losses + math.log(2 * math.pi) / 2 if full else losses, reduction)
 
@@ -108,7 +108,7 @@ def cosine_similarity(x1: Any, x2: Any, axis: int | None = None, eps: float = 1e
     axis = channel_axis(x1) if axis is None else axis
 
     def squares(x: Any, s: Any) -> Any:
-        return clip(sum(square(x), axis), (float(eps) * s) ** 2, None)
+        return clip(sum(square(x), axis), (float(fixed(eps, "eps")) * s) ** 2, None)
 
     (x1, first, _), (x2, second, _) = (in_range(squares, x, axis) for x in (x1, x2))
     return sum(multiply(x1, x2), axis) / (sqrt(first) * sqrt(second))

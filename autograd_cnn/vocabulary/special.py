@@ -127,8 +127,7 @@ xlog1py = _of("xlog1py x y", "Computes ``x log(1 + y)``, which is 0 for ``x = 0`
               x=lambda x, y: log1p(where(np.logical_and(x == 0, y <= -1), 0, y)))
 entr = _of("entr x", "Computes ``-x log(x)``, which is 0 for ``x = 0``.", x=lambda x: -1 - log(x))
 rel_entr = _of("rel_entr x y", "Computes ``x log(x/y)``.", x=lambda x, y: 1 + log(x / y), y=lambda x, y: -_over(x, y))
-kl_div = _of("kl_div x y", "Computes ``x log(x/y) - x + y``.", x=lambda x, y: log(x / y),
-             y=lambda x, y: 1 - _over(x, y))
+kl_div = _of("kl_div x y", "Adds ``y - x`` to `rel_entr`.", x=lambda x, y: log(x / y), y=lambda x, y: 1 - _over(x, y))
 
 j0, j1, jv = _bessel("j", "first kind of", -1)
 y0, y1, yv = _bessel("y", "second kind of", -1)

@@ -14,7 +14,7 @@ from autograd_cnn.engine.checks import count
 from autograd_cnn.engine.fitting import precision
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import conjugated, multiply, power
-from autograd_cnn.ops.axes import normal
+from autograd_cnn.ops.axes import fixed, normal
 from autograd_cnn.ops.products import matmul
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import axes_last, expand_dims, flip, moveaxis, reshape, squeeze
@@ -113,7 +113,7 @@ def polyint(p: Any, m: int = 1, k: float = 0) -> Any:
     if count(m, "m", 0) > 10_000:
         raise ValueError(f"m is {m}, which gives a polynomial of {m} coefficients more")
     for _ in range(m):
-        p = pad(p / np.arange(len(p), 0, -1), (0, 1), constant_values=float(k))
+        p = pad(p / np.arange(len(p), 0, -1), (0, 1), constant_values=float(fixed(k, "k")))
     return p
 
 

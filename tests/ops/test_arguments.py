@@ -143,3 +143,82 @@ def test_a_bad_argument_is_refused_or_means_something(name):
         if (found := complaint(name, parameter, bad, bound))
     ]
     assert not complaints, "\n".join(complaints)
+
+
+# Gradients: an argument has its gradient, or is refused where it requires one.
+
+# Those that read one triangle have the gradient of the mean of both; other zeros are trimmed after a step.
+NOT_COMPARED = "linalg.cho_factor linalg.cholesky linalg.eigh linalg.eigvalsh trim_zeros".split()
+
+
+def is_float(value):
+    return isinstance(value, (Tensor, np.ndarray)) and value.dtype.kind == "f"
+
+
+def in_place_of(value, shapes):
+    """Yield floats for an argument that has an array, a list with one, a number, or None."""
+    rng = np.random.default_rng(0)
+    if is_float(value):
+        yield Tensor(value).data, lambda t: t
+    elif isinstance(value, (list, tuple)) and any(map(is_float, value)):
+        k = next(i for i, v in enumerate(value) if is_float(v))
+        yield Tensor(value[k]).data, lambda t: [*value[:k], t, *value[k + 1 :]]
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield np.array(float(value)), lambda t: t
+    elif value is None:
+        for shape in {(), *shapes, *(s[-1:] for s in shapes), *(s[:-1] for s in shapes)}:
+            yield rng.uniform(0.2, 0.9, shape), lambda t: t
+
+
+def weighted_sum(results):
+    """Add up all numbers of an operation's results, each times a weight."""
+    results = results if isinstance(results, (tuple, list)) else [results]
+    arrays = [r for r in results if isinstance(r, Tensor)] or [r for r in results if is_float(r)]
+    return sum((ag.sum(np.real(a) * np.random.default_rng(0).normal(size=a.shape)) for a in arrays), Tensor(0.0))
+
+
+def slopes_of(f, x):
+    """Return the slope of ``f`` by the rules and by differences, or NaN where it is not smooth."""
+    d, leaf = np.random.default_rng(1).normal(size=x.shape), Tensor(x, requires_grad=True)
+    out = f(leaf)
+    if out.requires_grad:
+        out.backward()
+    near, far = ((f(Tensor(x + h * d)).data - f(Tensor(x - h * d)).data) / (2 * h) for h in (1e-5, 2e-5))
+    smooth = np.isfinite(out.data) and np.allclose(near, far, rtol=1e-4, atol=1e-6)
+    return 0.0 if leaf.grad is None else np.sum(leaf.grad * d), near if smooth else np.nan
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of examples that are not finite
+@pytest.mark.parametrize("name", [n for n in OURS if n not in NOT_COMPARED])
+def test_an_argument_has_its_gradient_or_is_refused(name):
+    function, tried, complaints = registry[name], set(), []
+    signature = parameters_of(function)
+    for args, options in calls()[name]:
+        bound = signature.bind(*args, **options)
+        bound.apply_defaults()
+        given = [p for p, v in bound.arguments.items() if v is not None]
+        shapes = {np.shape(v) for v in bound.arguments.values() if isinstance(v, (Tensor, np.ndarray))}
+        for parameter, value in bound.arguments.items():
+            for start, put in in_place_of(value, shapes):
+                if (key := (parameter, type(value), start.shape if value is None else len(given))) in tried:
+                    continue
+                tried.add(key)
+
+                def call(t, parameter=parameter, put=put, args=args, options=options):
+                    again = signature.bind(*args, **options)
+                    for other, v in again.arguments.items():
+                        if is_float(v) and t.requires_grad:
+                            again.arguments[other] = Tensor(np.array(Tensor(v).data), requires_grad=True)
+                    again.arguments[parameter] = put(t)
+                    return weighted_sum(function(*again.args, **again.kwargs))
+
+                try:
+                    with np.errstate(all="ignore"):
+                        rule, difference = slopes_of(call, start)
+                except (ValueError, TypeError, IndexError, ZeroDivisionError) as error:
+                    if parameter not in str(error) and "no rule for" not in str(error):
+                        complaints.append(f"{parameter}={value!r:.25}: {error}")
+                    continue
+                if np.isfinite(difference) and not np.allclose(rule, difference, rtol=1e-3, atol=1e-5):
+                    complaints.append(f"{parameter}={value!r:.25}: gradient {rule}, differences {difference}")
+    assert not complaints, "\n".join(complaints)

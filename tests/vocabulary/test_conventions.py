@@ -280,10 +280,14 @@ def test_mean_and_max_of_nothing():
 
 def test_the_mean_over_no_labels_is_nan_and_its_gradient_0():
     z = Tensor(np.ones((2, 3)), requires_grad=True)
+    each, some = np.stack([z.data, z.data]), np.array([[-1, -1], [-1, 1]])
     for loss in (ag.cross_entropy, ag.nll_loss):
-        with pytest.warns(RuntimeWarning, match="invalid value"):
-            value = loss(z, np.array([-1, -1]), ignore_index=-1)
-        assert np.isnan(value.data)
+        for weight in (None, np.ones(3), Tensor(np.ones(3), requires_grad=True)):
+            value = loss(z, some[0], weight=weight, ignore_index=-1)
+            with pytest.warns(RuntimeWarning, match="value is nan"):
+                assert not value.gradient(z).any()
+            of_each = ag.vmap(ag.grad(lambda z, y, f=loss, w=weight: f(z, y, weight=w, ignore_index=-1)))(each, some)
+            assert of_each.any(axis=(1, 2)).tolist() == [False, True]
     value = ag.cross_entropy(z, np.array([-1, 1]), weight=[1, 0.25, 1], ignore_index=-1)
     np.testing.assert_allclose(value.data, math.log(3), rtol=1e-12)
     assert not value.gradient(z)[0].any()
