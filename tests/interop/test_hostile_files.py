@@ -160,7 +160,7 @@ REFUSED = {  # name: (a function that makes the file, the message)
                            "q in .* is STRING, want floats or integers"),
     "complex numbers in a branch": (lambda: branched(node("Constant", [], ["q"], value=tensor([1], bytes(16), 15))),
                                     "q in .* is COMPLEX128, want floats or integers"),
-    "two conditions": (lambda: branched(condition=[True, False]), NODE + "Relu q: "),
+    "two conditions": (lambda: branched(condition=[True, False]), NODE + "Relu q in an If: "),
     "opset 6": (lambda: model(node("Relu", ["x"], ["y"]), opset=6), "has opset 6, want 7 or later"),
     "4 TB when it runs": (lambda: of_shape("ConstantOfShape", 2**40, first=""), NODE + "ConstantOfShape"),
     "a negative shape when it runs": (lambda: of_shape("ConstantOfShape", -1, first=""), NODE + "ConstantOfShape"),

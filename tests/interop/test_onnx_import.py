@@ -292,23 +292,39 @@ def test_further_results_are_refused_only_where_they_are_used(tmp_path):
     drop, cast = node("Dropout", ["x"], ["a", "mask"]), node("Cast", ["mask"], ["b"], to=1)
     x = np.ones((2, 3), "f")
     assert written(tmp_path / "f", drop, node("Relu", ["a"], ["y"]), x=[2, 3], y=[2, 3])(x).max() == 1
-    model = written(tmp_path / "g", drop, cast, node("Add", ["a", "b"], ["y"]), x=[2, 3], y=[2, 3])
-    with pytest.raises(ValueError, match=r"^g: Dropout a: only the first .* a counterpart, and \['mask'\] are used"):
-        model(x)
+    with pytest.raises(ValueError, match=r"g: Dropout a: the result mask has no counterpart. Export it from"):
+        written(tmp_path / "g", drop, cast, node("Add", ["a", "b"], ["y"]), x=[2, 3], y=[2, 3])
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 7), (2, 3, 6, 5)])
-def test_places_of_maxima_count_the_elements_of_the_whole_array(tmp_path, shape):
-    n = len(shape) - 2
-    options = {"kernel_shape": [3] * n, "strides": [2] * n, "pads": [1] * 2 * n, "dilations": [1] * n}
-    pool = onnx.helper.make_node("MaxPool", ["x"], ["y", "at"], **options)
-    model = of_several(tmp_path / "f", pool, outputs={"y": 1, "at": 7}, x=shape)
-    x = np.random.default_rng(0).permutation(np.prod(shape)).reshape(shape).astype("f")
-    y, at = model(x)
-    assert at.dtype == np.int64 and x.ravel()[at].tolist() == y.tolist()
-    pool.attribute.append(onnx.helper.make_attribute("storage_order", 1))
-    with pytest.raises(ValueError, match="MaxPool y: MaxPool with places by columns has no counterpart"):
-        of_several(tmp_path / "f", pool, outputs={"y": 1, "at": 7}, x=shape)(x)
+@pytest.mark.parametrize(
+    ("text", "odd"),
+    [("MaxPool<kernel_shape=[2, 2, 2]>(x)", "windows of three dimensions"), ("Round(x) z = Hardmax(x)", "Hardmax"),
+     ("Resize<mode=\"linear\", antialias=1>(x, , x)", "antialias=1"), ("NonMaxSuppression(x, x)", "NonMaxSuppression"),
+     ("AveragePool<kernel_shape=[2], dilations=[2]>(x)", r"dilations=\[2\]"), ("GridSample(x, x)", "GridSample"),
+     ("ScatterElements<reduction=\"max\">(x, i, x)", "reduction='max'"), ("RoiAlign(x, x, i)", "RoiAlign"),
+     ("ConvTranspose<output_shape=[5]>(x, x)", r"output_shape=\[5\]"),
+     ("MaxPool<kernel_shape=[2], storage_order=1>(x)", "storage_order=1"),
+     ("Resize<coordinate_transformation_mode=\"tf_crop_and_resize\">(x, x, x)", "coordinate.*=.tf_crop_and_resize")],
+)  # fmt: skip
+def test_what_has_no_counterpart_is_refused_when_the_file_is_read(tmp_path, text, odd):
+    head = '<ir_version: 8, opset_import: ["": 20]> g (float[N, 2, 5] x, int64[N, 2, 5] i) => (float[a, b, c] y)'
+    onnx.save(onnx.parser.parse_model(f"{head} {{ y = {text} }}"), tmp_path / "net.onnx")
+    with pytest.raises(ValueError, match=rf"^load_onnx: .*net.onnx.*{odd}.*\. Export it from .* onnxruntime$"):
+        ag.interop.load_onnx(tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize(("opset", "count"), [(18, 2), (20, 2), (21, 4)])
+def test_a_group_norm_has_weights_for_groups_or_channels(tmp_path, opset, count):
+    runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime, which is compared with, is not installed")
+    model = onnx.parser.parse_model(
+        f'<ir_version: 8, opset_import: ["": {opset}]> g (float[N, 4, 3] x) => (float[N, 4, 3] y) '
+        "{ y = GroupNormalization<num_groups=2>(x, s, s) }"
+    )
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.arange(count, dtype="f") + 1, "s"))
+    onnx.save(model, tmp_path / "f")
+    x = np.random.default_rng(0).normal(size=(2, 4, 3)).astype("f")
+    (want,) = runtime.InferenceSession(tmp_path / "f", providers=["CPUExecutionProvider"]).run(None, {"x": x})
+    np.testing.assert_allclose(ag.interop.load_onnx(tmp_path / "f")(x).data, want, 1e-5, 1e-5)
 
 
 @pytest.mark.parametrize("largest", [0, 1])

@@ -13,7 +13,7 @@ import autograd_cnn as ag
 from autograd_cnn.calculus.transforms import alias
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import observed
-from autograd_cnn.interop.onnx.entry import Entry
+from autograd_cnn.interop.onnx.entry import Entry, without_derivative
 
 # How primitives are written
 
@@ -41,49 +41,6 @@ def _softplus(onnx: Any, x: Any, beta: Any) -> Any:
     return onnx.Div(onnx.Softplus(onnx.Mul(x, beta)), beta)
 
 
-def _sinc(onnx: Any, x: Any) -> Any:
-    angle = onnx.Mul(x, math.pi)
-    return onnx.Where(onnx.Equal(x, 0.0), 1.0, onnx.Div(onnx.Sin(angle), angle))
-
-
-def _difference(onnx: Any, x: Any, y: Any) -> Any:
-    """The difference, which is 0 of equal infinities."""
-    return onnx.Where(onnx.Equal(x, y), 0.0, onnx.Sub(x, y))
-
-
-def _logaddexp(onnx: Any, x: Any, y: Any) -> Any:
-    return onnx.Add(onnx.Max(x, y), onnx.Log(onnx.Add(onnx.Exp(onnx.Neg(onnx.Abs(_difference(onnx, x, y)))), 1.0)))
-
-
-def _logaddexp2(onnx: Any, x: Any, y: Any) -> Any:
-    x, y = (onnx.Mul(a, math.log(2)) for a in (x, y))
-    return onnx.Div(_logaddexp(onnx, x, y), math.log(2))
-
-
-def _ratio(onnx: Any, x: Any, y: Any) -> Any:
-    """The quotient of two numbers that are not negative: 0 of zeros, and 1 of infinities."""
-    return onnx.Where(onnx.Equal(x, y), onnx.Where(onnx.Equal(x, 0.0), 0.0, 1.0), onnx.Div(x, y))
-
-
-def _negative(onnx: Any, x: Any) -> Any:
-    """Whether a number has a minus, as -0.0 has."""
-    return onnx.Less(onnx.Where(onnx.Equal(x, 0.0), onnx.Reciprocal(x), x), 0.0)
-
-
-def _arctan2(onnx: Any, x: Any, y: Any) -> Any:
-    """The angle of the point (y, x), from that of the point in the first quadrant."""
-    angle = onnx.Atan(_ratio(onnx, onnx.Abs(x), onnx.Abs(y)))
-    angle = onnx.Where(_negative(onnx, y), onnx.Sub(math.pi, angle), angle)
-    return onnx.Where(_negative(onnx, x), onnx.Neg(angle), angle)
-
-
-def _hypot(onnx: Any, x: Any, y: Any) -> Any:
-    x, y = onnx.Abs(x), onnx.Abs(y)
-    ratio = _ratio(onnx, onnx.Min(x, y), onnx.Max(x, y))
-    length = onnx.Mul(onnx.Max(x, y), onnx.Sqrt(onnx.Add(onnx.Mul(ratio, ratio), 1.0)))
-    return onnx.Where(onnx.Or(onnx.IsInf(x), onnx.IsInf(y)), math.inf, length)
-
-
 def _remainder(onnx: Any, x: Any, y: Any) -> Any:
     """The remainder, whose sign is that of `y`."""
     rest = onnx.Mod(x, y, fmod=1)
@@ -107,33 +64,26 @@ def _constant(operator: str) -> Any:
 # What operators do
 
 
-def _quotient(x: Any, y: Any) -> Any:
-    """Divide; integers are cut off towards 0."""
-    if "f" in (x.dtype.kind, y.dtype.kind):
-        return ag.divide(x, y)
-    x, y = plain((x, y))
+@without_derivative
+def _whole_quotient(x: Any, y: Any) -> Any:
+    """The quotient of integers, cut off towards 0."""
     if not np.all(y):
         raise ValueError("it divides integers by 0")
-    floor = x // y
-    return floor + ((x % y != 0) & ((x < 0) != (y < 0)))
+    return x // y + ((x % y != 0) & ((x < 0) != (y < 0)))
+
+
+def _quotient(x: Any, y: Any) -> Any:
+    return (ag.divide if "f" in (x.dtype.kind, y.dtype.kind) else _whole_quotient)(x, y)
 
 
 def _power(x: Any, y: Any) -> Any:
     """Raise to a power, in the dtype of the base."""
     if x.dtype.kind == "f":
-        return ag.power(x, y if y.dtype.kind == "f" else plain(y).astype(x.dtype))
+        return ag.power(x, y if y.dtype.kind == "f" else ag.astype(y, x.dtype))
     x, y = plain((x, y))
     if np.any(y < 0) or np.any(y != np.round(y)):
         raise ValueError(f"it raises {x.dtype} to exponents that are negative, or not whole")
     return np.power(x, y.astype(np.uint64 if x.dtype.kind == "u" else np.int64)).astype(x.dtype)
-
-
-def _is_infinite(x: Any, detect_negative: int = 1, detect_positive: int = 1) -> Any:
-    return np.isinf(x) & np.where(x < 0, bool(detect_negative), bool(detect_positive))
-
-
-def _shrink(x: Any, lambd: float = 0.5, bias: float = 0.0) -> Any:
-    return ag.where(x < -lambd, x + bias, ag.where(x > lambd, x - bias, 0 * x))
 
 
 SAME: dict[str, Any] = {  # the same operands, and the same numbers
@@ -147,8 +97,9 @@ SAME: dict[str, Any] = {  # the same operands, and the same numbers
 CONSTANT: dict[str, Any] = {  # without a gradient
     "And": np.logical_and, "BitwiseAnd": np.bitwise_and, "BitwiseNot": np.invert, "BitwiseOr": np.bitwise_or,
     "BitwiseXor": np.bitwise_xor, "Ceil": np.ceil, "Equal": np.equal, "Floor": np.floor, "Greater": np.greater,
-    "GreaterOrEqual": np.greater_equal, "IsNaN": np.isnan, "Less": np.less, "LessOrEqual": np.less_equal,
-    "Not": np.logical_not, "Or": np.logical_or, "Round": np.round, "Sign": np.sign, "Xor": np.logical_xor,
+    "GreaterOrEqual": np.greater_equal, "IsInf": np.isinf, "IsNaN": np.isnan, "Less": np.less,
+    "LessOrEqual": np.less_equal, "Not": np.logical_not, "Or": np.logical_or, "Round": np.rint, "Sign": np.sign,
+    "Xor": np.logical_xor,
 }  # fmt: skip
 
 ORDERS = {"Greater", "GreaterOrEqual", "Less", "LessOrEqual"}  # of numbers: ONNX does not compare bools
@@ -173,41 +124,23 @@ ENTRIES = [
     # Operators that are several operations here
     Entry("Celu", read=ag.celu),
     Entry("HardSigmoid", read=lambda x, alpha=0.2, beta=0.5: ag.clip(alpha * x + beta, 0, 1)),
-    Entry("IsInf", read=_is_infinite),
-    Entry("Mean", read=lambda *arrays: reduce(ag.add, arrays) / len(arrays)),
     Entry("PRelu", read=ag.prelu),
     Entry("Selu", read=lambda x, alpha=1.6732632, gamma=1.0507009: gamma * ag.elu(x, alpha)),
-    Entry("Shrink", read=_shrink),
     Entry("Sum", read=lambda *arrays: reduce(ag.add, arrays)),
-    Entry("SwiGLU", read=lambda x, y, alpha=1.0: x * ag.sigmoid(alpha * x) * y),
-    Entry("Swish", read=lambda x, alpha=1.0: x * ag.sigmoid(alpha * x)),
-    Entry("ThresholdedRelu", read=lambda x, alpha=1.0: ag.threshold(x, alpha, 0.0)),
     # Primitives that are several operators there
     Entry(None, alias, lambda onnx, x: onnx.Identity(x)),
-    Entry(None, ag.arctan2, _arctan2),
-    Entry(None, ag.cbrt, lambda onnx, x: onnx.Mul(onnx.Sign(x), onnx.Pow(onnx.Abs(x), 1 / 3))),
-    Entry(None, ag.deg2rad, lambda onnx, x: onnx.Mul(x, math.pi / 180)),
-    Entry(None, ag.exp2, lambda onnx, x: onnx.Pow(2.0, x)),
+    Entry(None, _whole_quotient.primitive, lambda onnx, x, y: onnx.Div(x, y)),
     Entry(None, ag.expm1, lambda onnx, x: onnx.Sub(onnx.Exp(x), 1.0)),
     Entry(None, ag.fabs, lambda onnx, x: onnx.Abs(x)),
-    Entry(None, ag.fmax, lambda onnx, x, y: onnx.Where(onnx.IsNaN(x), y, onnx.Where(onnx.IsNaN(y), x, onnx.Max(x, y)))),
-    Entry(None, ag.fmin, lambda onnx, x, y: onnx.Where(onnx.IsNaN(x), y, onnx.Where(onnx.IsNaN(y), x, onnx.Min(x, y)))),
     Entry(None, ag.hardtanh, lambda onnx, x, min_val, max_val: _clip(onnx, x, min_val, max_val)),
-    Entry(None, ag.hypot, _hypot),
-    Entry(None, ag.ldexp, lambda onnx, x, y: onnx.Mul(x, onnx.Pow(2.0, y))),
     Entry(None, ag.log10, lambda onnx, x: onnx.Div(onnx.Log(x), math.log(10))),
     Entry(None, ag.log1p, lambda onnx, x: onnx.Log(onnx.Add(x, 1.0))),
     Entry(None, ag.log2, lambda onnx, x: onnx.Div(onnx.Log(x), math.log(2))),
-    Entry(None, ag.logaddexp, _logaddexp),
-    Entry(None, ag.logaddexp2, _logaddexp2),
     Entry(None, ag.normal_cdf, lambda onnx, x: onnx.Mul(onnx.Add(onnx.Erf(onnx.Mul(x, math.sqrt(0.5))), 1.0), 0.5)),
     Entry(None, observed(np.not_equal), lambda onnx, operands: onnx.Not(_constant("Equal")(onnx, operands))),
     Entry(None, ag.positive, lambda onnx, x: onnx.Identity(x)),
-    Entry(None, ag.rad2deg, lambda onnx, x: onnx.Mul(x, 180 / math.pi)),
-    Entry(None, ag.relu_gradient, lambda onnx, x, y: onnx.Where(onnx.LessOrEqual(y, 0.0), 0.0, x)),
     Entry(None, ag.remainder, _remainder),
     Entry(None, ag.silu, lambda onnx, x: onnx.Mul(x, onnx.Sigmoid(x))),
-    Entry(None, ag.sinc, _sinc),
     Entry(None, ag.square, lambda onnx, x: onnx.Mul(x, x)),
     Entry(None, ag.tanhshrink, lambda onnx, x: onnx.Sub(x, onnx.Tanh(x))),
 ]

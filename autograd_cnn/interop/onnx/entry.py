@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from inspect import Parameter
 from typing import Any
 
+import numpy as np
+
+from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.primitive import Primitive
+
+
+def without_derivative(function: Callable[..., Any]) -> Any:
+    """Return a function of arrays as one of Tensors, too, whose calls an export sees as those of `f.primitive`."""
+    operation: Any = Primitive(function, complex=True)
+
+    def run(*args: Any, **options: Any) -> Any:
+        with no_grad():
+            return operation(*args, **options)
+
+    vars(run)["primitive"] = operation
+    return run
 
 
 @dataclass(frozen=True)
@@ -25,9 +41,14 @@ class Entry:
         primitive becomes one node, with its operands in their order.
     read : callable, optional
         Computes the operator in calls of this package. It takes the inputs by position, an omitted one as None, and the
-        attributes by name. Images are (N, C, H, W), as in the file. By default it is the primitive.
+        attributes by name. Images are (N, C, H, W), as in the file. By default it is the primitive. Inputs and
+        attributes that it does not take are refused.
     options, buffers : tuple of int
         Inputs of the operator that are not trained: numbers that must be plain arrays, and statistics.
+    only : dict of str to tuple
+        The values that an attribute, or each of its numbers, may have, if others have no counterpart.
+    results : int
+        How many results `read` returns.
     """
 
     operator: str | None
@@ -36,6 +57,8 @@ class Entry:
     read: Any = None
     options: tuple[int, ...] = ()
     buffers: tuple[int, ...] = ()
+    only: Mapping[str, Any] = field(default_factory=dict)
+    results: int = 1
 
     @property
     def needs(self) -> list[str]:
@@ -53,6 +76,22 @@ class Entry:
         """Add the nodes of a call to the file `onnx`, and return the name of the result."""
         given = {name: arguments.get(name) for name in self.needs}
         return onnx.node(self.operator, *given.values()) if self.write is None else self.write(onnx, **given)
+
+    def refusal(self, inputs: Sequence[str], attributes: Mapping[str, Any], results: Sequence[str]) -> str:
+        """Return what a node has that has no counterpart, or ""."""
+        function: Any = self.read or self.primitive
+        if function is None:  # If
+            return ""
+        taken = [] if isinstance(function, np.ufunc) else [*inspect.signature(function).parameters.values()]
+        any_input, any_name = ({p.kind for p in taken} & {k} for k in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD))
+        count = len(inputs) if any_input or not taken else sum(p.kind is not p.KEYWORD_ONLY for p in taken)
+        names = {*attributes} if any_name else {p.name for p in taken}
+        odd = [f"the input {k + 1}" for k, name in enumerate(inputs) if name and k >= count]
+        odd += [f"the result {name}" for name in results[self.results :] if name]
+        for name, value in attributes.items():
+            if name not in names or (name in self.only and not {*np.ravel(value).tolist()} <= {*self.only[name]}):
+                odd.append(f"{name}={value!r}")
+        return " and ".join(odd + ["windows of three dimensions"] * (len(attributes.get("kernel_shape", ())) > 2))
 
     def compute(self, *inputs: Any, **attributes: Any) -> Any:
         """Compute the operator."""

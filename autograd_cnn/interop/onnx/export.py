@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -23,14 +23,15 @@ import numpy as np
 
 from autograd_cnn.calculus.trees import tree_leaves
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.messages import spell
-from autograd_cnn.engine.observe import Call, operations
+from autograd_cnn.engine.messages import here, spell
+from autograd_cnn.engine.observe import Call, observing, operations
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.environment import needs
 from autograd_cnn.files import write_atomically
-from autograd_cnn.interop.calls import array_of, arrays_of, calls_of
+from autograd_cnn.interop.calls import array_of, arrays_of
 from autograd_cnn.interop.onnx.entry import Entry
+from autograd_cnn.interop.onnx.load import NODE, OnnxModule
 from autograd_cnn.interop.onnx.table import CONVERTERS
 from autograd_cnn.nn import Module
 from autograd_cnn.nn.module import in_training_mode
@@ -42,6 +43,10 @@ Shape = tuple["int | None", ...]
 
 _OF_IMAGES, _OF_EITHER = ("images", "channels"), ("elementwise", "axes", "axis")  # how a primitive treats axes
 _OF_BOOLS = {"Add": "Or", "Mul": "And", "Max": "Or", "Min": "And"}
+_LEAVE = (
+    "become a plain array there, and the file would have those of the example. Write ag.take(x, i, 0) for x[i], and "
+    "ag.where(x > 0, x, y) for a branch"
+)
 _TO_IMAGE = (0, 3, 1, 2)
 _FROM_IMAGE = (0, 2, 3, 1)  # and the axis of the image that each axis becomes
 
@@ -124,56 +129,126 @@ def export_onnx(
         raise TypeError(f"export_onnx: dynamic is {dynamic!r}, want True, False or axes, such as (0, 1, 2)")
     inputs = [Tensor(a.data if isinstance(a, Tensor) else a) for a in example]
     with in_training_mode(f, training=False), np.errstate(all="ignore"):
-        calls, result = calls_of(f, tuple(inputs))
         axes = tuple(dynamic) if isinstance(dynamic, (tuple, list)) else (0,) * bool(dynamic)
-        others, again, second = _second_run(f, inputs, calls, axes)
-        writer = _Writer(f, inputs, others, axes)
-        for call, other in zip(calls, again, strict=True):
-            writer.convert(call, other)
-        model = writer.model(onnx, result, second)
+        content = _written(onnx, f, _Run(f, inputs), axes)
+    write_atomically(path, content)
+
+
+def _written(onnx: Any, f: Any, run: _Run, axes: tuple[int, ...]) -> bytes:
+    """Return the file; where it cannot be written, say whether it can with fewer free axes."""
     try:
+        others = _second_run(f, run, axes)
+        writer = _Writer(f, run, others, axes)
+        for call in zip(run.calls, others.calls, run.places, strict=True):
+            writer.convert(*call)
+        model = writer.model(onnx)
         onnx.checker.check_model(model, full_check=True)
+        return bytes(model.SerializeToString())
     except onnx.shape_inference.InferenceError as error:  # it names the node, and the dtype that this does not take
         raise ValueError(f"export_onnx: not in ONNX: {error}") from None
-    write_atomically(path, model.SerializeToString())
+    except ValueError as error:
+        if not axes:
+            raise
+        fewer = (0,) if 0 in axes and len(axes) > 1 else ()
+        _written(onnx, f, run, fewer)  # what does not depend on sizes, raises its own error
+        cure = "True works: it frees the batch alone" if fewer else "False works: it keeps the shapes of the example"
+        raise ValueError(f"{error}. dynamic={cure}") from error
 
 
-def _second_run(
-    f: Any, inputs: list[Tensor], calls: list[Call], axes: tuple[int, ...]
-) -> tuple[list[Tensor], list[Call], Any]:
-    """Run `f` on other numbers, of another size along `axes`; return the inputs, the calls and the result.
+class _Run:
+    """A run of a function.
 
-    A batch gets one more, and the other axes are repeated, so that strides still divide them.
+    Attributes
+    ----------
+    calls, places : list
+        The calls of primitives that made a Tensor; and the node of a loaded file in which each is, or "".
+    depends : set of int
+        The ids of the arrays whose numbers depend on the inputs.
+    lost : str
+        Where such numbers became a plain array first, and what to do, or "".
     """
+
+    def __init__(self, f: Any, inputs: list[Tensor]) -> None:
+        self.inputs, self.calls, self.places, self.lost = inputs, list[Call](), list[str](), ""
+        self.depends = {id(t.data) for t in inputs}
+        with observing(self.add, recording=False, left=self.leave):
+            self.result = f(*inputs)
+
+    def add(self, call: Call) -> None:
+        if isinstance(call.out, Tensor):
+            self.calls.append(call)
+            self.places.append(NODE.get())
+            if any(id(a) in self.depends for a in _arrays(call.values)):
+                self.depends.add(id(call.out.data))
+
+    def leave(self, tensor: Tensor) -> None:
+        if id(tensor.data) in self.depends:
+            node = NODE.get() and f"{NODE.get()}: it is not recorded, so the file would have the numbers of the example"
+            self.lost = self.lost or node or f"what {spell(here())} computes: numbers of the inputs {_LEAVE}"
+
+
+def _arrays(values: Any) -> Iterator[np.ndarray]:
+    """Iterate over the arrays in nested arguments, such as an index of several."""
+    for value in values:
+        if isinstance(value, (tuple, list)):
+            yield from _arrays(value)
+        elif (array := array_of(value)) is not None:
+            yield array
+
+
+def _second_run(f: Any, run: _Run, axes: tuple[int, ...]) -> _Run:
+    """Run `f` on other numbers, of another size along `axes`, and compare the calls.
+
+    A batch gets one more than twice as many, and the other axes are repeated, so that strides still divide them.
+    """
+    if run.lost:
+        raise ValueError(f"cannot export {run.lost}")
+    inputs = run.inputs
     sizes = [{t.shape[a : a + 1] for t in inputs if t.ndim > a or not a} for a in axes]
-    pairs = {(n, n * (a + 1) + (not a)) for a, found in zip(axes, sizes, strict=True) for shape in found for n in shape}
+    pairs = {(n, _more(n, a)) for a, found in zip(axes, sizes, strict=True) for shape in found for n in shape}
     if any(len(found) != 1 or () in found for found in sizes) or len(pairs) != len(axes):
         shapes = ", ".join(str(t.shape) for t in inputs)
         raise ValueError(
-            f"export_onnx: the inputs {shapes} need one size along each of the axes {axes}, another for each. "
-            "dynamic=False fixes them"
+            f"export_onnx: the inputs {shapes} need one size along each of the axes {axes}, another for each"
         )
-    rng = np.random.default_rng(0)
-    others = [Tensor(_other_numbers(_larger(t.data, axes), rng)) for t in inputs]
-    try:
-        again, result = calls_of(f, tuple(others))
-    except Exception as error:
-        message = f"export_onnx: f fails on other numbers of the shapes {[t.shape for t in others]}; "
-        keep = "True frees the batch alone" if any(axes) else "False keeps the shapes of the example"
-        raise ValueError(f"{message}{f'dynamic={keep}: ' * bool(axes)}{error}") from error
-    for call, other in zip(calls, again, strict=False):
+    failure = None
+    for numbers in _any_numbers, _other_numbers:  # those of the second are of the kind that the example has
+        rng = np.random.default_rng(0)
+        try:
+            again = _Run(f, [Tensor(numbers(_larger(t.data, axes), rng)) for t in inputs])
+            break
+        except Exception as error:
+            failure = error
+    else:
+        shapes = ", ".join(str(_larger(t.data, axes).shape) for t in inputs)
+        raise ValueError(f"export_onnx: f fails on other numbers of the shapes {shapes}: {failure}") from failure
+    for call, other, place in zip(run.calls, again.calls, run.places, strict=False):
         if call.primitive is not other.primitive or call.names != other.names or call.out.ndim != other.out.ndim:
-            raise _refused(call, "other numbers, or another batch (dynamic=False: the same), take another way here")
-    if len(calls) != len(again):
-        raise ValueError("export_onnx: the number of operations depends on the batch or on numbers in the inputs")
-    return others, again, result
+            raise _refused(call, place, f"other numbers{', or other sizes,' * bool(axes)} take another way here")
+    if len(run.calls) != len(again.calls):
+        raise ValueError("export_onnx: the number of operations depends on sizes or numbers of the inputs")
+    return again
+
+
+def _more(n: int, axis: int) -> int:
+    return n * (axis + 1) if axis else 2 * n + 1
 
 
 def _larger(array: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """Return an array of another size along `axes`, of the same numbers."""
     for a in axes:
         if a < array.ndim:
-            array = np.concatenate([array, *([array] * a or [array[:1]])], a)
+            array = np.take(array, range(_more(array.shape[a], a)), a, mode="wrap")
     return array
+
+
+def _any_numbers(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return random numbers of the size of those in an array, some far larger; integers go from 0 to the largest."""
+    finite = array[np.isfinite(array)] if array.size else array
+    most = max(float(np.abs(finite.astype(float)).max(initial=0)), 1.0)
+    if array.dtype.kind == "f":
+        return np.asarray(most * rng.standard_cauchy(array.shape)).astype(array.dtype)
+    return np.asarray(rng.integers(0, int(most), array.shape, endpoint=True)).astype(array.dtype)
 
 
 def _other_numbers(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -183,11 +258,11 @@ def _other_numbers(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     finite = array[np.isfinite(array)]
     low, high = (float(f(finite)) if finite.size else 0.0 for f in (np.min, np.max))
     low, high = (low, high) if low < high else (low - 1, low + 1)
-    return (low + (high / 2 - low / 2) * rng.uniform(0, 2, array.shape)).astype(array.dtype)
+    return np.asarray(low + (high / 2 - low / 2) * rng.uniform(0, 2, array.shape)).astype(array.dtype)
 
 
-def _refused(call: Call, reason: str) -> ValueError:
-    return ValueError(f"cannot export {call.primitive.name!r} ({spell(call.place)}): {reason}")
+def _refused(call: Call, place: str, reason: str) -> ValueError:
+    return ValueError(f"cannot export {call.primitive.name!r} ({place or spell(call.place)}): {reason}")
 
 
 def _shape(array: Any, other: Any) -> Shape:
@@ -198,7 +273,8 @@ def _shape(array: Any, other: Any) -> Shape:
 class _Writer:
     """The nodes and constants of one file. For converters, a method adds a node: ``onnx.Mul(x, y)``."""
 
-    def __init__(self, f: Any, inputs: list[Tensor], others: list[Tensor], axes: tuple[int, ...]) -> None:
+    def __init__(self, f: Any, run: _Run, others: _Run, axes: tuple[int, ...]) -> None:
+        self.run, self.others = run, others
         self.nodes: list[tuple[str, list[str], str, dict[str, Any]]] = []
         self.constants: dict[str, np.ndarray] = {}
         self.bases: dict[str, str] = {}  # of constants in another order of axes: the name of the first one
@@ -207,8 +283,10 @@ class _Writer:
         named = [*f.named_parameters(), *f.named_buffers()] if isinstance(f, Module) else []
         self.tensors = {id(t.data): name for name, t in named}
         self.kept: list[np.ndarray] = []  # arrays made here, since their ids are keys
-        names = map(self.unique, _argument_names(f, len(inputs)))
-        self.inputs = [*zip(names, inputs, others, strict=True)]
+        names = map(self.unique, _argument_names(f, len(run.inputs)))
+        self.inputs = [*zip(names, run.inputs, others.inputs, strict=True)]
+        self.labels = [self.unique(name) for name in _labels(f, run.result)]
+        self.unwritten: dict[int, ValueError] = {}  # by id of a result of NumPy's that has no converter
         # By id of the array: the names of "plain" and "image"
         self.forms = {id(t.data): {"plain": name} for name, t, _ in self.inputs}
         self.call: Any = None
@@ -270,13 +348,18 @@ class _Writer:
         """Return a shape for Expand and others: an array, or a node if it depends on the size of an input."""
         if None not in extents:
             return np.array(extents, np.int64)
-        pairs = [p for p in zip(self.call.out.shape, self.other.out.shape, strict=True) if p[0] != p[1]]
-        is_clear = len({*pairs}) == 1 or (pairs and extents == _shape(self.call.out, self.other.out))
+        pairs = [*zip(self.call.out.shape, self.other.out.shape, strict=True)]
+        if extents != _shape(self.call.out, self.other.out):
+            free = [*{(n, m) for n, m in pairs if n != m}]
+            pairs = [(n, n) if n is not None else free[0] if len(free) == 1 else (0, 1) for n in extents]
+        return self.extents(pairs)
+
+    def extents(self, pairs: list[Any]) -> str:
+        """Return a shape as a node, from each size in both runs."""
         found = self.sizes()
-        if not is_clear or not found.keys() >= {*pairs}:
-            raise ValueError("its shape depends on that of the inputs, but not as (N, ...); dynamic=False fixes it")
-        places = iter([found[pair] for pair in pairs] * len(extents))
-        return self.node("Concat", *([n] if n is not None else self.extent(*next(places)) for n in extents), axis=0)
+        if any(n != m and (n, m) not in found for n, m in pairs):
+            raise ValueError("its shape depends on that of the inputs, but not as (N, ...)")
+        return self.node("Concat", *((n,) if n == m else self.extent(*found[n, m]) for n, m in pairs), axis=0)
 
     def sizes(self) -> dict[tuple[int, int], tuple[str, int]]:
         """Return a value and its axis for each size in both runs, of the operands of the call or of the inputs."""
@@ -307,20 +390,22 @@ class _Writer:
         count = self.used[name] = self.used.get(name, 0) + 1
         return name if count == 1 else self.unique(f"{name}_{count}")
 
-    def convert(self, call: Call, other: Call) -> None:
+    def convert(self, call: Call, other: Call, place: str) -> None:
         """Add the nodes of a call; `other` is the same call in the second run."""
         self.call, self.other = call, other
         converter = CONVERTERS.get(call.primitive)
-        if converter is None and call.primitive.numpy is not None:
-            return  # what uses its result is refused
         if converter is None:
             name = repr(call.primitive.name) if call.primitive.packaged else call.primitive.name
-            raise _refused(call, f"no ONNX converter: ag.interop.onnx_converter({name}, lambda onnx, ...: ...)")
+            cure = f": ag.interop.onnx_converter({name}, lambda onnx, ...: ...)" if call.primitive.numpy is None else ""
+            error = self.unwritten[id(call.out.data)] = _refused(call, place, f"no ONNX converter{cure}")
+            if not cure:
+                return  # what uses its result is refused
+            raise error
         try:
             image = self.takes_images(call)
             out = converter.written(self, self.arguments(call, other, image, converter))
         except ValueError as error:
-            raise _refused(call, str(error)) from error
+            raise error if error in self.unwritten.values() else _refused(call, place, str(error)) from error
         form = "image" if image and call.out.ndim == 4 else "plain"
         self.forms[id(call.out.data)] = {form: out}
 
@@ -352,11 +437,15 @@ class _Writer:
             value, array = given, array_of(given)
             fixed = array is None or id(array) not in self.forms
             shape = name == "shape" and name not in converter.needs  # it takes the shapes of arrays instead
+            for a in map(id, _arrays([given])):
+                if fixed and a in self.run.depends:
+                    raise self.unwritten.get(a) or ValueError(f"{name} has an array that depends on the inputs")
             if fixed and not shape and not _equal(*(v.data if isinstance(v, Tensor) else v for v in (given, again))):
-                raise ValueError(
-                    f"{name} depends on the batch or on numbers of the inputs, and no recorded operation computes it "
-                    "(a comparison, for instance)"
-                )
+                fixed = not self.stretched(array, array_of(again))
+                if fixed:
+                    raise ValueError(
+                        f"{name} depends on sizes or numbers of the inputs, and no recorded operation computes it"
+                    )
             if array is None and name in call.primitive.rules and isinstance(value, (list, np.generic)):
                 array = np.asarray(value)
             if array is not None:
@@ -371,6 +460,18 @@ class _Writer:
                 value = tuple(_FROM_IMAGE[a] for a in value) if isinstance(value, tuple) else _FROM_IMAGE[value]
             values[name] = [*values.get(name, []), value] if name == call.primitive.sequence else value
         return values | shapes
+
+    def stretched(self, array: np.ndarray | None, again: np.ndarray | None) -> bool:
+        """Add a constant that repeats its numbers along axes of any size, if an array is one: ``np.zeros((n, 8))``."""
+        if array is None or again is None or array.ndim != again.ndim or array.shape == again.shape:
+            return False
+        once = array[tuple(slice(None if n is not None else 1) for n in _shape(array, again))]
+        if any(not np.array_equal(a, np.broadcast_to(once, a.shape)) for a in (array, again)):
+            return False
+        pairs = [*zip(array.shape, again.shape, strict=True)]
+        self.forms[id(array)] = {"plain": self.node("Expand", np.array(once), self.extents(pairs))}
+        self.kept.append(array)
+        return True
 
     def operand(self, call: Call, name: str, value: Any, array: np.ndarray, image: bool) -> str:
         """Return the name of an operand, in the dtype that the operation computes in."""
@@ -397,19 +498,22 @@ class _Writer:
 
     # The file
 
-    def model(self, onnx: Any, result: Any, second: Any) -> Any:
+    def model(self, onnx: Any) -> Any:
         """Return the model, with the parts that the results need."""
         self.call = None
         outputs, names = [], {}
-        for (label, out), other in zip(_labelled(result), tree_leaves(second), strict=True):
+        for label, out, other in zip(
+            self.labels, *map(tree_leaves, (self.run.result, self.others.result)), strict=True
+        ):
             if not isinstance(out, Tensor):
                 raise TypeError(f"export_onnx: f returned {type(out).__name__}, want a Tensor, or several")
             if id(out.data) not in self.forms:
-                raise ValueError("export_onnx: the result is a constant, which no operation makes from the inputs")
+                constant = ValueError("export_onnx: the result is a constant, which no operation makes from the inputs")
+                raise self.unwritten.get(id(out.data), constant)
             name = self.named(out.data, "plain")
             if name in names or name not in {n[2] for n in self.nodes}:
                 name = self.node("Identity", name)
-            names[name] = self.unique(label)
+            names[name] = label
             outputs.append((names[name], out, other))
         needed, nodes = set(names), []
         for node in reversed(self.nodes):
@@ -441,13 +545,14 @@ class _Writer:
         return onnx.helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="autograd_cnn")
 
 
-def _labelled(result: Any) -> list[tuple[str, Any]]:
-    """Return the leaves of a result with their names: the keys of a flat dict, or their numbers."""
+def _labels(f: Any, result: Any) -> list[str]:
+    """Return the names of the outputs: those of a loaded file, the keys of a flat dict, or numbers."""
     leaves = tree_leaves(result)
-    labels = ["output"] if isinstance(result, Tensor) else [f"output.{i}" for i in range(len(leaves))]
+    if isinstance(f, OnnxModule):
+        return [*f.outputs]
     if isinstance(result, dict) and [*map(id, result.values())] == [*map(id, leaves)]:
-        labels = [*map(str, result)]
-    return [*zip(labels, leaves, strict=True)]
+        return [*map(str, result)]
+    return ["output"] if isinstance(result, Tensor) else [f"output.{i}" for i in range(len(leaves))]
 
 
 def _onnx_type(dtype: Any) -> int:
@@ -469,6 +574,8 @@ def _equal(value: Any, other: Any) -> bool:
 def _argument_names(f: Callable[..., Any], count: int) -> list[str]:
     """Return the names of the parameters of `f`, or ``x``, ``x.1``, ..."""
     names: list[str] = []
+    if isinstance(f, OnnxModule):
+        return [*f.inputs]
     with suppress(TypeError, ValueError):  # some builtins have no signature
         parameters = inspect.signature(getattr(f, "forward", f)).parameters.values()
         names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:count]

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 import autograd_cnn as ag
-from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.interop.onnx.entry import Entry
-from autograd_cnn.interop.onnx.reductions import ints
-from autograd_cnn.interop.onnx.resize import resize
+from autograd_cnn.interop.onnx.resize import ONLY, resize
 from autograd_cnn.ops.windows import margins, pair
 
 # The options of a window: `size`, `stride`, `padding` and `dilation` here, attributes there
@@ -98,11 +93,9 @@ def _conv(x: Any, w: Any, b: Any = None, *, kernel_shape: Any = None, group: int
 
 def _conv_transpose(
     x: Any, w: Any, b: Any = None, *, kernel_shape: Any = None, group: int = 1, output_padding: Any = None,
-    output_shape: Any = None, auto_pad: str = "NOTSET", **given: Any,
+    strides: Any = None, pads: Any = None, dilations: Any = None,
 ) -> Any:  # fmt: skip
-    if output_shape or auto_pad != "NOTSET":
-        raise ValueError("ConvTranspose with output_shape or auto_pad has no counterpart")
-    _, stride, padding, dilation = _window(x, w.shape[2:], **given)
+    _, stride, padding, dilation = _window(x, w.shape[2:], strides=strides, pads=pads, dilations=dilations)
     extra = (*(0,) * (4 - x.ndim), *(output_padding or (0,) * (x.ndim - 2)))
     return _images(ag.conv_transpose2d, x, _kernel(w), b, stride, padding, extra, dilation, group)
 
@@ -121,34 +114,14 @@ def _pool_window(x: Any, kernel_shape: Any, **given: Any) -> tuple[Any, Any, Any
     return size, stride, padding, dilation
 
 
-def _max_pool(
-    x: Any, *, kernel_shape: Any, ceil_mode: int = 0, storage_order: int = 0, outputs: Any = (), **given: Any
-) -> Any:
-    """The further result is the place of each maximum in the flat array."""
+def _max_pool(x: Any, *, kernel_shape: Any, ceil_mode: int = 0, **given: Any) -> Any:
     options = *_pool_window(x, kernel_shape, **given), bool(ceil_mode)
-    y, (n, c, *size) = _images(ag.max_pool2d, x, *options), x.shape
-    if not any(outputs[1:]):
-        return y
-    if storage_order:
-        raise ValueError("MaxPool with places by columns has no counterpart")
-    at = _images(lambda *given: ag.max_pool2d_with_indices(*given)[1], plain(x), *options)
-    return y, plain(at) + math.prod(size) * np.arange(n * c).reshape(n, c, *(1 for _ in size))
+    return _images(ag.max_pool2d, x, *options)
 
 
 def _avg_pool(x: Any, *, kernel_shape: Any, ceil_mode: int = 0, count_include_pad: int = 0, **given: Any) -> Any:
-    *options, dilation = _pool_window(x, kernel_shape, **given)
-    if set(dilation) != {1}:
-        raise ValueError("AveragePool with dilations has no counterpart")
+    *options, _ = _pool_window(x, kernel_shape, **given)
     return _images(ag.avg_pool2d, x, *options, bool(ceil_mode), bool(count_include_pad))
-
-
-def _lp_pool(x: Any, *, kernel_shape: Any, p: int = 2, ceil_mode: int = 0, **given: Any) -> Any:
-    size, stride, padding, dilation = _window(x, kernel_shape, **given)
-    if np.any(padding) or set(dilation) != {1}:
-        raise ValueError("LpPool with padding or dilations has no counterpart")
-    if ceil_mode and any((m - k) % s for m, k, s in zip(x.shape[2:], kernel_shape, stride[4 - x.ndim :], strict=True)):
-        raise ValueError("LpPool with ceil_mode and windows over the end has no counterpart")
-    return _images(ag.lp_pool2d, abs(x), p, size, stride, bool(ceil_mode))
 
 
 # Normalisation
@@ -169,15 +142,10 @@ def _batch_norm(
     return channels_last(ag.batch_norm)(x, w, b, epsilon, *(() if training_mode else running))
 
 
-def _reads_norm(f: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda x, w, b, *, epsilon=1e-5, **groups: channels_last(f)(x, **groups, w=w, b=b, eps=epsilon)
-
-
-def _local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> Any:
-    """An even window has one channel more behind than before, and in PyTorch the reverse."""
-    x = x if size % 2 else ag.flip(x, 1)
-    y = channels_last(ag.local_response_norm)(x, size, alpha, beta, bias)
-    return y if size % 2 else ag.flip(y, 1)
+def _group_norm(x: Any, w: Any, b: Any, *, num_groups: int, epsilon: float = 1e-5) -> Any:
+    """Before opset 21, a group has one weight."""
+    w, b = (ag.repeat(a, x.shape[1] // a.shape[0]) if a.shape[0] < x.shape[1] else a for a in (w, b))
+    return channels_last(ag.group_norm)(x, num_groups, w, b, epsilon)
 
 
 # Pixels and channels
@@ -200,30 +168,27 @@ def _space_to_depth(x: Any, blocksize: int, mode: str = "DCR") -> Any:
     return y if mode == "CRD" else _swapped(y, x.shape[1], blocksize**2)
 
 
-def _col2im(
-    x: Any, image: Any, block: Any, dilations: Any = (1, 1), pads: Any = (0, 0, 0, 0), strides: Any = (1, 1)
-) -> Any:
-    (n, rows, places), size = x.shape, ints(block)
-    windows = ag.transpose(ag.reshape(x, (n, -1, math.prod(size), places)), (0, 3, 2, 1))
-    top, left, bottom, right = pads
-    options = size, tuple(dilations), ((top, bottom), (left, right)), tuple(strides)
-    return ag.moveaxis(ag.fold(ag.reshape(windows, (n, places, rows)), ints(image), *options), -1, 1)
-
-
 ENTRIES = [
     Entry("Conv", ag.conv2d, _write_conv, _conv),
     Entry("ConvTranspose", ag.conv_transpose2d, _write_conv_transpose, _conv_transpose),
-    Entry("MaxPool", ag.max_pool2d, _writes_pool("MaxPool"), _max_pool),
-    Entry("AveragePool", ag.avg_pool2d, _writes_pool("AveragePool"), _avg_pool),
+    Entry("MaxPool", ag.max_pool2d, _writes_pool("MaxPool"), _max_pool, only={"storage_order": (0,)}),
+    Entry("AveragePool", ag.avg_pool2d, _writes_pool("AveragePool"), _avg_pool, only={"dilations": (1,)}),
     Entry("BatchNormalization", ag.batch_norm, _write_batch_norm, _batch_norm, buffers=(3, 4)),
-    Entry("GroupNormalization", read=_reads_norm(ag.group_norm)),
-    Entry("InstanceNormalization", read=_reads_norm(ag.instance_norm)),
-    Entry("LRN", read=_local_response_norm),
-    Entry("LpPool", read=_lp_pool),
+    Entry("GroupNormalization", read=_group_norm),
+    Entry(
+        "InstanceNormalization",
+        read=lambda x, w, b, epsilon=1e-5: channels_last(ag.instance_norm)(x, w=w, b=b, eps=epsilon),
+    ),
+    Entry(
+        "LRN",
+        read=lambda x, size, alpha=1e-4, beta=0.75, bias=1.0: channels_last(ag.local_response_norm)(
+            x, size, alpha, beta, bias
+        ),
+        only={"size": range(1, 99, 2)},  # an even window has one channel more behind, and in PyTorch before
+    ),
     Entry("GlobalAveragePool", read=lambda x: ag.mean(x, tuple(range(2, x.ndim)), keepdims=True)),
     Entry("GlobalMaxPool", read=lambda x: ag.max(x, tuple(range(2, x.ndim)), keepdims=True)),
     Entry("DepthToSpace", read=_depth_to_space),
     Entry("SpaceToDepth", read=_space_to_depth),
-    Entry("Col2Im", read=_col2im),
-    Entry("Resize", read=resize, options=(1, 2, 3)),
+    Entry("Resize", read=resize, options=(1, 2, 3), only=ONLY),
 ]

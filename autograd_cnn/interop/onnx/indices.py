@@ -11,10 +11,11 @@ import numpy as np
 import autograd_cnn as ag
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.interop.calls import parts_of
-from autograd_cnn.interop.onnx.entry import Entry
+from autograd_cnn.interop.onnx.entry import Entry, without_derivative
 from autograd_cnn.interop.onnx.reductions import ints
 
 _END = 2**31 - 1  # of an axis, for Slice
+_REDUCTIONS = {"reduction": ("none", "add")}
 
 
 def _sliced(onnx: Any, x: Any, slices: list[tuple[int, int, int, int]]) -> Any:
@@ -26,7 +27,7 @@ def _sliced(onnx: Any, x: Any, slices: list[tuple[int, int, int, int]]) -> Any:
 def _positions(shape: Any) -> Any:
     """Return the positions 0, 1, ... of the elements of an array."""
     if None in shape:
-        raise ValueError("this index into an array of any batch has no counterpart; dynamic=False fixes the batch")
+        raise ValueError("this index into an array of any batch has no counterpart")
     return np.arange(math.prod(shape), dtype=np.int64).reshape(shape)
 
 
@@ -34,8 +35,6 @@ def _positions(shape: Any) -> Any:
 
 
 def _getitem(onnx: Any, x: Any, index: Any, x_shape: Any, out_shape: Any) -> Any:
-    if isinstance(index, str):
-        return onnx.Gather(x, index, axis=0)
     parts = parts_of(index, len(x_shape))
     if all(i is None or isinstance(i, (int, np.integer, slice)) for i in parts):
         return _basic(onnx, x, parts, out_shape)
@@ -81,7 +80,7 @@ def _roll(onnx: Any, x: Any, shift: Any, axis: Any, x_shape: Any) -> Any:
         return onnx.reshaped(_roll(onnx, onnx.Reshape(x, (-1,)), shift, 0, [_positions(x_shape).size]), x_shape)
     for a, s in zip(*np.broadcast_arrays(np.ravel(axis), np.ravel(shift)), strict=True):
         if x_shape[a] is None:
-            raise ValueError("it rolls the batch; dynamic=False fixes its size")
+            raise ValueError("it rolls the batch")
         x = onnx.Gather(x, np.roll(np.arange(x_shape[a]), s), axis=int(a))
     return x
 
@@ -89,17 +88,17 @@ def _roll(onnx: Any, x: Any, shift: Any, axis: Any, x_shape: Any) -> Any:
 def _at(reduction: str) -> Callable[..., Any]:
     """Return the converter of `set_at`, or with "add" of `add_at`."""
 
-    def write(onnx: Any, x: Any, index: Any, values: Any, x_shape: Any) -> Any:
+    def write(onnx: Any, x: Any, index: Any, values: Any, x_shape: Any, index_shape: Any) -> Any:
+        if isinstance(index, str):
+            if reduction != "none" or np.ndim(plain(onnx.call.arguments["values"])) or len(index_shape) != len(x_shape):
+                raise ValueError("an index that depends on the inputs is a mask of all numbers, and takes one number")
+            return onnx.Where(index, values, x)
         places = _positions(x_shape)[index]
         values = onnx.Reshape(onnx.Expand(values, np.array(places.shape, np.int64)), (-1,))
         flat = onnx.ScatterElements(onnx.Reshape(x, (-1,)), places.ravel(), values, reduction=reduction)
         return onnx.reshaped(flat, x_shape)
 
     return write
-
-
-def _scatter(onnx: Any, x: Any, index: Any, shape: Any) -> Any:
-    return _at("add")(onnx, np.zeros(shape, onnx.call.out.dtype), index, x, tuple(shape))
 
 
 # What operators do
@@ -140,29 +139,28 @@ def _top_k(x: Any, k: Any, *, axis: int = -1, largest: int = 1, sorted: int = 1)
     return x[_grid(axis, at)], at
 
 
-def _reads_place(f: Any) -> Callable[..., Any]:
-    """Return what ArgMax or ArgMin does, if `f` is NumPy's function."""
+def _place(operator: str, f: Any) -> Entry:
+    """Return the entry of ArgMax or ArgMin, if `f` is NumPy's function."""
+
+    @without_derivative
+    def place(x: Any, axis: int, keepdims: bool, last: bool) -> Any:
+        found = f(np.flip(x, axis) if last else x, axis, keepdims=keepdims)
+        return x.shape[axis] - 1 - found if last else found
+
+    def write(onnx: Any, x: Any, axis: int, keepdims: bool, last: bool) -> Any:
+        return onnx.node(operator, x, axis=axis, keepdims=int(keepdims), select_last_index=int(last))
 
     def read(x: Any, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Any:
-        x = plain(x)
-        last = x.shape[axis] - 1 - f(np.flip(x, axis), axis, keepdims=bool(keepdims))
-        return last if select_last_index else f(x, axis, keepdims=bool(keepdims))
+        return place(x, axis, bool(keepdims), bool(select_last_index))
 
-    return read
+    return Entry(operator, place.primitive, write, read)
 
 
 def _one_hot(places: Any, depth: Any, values: Any, axis: int = -1) -> Any:
     n = int(plain(depth).item())
-    places = np.expand_dims(plain(places), axis)
+    places = ag.expand_dims(places, axis)
     all_places = np.arange(n).reshape([n if a == axis % places.ndim else 1 for a in range(places.ndim)])
     return np.where((places == all_places) | (places == all_places - n), values[1], values[0])
-
-
-def _reverse_sequence(x: Any, lengths: Any, batch_axis: int = 1, time_axis: int = 0) -> Any:
-    steps, lengths = np.arange(x.shape[time_axis])[:, None], plain(lengths)
-    at = np.where(steps < lengths, lengths - 1 - steps, steps)
-    y = ag.moveaxis(x, (time_axis, batch_axis), (0, 1))[at, np.arange(len(lengths))]
-    return ag.moveaxis(y, (0, 1), (time_axis, batch_axis))
 
 
 def _gather_nd(x: Any, indices: Any, batch_dims: int = 0) -> Any:
@@ -182,8 +180,6 @@ def _scatter_elements(x: Any, indices: Any, updates: Any, axis: int = 0, reducti
 
 def _written(x: Any, index: Any, updates: Any, reduction: str) -> Any:
     """Write, or add, numbers at an index."""
-    if reduction not in ("none", "add"):
-        raise ValueError(f"reduction={reduction!r} has no counterpart")
     at = (x if isinstance(x, ag.Tensor) else ag.Tensor(x)).at[index]
     return at.set(updates) if reduction == "none" else at.add(updates)
 
@@ -193,16 +189,13 @@ ENTRIES = [
     Entry("Gather", ag.take, _take, lambda x, indices, axis=0: ag.take(x, indices, axis)),
     Entry("GatherElements", read=lambda x, indices, axis=0: x[_grid(axis, indices)]),
     Entry("GatherND", read=_gather_nd),
-    Entry("ReverseSequence", read=_reverse_sequence),
-    Entry("Compress", read=lambda x, condition, axis=None: ag.compress(condition, x, axis)),
     Entry("OneHot", read=_one_hot, options=(2,)),
-    Entry("TopK", read=_top_k),
-    Entry("ArgMax", read=_reads_place(np.argmax)),
-    Entry("ArgMin", read=_reads_place(np.argmin)),
+    Entry("TopK", read=_top_k, results=2),
+    _place("ArgMax", np.argmax),
+    _place("ArgMin", np.argmin),
     Entry(None, ag.flip, _flip),
     Entry(None, ag.roll, _roll),
-    Entry("ScatterElements", ag.add_at, _at("add"), _scatter_elements),
-    Entry("ScatterND", read=_scatter_nd),
+    Entry("ScatterElements", ag.add_at, _at("add"), _scatter_elements, only=_REDUCTIONS),
+    Entry("ScatterND", read=_scatter_nd, only=_REDUCTIONS),
     Entry(None, ag.set_at, _at("none")),
-    Entry(None, ag.scatter, _scatter),
 ]

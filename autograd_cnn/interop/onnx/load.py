@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -20,11 +21,14 @@ from autograd_cnn.nn import Module
 from autograd_cnn.ops.arithmetic import astype
 
 OLDEST, CONVERTED = 7, 13  # before 13, axes and sizes were attributes, and softmax had another meaning
+NODE: ContextVar[str] = ContextVar("node", default="")
+"""The node that runs, with its file."""
 MOST_NODES = 200_000  # after functions are written out; each may call others twice
 
 Conditions = tuple[tuple[str, bool], ...]  # values, and what they have to be
 _Numbers = dict[str, Any]
 
+_CURE = "Export it from the other program without them, or run the file in onnxruntime"
 _DOMAINS = ("", "ai.onnx")  # of ONNX's own operators
 _KINDS = {"flo": 1, "int": 7, "str": 8}  # the dtype of a Constant by the name of its attribute
 
@@ -88,7 +92,7 @@ class OnnxModule(Module):
             return x
         if "f" in (x.dtype.kind, want.kind) or not np.can_cast(x.dtype, want):
             raise TypeError(f"{type(self).__name__}: {name} is {x.dtype}, want {want}: {name}.astype(np.{want})")
-        return plain(x).astype(want)
+        return astype(x, want)
 
     def _signature(self) -> str:
         return ", ".join(printable(f"{name} ({', '.join(map(str, shape))})") for name, shape in self.inputs.items())
@@ -98,30 +102,35 @@ class _Node:
     """One node of the file.
 
     A result that nobody uses is called "". `like` has for each result the number of the operand whose dtype it has, or
-    None; `ends` are the values that no later node needs. A node in a branch of an If runs under the conditions `when`.
+    None; `ends` are the values that no later node needs, and `lacks` says what has no counterpart. A node in a branch
+    of an If runs under the conditions `when`.
     """
 
     def __init__(self, node: Any, when: Conditions, opset: int, used: set[str], ends: list[str]) -> None:
         from onnx import defs
 
         self.operator, self.when, self.ends = node.op_type, when, ends
-        self.label = printable(f"{node.op_type} {node.name or node.output[0]}")
+        self.label = printable(f"{node.op_type} {node.name or node.output[0]}{' in an If' * bool(when)}")
         self.operands, self.results = [*node.input], [name if name in used else "" for name in node.output]
-        self.attributes = _attributes(node)
-        if node.op_type in ("MaxPool", "Split"):
-            self.attributes["outputs"] = self.results
         schema = defs.get_schema(node.op_type, opset, "")
+        self.attributes = _attributes(node, opset)
+        self.lacks = OPERATORS[node.op_type].refusal(self.operands, self.attributes, self.results)
+        if node.op_type == "Split":
+            self.attributes["outputs"] = self.results
         kinds = [kind if name else "" for kind, name in _kinds(schema.inputs, node.input)]
         self.like = [kinds.index(kind) if kind in kinds else None for kind, _ in _kinds(schema.outputs, node.output)]
 
     def run(self, values: dict[str, Any], file: str) -> None:
         """Compute the results, and drop the values that nobody needs any more."""
+        before = NODE.set(f"{file}: {self.label}")
         try:
             if all(bool(plain(values[name])) == wanted for name, wanted in self.when):
                 self._compute(values)
         except Exception as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(f"{file}: {self.label}: {error}") from error
+            raise kind(f"{NODE.get()}: {error}") from error
+        finally:
+            NODE.reset(before)
         for name in self.ends:
             values.pop(name, None)
 
@@ -129,9 +138,6 @@ class _Node:
         operands = [values[name] for name in self.operands]
         out = OPERATORS[self.operator].compute(*operands, **self.attributes)
         results = out if isinstance(out, (list, tuple)) else (out,)
-        if any(self.results[len(results) :]):
-            further = [name for name in self.results[1:] if name]
-            raise ValueError(f"only the first of its results has a counterpart, and {further} are used")
         for name, value, like in zip(self.results, results, self.like, strict=False):
             if name:
                 values[name] = value if like is None else _cast(value, operands[like].dtype)
@@ -143,7 +149,7 @@ def _cast(value: Any, dtype: Any) -> Any:
         return value
     if value.dtype.kind == "f" and dtype.kind != "f":
         raise ValueError(f"its numbers are {value.dtype} here, and {dtype} in ONNX")
-    return astype(value, dtype) if dtype.kind == "f" else plain(value).astype(dtype)
+    return astype(value, dtype)
 
 
 def _kinds(parameters: Any, names: Any) -> Iterator[tuple[str, str]]:
@@ -185,7 +191,7 @@ def _flat(
                 way = operands[0], branch.name == "then_branch"
                 yield from _flat(branch.g, tables, taken, names, outputs, (*when, way))
         elif node.op_type == "Constant":
-            literals[outputs[0]] = OPERATORS["Constant"].compute(**_attributes(node))
+            literals[outputs[0]] = OPERATORS["Constant"].compute(**_attributes(node, OLDEST))
         else:
             renamed = NodeProto()
             renamed.CopyFrom(node)
@@ -244,6 +250,9 @@ def load_onnx(path: str | os.PathLike[str]) -> OnnxModule:
         raise OSError(f"load_onnx: {path} is not a regular file")
     try:
         model = onnx.load(path)
+        for opset in model.opset_import:  # ONNX's checks pass over the group norm of these, which ONNX Runtime runs
+            if opset.domain in _DOMAINS and 18 <= opset.version < 21 and "GroupNormalization" in _operators(model):
+                opset.version = 21
         model.ir_version = max(model.ir_version, 4)  # before, initialisers had to be inputs, too; others read them
         if sum(1 for _ in _every(model.graph.node)) <= MOST_NODES:  # else the check would take minutes
             onnx.checker.check_model(model)
@@ -255,9 +264,13 @@ def load_onnx(path: str | os.PathLike[str]) -> OnnxModule:
     model = _converted(path, inline_local_functions(model))
     _check_vocabulary(path, model)
     try:
-        return OnnxModule(model, printable(os.path.basename(os.fspath(path))))
+        module = OnnxModule(model, printable(os.path.basename(os.fspath(path))))
     except (ValueError, TypeError, LookupError) as error:  # numbers that do not fit their shape, or text that is none
         raise _damaged(path, error) from None
+    for node in module._nodes:
+        if node.lacks:
+            raise ValueError(f"load_onnx: {path}: {node.label}: {printable(node.lacks)} has no counterpart. {_CURE}")
+    return module
 
 
 def _damaged(path: Any, error: Exception) -> ValueError:
@@ -311,11 +324,11 @@ def _check_vocabulary(path: Any, model: Any) -> None:
     from onnx import TensorProto, helper
 
     nodes = [*_every(model.graph.node)]
-    names = [n.op_type if n.domain in _DOMAINS else f"{n.domain}.{n.op_type}" for n in nodes]
+    names = _operators(model)
     unknown = Counter(name for name in names if name not in OPERATORS)
     if unknown:
         listed = ", ".join(printable(f"{name} ({count})") for name, count in sorted(unknown.items()))
-        raise ValueError(f"load_onnx: {path} has operators that this package lacks: {listed}")
+        raise ValueError(f"load_onnx: {path} has operators that this package lacks: {listed}. {_CURE}")
     graphs = [model.graph, *(a.g for n in nodes for a in n.attribute)]
     contents = [(n.output[0], a) for n in nodes if n.op_type == "Constant" for a in n.attribute]
     if any(g.sparse_initializer for g in graphs) or any(a.name == "sparse_value" for _, a in contents):
@@ -328,6 +341,11 @@ def _check_vocabulary(path: Any, model: Any) -> None:
         if kind not in kinds or helper.tensor_dtype_to_np_dtype(kind).kind not in NUMBERS:
             what = kinds.get(kind, "no array" if not kind else f"of the unknown dtype {kind}")
             raise ValueError(f"load_onnx: {printable(name)} in {path} is {what}, want floats or integers")
+
+
+def _operators(model: Any) -> list[str]:
+    nodes = _every(model.graph.node)
+    return [n.op_type if n.domain in _DOMAINS else f"{n.domain}.{n.op_type}" for n in nodes]
 
 
 def _opset(model: Any) -> int:
@@ -360,10 +378,13 @@ def _shape(value: Any) -> tuple[int | str, ...]:
     return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else d.dim_param or "?" for d in dims)
 
 
-def _attributes(node: Any) -> dict[str, Any]:
-    from onnx import helper
+def _attributes(node: Any, opset: int) -> dict[str, Any]:
+    """Return the attributes of a node that are not the defaults of its operator."""
+    from onnx import defs, helper
 
-    return {a.name: _value(helper.get_attribute_value(a)) for a in node.attribute}
+    known = defs.get_schema(node.op_type, opset, "").attributes
+    given = [a for a in node.attribute if a.name not in known or a != known[a.name].default_value]
+    return {a.name: _value(helper.get_attribute_value(a)) for a in given}
 
 
 def _value(value: Any) -> Any:

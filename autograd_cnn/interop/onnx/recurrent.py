@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 import autograd_cnn as ag
-from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.interop.onnx.entry import Entry
-from autograd_cnn.ops.sequences import gru_step, lstm_step, scan
+from autograd_cnn.ops.sequences import gru_step, lstm_step, scan, sums
 
 _STEPS: dict[str, Any] = {
     "Sigmoid Tanh Tanh": lstm_step,
@@ -18,29 +17,41 @@ _STEPS: dict[str, Any] = {
     "Tanh": lambda x, h, hidden: (ag.tanh(x + h),),
     "Relu": lambda x, h, hidden: (ag.relu(x + h),),
 }
+_GATED = {"activations": (b"Sigmoid", b"Tanh")}
 
 
-def _reads(default: str, gates: list[int], **wanted: int) -> Callable[..., Any]:
-    """Return what an operator does. `gates` has the place there of each gate here, and `wanted` required attributes."""
+def _reset_first(r: Any, b: Any) -> Callable[..., Any]:
+    """Return the step of a GRU with the gate r before the product: ONNX's default."""
+    size = r.shape[-1]
+    w, b = r[-size:].T, None if b is None else b[-size:]
+
+    def step(x: Any, h: Any, hidden: Any) -> tuple[Any, ...]:
+        (xr, xz, xn), (hr, hz, _) = ag.split(x, 3, -1), ag.split(h, 3, -1)
+        z, n = ag.sigmoid(xz + hz), ag.tanh(xn + sums(ag.sigmoid(xr + hr) * hidden, w, b))
+        return ((1 - z) * n + z * hidden,)
+
+    return step
+
+
+def _reads(default: str, gates: list[int], resets_first: bool = False) -> Callable[..., Any]:
+    """Return what an operator does. `gates` has the place there of each gate here."""
 
     def read(
-        x: Any, w: Any, r: Any, b: Any = None, lengths: Any = None, h: Any = None, c: Any = None, p: Any = None, *,
-        direction: str = "forward", activations: Any = (), hidden_size: Any = None, **options: Any,
+        x: Any, w: Any, r: Any, b: Any = None, lengths: Any = None, h: Any = None, c: Any = None, *,
+        direction: str = "forward", activations: Any = (), hidden_size: Any = None, linear_before_reset: int = 0,
     ) -> Any:  # fmt: skip
         ways, n = ["forward", "reverse"] if direction == "bidirectional" else [direction], len(default.split())
         names = [name.decode() for name in activations] or default.split() * len(ways)
-        steps = [" ".join(names[n * d : n * d + n]) for d in range(len(ways))]
-        options = {"P": int(p is not None), **dict.fromkeys(wanted, 0), **options}
-        odd = [name for name, value in options.items() if value != wanted.get(name, 0)]
-        odd += [f"activations {step}" for step in steps if step not in _STEPS]
-        if odd:
-            raise ValueError(f"{' and '.join(odd)}, as given or by default, has no counterpart")
-        alive = None if lengths is None else (np.arange(x.shape[0])[:, None] < plain(lengths))[..., None]
+        alive = None if lengths is None else (np.arange(x.shape[0])[:, None] < lengths)[..., None]
         rows, runs = np.arange(r.shape[1]).reshape(len(gates), -1)[gates].ravel(), []  # in the order of gates here
         for d, way in enumerate(ways):
+            if (activation := " ".join(names[n * d : n * d + n])) not in _STEPS:
+                raise ValueError(f"activations {activation} have no counterpart")
             biases = (None, None) if b is None else [half[rows] for half in ag.split(b[d], 2)]
             states = [np.zeros(r.shape[2], r.dtype) if s is None else s[d] for s in (h, c)[: 1 + (len(gates) == 4)]]
-            runs.append(scan(_STEPS[steps[d]], x, states, (w[d][rows], r[d][rows], *biases), way == "reverse", alive))
+            weights = w[d][rows], r[d][rows], *biases
+            step = _reset_first(weights[1], biases[1]) if resets_first > linear_before_reset else _STEPS[activation]
+            runs.append(scan(step, x, states, weights, way == "reverse", alive))
         outs, ends = zip(*runs, strict=True)
         return ag.stack(outs, 1), *(ag.stack(parts) for parts in zip(*ends, strict=True))
 
@@ -48,7 +59,7 @@ def _reads(default: str, gates: list[int], **wanted: int) -> Callable[..., Any]:
 
 
 ENTRIES = [
-    Entry("LSTM", read=_reads("Sigmoid Tanh Tanh", [0, 2, 3, 1]), options=(4,)),
-    Entry("GRU", read=_reads("Sigmoid Tanh", [1, 0, 2], linear_before_reset=1), options=(4,)),
-    Entry("RNN", read=_reads("Tanh", [0]), options=(4,)),
+    Entry("LSTM", read=_reads("Sigmoid Tanh Tanh", [0, 2, 3, 1]), options=(4,), only=_GATED, results=3),
+    Entry("GRU", read=_reads("Sigmoid Tanh", [1, 0, 2], True), options=(4,), only=_GATED, results=2),
+    Entry("RNN", read=_reads("Tanh", [0]), options=(4,), only={"activations": (b"Tanh", b"Relu")}, results=2),
 ]

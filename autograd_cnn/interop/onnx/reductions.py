@@ -34,23 +34,21 @@ def _reads(f: Callable[..., Any]) -> Callable[..., Any]:
     return read
 
 
-def _reduction(operator: str, primitive: Any, neutral: Any = None, join: str = "") -> Entry:
-    """Return the entry of a reduction. `neutral` changes no result, and the operator `join` adds a number to one."""
+def _reduction(operator: str, primitive: Any) -> Entry:
+    """Return the entry of a reduction."""
 
     def write(onnx: Any, x: Any, axis: Any, keepdims: Any, **options: Any) -> Any:
-        where, initial = options.get("where", True), options.get("initial")
-        if neutral is None:
-            _refuse_where(where)
-        x = x if where is True else onnx.Where(where, x, neutral)
-        out = onnx.node(operator, x, _axes(axis), keepdims=int(keepdims))
-        return out if initial is None else onnx.node(join, out, float(initial))
+        if options.get("initial") is not None:
+            raise ValueError("initial has no counterpart")
+        _refuse_where(options.get("where", True))
+        return onnx.node(operator, x, _axes(axis), keepdims=int(keepdims))
 
     return Entry(operator, primitive, write, _reads(primitive))
 
 
 def _refuse_where(where: Any) -> None:
     if where is not True:
-        raise ValueError("where has no counterpart")
+        raise ValueError("where has no counterpart. Write ag.where(mask, x, 0) for what is reduced")
 
 
 def var(onnx: Any, x: Any, axis: Any, keepdims: Any, x_shape: Any, ddof: Any, where: Any, correction: Any) -> Any:
@@ -61,7 +59,7 @@ def var(onnx: Any, x: Any, axis: Any, keepdims: Any, x_shape: Any, ddof: Any, wh
     if lost:
         extents = x_shape if axis is None else [x_shape[a] for a in _axes(axis)]
         if None in extents:
-            raise ValueError("ddof needs the size of the batch; dynamic=False fixes it")
+            raise ValueError("ddof needs the size of the batch")
         count = math.prod(extents)
         out = onnx.Mul(out, count / (count - lost))
     return out
@@ -101,37 +99,24 @@ def _concatenate(onnx: Any, tensors: Any, axis: Any) -> Any:
     return onnx.Concat(*tensors, axis=axis)
 
 
-def _standardized(x: Any, axes: Any = (0, 2, 3)) -> Any:
-    centred = x - ag.mean(x, tuple(axes), keepdims=True)
-    return centred / (ag.sqrt(ag.mean(centred * centred, tuple(axes), keepdims=True)) + 1e-9)
-
-
-def _normalized(x: Any, axis: int = -1, p: int = 2) -> Any:
-    norm = ag.linalg.norm(x, p, axis, keepdims=True)
-    return x / ag.where(norm == 0, 1, norm)
-
-
 def _layer_norm(f: Any) -> Callable[..., Any]:
     return lambda x, *weights, axis=-1, epsilon=1e-5, stash_type=1: f(x, x.shape[axis:], *weights, eps=epsilon)
 
 
 ENTRIES = [
-    _reduction("ReduceSum", ag.sum, 0.0, "Add"),
-    _reduction("ReduceProd", ag.prod, 1.0, "Mul"),
-    _reduction("ReduceMax", ag.max, -math.inf, "Max"),
-    _reduction("ReduceMin", ag.min, math.inf, "Min"),
+    _reduction("ReduceSum", ag.sum),
+    _reduction("ReduceProd", ag.prod),
+    _reduction("ReduceMax", ag.max),
+    _reduction("ReduceMin", ag.min),
     _reduction("ReduceMean", ag.mean),
     _reduction("ReduceLogSumExp", ag.logsumexp),
     Entry("Softmax", ag.softmax, _softmax),
     Entry("LogSoftmax", ag.log_softmax, _log_softmax),
     Entry("Concat", ag.concatenate, _concatenate, lambda *arrays, axis: ag.concatenate(arrays, axis)),
     Entry(None, ag.standardize, _standardize),
-    Entry("MeanVarianceNormalization", read=_standardized),
-    Entry("LpNormalization", read=_normalized),
     Entry("LayerNormalization", read=_layer_norm(ag.layer_norm)),
     Entry("RMSNormalization", read=_layer_norm(ag.rms_norm)),
     Entry("ReduceL1", read=_reads(lambda x, *args, **options: ag.sum(abs(x), *args, **options))),
     Entry("ReduceL2", read=_reads(lambda x, *args, **options: ag.sqrt(ag.sum(x * x, *args, **options)))),
-    Entry("ReduceLogSum", read=_reads(lambda x, *args, **options: ag.log(ag.sum(x, *args, **options)))),
     Entry("ReduceSumSquare", read=_reads(lambda x, *args, **options: ag.sum(ag.square(x), *args, **options))),
 ]

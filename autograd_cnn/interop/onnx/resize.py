@@ -16,7 +16,6 @@ _PLACES: dict[str, Any] = {  # of the i-th of m new elements among n old ones; f
     "align_corners": lambda i, n, m, f: i * (n - 1) / max(m - 1, 1),
     "asymmetric": lambda i, n, m, f: i / f,
     "half_pixel": lambda i, n, m, f: (i + _HALF) / f - _HALF,
-    "half_pixel_symmetric": lambda i, n, m, f: n / 2 * (1 - m / (f * n)) + (i + _HALF) / f - _HALF,
     "pytorch_half_pixel": lambda i, n, m, f: 0 * i if m == 1 else (i + _HALF) / f - _HALF,
 }
 _NEAREST: dict[str, Any] = {  # of a place, with the same factor; "simple" is that of opset 10, as in ONNX Runtime
@@ -27,23 +26,23 @@ _NEAREST: dict[str, Any] = {  # of a place, with the same factor; "simple" is th
 
 
 def resize(
-    x: Any, roi: Any = None, scales: Any = None, sizes: Any = None, *, mode: str = "nearest", antialias: int = 0,
-    coordinate_transformation_mode: str = "half_pixel", nearest_mode: str = "round_prefer_floor", axes: Any = None,
-    cubic_coeff_a: float = -0.75, exclude_outside: int = 0, extrapolation_value: float = 0.0,
-    keep_aspect_ratio_policy: str = "stretch",
+    x: Any, roi: Any = None, scales: Any = None, sizes: Any = None, *, mode: str = "nearest",
+    coordinate_transformation_mode: str = "half_pixel", nearest_mode: str = "round_prefer_floor",
+    cubic_coeff_a: float = -0.75, axes: Any = None,
 ) -> Any:  # fmt: skip
     """Resize the given axes, by default all, one after the other."""
     given = range(x.ndim) if axes is None else [a % x.ndim for a in axes]
-    extents = [x.shape[a] for a in given]
-    new, factors = _target(extents, scales, sizes, keep_aspect_ratio_policy)
-    if antialias and mode != "nearest" and min(factors) < 1:
-        raise ValueError("Resize with antialias has no counterpart where it shrinks")
-    grid = coordinate_transformation_mode
+    extents, grid = [x.shape[a] for a in given], coordinate_transformation_mode
+    if sizes is None or not np.size(sizes):
+        factors = [np.float32(s) for s in np.ravel(scales)]
+        if not all(0 < s < np.inf for s in factors):
+            raise ValueError(f"scales are {', '.join(map(str, factors))}, want numbers greater than 0")
+        new = [math.floor(n * s) for n, s in zip(extents, factors, strict=True)]
+    else:
+        new = [int(n) for n in np.ravel(sizes)]
+        factors = [np.float32(m) / np.float32(max(n, 1)) for n, m in zip(extents, new, strict=True)]
     if grid == "align_corners" and any(n * f != m for n, f, m in zip(extents, factors, new, strict=True)):
         raise ValueError("Resize with align_corners and a scale that gives no whole size has several meanings")
-    for name, known in (nearest_mode, _NEAREST), (grid, _PLACES):
-        if name not in known:
-            raise ValueError(f"Resize with {name} has no counterpart")
     if mode != "nearest" and x.dtype.kind != "f":
         raise ValueError(f"Resize with {mode} of {x.dtype} has no counterpart")
     for axis, old, size, factor in zip(given, extents, new, factors, strict=True):
@@ -53,27 +52,16 @@ def resize(
         if mode == "nearest":
             x = picked(x, _NEAREST[nearest_mode](at, factor).clip(0, old - 1).astype(int), axis)
         else:
-            weights = _weights(at, old, mode, cubic_coeff_a, exclude_outside).astype(x.dtype)
+            weights = _weights(at, old, mode, cubic_coeff_a).astype(x.dtype)
             x = weights @ x if axis == x.ndim - 2 else ag.moveaxis(ag.moveaxis(x, axis, -1) @ weights.T, -1, axis)
     return x
 
 
-def _target(extents: list[int], scales: Any, sizes: Any, policy: str) -> tuple[list[int], list[Any]]:
-    """Return the new extents and the factors."""
-    if sizes is None or not np.size(sizes):
-        factors = [np.float32(s) for s in np.ravel(scales)]
-        if not all(0 < s < np.inf for s in factors):
-            raise ValueError(f"scales are {', '.join(map(str, factors))}, want numbers greater than 0")
-        return [math.floor(n * s) for n, s in zip(extents, factors, strict=True)], factors
-    wanted = [int(n) for n in np.ravel(sizes)]
-    factors = [np.float32(m) / np.float32(max(n, 1)) for n, m in zip(extents, wanted, strict=True)]
-    if policy == "stretch":
-        return wanted, factors
-    factor = (min if policy == "not_larger" else max)(factors)
-    return [int(factor * n + _HALF) for n in extents], [factor] * len(factors)
+ONLY = {"coordinate_transformation_mode": (*_PLACES,), "nearest_mode": (*_NEAREST,)}
+"""The attributes that have a counterpart."""
 
 
-def _weights(at: Array, old: int, mode: str, a: float, exclude_outside: int) -> Array:
+def _weights(at: Array, old: int, mode: str, a: float) -> Array:
     """Return the matrix (new, old) whose rows are the weights of the old elements."""
     first = np.floor(at)
     neighbours = first[:, None] + (np.arange(2) if mode == "linear" else np.arange(-1, 3))
@@ -83,11 +71,6 @@ def _weights(at: Array, old: int, mode: str, a: float, exclude_outside: int) -> 
     else:
         near = ((a + 2) * d - (a + 3)) * d * d + 1
         weights = np.where(d <= 1, near, ((a * d - 5 * a) * d + 8 * a) * d - 4 * a)
-    if exclude_outside:
-        if mode == "linear":
-            raise ValueError("Resize with linear and exclude_outside has no counterpart")
-        weights = np.where((neighbours < 0) | (neighbours >= old), 0, weights)
-        weights = weights / weights.sum(axis=1, keepdims=True)
     matrix = np.zeros((len(at), old))
     np.add.at(matrix, (np.arange(len(at))[:, None], neighbours.clip(0, old - 1).astype(int)), weights)
     return matrix

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,16 +17,15 @@ from autograd_cnn.ops.products import letters
 
 NUMBERS = "fiub"
 """Kinds of dtypes that a network may have."""
-_ZERO = np.zeros(1, np.float32)
+_ZERO, _MANY = np.zeros(1, np.float32), 2**31
 
 # Shapes
 
 
-def _write_reshape(onnx: Any, x: Any, order: Any, x_shape: Any, out_shape: Any) -> Any:
-    if order == "C":
-        return onnx.reshaped(x, out_shape)
-    x = onnx.reshaped(_write_transpose(onnx, x, None, x_shape), out_shape[::-1])
-    return _write_transpose(onnx, x, None, out_shape)
+def _write_reshape(onnx: Any, x: Any, order: Any, out_shape: Any) -> Any:
+    if order != "C":
+        raise ValueError(f"order={order!r} has no counterpart. The same is x.T.reshape(shape[::-1]).T")
+    return onnx.reshaped(x, out_shape)
 
 
 def _reshape(x: Any, shape: Any, allowzero: int = 0) -> Any:
@@ -106,25 +104,18 @@ def _cast(x: Any, to: int, saturate: int = 1) -> Any:
 def _as(x: Any, dtype: Any) -> Any:
     if dtype.kind not in NUMBERS:
         raise ValueError(f"{dtype} has no counterpart")
-    return ag.astype(x, dtype) if dtype.kind == x.dtype.kind == "f" else plain(x).astype(dtype)
+    return ag.astype(x, dtype)
 
 
 # Along an axis
 
 
-def _scan(f: Callable[..., Any], neutral: int) -> Callable[..., Any]:
-    """Return an operator of running sums or products; `neutral` changes no result."""
-
-    def read(x: Any, axis: Any, exclusive: int = 0, reverse: int = 0) -> Any:
-        axis = int(axis)
-        x = ag.flip(x, axis) if reverse else x
-        if exclusive:
-            first = np.full_like(np.take(x, [0], axis), neutral)
-            x = ag.concatenate([first, np.take(x, range(x.shape[axis] - 1), axis)], axis)
-        y = f(x, axis)
-        return ag.flip(y, axis) if reverse else y
-
-    return read
+def _cumsum(x: Any, axis: Any, exclusive: int = 0, reverse: int = 0) -> Any:
+    axis = int(axis)
+    x = ag.flip(x, axis) if reverse else x
+    if exclusive:
+        x = ag.concatenate([np.zeros_like(np.take(x, [0], axis)), np.take(x, range(x.shape[axis] - 1), axis)], axis)
+    return ag.flip(ag.cumsum(x, axis), axis) if reverse else ag.cumsum(x, axis)
 
 
 def _write_cumsum(onnx: Any, x: Any, axis: Any) -> Any:
@@ -158,21 +149,6 @@ def _write_contract(onnx: Any, operands: Any, subscripts: Any) -> Any:
     return onnx.Einsum(*operands, equation=f"{','.join(terms)}->{output}")
 
 
-def _write_mse(onnx: Any, p: Any, y: Any, reduction: Any) -> Any:
-    error = onnx.Sub(p, y)
-    squares = onnx.Mul(error, error)
-    return squares if reduction == "none" else onnx.node(f"Reduce{reduction.title()}", squares, keepdims=0)
-
-
-def _of_classes(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a loss whose classes are the axis 1."""
-
-    def read(x: Any, y: Any, weight: Any = None, reduction: Any = "mean", ignore_index: Any = None) -> Any:
-        return f(ag.moveaxis(x, 1, -1), y, reduction, weight=weight, ignore_index=ignore_index)
-
-    return read
-
-
 ENTRIES = [
     Entry("Reshape", ag.reshape, _write_reshape, _reshape),
     Entry("Flatten", ag.flatten, _write_flatten, lambda x, axis=1: ag.reshape(x, (math.prod(x.shape[:axis]), -1))),
@@ -182,7 +158,7 @@ ENTRIES = [
     Entry("Expand", ag.broadcast_to, lambda onnx, x, out_shape: onnx.Expand(x, onnx.shape(out_shape)), _expand),
     Entry("Pad", ag.pad_constant, _write_pad, _pad, options=(2,)),
     Entry(None, ag.stack, _stack),
-    Entry("Split", read=_split),
+    Entry("Split", read=_split, results=_MANY),
     Entry("SplitToSequence", read=_sequence),
     Entry("SequenceAt", read=lambda parts, place: parts[int(place)]),
     Entry("Tile", read=lambda x, repeats: ag.tile(x, ints(repeats))),
@@ -196,15 +172,10 @@ ENTRIES = [
     Entry("CastLike", read=lambda x, like, saturate=1: _as(x, like.dtype)),
     Entry("If"),  # its branches are written out while loading
     Entry("Dropout", read=lambda x, ratio=0.5, training_mode=False, seed=0: x),
-    Entry("CumSum", ag.cumsum, _write_cumsum, _scan(ag.cumsum, 0)),
-    Entry("CumProd", read=_scan(ag.cumprod, 1)),
+    Entry("CumSum", ag.cumsum, _write_cumsum, _cumsum),
     Entry(None, ag.var, var),
     Entry(None, ag.std, std),
     Entry("MatMul", ag.matmul, _write_matmul),
     Entry("Gemm", ag.linear, _write_linear, _gemm),
     Entry("Einsum", ag.contract, _write_contract, lambda *arrays, equation: ag.einsum(equation, *arrays)),
-    Entry("Det", ag.linalg.det),
-    Entry(None, ag.mse, _write_mse),
-    Entry("NegativeLogLikelihoodLoss", read=_of_classes(ag.nll_loss)),
-    Entry("SoftmaxCrossEntropyLoss", read=_of_classes(ag.cross_entropy)),
 ]

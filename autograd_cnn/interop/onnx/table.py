@@ -1,7 +1,7 @@
 """The table: an entry for each operator of ONNX and each primitive, from which a file is written and read.
 
-The entries stand in six files by what they do. A new operator is a new entry there, with a maker of random inputs in
-`MAKERS` of tests/interop/onnx_variants.py; ``python tests/together/numpy_names.py`` adds it to docs/vocabulary.md.
+The entries stand in six files by what they do. A new operator is a new entry there, which ONNX's own cases test;
+``python tests/together/numpy_names.py`` adds it to docs/vocabulary.md.
 """
 
 from __future__ import annotations
