@@ -44,7 +44,7 @@ class Transformed(Protocol[Result_co]):
     def __call__(self, *args: object, **options: Any) -> Any: ...
 
 
-@primitive(elementwise=True, complex=True)
+@primitive(elementwise=True, moves=True)
 def alias(x: Any) -> Any:
     """Gives `x` a node of its own, so that nested transforms do not share a variable."""
     return x.view()

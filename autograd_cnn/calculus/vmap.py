@@ -21,6 +21,7 @@ import numpy as np
 from autograd_cnn.calculus.batching import FORMS, expanded, operands
 from autograd_cnn.calculus.trees import parts_of, tree_filled, tree_items, tree_map
 from autograd_cnn.engine import errors
+from autograd_cnn.engine.assignment import share
 from autograd_cnn.engine.fitting import exported, unbroadcast
 from autograd_cnn.engine.messages import written
 from autograd_cnn.engine.mode import Mode, current, in_mode
@@ -134,7 +135,7 @@ class Level:
 
     def wrapped(self, batch: Any) -> Any:
         """Return the Tensor that stands for one example of a batch, or a tree of them."""
-        return tree_map(lambda b: _tensor(Example(self, _array(b)), _node(b)), batch)
+        return tree_map(lambda b: share(_tensor(Example(self, _array(b)), _node(b))), batch)
 
     def has(self, value: Any) -> bool:
         """Return whether a value, or one in it, stands for an example of this level."""

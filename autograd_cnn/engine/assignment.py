@@ -7,15 +7,15 @@ Others only see views that are read-only. NumPy cannot lock such memory, so grap
 
 A Tensor that is a view of the changed elements would have NumPy's new numbers, and a history without `v`. If it was
 read from `t`, it has no array from now on, and its next use raises an error. If `t` was read from it, the assignment
-raises one. References tell whether there may be such Tensors, and the garbage collector finds them.
+raises one. References tell whether there may be such Tensors, and a table of all that may share memory has them.
 """
 
 from __future__ import annotations
 
-import gc
 import math
+from functools import partial
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import ref
 
 import numpy as np
 
@@ -26,8 +26,22 @@ from autograd_cnn.engine.numpy_calls import copied_index, plain, recorded
 from autograd_cnn.engine.ownership import of_all, other_references
 from autograd_cnn.engine.registry import registry
 
-observed: WeakValueDictionary[int, Any] = WeakValueDictionary()
-"""By id: Tensors that observers hold, with the array and the node at a call. They never change."""
+_sharing: dict[int, ref[Any]] = {}
+"""By id, as long as they live: Tensors that may share memory, views and those that they were read from."""
+
+given: dict[int, ref[Any]] = {}
+"""Likewise: the Tensors whose ``data`` was set to an array that others may hold."""
+
+
+def share(tensor: Any, *others: Any, table: dict[int, ref[Any]] = _sharing) -> Any:
+    """Enter those of the `others` that are Tensors and then a Tensor into the table, and return it.
+
+    When a Tensor dies, its entry is taken out by C functions alone.
+    """
+    for t in (*others, tensor):
+        if t.__class__ is tensor.__class__ and id(t) not in table:
+            table[id(t)] = ref(t, partial(table.pop, id(t)))  # which returns the dead reference, if it came first
+    return tensor
 
 
 class Own(bytearray):
@@ -89,17 +103,16 @@ def _stale(tensor: Any, index: Any) -> list[Any]:
 
     If `index` is ``...``, that is whoever shares its memory.
     """
-    count, memory, kind, found = other_references(tensor._array), _memory(tensor), type(tensor), list[Any]()
-    for generation in (0, None) if count else ():  # most are young, and found within microseconds
-        found = [o for o in gc.get_objects(generation) if type(o) is kind and o is not tensor and _memory(o) is memory]
-        if len({id(o._array) for o in found}) >= count:
-            break
+    entries = [*_sharing.values()] if other_references(tensor._array) else []
+    memory = _memory(tensor)
+    if entries and id(tensor) in given and not is_own(tensor._array):
+        raise errors.not_assigned(tensor, "has an array that was assigned to its data, and that others hold")
+    found = [o for entry in entries if _memory(o := entry()) is memory and o is not tensor]
     if found and index is not ...:
         parts = index if isinstance(index, tuple) else (index,)
         region = tensor._array[index if any(part is ... for part in parts) else (*parts, ...)]
         basic = np.may_share_memory(region, tensor._array)  # else integers or a mask, which read a copy
         found = [o for o in found if not basic or np.shares_memory(region, o._array)]
-    found = [o for o in found if id(o) not in observed]
     owns = memory is of_all(tensor._array)
     for other in found:
         younger = getattr(other._node, "birth", 0) > getattr(tensor._node, "birth", math.inf)
@@ -109,7 +122,7 @@ def _stale(tensor: Any, index: Any) -> list[Any]:
 
 
 def _memory(tensor: Any) -> Any:
-    """Return the array that owns the memory of a Tensor, or that others gave to NumPy; None if it is stale."""
+    """Return the array that owns the memory of a Tensor, or that others gave to NumPy; None if it is stale or dead."""
     try:
         array = type(tensor)._array.__get__(tensor)
     except AttributeError:

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.assignment import observed
 from autograd_cnn.engine.messages import Place, inside
 from autograd_cnn.engine.mode import Mode, current, in_mode
 from autograd_cnn.engine.numpy_calls import OF_SHAPES, constant
@@ -165,10 +164,7 @@ def _call(outside: Mode, called: Callable[[Call], None], failed: Any) -> Callabl
 
 def _as_it_is(value: Any) -> Any:
     """Return a Tensor of the array and the node that `value` has now, which an assignment may change."""
-    if not isinstance(value, Tensor):
-        return value
-    copy = Tensor._of(value._array, value._node, value._name)
-    return observed.setdefault(id(copy), copy)
+    return Tensor._of(value._array, value._node, value._name) if isinstance(value, Tensor) else value
 
 
 def _origin(frame: Any) -> tuple[Place, Any]:

@@ -53,6 +53,7 @@ import numpy as np
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.arguments import Parameters
+from autograd_cnn.engine.assignment import share
 from autograd_cnn.engine.fitting import all_exported, kind_of, numeric
 from autograd_cnn.engine.messages import explained, is_explained
 from autograd_cnn.engine.mode import Mode, current
@@ -121,6 +122,7 @@ class Primitive(Parameters, Generic[P]):
         self.plans: dict[Any, Plan] = {}
         # `run` reads these. Python finds an attribute faster if all primitives have it, in one order, before any others
         self.byproducts, self.strict, self.complex = (), False, facts.get("moves", False)
+        self.views = facts.get("moves", not self.packaged)  # whether the result may be a view
         self.check = facts.get("check")
         self.textbook: Callable[..., Any] = function
         self.forward = self.formula = self._checked(function)  # `textbook`, behind the check of its arguments
@@ -291,11 +293,14 @@ class Primitive(Parameters, Generic[P]):
             return out
         tensor = _new(Tensor)
         tensor._name = None
+        if self.views:
+            if out is values[0]:
+                out = out.view()
+            if out.base is not None:
+                share(tensor, *args)
         if grad_mask and mode.recording:
             key = (grad_mask, elements) if elements else grad_mask
             plan = self.plans.get(key) or self._plan(key, grad_mask, elements, args)
-            if out is values[0]:
-                out = out.view()
             out.setflags(False)
             values.append(out)
             for array in byproducts:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.assignment import assign
+from autograd_cnn.engine.assignment import assign, given, share
 from autograd_cnn.engine.fitting import FLOATS, as_array, exported, kind_of, numeric
 from autograd_cnn.engine.messages import code_of, describe, here, label_of, missing, spell, warn
 from autograd_cnn.engine.mode import current
@@ -161,6 +161,7 @@ class Tensor:
             cure = ". For another shape or dtype, make a new Tensor"
             raise errors.not_of_this_kind(self, "data", describe(array), cure)
         self._array = array
+        share(share(self), table=given)
 
     @property
     def node(self) -> Any:
@@ -376,7 +377,7 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """Return a Tensor of the same array without history."""
-        return Tensor._of(self._array, None, self.name)
+        return share(Tensor._of(self._array, None, self.name), self)
 
     def item(self) -> Any:
         """Return the number in a Tensor of size 1, as a Python number."""

@@ -225,13 +225,13 @@ def conjugate(x: Any) -> Any:
     return np.conjugate(x)
 
 
-@primitive(complex=True, batch="elementwise")
+@primitive(moves=True, batch="elementwise")
 def real(x: Any) -> Any:
     """Takes the real part of complex numbers."""
     return np.real(x)
 
 
-@primitive(complex=True, batch="elementwise")
+@primitive(moves=True, batch="elementwise")
 def imag(x: Any) -> Any:
     """Takes the imaginary part of complex numbers."""
     return np.imag(x)

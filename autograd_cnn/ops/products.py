@@ -238,6 +238,7 @@ def contract(subscripts: str, *operands: Any) -> Any:
     return np.einsum(subscripts, *operands, optimize=len(operands) > 2)
 
 
+contract.views = True  # of one operand
 contract.vjp(operands=_contract_rule)
 
 

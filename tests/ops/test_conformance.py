@@ -59,6 +59,7 @@ def everything_recorded():
 @pytest.mark.parametrize(("name", "f", "inputs"), [pytest.param(*e, id=e[0]) for e in everything_recorded()])
 def test_records_what_needs_a_gradient_and_nothing_else(name, f, inputs):
     assert not isinstance(f(*inputs), Tensor)
+    assert PRIMITIVES[name].views or not any(np.may_share_memory(f(*inputs), x) for x in inputs)
     assert not f(*map(Tensor, inputs)).requires_grad
     for i in range(len(inputs)):  # one at a time, as the others may be constants
         out = f(*(Tensor(x, requires_grad=i == k) for k, x in enumerate(inputs)))
