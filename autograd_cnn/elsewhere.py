@@ -10,7 +10,7 @@ ADVICE = {
         "permute": "ag.transpose(x, axes)",
         "t": "x.T",
         "unsqueeze": "ag.expand_dims(x, axis)",
-        "expand": "ag.broadcast_to(x, shape)",
+        "expand full_like": "ag.broadcast_to(x, shape)",
         "cat": "ag.concatenate([x, y], axis)",
         "repeat_interleave": "ag.repeat(x, repeats, axis)",
         "chunk tensor_split": "ag.array_split(x, parts, axis)",
@@ -133,12 +133,6 @@ ADVICE = {
             "It calls no closure. Before it: optimiser.zero_grad(), loss = ..., loss.backward(); then optimiser.step()"
         ),
         "from_logits=": "another loss: ag.bce_with_logits(z, y); ag.cross_entropy takes logits anyway",
-        "full() full_like()": "Repeat it: ag.broadcast_to(x, shape)",
-        "r_() c_()": "Join tensors: ag.concatenate([x, ...])",
-        "float32() float64() float16()": "As a number: x.item(); in the graph: x.astype(dtype)",
-        "plot() scatter() semilogy() hist() bar() imshow() fill_between() append()": (
-            "Draw numbers: x.data; collect numbers: losses.append(loss.item())"
-        ),
         "Sequential.append Sequential.extend Sequential.insert": "a new one: ag.nn.Sequential(*layers, layer)",
         "eval": "model.eval()",
         "set_grad_enabled inference_mode is_grad_enabled": "with ag.no_grad(): ..., and ag.enable_grad()",

@@ -23,7 +23,6 @@ from autograd_cnn.calculus.trees import parts_of, tree_filled, tree_items, tree_
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.assignment import share
 from autograd_cnn.engine.fitting import exported, unbroadcast
-from autograd_cnn.engine.messages import written
 from autograd_cnn.engine.mode import Mode, current, in_mode
 from autograd_cnn.engine.numpy_calls import CONSTANT, OF_SHAPES, constant, known, plain
 from autograd_cnn.engine.primitive import Primitive, as_primitive
@@ -59,18 +58,15 @@ class Example(np.lib.mixins.NDArrayOperatorsMixin):
 
     def _check_level(self) -> None:
         if self.level not in current.get().transforms:
-            uses, over = f"vmap: {written() or 'the code'} uses a value of one example", self.level.is_over
-            cure = (
-                "Return it from the function: then it has all examples"
-                if over
-                else ("Bounds of slices are the same for all. A function that a solver calls gets the value in args")
-            )
-            raise TypeError(f"{uses}, {'whose vmap is over' if over else 'where all need the same'}\n{cure}")
+            why = "where all need the same\nBounds of slices are the same for all. A solver passes the value on in args"
+            if self.level.is_over:
+                why = "whose vmap is over\nReturn it from the function: then it has all examples"
+            raise TypeError(f"vmap: a value of one example, {why}")
 
     def refused(self, *_: Any, **__: Any) -> Any:
         """Raise the error about numbers that only all examples have."""
         self._check_level()
-        asked = f"vmap: {written() or 'the code'} asks for the numbers of one example, {self.shape} {self.dtype}"
+        asked = f"vmap: the function asks for the numbers of one example, {self.shape} {self.dtype}"
         cures = "A branch: np.where(condition, x, y). An index into an array: ag.take(array, x). Filling one: ag.stack"
         cures += "([...]). BatchNorm: model.eval(). Another library: outside of vmap"
         raise TypeError(f"{asked}, and the examples differ\n{cures}")

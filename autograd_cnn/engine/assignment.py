@@ -26,14 +26,14 @@ from autograd_cnn.engine.numpy_calls import copied_index, plain, recorded
 from autograd_cnn.engine.ownership import of_all, other_references
 from autograd_cnn.engine.registry import registry
 
-_sharing: dict[int, ref[Any]] = {}
+_sharing: dict[int, Any] = {}
 """By id, as long as they live: Tensors that may share memory, views and those that they were read from."""
 
-given: dict[int, ref[Any]] = {}
+given: dict[int, Any] = {}
 """Likewise: the Tensors whose ``data`` was set to an array that others may hold."""
 
 
-def share(tensor: Any, *others: Any, table: dict[int, ref[Any]] = _sharing) -> Any:
+def share(tensor: Any, *others: Any, table: dict[int, Any] = _sharing) -> Any:
     """Enter those of the `others` that are Tensors and then a Tensor into the table, and return it.
 
     When a Tensor dies, its entry is taken out by C functions alone.

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.messages import code_of, did_you_mean, label_of, library_called, spell, variable_of, written
+from autograd_cnn.engine.messages import code_of, did_you_mean, fills_array, label_of, spell, variable_of
 from autograd_cnn.engine.registry import advice, registry
 from autograd_cnn.engine.tape import Leaf, Node, history, parents
 
@@ -251,30 +251,18 @@ def replaces(tensor: Any, sign: str) -> TypeError:
 def owns_history(tensor: Any, node: Node) -> TypeError:
     code = code_of(tensor)
     return TypeError(
-        f"{written() or 'deepcopy'}: {label_of(tensor)} is the result of {node} and has a history. "
+        f"copy and pickle: {label_of(tensor)} is the result of {node} and has a history. "
         f"Without it: {code}.detach(), or the array {code}.data"
     )
 
 
 def leaves_graph(tensor: Any) -> TypeError:
     code = code_of(tensor)
-    call = written() or f"np.asarray({code})"
-    name = re.split(r"[(\[]", call)[0].rpartition(".")[2].strip()
-    library = library_called()
-    ours = next((n for n in (f"{library[6:].partition('.')[0]}.{name}", name) if n in registry), None)
-    if f"{name}()" in advice:
-        cure = re.sub(r"\bx\b", code, advice[f"{name}()"])
-    elif library.startswith("scipy.sparse"):
-        cure = f"Here: matrix @ {code}, or {code} @ matrix; for other operations, matrix.toarray()"
-    elif library.startswith("scipy.stats"):
-        cure = "Here: ag.stats has densities with SciPy's names and parameters"
-    elif library.startswith("scipy.") and ours:
-        cure = f"Here: ag.{ours}"
-    elif library.startswith("scipy."):
-        cure = f"Write its formula with operations of ag, or a rule: @ag.primitive. Outside the graph: {code}.data"
-    else:
-        cure = f"Use {code}.data, or to join tensors ag.{'array' if 'array' in registry else 'stack'}([...])"
-    return TypeError(f"{call} would leave the graph. {cure}")
+    return TypeError(
+        f"{code} would leave the graph: NumPy or a library asks for a plain array of it. Outside of the graph: "
+        f"{code}.data. In the graph: ag.{'array' if 'array' in registry else 'stack'}([...]) joins tensors, ag.linalg, "
+        "ag.special and ag.stats have SciPy's functions, and out = ag.Tensor(out) can be filled"
+    )
 
 
 def in_place(tensor: Any, name: str) -> AttributeError:
@@ -285,29 +273,21 @@ def in_place(tensor: Any, name: str) -> AttributeError:
 
 def in_place_of_array(name: str) -> TypeError:
     """Return the error about a Tensor that is written into an array: ``total += x``, or ``out=total``."""
-    call = written()
-    found = re.fullmatch(r"(.+?) ?(\*\*|//|[-+*/@%])= ?(.+)", call)
-    cure = "{0} = {0} {1} {2}".format(*found.groups()) if found else f"Leave it out: y = {name}(...)"
-    return TypeError(f"{call if found else f'{name} with out='}: an array cannot take a result with a history. {cure}")
+    return TypeError(f"{name}: an array cannot take a result with a history. Without out= or +=: y = {name}(...)")
 
 
-def number_leaves(tensor: Any) -> str:
+def number_leaves(tensor: Any, caller: str) -> str:
     """Return the text of the warning about ``float(w)``, which libraries call; raise an error for ``out[i] = w``."""
-    code, call = variable_of(tensor) or tensor.name or "t", written()
-    text = f"float({code}) leaves the graph. If that is intended: {code}.item()"
-    if (found := re.fullmatch(r"math\.(\w+)\(.*", call)) and found[1] in registry:
-        return f"{text}. In the graph: {call.replace('math.', 'ag.', 1)}"
-    if (cure := advice.get(re.sub(r"(?:.*?\.)?(\w+)\(.*", r"\1()", call))) is not None:
-        return f"{call} leaves the graph. {cure}"
-    if re.fullmatch(r"[^=]*\]( ?[-+*/]?=[^=].*)?", call):  # an element of an array
-        raise becomes_float(tensor)
-    return text if not call or code in call else f"{call}: {text}"
+    if fills_array():
+        raise becomes_number(tensor, caller)
+    code = variable_of(tensor) or tensor.name or "t"
+    return f"{caller}({code}) leaves the graph. If that is intended: {code}.item(). In the graph: ag.sqrt for math.sqrt"
 
 
-def becomes_float(tensor: Any) -> TypeError:
+def becomes_number(tensor: Any, caller: str) -> TypeError:
     code = code_of(tensor)
     return TypeError(
-        f"float({code}) would leave the graph. To fill an array: out = np.zeros_like(x), where x is a Tensor, or "
+        f"{caller}({code}) would leave the graph. To fill an array: out = np.zeros_like(x), where x is a Tensor, or "
         f"out = ag.Tensor(out); then out[i] = {code} is recorded. As a constant: {code}.item()"
     )
 

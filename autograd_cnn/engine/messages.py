@@ -7,7 +7,6 @@ user's arrays alive. They are resolved when a message is made.
 
 from __future__ import annotations
 
-import linecache
 import math
 import os
 import re
@@ -15,6 +14,7 @@ import sys
 import warnings
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+from dis import opmap
 from types import CodeType, FrameType
 from typing import Any
 
@@ -85,37 +85,23 @@ def spell(place: Place | None) -> str:
     return "an unknown line" if place is None else f"{file_of(place[0])}:{line_of(place)}"
 
 
-def library_called() -> str:
-    """Return the module that the user's program called, and that called the package, ``scipy.linalg``, or ""."""
-    return _program()[1]
-
-
-def _program() -> tuple[FrameType, str]:
-    """Return the innermost frame of the user's program, and the module of a library that it called, or ""."""
-    frame, library = user_frame(), ""
+def _program() -> FrameType:
+    """Return the innermost frame of the user's program, which may have called a library that called the package."""
+    frame = user_frame()
     while frame.f_back is not None and (inside[file := frame.f_code.co_filename] or _is_library(file)):
-        library = "" if inside[file] else frame.f_globals.get("__name__", "")
         frame = frame.f_back
-    return frame, library
+    return frame
 
 
-def written() -> str:
-    """Return the call on the user's line as it is written there, ``np.float32(loss)``, or "" if the source is unknown.
-
-    Python 3.10 does not know where on the line the call is, and the whole line is returned.
-    """
-    frame, _ = _program()
-    line, start, end = frame.f_lineno, None, None
-    if hasattr(frame.f_code, "co_positions"):
-        first, last, start, end = [*frame.f_code.co_positions()][frame.f_lasti // 2]
-        line, end = first or line, end if first == last else None
-    text = linecache.getline(frame.f_code.co_filename, line).encode()[start:end].decode().strip()
-    return text if len(text) <= 60 else text[:56] + " ..."
+def fills_array() -> bool:
+    """Return whether the user's program is at an assignment to an element, ``out[i] = w``."""
+    frame = _program()
+    return frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
 
 
 def variable_of(tensor: Any) -> str:
     """Return the name of a variable of the user's function that holds `tensor`, or ""."""
-    frame, _ = _program()
+    frame = _program()
     scopes = (frame.f_locals, frame.f_globals)
     return next((n for scope in scopes for n, v in [*scope.items()] if v is tensor and not n.startswith("_")), "")
 

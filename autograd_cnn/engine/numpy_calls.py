@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.messages import library_called, written
 from autograd_cnn.engine.mode import current, in_mode
 from autograd_cnn.engine.registry import advice, counterparts, numpys, registry
 
@@ -139,17 +138,14 @@ def _same(value: Any, default: Any) -> bool:
 
 
 def _no_rule(name: str) -> str:
-    if library_called().startswith(("numpy", "scipy.special")):  # of a function of theirs that the user called
-        name = written().partition("(")[0] or name
-        if (cure := advice.get(f"{name.rpartition('.')[2]}()")) is not None:
-            return f"{name} is not recorded. {cure}"
     bare = name.removeprefix("np.").removeprefix("scipy.special.")
     if name != bare and bare in advice:
         return f"{name} is not recorded. Here: {advice[bare]}"
     if name.startswith("scipy.") and numpys(bare) in counterparts:
         return f"{name} is not recorded. Here: np.{bare}(x)"
     place = f". {advice['*']}" if "*" in advice and name.startswith("np.") else ""
-    return f"{name} has no derivative here. Leave the graph: {name}(t.data, ...); or write it: @ag.primitive{place}"
+    call = f"{name}(t.data, ...)" if "." in name else "pass t.data"  # else it is a part of a function of a library
+    return f"{name} has no derivative here. Leave the graph: {call}; or write it: @ag.primitive{place}"
 
 
 def leave(tensor: Any) -> Any:

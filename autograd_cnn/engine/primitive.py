@@ -83,6 +83,7 @@ class Facts(TypedDict, total=False):
     symbol: str
     elementwise: bool
     moves: bool
+    views: bool
     rectifies: bool
     complex: bool | str
     flops: Callable[..., int] | None
@@ -122,7 +123,7 @@ class Primitive(Parameters, Generic[P]):
         self.plans: dict[Any, Plan] = {}
         # `run` reads these. Python finds an attribute faster if all primitives have it, in one order, before any others
         self.byproducts, self.strict, self.complex = (), False, facts.get("moves", False)
-        self.views = facts.get("moves", not self.packaged)  # whether the result may be a view
+        self.views = facts.get("moves", not self.packaged)
         self.check = facts.get("check")
         self.textbook: Callable[..., Any] = function
         self.forward = self.formula = self._checked(function)  # `textbook`, behind the check of its arguments
@@ -396,6 +397,9 @@ def primitive(function: Callable[..., Any] | None = None, /, **facts: Unpack[Fac
         Whether an element of the result depends on the elements of the arguments at its own place only.
     moves : bool
         Whether it only moves elements. Then it has no floating-point operations, and its result may be a view.
+    views : bool
+        Whether its result may be a view of an argument, so that an assignment to one of them changes the other. Default:
+        True, since a view that is not declared would keep its old numbers.
     rectifies : bool
         Whether it cuts numbers off at 0. Then a channel that is 0 everywhere is dead.
     complex : bool or str

@@ -421,15 +421,18 @@ class Tensor:
         return self._array.__dlpack_device__()
 
     def __float__(self) -> float:
-        number = self._number("float")
-        if self._node is not None and current.get().transforms:
-            raise errors.becomes_float(self)
-        if self._node is not None and getattr(self._node, "walked", None) is None:
-            warn(errors.number_leaves(self))
-        return float(number)
+        return float(self._leaving("float"))
 
     def __complex__(self) -> complex:
-        return complex(self._number("complex"))
+        return complex(self._leaving("complex"))
+
+    def _leaving(self, caller: str) -> Any:
+        number = self._number(caller)
+        if self._node is not None and current.get().transforms:
+            raise errors.becomes_number(self, caller)
+        if self._node is not None and getattr(self._node, "walked", None) is None:
+            warn(errors.number_leaves(self, caller))
+        return number
 
     def __int__(self) -> int:
         return int(self._number("int"))

@@ -229,7 +229,7 @@ def _all_contracted(primitive: Any, args: Any, batched: set[int], size: int) -> 
     return contract(",".join(terms) + "->" + examples + output, *operands)
 
 
-@primitive(batch=_all_contracted, complex=True, examples=_contractions, flops=_contract_flops)
+@primitive(batch=_all_contracted, complex=True, examples=_contractions, flops=_contract_flops, views=True)
 def contract(subscripts: str, *operands: Any) -> Any:
     """Multiplies operands and sums over axes, named by letters: ``contract("ij,jk->ik", x, y)`` is ``x @ y``.
 
@@ -238,7 +238,6 @@ def contract(subscripts: str, *operands: Any) -> Any:
     return np.einsum(subscripts, *operands, optimize=len(operands) > 2)
 
 
-contract.views = True  # of one operand
 contract.vjp(operands=_contract_rule)
 
 

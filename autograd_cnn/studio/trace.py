@@ -23,7 +23,7 @@ from autograd_cnn.calculus.checkpoint import Checkpoint
 from autograd_cnn.calculus.transforms import alias
 from autograd_cnn.engine import observe
 from autograd_cnn.engine.errors import no_history
-from autograd_cnn.engine.messages import file_of, here, note, spell, written
+from autograd_cnn.engine.messages import file_of, here, note, spell
 from autograd_cnn.engine.tape import Constant, Leaf, Node, history, next_birth
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.studio.graph import Graph
@@ -42,7 +42,7 @@ class _Calls:
         self.results: list[Tensor] = []  # kept alive, so that no id is used again
         self.leaves: WeakValueDictionary[Leaf, Tensor] = WeakValueDictionary()  # that calls took
         self.after: dict[Leaf, np.ndarray] = {}  # arrays of these when the function has ended
-        self.left: list[tuple[int, Any, str]] = []  # id of what became a plain array, the place, what stands there
+        self.left: list[tuple[int, Any]] = []  # id of what became a plain array, the place
         self.failure: tuple[Any, Any] = None, None  # the latest call that raised an error, and the error
 
     def observed(self) -> Any:
@@ -64,7 +64,7 @@ class _Calls:
     def leave(self, tensor: Tensor) -> None:
         if isinstance(tensor.data, np.ndarray):
             self.results.append(tensor.detach())  # its array is kept alive
-            self.left.append((id(tensor.data), here(), written()))
+            self.left.append((id(tensor.data), here()))
 
     def fail(self, call: observe.Call, error: Exception) -> None:
         self.failure = call, error
@@ -294,14 +294,14 @@ class _Writer:
     def frozen(self) -> dict[str, str]:
         """Return the values at the start from whose numbers a plain array was computed, each with the user's line."""
         found: dict[str, str] = {}
-        for start, place, text in self.calls.left:
+        for start, place in self.calls.left:
             waiting, seen = {start}, set()
             while waiting:
                 seen.add(array := waiting.pop())
                 if node := self.calls.made.get(array):
                     waiting |= {id(a) for a in map(_array, _flat(self.calls.given[node]))} - seen
                 elif array in self.known:
-                    found.setdefault(self.known[array].id, f"{text} ({spell(place)})")
+                    found.setdefault(self.known[array].id, f"a tensor at {spell(place)}")
         return found
 
     def failed(self, error: Exception, failed: observe.Call | None, tensors: list[Any]) -> Graph:

@@ -224,6 +224,10 @@ def number_into_an_array(x):
     np.zeros((2, 2))[0, 1] = x[0]
 
 
+def number_into_complex_numbers(x):
+    np.zeros(2, complex)[0] += x[0]
+
+
 REFUSED = [
     (lambda x: x.__setitem__(0, 1.0), RuntimeError, "x is a parameter. Assign to a copy: x = x.copy()"),
     (lambda x: ag.no_grad()(x.__setitem__)(0, 1.0), RuntimeError, r"x is a parameter. In place: x.data\[...\] = v"),
@@ -238,6 +242,7 @@ REFUSED = [
     (lambda x: ag.no_grad()((x * 1).__setitem__)(0, 1.0), RuntimeError, r"has a history \(multiply"),
     (lambda x: np.zeros(2).__setitem__(slice(None), x), TypeError, "would leave the graph"),
     (number_into_an_array, ValueError, "setting an array element"),
+    (number_into_complex_numbers, TypeError, r"complex\(x\) would leave the graph. To fill an array"),
 ]
 
 

@@ -294,7 +294,7 @@ def test_a_ufunc_without_a_rule():
 
 @says(
     TypeError,
-    "special.zeta has no derivative here. Leave the graph: special.zeta(t.data, ...); or write it: @ag.primitive",
+    "_riemann_zeta has no derivative here. Leave the graph: pass t.data; or write it: @ag.primitive",
     cure=lambda: pytest.importorskip("scipy.special").zeta(leaf(2).data),
 )
 def test_a_ufunc_behind_a_function_of_scipy():
@@ -327,32 +327,6 @@ def test_a_function_that_is_called_otherwise_here():
 )
 def test_a_method_of_a_ufunc():
     np.subtract.reduce(leaf(2))
-
-
-@says(TypeError, "array *= leaf(2): an array cannot take a result with a history. array = array * leaf(2)")
-def test_an_array_times_equals_a_tensor():
-    array = np.ones(2, np.float32)
-    array *= leaf(2)
-
-
-@says(
-    TypeError,
-    f"np.asarray(loss) would leave the graph. Use loss.data, or to join tensors ag.{JOIN}([...])",
-    cure=lambda: np.asarray(leaf(2).data),
-)
-def test_asarray_of_a_result():
-    loss = named(leaf(2) * 2, "loss")
-    np.asarray(loss)
-
-
-@says(
-    TypeError,
-    f"np.array(parts) would leave the graph. Use a.data, or to join tensors ag.{JOIN}([...])",
-    cure=lambda: getattr(ag, JOIN)([leaf(2), leaf(2)]).sum().backward(),
-)
-def test_an_array_of_tensors():
-    parts = [leaf(2, name="a"), leaf(2, name="b")]
-    np.array(parts)
 
 
 # Transforms

@@ -81,9 +81,9 @@ def test_a_tensor_without_history_is_given_as_a_copy():
 
 def test_a_tensor_with_a_history_is_not_given(w):
     h = w * 2
-    with pytest.raises(TypeError, match=r"np\.from_dlpack\(w\) would leave the graph. Use w\.data"):
+    with pytest.raises(TypeError, match=r"w would leave the graph: .* w\.data"):
         np.from_dlpack(w)
-    with pytest.raises(TypeError, match=r"np\.from_dlpack\(h\) would leave the graph. Use h\.data"):
+    with pytest.raises(TypeError, match=r"h would leave the graph: .* h\.data"):
         np.from_dlpack(h)
     with pytest.raises(TypeError, match=r"asks for the numbers of one example"):
         ag.vmap(lambda x: x + np.from_dlpack(x))(A)
@@ -94,7 +94,7 @@ def test_pytorch(w):
     for read in (torch.as_tensor, torch.tensor, torch.from_dlpack):
         assert torch.equal(read(ag.Tensor(A)), torch.tensor(A))
         assert read(ag.Tensor(2.5)).item() == 2.5
-        with pytest.raises(TypeError, match=r"read\(w\) would leave the graph"):
+        with pytest.raises(TypeError, match="w would leave the graph"):
             read(w)
     loss = (w * torch.tensor(A)).sum()
     written = torch.from_dlpack(w.detach())

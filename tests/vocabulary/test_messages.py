@@ -49,14 +49,3 @@ def test_three_axes_need_an_axis(name):
         f(leaf(2, 3, 4))
     assert f(leaf(2, 3, 4), axis=1).shape != f(leaf(2, 3, 4)[0]).shape
     assert f(leaf(2, 5, 5, 3)).shape[0] == 2  # channels are the last axis of images
-
-
-def test_a_function_of_scipy_that_is_here_is_named():
-    linalg = pytest.importorskip("scipy.linalg")
-
-    @says(TypeError, "linalg.expm(a) would leave the graph. Here: ag.linalg.expm")
-    def program():
-        a = leaf(2, 2)
-        linalg.expm(a)
-
-    program()

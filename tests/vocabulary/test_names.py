@@ -36,17 +36,6 @@ def test_a_badly_shaped_argument_is_an_error_as_in_numpy():
             program()
 
 
-def test_a_function_of_scipy_has_a_counterpart():
-    linalg = pytest.importorskip("scipy.linalg")
-
-    @says(TypeError, "linalg.inv(a) would leave the graph. Here: ag.linalg.inv")
-    def program():
-        a = leaf(np.eye(2))
-        linalg.inv(a)
-
-    program()
-
-
 @says(
     ValueError,
     """

@@ -191,7 +191,7 @@ def test_plain_numbers_and_lists_give_plain_results():
         (lambda t: np.sum(t, axis=[0, 1]), "'list' object"),
         (lambda t: np.sum(t, dtype=int), "dtype is int64, which has no derivative"),
         (lambda t: np.cumprod(t, dtype=bool), "dtype is bool, which has no derivative"),
-        (lambda t: np.sum(t, out=np.zeros(())), "with out=: an array cannot take a result with a history"),
+        (lambda t: np.sum(t, out=np.zeros(())), "np.sum: an array cannot take a result with a history"),
         (lambda t: np.sum(t, initial=t[0, 0]), "no rule for initial"),
         (lambda t: np.max(t, where=t > 0), "initial"),
         (lambda t: np.var(t, ddof=1, correction=2), "simultaneously"),
