@@ -398,8 +398,8 @@ def primitive(function: Callable[..., Any] | None = None, /, **facts: Unpack[Fac
     moves : bool
         Whether it only moves elements. Then it has no floating-point operations, and its result may be a view.
     views : bool
-        Whether its result may be a view of an argument, so that an assignment to one of them changes the other. Default:
-        True, since a view that is not declared would keep its old numbers.
+        Whether its result may be a view of an argument, so that an assignment to one changes the other. Default: True,
+        since a view that is not declared would keep its old numbers.
     rectifies : bool
         Whether it cuts numbers off at 0. Then a channel that is 0 everywhere is dead.
     complex : bool or str
