@@ -338,10 +338,7 @@ def info() -> int:
         "cores": lambda: f"{os.cpu_count()}, tiles run on {ag.get_num_threads()} threads",
         "BLAS": _blas,
         "kernels": _kernels,
-        "CIFAR-10": lambda: "\n".join(f"{place}: {what}" for place, what in ag.data.searched()),
-        "CIFAR-100": lambda: _found(ag.data.cifar100.TABLE),
-        "Fashion": lambda: _found(ag.data.fashion_mnist.TABLE),
-        "cache": _cache,
+        "images": lambda: str(ag.data.cache_dir()),
         "variables": lambda: "\n".join(f"{n}={value}" for n, value in os.environ.items() if n.startswith(VARIABLES)),
     }
     for title, find_out in facts.items():
@@ -387,19 +384,6 @@ def _core_caches() -> str:
     folders = sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"))
     found = [[(f / name).read_text().strip() for name in ("level", "type", "size")] for f in folders]
     return ", ".join(f"L{level} {size}" for level, kind, size in found if kind != "Instruction")
-
-
-def _found(published: Any) -> str:
-    """Return the places that have something of a set."""
-    nothing = "does not exist", f"nothing of {published.name}"
-    places = ag.data.published.searched(published)
-    return "\n".join(f"{p}: {what}" for p, what in places if what not in nothing) or f"{nothing[1]} in these places"
-
-
-def _cache() -> str:
-    folder = ag.data.cache_dir()
-    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
-    return f"{folder}: {len(sizes)} files, {sum(sizes) / 1e6:,.0f} MB"
 
 
 def script() -> int:

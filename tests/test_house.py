@@ -46,13 +46,13 @@ ROOMS = {
     "trainer": Room(
         174, f"{FACE} engine environment", "trains a recipe on images: the command train, and scripts like it"
     ),
-    "__main__": Room(333, f"{FACE} trainer environment engine calculus fast studio", "python -m autograd_cnn"),
+    "__main__": Room(322, f"{FACE} trainer environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
         1263, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(2850, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
-    "data": Room(1141, "engine files environment", "published images, folders of images, batches"),
+    "data": Room(904, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
         1351,
         "engine ops nn optim data state arrayfile files notebook plots environment",

@@ -1,21 +1,22 @@
-"""Finds published images on disk or downloads them, and checks every byte before it decodes any.
+"""Published images: a table of their files, which are found on disk or downloaded, checked, and then decoded.
 
-Each set is a table (`Published`) in a file of its own, with the function that decodes its files.
+All safety rests on the checksums in this table. Each is computed from the same bytes that are decoded afterwards, so
+data that passes is the published data, wherever it came from, and nothing else is unpacked or unpickled.
 
-All safety rests on the checksums in these tables. Each is computed from the same bytes that are decoded afterwards, so
-data that passes is the published data, wherever it came from. Archives are never unpacked by path: their members are
-read by name, in memory.
+CIFAR-10 and CIFAR-100 are by Krizhevsky, at https://www.cs.toronto.edu/~kriz/cifar.html. Fashion-MNIST is by Zalando,
+at https://github.com/zalandoresearch/fashion-mnist.
 """
 
 from __future__ import annotations
 
-import contextlib
+import gzip
 import io
 import os
+import pickle
 import sys
 import tarfile
-import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +25,6 @@ from numpy.typing import NDArray
 
 from autograd_cnn.data.dataset import Dataset
 from autograd_cnn.data.download import complaint_of, fetch
-from autograd_cnn.files import write_atomically
 
 AnyPath = str | os.PathLike[str]
 Files = dict[str, tuple[int | None, str]]  # size, if it is known, and SHA-256 (or MD5) by name
@@ -35,7 +35,8 @@ class Version(NamedTuple):
     """One published version: a folder of `files`, those of the test last, which comes as an archive or as the files.
 
     `decode` takes the bytes of one file, or of `together` files that follow each other, and returns images and labels.
-    In a place, its folder and its archive are looked for, and folders and archives of `other_names`.
+    In a place, its folder and its archive are looked for, and folders and archives of `other_names`. `trusted` says
+    that it is decoded after its checksums only.
     """
 
     folder: str
@@ -44,12 +45,12 @@ class Version(NamedTuple):
     decode: Callable[..., Records]
     other_names: tuple[str, ...] = ()
     together: int = 1
+    trusted: bool = False
 
 
 class Published(NamedTuple):
-    """A published set.
+    """A published set: `each` has the numbers of training and of test images of one class.
 
-    `each` has the numbers of training and of test images of one class; `largest` is more than the bytes of any file.
     `versions` are in order of preference, and the first is downloaded from the first of `urls` that has it: addresses
     of its archive, or of the folder of its files.
     """
@@ -57,63 +58,338 @@ class Published(NamedTuple):
     name: str
     classes: tuple[str, ...]
     each: tuple[int, int]
-    largest: int
     versions: tuple[Version, ...]
     urls: tuple[str, ...]
 
 
-def load(published: Published, path: AnyPath | None, download: bool, verify: bool, url: str | None) -> Dataset:
-    """Load a set as `load_cifar10` describes it."""
-    damage: Exception | None = None
-    for place in _places(path):
-        for version, found in _candidates(published, place, path is not None):
-            try:
-                return _load(published, version, found, verify)
-            except (ValueError, OSError) as error:
-                damage = damage or error
-    version, urls = published.versions[0], published.urls if url is None else (url,)
-    folder, files = _destination(version, path), version.archive or version.files
-    if download:
-        for name, (size, sha256) in files.items():
-            addresses = tuple(each if version.archive else f"{each.rstrip('/')}/{name}" for each in urls)
-            fetch(addresses, folder / name, size or 0, sha256)
-        return _load(published, version, folder.joinpath(*version.archive), verify)
-    if damage is not None:
-        raise damage
-    looked_in = "".join(f"\n  {place}: {what}" for place, what in searched(published, path))
-    sizes, sums = zip(*files.values(), strict=True)
-    raise FileNotFoundError(
-        f"{published.name} not found. Looked in:{looked_in}\n"
-        f"download=True fetches {sum(sizes) / 1e6:.0f} MB. By hand: put {', '.join(files)} in {folder} "
-        f"({published.urls[0]}, SHA-256 {', '.join(sums)}). Without {published.name}: ag.data.load_shapes()"
-    )
+def _decode_binary(raw: bytes, labels: int = 1) -> Records:
+    """Records of 3073 bytes or more: labels, the last one ours, then 1024 reds, greens, blues, row by row."""
+    size = labels + 3072
+    if not raw or len(raw) % size:
+        raise ValueError(f"{len(raw):,} bytes are not a whole number of records of {size:,}")
+    records = np.frombuffer(raw, np.uint8).reshape(-1, size)
+    return _to_nhwc(records[:, labels:]), records[:, labels - 1].astype(np.int64)
 
 
-def searched(published: Published, path: AnyPath | None = None) -> list[tuple[Path, str]]:
-    """List the places that are searched for a set, in order, and what is in each, judged by names and sizes."""
-    return [(place, _describe(published, place, path is not None)) for place in _places(path)]
+def _decode_python(raw: bytes) -> Records:
+    batch = pickle.loads(raw, encoding="bytes")
+    return _to_nhwc(batch[b"data"]), np.array(batch[b"labels"], np.int64)
+
+
+def _to_nhwc(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(planes.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+
+
+def _decode_idx(images: bytes, labels: bytes) -> Records:
+    return _read_idx(images, 28, 28)[..., None].copy(), _read_idx(labels).astype(np.int64)
+
+
+def _read_idx(raw: bytes, *item: int) -> NDArray[np.uint8]:
+    """Read an array of items of a shape: 0, 0, 8 (for uint8), the number of axes, a length in four bytes each, data."""
+    axes = 1 + len(item)
+    try:
+        content = gzip.decompress(raw)
+    except (EOFError, OSError, ValueError) as error:
+        raise ValueError(f"not compressed by gzip ({error})") from error
+    start = 4 + 4 * axes
+    if content[:4] != bytes([0, 0, 8, axes]) or len(content) < start:
+        raise ValueError(f"not an array of uint8 with {axes} axes in the format idx")
+    shape = tuple(np.frombuffer(content, ">u4", axes, offset=4).tolist())
+    if shape[1:] != item:
+        raise ValueError(f"has the shape {shape}, want (N{''.join(f', {side}' for side in item)})")
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+_ADDRESSES = "https://www.cs.toronto.edu/~kriz/", "https://cave.cs.toronto.edu/kriz/"
+
+CIFAR10 = Published(
+    name="CIFAR-10",
+    classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    each=(5000, 1000),
+    versions=(
+        Version(
+            folder="cifar-10-batches-bin",
+            archive={
+                "cifar-10-binary.tar.gz": (
+                    170_052_171,
+                    "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+                )
+            },
+            files={
+                name: (30_730_000, digest)
+                for name, digest in {
+                    "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+                    "data_batch_2.bin": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+                    "data_batch_3.bin": "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+                    "data_batch_4.bin": "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+                    "data_batch_5.bin": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+                    "test_batch.bin": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+                }.items()
+            },
+            decode=_decode_binary,
+        ),
+        Version(
+            folder="cifar-10-batches-py",
+            archive={
+                "cifar-10-python.tar.gz": (
+                    170_498_071,
+                    "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+                )
+            },
+            files={
+                "data_batch_1": (None, "c99cafc152244af753f735de768cd75f"),
+                "data_batch_2": (None, "d4bba439e000b95fd0a9bffe97cbabec"),
+                "data_batch_3": (None, "54ebc095f3ab1f0389bbae665268c751"),
+                "data_batch_4": (None, "634d18415352ddfa80567beed471001a"),
+                "data_batch_5": (None, "482c414d41f54cd18b22e5b47cb7c3cb"),
+                "test_batch": (None, "40351d587109b95175f43aff81a1287e"),
+            },
+            decode=_decode_python,
+            other_names=(  # those of Keras
+                "cifar-10-batches-py-target/cifar-10-batches-py",
+                "cifar-10-batches-py-target_archive",
+                "cifar-10-batches-py.tar.gz",
+            ),
+            trusted=True,  # a pickle may run any program
+        ),
+    ),
+    urls=tuple(f"{address}cifar-10-binary.tar.gz" for address in _ADDRESSES),
+)
+
+CIFAR100 = Published(
+    name="CIFAR-100",
+    # In the order of fine_label_names.txt in the archive, which is that of the alphabet.
+    classes=tuple(
+        """
+        apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
+        castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
+        elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster
+        man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck
+        pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
+        skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
+        tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+        """.split()
+    ),
+    each=(500, 100),
+    versions=(
+        Version(
+            folder="cifar-100-binary",
+            archive={  # TensorFlow Datasets, url_checksums/cifar100.txt
+                "cifar-100-binary.tar.gz": (
+                    168_513_733,
+                    "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+                )
+            },
+            files={  # ankane/torchvision-ruby, lib/torchvision/datasets/cifar100.rb, which has the archive's sum too
+                "train.bin": (50_000 * 3074, "f31298fc616915fa142368359df1c4ca2ae984d6915ca468b998a5ec6aeebf29"),
+                "test.bin": (10_000 * 3074, "d8b1e6b7b3bee4020055f0699b111f60b1af1e262aeb93a0b659061746f8224a"),
+            },
+            decode=partial(_decode_binary, labels=2),
+        ),
+    ),
+    urls=tuple(f"{address}cifar-100-binary.tar.gz" for address in _ADDRESSES),
+)
+
+FASHION_MNIST = Published(
+    name="Fashion-MNIST",
+    classes=(
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    ),
+    each=(6000, 1000),
+    versions=(
+        Version(
+            folder="fashion-mnist",  # as in Keras
+            archive={},
+            files={  # TensorFlow Datasets, url_checksums/fashion_mnist.txt; the sums also in Keras
+                "train-images-idx3-ubyte.gz": (
+                    26_421_880,
+                    "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+                ),
+                "train-labels-idx1-ubyte.gz": (
+                    29_515,
+                    "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+                ),
+                "t10k-images-idx3-ubyte.gz": (
+                    4_422_102,
+                    "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+                ),
+                "t10k-labels-idx1-ubyte.gz": (
+                    5_148,
+                    "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+                ),
+            },
+            decode=_decode_idx,
+            other_names=("FashionMNIST/raw", "fashion"),  # of torchvision, and of Zalando's repository
+            together=2,
+        ),
+    ),
+    urls=(
+        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+    ),
+)  # fmt: skip
+
+
+def load_cifar10(
+    path: AnyPath | None = None, download: bool = False, verify: bool = True, url: str | None = None
+) -> Dataset:
+    """Load the CIFAR-10 images: 50,000 for training, 10,000 for testing, ten classes.
+
+    Parameters
+    ----------
+    path : path, optional
+        A folder with the images, its parent, or an archive: the only place to search. By default, the places are
+        the cache of this package (`cache_dir`), the cache of Keras (`$KERAS_HOME/datasets`, else
+        `~/.keras/datasets`), `./data` and `./`, in this order. In each place, the binary version comes before the
+        python version, and an unpacked folder before its archive. The first undamaged copy is loaded.
+    download : bool
+        Whether to fetch the binary version (170 MB) if no undamaged copy is found. It goes into `path` if given,
+        else into the cache of this package.
+    verify : bool
+        False accepts unpacked files of the binary version with unknown checksums, such as a subset that you made, and
+        names the result "CIFAR-10 (unverified copy)". Pickles, archives and downloads must match their checksums in
+        any case.
+    url : str, optional
+        A mirror to download `cifar-10-binary.tar.gz` from. It may use http, since the checksum is verified.
+
+    Returns
+    -------
+    Dataset
+        Images (N, 32, 32, 3) uint8, NHWC, colours red, green, blue; labels (N,) int64, 0..9.
+
+    Raises
+    ------
+    FileNotFoundError
+        If nothing was found; the message lists the places.
+    ValueError
+        If a copy, or the answer of a server, is damaged or is not CIFAR-10.
+    OSError
+        If a file cannot be read, or the network or the disk fails.
+
+    References
+    ----------
+    A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
+
+    Examples
+    --------
+    >>> load_cifar10("no/such/folder")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: CIFAR-10 not found in no/such/folder
+    download=True fetches 170 MB. ...
+    """
+    return _load(CIFAR10, path, download, verify, url)
+
+
+def load_cifar100(
+    path: AnyPath | None = None, download: bool = False, verify: bool = True, url: str | None = None
+) -> Dataset:
+    """Load the CIFAR-100 images: 50,000 for training, 10,000 for testing, 100 classes.
+
+    Parameters
+    ----------
+    path, download, verify, url
+        As for `load_cifar10`. The binary version is searched for, `cifar-100-binary.tar.gz` (169 MB) or unpacked.
+
+    Returns
+    -------
+    Dataset
+        Images (N, 32, 32, 3) uint8, NHWC, colours red, green, blue; labels (N,) int64, 0..99.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError, OSError
+        As `load_cifar10`.
+
+    References
+    ----------
+    A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
+
+    Examples
+    --------
+    >>> load_cifar100("no/such/folder")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: CIFAR-100 not found in no/such/folder
+    download=True fetches 169 MB. ...
+    """
+    return _load(CIFAR100, path, download, verify, url)
+
+
+def load_fashion_mnist(
+    path: AnyPath | None = None, download: bool = False, verify: bool = True, url: str | None = None
+) -> Dataset:
+    """Load the Fashion-MNIST images: 60,000 for training, 10,000 for testing, ten classes of clothes.
+
+    Parameters
+    ----------
+    path, download, verify, url
+        As for `load_cifar10`. The four files `train-images-idx3-ubyte.gz` and so on (31 MB) are searched for, in
+        folders named `fashion-mnist`, `FashionMNIST/raw` or `fashion`. A mirror is the address of their folder.
+
+    Returns
+    -------
+    Dataset
+        Images (N, 28, 28, 1) uint8, NHWC, 0 is black; labels (N,) int64, 0..9.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError, OSError
+        As `load_cifar10`.
+
+    References
+    ----------
+    H. Xiao, K. Rasul and R. Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning
+    Algorithms", 2017.
+
+    Examples
+    --------
+    >>> load_fashion_mnist("no/such/folder")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: Fashion-MNIST not found in no/such/folder
+    download=True fetches 31 MB. ...
+    """
+    return _load(FASHION_MNIST, path, download, verify, url)
 
 
 def cache_dir() -> Path:
-    """The folder that downloads go to: `$AUTOGRAD_CNN_DATA`, else `autograd_cnn` in the user's cache."""
+    """Return the folder that downloads go to: `$AUTOGRAD_CNN_DATA`, else `autograd_cnn` in the user's cache."""
     own = os.environ.get("AUTOGRAD_CNN_DATA")
     base = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME") or "~/.cache"
     return Path(os.path.expanduser(own or os.path.join(base, "autograd_cnn")))
 
 
-def _places(path: AnyPath | None) -> list[Path]:
-    if path is not None:
-        return [Path(os.path.expanduser(path))]
+def _load(published: Published, path: AnyPath | None, download: bool, verify: bool, url: str | None) -> Dataset:
+    """Load a set as `load_cifar10` describes it."""
     keras = os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras")
-    return [cache_dir(), Path(keras, "datasets"), Path("data"), Path()]
-
-
-def _destination(version: Version, path: AnyPath | None) -> Path:
-    """The folder that a download goes to, even if `path` is a file or the name of a future one."""
-    place = _places(path)[0]
-    if os.path.isfile(place) or place.suffix == ".gz":
-        place = place.parent
-    return place if version.archive or place.name == version.folder else place / version.folder
+    places = [cache_dir(), Path(keras, "datasets"), Path("data"), Path()]
+    places = places if path is None else [Path(os.path.expanduser(path))]
+    damage: Exception | None = None
+    for version, found in [pair for place in places for pair in _candidates(published, place, path is not None)]:
+        try:
+            return _read(published, version, found, verify)
+        except (ValueError, OSError) as error:
+            damage = damage or error
+    version, folder = published.versions[0], places[0]
+    if os.path.isfile(folder) or folder.suffix == ".gz":  # the name of an archive, perhaps a future one
+        folder = folder.parent
+    if not version.archive and folder.name != version.folder:
+        folder = folder / version.folder
+    urls, files = published.urls if url is None else (url,), version.archive or version.files
+    if download:
+        for name, (size, digest) in files.items():
+            addresses = [each if version.archive else f"{each.rstrip('/')}/{name}" for each in urls]
+            fetch(addresses, folder / name, size or 0, digest)
+        return _read(published, version, folder.joinpath(*version.archive), verify)
+    if damage is not None:
+        raise damage
+    sizes, sums = zip(*files.values(), strict=True)
+    raise FileNotFoundError(
+        f"{published.name} not found in {', '.join(map(str, places))}\n"
+        f"download=True fetches {sum(sizes) / 1e6:.0f} MB. By hand: put {', '.join(files)} in {folder} "
+        f"({published.urls[0]}, SHA-256 {', '.join(sums)}). Without {published.name}: ag.data.load_shapes()"
+    )
 
 
 def _candidates(published: Published, place: Path, asked: bool) -> Iterator[tuple[Version, Path]]:
@@ -122,126 +398,72 @@ def _candidates(published: Published, place: Path, asked: bool) -> Iterator[tupl
     Files that lie in the place without a folder may be another set's, since some sets have common names. If nobody
     `asked` for the place, they count only if the size of the first is right.
     """
-    if os.path.isfile(place):
-        yield _whose(published, place)
-    for version in published.versions:
+    versions = published.versions
+    if os.path.isfile(place):  # one of the files, or an archive under any name, which its size tells
+        length = os.path.getsize(place)
+        archives = [v for v in versions if place.name in v.archive or length in dict(v.archive.values())]
+        named = [(v, place.parent) for v in versions if place.name in v.files or not v.archive]
+        yield from named or [(archives[-1] if archives else versions[0], place)]
+    for version in versions:
         first, (size, _) = next(iter(version.files.items()))
         if os.path.isfile(place / first) and (asked or size in (None, os.path.getsize(place / first))):
             yield version, place
-    for version in published.versions:
+    for version in versions:
         for name in (version.folder, *version.archive, *version.other_names):
             if os.path.isdir(place / name) or (version.archive and os.path.isfile(place / name)):
                 yield version, place / name
 
 
-def _whose(published: Published, file: Path) -> tuple[Version, Path]:
-    """The version that a file belongs to: it is one of its files, or by its size or its name the archive."""
-    versions, size = published.versions, os.path.getsize(file)
-    for version in versions:
-        if file.name in version.files or not version.archive:
-            return version, file.parent
-    return max(versions, key=lambda v: (size in dict(v.archive.values()), file.name in v.archive)), file
-
-
-def _describe(published: Published, place: Path, asked: bool) -> str:
-    if not os.path.exists(place):
-        return "does not exist"
-    states = [f"{found.name} ({_state(version, found)})" for version, found in _candidates(published, place, asked)]
-    return ", ".join(states) or f"nothing of {published.name}"
-
-
-def _state(version: Version, found: Path) -> str:
-    """Describe whether the files of a candidate exist and, if their sizes are known, have the right ones."""
-    if os.path.isfile(found):
-        size, ((want, _),) = os.path.getsize(found), version.archive.values()
-        return "size right" if size == want else f"{size:,} bytes, want {want:,}"
-    for name, (want, _) in version.files.items():
-        if not os.path.isfile(found / name):
-            return f"no {name}"
-        size = os.path.getsize(found / name)
-        if want not in (None, size):
-            return f"{name}: {size:,} bytes, want {want:,}"
-    return "all files" if None in dict(version.files.values()) else "all sizes right"
-
-
-def _load(published: Published, version: Version, found: Path, verify: bool) -> Dataset:
+def _read(published: Published, version: Version, found: Path, verify: bool) -> Dataset:
     """Read a candidate; the name of the result says whether every checksum was right."""
-    members = _unpack(published, version, found) if os.path.isfile(found) else {}
+    members: dict[str, bytes] = {}
+    if os.path.isfile(found):
+        raw, complaint = _checked(found, *version.archive[next(iter(version.archive))])
+        if complaint:
+            raise ValueError(f"{complaint}. Delete it, or fetch the images again with download=True")
+        with tarfile.open(fileobj=io.BytesIO(raw), mode="r:gz") as tar:
+            members = {name: tar.extractfile(f"{version.folder}/{name}").read() for name in version.files}  # type: ignore[union-attr]
     files, parts, known = list(version.files.items()), [], True
     for group in (files[k : k + version.together] for k in range(0, len(files), version.together)):
         raws = []
         for name, (size, digest) in group:
-            raw = members[name] if members else _read(found / name, published.largest)
-            complaint = complaint_of(found / name, raw, size, digest)
-            if complaint and verify:
-                raise ValueError(
-                    f"{complaint}. Delete it, or fetch the images again with download=True; "
-                    "if you made this copy, verify=False accepts it"
+            raw, complaint = (members[name], "") if members else _checked(found / name, size, digest, verify)
+            if complaint and (verify or version.trusted):
+                cure = "if you made this copy, verify=False accepts " + (
+                    f"{published.versions[0].folder} alone" if version.trusted else "it"
                 )
+                raise ValueError(f"{complaint}. Delete it, or fetch the images again with download=True; {cure}")
             known = known and not complaint
             raws.append(raw)
-        parts.append(_decode(published, version, ", ".join(str(found / name) for name, _ in group), raws))
+        try:
+            parts.append(_records(published, version.decode(*raws)))
+        except ValueError as error:
+            raise ValueError(f"{', '.join(str(found / name) for name, _ in group)}: {error}") from error
     images, labels = zip(*parts, strict=True)
     train_images, train_labels = np.concatenate(images[:-1]), np.concatenate(labels[:-1])
     for y, each in zip((train_labels, labels[-1]), published.each, strict=True):
         counts = np.bincount(y, minlength=len(published.classes))
         if known and (counts != each).any():
             raise ValueError(f"{found}: {counts.tolist()} images of the classes, want {each:,} of each")
-    if members and found.parent == cache_dir():
-        _keep(found.parent / version.folder, members)
     name = published.name if known else f"{published.name} (unverified copy)"
     return Dataset(name, published.classes, train_images, train_labels, images[-1], labels[-1])
 
 
-def _decode(published: Published, version: Version, source: str, raws: list[bytes]) -> Records:
-    try:
-        images, labels = version.decode(*raws)
-        if labels.shape != (len(images),):
-            raise ValueError(f"{len(images):,} images, but labels of shape {labels.shape}")
-        classes = len(published.classes)
-        outside = np.flatnonzero((labels < 0) | (labels >= classes))
-        if len(outside):
-            raise ValueError(f"label {labels[outside[0]]} at [{outside[0]}], but classes are 0..{classes - 1}")
-        return images, labels
-    except ValueError as error:
-        raise ValueError(f"{source}: {error}") from error
+def _records(published: Published, records: Records) -> Records:
+    images, labels = records
+    if labels.shape != (len(images),):
+        raise ValueError(f"{len(images):,} images, but labels of shape {labels.shape}")
+    classes = len(published.classes)
+    for place in np.flatnonzero((labels < 0) | (labels >= classes))[:1]:
+        raise ValueError(f"label {labels[place]} at [{place}], but classes are 0..{classes - 1}")
+    return records
 
 
-def _unpack(published: Published, version: Version, archive: Path) -> dict[str, bytes]:
-    """The files of an archive, chosen by exact name, kind and size."""
-    ((size, digest),) = version.archive.values()
-    raw = _read(archive, size or 0)
-    if complaint := complaint_of(archive, raw, size, digest):
-        raise ValueError(f"{complaint}. Delete it, or fetch the images again with download=True")
-    wanted = {f"{version.folder}/{name}": name for name in version.files}
-    found = {}
-    try:
-        with tarfile.open(fileobj=io.BytesIO(raw), mode="r:gz") as tar:
-            for member in tar:
-                if member.size > published.largest:
-                    raise ValueError(f"{archive}: {member.name} claims {member.size:,} bytes: refused")
-                if member.name in wanted and member.type in (tarfile.REGTYPE, tarfile.AREGTYPE):
-                    found[wanted[member.name]] = tar.extractfile(member).read()  # type: ignore[union-attr]
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{archive}: not a readable archive ({error})") from error
-    for member_name, name in wanted.items():
-        if name not in found:
-            raise ValueError(f"{archive}: has no regular file {member_name}")
-    return found
-
-
-def _read(path: Path, limit: int) -> bytes:
+def _checked(path: Path, size: int | None, digest: str, verify: bool = True) -> tuple[bytes, str]:
+    """Return the bytes of a file, and what is wrong with them or ""; to `verify` them, none of a wrong number."""
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{path}: missing, or not a regular file")
-    if (size := os.path.getsize(path)) > limit:
-        raise ValueError(f"{path}: {size:,} bytes, want at most {limit:,}: not what was published")
+    length = os.path.getsize(path)
     with open(path, "rb") as file:
-        return file.read(size)  # not to the end: some files of a system have none
-
-
-def _keep(folder: Path, members: dict[str, bytes]) -> None:
-    """Keep the files unpacked, since they load several times faster; failing to write the cache is not an error."""
-    with contextlib.suppress(OSError):
-        folder.mkdir(exist_ok=True)
-        for name, raw in members.items():
-            write_atomically(folder / name, raw)
+        raw = file.read(100 if verify and size not in (None, length) else length)
+    return raw, complaint_of(path, raw, length, size, digest)

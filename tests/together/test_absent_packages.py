@@ -95,7 +95,7 @@ history = ag.training.fit(
     progress=False)
 assert history.losses[-1] < history.losses[0]
 graph = ag.cross_entropy(model(ag.data.as_float32(data.test_images)), data.test_labels).graph()
-for suffix in ("svg", "html", "py", "dot", "mmd"):
+for suffix in ("svg", "html", "py", "dot"):
     graph.save(f"graph.{suffix}")
 assert main(["info"]) == 0
 """
