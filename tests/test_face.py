@@ -1,6 +1,7 @@
 """The face of the package: the names that ``import autograd_cnn as ag`` offers."""
 
 import inspect
+import re
 import sys
 from functools import partial
 from importlib.util import find_spec, module_from_spec
@@ -27,6 +28,12 @@ PUBLIC = """
 
 def test_public_names_exist():
     assert [name for name in PUBLIC.split() if not getattr(ag, name).__doc__] == []
+
+
+@pytest.mark.parametrize("room", [ag, ag.nn, ag.optim])
+def test_a_docstring_does_not_send_to_another_for_its_parameters(room):
+    sends = re.compile(r"([Pp]arameters|[Oo]ptions|Attributes|rrors|else) (is |are )?(as|those) (for|of) |\n +As for ")
+    assert [name for name in room.__all__ if sends.search(getattr(room, name).__doc__ or "")] == []
 
 
 FROZEN = """

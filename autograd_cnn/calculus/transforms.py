@@ -210,7 +210,16 @@ def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, *, has_aux: 
 
 
 def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Any:
-    """Return a function that computes the gradient of `f`. Parameters as for `value_and_grad`.
+    """Return a function that computes the gradient of `f`.
+
+    Parameters
+    ----------
+    f : callable
+        A function that returns one number.
+    argnums : int or tuple of int
+        Which arguments to differentiate; a tuple gives a tuple of gradients.
+    has_aux : bool
+        Whether `f` returns a pair, the number and a tree of other results: ``(gradient, others)``, without history.
 
     Examples
     --------

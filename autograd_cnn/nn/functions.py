@@ -41,6 +41,7 @@ class _Layer(Module):
         def __getattr__(self, name: str) -> Any: ...
 
     def __init_subclass__(cls, function: Callable[..., Any] | None = None) -> None:
+        super().__init_subclass__()
         if function is not None:
             cls._function = staticmethod(function)
             cls.__signature__ = untyped(partial(function, None))  # without x

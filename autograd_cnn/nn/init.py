@@ -47,7 +47,12 @@ def he_normal(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -
 def glorot_uniform(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> NDArray[Any]:
     """Draw uniformly within ``sqrt(6 / (fan_in + fan_out))`` of 0, for activations that are linear near 0.
 
-    Parameters as for `he_normal`; ``fan_out = H * W * O``.
+    Parameters
+    ----------
+    shape : tuple of int
+        (in, out), or HWIO with ``fan_in = H * W * I`` and ``fan_out = H * W * O``.
+    rng : numpy.random.Generator
+    dtype : float32 or float64
 
     References
     ----------
@@ -145,7 +150,11 @@ def whitening(images: NDArray[Any], size: int = 2, eps: float = 5e-4) -> NDArray
 def small_normal(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> NDArray[Any]:
     """Draw from a normal distribution with deviation 0.01, for any shape. In deep networks, activations then vanish.
 
-    Parameters as for `he_normal`.
+    Parameters
+    ----------
+    shape : tuple of int
+    rng : numpy.random.Generator
+    dtype : float32 or float64
     """
     return rng.standard_normal(shape, dtype) * 0.01
 
@@ -153,6 +162,10 @@ def small_normal(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32
 def standard_normal(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> NDArray[Any]:
     """Draw from a normal distribution with deviation 1, for any shape, such as a table of embeddings.
 
-    Parameters as for `he_normal`.
+    Parameters
+    ----------
+    shape : tuple of int
+    rng : numpy.random.Generator
+    dtype : float32 or float64
     """
     return rng.standard_normal(shape, dtype)

@@ -35,19 +35,10 @@ class _Convolution(Module):
     _axes = 2
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Extent,
-        stride: Extent = 1,
-        padding: Margins = 0,
-        dilation: Extent = 1,
-        groups: int = 1,
-        bias: bool = True,
-        init: Initialiser = he_normal,
-        rng: Generator | None = None,
-        dtype: DTypeLike = np.float32,
-    ) -> None:
+        self, in_channels: int, out_channels: int, kernel_size: Extent, stride: Extent = 1, padding: Margins = 0,
+        dilation: Extent = 1, groups: int = 1, bias: bool = True, init: Initialiser = he_normal,
+        rng: Generator | None = None, dtype: DTypeLike = np.float32,
+    ) -> None:  # fmt: skip
         name = type(self).__name__
         in_channels, out_channels = count(in_channels, "in_channels"), count(out_channels, "out_channels")
         groups = count(groups, "groups")
@@ -81,8 +72,15 @@ class Conv2d(_Convolution):
     ----------
     in_channels, out_channels : int
     kernel_size : int or pair
-    stride, padding, dilation, groups
-        As for `autograd_cnn.conv2d`.
+        Along H and W.
+    stride : int or pair
+        How far a window is from the next.
+    padding : int, pair, "same" or "valid"
+        How many zeros are added at each end; "same" keeps the shape at stride 1.
+    dilation : int or pair
+        Distance between the taps of a window.
+    groups : int
+        How many parts the channels are cut into, each with filters of its own.
     bias : bool
         Whether to add `b`, which starts at 0.
     init : callable
@@ -108,12 +106,38 @@ class Conv2d(_Convolution):
 class Conv1d(_Convolution):
     """Convolves sequences with learnt weights: (N, L, in_channels) -> (N, L', out_channels).
 
-    Parameters and errors as for `Conv2d`, options as for `autograd_cnn.conv1d`.
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size : int
+        Along L.
+    stride : int
+        How far a window is from the next.
+    padding : int, "same" or "valid"
+        How many zeros are added at each end; "same" keeps the shape at stride 1.
+    dilation : int
+        Distance between the taps of a window.
+    groups : int
+        How many parts the channels are cut into, each with filters of its own.
+    bias : bool
+        Whether to add `b`, which starts at 0.
+    init : callable
+        ``(shape, rng, dtype) -> array``.
+    rng : numpy.random.Generator, optional
+        Draws the initial weights. Default: the generator that `seed` restarts.
+    dtype : float32 or float64
 
     Attributes
     ----------
     w : Tensor, (K, in_channels // groups, out_channels)
     b : Tensor, (out_channels,), or None
+
+    Raises
+    ------
+    TypeError
+        If `rng` is not a generator.
+    ValueError
+        If `groups` does not divide the channels.
     """
 
     _function, _axes = staticmethod(convolution.conv1d), 1
@@ -121,20 +145,10 @@ class Conv1d(_Convolution):
 
 class _Transposed(_Convolution):
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Extent,
-        stride: Extent = 1,
-        padding: Margins = 0,
-        output_padding: Extent = 0,
-        dilation: Extent = 1,
-        groups: int = 1,
-        bias: bool = True,
-        init: Initialiser = he_normal,
-        rng: Generator | None = None,
-        dtype: DTypeLike = np.float32,
-    ) -> None:
+        self, in_channels: int, out_channels: int, kernel_size: Extent, stride: Extent = 1, padding: Margins = 0,
+        output_padding: Extent = 0, dilation: Extent = 1, groups: int = 1, bias: bool = True,
+        init: Initialiser = he_normal, rng: Generator | None = None, dtype: DTypeLike = np.float32,
+    ) -> None:  # fmt: skip
         options = stride, padding, dilation, groups, bias, init, rng, dtype
         super().__init__(in_channels, out_channels, kernel_size, *options)
         kernel = self.w.shape[:-2]
@@ -153,13 +167,42 @@ class _Transposed(_Convolution):
 class ConvTranspose2d(_Transposed):
     """Spreads pixels over windows with learnt weights: (N, H, W, in_channels) -> (N, H', W', out_channels).
 
-    It undoes the change of shape that a `Conv2d` with the same options makes. Parameters and errors as for `Conv2d`,
-    options as for `autograd_cnn.conv_transpose2d`.
+    It undoes the change of shape that a `Conv2d` with the same options makes.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size : int or pair
+        Along H and W.
+    stride : int or pair
+        How far apart the windows of neighbours are.
+    padding : int or pair
+        How many numbers are cut off at each end.
+    output_padding : int or pair
+        How many numbers are added at the end, where a stride leaves the length open.
+    dilation : int or pair
+        Distance between the taps of a window.
+    groups : int
+        How many parts the channels are cut into, each with filters of its own.
+    bias : bool
+        Whether to add `b`, which starts at 0.
+    init : callable
+        ``(shape, rng, dtype) -> array``.
+    rng : numpy.random.Generator, optional
+        Draws the initial weights. Default: the generator that `seed` restarts.
+    dtype : float32 or float64
 
     Attributes
     ----------
     w : Tensor, (KH, KW, out_channels // groups, in_channels)
     b : Tensor, (out_channels,), or None
+
+    Raises
+    ------
+    TypeError
+        If `rng` is not a generator.
+    ValueError
+        If `groups` does not divide the channels.
     """
 
     _function = staticmethod(convolution.conv_transpose2d)
@@ -168,12 +211,40 @@ class ConvTranspose2d(_Transposed):
 class ConvTranspose1d(_Transposed):
     """Spreads numbers over windows with learnt weights: (N, L, in_channels) -> (N, L', out_channels).
 
-    Parameters and errors as for `Conv2d`, options as for `autograd_cnn.conv_transpose1d`.
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size : int
+        Along L.
+    stride : int
+        How far apart the windows of neighbours are.
+    padding : int
+        How many numbers are cut off at each end.
+    output_padding : int
+        How many numbers are added at the end, where a stride leaves the length open.
+    dilation : int
+        Distance between the taps of a window.
+    groups : int
+        How many parts the channels are cut into, each with filters of its own.
+    bias : bool
+        Whether to add `b`, which starts at 0.
+    init : callable
+        ``(shape, rng, dtype) -> array``.
+    rng : numpy.random.Generator, optional
+        Draws the initial weights. Default: the generator that `seed` restarts.
+    dtype : float32 or float64
 
     Attributes
     ----------
     w : Tensor, (K, out_channels // groups, in_channels)
     b : Tensor, (out_channels,), or None
+
+    Raises
+    ------
+    TypeError
+        If `rng` is not a generator.
+    ValueError
+        If `groups` does not divide the channels.
     """
 
     _function, _axes = staticmethod(convolution.conv_transpose1d), 1
@@ -182,12 +253,27 @@ class ConvTranspose1d(_Transposed):
 class Linear(Module):
     """Computes ``x @ w + b`` with learnt weights: (..., in_features) -> (..., out_features).
 
-    Parameters and errors as for `Conv2d`.
+    Parameters
+    ----------
+    in_features, out_features : int
+        The last axis of `x` and of the result.
+    bias : bool
+        Whether to add `b`, which starts at 0.
+    init : callable
+        ``(shape, rng, dtype) -> array``.
+    rng : numpy.random.Generator, optional
+        Draws the initial weights. Default: the generator that `seed` restarts.
+    dtype : float32 or float64
 
     Attributes
     ----------
     w : Tensor, (in_features, out_features)
     b : Tensor, (out_features,), or None
+
+    Raises
+    ------
+    TypeError
+        If `rng` is not a generator.
     """
 
     def __init__(
@@ -213,11 +299,28 @@ class Linear(Module):
 class Embedding(Module):
     """Looks up learnt vectors: integers (...) -> (..., embedding_dim).
 
-    Parameters and errors as for `Linear`; an index outside of the table raises an IndexError.
+    Parameters
+    ----------
+    num_embeddings : int
+        The number of vectors.
+    embedding_dim : int
+        The length of each.
+    init : callable
+        ``(shape, rng, dtype) -> array``.
+    rng : numpy.random.Generator, optional
+        Draws the initial vectors. Default: the generator that `seed` restarts.
+    dtype : float32 or float64
 
     Attributes
     ----------
     w : Tensor, (num_embeddings, embedding_dim)
+
+    Raises
+    ------
+    TypeError
+        If `rng` is not a generator.
+    IndexError
+        In a call, if an index is outside of the table.
     """
 
     def __init__(
@@ -352,7 +455,29 @@ def moments(x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 class BatchNorm1d(BatchNorm2d):
     """Brings each channel to mean 0 and variance 1, then scales and shifts it: (N, C) or (N, L, C) -> the same.
 
-    Everything else is as for `BatchNorm2d`.
+    Training uses the mean and variance of the batch, and moves the running ones towards them. Evaluation uses the
+    running ones.
+
+    Parameters
+    ----------
+    channels : int
+    eps : float
+        Added to the variance.
+    momentum : float
+        Weight of the new batch in the running statistics.
+    dtype : float32 or float64
+
+    Attributes
+    ----------
+    w, b : Tensor, (channels,)
+        Scale and shift, which start at 1 and 0.
+    running_mean, running_var : Tensor, (channels,)
+        Buffers, which start at 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        In training, if a channel has only one value.
     """
 
 
@@ -399,7 +524,22 @@ class LayerNorm(_Norm):
 class RMSNorm(_Norm):
     """Divides each example by the root of its mean square over its last axes, then scales it.
 
-    See `autograd_cnn.rms_norm`. Parameters and attributes as for `LayerNorm`, without `b`.
+    See `autograd_cnn.rms_norm`.
+
+    Parameters
+    ----------
+    normalized_shape : int or tuple of int
+        The extents of these axes.
+    eps : float, optional
+        Added to the mean square. Default: the smallest step of the dtype above 1.
+    affine : bool
+        Whether to scale.
+    dtype : float32 or float64
+
+    Attributes
+    ----------
+    w : Tensor of `normalized_shape`, or None
+        The scale, which starts at 1.
     """
 
     _noun = "feature"
@@ -493,7 +633,19 @@ class Dropout(Module):
 class Dropout2d(Dropout):
     """In training, sets a share `p` of the channels of each image to 0 and scales the others by 1 / (1 - p).
 
-    Parameters and errors as for `Dropout`.
+    Parameters
+    ----------
+    p : float
+        In [0, 1].
+    rng : numpy.random.Generator, optional
+        Draws the mask of every call in training, unless `p` is 0. Default: the generator that `seed` restarts.
+
+    Raises
+    ------
+    TypeError
+        If `rng` is not a generator.
+    ValueError
+        If `p` is not a probability.
     """
 
     def forward(self, x: Any) -> Any:

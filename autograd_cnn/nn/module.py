@@ -9,7 +9,7 @@ import inspect
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set, ValuesView
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
@@ -127,7 +127,7 @@ def _check_replaced(place: str, name: str, before: Any, value: Any) -> None:
 
 def _check_found(place: str, value: Any) -> None:
     """Raise an error if a collection that `_walk` does not enter has parts of a model."""
-    if isinstance(value, (Set, deque)) or (isinstance(value, np.ndarray) and value.dtype == object):
+    if isinstance(value, (Set, deque, ValuesView)) or (isinstance(value, np.ndarray) and value.dtype == object):
         items = value.flat if isinstance(value, np.ndarray) else value
         if any(isinstance(item, (Module, Tensor)) for item in items):
             raise TypeError(f"{place}: parts of a model in a {type(value).__name__} would not be found. Use a list")
@@ -141,7 +141,8 @@ class Module:
 
     A parameter is named after the place where it was assigned first, counted from the root: ``conv1.w``. A
     parameter or a module in two places is shared: it counts once, under its first name. Every module has a
-    `path`, its place in the model ("" for the root), and `training`, False after `eval`.
+    `path`, its place in the model ("" for the root), and `training`, False after `eval`. A class with a layer or a
+    parameter in its body, outside of ``__init__``, is refused.
 
     To keep a value of `forward` for inspection, store its array, ``self.hidden = h.data``: a Tensor made under
     `no_grad` would count as a buffer.
@@ -172,6 +173,16 @@ class Module:
     forward: Callable[..., Any]
     path = ""
     training = True
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name, value in ((n, v) for base in cls.__mro__ for n, v in vars(base).items()):
+            _check_found(f"{cls.__name__}.{name}", value)
+            if any(isinstance(part, Module) or part.requires_grad for *_, part in _walk(value)):
+                raise TypeError(
+                    f"{cls.__name__}.{name} is made in the class: all its models would share it, and its parameters "
+                    f"would not be found. Make it in __init__: self.{name} = ..."
+                )
 
     if not TYPE_CHECKING:  # hidden from type checkers, so that they report missing attributes
 

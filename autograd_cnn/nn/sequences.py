@@ -158,8 +158,42 @@ class LSTM(_Layer):
 class GRU(_Layer):
     """Reads sequences with gated recurrent units: (N, T, input_size) -> (N, T, hidden_size), and the last states.
 
-    Call it as ``out, h = gru(x)``. Parameters, options and errors as for `LSTM`; the rows of weights are those of the
-    gates r, z and n.
+    Call it as ``out, h = gru(x)``, ``gru(x, h0)`` or ``gru(x, lengths=lengths)``. A sequence without a batch is
+    (T, input_size).
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers : int
+    bias : bool
+    batch_first : bool
+        Whether `x` and `out` have the batch first, as everything here; PyTorch's default is False: (T, N, features).
+    dropout : float
+        The share of each layer's results, except the last layer's, that training sets to 0.
+    bidirectional : bool
+        Adds layers that read from the end. `out` has both results side by side, (N, T, 2 * hidden_size).
+    rng : numpy.random.Generator, optional
+        Draws the initial weights and the masks of dropout. Default: the generator that `seed` restarts.
+    dtype : float32 or float64
+
+    Attributes
+    ----------
+    weight_ih_l0, ... : Tensor, (3 * hidden_size, inputs of the layer)
+        The rows of the gates r, z and n, in this order, as in PyTorch. ``_l1`` is the second layer, and
+        ``_l0_reverse`` the first that reads from the end.
+    weight_hh_l0, ... : Tensor, (3 * hidden_size, hidden_size)
+    bias_ih_l0, bias_hh_l0, ... : Tensor, (3 * hidden_size,), or None
+
+    Notes
+    -----
+    The initial states `hx` and the last ones are (num_layers, N, hidden_size), twice as many with `bidirectional`,
+    whatever `batch_first` is. `lengths`, (N,), are the true lengths of padded sequences. Behind the end of a sequence
+    results are 0, and its last states are those at its end, as PyTorch's ``pack_padded_sequence`` and
+    ``pad_packed_sequence`` give them. Reading from the end begins at the true end.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of `x`, `hx` or `lengths` do not fit.
     """
 
     _step, _gates = staticmethod(gru_step), 3
@@ -179,12 +213,56 @@ class _Nonlinear(_Cell):
 class RNN(_Nonlinear, _Layer):
     """Reads sequences by ``h = tanh(x w + h u + b)``: (N, T, input_size) -> (N, T, hidden_size), and the last states.
 
-    Call it as ``out, h = rnn(x)``. Parameters, options and errors as for `LSTM`; `nonlinearity` may be "relu" instead.
+    Call it as ``out, h = rnn(x)``, ``rnn(x, h0)`` or ``rnn(x, lengths=lengths)``. A sequence without a batch is
+    (T, input_size).
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers : int
+    bias : bool
+    batch_first : bool
+        Whether `x` and `out` have the batch first, as everything here; PyTorch's default is False: (T, N, features).
+    dropout : float
+        The share of each layer's results, except the last layer's, that training sets to 0.
+    bidirectional : bool
+        Adds layers that read from the end. `out` has both results side by side, (N, T, 2 * hidden_size).
+    nonlinearity : {"tanh", "relu"}
+    rng : numpy.random.Generator, optional
+        Draws the initial weights and the masks of dropout. Default: the generator that `seed` restarts.
+    dtype : float32 or float64
+
+    Attributes
+    ----------
+    weight_ih_l0, ... : Tensor, (hidden_size, inputs of the layer)
+        ``_l1`` is the second layer, and
+        ``_l0_reverse`` the first that reads from the end.
+    weight_hh_l0, ... : Tensor, (hidden_size, hidden_size)
+    bias_ih_l0, bias_hh_l0, ... : Tensor, (hidden_size,), or None
+
+    Notes
+    -----
+    The initial states `hx` and the last ones are (num_layers, N, hidden_size), twice as many with `bidirectional`,
+    whatever `batch_first` is. `lengths`, (N,), are the true lengths of padded sequences. Behind the end of a sequence
+    results are 0, and its last states are those at its end, as PyTorch's ``pack_padded_sequence`` and
+    ``pad_packed_sequence`` give them. Reading from the end begins at the true end.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of `x`, `hx` or `lengths` do not fit.
     """
 
 
 class LSTMCell(_Cell):
     """Makes one step of an `LSTM`: ``h, c = cell(x, (h, c))``, for (N, input_size) and twice (N, hidden_size).
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+    bias : bool
+    rng : numpy.random.Generator, optional
+        Draws the initial weights. Default: the generator that `seed` restarts.
+    dtype : float32 or float64
 
     Attributes
     ----------
@@ -199,7 +277,19 @@ class LSTMCell(_Cell):
 class GRUCell(_Cell):
     """Makes one step of a `GRU`: ``h = cell(x, h)``, for (N, input_size) and (N, hidden_size).
 
-    Attributes as for `LSTMCell`, with 3 * hidden_size rows.
+    Parameters
+    ----------
+    input_size, hidden_size : int
+    bias : bool
+    rng : numpy.random.Generator, optional
+        Draws the initial weights. Default: the generator that `seed` restarts.
+    dtype : float32 or float64
+
+    Attributes
+    ----------
+    weight_ih : Tensor, (3 * hidden_size, input_size)
+    weight_hh : Tensor, (3 * hidden_size, hidden_size)
+    bias_ih, bias_hh : Tensor, (3 * hidden_size,), or None
     """
 
     _step, _gates = staticmethod(gru_step), 3
@@ -208,7 +298,20 @@ class GRUCell(_Cell):
 class RNNCell(_Nonlinear):
     """Makes one step of an `RNN`: ``h = cell(x, h)``, for (N, input_size) and (N, hidden_size).
 
-    Attributes as for `LSTMCell`, with hidden_size rows; `nonlinearity` as for `RNN`.
+    Parameters
+    ----------
+    input_size, hidden_size : int
+    bias : bool
+    nonlinearity : {"tanh", "relu"}
+    rng : numpy.random.Generator, optional
+        Draws the initial weights. Default: the generator that `seed` restarts.
+    dtype : float32 or float64
+
+    Attributes
+    ----------
+    weight_ih : Tensor, (hidden_size, input_size)
+    weight_hh : Tensor, (hidden_size, hidden_size)
+    bias_ih, bias_hh : Tensor, (hidden_size,), or None
     """
 
 
@@ -308,8 +411,10 @@ class TransformerEncoderLayer(Module):
 
     Parameters
     ----------
-    d_model, nhead : int
-        As `embed_dim` and `num_heads` for `MultiheadAttention`.
+    d_model : int
+        The features of each place.
+    nhead : int
+        The heads of the attention; each has ``d_model / nhead`` features.
     dim_feedforward : int
         The features between the two dense layers.
     dropout : float
@@ -318,12 +423,13 @@ class TransformerEncoderLayer(Module):
         The name of an activation here, or a function.
     layer_norm_eps : float
     batch_first : bool
-        As for `MultiheadAttention`.
+        Whether arrays have the batch first, as everything here; PyTorch's default is False: (L, N, features).
     norm_first : bool
         Normalise before attention and before the dense layers, rather than behind the sums.
     bias : bool
-    rng, dtype
-        As for `MultiheadAttention`.
+    rng : numpy.random.Generator, optional
+        Draws the initial weights and the masks of dropout. Default: the generator that `seed` restarts.
+    dtype : float32 or float64
 
     Notes
     -----

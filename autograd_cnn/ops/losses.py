@@ -371,7 +371,23 @@ def nll_loss(
 ) -> Any:  # fmt: skip
     """Measures how little probability the right class has, from ``log_softmax(logits)``: ``-log_probability[label]``.
 
-    Parameters and results are those of `cross_entropy`, which takes the logits themselves.
+    `cross_entropy` takes the logits themselves.
+
+    Parameters
+    ----------
+    log_probabilities : (..., K)
+    labels : (...) of int, or (..., K)
+        Class ids 0..K-1, or probabilities.
+    reduction : {"mean", "sum", "none"}
+        How to combine the losses of the rows. With class ids and `weight`, "mean" divides by the sum of the weights.
+    weight : (K,), optional
+        Multiplies the terms of the classes.
+    ignore_index : int, optional
+        The class id of rows to leave out, such as -100.
+
+    Returns
+    -------
+    () or (...)
     """
     return _of_scores(log_probabilities, labels, reduction, 0, weight, ignore_index)
 

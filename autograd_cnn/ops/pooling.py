@@ -216,7 +216,29 @@ def avg_pool2d(
     The divisor counts the zeros of the padding, too, unless `count_include_pad` is False. It never counts what lies
     beyond the padding, where `ceil_mode` lets windows reach.
 
-    Parameters, result and errors are those of `max_pool2d`.
+    Parameters
+    ----------
+    x : (N, H, W, C)
+    kernel_size : int or pair
+    stride : int or pair, optional
+        Default: `kernel_size`.
+    padding : int, pair, "same" or "valid"
+        Zeros around the image, less than the kernel.
+    ceil_mode : bool
+        Whether pixels that are left over at the end get a window of their own, which sees fewer pixels.
+    count_include_pad : bool
+        Whether the zeros count.
+
+    Returns
+    -------
+    (N, H', W', C)
+        With ``H' = (H + padding - kernel) // stride + 1``, where `padding` counts both sides. The division rounds down,
+        or up with `ceil_mode`.
+
+    Raises
+    ------
+    ValueError
+        If the window is larger than the padded image.
 
     Examples
     --------

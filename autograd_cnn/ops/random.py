@@ -23,7 +23,7 @@ def seed(n: int) -> None:
     Parameters
     ----------
     n : int
-        As for ``np.random.default_rng``.
+        What ``np.random.default_rng`` takes.
 
     Examples
     --------

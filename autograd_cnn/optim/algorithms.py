@@ -25,8 +25,11 @@ class SGD(Optimiser):
 
     Parameters
     ----------
-    parameters, lr
-        As for `Optimiser`, and the same errors.
+    parameters : iterable of Tensor, or of groups
+        Leaves with ``requires_grad=True``. A group is a dict: ``{"parameters": [w, b], "lr": 0.01}`` has a rate of its
+        own, and ``"weight_decay"`` a decay of its own.
+    lr : float
+        The learning rate.
     momentum : float
         Weight of the old `v`, in [0, 1).
     nesterov : bool
@@ -87,8 +90,11 @@ class RMSprop(Optimiser):
 
     Parameters
     ----------
-    parameters, lr
-        As for `Optimiser`, and the same errors.
+    parameters : iterable of Tensor, or of groups
+        Leaves with ``requires_grad=True``. A group is a dict: ``{"parameters": [w, b], "lr": 0.01}`` has a rate of its
+        own, and ``"weight_decay"`` a decay of its own.
+    lr : float
+        The learning rate.
     alpha : float
         Weight of the old mean square, in [0, 1).
     eps : float
@@ -162,8 +168,11 @@ class Adam(Optimiser):
 
     Parameters
     ----------
-    parameters, lr
-        As for `Optimiser`, and the same errors.
+    parameters : iterable of Tensor, or of groups
+        Leaves with ``requires_grad=True``. A group is a dict: ``{"parameters": [w, b], "lr": 0.01}`` has a rate of its
+        own, and ``"weight_decay"`` a decay of its own.
+    lr : float
+        The learning rate.
     betas : pair of float
         Weights of the old moments, in [0, 1).
     eps : float
@@ -229,7 +238,18 @@ def adam_update(p: Array, g: Array, m: Array, v: Array, coefficients: Array) -> 
 class AdamW(Adam):
     """`Adam` with a weight decay that the moments do not scale: ``p *= 1 - lr * weight_decay`` before each step.
 
-    Parameters and errors as for `Adam`.
+    Parameters
+    ----------
+    parameters : iterable of Tensor, or of groups
+        Leaves with ``requires_grad=True``. A group is a dict: ``{"parameters": [w, b], "lr": 0.01}`` has a rate of its
+        own, and ``"weight_decay"`` a decay of its own.
+    lr : float
+        The learning rate.
+    betas : pair of float
+        Weights of the old moments, in [0, 1).
+    eps : float
+    weight_decay : float
+        The share of the parameters, times `lr`, that each step takes off.
 
     References
     ----------

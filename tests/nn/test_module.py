@@ -578,7 +578,29 @@ def test_buffers_are_the_tensors_that_are_not_trained_each_once():
     assert [*model.named_buffers()] == [(b.name, b) for b in model.buffers()]
 
 
-@pytest.mark.parametrize("collection", [set, frozenset, deque, lambda layers: np.array(layers, object)])
+IN_THE_CLASS = [
+    lambda: nn.Linear(2, 2), lambda: [nn.ReLU(), nn.Linear(2, 2)], lambda: {"a": (nn.Dropout(),)},
+    lambda: ag.Tensor(np.ones(2), requires_grad=True), lambda: [ag.Tensor(np.ones(2), requires_grad=True)],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", IN_THE_CLASS)
+@pytest.mark.parametrize("base", [nn.Module, nn.ReLU, nn.Sequential])
+def test_parts_of_a_model_that_are_made_in_the_class_are_refused(make, base):
+    class Mixin:
+        part = make()
+
+    for bases, body in ((base,), {"part": make()}), ((Mixin, base), {}):
+        with pytest.raises(TypeError, match="Net.part is made in the class: all its models would share it, and its pa"):
+            type("Net", bases, body)
+    model = type("Net", (base,), {"__init__": lambda self: setattr(self, "part", make()), "mean": ag.Tensor([0.5])})()
+    assert all(name.startswith("part") for name in model.state_dict())
+
+
+COLLECTIONS = [set, frozenset, deque, lambda x: np.array(x, object), lambda x: dict(enumerate(x)).values()]
+
+
+@pytest.mark.parametrize("collection", COLLECTIONS)
 def test_layers_in_a_collection_without_lasting_places_are_refused(rng, collection):
     model = nn.Module()
     with pytest.raises(TypeError, match="Module.layers: parts of a model in a .* would not be found. Use a list"):
