@@ -31,7 +31,7 @@ class Room(NamedTuple):
 ROOMS = {
     # the library
     "engine": Room(2415, "", "the tape, the recorded call, the walk back, and Tensor"),
-    "ops": Room(2160, "engine", "the textbook: operations, each with its derivative below it"),
+    "ops": Room(2162, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(1038, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(837, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(462, "engine calculus state", "optimisers, schedules, averages"),
@@ -49,7 +49,7 @@ ROOMS = {
     "__main__": Room(322, f"{FACE} trainer environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
-        1263, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
+        1255, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(2850, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(904, "engine files environment", "published images, folders of images, batches"),

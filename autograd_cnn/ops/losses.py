@@ -45,12 +45,10 @@ def reduced(values: Any, reduction: Reduction, count: Any = None, sum: Any = sum
         return values
     if reduction != "mean":
         raise ValueError(f'reduction is {reduction!r}\nIt takes "mean", "sum" or "none"')
-    some = True if count is None or (known(count) and peek(count) != 0) else np.not_equal(count, 0)
-    n = np.size(values) if count is None else masked(count, some, 1)
     with np.errstate(over="ignore"):
-        out = mean(values) if count is None else sum(values) / n
+        out = mean(values) if count is None else sum(values) / count
     overflows = np.isinf(peek(out)) if mean is np.mean or known(out) else np.size(values) > 0
-    return masked(sum(values / n) if overflows else out, some, np.nan)  # the sum of quotients does not overflow
+    return sum(values / (np.size(values) if count is None else count)) if overflows else out  # here no sum overflows
 
 
 def divided(g: Any, count: float, reduction: Reduction, weight: Any = None) -> Any:
@@ -256,8 +254,12 @@ def _of_scores(scores: Any, labels: Any, reduction: Any, smoothing: float, weigh
     share = None if ignored is None else np.not_equal(labels, ignored)[..., None].astype(scores.dtype)
     if weight is not None:
         share = (1 if share is None else share) * astype(operand(weight), scores.dtype)
-    count = None if share is None or not _classes(labels) else sum(hot * share)
-    return reduced(-sum(_product(target if share is None else target * share, scores), -1), reduction, count=count)
+    losses = -sum(_product(target if share is None else target * share, scores), -1)
+    if share is None or not _classes(labels) or reduction != "mean":
+        return reduced(losses, reduction)
+    count = sum(hot * share)
+    some = True if known(count) and peek(count) != 0 else np.not_equal(count, 0)
+    return masked(reduced(losses, reduction, masked(count, some, 1)), some, np.nan)
 
 
 def _class_ids(logits: Any, labels: Any, reduction: Reduction) -> tuple[Any, ...]:

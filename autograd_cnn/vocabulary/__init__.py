@@ -8,9 +8,7 @@ from autograd_cnn.vocabulary import fft, linalg, special, stats
 from autograd_cnn.vocabulary.arrays import *
 from autograd_cnn.vocabulary.elementary import *
 from autograd_cnn.vocabulary.losses import *
-from autograd_cnn.vocabulary.scans import *
 from autograd_cnn.vocabulary.statistics import *
-from autograd_cnn.vocabulary.vectors import *
 
 if not TYPE_CHECKING:  # type checkers follow the stars
     files = [file for file in vars(vocabulary).values() if file not in (fft, linalg, special, stats)]

@@ -1,29 +1,36 @@
-"""Arrays joined, cut, turned and filled in NumPy's other ways."""
+"""Arrays joined, cut, turned and filled in NumPy's other ways; products of vectors; and polynomials.
+
+A polynomial is the vector of its coefficients, highest power first.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import reduce
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from autograd_cnn.calculus.trees import tree_filled, tree_leaves
-from autograd_cnn.engine.fitting import numeric
+from autograd_cnn.engine.checks import count
+from autograd_cnn.engine.fitting import numeric, precision
 from autograd_cnn.engine.numpy_calls import copied_index, plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.ops.arithmetic import where
-from autograd_cnn.ops.axes import Axis, Shape, X, fixed, with_options
+from autograd_cnn.ops.arithmetic import conjugated, multiply, power, where
+from autograd_cnn.ops.axes import Axis, Shape, X, fixed, normal, with_options
 from autograd_cnn.ops.indexing import Mode, getitem, positions, scatter, take
 from autograd_cnn.ops.joining import concatenate, pad_constant, split, stack, widths_of
-from autograd_cnn.ops.products import diagonal, kron
-from autograd_cnn.ops.shapes import broadcast_to, copy, flip, ravel, reshape, swapaxes, transpose
+from autograd_cnn.ops.products import diagonal, kron, matmul
+from autograd_cnn.ops.reductions import sum
+from autograd_cnn.ops.shapes import axes_last, broadcast_to, copy, expand_dims, flip, moveaxis, reshape, squeeze
 
 __all__ = [
     "append", "array", "asarray", "atleast_1d", "atleast_2d", "atleast_3d", "block", "broadcast_arrays", "choose",
-    "column_stack", "delete", "diag", "diagflat", "dsplit", "dstack", "extract", "fliplr", "flipud", "hsplit", "hstack",
-    "insert", "meshgrid", "pad", "resize", "roll", "rot90", "row_stack", "tile", "tril", "trim_zeros", "triu", "vsplit",
-    "vstack",
+    "column_stack", "convolve", "correlate", "cross", "delete", "diag", "diagflat", "dsplit", "dstack", "extract",
+    "fliplr", "flipud", "hsplit", "hstack", "insert", "matvec", "meshgrid", "pad", "polyadd", "polyder", "polyint",
+    "polyval", "resize", "roll", "roots", "rot90", "row_stack", "tile", "tril", "trim_zeros", "triu", "vander",
+    "vecdot", "vecmat", "vsplit", "vstack",
 ]  # fmt: skip
 
 
@@ -105,7 +112,7 @@ def dstack(tup: Sequence[Any]) -> Any:
 
 def column_stack(tup: Sequence[Any]) -> Any:
     """Joins arrays side by side: along axis 1. An array of one axis is a column."""
-    return concatenate([x if np.ndim(x) > 1 else transpose(atleast_2d(x)) for x in tup], 1)
+    return concatenate([x if np.ndim(x) > 1 else atleast_2d(x).T for x in tup], 1)
 
 
 def append(x: Any, values: Any, axis: int | None = None) -> Any:
@@ -199,7 +206,7 @@ def diag(x: X, k: int = 0) -> X:
 def diagflat(x: X, k: int = 0) -> X:
     """Makes the matrix that has the elements of `x` on its `k`-th diagonal, and 0 elsewhere."""
     i, n = np.arange(np.size(x)), np.size(x) + abs(k)
-    return scatter(ravel(x), (i + max(0, -k), i + max(0, k)), (n, n))
+    return scatter(reshape(x, -1), (i + max(0, -k), i + max(0, k)), (n, n))
 
 
 def tril(x: Any, k: int = 0) -> Any:
@@ -216,7 +223,7 @@ def rot90(x: X, k: int = 1, axes: tuple[int, int] = (0, 1)) -> X:
     """Turns the plane of two `axes` by `k` right angles, from the first axis towards the second."""
     np.rot90(np.broadcast_to(0, np.shape(x)), k, axes)  # checks the arguments
     for _ in range(k % 4):
-        x = flip(swapaxes(x, *axes), axes[0])
+        x = flip(np.swapaxes(x, *axes), axes[0])
     return x
 
 
@@ -287,3 +294,121 @@ def pad(x: X, pad_width: Any, constant_values: Any = 0, mode: Any = "constant") 
             x = concatenate([x, _STATISTICS[mode](x, axis=axis, keepdims=True)], axis)
             x = take(x, np.pad(np.arange(n), width, constant_values=n), axis)
     return x
+
+
+# Products of vectors, alone or in stacks
+
+Ends = Literal["full", "same", "valid"]
+
+
+def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
+    """Multiplies vectors of 3 components to vectors at right angles to both: the cross product.
+
+    For vectors of 2 components, add a third of 0.
+    """
+    axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis,) * 3
+    a, b = axes_last(a, axisa), axes_last(b, axisb)
+    if (np.shape(a)[-1], np.shape(b)[-1]) != (3, 3):
+        raise ValueError(f"cross: want vectors of 3 components, got {np.shape(a)} and {np.shape(b)}")
+    return moveaxis(roll(a, -1, -1) * roll(b, 1, -1) - roll(a, 1, -1) * roll(b, -1, -1), -1, axisc)
+
+
+def vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
+    """Sums products over one axis of both: the dot products of stacks of vectors. `x1` is conjugated."""
+    return sum(multiply(conjugated(axes_last(x1, axis)), axes_last(x2, axis)), -1)
+
+
+def matvec(x1: Any, x2: Any) -> Any:
+    """Multiplies stacks of matrices by stacks of vectors."""
+    return squeeze(matmul(x1, expand_dims(x2, -1)), -1)
+
+
+def vecmat(x1: Any, x2: Any) -> Any:
+    """Multiplies stacks of vectors, which are conjugated, by stacks of matrices."""
+    return squeeze(matmul(conjugated(expand_dims(x1, -2)), x2), -2)
+
+
+def _convolve_rule(g: Any, other: Any, extent: int) -> Any:
+    """Convolve `g`, completed by zeros to what mode "full" would give, with the other vector backwards."""
+    missing = len(other) + extent - 1 - len(g)
+    return convolve(pad(g, (missing // 2, missing - missing // 2)), flip(other), "valid")
+
+
+@primitive(
+    complex=True,
+    examples=lambda rng: [(rng.normal(size=n), rng.normal(size=3), mode) for mode in get_args(Ends) for n in (2, 5)],
+    flops=lambda a_shape, v_shape: 2 * a_shape[0] * v_shape[0],
+)
+def convolve(a: Any, v: Any, mode: Ends = "full") -> Any:
+    """Slides one vector, reversed, along the other, and sums the products at each place.
+
+    `mode` is ``"full"``, ``"same"`` or ``"valid"``, as in NumPy.
+    """
+    return np.convolve(a, v, mode)
+
+
+convolve.vjp(
+    a=lambda g, a_shape, v: _convolve_rule(g, v, a_shape[0]),
+    v=lambda g, a, v_shape: _convolve_rule(g, a, v_shape[0]),
+)
+
+
+def correlate(a: Any, v: Any, mode: Ends = "valid") -> Any:
+    """Slides `v`, conjugated, along `a`, and sums the products at each place."""
+    v = conjugated(v)
+    return flip(convolve(v, flip(a), mode)) if len(a) < len(v) else convolve(a, flip(v), mode)
+
+
+# Polynomials
+
+
+def polyval(p: Any, x: Any) -> Any:
+    """Evaluates the polynomial with the coefficients `p`, highest power first, at `x`."""
+    return reduce(lambda y, coefficient: y * x + coefficient, p, np.zeros_like(x))
+
+
+def polyadd(a1: Any, a2: Any) -> Any:
+    """Adds polynomials, given by their coefficients, highest power first."""
+    longer = len(a2) - len(a1)
+    return pad(a1, (max(longer, 0), 0)) + pad(a2, (max(-longer, 0), 0))
+
+
+def polyder(p: Any, m: int = 1) -> Any:
+    """Differentiates a polynomial `m` times."""
+    for _ in range(min(count(m, "m", 0), len(p))):
+        p = p[:-1] * np.arange(len(p) - 1, 0, -1)
+    return p
+
+
+def polyint(p: Any, m: int = 1, k: float = 0) -> Any:
+    """Integrates a polynomial `m` times, with one constant `k`."""
+    if count(m, "m", 0) > 10_000:
+        raise ValueError(f"m is {m}, which gives a polynomial of {m} coefficients more")
+    for _ in range(m):
+        p = pad(p / np.arange(len(p), 0, -1), (0, 1), constant_values=float(fixed(k, "k")))
+    return p
+
+
+@primitive(complex=True, examples=normal([3], [4]))
+def roots(p: Any) -> Any:
+    """Computes the roots of a polynomial, given by its coefficients, highest power first.
+
+    The gradient is undefined where roots are equal, and then inf or NaN.
+    """
+    return np.roots(p)
+
+
+def _roots_rule(g: Any, p: Any, out: Any) -> Any:
+    """Where p(r) = 0, a step dp moves the root by ``-dp(r) / p'(r)``."""
+    degrees = np.arange(len(p) - 1, -1, -1, dtype=precision(p.dtype))
+    powers = out[:, None] ** degrees
+    return -(powers.mT @ (g / (powers[:, 1:] @ (p * degrees)[:-1])))
+
+
+roots.vjp(p=_roots_rule)
+
+
+def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
+    """Raises each element of a vector to the powers N - 1 ... 0, in columns, or 0 ... N - 1 if `increasing`."""
+    powers = np.arange(np.size(x) if N is None else N)
+    return power(reshape(x, (-1, 1)), powers if increasing else powers[::-1])

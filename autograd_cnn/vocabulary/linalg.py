@@ -33,8 +33,7 @@ from autograd_cnn.ops.joining import concatenate
 from autograd_cnn.ops.products import einsum, matmul, outer, tensordot
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import axes_last, expand_dims, matrix_transpose, reshape, squeeze
-from autograd_cnn.vocabulary.arrays import atleast_2d, block
-from autograd_cnn.vocabulary.vectors import cross, vecdot
+from autograd_cnn.vocabulary.arrays import atleast_2d, block, cross, vecdot
 
 __all__ = [
     "block_diag", "cho_factor", "cho_solve", "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals",

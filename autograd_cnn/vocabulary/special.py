@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import reduce
 from inspect import Parameter, Signature, signature
 from typing import Any
 
@@ -58,7 +59,12 @@ def _bessel(letter: str, kind: str, sign: int, end: str = "") -> list[Primitive[
 
     def slope(v: Any, x: Any, out: Any) -> Any:
         between = (general(v - 1, x) + sign * general(v + 1, x)) / 2
-        return between - sign_of(x) * out if end else between
+        if not end:
+            return between
+        far = np.greater(abs(x), 1e5 * (1 + v * v))
+        y = where(far, x, 1)
+        bend = (v * v - 0.25) / 2 / abs(y) * (1 + 1 / abs(y))
+        return where(far, out / y * (bend - 0.5), between - sign_of(x) * out)  # far out, the difference would cancel
 
     doc = f"Computes the {kind} Bessel function of order {{}}."
     general = _of(f"{letter}v{end} v z", doc.format("`v`"), z=lambda v, z, out: slope(v, z, out))
@@ -74,7 +80,22 @@ def _log_of(y: Any, x: Any) -> Any:
 
 def _over(x: Any, y: Any) -> Any:
     """Compute ``x / y``, and 0 for ``x = 0``."""
-    return x / where(np.equal(x, 0), 1, y)
+    return chain(x, 1 / y)
+
+
+def _slope_of_erfcx(x: Any, out: Any) -> Any:
+    """Compute ``2 x out - 2 / sqrt(pi)``; from 10 on by the asymptotic series, since the difference would cancel."""
+    far = np.greater(x, 10)
+    q = (1 / where(far, x, 1)) ** 2 / 2
+    series = reduce(lambda rest, k: 1 - k * q * rest, range(25, 1, -2), 1)
+    return where(far, -2 / PI * q * series, 2 * where(far, 0, x) * out - 2 / PI)
+
+
+def _slope_of_rgamma(z: Any, out: Any) -> Any:
+    """Compute ``-out psi(z)``; below 1/2 by reflection, ``gamma(1 - z) sin(pi z) / pi``, which has no poles."""
+    low = np.less(z, 0.5)
+    turn, up = math.pi * (z - 2 * np.rint(z / 2)), where(low, 1 - z, 1)
+    return where(low, gamma(up) * (np.cos(turn) - psi(up) * np.sin(turn) / math.pi), -out * psi(where(low, 1, z)))
 
 
 def gamma_density(x: Any, a: Any) -> Any:
@@ -89,14 +110,14 @@ def beta_density(x: Any, a: Any, b: Any) -> Any:
 
 def t_density(x: Any, df: Any) -> Any:
     """Compute the logarithm of the density of Student's t distribution."""
-    return gammaln((df + 1) / 2) - gammaln(df / 2) - log(df * math.pi) / 2 - (df + 1) / 2 * log1p(x * x / df)
+    return -betaln(df / 2, 0.5) - log(df) / 2 - (df + 1) / 2 * log1p(x * x / df)
 
 
 # fmt: off
 PI = math.pi**0.5  # its root
 erf = _of("erf x", "Computes the error function.", np.vectorize(math.erf, otypes="d"), x=lambda x: 2 / PI * exp(-x * x))
 erfc = _of("erfc x", "Computes ``1 - erf(x)`` without loss of digits.", erfc_of, x=lambda x: -2 / PI * exp(-x * x))
-erfcx = _of("erfcx x", "Computes ``exp(x**2) erfc(x)`` without overflow.", x=lambda x, out: 2 * x * out - 2 / PI)
+erfcx = _of("erfcx x", "Computes ``exp(x**2) erfc(x)`` without overflow.", x=_slope_of_erfcx)
 erfinv = _of("erfinv y", "Inverts `erf`.", y=lambda out: PI / 2 * exp(out * out))
 erfcinv = _of("erfcinv y", "Inverts `erfc`.", y=lambda out: -PI / 2 * exp(out * out))
 ndtr = _of("ndtr x", "Computes the share of the normal distribution below `x`.", lambda x: erfc_of(x * -(0.5**0.5)) / 2,
@@ -104,9 +125,11 @@ ndtr = _of("ndtr x", "Computes the share of the normal distribution below `x`.",
 ndtri = _of("ndtri y", "Inverts `ndtr`.", y=lambda out: 2**0.5 * PI * exp(out * out / 2))
 log_ndtr = _of("log_ndtr x", "Computes the logarithm of `ndtr`.", x=lambda x: 2**0.5 / PI / erfcx(x * -(0.5**0.5)))
 logit = _of("logit x", "Inverts `expit`.", lambda x: np.log(x / np.subtract(1, x)), x=lambda x: 1 / (x * (1 - x)))
+expit: Primitive[...] = _of("expit x", "Computes ``1 / (1 + exp(-x))``.", sigmoid.raw, x=lambda x, out: out * expit(-x))
+log_expit = _of("log_expit x", "Computes the logarithm of `expit`.", logsigmoid, x=lambda x: expit(-x))
 gammaln = _of("gammaln x", "Computes the logarithm of ``|gamma(x)|``.", x=lambda x: psi(x))
 gamma = _of("gamma z", "Computes ``(z - 1)!``, also between whole numbers.", z=lambda z, out: out * psi(z))
-rgamma = _of("rgamma z", "Computes ``1 / gamma(z)``.", z=lambda z, out: -out * psi(z))
+rgamma = _of("rgamma z", "Computes ``1 / gamma(z)``.", z=_slope_of_rgamma)
 psi: Primitive[...] = _of("psi z", "Computes the derivative of `gammaln`.", z=lambda z: polygamma(1, z))
 polygamma: Primitive[...] = _of("polygamma n x", "Computes the derivative of order `n` of `psi`.",
                                 x=lambda n, x: polygamma(n + 1, x))
@@ -133,7 +156,7 @@ j0, j1, jv = _bessel("j", "first kind of", -1)
 y0, y1, yv = _bessel("y", "second kind of", -1)
 i0, i1, iv = _bessel("i", "modified", 1)
 i0e, i1e, ive = _bessel("i", "modified, scaled", 1, "e")
-digamma, expit, log_expit, jn, yn = psi, sigmoid, logsigmoid, jv, yv
-__all__ = ["digamma", "expit", "jn", "log_expit", "logsumexp", "yn"]
+digamma, jn, yn = psi, jv, yv
+__all__ = ["digamma", "jn", "logsumexp", "yn"]
 __all__ += [name for name, f in vars().items() if isinstance(f, Primitive) and f.name == f"special.{name}"]
 # fmt: on

@@ -54,13 +54,27 @@ class Continuous(Parameters):
         """Compute the logarithm of `cdf`."""
         return self._inside(self.log_share, -inf, 0, args, parameters)
 
+    def sf(self, *args: Any, **parameters: Any) -> Any:
+        """Compute the probability of a number that is greater, without loss of digits."""
+        return self._inside(self._mirrored(self.share), 1, 0, args, parameters)
+
+    def logsf(self, *args: Any, **parameters: Any) -> Any:
+        """Compute the logarithm of `sf`."""
+        return self._inside(self._mirrored(self.log_share), 0, -inf, args, parameters)
+
+    def _mirrored(self, share: Any) -> Any:
+        """Return `share` of the negative number, for those with a symmetric density: all that have no lower end."""
+        if self.low > -inf:
+            raise TypeError(f"{self.name}: has no sf here\nFrom the distribution function: 1 - ag.{self.name}.cdf(x)")
+        return lambda z, *shapes: share(-z, *shapes)
+
     def _inside(self, f: Callable[..., Any], below: float, above: float, args: Any, parameters: Any) -> Any:
         """Compute `f` inside of the support, which for a distribution function excludes its ends."""
         given = {"scale": 1, **dict(zip(self.parameters, self.bind(args, parameters)[0], strict=True))}
         arrays = [v for v in given.values() if isinstance(v, Tensor) or (isinstance(v, np.ndarray) and v.ndim)]
         dtype = np.result_type(*[v.dtype for v in arrays if v.dtype.kind == "f"] or [float])
         given = {n: v if isinstance(v, Tensor) else np.asarray(v, dtype) for n, v in given.items()}
-        z, real, share = given.pop(self.parameters[0]) - given.pop("loc"), "scale" in self.placed, above > below
+        z, real, share = given.pop(self.parameters[0]) - given.pop("loc"), "scale" in self.placed, above != below
         fits = [np.logical_and(v > 0 if real else v >= 0, v <= (1 if n == "p" else inf)) for n, v in given.items()]
         scale, *shapes = (np.where(ok, v, 1) for ok, v in zip(fits, given.values(), strict=True))
         z = z / scale
@@ -86,7 +100,7 @@ class Discrete(Continuous):
 # fmt: off
 norm = Continuous(lambda x: -np.square(x) / 2 - log(2 * pi) / 2, sp.ndtr, log_cdf=sp.log_ndtr)
 t = Continuous(sp.t_density, lambda x, df: sp.stdtr(df, x))
-cauchy = Continuous(lambda x: -log(pi) - np.log1p(x * x), lambda x: 0.5 + np.arctan(x) / pi)
+cauchy = Continuous(lambda x: -log(pi) - np.log1p(x * x), lambda x: np.arctan2(1, -x) / pi)
 laplace = Continuous(lambda x: -np.abs(x) - log(2),
                      lambda x: np.exp(np.minimum(x, 0)) / 2 - np.expm1(-np.maximum(x, 0)) / 2)
 logistic = Continuous(lambda x: sp.log_expit(x) + sp.log_expit(-x), sp.expit, log_cdf=sp.log_expit)

@@ -116,11 +116,12 @@ ENTRIES = [
     Entry("Min", ag.minimum, read=lambda *arrays: reduce(ag.minimum, arrays)),
     Entry("Mish", ag.mish, lambda onnx, x: onnx.Mul(x, onnx.Tanh(onnx.Softplus(x)))),
     Entry(
-        "Mod", ag.fmod, lambda onnx, x, y: onnx.Mod(x, y, fmod=1), lambda x, y, fmod=0: ag.fmod(x, y) if fmod else x % y
+        "Mod", ag.fmod, lambda onnx, x, y: onnx.Mod(x, y, fmod=1), lambda x, y, fmod=0: (ag.mod, ag.fmod)[fmod](x, y)
     ),
     Entry("Pow", ag.power, read=_power),
     Entry("Softplus", ag.softplus, _softplus),
     Entry("Erf", ag.special.erf),
+    Entry(None, ag.special.expit, lambda onnx, x: onnx.Sigmoid(x)),
     # Operators that are several operations here
     Entry("Celu", read=ag.celu),
     Entry("HardSigmoid", read=lambda x, alpha=0.2, beta=0.5: ag.clip(alpha * x + beta, 0, 1)),
