@@ -107,15 +107,6 @@ def _images(primitive: Any, args: list[Any], batched: set[int], size: int) -> An
     return registry["reshape"](y, (size, n, *y.shape[1:]))
 
 
-def _channels(primitive: Any, args: list[Any], batched: set[int], size: int) -> Any:
-    """Normalise the channels of each example: by statistics of its own, if none are given."""
-    ndim = np.ndim(args[0]) - (0 in batched)
-    x, w, b, eps, mean, variance = (aligned(a, ndim) if i in batched else a for i, a in enumerate(args))
-    if mean is None:
-        return registry["standardize"](x, tuple(range(0 in batched, x.ndim - 1)), eps) * w + b
-    return (x - mean) / registry["sqrt"](variance + eps) * w + b
-
-
 def _reshape(primitive: Any, args: list[Any], batched: set[int], size: int) -> Any:
     """Give each example the shape that it gets alone."""
     if batched != {0} or args[1:][-1:] == ["F"]:
@@ -136,7 +127,6 @@ def _losses(primitive: Any, args: list[Any], batched: set[int], size: int) -> An
 
 
 FORMS: dict[str, Form] = {
-    "elementwise": _elementwise, "leading": _leading, "axes": partial(_along, every=True),
+    "elementwise": _elementwise, "leading": _leading, "axes": partial(_along, every=True), "losses": _losses,
     "axis": partial(_along, every=False), "first": _first, "reshape": _reshape, "images": _images,
-    "channels": _channels, "losses": _losses,
 }  # fmt: skip

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import sys
 import zlib
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from autograd_cnn.calculus.vmap import levels
+from autograd_cnn.calculus.vmap import generators, levels
 from autograd_cnn.engine.fitting import in_precision
 from autograd_cnn.engine.mode import current, in_mode, is_recording
 from autograd_cnn.engine.plan import Plan
@@ -31,7 +32,7 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
     ----------
     f : callable
         Takes Tensors and returns one Tensor. A second run must give the same bits. So generators draw the same numbers
-        again: those of layers, and each `np.random.Generator` that is an argument, a variable or an attribute of `f`.
+        again: those of layers, NumPy's global one, and each that is an argument, a variable or an attribute of `f`.
         Batch norm moves its statistics once. Inside `vmap`, `f` is called as it is.
     *args : array_like or Tensor
 
@@ -58,9 +59,10 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
         return f(*args)
     before = next_birth()  # older nodes are outside `f`
     # By id: a bit generator, and its state before `f` drew from it. Layers add theirs
-    draws = {id(bits): (bits, bits.state) for bits in _generators(f, args)}
+    draws = {id(bits): (bits, bits.state) for bits in generators(f, args)}
     with in_mode(draws=(*current.get().draws, draws)):
         out: Any = f(*args)
+    draws = {k: (bits, old) for k, (bits, old) in draws.items() if pickle.dumps(bits.state) != pickle.dumps(old)}
     if not isinstance(out, Tensor) or not isinstance(out._node, Node) or out._node.birth < before:
         return out
     inside = [n for n in history(out._node) if n.birth > before]
@@ -98,30 +100,15 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
         results = [c if c.dtype == dtype else c.astype(dtype) for c, dtype in pairs]
         return results if len(results) > 1 else results[0]
 
-    return _joined(run_again, rule, f, outside, out.data, guards)
-
-
-def _generators(f: Any, args: tuple[Any, ...]) -> list[Any]:
-    """Return the bit generators of NumPy's generators among arguments, variables from outside, and attributes."""
-    names: Any = inspect.getclosurevars(f) if inspect.isfunction(f) or inspect.ismethod(f) else ({}, {})
-    found = {**names[0], **names[1], **getattr(getattr(f, "__self__", f), "__dict__", {})}
-    return [v.bit_generator for v in (*args, *found.values()) if isinstance(v, np.random.Generator)]
+    operation = Checkpoint(run_again, complex=True)  # the operations in the function refuse what they do not take
+    operation.name = f"checkpoint of {getattr(f, '__name__', type(f).__name__)}"
+    operation.parameters, operation.sequence = tuple(f"x{i}" for i in range(len(outside))), ""
+    operation.vjp(**dict.fromkeys(operation.parameters, rule))
+    plan = Plan(operation, (1 << len(outside)) - 1, 0)
+    node = plan.record([*outside, out.data], list(outside), current.get(), sys._getframe(1))
+    node.guards = guards
+    return cast(Result, Tensor._of(out.data, node))
 
 
 class Checkpoint(Primitive[...]):
     """A function as one operation; `raw` runs the function again."""
-
-    complex = True  # the operations in the function refuse numbers that they do not take
-
-
-def _joined(run_again: Any, rule: Any, f: Any, outside: list[Any], out: np.ndarray, guards: Any) -> Any:
-    """Record one node for a function. Its inputs are the nodes `outside`, and it has one joint rule."""
-    operation = Checkpoint(run_again)
-    operation.name = f"checkpoint of {getattr(f, '__name__', type(f).__name__)}"
-    names = tuple(f"x{i}" for i in range(len(outside)))
-    operation.parameters, operation.sequence = names, ""
-    operation.vjp(**dict.fromkeys(names, rule))
-    plan = Plan(operation, (1 << len(names)) - 1, 0)
-    node = plan.record([*outside, out], list(outside), current.get(), sys._getframe(2))
-    node.guards = guards
-    return Tensor._of(out, node)

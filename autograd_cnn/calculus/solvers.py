@@ -8,6 +8,7 @@ point, and the adjoint equation for a differential equation. The rules call the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from autograd_cnn.calculus.transforms import vjp
 from autograd_cnn.calculus.trees import leaves_like, ravel_pytree, tree_map
 from autograd_cnn.calculus.vmap import blank, numbers, vmap
+from autograd_cnn.engine.fitting import is_complex, precision
 from autograd_cnn.engine.numpy_calls import plain, recorded
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
@@ -69,6 +71,19 @@ def _check_unchanged(func: Any) -> None:
         raise RuntimeError("odeint, fixed_point: func gives another result in backward. Did an array in it change?")
 
 
+def _of_any_size(rule: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a rule that is linear in `g`, called with its largest number at 1, as the solvers' tolerances expect."""
+
+    @wraps(rule)
+    def scaled(g: Any, *values: Any) -> Any:
+        size = float(np.max(abs(numbers(g)), initial=0))
+        size = size if 0 < size < np.inf else 1.0
+        return tree_map(lambda found: size * found, rule(g / size, *values))
+
+    return scaled
+
+
+@_of_any_size
 def _adjoint(g: Any, out: Any, t: Any, params: Any, func: Any, rtol: Any, atol: Any, mxstep: Any) -> Any:
     """Go back from each time to the one before, with the state, its gradient, and that of `params`.
 
@@ -154,17 +169,21 @@ def odeint(
     if times.ndim != 1 or not times.size or abs(np.sum(np.sign(np.diff(times)))) != times.size - 1:
         raise ValueError(f"odeint: t is {times!r:.60}, want times (T,) that rise, or fall")
     y, state, params, flat = _vectors("odeint", func, y0, args, adjoint)
-    t = registry["astype"](t, y.dtype) if isinstance(t, Tensor) else t
+    t = registry["astype"](t, precision(y.dtype)) if isinstance(t, Tensor) else t
     return vmap(state)((_solved if adjoint else _integrate)(y, t, params, flat, rtol, atol, mxstep))
 
 
 def _vectors(caller: str, func: Any, y0: Any, args: Any, closed: bool) -> Any:
     """Return `y0` as a vector, and what undoes that; `args` as a vector; and `func` as a function of both vectors.
 
-    If it is not `closed`, it may use other Tensors that require a gradient, and gets `args` as they are.
+    If it is `closed`, the vectors are of real numbers. Else it may use other Tensors that require a gradient, and gets
+    `args` as they are.
     """
     y, state = ravel_pytree(y0)
     params, unravel = ravel_pytree(args) if closed else (args, lambda given: given)
+    dtype = y.dtype
+    if closed:
+        (y, state), (params, unravel) = _of_parts(y, state), _of_parts(params, unravel)
     like = tree_map(blank, y0)  # a closed function runs outside of `vmap`
 
     def flat(y: Any, params: Any, *t: Any) -> Any:
@@ -177,7 +196,8 @@ def _vectors(caller: str, func: Any, y0: Any, args: Any, closed: bool) -> Any:
             raise TypeError(f"{caller}: {error}\n{cure}") from error
         out = registry["stack"](out) if isinstance(out, (tuple, list)) and hasattr(y0, "shape") else out
         leaves_like(caller, like, out, "the state", "value by func")
-        out = registry["astype"](ravel_pytree(out)[0], y.dtype)
+        out = registry["astype"](ravel_pytree(out)[0], dtype)
+        out = _of_parts(out, state)[0] if closed else out
         if not (closed and isinstance(y, np.ndarray) and isinstance(params, np.ndarray)):
             return out
         if recorded(out) is not None:
@@ -186,6 +206,14 @@ def _vectors(caller: str, func: Any, y0: Any, args: Any, closed: bool) -> Any:
         return plain(out)
 
     return y, state, params, flat
+
+
+def _of_parts(vector: Any, unravel: Any) -> Any:
+    """Return the real parts of complex numbers and then their imaginary parts, as one vector, and what undoes that."""
+    if not is_complex(vector):
+        return vector, unravel
+    n, parts = len(vector), [registry["real"](vector), registry["imag"](vector)]
+    return registry["concatenate"](parts), lambda both: unravel(both[:n] + 1j * both[n:])
 
 
 def _iterate(params: Any, x: Any, func: Any, xtol: float, maxiter: int) -> Any:
@@ -198,6 +226,7 @@ def _iterate(params: Any, x: Any, func: Any, xtol: float, maxiter: int) -> Any:
     raise RuntimeError(f"{moved}. Does func contract? Half a step may: lambda x: (x + func(x)) / 2")
 
 
+@_of_any_size
 def _implicit(g: Any, out: Any, params: Any, func: Any, xtol: float, maxiter: int) -> Any:
     """Solve ``w = g + w df/dx`` at the solution, and return ``w df/dparams``."""
 

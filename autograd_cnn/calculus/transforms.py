@@ -7,41 +7,26 @@ Tensors that can be differentiated again: ``grad(grad(f))`` is the second deriva
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any
 
 import numpy as np
 
-from autograd_cnn.calculus.trees import leaves_like, ravel_pytree, tree_filled, tree_items, tree_leaves, tree_map
+from autograd_cnn.calculus.trees import leaves_like, parts_of, ravel_pytree, tree_filled, tree_items, tree_map
 from autograd_cnn.calculus.vmap import blank, for_all, levels, lowered, numbers, raised, variable
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.fitting import FLOATS, is_complex
-from autograd_cnn.engine.messages import describe, warn
+from autograd_cnn.engine.messages import code_of, describe, warn
 from autograd_cnn.engine.mode import current, enable_grad, in_mode
-from autograd_cnn.engine.numpy_calls import known, peek, plain, plain_array
+from autograd_cnn.engine.numpy_calls import known, peek, plain, plain_array, recorded
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tape import history
 from autograd_cnn.engine.tensor import Tensor, carry_back
 
 __all__ = ["elementwise_grad", "grad", "hessian", "hvp", "jacobian", "jvp", "stop_gradient", "value_and_grad", "vjp"]
-
-Result_co = TypeVar("Result_co", covariant=True)
-Plain = np.ndarray | np.generic | float
-
-
-class Transformed(Protocol[Result_co]):
-    """The type of a function that a transform returns: for arrays, its result is an array.
-
-    For other arguments its result is Any: gradients have their structure, and are Tensors inside another transform.
-    """
-
-    @overload
-    def __call__(self, *args: Plain, **options: Any) -> Result_co: ...
-
-    @overload
-    def __call__(self, *args: object, **options: Any) -> Any: ...
 
 
 @primitive(elementwise=True, moves=True)
@@ -53,29 +38,39 @@ def alias(x: Any) -> Any:
 alias.vjp(x=lambda g: g)
 
 
+def _places(caller: str, f: Any, argnums: Any) -> tuple[int, ...]:
+    """Return `argnums` as a tuple, or raise an error about arguments in the order of PyTorch's functions."""
+    places = argnums if isinstance(argnums, tuple) else (argnums,)
+    if isinstance(f, Tensor):
+        targets = ", ".join(code_of(t) for _, t in tree_items(argnums) if isinstance(t, Tensor)) or "w"
+        cure = f"The gradient of a Tensor: {code_of(f)}.gradient({targets})"
+        raise TypeError(f"{caller}: wants a function, and {code_of(f)} is a Tensor. {cure}")
+    if not all(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for i in places):
+        text = f"{caller}: argnums is {reprlib.repr(argnums)}, want an int or a tuple of them"
+        raise TypeError(f"{text}. The arguments of f come behind: ag.{caller}(f)(x)")
+    return places
+
+
 class _Run:
     """An evaluation of `f`, with new variables in place of the arguments to differentiate.
 
+    `tree` is its result. Where it may be a tree of several, `value` is all of them as one vector, and `unravel` makes
+    such a tree of a vector. `others` has the results beside it, if there are any (`aux`).
     `nested` says whether `f` depends on a transform around this one, and `differentiated` whether a derivative was
     taken in `f`: then a result that does not depend on the arguments is no mistake, as that of a linear function.
     """
 
     def __init__(self, caller: str, f: Any, args: Any, argnums: Any, options: Any = None, aux: bool = False) -> None:
-        places = argnums if isinstance(argnums, tuple) else (argnums,)
-        if not all(isinstance(i, (int, np.integer)) for i in places):
-            raise TypeError(f"argnums is {argnums!r}, want an int or a tuple of them")
+        places = _places(caller, f, argnums)
         self.caller, self.argnums = caller, tuple(i + len(args) if i < 0 else i for i in places)
         self.variables: list[Tensor] = []
         self.levels = levels()
         self.nested = self.differentiated = False
-        fresh = list(args)
-        outer = current.get().transforms
+        fresh, name, outer = list(args), getattr(f, "__name__", "f"), current.get().transforms
         for wanted, i in zip(places, self.argnums, strict=True):
             if not 0 <= i < len(args):
-                raise TypeError(
-                    f"{getattr(f, '__name__', 'f')}: cannot differentiate argument {wanted}, counted from 0: "
-                    f"{len(args)} positional arguments were passed. Arguments by keyword are constants"
-                )
+                passed = f"{len(args)} positional arguments were passed. Arguments by keyword are constants"
+                raise TypeError(f"{name}: cannot differentiate argument {wanted}, counted from 0: {passed}")
         if len({*self.argnums}) < len(places):
             raise TypeError(f"argnums is {argnums}: an argument is there twice. Name each once")
         with enable_grad():
@@ -83,30 +78,32 @@ class _Run:
                 fresh[i] = tree_filled(fresh[i], [self._variable(*v) for v in tree_items(fresh[i], f"argument {i}")])
             with in_mode(transforms=(*outer, self)):
                 try:
-                    self.value = f(*fresh, **(options or {}))
+                    value = f(*fresh, **(options or {}))
                 except (TypeError, ValueError, AttributeError) as error:
                     errors.explain_function(error, f, [args[i] for i in self.argnums])
                     raise
-        if aux and not (isinstance(self.value, tuple) and len(self.value) == 2):
-            raise TypeError(f"grad: has_aux=True, and f returned {describe(self.value)}, want (loss, others)")
-        self.others: list[Any] = list(self.value[1:]) if aux else []
-        self.value = self.value[0] if aux else self.value
-        self.arguments = tuple(fresh[i] for i in self.argnums) if isinstance(argnums, tuple) else fresh[argnums]
-        if not isinstance(self.value, Tensor):
-            if isinstance(self.value, (tuple, list, dict)) or self.value is None:
-                text = f"{getattr(f, '__name__', 'f')}: returned {type(self.value).__name__}, want one tensor"
+            if aux and not (isinstance(value, tuple) and len(value) == 2):
+                raise TypeError(f"{caller}: has_aux=True, and f returned {describe(value)}, want (result, others)")
+            value, others = value if aux else (value, None)
+            is_tree = parts_of(value) is not None
+            if is_tree and caller not in ("vjp", "jvp", "jacobian"):
+                text = f"{name}: returned {type(value).__name__}, want one tensor"
                 raise TypeError(f"{text}. For a loss and others: ag.grad(f, has_aux=True)")
-            self.value = Tensor(self.value)
+            self.tree = tree_map(lambda leaf: leaf if isinstance(leaf, Tensor) else Tensor(leaf), value)
+            value, self.unravel = ravel_pytree(self.tree) if is_tree else (self.tree, lambda vector: vector)
+            self.value = value if isinstance(value, Tensor) else Tensor(value)
+        self.arguments = tuple(fresh[i] for i in self.argnums) if isinstance(argnums, tuple) else fresh[argnums]
         if outer and not self.nested:  # `f` may close over the variable of a transform around this one
-            found = [t for t in tree_leaves((self.value, self.others)) if isinstance(t, Tensor) and t._node is not None]
+            found = [t for _, t in tree_items((self.value, others)) if isinstance(t, Tensor) and t.requires_grad]
             around = {v._node for run in outer for v in run.variables}
             oldest = min((n.birth for n in around), default=0)
             self.nested = any(not around.isdisjoint(history(t._node, oldest)) for t in found)
+        self.others: Any = others if self.nested else tree_map(plain, others)
 
     def _variable(self, place: str, value: Any) -> Tensor:
         if isinstance(value, Tensor) and value.requires_grad:
             self.nested = True
-            made = alias(raised(lowered(value)))
+            made = alias(raised(lowered(value), value))
         else:
             data = peek(value)
             if data.dtype.kind not in FLOATS:
@@ -120,7 +117,8 @@ class _Run:
 
         Warn if it depends on none of them.
         """
-        return for_all(partial(self._carried, create_graph=create_graph, retain=retain), seed, self.levels)
+        carried = partial(self._carried, create_graph=create_graph, retain=retain)
+        return for_all(carried, seed, self.levels, self.value)
 
     def _carried(self, seed: Any, create_graph: bool, retain: bool) -> list[Any]:
         nodes = [v._node for v in self.variables]
@@ -140,22 +138,9 @@ class _Run:
         """Return gradients in the structure of the argument, or of the tuple of arguments."""
         return tree_filled(self.arguments, gradients)
 
-    def out(self, value: Tensor) -> Any:
-        return value if self.nested else value.data if known(value) else value.detach()
-
-
-@overload
-def value_and_grad(f: Callable[..., Any], argnums: int = 0) -> Transformed[tuple[np.ndarray, np.ndarray]]: ...
-
-
-@overload
-def value_and_grad(
-    f: Callable[..., Any], argnums: tuple[int, ...]
-) -> Transformed[tuple[np.ndarray, tuple[np.ndarray, ...]]]: ...
-
-
-@overload
-def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, *, has_aux: bool) -> Any: ...
+    def out(self, tree: Any) -> Any:
+        """Return results as arrays, unless a transform around this one differentiates them."""
+        return tree if self.nested else tree_map(lambda leaf: leaf.data if known(leaf) else leaf.detach(), tree)
 
 
 def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Any:
@@ -181,32 +166,29 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, ha
     (array(11.), {'w': array([3., 4.])})
     """
 
+    return _derived("value_and_grad", f, argnums, has_aux, lambda result, slopes: (result, slopes))
+
+
+def _derived(caller: str, f: Any, argnums: Any, has_aux: bool, give: Callable[[Any, Any], Any]) -> Any:
+    """Return a function that returns what `give` makes of the result of `f`, or of all of them, and of the gradient."""
+    _places(caller, f, argnums)
+
     @wraps(f)
     def evaluate(*args: Any, **options: Any) -> Any:
-        run = _Run("grad", f, args, argnums, options, has_aux)
+        run = _Run(caller, f, args, argnums, options, has_aux)
         if run.value.size != 1:
-            text = f"grad: f returned {run.value.shape}, want one number: .mean() or .sum()"
-            raise ValueError(f"{text}. For all of them: ag.jacobian")
+            text = f"{caller}: f returned {run.value.shape}, want one number: .mean() or .sum(). For all of them"
+            raise ValueError(f"{text}: ag.jacobian({'ag.jacobian(f)' if caller == 'hessian' else 'f'})")
         if run.value.dtype.kind == "c":
-            raise errors.complex_loss("grad", "the result of f", "z", run.value.dtype)
-        gradients = run.shaped(run.back(np.ones(run.value.shape, run.value.dtype), run.nested))
-        others = run.others if run.nested else tree_map(plain, run.others)
-        value = (run.out(run.value), *others) if has_aux else run.out(run.value)
-        return value, gradients
+            raise errors.complex_loss(caller, "the result of f", "z", run.value.dtype)
+        slopes = run.shaped(run.back(np.ones(run.value.shape, run.value.dtype), run.nested))
+        return give((run.out(run.value), run.others) if has_aux else run.out(run.value), slopes)
 
     return evaluate
 
 
-@overload
-def grad(f: Callable[..., Any], argnums: int = 0) -> Transformed[np.ndarray]: ...
-
-
-@overload
-def grad(f: Callable[..., Any], argnums: tuple[int, ...]) -> Transformed[tuple[np.ndarray, ...]]: ...
-
-
-@overload
-def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, *, has_aux: bool) -> Any: ...
+def _gradient(caller: str, f: Any, argnums: Any, has_aux: bool = False) -> Any:
+    return _derived(caller, f, argnums, has_aux, lambda result, slopes: (slopes, result[1]) if has_aux else slopes)
 
 
 def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Any:
@@ -227,9 +209,7 @@ def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: boo
     >>> ag.grad(ag.grad(lambda x: x**3))(2.0)
     array(12.)
     """
-    evaluate = value_and_grad(f, argnums, has_aux=has_aux)
-    pick = (lambda value, slopes: (slopes, value[1])) if has_aux else (lambda value, slopes: slopes)
-    return wraps(f)(lambda *args, **options: pick(*evaluate(*args, **options)))
+    return _gradient("grad", f, argnums, has_aux)
 
 
 def elementwise_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
@@ -244,7 +224,8 @@ def elementwise_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) 
     >>> ag.elementwise_grad(np.sin)(np.array([0.0, np.pi]))
     array([ 1., -1.])
     """
-    return grad(wraps(f)(lambda *args, **options: registry["sum"](f(*args, **options))), argnums)
+    total = wraps(f)(lambda *args, **options: registry["sum"](f(*args, **options)))
+    return _gradient("elementwise_grad", f if isinstance(f, Tensor) else total, argnums)
 
 
 def stop_gradient(tree: Any) -> Any:
@@ -259,16 +240,11 @@ def stop_gradient(tree: Any) -> Any:
     return tree_map(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, tree)
 
 
-@overload
-def vjp(f: Callable[..., Any], *args: Plain) -> tuple[np.ndarray, Callable[[Any], tuple[Any, ...]]]: ...
-
-
-@overload
-def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]: ...
-
-
-def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+def vjp(f: Callable[..., Any], *args: Any, has_aux: bool = False) -> Any:
     """Return ``f(*args)``, and a function that carries d loss / d f back to d loss / d args.
+
+    If `f` returns a tree, d loss / d f is such a tree. With `has_aux`, `f` returns a pair, whose second part is a tree
+    of other results: it is returned as a third, without history.
 
     Examples
     --------
@@ -278,16 +254,17 @@ def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[A
     >>> back(np.array([1.0, 10.0]))
     (array([ 2., 40.]),)
     """
-    run = _Run("vjp", f, args, tuple(range(len(args))))
+    run = _Run("vjp", f, args, tuple(range(len(args))), aux=has_aux)
 
     def back(g: Any) -> tuple[Any, ...]:
-        nested = run.nested or (isinstance(g, Tensor) and g.requires_grad)
-        seed = g if nested and isinstance(g, Tensor) else plain_array(g)
-        leaves_like("vjp", blank(run.value), seed, "f(x)", "gradient")
+        leaves = leaves_like("vjp", tree_map(blank, run.tree), g, "f(x)", "gradient")
+        nested = run.nested or recorded(leaves) is not None
+        seed = g if run.value is run.tree else ravel_pytree(tree_filled(run.tree, leaves))[0]
+        seed = seed if nested and isinstance(seed, Tensor) else plain_array(seed)
         seed = seed.astype(run.value.dtype) if seed.dtype != run.value.dtype else seed
         return run.shaped(run.back(seed, nested, retain=True))
 
-    return run.out(run.value), back
+    return (run.out(run.tree), back, run.others)[: 2 + has_aux]
 
 
 def _flat_tangents(caller: str, args: Any, tangents: Any) -> list[Any]:
@@ -298,16 +275,10 @@ def _flat_tangents(caller: str, args: Any, tangents: Any) -> list[Any]:
     return [leaf for i, (a, t) in pairs for leaf in leaves_like(caller, a, t, f"argument {i}")]
 
 
-@overload
-def jvp(f: Callable[..., Any], args: tuple[Plain, ...], tangents: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray]: ...
-
-
-@overload
-def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]: ...
-
-
-def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
+def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...], has_aux: bool = False) -> Any:
     """Return ``f(*args)`` and its derivative in the direction `tangents`, as the vjp of a vjp.
+
+    Both may be trees. `has_aux` is as for `vjp`.
 
     A vjp multiplies by the transposed Jacobian and is linear in `g`, so its own vjp multiplies by the Jacobian
     (J. Townsend, "A new trick for calculating Jacobian vector products", 2017).
@@ -320,17 +291,18 @@ def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...])
     (array([2., 3.]), array([0.25, 0.  ]))
     """
     flat = _flat_tangents("jvp", args, tangents)
-    run = _Run("jvp", f, args, tuple(range(len(args))))
+    run = _Run("jvp", f, args, tuple(range(len(args))), aux=has_aux)
     g = variable(np.zeros(run.value.shape, run.value.dtype))
     with enable_grad():
         total = _inner([(gx, t) for gx, t in zip(run.back(g, True), flat, strict=True) if gx.requires_grad])
-    if not total.requires_grad:
-        return run.out(run.value), run.out(Tensor(np.zeros(g.shape, g.dtype)))
 
     def back(seed: Any) -> list[Any]:
         return [carry_back(total._node, np.array(seed), run.nested, targets={g._node})[g._node]]
 
-    return run.out(run.value), *for_all(back, np.ones(total.shape, total.dtype), run.levels)
+    slope = run.out(Tensor(np.zeros(g.shape, g.dtype)))
+    if total.requires_grad:
+        (slope,) = for_all(back, np.ones(total.shape, total.dtype), run.levels, total)
+    return (run.out(run.tree), run.unravel(slope), run.others)[: 2 + has_aux]
 
 
 def _inner(pairs: list[tuple[Any, Any]]) -> Any:
@@ -354,23 +326,18 @@ def hvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...])
     argnums = tuple(range(len(args)))
 
     def slope(*inner: Any) -> Any:
-        return _inner([*zip(tree_leaves(grad(f, argnums)(*inner)), flat, strict=True)])
+        return _inner([*zip([g for _, g in tree_items(_gradient("hvp", f, argnums)(*inner))], flat, strict=True)])
 
     return grad(slope, argnums)(*args)
 
 
-@overload
-def jacobian(f: Callable[..., Any], argnums: int = 0) -> Transformed[np.ndarray]: ...
-
-
-@overload
-def jacobian(f: Callable[..., Any], argnums: tuple[int, ...]) -> Transformed[tuple[np.ndarray, ...]]: ...
-
-
-def jacobian(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
+def jacobian(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Any:
     """Return a function that computes all derivatives of `f`, as an array of shape ``f.shape + x.shape``.
 
     If `f` returns a tree, the result has its structure, and each leaf of it the structure of the argument.
+
+    With `has_aux`, `f` returns a pair, whose second part is a tree of other results, and the result is
+    ``(jacobian, others)``.
 
     A complex result has complex derivatives: by a complex number, it must be holomorphic. The derivatives of a real
     result by complex numbers are its gradients.
@@ -389,24 +356,18 @@ def jacobian(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
            [0., 4.]])
     """
 
+    _places("jacobian", f, argnums)
+
     @wraps(f)
     def evaluate(*args: Any, **options: Any) -> Any:
-        returned: list[Any] = []
-
-        def flat(*inner: Any, **rest: Any) -> Any:
-            returned.append(f(*inner, **rest))
-            return ravel_pytree(returned[0])[0]
-
-        run = _Run("jacobian", flat, args, argnums, options)
-        units = np.eye(run.value.size, dtype=run.value.dtype)
-        rows = iter([_row(run, unit) for unit in units])
+        run = _Run("jacobian", f, args, argnums, options, has_aux)
+        rows = iter([_row(run, e.reshape(run.value.shape)) for e in np.eye(run.value.size, dtype=run.value.dtype)])
 
         def block(value: Any) -> Any:
-            found = [next(rows) for _ in range(np.size(value))]
-            parts = enumerate(run.variables)
-            return run.shaped([_stacked([row[k] for row in found], np.shape(value), v) for k, v in parts])
+            found = [next(rows) for _ in range(value.size)]
+            return run.shaped([_stacked([r[k] for r in found], value.shape, v) for k, v in enumerate(run.variables)])
 
-        return tree_map(block, returned[0])
+        return (tree_map(block, run.tree), run.others) if has_aux else tree_map(block, run.tree)
 
     return evaluate
 
@@ -427,18 +388,11 @@ def _stacked(rows: list[Any], shape: tuple[int, ...], variable: Tensor) -> Any:
     return registry["reshape"](registry["stack"](rows), shape) if rows else np.zeros(shape, variable.dtype)
 
 
-@overload
-def hessian(f: Callable[..., Any], argnums: int = 0) -> Transformed[np.ndarray]: ...
-
-
-@overload
-def hessian(f: Callable[..., Any], argnums: tuple[int, ...]) -> Transformed[tuple[tuple[np.ndarray, ...], ...]]: ...
-
-
-def hessian(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
+def hessian(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Any:
     """Return a function that computes the second derivatives of a scalar `f`, of shape ``x.shape + x.shape``.
 
-    For a tree it returns the blocks: ``hessian(f)(p)["w"]["b"]`` is the derivative by w and b.
+    For a tree it returns the blocks: ``hessian(f)(p)["w"]["b"]`` is the derivative by w and b. `has_aux` is as for
+    `jacobian`.
 
     Examples
     --------
@@ -448,4 +402,4 @@ def hessian(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
     array([[6., 2.],
            [2., 0.]])
     """
-    return jacobian(grad(f, argnums), argnums)
+    return jacobian(_gradient("hessian", f, argnums, has_aux), argnums, has_aux)

@@ -9,7 +9,10 @@ of their own. The examples do not mix, and the gradient of the sum over them is 
 
 from __future__ import annotations
 
+import inspect
 import math
+import pickle
+import reprlib
 from collections.abc import Callable
 from copy import copy
 from functools import cache, partial, reduce, wraps
@@ -22,7 +25,7 @@ from autograd_cnn.calculus.batching import FORMS, expanded, operands
 from autograd_cnn.calculus.trees import parts_of, tree_filled, tree_items, tree_map
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.assignment import share
-from autograd_cnn.engine.fitting import exported, unbroadcast
+from autograd_cnn.engine.fitting import exported, in_precision, kind_of, unbroadcast
 from autograd_cnn.engine.mode import Mode, current, in_mode
 from autograd_cnn.engine.numpy_calls import CONSTANT, OF_SHAPES, constant, known, plain
 from autograd_cnn.engine.primitive import Primitive, as_primitive
@@ -32,10 +35,14 @@ from autograd_cnn.engine.tensor import Tensor
 
 
 class Example(np.lib.mixins.NDArrayOperatorsMixin):
-    """Stands for the array of one example. Whoever asks it for a number gets an error."""
+    """Stands for the array of one example. Whoever asks it for a number gets an error.
 
-    def __init__(self, level: Level, batch: Any) -> None:
+    `varies` has the vmaps on whose example it may depend: not that of a value to which no example contributed.
+    """
+
+    def __init__(self, level: Level, batch: Any, varies: bool = True) -> None:
         self.level, self.batch, self.dtype, self.shape = level, batch, batch.dtype, batch.shape[1:]
+        self.varies: set[Level] = getattr(batch, "varies", set()) | ({level} if varies else set())
         self.ndim, self.size = len(self.shape), math.prod(self.shape)
 
     def __len__(self) -> int:
@@ -45,13 +52,10 @@ class Example(np.lib.mixins.NDArrayOperatorsMixin):
         return f"<one of {len(self.batch)} examples, {self.shape}>"
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **options: Any) -> Any:
-        if any(isinstance(a, Tensor) for a in args):
-            return NotImplemented  # the Tensor records it
-        self._check_level()
-        return constant(ufunc if method == "__call__" else getattr(ufunc, method), args, options)
+        return self.__array_function__(ufunc if method == "__call__" else getattr(ufunc, method), (), args, options)
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
-        if function is np.array2string or Tensor in types:
+        if function is np.array2string or Tensor in types or Tensor in map(type, args):  # a Tensor records the others
             return repr(self) if function is np.array2string else NotImplemented
         self._check_level()
         return constant(function, args, options)
@@ -121,23 +125,23 @@ class Level:
         each = SimpleNamespace(random=lambda size, *how: self.wrapped(rng.random((self.size, *size), *how)))
         return rng if self.randomness == "same" else each
 
-    def inside(self) -> in_mode:
+    def inside(self, **changes: Any) -> in_mode:
         """Return the mode of the function."""
-        return in_mode(call=self.call, transforms=(*self.outside.transforms, self))
+        return in_mode(call=self.call, transforms=(*self.outside.transforms, self), **changes)
 
     def below(self, **changes: Any) -> in_mode:
         """Return the mode of operations on all examples: that around this vmap."""
         return in_mode(call=self.outside.call, transforms=self.outside.transforms, **changes)
 
-    def wrapped(self, batch: Any) -> Any:
+    def wrapped(self, batch: Any, varies: bool = True) -> Any:
         """Return the Tensor that stands for one example of a batch, or a tree of them."""
-        return tree_map(lambda b: share(_tensor(Example(self, _array(b)), _node(b))), batch)
+        return tree_map(lambda b: share(_tensor(Example(self, _array(b), varies), _node(b))), batch)
 
-    def has(self, value: Any) -> bool:
-        """Return whether a value, or one in it, stands for an example of this level."""
+    def has(self, value: Any) -> list[Example]:
+        """Return what stands for an example of this level: a value, or values in it."""
         if isinstance(value, (tuple, list)):
-            return any(map(self.has, value))
-        return isinstance(_array(value), Example) and _array(value).level is self
+            return [example for part in value for example in self.has(part)]
+        return [_array(value)] if isinstance(_array(value), Example) and _array(value).level is self else []
 
     def joined(self, value: Any, whole: bool) -> Any:
         """Return what NumPy makes of a list with values of this level: one array. A tuple is kept, unless `whole`."""
@@ -166,10 +170,20 @@ class Level:
         values, names = [*flat], primitive.flat_names(elements)
         if primitive.packaged or primitive.batch:  # else each example gets its own list
             values = [self.joined(v, n in (primitive.rules or names)) for v, n in zip(flat, names, strict=True)]
+        values = self.fitted(values, {i for i, n in enumerate(names) if n in primitive.rules and not elements})
         with self.below(recording=mode.recording and primitive is function):
-            if self.has(values):
-                return self.wrapped(self.run(primitive, values, elements))
-            return function(*args, **options)
+            if found := self.has(values):
+                return self.wrapped(self.run(primitive, values, elements), any(self in e.varies for e in found))
+            return function(*args, **options) if primitive is function else constant(function, args, options)
+
+    def fitted(self, values: list[Any], operands: set[int]) -> list[Any]:
+        """Convert numbers without a history to the dtype of the other operands, as an operation on one example does."""
+        floats = {i: values[i] for i in operands if kind_of(values[i]) in ("f", "c")}
+        weak = {i for i, v in floats.items() if v.shape == () and _node(v) is None}
+        if len(weak) == len(floats) or not self.has([values[i] for i in weak]):
+            return values
+        common = np.result_type(*{v.dtype for i, v in floats.items() if i not in weak})
+        return [registry["astype"](v, in_precision(v.dtype, common)) if i in weak else v for i, v in enumerate(values)]
 
     def run(self, primitive: Any, flat: list[Any], elements: int) -> Any:
         """Run an operation on all examples by its form, or on one after the other."""
@@ -248,9 +262,10 @@ def numbers(value: Any) -> Any:
     return plain(lowered(value))
 
 
-def raised(batch: Any) -> Any:
-    """Return the value that stands for one example of a batch of all running vmaps."""
-    return reduce(lambda batch, level: level.wrapped(batch), levels(), batch)
+def raised(batch: Any, *of: Any) -> Any:
+    """Return the value that stands for one example of a batch of all running vmaps, which was computed from `of`."""
+    varies = {level for value in of for level in getattr(_array(value), "varies", ())}
+    return reduce(lambda batch, level: level.wrapped(batch, level in varies), levels(), batch)
 
 
 def _outside(of: list[Level]) -> in_mode:
@@ -259,9 +274,10 @@ def _outside(of: list[Level]) -> in_mode:
     return in_mode(call=of[0].outside.call, transforms=around) if of else in_mode()
 
 
-def for_all(function: Callable[[Any], list[Any]], value: Any, ours: list[Level]) -> list[Any]:
+def for_all(function: Callable[[Any], list[Any]], value: Any, ours: list[Level], of: Any) -> list[Any]:
     """Call a function of all examples of the vmaps `ours` for a value of one example of the running ones.
 
+    `of` is a value that depends on what the function uses.
     Under a further one, the function is mapped over its examples, whose axis comes behind those of `ours`.
     """
     running, k = levels(), len(ours)
@@ -271,22 +287,22 @@ def for_all(function: Callable[[Any], list[Any]], value: Any, ours: list[Level])
         batch = lowered(value)
         with _outside(running):
             found = function(batch)
-        return [raised(result) for result in found]
+        return [raised(result, value, of) for result in found]
     batch = running[-1].expanded(value)
     with _outside(running[-1:]):
-        found = for_all(vmap(function, k, k), batch, ours)
+        found = for_all(vmap(function, k, k), batch, ours, of)
     return [running[-1].wrapped(result) for result in found]
 
 
 def variable(value: Any) -> Any:
     """Return a copy of a value without history as a leaf, one for each example of all running vmaps."""
     array = numbers(value) if levels() else np.array(value)
-    return raised(Tensor._of(array, Leaf(array.shape, array.dtype, None)))
+    return raised(Tensor._of(array, Leaf(array.shape, array.dtype, None)), value)
 
 
 def _leaves(axes: Any, tree: Any, place: str, parameter: str) -> list[tuple[str, Any, Any]]:
     """Return the place of every leaf of `tree`, its axis and the leaf. One of `axes` may be for a part of the tree."""
-    if axes is None or isinstance(axes, (int, np.integer)):
+    if axes is None or (isinstance(axes, (int, np.integer)) and not isinstance(axes, bool)):
         leaves = [(path, axes, leaf) for path, leaf in tree_items(tree, place)]
         for path, axis, leaf in leaves:
             ndim = np.ndim(leaf) + (parameter == "out_axes")
@@ -311,11 +327,13 @@ def _front(axis: int, value: Any) -> Any:
 def _left(level: Level, place: str, axis: int | None, value: Any) -> Any:
     """Return all examples of a result."""
     if not (hasattr(value, "shape") or isinstance(value, (int, float))):
-        raise TypeError(f"vmap: {place} is {value!r:.40}, want arrays, numbers or trees of them")
+        raise TypeError(f"vmap: {place} is {reprlib.repr(value)}, want arrays, numbers or trees of them")
     if axis is not None:
         value = registry["moveaxis"](level.expanded(value), 0, axis) if axis else level.expanded(value)
-    elif level.has(value):
-        raise ValueError(f"vmap: {place} differs from example to example, and out_axes for it is None")
+    elif found := level.has(value):
+        if level in found[0].varies or not level.size:
+            raise ValueError(f"vmap: {place} depends on the example, and out_axes for it is None. Want an axis: 0")
+        value = registry["getitem"](level.batch(value), 0)
     return value if _is_recorded(value) else plain(value)
 
 
@@ -323,7 +341,23 @@ def _is_recorded(value: Any) -> bool:
     return getattr(value, "requires_grad", False) or not known(value)
 
 
-def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error") -> Callable[..., Any]:
+class _Global:
+    """The generator of ``np.random.normal`` and its kin, with a `state` as others have."""
+
+    state = property(lambda self: np.random.get_state(), lambda self, state: np.random.set_state(state))
+
+
+_global = _Global()
+
+
+def generators(f: Any, args: tuple[Any, ...]) -> list[Any]:
+    """Return NumPy's global generator, and those among arguments, variables from outside, and attributes of `f`."""
+    names: Any = inspect.getclosurevars(f) if inspect.isfunction(f) or inspect.ismethod(f) else ({}, {})
+    found = {**names[0], **names[1], **getattr(getattr(f, "__self__", f), "__dict__", {})}
+    return [_global, *(v.bit_generator for v in (*args, *found.values()) if isinstance(v, np.random.Generator))]
+
+
+def vmap(f: Any, in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error", axis_size: Any = None) -> Any:
     """Return a function that calls `f` for all examples of a batch at once.
 
     `f` is written for one example and runs once: each operation in it runs on all examples. A derivative inside is that
@@ -338,11 +372,14 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, randomness:
         The axis of each argument that counts the examples; None for an argument that is the same for all of them. One
         for all arguments, or a tuple with one for each. For an argument that is a tree, also a tree of axes.
     out_axes : int, None, or tree
-        Where that axis is in the results. None for a result that is the same for all examples.
-
+        Where that axis is in the results. None for a result that does not depend on the example.
     randomness : {"error", "same", "different"}
         Whether an operation that draws random numbers, such as dropout, is refused, draws once for all examples, or
-        for each of them. Generators that `f` calls itself draw once.
+        for each of them. What `f` itself draws, as by ``np.random.normal()`` or ``rng.normal()``, is one draw for all:
+        it is refused, unless `randomness` is "same". It is noticed of NumPy's global generator, and of those that are
+        an argument, a variable or an attribute of `f`.
+    axis_size : int, optional
+        The number of examples, needed if no argument counts them.
 
     Returns
     -------
@@ -354,9 +391,9 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, randomness:
     ValueError
         If an argument has no such axis, or if the arguments have different numbers of examples.
     RuntimeError
-        If an operation draws random numbers, unless `randomness` says how.
+        If `f` draws random numbers, unless `randomness` says how.
     TypeError
-        If `f` asks for the numbers of one example, as a branch ``if x > 0:`` does. Write ``np.where(x > 0, ..., ...)``.
+        If `f` needs the numbers of one example, as a branch ``if x > 0:`` does. Write ``np.where(x > 0, ..., ...)``.
 
     Examples
     --------
@@ -378,12 +415,15 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, randomness:
     def mapped(*args: Any, **options: Any) -> Any:
         leaves = _leaves(in_axes, args, "arguments", "in_axes")
         sizes = {place: np.shape(x)[axis] for place, axis, x in leaves if axis is not None}
+        sizes |= {} if axis_size is None else {"axis_size": axis_size}
         if len({*sizes.values()}) != 1:
-            numbers = ", ".join(f"{size} of {place}" for place, size in sizes.items()) or "none"
+            numbers = ", ".join(f"{size} of {place}" for place, size in sizes.items()) or "none: axis_size=n for n"
             raise ValueError(f"vmap: want one number of examples, and by in_axes={in_axes!r} there are {numbers}")
         level = Level(next(iter(sizes.values())), randomness)
         inner = [x if axis is None else level.wrapped(_front(axis, x)) for _, axis, x in leaves]
-        with level.inside():
+        drawn: dict[int, Any] = {}  # by operations, which ask the level how
+        before = [(bits, pickle.dumps(bits.state)) for bits in generators(f, args) if randomness != "same"]
+        with level.inside(draws=(*current.get().draws, drawn)):
             try:
                 result = f(*tree_filled(args, inner), **options)
             except ValueError as error:
@@ -392,6 +432,9 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, randomness:
             finally:
                 level.is_over = True
             leaves = _leaves(out_axes, result, "the result", "out_axes")
+        if any(id(bits) not in drawn and pickle.dumps(bits.state) != state for bits, state in before):
+            each = "Pass as an argument what was drawn for each: ag.vmap(f)(x, rng.normal(size=n))"
+            raise RuntimeError(f'vmap: f draws random numbers, one for all examples. {each}; or randomness="same"')
         return tree_filled(result, [_left(level, *leaf) for leaf in leaves])
 
     return mapped

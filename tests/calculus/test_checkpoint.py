@@ -161,6 +161,7 @@ GENERATORS = {
     "variable": lambda wrap, rng, x: wrap(lambda h: h * rng.random(4), x),
     "attribute": lambda wrap, rng, x: wrap(Noise(rng), x),
     "method": lambda wrap, rng, x: wrap(Noise(rng).forward, x),
+    "NumPy's": lambda wrap, rng, x: wrap(lambda h: h * np.random.normal(size=4) + np.random.normal(), x),
     "inside another": lambda wrap, rng, x: wrap(lambda h: 2 * wrap(Noise(rng), h), x),
 }
 
@@ -169,11 +170,12 @@ GENERATORS = {
 def test_generators_of_the_user_draw_the_same_numbers_in_the_second_run(layers, place):
     def run(wrap):
         rng = np.random.default_rng(0)
+        np.random.seed(0)
         layers[0].grad = None
         out = GENERATORS[place](wrap, rng, layers[0])
-        between = rng.random()
+        between = rng.random(), np.random.normal()
         ag.sum(out**2).backward()
-        return out.data, layers[0].grad, between, rng.random()
+        return out.data, layers[0].grad, between, rng.random(), np.random.normal()
 
     for a, b in zip(run(lambda f, *args: f(*args)), run(ag.checkpoint), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -183,6 +185,13 @@ def test_a_function_that_changes_the_dtype():
     x = Tensor(np.float32([1, 2]), requires_grad=True)
     ag.checkpoint(lambda h: h.astype(np.float64) ** 2, x).sum().backward()
     np.testing.assert_array_equal(x.grad, np.float32([2, 4]))
+
+
+def test_a_real_function_of_complex_numbers():
+    z = np.array([1 + 2j, -1j])
+    for f in (lambda z: ag.sum(abs(z) ** 3), lambda z: abs(ag.sum(z**3)) ** 2):
+        close(ag.grad(lambda z, f=f: ag.checkpoint(f, z))(z), ag.grad(f)(z))
+        close(ag.hvp(lambda z, f=f: ag.checkpoint(f, z), (z,), (z,)), ag.hvp(f, (z,), (z,)))
 
 
 def noisy(rng):

@@ -186,6 +186,51 @@ def test_fixed_points_have_derivatives_of_every_order():
     np.testing.assert_allclose(ag.vmap(ag.grad(root))(np.array([2.0, 8.0])), [want[1], want[1] / 2], 1e-7)
 
 
+SLOW = {
+    "fixed_point": lambda a: ag.fixed_point(lambda x, a: 0.9 * x + ag.sin(a), np.zeros(2), a),
+    "odeint": lambda a: ag.odeint(lambda y, t, a: -ag.sin(a) * y, np.ones(2), [0.0, 1.0, 2.0], a, adjoint=True),
+}
+
+
+@pytest.mark.parametrize("solver", SLOW)
+@pytest.mark.parametrize("derivative", [lambda f: f, ag.grad, ag.vmap])
+def test_gradients_do_not_depend_on_the_size_of_the_loss(solver, derivative):
+    def slope(size):
+        f = derivative(ag.grad(lambda a: size * (SLOW[solver](a) ** 2).sum()))
+        return f(np.array([0.7, 0.2]) if derivative is ag.vmap else 0.7) / size
+
+    for size in (1e-30, 1e-7, 1e7):
+        np.testing.assert_allclose(slope(size), slope(1.0), 1e-12)
+
+
+def test_complex_states_and_arguments_have_the_gradients_of_the_recorded_steps():
+    """Of functions that are not holomorphic, of real arguments beside complex ones, and of each example."""
+
+    def states(y0, t, k, adjoint):
+        return ag.odeint(lambda y, t, k: -k["z"] * y * abs(y) * (k["x"] + 1j * t), y0, t, k, adjoint=adjoint)
+
+    def steps(x0, k, run):
+        return run(lambda x, k: {"c": 0.3 * np.conj(x["c"]) + k["z"] * x["r"], "r": abs(x["c"]) / (3 + k["x"])}, x0, k)
+
+    def recorded(f, x, k):
+        for _ in range(60):
+            x = f(x, k)
+        return x
+
+    def total(z):
+        return ag.sum(abs(z - 1j) ** 3)
+
+    t, k, start = np.array([0.0, 0.5, 1.0]), {"z": 0.5 + 0.2j, "x": 0.7}, {"c": 0.3j, "r": 1.0}
+    found = [ag.grad(lambda *args, a=a: total(states(*args, a)), (0, 1, 2))(1 + 1j, t, k) for a in (True, False)]
+    twice = [ag.hvp(lambda k, a=a: total(states(1 + 1j, t, k, a)), (k,), (k,)) for a in (True, False)]
+    fixed = [ag.grad(lambda k, run=run: total(steps(start, k, run)["c"]))(k) for run in (ag.fixed_point, recorded)]
+    for got, want in (found, twice, fixed):
+        (a, _), (b, _) = ag.ravel_pytree(got), ag.ravel_pytree(want)
+        np.testing.assert_allclose(a, b, 1e-6, 1e-6)
+    many = ag.vmap(ag.grad(lambda y: total(states(y, t, k, True))))(np.array([1 + 1j, 2.0]))
+    np.testing.assert_allclose(many[0], found[0][0], 1e-6)
+
+
 def test_fixed_points_of_trees(rng):
     """A deep equilibrium model: the gradients are those of 200 recorded steps."""
     p = {"w": 0.2 * rng.normal(size=(3, 3)), "u": rng.normal(size=(2, 3))}

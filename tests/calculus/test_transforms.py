@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.calculus.trees import tree_map
 from autograd_cnn.engine.tensor import Tensor
 from wording import warns
 
@@ -132,6 +133,8 @@ def test_a_function_of_data():
 def test_f_must_return_one_number():
     with pytest.raises(ValueError, match=r"grad: f returned \(2,\), want one number: .mean\(\) or .sum\(\)"):
         ag.grad(lambda x: x)(np.ones(2))
+    with pytest.raises(ValueError, match=r"hessian: f returned \(2,\), want one .* all of them: ag.jacobian\(ag.jac"):
+        ag.hessian(lambda x: x)(np.ones(2))
     with pytest.raises(TypeError, match="f: returned tuple, want one tensor"):
 
         def f(x):
@@ -299,6 +302,36 @@ def test_jacobian_and_hessian_of_trees():
     close(h["b"]["b"], np.zeros((3, 3)))
 
 
+def branches(p, x):
+    return {"sum": p["a"] + x * p["b"], "rest": (ag.sum(p["a"] * x), [np.ones(2)])}
+
+
+def test_vjp_and_jvp_of_functions_that_return_trees():
+    p, dp = {"a": X, "b": 2.0}, {"a": V, "b": 0.5}
+    y, back = ag.vjp(branches, p, V)
+    value, slope = ag.jvp(branches, (p, V), (dp, X))
+    want = branches(p, V)
+    for got in (y, value):
+        close(got["sum"], want["sum"])
+        assert (type(got["rest"]), got["rest"][1][0].tolist()) == (tuple, [1, 1]) and type(got["sum"]) is np.ndarray
+    close(slope["sum"], V + X * 2 + V * 0.5)
+    close(slope["rest"][0], X @ X + V @ V)
+    seed = {"sum": X, "rest": (3.0, [np.zeros(2)])}
+    gp, gx = back(seed)
+    close(gp["a"], X + 3 * V)
+    close(gp["b"], X @ V)
+    close(gx, 2 * X + 3 * X)
+    with pytest.raises(TypeError, match=r"vjp: f\(x\) is a dict of 'sum', 'rest', its gradient a ndarray"):
+        back(X)
+    close(ag.grad(lambda x: ag.sum(ag.vjp(branches, {"a": x, "b": 2.0}, x)[1](seed)[0]["a"]))(X), [3, 3, 3])
+    close(ag.grad(lambda x: ag.jvp(branches, (p, x), (dp, x))[1]["rest"][0])(X), V + X * 0 + 2 * X * 0 + X)
+    xs = np.stack([V, X])
+    got = ag.vmap(lambda x: (ag.vjp(branches, p, x)[1](seed), ag.jvp(branches, (p, x), (dp, x))))(xs)
+    for i, x in enumerate(xs):
+        one = ag.ravel_pytree((ag.vjp(branches, p, x)[1](seed), ag.jvp(branches, (p, x), (dp, x))))[0]
+        close(ag.ravel_pytree(tree_map(lambda leaf, i=i: leaf[i], got))[0], one)
+
+
 def quartic(x):
     return ag.sum(x**2) ** 2 / 2 + ag.sum(A @ x)
 
@@ -386,9 +419,18 @@ def test_a_tangent_of_another_structure_is_refused(transform, tangent, message):
         transform(lambda p: ag.sum(p["a"] * p["b"]), (p,), (tangent,))
 
 
-def test_a_list_of_arguments_to_differentiate_is_refused_by_name():
-    with pytest.raises(TypeError, match=r"argnums is \[0, 1\], want an int or a tuple"):
-        ag.grad(lambda x, y: x * y, [0, 1])(1.0, 2.0)
+@pytest.mark.parametrize("transform", [ag.grad, ag.value_and_grad, ag.jacobian, ag.hessian, ag.elementwise_grad])
+def test_the_forms_of_other_libraries_are_refused_with_ours(transform):
+    w = Tensor(DX, requires_grad=True)
+    loss, name = ag.sum(w * w), transform.__name__
+    for targets in ([w], w, (w,)):
+        with pytest.raises(TypeError, match=rf"{name}: wants a function, .* of a Tensor: loss.gradient\(w\)$"):
+            transform(loss, targets)
+    for wrong in ([0, 1], DX, True):
+        with pytest.raises(TypeError, match=rf"{name}: argnums is .*, want an int or a tuple.*: ag.{name}\(f\)\(x\)"):
+            transform(lambda x, y: x * y, wrong)
+    with pytest.raises(TypeError, match=r"vjp: wants a function, and loss is a Tensor"):
+        ag.vjp(loss, w)
 
 
 def test_an_array_that_is_filled_element_by_element_would_lose_the_gradient():
@@ -431,6 +473,26 @@ def test_other_results_come_back_as_arrays():
 
 
 @pytest.mark.parametrize(
+    ("transform", "plain"),
+    [
+        (lambda f, x: ag.jacobian(f, has_aux=True)(x), lambda f, x: ag.jacobian(f)(x)),
+        (lambda f, x: ag.hessian(f, has_aux=True)(x), lambda f, x: ag.hessian(f)(x)),
+        (lambda f, x: [(v := ag.vjp(f, x, has_aux=True))[1](1.0)[0], v[2]], lambda f, x: ag.vjp(f, x)[1](1.0)[0]),
+        (lambda f, x: ag.jvp(f, (x,), (x,), has_aux=True)[1:], lambda f, x: ag.jvp(f, (x,), (x,))[1]),
+    ],
+)
+def test_other_results_beside_every_derivative(transform, plain):
+    def both(x):
+        return ag.sum(x**3), {"h": 2 * x, "n": 3}
+
+    found, others = transform(both, X)
+    close(found, plain(lambda x: both(x)[0], X))
+    assert type(others["h"]) is np.ndarray and (others["h"].tolist(), others["n"]) == ((2 * X).tolist(), 3)
+    close(ag.vmap(lambda x: transform(both, x))(A)[1]["h"], 2 * A)
+    close(ag.grad(lambda x: ag.sum(transform(both, x)[1]["h"] ** 2))(X), 8 * X)
+
+
+@pytest.mark.parametrize(
     ("inner", "want"),
     [
         (lambda p, x: (p**3 * x, p * x * x), 12 + 10 * 3 * 2),  # both depend on x
@@ -448,7 +510,7 @@ def test_other_results_inside_another_transform_have_their_gradient(inner, want)
 
 def test_what_is_no_pair_is_refused():
     for f in (lambda x: x, lambda x: (x, x, x), lambda x: [x, x]):
-        with pytest.raises(TypeError, match=r"grad: has_aux=True, and f returned .*, want \(loss, others\)"):
+        with pytest.raises(TypeError, match=r"grad: has_aux=True, and f returned .*, want \(result, others\)"):
             ag.grad(f, has_aux=True)(1.0)
     with pytest.raises(TypeError, match="returned tuple, want one tensor. For a loss and others: ag.grad"):
         ag.grad(lambda x: (x, x))(1.0)

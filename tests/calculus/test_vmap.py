@@ -261,8 +261,62 @@ def test_random_numbers():
     )(ones)
     assert grid.shape == (5, 3, 100)
     assert len({tuple(row) for row in grid.reshape(15, 100)}) == 5
+    unlike = ag.vmap(lambda x, r: x * ag.dropout(x, 0.5, r), (0, None), randomness="different")(ones, rng)
+    assert len({tuple(row) for row in unlike}) == 5
     with pytest.raises(ValueError, match="randomness is 'yes'"):
         ag.vmap(ag.sin, randomness="yes")
+
+
+class Noisy(ag.nn.Module):
+    def __init__(self, rng):
+        self.rng = rng
+
+    def forward(self, x):
+        return x + self.rng.normal()
+
+
+def test_what_the_function_draws_itself_is_not_one_draw_for_all_without_a_word():
+    rng = np.random.default_rng(0)
+    draws = {
+        "NumPy's": lambda x: x + np.random.normal(),
+        "a variable": lambda x: x + rng.normal(),
+        "an attribute": Noisy(rng),
+        "inside": ag.grad(lambda x: ag.sum(x * np.random.random())),
+    }
+    for f in draws.values():
+        for randomness in ("error", "different"):
+            with pytest.raises(RuntimeError, match=r"vmap: f draws random numbers, one for all examples.*rng.normal"):
+                ag.vmap(f, randomness=randomness)(0 * XS)
+        same = ag.vmap(f, randomness="same")(0 * XS)
+        assert (same == same[0]).all()
+    noise = np.random.normal(size=5)
+    close(ag.vmap(lambda x, r: x + r)(XS, noise), XS + noise[:, None])
+
+
+WEAK = {
+    "a factor": lambda x, s: x * s,
+    "on the left": lambda x, s: s - x,
+    "of a sum": lambda x, s: x / (s * x).sum(),
+    "a choice": lambda x, s: np.where(x > 0, x, s),
+    "a bound": lambda x, s: np.clip(x, -s, s),
+    "complex": lambda x, s: x * (1j * s),
+    "two of them": lambda x, s: s * s.astype(np.float16) + x,
+    "of each dtype": lambda x, s: s * x[0],
+    "joined": lambda x, s: np.stack([x[0], s]),
+    "differentiated": lambda x, s: ag.grad(lambda s: ag.sum(x * s))(s),
+    "a constant of a derivative": lambda x, s: ag.grad(lambda x: ag.sum(x * s))(x),
+    "of an inner vmap": lambda x, s: ag.vmap(lambda a: a * s)(x),
+}
+
+
+@pytest.mark.parametrize("dtypes", [(np.float32, np.float64), (np.float64, np.float32), (np.float16, np.float64)])
+@pytest.mark.parametrize("name", WEAK)
+def test_a_number_of_an_example_is_as_weak_as_a_number(name, dtypes):
+    xs, scales = XS.astype(dtypes[0]), np.arange(1, 6).astype(dtypes[1])
+    got = ag.vmap(WEAK[name])(xs, scales)
+    want = [WEAK[name](ag.Tensor(x), ag.Tensor(s)) for x, s in zip(xs, scales, strict=True)]
+    assert got.dtype == want[0].dtype
+    close(got, np.stack([np.asarray(getattr(w, "data", w)) for w in want]), 1e-2)
 
 
 def test_indices_that_differ():
@@ -523,7 +577,8 @@ def test_backward_inside_is_refused():
         ((0, 0), (XS,), r"in_axes has \(0, 0\) for arguments, which has the parts \[0\]"),
         (2, (XS,), r"arguments\[0\] is \(5, 3\), and by in_axes, axis 2 counts"),
         (0, (2.0,), r"arguments\[0\] is \(\), and by in_axes"),
-        (None, (XS,), r"by in_axes=None there are none"),
+        (None, (XS,), r"by in_axes=None there are none: axis_size=n"),
+        (True, (XS,), r"in_axes has True for arguments"),
         (({"a": 0},), ({"b": XS},), r"in_axes has \{'a': 0\} for arguments\[0\], which has the parts \['b'\]"),
         (({"a": 0},), (XS,), r"in_axes has \{'a': 0\} for arguments\[0\], which has no parts"),
     ],
@@ -533,10 +588,48 @@ def test_arguments_that_do_not_fit(axes, args, message):
         ag.vmap(lambda *args: args[0], axes)(*args)
 
 
+SHARED = {
+    "a value beside a derivative": lambda x, v: ag.jvp(bent, (x,), (v,))[0],
+    "a derivative": lambda x, v: ag.grad(lambda x: ag.sum(bent(x)))(x),
+    "a pullback": lambda x, v: ag.vjp(bent, x)[1](x)[0],
+    "a product with the Hessian": lambda x, v: ag.hvp(lambda x: ag.sum(bent(x)), (x,), (x,))[0],
+    "a jacobian": lambda x, v: ag.jacobian(bent)(x),
+    "an array that is filled": lambda x, v: ag.jacobian(lambda x: [o := np.zeros_like(x), o.__setitem__(0, x[1])][0])(x),
+    "of an inner vmap": lambda x, v: ag.vmap(lambda a: ag.vjp(bent, x)[0] * a)(x),
+    "no array": lambda x, v: 2.0,
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_a_result_that_does_not_depend_on_the_example_is_one_for_all(name):
+    f, x = SHARED[name], XS[0]
+    close(ag.vmap(lambda v: f(x, v), out_axes=None)(XS), f(x, x))
+    close(ag.vmap(lambda x: ag.vmap(lambda v: f(x, v), out_axes=None)(XS))(XS), loop(lambda x: f(x, x), XS))
+    once = ag.grad(lambda x: ag.sum(ag.sin(f(x, x))) + 0 * ag.sum(x))(x)
+    close(ag.grad(lambda x: ag.sum(ag.sin(ag.vmap(lambda v: f(x, v), out_axes=None)(XS))) + 0 * ag.sum(x))(x), once)
+    if name != "no array":
+        for mixed in (lambda v: f(x, v) * v[0], lambda v: f(v, v), lambda v: f(x * v, v)):
+            with pytest.raises(ValueError, match="the result depends on the example, and out_axes"):
+                ag.vmap(mixed, out_axes=None)(XS)
+
+
+def test_the_jacobian_as_jax_writes_it():
+    value, columns = ag.vmap(lambda v: ag.jvp(bent, (XS[0],), (v,)), out_axes=(None, 1))(np.eye(3))
+    close(value, bent(XS[0]))
+    close(columns, ag.jacobian(bent)(XS[0]))
+
+
+def test_the_number_of_examples_may_be_given():
+    assert ag.vmap(lambda x: 2 * x, None, axis_size=3)(np.ones(2)).shape == (3, 2)
+    assert ag.vmap(lambda x: 2 * x, axis_size=5)(XS).shape == (5, 3)
+
+
 def test_results_that_do_not_fit():
+    with pytest.raises(TypeError, match=r"vmap: the result is 'Tensor.*', want arrays"):
+        ag.vmap(str)(XS)
     with pytest.raises(TypeError, match="vmap: the result is 'text'"):
         ag.vmap(lambda x: "text")(XS)
-    with pytest.raises(ValueError, match="the result differs from example to example, and out_axes"):
+    with pytest.raises(ValueError, match="the result depends on the example, and out_axes"):
         ag.vmap(lambda x: x, 0, None)(XS)
     with pytest.raises(ValueError, match=r"the result is \(3,\), and by out_axes, axis 2"):
         ag.vmap(lambda x: x, 0, 2)(XS)

@@ -214,19 +214,10 @@ def f(x: ag.Tensor, y: Any = 1.0) -> ag.Tensor:
     return ag.sum(x * y)
 
 
-ag.grad(f)(a)  #: ndarray
-ag.grad(f)(2.0)  #: ndarray
-ag.grad(f)(t)  #: Any
-ag.grad(f)({"w": a})  #: Any
-ag.grad(ag.grad(f))(a)  #: ndarray
-ag.grad(f, argnums=(0, 1))(a, a)  #: tuple[ndarray, ...]
-ag.value_and_grad(f)(a, y=2.0)  #: tuple[ndarray, ndarray]
-ag.value_and_grad(f, (0, 1))(a, a)  #: tuple[ndarray, tuple[ndarray, ...]]
-ag.jacobian(f)(a)  #: ndarray
-ag.hessian(f)(a)  #: ndarray
-ag.vjp(f, a)[0]  #: ndarray
-ag.vjp(f, a)[1](1.0)  #: tuple[Any, ...]
-ag.jvp(f, (a,), (a,))  #: tuple[ndarray, ndarray]
+ag.grad(f)(a)  #: Any
+ag.value_and_grad(f, (0, 1))(a, a)  #: Any
+ag.jacobian(f)(a)  #: Any
+ag.vjp(f, a)[0]  #: Any
 ag.hvp(f, (a,), (a,))  #: tuple[Any, ...]
 ag.checkpoint(f, t)  #: Tensor
 ag.check_gradients(f, a)  #: float

@@ -32,6 +32,12 @@ def test_functions_whose_steps_depend_on_numbers(f, args):
     np.testing.assert_allclose(ag.vmap(ag.grad(first))(*args), loop(ag.grad(first), *args), rtol=1e-8, atol=1e-10)
 
 
+def test_quantiles_of_an_outer_value_inside_an_inner_vmap():
+    for f in (lambda x, a: a * np.quantile(x, 0.3), lambda x, a: np.median(x * a)):
+        got = ag.vmap(lambda x, f=f: ag.vmap(lambda a: f(x, a))(W[0]))(XS)
+        np.testing.assert_allclose(got, [[f(x, a) for a in W[0]] for x in XS])
+
+
 def test_least_squares_of_an_example_without_full_rank():
     with pytest.raises(ValueError, match=r"linalg.lstsq: .*a has rank 1"):
         ag.vmap(lambda a, b: np.linalg.lstsq(a, b)[0])(MATRICES * [[[1], [1], [0]]] * [[[1], [0], [0]]], XS)
