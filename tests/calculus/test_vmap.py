@@ -594,7 +594,7 @@ SHARED = {
     "a pullback": lambda x, v: ag.vjp(bent, x)[1](x)[0],
     "a product with the Hessian": lambda x, v: ag.hvp(lambda x: ag.sum(bent(x)), (x,), (x,))[0],
     "a jacobian": lambda x, v: ag.jacobian(bent)(x),
-    "an array that is filled": lambda x, v: ag.jacobian(lambda x: [o := np.zeros_like(x), o.__setitem__(0, x[1])][0])(x),
+    "an array that is filled": lambda x, v: ag.jacobian(lambda x: [o := 0 * x, o.__setitem__(0, x[1])][0])(x),
     "of an inner vmap": lambda x, v: ag.vmap(lambda a: ag.vjp(bent, x)[0] * a)(x),
     "no array": lambda x, v: 2.0,
 }
