@@ -6,7 +6,7 @@ The package registers the table with the engine, whose errors about missing name
 ADVICE = {
     name: here
     for names, here in {
-        "view unflatten": "ag.reshape(x, shape)",
+        "view unflatten Unflatten": "ag.reshape(x, shape)",
         "permute": "ag.transpose(x, axes)",
         "t": "x.T",
         "unsqueeze": "ag.expand_dims(x, axis)",
@@ -53,7 +53,7 @@ ADVICE = {
         "inplace=": "leave it out, nothing works in place",
         "device=": "leave it out, there are no devices",
         "dtype=": "convert the array: np.asarray(data, np.float32)",
-        "requires_grad= Parameter": "ag.Tensor(array, requires_grad=True)",
+        "requires_grad= Parameter Variable": "ag.Tensor(array, requires_grad=True)",
         "learning_rate=": "lr=",
         "params=": "parameters=",
         "beta_1= beta1=": "betas=(0.9, 0.999)",
@@ -104,7 +104,7 @@ ADVICE = {
         "randint": "rng = np.random.default_rng(0), and labels = rng.integers(0, 10, size=n)",
         "randperm permutation": "rng = np.random.default_rng(0), and rng.permutation(n)",
         "tensor as_tensor from_numpy from_dlpack": "ag.Tensor(array), with requires_grad=True if it is trained",
-        "seed manual_seed": "ag.nn.seed(0), or rng = np.random.default_rng(0), passed to layers and functions",
+        "seed manual_seed random": "ag.nn.seed(0), or rng = np.random.default_rng(0), passed to layers and functions",
         "functional F": "functions are in ag: ag.relu(x), ag.cross_entropy(logits, labels)",
         "compile jit script": "nothing to do: operations run as they are called",
         "autograd": "ag.grad(f), ag.jacobian(f), loss.gradient(x)",
@@ -120,7 +120,21 @@ ADVICE = {
         "optax optimizers apply_updates": 'adam = ag.optim.functional("Adam", lr=0.001), with init and update',
         "multigrad_dict make_vjp": "ag.vjp(f, x); ag.grad differentiates dicts, too",
         "grid_sample": "ag.interpolate(x, size); at other places take pixels, x[n, rows, columns], and weigh them",
-        "Adagrad Adadelta Adamax NAdam RAdam Rprop": "ag.optim.Adam(parameters, lr)",
+        "Adagrad Adadelta Adamax NAdam RAdam Rprop Lion": "ag.optim.Adam(parameters, lr), or ag.optim.Optimiser",
+        "amsgrad=": "leave it out: the moments are those of Adam",
+        "affine= elementwise_affine=": "layer.w.requires_grad = layer.b.requires_grad = False",
+        "bias=": "layer.b.requires_grad = False, where there is a shift",
+        "track_running_stats=": "leave it out: training uses the batch, model.eval() the running statistics",
+        "clip_grad_value_ clip_grad_value": "for p in parameters: p.grad = p.grad.clip(-limit, limit)",
+        "apply_gradients minimize": "loss.backward(), then optimiser.step()",
+        "GradientTape": "ag.grad(f), or loss.backward()",
+        "detect_anomaly set_detect_anomaly anomaly": "nothing to turn on: backward names the first operation with NaN",
+        "tree_map tree_util tree_leaves tree_flatten": "vector, back = ag.ravel_pytree(tree), then back(f(vector))",
+        "lax fori_loop while_loop": "Python's if, for and while, which are recorded as they run",
+        "Conv3d MaxPool3d AvgPool3d BatchNorm3d conv3d": "nn.Conv2d for images, nn.Conv1d for sequences",
+        "TransformerEncoder": "nn.Sequential(*(nn.TransformerEncoderLayer(d_model, nhead) for _ in range(6)))",
+        "Transformer TransformerDecoder TransformerDecoderLayer": "nn.MultiheadAttention, of which one is written",
+        "r_ c_": "ag.concatenate([x, y]), or ag.stack([x, y], -1)",
         "erf erfc erfinv expit logit log_expit xlogy digamma polygamma gammaln ndtr": "ag.special has it",
         "SGD Adam AdamW RMSprop": "ag.optim has it",
         "param_groups add_param_group": 'at the start: SGD([{"parameters": [w], "lr": 0.01}, ...], lr)',
@@ -128,6 +142,7 @@ ADVICE = {
         "jacrev jacfwd": "ag.jacobian(f)",
         "no_grad(*)": "With brackets: @ag.no_grad(), or with ag.no_grad(): ...",
         "enable_grad(*)": "With brackets: @ag.enable_grad(), or with ag.enable_grad(): ...",
+        "profile(*)": "Around the code: with ag.profile() as p: f(x)",
         "repeat(*)": "Copies side by side, as in PyTorch: ag.tile(x, {})",
         "SGD.step(*) Adam.step(*) AdamW.step(*) RMSprop.step(*)": (
             "It calls no closure. Before it: optimiser.zero_grad(), loss = ..., loss.backward(); then optimiser.step()"
@@ -160,9 +175,8 @@ ADVICE = {
         "bias": "layer.b",
         "kaiming_normal_ xavier_uniform_": "init=ag.nn.he_normal, an argument of layers",
         "children named_children named_modules apply": "model.modules(); each module has a path",
-        "ModuleList ModuleDict add_module register_module register_buffer register_parameter": (
-            "plain attributes, lists and dicts of the model"
-        ),
+        "ModuleList ModuleDict ParameterList ParameterDict": "plain lists and dicts, attributes of the model",
+        "add_module register_module register_buffer register_parameter": "plain attributes of the model",
         "lr_scheduler StepLR CosineAnnealingLR OneCycleLR": (
             "schedule = ag.optim.cosine(lr, steps); optimiser.lr = schedule(step)"
         ),

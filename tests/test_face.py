@@ -10,6 +10,8 @@ from operator import attrgetter
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.engine.arguments import untyped
+from autograd_cnn.engine.errors import wrong_arguments
 from autograd_cnn.engine.naming import UNNAMED
 from autograd_cnn.engine.registry import registry
 
@@ -209,4 +211,7 @@ def test_a_keyword_that_a_public_callable_does_not_have(title):
     for name in known:
         with pytest.raises(TypeError) as caught:
             f(**{name + name[-1]: 1})
-        assert str(caught.value) == f"{title}: has no parameter {name + name[-1]!r}. Did you mean {name!r}?"
+        hint = f"Did you mean {name!r}?" if len(name) > 1 else f"It has {', '.join(known)}"
+        assert str(caught.value) == f"{title}: has no parameter {name + name[-1]!r}. {hint}"
+    text = str(wrong_arguments(title, untyped(f), (1,) * 40, {}))
+    assert " at 0x" not in text and ("as one argument" not in text or {"shape", "axes", "axis"} & {*known})

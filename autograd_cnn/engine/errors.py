@@ -159,7 +159,7 @@ def wrong_arguments(name: str, signature: Signature, args: tuple[Any, ...], opti
     except TypeError as error:
         if cure := advice.get(f"{name}(*)"):
             return TypeError(f"{name}: {error}. {cure.format(args[1:])}")
-        if len(args) > len(known) and all(isinstance(a, (int, np.integer)) for a in args[1:]):
+        if {"shape", "axes", "axis"} & {*known} and all(isinstance(a, (int, np.integer)) for a in args[1:]):
             return TypeError(f"{name}: {error}. Pass a shape, or axes, as one argument: {args[1:]}")
         return TypeError(f"{name}: {error}; its parameters are {_short(signature)}")
     return TypeError(f"{name}: got too many or repeated arguments for {_short(signature)}")
@@ -167,7 +167,7 @@ def wrong_arguments(name: str, signature: Signature, args: tuple[Any, ...], opti
 
 def _short(signature: Signature) -> str:
     """Format a signature, in which functions and classes are given by their names."""
-    return re.sub(r"<(?:function|class) '?(?:\w+\.)*(\w+)[^>]*>", r"\1", str(signature))
+    return re.sub(r"<(?:function |class '|primitive )?(?:\w+\.)*(\w+)[^>]*>", r"\1", str(signature))
 
 
 # Errors of a Tensor

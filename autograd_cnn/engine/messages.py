@@ -131,6 +131,13 @@ _INTERNAL = (AttributeError, OverflowError, MemoryError, ZeroDivisionError)
 _SIMPLE = (int, float, bool, str, bytes, list, tuple, dict, type, slice)
 
 
+_THEIRS = {  # texts of NumPy about shapes
+    r"operands could not .*remapped.* and requested shape (\(.*\))": r"the shape does not broadcast to \1",
+    "operands could not .*remapped shapes.*": "axes of one letter have several lengths",
+    "newaxis": "-1",
+}
+
+
 def is_explained(error: Exception, packaged: bool = True) -> bool:
     """Return whether `error` needs no explanation, since it is not about operands.
 
@@ -151,6 +158,8 @@ def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]], 
     operands = [(label, v) for label, v in labelled if hasattr(v, "dtype")]
     problem, _, cure = getattr(error, "explained", None) or str(error).partition("\n")
     problem = re.sub(rf"^{re.escape(name)}\w*: ", "", problem)  # also that of its own primitive, such as pad_constant
+    for theirs, ours in _THEIRS.items():
+        problem = re.sub(theirs, ours, problem)
     kind: type[Exception] = next((k for k in _KINDS if isinstance(error, k)), TypeError)
     if absent := [n for n, v in labelled if v is None and n in needed]:
         problem, cure = f"{absent[0]} is None", "Does the function that computes it end with `return ...`?"
@@ -230,20 +239,22 @@ def missing(name: str, owner: str, known: Iterable[str]) -> str:
     if name.endswith("_"):
         return f"{text}. Nothing works in place; outside a graph: x.data[...] = values"
     known = [k for k in known if not k.startswith("_")]
-    numpys = hasattr(np, name) or hasattr(np.ndarray, name)
+    theirs, of_arrays = getattr(np, name, None), hasattr(np.ndarray, name)
     if "sum" in known and "*" in advice:
-        return f"{text}.{'' if numpys else did_you_mean(name, known)} {advice['*']}"
-    if "sum" in known and numpys:  # `owner` uses NumPy's names
-        called = f"x.data.{name}" if hasattr(np.ndarray, name) else f"np.{name}(x.data)"
-        return f"{text}. NumPy's, outside the graph: {called}"
-    equivalent = [k for k in known if _bare(k) == _bare(name)]
-    return f"{text}.{did_you_mean(name, equivalent or known)}".removesuffix(".")
+        return f"{text}.{'' if of_arrays or theirs else did_you_mean(name, known)} {advice['*']}"
+    if "sum" in known and (of_arrays or theirs is not None):  # `owner` uses NumPy's names
+        called = f"np.{name}(x.data)" if callable(theirs) and not isinstance(theirs, type) else f"np.{name}"
+        return f"{text}. NumPy's, outside the graph: {f'x.data.{name}' if of_arrays else called}"
+    return f"{text}.{did_you_mean(name, known)}".removesuffix(".")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return `` Did you mean 'out'?`` if a known name is similar, else an empty string."""
+    """Return `` Did you mean 'out'?`` if a known name is the same but for a slip, else an empty string."""
     known = [*known]
-    close = get_close_matches(name, known, 1) or (known if len(known) == 1 and _bare(known[0]) == _bare(name) else [])
+    digits = {*filter(str.isdigit, name)}  # Conv3d is not Conv2d
+    near = [k for k in get_close_matches(name, known, 3, 0.8) if digits <= {*k} and k[0].lower() == name[0].lower()]
+    begun = [k for k in known if k.startswith(name) and len(name) > 2]
+    close = [k for k in known if _bare(k) == _bare(name)] or near or begun * (len(begun) == 1)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 

@@ -385,7 +385,8 @@ class BatchNorm2d(_Norm):
     eps : float
         Added to the variance.
     momentum : float
-        Weight of the new batch in the running statistics.
+        Weight of the new batch in the running statistics. For their mean over all batches, PyTorch's None, set
+        ``layer.momentum = 1 / (k + 1)`` before batch `k`.
     dtype : float32 or float64
 
     Attributes
@@ -561,7 +562,7 @@ class GroupNorm(_Norm):
 
     Attributes
     ----------
-    w, b : Tensor, (num_channels,), or None unless `affine`
+    w, b : Tensor, (num_channels,), or None unless `affine`; `b` also without `bias`
 
     Raises
     ------
@@ -570,11 +571,12 @@ class GroupNorm(_Norm):
     """
 
     def __init__(
-        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, dtype: DTypeLike = np.float32
-    ) -> None:
+        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, bias: bool = True,
+        dtype: DTypeLike = np.float32,
+    ) -> None:  # fmt: skip
         if count(num_channels, "num_channels") % count(num_groups, "num_groups"):
             raise ValueError(f"GroupNorm: num_groups={num_groups} does not divide {num_channels} channels")
-        self._start("num_channels", num_channels, eps, affine, affine, dtype)
+        self._start("num_channels", num_channels, eps, affine, affine and bias, dtype)
         self.num_groups, self._remade = num_groups, f"{num_groups}, {{}}"
 
     def forward(self, x: Any) -> Any:
@@ -588,11 +590,13 @@ class InstanceNorm2d(_Norm):
 
     Attributes
     ----------
-    w, b : Tensor, (channels,), or None unless `affine`
+    w, b : Tensor, (channels,), or None unless `affine`; `b` also without `bias`
     """
 
-    def __init__(self, channels: int, eps: float = 1e-5, affine: bool = False, dtype: DTypeLike = np.float32) -> None:
-        self._start("channels", channels, eps, affine, affine, dtype)
+    def __init__(
+        self, channels: int, eps: float = 1e-5, affine: bool = False, bias: bool = True, dtype: DTypeLike = np.float32
+    ) -> None:
+        self._start("channels", channels, eps, affine, affine and bias, dtype)
 
     def forward(self, x: Any) -> Any:
         return normalization.instance_norm(x, self.w, self.b, self.eps)

@@ -152,9 +152,18 @@ def test_messages_find_the_line_through_layers_of_the_package():
         program()
 
 
-def test_einsum_raises_with_numpys_message():
-    with pytest.raises(ValueError, match="contract: operands could not be broadcast together with remapped shapes"):
-        ag.einsum("ij,jk", leaf(2, 3), leaf(2, 3))
+@pytest.mark.parametrize(
+    ("program", "text"),
+    [
+        (lambda x: ag.einsum("ij,jk", x, x), "contract: axes of one letter have several lengths\n  operands (2, 3)"),
+        (lambda x: x.reshape(5, -1), "reshape: cannot reshape array of size 6 into shape (5,-1)\n"),
+        (lambda x: np.broadcast_to(x, (5, 5)), "broadcast_to: the shape does not broadcast to (5,5)\n"),
+    ],
+)
+def test_numpys_texts_about_shapes_are_in_the_users_words(program, text):
+    with pytest.raises(ValueError, match=re.escape(text)) as caught:
+        program(leaf(2, 3))
+    assert not re.search("newaxis|remapped", str(caught.value))
 
 
 def test_lists_are_arrays_with_and_without_a_tensor():
@@ -195,8 +204,7 @@ def user_softplus():
 
 @says(
     TypeError,
-    "my_softplus.vjp(x): the rule has an unknown parameter 'ouput'. It can have g, out, x, x_shape, out_shape. "
-    "Did you mean 'out'?",
+    "my_softplus.vjp(x): the rule has an unknown parameter 'ouput'. It can have g, out, x, x_shape, out_shape.",
     cure=lambda: user_softplus().vjp(x=lambda g, out: g * (1 - np.exp(-out))),
 )
 def test_a_rule_that_asks_for_an_unknown_name():
@@ -283,8 +291,7 @@ def test_flops_with_an_unknown_parameter():
     with pytest.raises(TypeError) as error:
         Primitive(lambda x, w: x @ w, flops=lambda out_shape, v_shape: 1)
     assert str(error.value) == (
-        "<lambda>: flops has an unknown parameter 'v_shape'. It can have out_shape, x_shape, w_shape, x, w. "
-        "Did you mean 'x_shape'?"
+        "<lambda>: flops has an unknown parameter 'v_shape'. It can have out_shape, x_shape, w_shape, x, w."
     )
 
 

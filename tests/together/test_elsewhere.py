@@ -93,7 +93,7 @@ class Empty(ag.nn.Module):
         (ag.data, "autograd_cnn.data has no 'load_shape'. Did you mean 'load_shapes'?"),
         (ag.training, "autograd_cnn.training has no 'fitt'. Did you mean 'fit'?"),
         (ag.plots, "autograd_cnn.plots has no 'los_curve'. Did you mean 'loss_curve'?"),
-        (ag.optim, "autograd_cnn.optim has no 'Adagrad'. Here: ag.optim.Adam(parameters, lr)"),
+        (ag.optim, "autograd_cnn.optim has no 'Lion'. Here: ag.optim.Adam(parameters, lr), or ag.optim.Optimiser"),
         (
             ag.optim.SGD([leaf(2)], 0.1),
             'SGD has no \'param_groups\'. Here: at the start: SGD([{"parameters": [w], "lr": 0.01}, ...], lr)',
@@ -113,6 +113,45 @@ def test_names_of_layers_losses_and_schedules(it, text):
     with pytest.raises(AttributeError) as caught:
         getattr(it, text.split("'")[1])
     assert str(caught.value) == text
+
+
+GUESSES = """
+    Bilinear=ag.nn Conv4d=ag.nn LazyLinear=ag.nn Softmax2d=ag.nn pmap=ag flax=ag adam=ag stax=ag detach=ag loss=ag
+    experimental=ag models=ag layers=ag unsqueez=ag
+"""
+
+
+@pytest.mark.parametrize("case", GUESSES.split())
+def test_a_name_that_is_near_to_none_gives_no_guess(case):
+    name, room = case.split("=")
+    with pytest.raises(AttributeError, match=f"has no '{name}'$"):
+        getattr({"ag": ag, "ag.nn": ag.nn}[room], name)
+
+
+@pytest.mark.parametrize("name", ["random", "GradientTape", "lax", "detect_anomaly", "tree_map", "Variable", "Conv3d"])
+@pytest.mark.parametrize("room", [ag, ag.nn, ag.optim])
+def test_names_of_other_libraries_have_a_cure(room, name):
+    with pytest.raises(AttributeError, match=f"has no '{name}'. Here: {re.escape(ADVICE[name])}$"):
+        getattr(room, name)
+
+
+def test_numbers_types_and_modules_of_numpy_are_not_called():
+    for name in ("pi", "int8", "polynomial", "ma"):
+        with pytest.raises(AttributeError, match=rf"has no '{name}'. NumPy's, outside the graph: np.{name}$"):
+            getattr(ag, name)
+
+
+def test_cures_work():
+    """Those that are statements of this package, pasted behind a step of the usual names."""
+    model, x = ag.nn.Sequential(ag.nn.Linear(3, 2), ag.nn.LayerNorm(2)), leaf(4, 3)
+    optimiser, parameters, limit, layer = ag.optim.Adam(model.parameters()), [*model.parameters()], 0.1, model[1]
+    tree, f, d_model, nhead, y = {"w": np.ones(2)}, np.sin, 8, 2, leaf(4, 3)
+    scope = {**globals(), **locals(), "nn": ag.nn, "loss": (model(x + np.arange(12).reshape(4, 3)) * [900, 1]).sum()}
+    for name in ("apply_gradients", "clip_grad_value_", "tree_map", "TransformerEncoder", "r_", "affine=", "Variable"):
+        cure = re.split(r", or | then ", ADVICE[name].replace("array", "np.ones(2)"))
+        for statement in cure:
+            exec(statement.strip(", "), scope)
+    assert abs(model[0].w.grad).max() == np.float32(0.1) and not layer.b.requires_grad
 
 
 LOSSES = """
@@ -178,7 +217,7 @@ KEYWORDS = [
         lambda: ag.value_and_grad(len, holomorphic=True),
         "value_and_grad: has no parameter 'holomorphic'. Here: leave it out: functions of complex numbers need no word",
     ),
-    (lambda: ag.check_gradients(len, tol=1), "check_gradients: has no parameter 'tol'. Did you mean 'rtol'?"),
+    (lambda: ag.check_gradients(len, rto=1), "check_gradients: has no parameter 'rto'. Did you mean 'rtol'?"),
     (
         lambda: Tensor(1.0).backward(retain=True),
         "backward: has no parameter 'retain'. Did you mean 'retain_graph'?",
