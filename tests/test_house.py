@@ -33,7 +33,7 @@ ROOMS = {
     "engine": Room(2415, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(2162, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(1038, "engine", "grad and its kin, checkpoint, and checks of gradients"),
-    "nn": Room(837, "engine calculus ops state", "modules, layers and their initial weights"),
+    "nn": Room(834, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(462, "engine calculus state", "optimisers, schedules, averages"),
     "elsewhere": Room(180, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),

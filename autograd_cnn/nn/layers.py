@@ -277,14 +277,9 @@ class Linear(Module):
     """
 
     def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        bias: bool = True,
-        init: Initialiser = he_normal,
-        rng: Generator | None = None,
-        dtype: DTypeLike = np.float32,
-    ) -> None:
+        self, in_features: int, out_features: int, bias: bool = True, init: Initialiser = he_normal,
+        rng: Generator | None = None, dtype: DTypeLike = np.float32,
+    ) -> None:  # fmt: skip
         shape = count(in_features, "in_features"), count(out_features, "out_features")
         self.w = _parameter(init(shape, generator(rng, type(self).__name__), dtype))
         self.b = _parameter(np.zeros(out_features, dtype)) if bias else None

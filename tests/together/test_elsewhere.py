@@ -144,14 +144,14 @@ def test_numbers_types_and_modules_of_numpy_are_not_called():
 def test_cures_work():
     """Those that are statements of this package, pasted behind a step of the usual names."""
     model, x = ag.nn.Sequential(ag.nn.Linear(3, 2), ag.nn.LayerNorm(2)), leaf(4, 3)
-    optimiser, parameters, limit, layer = ag.optim.Adam(model.parameters()), [*model.parameters()], 0.1, model[1]
+    optimiser, parameters, limit, layer = ag.optim.Adam(model.parameters()), [*model.parameters()], 0.001, model[1]
     tree, f, d_model, nhead, y = {"w": np.ones(2)}, np.sin, 8, 2, leaf(4, 3)
     scope = {**globals(), **locals(), "nn": ag.nn, "loss": (model(x + np.arange(12).reshape(4, 3)) * [900, 1]).sum()}
     for name in ("apply_gradients", "clip_grad_value_", "tree_map", "TransformerEncoder", "r_", "affine=", "Variable"):
         cure = re.split(r", or | then ", ADVICE[name].replace("array", "np.ones(2)"))
         for statement in cure:
             exec(statement.strip(", "), scope)
-    assert abs(model[0].w.grad).max() == np.float32(0.1) and not layer.b.requires_grad
+    assert abs(model[0].w.grad).max() == np.float32(0.001) and not layer.b.requires_grad
 
 
 LOSSES = """
