@@ -1,43 +1,68 @@
 """Finds how each weight of a model looks in PyTorch, which is not needed.
 
 PyTorch has images as (N, C, H, W), weights of convolutions as (out, in, KH, KW) and of dense layers as (out, in). A
-dense layer behind a flatten also changes the order of its rows, from (H, W, C) to (C, H, W). So one run of the model is
-observed. `moves` has the axes of its activations, and an operation that uses a weight shows the weight's layout. If the
-weight passed through operations before, `moves` follows the layout back through these. A layout that cannot be
-followed, or has two meanings in PyTorch, is refused.
+dense layer behind a flatten also has its rows in another order, (C, H, W) for (H, W, C). So one run of the model is
+observed: each activation gets a tag, which says how PyTorch has it, and the operation that uses a weight shows the
+weight's layout. If PyTorch may have an activation in other ways, too, its tag is the reason, and a weight that depends
+on the way is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
 import autograd_cnn as ag
+from autograd_cnn.calculus.trees import tree_leaves
 from autograd_cnn.engine.messages import spell
 from autograd_cnn.engine.observe import Call
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.interop import axes as forms
-from autograd_cnn.interop.axes import Axis, Form, Refused, as_here, channels_first, images, joined, mixed, same, whole
-from autograd_cnn.interop.calls import array_of, arrays_of, axes_of, calls_of
-from autograd_cnn.interop.layouts import Layout, as_it_is
-from autograd_cnn.interop.moves import MOVES, before
-from autograd_cnn.nn import Module
+from autograd_cnn.interop.calls import array_of, arrays_of, axes_of, calls_of, parts_of
+from autograd_cnn.interop.layouts import Layout, Shape, as_it_is
+from autograd_cnn.nn import GRU, LSTM, RNN, Module, MultiheadAttention, TransformerEncoderLayer
 from autograd_cnn.nn.module import in_training_mode
 
-_NAMES = {"w": "weight", "b": "bias"}
-_FROM_IMAGES: set[Any] = {
-    ag.adaptive_avg_pool2d, ag.adaptive_max_pool2d, ag.interpolate, ag.local_response_norm, ag.pixel_shuffle,
-    ag.pixel_unshuffle,
-}  # fmt: skip
-"""Functions with PyTorch's meaning, which calculate images from images in several steps."""
+SAME, IMAGE, PIXELS, GIVEN = _ORDERS = "same", "image", "pixels", "given"
+"""How PyTorch has an array: as it is here; with the last axis behind the first, (N, C, H, W) for (N, H, W, C); in one
+of these two ways; or in any, since no weight has acted on it: then it is an image if it has four axes.
 
-_CURE = "Use the weight itself there"
+There are three other kinds of tags. A number: as it is here, but its axes were made of so many features, of which
+PyTorch may make images in another way. A tuple: as it is here, but its last axis is of flattened images of this shape
+(H, W, C), there (C, H, W). Any other text: the reason why nothing is known.
+"""
+Tag = Any
+Tags = list[tuple[Tag, Shape]]
+Operands = list[tuple[str, np.ndarray]]
+
+_NAMES = {"w": "weight", "b": "bias"}
+_CONVOLUTIONS: set[Any] = {ag.conv2d, ag.conv_transpose2d}
+_RESIZING: set[Any] = {
+    ag.adaptive_avg_pool2d, ag.adaptive_max_pool2d, ag.interpolate, ag.pixel_shuffle, ag.pixel_unshuffle,
+}  # fmt: skip
+_KEEPING: set[Any] = {ag.group_norm, ag.local_response_norm, ag.pad, ag.repeat}
+"""Functions with PyTorch's meaning, which calculate images from images in several steps."""
+_OF_SETS: set[Any] = {
+    ag.sum, ag.prod, ag.mean, ag.var, ag.std, ag.max, ag.min, ag.logsumexp, ag.softmax, ag.log_softmax, ag.standardize,
+}  # fmt: skip
+"""Operations along axes whose results do not depend on the order of the numbers there."""
+_SEQUENCES = RNN, LSTM, GRU, MultiheadAttention, TransformerEncoderLayer
+"""Layers whose inputs and weights are the same in PyTorch."""
+
+_CURE = (
+    "Write it in PyTorch's order: behind the convolution x.transpose(0, 3, 1, 2), or (0, 2, 1) for sequences, "
+    "and from there on as in PyTorch"
+)
+_CONTRARY = f"joins arrays that PyTorch has in different orders. {_CURE}"
+_CALCULATED = "takes a weight that is calculated from inputs, or picked by an index"
 _CURE_IMAGES = "To make images of features, do as in PyTorch: reshape to (N, C, H, W), then transpose(0, 2, 3, 1)"
-_CURE_TOKENS = "Tokens as in PyTorch: x.transpose(0, 3, 1, 2).reshape(N, C, H * W).transpose(0, 2, 1)"
 _BY_HAND = "Or leave out layout: arrays are in this package's then, and can be converted by hand"
+
+
+class Refused(ValueError):
+    """Raised where PyTorch needs an array in two orders, or in another one than it has."""
 
 
 def torch_names(caller: str, paths: Mapping[str, Any]) -> dict[str, str]:
@@ -60,298 +85,339 @@ def torch_layouts(caller: str, model: Module, example: Any) -> dict[str, Layout]
     ValueError
         If the layout of a weight cannot be found.
     """
-    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     inputs = tuple(Tensor(x) for x in (example if isinstance(example, tuple) else (example,)))
+    finder = _Finder(caller, model, inputs)
     with in_training_mode(model, training=False):
-        calls, _ = calls_of(model, inputs)
-    finder = _Finder(caller, tensors, inputs)
+        calls, result = calls_of(model, inputs)
     for call in calls:
         finder.see(call)
-    return finder.all()
+    return finder.all(result)
+
+
+# Tags
+
+
+def fixed(x: Tag, shape: Shape) -> Tag:
+    """Return the tag of an array of the user once a weight acts on it."""
+    return (IMAGE if len(shape) == 4 else SAME) if x == GIVEN else x
+
+
+def loose(shape: Shape) -> bool:
+    """Whether the numbers have the same order wherever the last axis stands."""
+    return shape[-1:] == (1,) or math.prod(shape[1:-1]) == 1
+
+
+def image(x: Tag, shape: Shape) -> Tag:
+    """Return the tag of what is calculated from images of one tag."""
+    if isinstance(x, int) and not loose(shape):
+        raise Refused(f"takes images that were made of features. {_CURE_IMAGES}")
+    return None if isinstance(x, tuple) else IMAGE
+
+
+def reshaped(x: Tag, old: Shape, new: Shape) -> Tag:
+    """Return the tag after a reshape, None if it has several meanings."""
+    if x == GIVEN and len(old) != 4:
+        return x if len(new) != 4 else SAME
+    x, (before, after) = fixed(x, old), ([n for n in shape if n != 1] for shape in (old, new))
+    if isinstance(x, tuple):
+        return x if old[-1:] == new[-1:] else None
+    if isinstance(x, int):
+        return SAME if new[-1:] == (x,) else x
+    if x in (IMAGE, PIXELS):
+        ends = len(new) > 2 and (old[0], old[-1]) == (new[0], new[-1])
+        if before == after and ends:
+            return x
+        if not loose(old):
+            flat = x == IMAGE and len(old) < 5 and new == (old[0], math.prod(old[1:]))
+            return old[1:] if flat else PIXELS if ends and max(len(old), len(new)) < 5 else None
+    cut = before and after and after[-1] % before[-1]
+    return before[-1] if cut else SAME
+
+
+def transposed(x: Tag, shape: Shape, axes: Shape) -> Tag:
+    """Return the tag after a transposition, None if it has several meanings."""
+    n = len(axes)
+    to_last, to_second = (0, *range(2, n), 1), (0, n - 1, *range(1, n - 1))
+    if x == GIVEN and n == 4 and axes == to_last:  # the example is (N, C, H, W)
+        return GIVEN
+    turned, x = isinstance(x, int) or x == GIVEN, fixed(x, shape)
+    if axes == tuple(range(n)) or isinstance(x, tuple):
+        return x if axes[-1] == n - 1 else None
+    if x in (IMAGE, PIXELS) and not loose(shape):
+        return None if axes != to_second else SAME if x == IMAGE or n > 3 else PIXELS
+    return PIXELS if axes == to_last and (n > 3 or turned) else x if isinstance(x, int) else SAME
+
+
+def without(x: Tag, shape: Shape, gone: Sequence[int]) -> Tag:
+    """Return the tag of what is left without some axes, None if it has several meanings."""
+    n, rest = len(shape), {*range(len(shape))} - {*gone}
+    if not gone or (isinstance(x, int) and len(rest) > 2) or (isinstance(x, tuple) and n - 1 in rest):
+        return x
+    if fixed(x, shape) in (IMAGE, PIXELS) and n - 1 in rest and rest & {*range(1, n - 1)} and not loose(shape):
+        return fixed(x, shape) if 0 in rest else None
+    return SAME
+
+
+def joined(operands: Sequence[tuple[Tag, Shape]], shape: Shape, axis: int | None = None) -> Tag:
+    """Return the tag of an elementwise result, or of arrays that are joined along an axis, None if it is unknown.
+
+    Raises
+    ------
+    Refused
+        If PyTorch has the operands in different orders.
+    """
+    n = len(shape)
+    found = [(x, (1,) * (n - len(s)) + s) for x, s in operands]
+    seen = {x for x, _ in found if x != GIVEN}
+    for x in (x for x in seen if isinstance(x, tuple)):
+        if axis != n - 1 and any(y not in (x, GIVEN) and s[-1] > 1 for y, s in found):
+            raise Refused(_CONTRARY)
+        return None if axis == n - 1 else x
+    shown, given = ({fixed(x, s) for x, s in found if (x == GIVEN) == raw and not loose(s)} for raw in (False, True))
+    split = max((x for x in seen if isinstance(x, int)), default=0)
+    if split and not (shown | given) & {IMAGE, PIXELS}:
+        return split
+    if any(isinstance(x, int) for x in shown):
+        raise Refused(f"joins images with features. {_CURE_IMAGES}")
+    if not seen:
+        return GIVEN
+    shown = shown | given if PIXELS in shown and n == 4 else shown or given
+    if not shown:  # from now on it may matter where the last axis stands
+        settled = loose(shape) or (n == 3 and axis in (0, 1))
+        return IMAGE if IMAGE in seen else SAME if settled else PIXELS
+    return shown.pop() if len(shown) == 1 else IMAGE if n == 4 and SAME not in shown else PIXELS
+
+
+def aligned(x: Tag, w: np.ndarray, ndim: int) -> Layout | None:
+    """Return the layout of a weight in an elementwise operation with a result of `ndim` axes, None if it is unknown."""
+    same, lost = as_it_is(w.ndim), ndim - w.ndim
+    if w.size == 1 or x == SAME or isinstance(x, int) or (w.ndim == 1 and x in (IMAGE, PIXELS)):
+        return same
+    if isinstance(x, tuple):
+        return same if w.shape[-1] == 1 else Layout(same.axes, w.ndim - 1, x)
+    first = (0,) * (1 - lost)
+    return Layout((*first, w.ndim - 1, *range(len(first), w.ndim - 1))) if x == IMAGE and lost < 2 else None
+
+
+def described(call: Call) -> str:
+    """Return the name of an operation and the user's line."""
+    return f"{getattr(call.function, '__name__', call.primitive.name)} ({spell(call.place)})"
+
+
+def ambiguous(call: Call) -> str:
+    """Return the reason why the order of a result is unknown."""
+    (_, x), *_ = arrays_of(call)
+    known = call.primitive.packaged or call.primitive.batch
+    own = "" if known else " @ag.primitive(elementwise=True) says that each number of it keeps its place."
+    what = f"{described(call)} {x.shape} -> {call.out.shape}"
+    return f"{what}: PyTorch may have its numbers in another order.{own} {_CURE}"
+
+
+def looks_up(call: Call) -> bool:
+    """Whether rows of a table are picked, perhaps by numbers of the input."""
+    index = call.values[1] if call.primitive in (ag.getitem, ag.take) else ()
+    return any(getattr(array_of(i), "ndim", 0) for i in (index if isinstance(index, tuple) else (index,)))
 
 
 class _Finder:
-    """Passes through the calls of a model: the form of each activation, and the layout of each weight."""
+    """Passes through the calls of a model: the tag of each activation, and the layout of each weight."""
 
-    def __init__(self, caller: str, tensors: Mapping[str, Tensor], inputs: tuple[Tensor, ...]) -> None:
-        self.caller, self.tensors = caller, tensors
-        self.weights = {id(t.data): path for path, t in tensors.items()}
+    def __init__(self, caller: str, model: Module, inputs: tuple[Tensor, ...]) -> None:
+        self.caller = caller
+        self.tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+        self.weights = {id(t.data): path for path, t in self.tensors.items()}
+        self.sequences = {m.path for m in model.modules() if isinstance(m, _SEQUENCES)}
         self.made: dict[int, Call] = {}  # by the id of the result: calls that have only weights and constants
-        self.forms = {id(t.data): (images if t.ndim == 4 else as_here)(t.shape, given=True) for t in inputs}
+        self.tags: dict[int, Tag] = {id(t.data): GIVEN for t in inputs}
+        self.reasons: dict[int, str] = {}  # why an array has no tag
         self.found: dict[str, tuple[Layout, str]] = {}
 
-    def all(self) -> dict[str, Layout]:
+    def all(self, result: Any) -> dict[str, Layout]:
         """Return the layout of every weight. A vector needs no conversion, even if the run does not use it."""
-        result = {}
+        for out in tree_leaves(result):
+            if isinstance(self.tags.get(id(array_of(out))), int) and out.ndim == 4 and not loose(out.shape):
+                self.refuse([], f"the result {out.shape} is made of features. {_CURE_IMAGES}")
         for path, t in self.tensors.items():
             if path not in self.found and t.ndim > 1:
-                self.refuse(path, "model(example) does not use it")
-            layout, described = self.found.get(path, (as_it_is(t.ndim), ""))
-            if layout.axes is None and t.ndim > 1:
-                self.refuse(path, f"it is transposed before {described}, and PyTorch may have it either way. {_CURE}")
-            result[path] = layout
-        return result
+                self.refuse([("", t.data)], "model(example) does not use it")
+        return {path: self.found.get(path, (as_it_is(t.ndim), ""))[0] for path, t in self.tensors.items()}
 
-    def refuse(self, path: str | None, reason: str) -> NoReturn:
-        what = f"{path} {self.tensors[path].shape}" if path is not None else "the weights"
+    def refuse(self, weights: Operands, reason: str) -> NoReturn:
+        """Refuse the first of some weights, or of those that it was made from."""
+        while weights and id(weights[0][1]) in self.made:
+            weights = self.weights_of(self.made[id(weights[0][1])])
+        path = self.weights[id(weights[0][1])] if weights else None
+        what = "the weights" if path is None else f"{path} {self.tensors[path].shape}"
         raise ValueError(f"{self.caller}: cannot convert {what} to PyTorch's layout: {reason}. {_BY_HAND}")
 
-    def fail(self, array: np.ndarray | None, reason: str) -> NoReturn:
-        """Refuse the first weight that an array was made from."""
-        while id(array) in self.made:
-            array = next(a for _, a in arrays_of(self.made[id(array)]) if self.is_weight(a))
-        self.refuse(self.weights.get(id(array)), reason)
-
-    def is_weight(self, array: np.ndarray | None) -> bool:
-        return id(array) in self.weights or id(array) in self.made
+    def weights_of(self, call: Call) -> Operands:
+        return [(name, a) for name, a in arrays_of(call) if id(a) in self.weights or id(a) in self.made]
 
     def see(self, call: Call) -> None:
         """Note what one call shows."""
-        step = _Step(self, call)
-        if step.forms or (step.weights and (step.looks_up or call.primitive in _LAYERS)):
-            try:
-                form = step.form()
-            except Refused as error:
-                self.fail(next((a for _, a in step.weights), None), f"{step.described} {error}")
-            reason = (form.reason or step.mixes()) if form.uncertain else ""
-            self.forms[id(call.out.data)] = replace(form, given=form.given and not step.weights, reason=reason)
-        elif step.weights:
-            self.made[id(call.out.data)] = call
-
-    def demand(self, array: np.ndarray, layout: Layout, described: str) -> None:
-        """Note the layout of a weight, or of an array that is made from weights."""
-        if id(array) in self.made:
-            self.back(self.made[id(array)], layout, described)
+        arrays, weights, out = [a for _, a in arrays_of(call)], self.weights_of(call), id(call.out.data)
+        x = [(self.tag(call, a), a.shape) for a in arrays if id(a) in self.tags]
+        reason = next((self.reasons[id(a)] for a in arrays if id(a) in self.reasons), None)
+        if not reason and not x and not (weights and (looks_up(call) or call.primitive in {*_CONVOLUTIONS, ag.linear})):
+            self.made.update({out: call} if weights else {})
             return
-        path = self.weights[id(array)]
-        known, by = self.found.get(path, (layout, described))
-        both = known.both(layout)
-        if both is None:
-            self.refuse(path, f"{by} and {described} need it in different layouts. {_CURE}")
-        self.found[path] = both, by
+        try:
+            tag = None if reason else self.result(call, [(fixed(*y), y[1]) for y in x] if weights else x, weights)
+            if reason and any(y != GIVEN and math.prod(shape[1:]) > 1 for y, shape in x):
+                raise Refused(_CONTRARY)
+        except Refused as error:
+            self.refuse(weights, f"{described(call)} {error}")
+        if tag is not None:
+            self.tags[out] = tag
+        elif weights:
+            self.refuse(weights, reason or ambiguous(call))
+        else:
+            self.reasons[out] = reason or ambiguous(call)
 
-    def back(self, call: Call, layout: Layout, described: str) -> None:
-        """Follow a layout back to the operands of a call. From equal weights, PyTorch calculates equal results."""
-        for _, array in arrays_of(call):
-            if self.is_weight(array):
-                earlier = as_it_is(array.ndim) if layout.trivial else before(call, array.shape, layout)
-                if earlier is None:
-                    place = f"{call.primitive.name} {array.shape} -> {call.out.shape} ({spell(call.place)})"
-                    self.fail(array, f"it passes {place} before {described}. {_CURE}")
-                self.demand(array, earlier, described)
+    def tag(self, call: Call, array: np.ndarray) -> Tag:
+        """Return the tag of an operand. Layers for sequences have the same order in PyTorch."""
+        x, scope = self.tags[id(array)], call.mode.scope
+        while scope and scope[0] not in self.sequences:
+            scope = scope[1]
+        return SAME if scope and not isinstance(x, tuple) else x
 
+    def need(self, weights: Operands, call: Call, **layouts: Layout) -> None:
+        """Note the layouts of weights by the names of the operands; the others are the same."""
+        for name, array in weights:
+            self.note(array, layouts.get(name, as_it_is(array.ndim)), described(call))
 
-class _Step:
-    """A call: its weights, and the forms of its activations by name."""
+    def note(self, array: np.ndarray, layout: Layout, by: str) -> None:
+        """Note the layout of a weight, or of an array that is made from weights."""
+        if id(array) in self.weights:
+            known, first = self.found.setdefault(self.weights[id(array)], (layout, by))
+            if known != layout:
+                cure = "Give one of them a weight of its own"
+                self.refuse([("", array)], f"{first} and {by} need it in different layouts. {cure}")
+            return
+        call = self.made[id(array)]
+        (_, w), *_ = arrays_of(call)
+        if layout == as_it_is(array.ndim):  # from equal weights, PyTorch calculates equal results
+            for _, w in self.weights_of(call):
+                self.note(w, as_it_is(w.ndim), by)
+        elif call.primitive is ag.expand_dims and call.arguments["axis"] == 0:  # by conv1d
+            self.note(w, Layout(tuple(a - 1 for a in layout.axes if a)), by)
+        elif call.primitive is ag.transpose and layout.axes == (0, 1):
+            self.note(w, layout._replace(axis=1 - layout.axis), by)
+        else:
+            cure = "Write x @ w.T" if call.primitive is ag.transpose else "Save the result as a parameter, and use that"
+            self.refuse([("", array)], f"{described(call)} calculates with it before {by}. {cure}")
 
-    def __init__(self, finder: _Finder, call: Call) -> None:
-        self.finder, self.call = finder, call
-        self.primitive, self.shape, self.place = call.primitive, call.out.shape, spell(call.place)
-        self.described = f"{self.primitive.name} ({self.place})"
-        self.operands = list(arrays_of(call))
-        self.weights = [(name, a) for name, a in self.operands if finder.is_weight(a)]
-        self.forms = [finder.forms[id(a)] for _, a in self.operands if id(a) in finder.forms]
+    # Results of calls
 
-    @property
-    def looks_up(self) -> bool:
-        """Whether rows of a table are picked, perhaps by numbers of the input: the index is a copy of these."""
-        if self.primitive not in (ag.getitem, ag.take):
-            return False
-        index = self.call.values[1]
-        return any(getattr(array_of(i), "ndim", 0) for i in (index if isinstance(index, tuple) else (index,)))
+    def result(self, call: Call, x: Tags, weights: Operands) -> Tag:
+        """Note the layouts that a call shows, and return the tag of its result, None if it has several meanings."""
+        p, first = call.primitive, fixed(*x[0]) if x and not weights else None
+        if first and call.function in _RESIZING:
+            return image(*x[0])
+        if first in (IMAGE, PIXELS) and call.function in _KEEPING:
+            return first if call.out.ndim > 2 else None
+        if p in _CONVOLUTIONS or p in (ag.linear, ag.matmul):
+            return (self.convolution if p in _CONVOLUTIONS else self.product)(call, weights)
+        if weights and looks_up(call):
+            self.need(weights, call)
+            return SAME
+        if p.batch == "images":
+            return None if weights else image(*x[0])
+        if p.batch in ("elementwise", "channels", "losses") or p in (ag.concatenate, ag.stack, ag.broadcast_to):
+            tag = self.joined(call, x, weights)
+        else:
+            tag = self.moved(call, *x[0]) if len(x) == 1 and not weights else self.other(call, x, weights)
+        if call.function in (ag.layer_norm, ag.rms_norm) and fixed(tag, call.out.shape) == IMAGE:
+            whole = any(w.ndim > 1 for _, w in weights) or (p is ag.standardize and len(axes_of(call)) > 1)
+            return IMAGE if whole else PIXELS  # over the last axis, PyTorch needs (N, H, W, C)
+        return tag
 
-    def form(self) -> Form:
-        """Note the layouts that the weights have, and return the form of the result."""
-        if self.primitive in _LAYERS:
-            return _LAYERS[self.primitive](self)
-        if self.primitive is ag.matmul:
-            return self.matmul()
-        if self.weights and self.looks_up:
-            return self.other()
-        x = self.forms[0]
-        if self.call.function in _FROM_IMAGES:
-            return images(self.shape) if len(self.shape) == 4 else self.lost(x)
-        if self.primitive.batch == "images":
-            self.check_images(x)
-            return images(self.shape, x.axes[-1], given=x.given)
-        move = None if self.weights else MOVES.get(self.primitive)
-        moved = move.forward(self.call, x) if move is not None else None
-        if moved is not None:
-            return moved
-        if self.primitive is ag.concatenate:
-            return self.concatenation()
-        if self.primitive.batch in ("elementwise", "channels"):
-            form = self.joined(self.forms)
-            self.align(form)
-            return form
-        return self.other()
+    def joined(self, call: Call, x: Tags, weights: Operands) -> Tag:
+        """Return the tag of an elementwise result, or of arrays that are joined; its weights have the same order."""
+        p, shape, axis = call.primitive, call.out.shape, None
+        if p in (ag.concatenate, ag.stack) and call.arguments["axis"] is not None:
+            axis = call.arguments["axis"] % len(shape)
+            if p is ag.stack:
+                x = [(reshaped(y, s, t), t) for y, s in x for t in [(*s[:axis], 1, *s[axis:])]]
+        if (p is ag.concatenate and axis is None) or None in dict(x):
+            return self.other(call, x, weights)
+        tag = joined(x, x[0][1] if p.batch == "losses" else shape, axis)
+        if tag == PIXELS and len(shape) == 3 and any(w.ndim > 1 and max(w.shape[-2:]) > 1 for _, w in weights):
+            tag = SAME  # the shape of the weight shows that PyTorch has (N, L, C)
+        for _, w in weights:
+            layout = aligned(tag, w, len(shape)) if p is not ag.stack or tag == SAME else None
+            if layout is None:
+                return None
+            self.note(w, layout, described(call))
+        return SAME if p.batch == "losses" and shape != x[0][1] else tag
 
-    def mixes(self) -> str:
-        """Return why the form of the result is unknown."""
-        if self.primitive in (ag.linear, ag.matmul):
-            return f"{self.described} takes images, whose axes PyTorch may have in any order"
-        x = self.operands[0][1]
-        what = "makes images of features" if x.ndim < len(self.shape) else "joins axes, which PyTorch may reorder"
-        if not self.primitive.packaged and not self.primitive.batch:
-            what = "is not known: @ag.primitive(elementwise=True) says that each number of it has a place of its own"
-        cure = f". {_CURE_TOKENS}" if self.primitive in (ag.reshape, ag.flatten) and len(self.shape) == 3 else ""
-        return f"{self.primitive.name} {x.shape} -> {self.shape} ({self.place}) {what}{cure}"
+    def moved(self, call: Call, x: Tag, shape: Shape) -> Tag:
+        """Return the tag after an operation that moves, picks or reduces the numbers of one array."""
+        p, new, n = call.primitive, call.out.shape, len(shape)
+        if p.batch == "reshape":
+            return reshaped(x, shape, new) if call.arguments.get("order", "C") == "C" else None
+        if p is ag.transpose:
+            return transposed(x, shape, tuple(a % n for a in call.arguments["axes"] or range(n)[::-1]))
+        gone: Shape = ()
+        cut, inner = False, new  # axes; whether the order on the last one counts; the shape without new axes
+        parts = parts_of(call.arguments["index"], n) if p is ag.getitem else ()
+        old = [i for i in parts if i is not None]
+        if p is ag.getitem and all(isinstance(i, (slice, int, np.integer)) for i in old):
+            gone, cut = tuple(k for k, i in enumerate(old) if not isinstance(i, slice)), old[-1:] != [slice(None)]
+            kept = [i for i in parts if i is None or isinstance(i, slice)]
+            inner = tuple(m for m, i in zip(new, kept, strict=True) if i is not None)
+        elif p in _OF_SETS:
+            gone = axes_of(call) if len(new) < n else ()
+        elif p is ag.pad_constant:
+            cut = shape[-1] != new[-1]
+        elif (p is ag.take or p.batch in ("axes", "axis")) and len(new) == n and call.arguments["axis"] is not None:
+            cut = n - 1 in axes_of(call)
+        else:
+            return self.other(call, [(x, shape)], [])
+        if isinstance(x, tuple) and (cut or new[-1:] == (1,)):
+            return None if cut else SAME
+        left = without(x, shape, gone)
+        return left if left is None or inner == new else reshaped(left, inner, new)
 
-    # Layouts
+    def other(self, call: Call, x: Tags, weights: Operands) -> Tag:
+        """Return the tag after an unknown operation: from equal arrays, PyTorch calculates equal results."""
+        tags = {fixed(*each) for each in x}
+        if all(y == SAME or isinstance(y, int) for y in tags):
+            self.need(weights, call)
+            return SAME if len(x) > 1 else tags.pop()
+        if len(tags) > 1 and not tags <= {SAME, IMAGE, PIXELS}:
+            raise Refused(_CONTRARY)
+        return None
 
-    def need(self, array: np.ndarray, axes: Any, rows: Sequence[Axis | None], x: Form | None = None) -> None:
-        """Demand a layout for a weight."""
-        if any(axis is None for axis in rows):
-            self.finder.fail(array, (x and x.reason) or self.combines())
-        found = tuple(whole(n) if axis == () else forms.tidy(axis) for axis, n in zip(rows, array.shape, strict=True))
-        self.finder.demand(array, Layout(axes, found), self.described)
+    def convolution(self, call: Call, weights: Operands) -> Tag:
+        """Note the layouts for a convolution, whose input may be a weight, too."""
+        x, w, *_ = (a for _, a in arrays_of(call))
+        if id(w) in self.tags:
+            raise Refused(_CALCULATED)
+        tag = image(self.tag(call, x), x.shape) if id(x) in self.tags else IMAGE
+        if tag == IMAGE:
+            self.need(weights, call, x=Layout((0, 3, 1, 2)), w=Layout((3, 2, 0, 1)))
+        return tag
 
-    def bias(self) -> None:
-        for name, b in self.weights:
-            if name == "b":
-                self.need(b, same(b.ndim), [*map(whole, b.shape)])
-
-    def joined(self, operands: Sequence[Form]) -> Form:
-        """Join forms. The shape of a weight, such as a table of positions, shows that PyTorch has tokens (N, L, C)."""
-        form = joined(operands, self.shape)
-        tokens = form.order == forms.UNKNOWN and len(self.shape) == 3
-        tokens &= any(w.ndim > 1 and max(w.shape[-2:]) > 1 for _, w in self.weights)
-        return replace(form, order=same(3), reason="") if tokens else form
-
-    def align(self, x: Form) -> None:
-        """Demand for the weights of an elementwise operation the order of the result's axes, whose form is `x`."""
-        n = len(x.axes)
-        for _, w in self.weights:
-            lost = n - w.ndim
-            rows = [() if m == 1 else x.axes[k + lost] for k, m in enumerate(w.shape)]
-            if w.ndim < 2 or x.order == same(n) or w.size == 1:
-                axes = same(w.ndim)
-            elif isinstance(x.order, tuple) and lost < 2:
-                axes = tuple(a - lost for a in x.order if a >= lost)
-            else:
-                self.finder.fail(w, x.reason or self.combines())
-            self.need(w, axes, rows, x)
-
-    def combines(self) -> str:
-        others = [a.shape for _, a in self.operands if not self.finder.is_weight(a)]
-        return f"{self.described} combines it with {', '.join(map(str, others))}"
-
-    # Operations with weights of their own
-
-    def check_images(self, x: Form) -> None:
-        if not x.images:
-            found = sorted({f.reason for f in self.forms if f.reason})
-            reasons = f" ({'; '.join(found)})" if found else ""
-            raise Refused(f"takes images that were made of features{reasons}. {_CURE_IMAGES}")
-
-    def activation(self, array: np.ndarray, form: Any) -> Form:
-        """Return the form of an activation, or demand that of a weight in its place."""
-        if id(array) in self.finder.forms:
-            return self.finder.forms[id(array)]
-        x: Form = form(array.shape)
-        if self.finder.is_weight(array):
-            self.need(array, x.order, x.axes)
-        return x
-
-    def kernel(self, w: np.ndarray) -> np.ndarray:
-        """Return the operand `w`, which PyTorch has in another order, so that it cannot be an activation."""
-        if id(w) in self.finder.forms:
-            raise Refused("takes a weight that is calculated from inputs, or picked by an index")
-        return w
-
-    def convolution(self) -> Form:
-        axis = 2 if self.primitive is ag.conv2d else 3  # of w, which meets the channels of x
-        operands = dict(self.operands)
-        x, w = self.activation(operands["x"], images), self.kernel(operands["w"])
-        self.check_images(x)
-        if mixed(x.axes[-1]) and self.call.arguments["groups"] != 1:
-            raise Refused("takes groups of channels that PyTorch has in another order")
-        rows: list[Axis | None] = [*map(whole, w.shape)]
-        if w.shape[axis] == operands["x"].shape[-1]:  # else they are those of a group
-            rows[axis] = x.axes[-1]
-        if self.finder.is_weight(w):
-            self.need(w, (3, 2, 0, 1), rows, x)
-        self.bias()
-        return images(self.shape)
-
-    def linear(self) -> Form:
-        operands = dict(self.operands)
-        self.activation(operands["x"], as_here)
-        self.kernel(operands["w"])
-        form = self.matmul()
-        self.bias()
-        return form
-
-    def features(self, x: Form) -> Form:
-        """Return the form of a product along the last axis, for which PyTorch has to transpose images."""
-        n = len(self.shape)
-        order = same(n) if n < 3 or x.order == same(len(x.axes)) else forms.UNKNOWN
-        split = x.split if n > 2 else 0
-        return Form((*x.axes[:-1], whole(self.shape[-1]))[:n], order, split=split, reason=x.reason)
-
-    def matmul(self) -> Form:
-        (_, a), (_, b), *_ = self.operands
-        left, right = (self.finder.forms.get(id(v)) or as_here(v.shape) for v in (a, b))
-        row = right.axes[-2] if b.ndim > 1 else right.axes[-1]
-        if self.finder.is_weight(b):
-            if b.ndim > 2 and left.order != same(a.ndim):
-                self.finder.fail(b, left.reason or self.combines())
-            rows: list[Axis | None] = [*map(whole, b.shape)]
-            rows[max(b.ndim - 2, 0)] = left.axes[-1]
-            self.need(b, (1, 0) if self.primitive is ag.linear else same(b.ndim), rows, left)
-            row = left.axes[-1]
-        elif self.finder.is_weight(a):
-            if right.order != same(b.ndim):
-                self.finder.fail(a, right.reason or self.combines())
-            self.need(a, same(a.ndim), [*map(whole, a.shape[:-1]), row], right)
-            left = replace(left, axes=(*left.axes[:-1], row))
-        if b.ndim < 3 and id(b) not in self.finder.forms:
-            return self.features(left) if not mixed(left.axes[-1]) or self.finder.is_weight(b) else self.lost(left)
-        return self.product(left, right, row)
-
-    def product(self, left: Form, right: Form, row: Axis | None) -> Form:
-        """Return the form of a product of two activations."""
-        if forms.tidy(left.axes[-1]) != forms.tidy(row) and () not in (left.axes[-1], row):
-            raise Refused("multiplies arrays whose elements PyTorch has in different orders")
-        n, both = len(self.shape), (left, right)
-        ordered = [f.order == same(len(f.axes)) for f in both if len(f.axes) > 2]
-        rows = left.axes[-2:-1] if len(left.axes) > 1 else ()
-        columns = right.axes[-1:] if len(right.axes) > 1 else ()
-        batch = map(whole, self.shape[: n - len(rows) - len(columns)])
-        reason = right.reason if right.order == forms.UNKNOWN else left.reason or right.reason
-        order = same(n) if all(ordered) or n < 3 else forms.UNKNOWN
-        return Form((*batch, *rows, *columns), order, split=max(f.split for f in both), reason=reason)
-
-    # The others
-
-    def lost(self, x: Form) -> Form:
-        """Return a form of which nothing is known."""
-        return Form((None,) * len(self.shape), forms.UNKNOWN, split=x.split, reason=x.reason)
-
-    def other(self) -> Form:
-        """An operation of which nothing is known: PyTorch calculates equal results from equal arrays."""
-        if all(f.trivial for f in self.forms):
-            for _, w in self.weights:
-                self.finder.demand(w, as_it_is(w.ndim), self.described)
-            return as_here(self.shape, split=max((f.split for f in self.forms), default=0))
-        for _, w in self.weights:
-            self.finder.fail(w, next((f.reason for f in self.forms if f.reason), self.combines()))
-        return self.lost(self.forms[0])
-
-    def concatenation(self) -> Form:
-        n, (axis, *_) = len(self.shape), axes_of(self.call)
-        if any(mixed(f.axes[axis]) for f in self.forms):
-            return self.other()
-        longer = whole(self.shape[axis])
-        forms = [replace(f, axes=(*f.axes[:axis], longer, *f.axes[axis + 1 :])) for f in self.forms]
-        form = self.joined(forms)
-        if form.order not in (same(n), channels_first(n)) and any(w.ndim > 1 and w.size > 1 for _, w in self.weights):
-            self.finder.fail(self.weights[0][1], form.reason or self.combines())
-        self.align(form)
-        return form
-
-
-_LAYERS: dict[Any, Callable[[_Step], Form]] = {
-    ag.conv2d: _Step.convolution, ag.conv_transpose2d: _Step.convolution, ag.linear: _Step.linear,
-}  # fmt: skip
-"""Operations that PyTorch has in layers, whose weights it has in another order."""
+    def product(self, call: Call, weights: Operands) -> Tag:
+        """Return the tag of a product along the last axis, for which PyTorch has to transpose images."""
+        (_, a), (name, b), *_ = arrays_of(call)
+        left, right = (fixed(self.tag(call, v), v.shape) if id(v) in self.tags else None for v in (a, b))
+        plain = left in (None, SAME) or isinstance(left, int)
+        if right:
+            if call.primitive is ag.linear:
+                raise Refused(_CALCULATED)
+            if plain and (left and right == PIXELS):
+                return SAME
+            tag = self.other(call, [(y, v.shape) for y, v in ((left, a), (right, b)) if y], weights)
+            tokens = call.out.ndim == 3 and {left or SAME, right} <= {SAME, IMAGE, PIXELS} and not weights
+            return PIXELS if tag is None and tokens else tag
+        if b.ndim > 2 and not plain:
+            return None
+        x: Tag = left or SAME
+        axes = (1, 0) if call.primitive is ag.linear else as_it_is(b.ndim).axes
+        rows = isinstance(x, tuple)
+        self.need(weights, call, **{name: Layout(axes, max(b.ndim - 2, 0), x) if rows else Layout(axes)})
+        if rows:
+            return SAME if any(w is b for _, w in weights) else None
+        return (SAME if b.ndim == 1 else PIXELS) if x in (IMAGE, PIXELS) else x if call.out.ndim > 2 else SAME

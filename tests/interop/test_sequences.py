@@ -60,31 +60,41 @@ def test_attention(norm_first, bias, tmp_path):
     exchange(*pair("TransformerEncoderLayer", 4, 2, **options), tmp_path / "weights.safetensors", example)
 
 
+TOKENS = {  # of images (N, H, W, C) here, and (N, C, H, W) in PyTorch
+    "as in PyTorch": (lambda x: x.transpose(0, 3, 1, 2).reshape(2, 4, 6).transpose(0, 2, 1), lambda x: x.flatten(2).mT),
+    "pixels": (lambda x: x.reshape((2, 6, 4)), lambda x: x.flatten(2).mT),
+    "columns": (lambda x: x.mean(1), lambda x: x.mean(2).mT),
+    "one row": (lambda x: x[:, 0], lambda x: x[:, :, 0].mT),
+}
+
+
+@pytest.mark.parametrize("way", TOKENS)
 @pytest.mark.parametrize("name", ["LSTM", "GRU", "TransformerEncoderLayer"])
-def test_tokens_of_images(name, tmp_path):
-    """The weights of tokens that are made as PyTorch's are; others are refused in test_torch.py."""
+def test_tokens_of_images(name, way, tmp_path):
     torch = pytest.importorskip("torch")
-    sizes = (4, 2, 4) if name[0] == "T" else (4, 4)
+    sizes, (here, there) = (4, 2, 4) if name[0] == "T" else (4, 4), TOKENS[way]
+    features = here(np.ones((2, 2, 3, 4))).size // 2
 
     class Ours(nn.Module):
         def __init__(self):
-            self.conv, self.layer, self.head = nn.Conv2d(3, 4, 1), getattr(nn, name)(*sizes), nn.Linear(24, 3)
+            self.conv, self.layer = nn.Conv2d(3, 4, 1), getattr(nn, name)(*sizes)
+            self.head = nn.Linear(features, 3)
 
         def forward(self, x):
-            h = self.layer(self.conv(x).transpose(0, 3, 1, 2).reshape(len(x), 4, 6).transpose(0, 2, 1))
-            return self.head((h[0] if isinstance(h, tuple) else h).reshape(len(x), 24))
+            h = self.layer(here(self.conv(x)))
+            return self.head((h[0] if isinstance(h, tuple) else h).reshape(len(x), -1))
 
     class Theirs(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.conv, self.head = torch.nn.Conv2d(3, 4, 1), torch.nn.Linear(24, 3)
+            self.conv, self.head = torch.nn.Conv2d(3, 4, 1), torch.nn.Linear(features, 3)
             self.layer = getattr(torch.nn, name)(*sizes, batch_first=True)
 
         def forward(self, x):
-            h = self.layer(self.conv(x).flatten(2).transpose(1, 2))
+            h = self.layer(there(self.conv(x)))
             return self.head((h[0] if isinstance(h, tuple) else h).flatten(1))
 
-    example = np.random.default_rng(0).normal(size=(2, 3, 2, 3)).astype(np.float32)
+    example = np.random.default_rng(0).normal(size=(2, 2, 3, 3)).astype(np.float32)
     exchange(Theirs(), Ours(), tmp_path / "weights.safetensors", example, example.transpose(0, 3, 1, 2))
 
 
