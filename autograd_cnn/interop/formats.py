@@ -32,6 +32,12 @@ def read_weights(path: str | os.PathLike[str]) -> tuple[Mapping[str, Any], dict[
         If the file cannot be read.
     """
     path = os.fspath(path)
+    if os.path.isdir(path):
+        found = sorted(os.listdir(path))
+        indices = [name for name in found if name.endswith(".index.json")]
+        if len(indices) != 1:
+            raise CheckpointError(f"{path}: a folder with {', '.join(found) or 'nothing'}. Pass the file of weights")
+        path = os.path.join(path, indices[0])
     start = read(path, 9)
     try:
         if start[4:] == b"\0\0\0\0{" or not start.startswith((b"PK", b"\x80", b"{", b"\x89HDF")):

@@ -79,8 +79,13 @@ def test_the_parts_of_an_index_are_read(tmp_path, there):
     index = tmp_path / "w.safetensors.index.json"
     index.write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": parts}))
     twin = model(1)
-    ag.interop.load_weights(index, twin, **TORCH)
-    assert agrees(twin)
+    with pytest.raises(CheckpointError, match=": a folder with nothing. Pass the file of weights"):
+        (tmp_path / "empty").mkdir()
+        ag.interop.load_weights(tmp_path / "empty", twin)
+    for path in index, tmp_path:
+        twin = model(1)
+        ag.interop.load_weights(path, twin, **TORCH)
+        assert agrees(twin)
     (tmp_path / "w-1.safetensors").unlink()
     with pytest.raises(FileNotFoundError, match=r"w-1\.safetensors"):
         ag.interop.load_weights(index, twin, **TORCH)

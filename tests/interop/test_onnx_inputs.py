@@ -45,6 +45,7 @@ FUNCTIONS = {  # of inputs by their letters
     "logical": lambda x, m: np.where(np.logical_and(m, x > 1), x, 0.5),
     "clip": lambda x, i: ag.clip(x, 0, 2) * i,
     "first state": lambda x: np.zeros((x.shape[0], 3), np.float32) + x @ W.T @ W,
+    "places": lambda x: x + np.arange(len(x))[:, None] * 2,
     "rounded": lambda x: x * np.rint(x) + np.sign(x),
     "the array of an input": lambda x, i: x * i.data,
     "masked assignment": lambda x: filled(x, x > 0.5),
@@ -100,7 +101,7 @@ GRAPHS = {  # of files: a program for each, with the result y
            "{p = Neg(x)}, else_branch = e () => (float[c, d] q) {q = Identity(x)}>",
 }  # fmt: skip
 UNWRITTEN = {  # those that are refused, by this node
-    "elements": "GatherElements y", "picked": "GatherND y", "written": "ScatterND y", "added": "ScatterElements y",
+    "picked": "GatherND y", "written": "ScatterND y", "added": "ScatterElements y",
     "top": "TopK v", "reach": "Range r", "shape": "ConstantOfShape y", "way": "Neg p in an If",
 }  # fmt: skip
 CONSTANTS = {

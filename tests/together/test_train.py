@@ -61,6 +61,9 @@ def test_three_commands_from_a_folder_to_an_answer_and_an_onnx_file(photos, caps
     assert main(["predict", "runs/photos-tiny", "photos/red/0.jpg", "--why"]) == 0
     assert capsys.readouterr().out.split()[2] in ("red", "blue")
     runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+    for name, message in {"photos.pt": "Call it photos.onnx\n", "x.txt": "Call it x.onnx\n"}.items():
+        assert main(["export", "runs/photos-tiny", name]) == 2 and not os.path.exists(name)
+        assert capsys.readouterr().err == f"export_onnx: {name} would be an ONNX file. {message}"
     assert main(["export", "runs/photos-tiny", "net.onnx"]) == 0
     assert capsys.readouterr().out == "net.onnx: images (N, 8, 8, 3), float32 in [0, 1], to the outputs of blue, red\n"
     x = np.random.default_rng(0).random((3, 8, 8, 3), np.float32)

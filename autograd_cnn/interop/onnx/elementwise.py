@@ -41,13 +41,6 @@ def _softplus(onnx: Any, x: Any, beta: Any) -> Any:
     return onnx.Div(onnx.Softplus(onnx.Mul(x, beta)), beta)
 
 
-def _remainder(onnx: Any, x: Any, y: Any) -> Any:
-    """The remainder, whose sign is that of `y`."""
-    rest = onnx.Mod(x, y, fmod=1)
-    turned = onnx.Xor(onnx.Less(rest, 0.0), onnx.Less(y, 0.0))
-    return onnx.Where(onnx.And(onnx.Not(onnx.Equal(rest, 0.0)), turned), onnx.Add(rest, y), rest)
-
-
 def _constant(operator: str) -> Any:
     """Return how a function without a derivative is written: its numbers have the dtype of the comparison."""
 
@@ -80,10 +73,7 @@ def _power(x: Any, y: Any) -> Any:
     """Raise to a power, in the dtype of the base."""
     if x.dtype.kind == "f":
         return ag.power(x, y if y.dtype.kind == "f" else ag.astype(y, x.dtype))
-    x, y = plain((x, y))
-    if np.any(y < 0) or np.any(y != np.round(y)):
-        raise ValueError(f"it raises {x.dtype} to exponents that are negative, or not whole")
-    return np.power(x, y.astype(np.uint64 if x.dtype.kind == "u" else np.int64)).astype(x.dtype)
+    return np.power(*plain((x, y))).astype(x.dtype)
 
 
 SAME: dict[str, Any] = {  # the same operands, and the same numbers
@@ -140,7 +130,6 @@ ENTRIES = [
     Entry(None, ag.normal_cdf, lambda onnx, x: onnx.Mul(onnx.Add(onnx.Erf(onnx.Mul(x, math.sqrt(0.5))), 1.0), 0.5)),
     Entry(None, observed(np.not_equal), lambda onnx, operands: onnx.Not(_constant("Equal")(onnx, operands))),
     Entry(None, ag.positive, lambda onnx, x: onnx.Identity(x)),
-    Entry(None, ag.remainder, _remainder),
     Entry(None, ag.silu, lambda onnx, x: onnx.Mul(x, onnx.Sigmoid(x))),
     Entry(None, ag.square, lambda onnx, x: onnx.Mul(x, x)),
     Entry(None, ag.tanhshrink, lambda onnx, x: onnx.Sub(x, onnx.Tanh(x))),

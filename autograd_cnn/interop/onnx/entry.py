@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from inspect import Parameter
 from typing import Any
 
 import numpy as np
@@ -41,12 +40,13 @@ class Entry:
         primitive becomes one node, with its operands in their order.
     read : callable, optional
         Computes the operator in calls of this package. It takes the inputs by position, an omitted one as None, and the
-        attributes by name. Images are (N, C, H, W), as in the file. By default it is the primitive. Inputs and
-        attributes that it does not take are refused.
+        attributes by name. Images are (N, C, H, W), as in the file. By default it is the primitive. Attributes that it
+        does not take are refused.
     options, buffers : tuple of int
         Inputs of the operator that are not trained: numbers that must be plain arrays, and statistics.
-    only : dict of str to tuple
-        The values that an attribute, or each of its numbers, may have, if others have no counterpart.
+    only : dict
+        The values that an attribute, or each of its numbers, may have, if others have no counterpart; and the places of
+        inputs that have none.
     results : int
         How many results `read` returns.
     """
@@ -57,7 +57,7 @@ class Entry:
     read: Any = None
     options: tuple[int, ...] = ()
     buffers: tuple[int, ...] = ()
-    only: Mapping[str, Any] = field(default_factory=dict)
+    only: Mapping[Any, Any] = field(default_factory=dict)
     results: int = 1
 
     @property
@@ -80,18 +80,18 @@ class Entry:
     def refusal(self, inputs: Sequence[str], attributes: Mapping[str, Any], results: Sequence[str]) -> str:
         """Return what a node has that has no counterpart, or ""."""
         function: Any = self.read or self.primitive
-        if function is None:  # If
-            return ""
-        taken = [] if isinstance(function, np.ufunc) else [*inspect.signature(function).parameters.values()]
-        any_input, any_name = ({p.kind for p in taken} & {k} for k in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD))
-        count = len(inputs) if any_input or not taken else sum(p.kind is not p.KEYWORD_ONLY for p in taken)
-        names = {*attributes} if any_name else {p.name for p in taken}
-        odd = [f"the input {k + 1}" for k, name in enumerate(inputs) if name and k >= count]
+        taken = {} if isinstance(function, np.ufunc) else inspect.signature(function).parameters
+        odd = [f"the input {k + 1}" for k, name in enumerate(inputs) if name and k in self.only]
         odd += [f"the result {name}" for name in results[self.results :] if name]
+        odd += ["windows of three dimensions"] * (len(attributes.get("kernel_shape", ())) > 2)
         for name, value in attributes.items():
-            if name not in names or (name in self.only and not {*np.ravel(value).tolist()} <= {*self.only[name]}):
+            known, parts = (
+                name in taken or any(p.kind is p.VAR_KEYWORD for p in taken.values()),
+                np.ravel(value).tolist(),
+            )
+            if not known or not {*parts} <= {*self.only.get(name, parts)}:
                 odd.append(f"{name}={value!r}")
-        return " and ".join(odd + ["windows of three dimensions"] * (len(attributes.get("kernel_shape", ())) > 2))
+        return " and ".join(odd)
 
     def compute(self, *inputs: Any, **attributes: Any) -> Any:
         """Compute the operator."""

@@ -99,7 +99,7 @@ def export_onnx(
     Parameters
     ----------
     path : path
-        Replaced as a whole or, on failure, left as it was.
+        Replaced as a whole or, on failure, left as it was. Ends in ``.onnx``, or has no ending.
     f : callable
         Returns a Tensor, or a tree of several; the keys of a flat dict are the names of the outputs. It may branch on
         options, but not on numbers in arrays.
@@ -117,7 +117,8 @@ def export_onnx(
         If `f` returns no Tensor, or `dynamic` is something else.
     ValueError
         If an operation has no converter, does not take a dtype in ONNX, or depends on a size or on numbers in a way
-        that ONNX cannot express. The message names the operation and, except for a dtype, the line.
+        that ONNX cannot express: the message names the operation and, except for a dtype, the line, or the node of a
+        loaded file. If `path` has another ending.
     OSError
         If the file cannot be written.
     """
@@ -125,6 +126,9 @@ def export_onnx(
         import onnx
     if not isinstance(path, (str, os.PathLike)) or not callable(f):
         raise TypeError("export_onnx: call export_onnx(path, f, *example)")
+    stem, ending = os.path.splitext(os.fspath(path))
+    if ending.lower() not in ("", ".onnx"):
+        raise ValueError(f"export_onnx: {os.fspath(path)} would be an ONNX file. Call it {stem}.onnx")
     if not isinstance(dynamic, (bool, tuple, list)):
         raise TypeError(f"export_onnx: dynamic is {dynamic!r}, want True, False or axes, such as (0, 1, 2)")
     inputs = [Tensor(a.data if isinstance(a, Tensor) else a) for a in example]
@@ -171,13 +175,18 @@ class _Run:
     def __init__(self, f: Any, inputs: list[Tensor]) -> None:
         self.inputs, self.calls, self.places, self.lost = inputs, list[Call](), list[str](), ""
         self.depends = {id(t.data) for t in inputs}
+        self.copies: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # of plain arrays, by id
         with observing(self.add, recording=False, left=self.leave):
             self.result = f(*inputs)
+        if any(array.tobytes() != copy.tobytes() for array, copy in self.copies.values()):
+            self.lost = self.lost or "an array that is written into after an operation has read it. Make a new one"
 
     def add(self, call: Call) -> None:
         if isinstance(call.out, Tensor):
             self.calls.append(call)
             self.places.append(NODE.get())
+            plain = (a for a in call.values if isinstance(a, np.ndarray) and id(a) not in self.copies)
+            self.copies |= {id(a): (a, a.copy()) for a in plain}
             if any(id(a) in self.depends for a in _arrays(call.values)):
                 self.depends.add(id(call.out.data))
 
@@ -204,18 +213,15 @@ def _second_run(f: Any, run: _Run, axes: tuple[int, ...]) -> _Run:
     if run.lost:
         raise ValueError(f"cannot export {run.lost}")
     inputs = run.inputs
-    sizes = [{t.shape[a : a + 1] for t in inputs if t.ndim > a or not a} for a in axes]
-    pairs = {(n, _more(n, a)) for a, found in zip(axes, sizes, strict=True) for shape in found for n in shape}
-    if any(len(found) != 1 or () in found for found in sizes) or len(pairs) != len(axes):
+    found = {(a, t.shape[a : a + 1]) for a in axes for t in inputs if t.ndim > a or not a}
+    if not len(found) == len({(n, _more(n, a)) for a, size in found for n in size}) == len(axes):
         shapes = ", ".join(str(t.shape) for t in inputs)
-        raise ValueError(
-            f"export_onnx: the inputs {shapes} need one size along each of the axes {axes}, another for each"
-        )
+        raise ValueError(f"export_onnx: the inputs {shapes} need one size along each axis of {axes}, another for each")
     failure = None
-    for numbers in _any_numbers, _other_numbers:  # those of the second are of the kind that the example has
+    for like in False, True:
         rng = np.random.default_rng(0)
         try:
-            again = _Run(f, [Tensor(numbers(_larger(t.data, axes), rng)) for t in inputs])
+            again = _Run(f, [Tensor(_numbers(_larger(t.data, axes), rng, like)) for t in inputs])
             break
         except Exception as error:
             failure = error
@@ -242,23 +248,21 @@ def _larger(array: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     return array
 
 
-def _any_numbers(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return random numbers of the size of those in an array, some far larger; integers go from 0 to the largest."""
-    finite = array[np.isfinite(array)] if array.size else array
-    most = max(float(np.abs(finite.astype(float)).max(initial=0)), 1.0)
-    if array.dtype.kind == "f":
-        return np.asarray(most * rng.standard_cauchy(array.shape)).astype(array.dtype)
-    return np.asarray(rng.integers(0, int(most), array.shape, endpoint=True)).astype(array.dtype)
+def _numbers(array: np.ndarray, rng: np.random.Generator, like: bool) -> np.ndarray:
+    """Return other numbers: `like` those of an array, or floats of any sign and size, and integers from 0.
 
-
-def _other_numbers(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return random numbers between the extremes of an array of floats; integers change places."""
-    if array.dtype.kind != "f" or not array.size:
-        return np.roll(array, 1)
-    finite = array[np.isfinite(array)]
-    low, high = (float(f(finite)) if finite.size else 0.0 for f in (np.min, np.max))
+    Those like it are between its extremes, and integers only change places.
+    """
+    finite = array[np.isfinite(array)].astype(float)
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    most = max(-low, high, 1.0)
     low, high = (low, high) if low < high else (low - 1, low + 1)
-    return np.asarray(low + (high / 2 - low / 2) * rng.uniform(0, 2, array.shape)).astype(array.dtype)
+    if array.dtype.kind == "f":
+        any_size, near = rng.standard_cauchy(array.shape), rng.uniform(0, 2, array.shape)
+        made = low + (high / 2 - low / 2) * near if like else most * any_size
+    else:
+        made = np.roll(array, 1) if like else rng.integers(0, int(most), array.shape, endpoint=True)
+    return np.asarray(made).astype(array.dtype)
 
 
 def _refused(call: Call, place: str, reason: str) -> ValueError:
@@ -443,9 +447,7 @@ class _Writer:
             if fixed and not shape and not _equal(*(v.data if isinstance(v, Tensor) else v for v in (given, again))):
                 fixed = not self.stretched(array, array_of(again))
                 if fixed:
-                    raise ValueError(
-                        f"{name} depends on sizes or numbers of the inputs, and no recorded operation computes it"
-                    )
+                    raise ValueError(f"{name} depends on sizes or numbers of the inputs, and is not recorded")
             if array is None and name in call.primitive.rules and isinstance(value, (list, np.generic)):
                 array = np.asarray(value)
             if array is not None:
@@ -462,14 +464,28 @@ class _Writer:
         return values | shapes
 
     def stretched(self, array: np.ndarray | None, again: np.ndarray | None) -> bool:
-        """Add a constant that repeats its numbers along axes of any size, if an array is one: ``np.zeros((n, 8))``."""
+        """Add a constant that repeats or counts along axes of any size, if an array is one: ``np.zeros((n, 8))``."""
         if array is None or again is None or array.ndim != again.ndim or array.shape == again.shape:
             return False
-        once = array[tuple(slice(None if n is not None else 1) for n in _shape(array, again))]
-        if any(not np.array_equal(a, np.broadcast_to(once, a.shape)) for a in (array, again)):
-            return False
         pairs = [*zip(array.shape, again.shape, strict=True)]
-        self.forms[id(array)] = {"plain": self.node("Expand", np.array(once), self.extents(pairs))}
+        first = tuple(slice(None if n == m else 1) for n, m in pairs)
+        once, steps = again[first], dict[int, np.ndarray]()
+        for k, (n, m) in enumerate(pairs):
+            if n != m and array.dtype.kind == "i":
+                second = (*first[:k], slice(1, 2), *first[k + 1 :])
+                steps[k] = again[second] - once
+        for a in array, again:
+            counts = (step * np.arange(a.shape[k]).reshape((-1, *[1] * (a.ndim - k - 1))) for k, step in steps.items())
+            if not np.array_equal(a, np.broadcast_to(once, a.shape) + sum(counts)):
+                return False
+        shape = self.extents(pairs)
+        made = self.node("Expand", np.array(once), shape)
+        for k, step in steps.items():
+            if step.any():
+                made = self.node(
+                    "Sub", made, self.node("CumSum", self.node("Expand", -step, shape), np.array(k), exclusive=1)
+                )
+        self.forms[id(array)] = {"plain": made}
         self.kept.append(array)
         return True
 
@@ -502,9 +518,8 @@ class _Writer:
         """Return the model, with the parts that the results need."""
         self.call = None
         outputs, names = [], {}
-        for label, out, other in zip(
-            self.labels, *map(tree_leaves, (self.run.result, self.others.result)), strict=True
-        ):
+        results = map(tree_leaves, (self.run.result, self.others.result))
+        for label, out, other in zip(self.labels, *results, strict=True):
             if not isinstance(out, Tensor):
                 raise TypeError(f"export_onnx: f returned {type(out).__name__}, want a Tensor, or several")
             if id(out.data) not in self.forms:
@@ -514,7 +529,7 @@ class _Writer:
             if name in names or name not in {n[2] for n in self.nodes}:
                 name = self.node("Identity", name)
             names[name] = label
-            outputs.append((names[name], out, other))
+            outputs.append((label, out, other))
         needed, nodes = set(names), []
         for node in reversed(self.nodes):
             if node[2] in needed:
@@ -534,13 +549,9 @@ class _Writer:
             shape = [n if n == m else self.free.get((n, m), (None,))[-1] for n, m in sizes]
             return onnx.helper.make_tensor_value_info(name, _onnx_type(array.dtype), shape)
 
-        graph = onnx.helper.make_graph(
-            written,
-            "main",
-            [info(*i) for i in self.inputs],
-            [info(*o) for o in outputs],
-            [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()],
-        )
+        initial = [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()]
+        ends = ([info(*value) for value in values] for values in (self.inputs, outputs))
+        graph = onnx.helper.make_graph(written, "main", *ends, initial)
         opset = onnx.helper.make_opsetid("", OPSET)
         return onnx.helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="autograd_cnn")
 
@@ -562,13 +573,10 @@ def _onnx_type(dtype: Any) -> int:
 
 
 def _equal(value: Any, other: Any) -> bool:
-    if value is other:
-        return True
-    if isinstance(value, tuple) and isinstance(other, tuple):
+    if isinstance(value, (tuple, list)) and isinstance(other, (tuple, list)):
         return len(value) == len(other) and all(map(_equal, value, other))
-    if isinstance(value, np.ndarray) or isinstance(other, np.ndarray):
-        return np.array_equal(value, other, equal_nan=np.asarray(value).dtype.kind == "f")
-    return bool(value == other)
+    nan = np.asarray(value).dtype.kind == "f" == np.asarray(other).dtype.kind
+    return value is other or np.array_equal(value, other, equal_nan=nan)
 
 
 def _argument_names(f: Callable[..., Any], count: int) -> list[str]:

@@ -107,20 +107,14 @@ def _writes_pool(operator: str) -> Callable[..., Any]:
     return lambda onnx, x, x_shape, **window: onnx.node(operator, x, **_attributes(x_shape[1:3], **window))
 
 
-def _pool_window(x: Any, kernel_shape: Any, **given: Any) -> tuple[Any, Any, Any, Any]:
-    size, stride, padding, dilation = _window(x, kernel_shape, **given)
-    if given.get("auto_pad", "").startswith("SAME") and set(dilation) != {1}:
-        raise ValueError(f"auto_pad={given['auto_pad']} with dilations has several meanings for a pool")
-    return size, stride, padding, dilation
-
-
 def _max_pool(x: Any, *, kernel_shape: Any, ceil_mode: int = 0, **given: Any) -> Any:
-    options = *_pool_window(x, kernel_shape, **given), bool(ceil_mode)
-    return _images(ag.max_pool2d, x, *options)
+    if "SAME" in given.get("auto_pad", "") and {*given.get("dilations", ())} - {1}:
+        raise ValueError("auto_pad with dilations has several meanings for a pool")
+    return _images(ag.max_pool2d, x, *_window(x, kernel_shape, **given), bool(ceil_mode))
 
 
 def _avg_pool(x: Any, *, kernel_shape: Any, ceil_mode: int = 0, count_include_pad: int = 0, **given: Any) -> Any:
-    *options, _ = _pool_window(x, kernel_shape, **given)
+    *options, _ = _window(x, kernel_shape, **given)
     return _images(ag.avg_pool2d, x, *options, bool(ceil_mode), bool(count_include_pad))
 
 
@@ -148,6 +142,15 @@ def _group_norm(x: Any, w: Any, b: Any, *, num_groups: int, epsilon: float = 1e-
     return channels_last(ag.group_norm)(x, num_groups, w, b, epsilon)
 
 
+def _instance_norm(x: Any, w: Any, b: Any, epsilon: float = 1e-5) -> Any:
+    return channels_last(ag.instance_norm)(x, w, b, epsilon)
+
+
+def _local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> Any:
+    """A window of an even size has one channel more behind, and in PyTorch before."""
+    return channels_last(ag.local_response_norm)(x, size, alpha, beta, bias)
+
+
 # Pixels and channels
 
 
@@ -163,9 +166,8 @@ def _depth_to_space(x: Any, blocksize: int, mode: str = "DCR") -> Any:
     return channels_last(ag.pixel_shuffle)(x if mode == "CRD" else _swapped(x, b**2, c // b**2), b)
 
 
-def _space_to_depth(x: Any, blocksize: int, mode: str = "DCR") -> Any:
-    y = channels_last(ag.pixel_unshuffle)(x, blocksize)
-    return y if mode == "CRD" else _swapped(y, x.shape[1], blocksize**2)
+def _space_to_depth(x: Any, blocksize: int) -> Any:
+    return _swapped(channels_last(ag.pixel_unshuffle)(x, blocksize), x.shape[1], blocksize**2)
 
 
 ENTRIES = [
@@ -175,17 +177,8 @@ ENTRIES = [
     Entry("AveragePool", ag.avg_pool2d, _writes_pool("AveragePool"), _avg_pool, only={"dilations": (1,)}),
     Entry("BatchNormalization", ag.batch_norm, _write_batch_norm, _batch_norm, buffers=(3, 4)),
     Entry("GroupNormalization", read=_group_norm),
-    Entry(
-        "InstanceNormalization",
-        read=lambda x, w, b, epsilon=1e-5: channels_last(ag.instance_norm)(x, w=w, b=b, eps=epsilon),
-    ),
-    Entry(
-        "LRN",
-        read=lambda x, size, alpha=1e-4, beta=0.75, bias=1.0: channels_last(ag.local_response_norm)(
-            x, size, alpha, beta, bias
-        ),
-        only={"size": range(1, 99, 2)},  # an even window has one channel more behind, and in PyTorch before
-    ),
+    Entry("InstanceNormalization", read=_instance_norm),
+    Entry("LRN", read=_local_response_norm, only={"size": range(1, 99, 2)}),
     Entry("GlobalAveragePool", read=lambda x: ag.mean(x, tuple(range(2, x.ndim)), keepdims=True)),
     Entry("GlobalMaxPool", read=lambda x: ag.max(x, tuple(range(2, x.ndim)), keepdims=True)),
     Entry("DepthToSpace", read=_depth_to_space),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -127,6 +128,13 @@ def _grid(axis: int, index: Any) -> Any:
     return tuple(places)
 
 
+def _gather_elements(x: Any, indices: Any, axis: int = 0) -> Any:
+    steps = [math.prod(x.shape[k + 1 :]) for k in range(x.ndim)]
+    places: list[Any] = list(np.ogrid[tuple(map(slice, indices.shape))])
+    places[axis] = np.where(indices < 0, indices + x.shape[axis], indices)
+    return ag.take(ag.reshape(x, (-1,)), reduce(ag.add, map(ag.multiply, places, steps)), 0)
+
+
 def _first(x: Any, axis: int, largest: Any) -> Any:
     """Return the order of the elements along an axis; the earlier of equal ones comes first."""
     if not largest:
@@ -187,7 +195,7 @@ def _written(x: Any, index: Any, updates: Any, reduction: str) -> Any:
 ENTRIES = [
     Entry("Slice", ag.getitem, _getitem, _slice),
     Entry("Gather", ag.take, _take, lambda x, indices, axis=0: ag.take(x, indices, axis)),
-    Entry("GatherElements", read=lambda x, indices, axis=0: x[_grid(axis, indices)]),
+    Entry("GatherElements", read=_gather_elements),
     Entry("GatherND", read=_gather_nd),
     Entry("OneHot", read=_one_hot, options=(2,)),
     Entry("TopK", read=_top_k, results=2),

@@ -17,7 +17,7 @@ _STEPS: dict[str, Any] = {
     "Tanh": lambda x, h, hidden: (ag.tanh(x + h),),
     "Relu": lambda x, h, hidden: (ag.relu(x + h),),
 }
-_GATED = {"activations": (b"Sigmoid", b"Tanh")}
+_GATED: dict[Any, Any] = {"activations": (b"Sigmoid", b"Tanh"), 7: ()}
 
 
 def _reset_first(r: Any, b: Any) -> Callable[..., Any]:

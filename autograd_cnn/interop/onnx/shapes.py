@@ -98,7 +98,7 @@ def _constant(**value: Any) -> Any:
 def _cast(x: Any, to: int, saturate: int = 1) -> Any:
     from onnx.helper import tensor_dtype_to_np_dtype
 
-    return _as(x, tensor_dtype_to_np_dtype(to))
+    return _as(x, tensor_dtype_to_np_dtype(to) if to else x.dtype)
 
 
 def _as(x: Any, dtype: Any) -> Any:
@@ -165,6 +165,7 @@ ENTRIES = [
     Entry("Trilu", read=lambda x, k=0, upper=1: (ag.triu if upper else ag.tril)(x, int(k))),
     Entry("Constant", read=_constant),
     Entry("ConstantOfShape", read=lambda shape, value=_ZERO: np.full(ints(shape), value[0])),
+    Entry("EyeLike", read=lambda x, dtype=None, k=0: _cast(np.eye(len(x), x.shape[1], k, x.dtype), dtype or 0)),
     Entry("Range", read=lambda start, limit, delta: np.arange(*plain((start, limit, delta)), dtype=start.dtype)),
     Entry("Shape", read=lambda x, start=0, end=None: np.array(x.shape[start:end], np.int64)),
     Entry("Size", read=lambda x: np.array(math.prod(x.shape), np.int64)),
