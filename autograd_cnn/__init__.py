@@ -8,42 +8,37 @@ from typing import TYPE_CHECKING, Any
 
 from autograd_cnn import ops
 from autograd_cnn.calculus import transforms
-from autograd_cnn.calculus.check import check_gradients
-from autograd_cnn.calculus.checkpoint import checkpoint
-from autograd_cnn.calculus.solvers import fixed_point, odeint
+from autograd_cnn.calculus.check import check_gradients as check_gradients
+from autograd_cnn.calculus.checkpoint import checkpoint as checkpoint
+from autograd_cnn.calculus.solvers import fixed_point as fixed_point, odeint as odeint
 from autograd_cnn.calculus.transforms import *
-from autograd_cnn.calculus.trees import ravel_pytree
-from autograd_cnn.calculus.vmap import vmap
+from autograd_cnn.calculus.trees import ravel_pytree as ravel_pytree
+from autograd_cnn.calculus.vmap import vmap as vmap
 from autograd_cnn.elsewhere import ADVICE
 from autograd_cnn.engine import registry
 from autograd_cnn.engine.messages import missing
-from autograd_cnn.engine.mode import enable_grad, no_grad, scope
+from autograd_cnn.engine.mode import enable_grad as enable_grad, no_grad as no_grad, scope as scope
 from autograd_cnn.engine.naming import publish
-from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.engine.primitive import primitive as primitive
+from autograd_cnn.engine.tensor import Tensor as Tensor
 from autograd_cnn.ops import *
 
 if find_spec("autograd_cnn.vocabulary"):
     from autograd_cnn import vocabulary
     from autograd_cnn.vocabulary import *
-    from autograd_cnn.vocabulary import fft, linalg, special, stats
+    from autograd_cnn.vocabulary import fft as fft, linalg as linalg, special as special, stats as stats
 
 if TYPE_CHECKING:
-    from autograd_cnn import data, distributed, interop, nn, optim, plots, training
-    from autograd_cnn.fast.threads import get_num_threads, set_num_threads
-    from autograd_cnn.nn.module import functional_call
-    from autograd_cnn.studio import report
-    from autograd_cnn.studio.graph import Graph
-    from autograd_cnn.studio.profiler import profile
-    from autograd_cnn.studio.trace import trace
+    from autograd_cnn import data as data, distributed as distributed, interop as interop, nn as nn, optim as optim
+    from autograd_cnn import plots as plots, training as training
+    from autograd_cnn.fast.threads import get_num_threads as get_num_threads, set_num_threads as set_num_threads
+    from autograd_cnn.nn.module import functional_call as functional_call
+    from autograd_cnn.studio import report as report
+    from autograd_cnn.studio.graph import Graph as Graph
+    from autograd_cnn.studio.profiler import profile as profile
+    from autograd_cnn.studio.trace import trace as trace
 
 __version__ = "0.1.0"
-
-__all__ = [
-    "Graph", "Tensor", "check_gradients", "checkpoint", "data", "distributed", "enable_grad", "fft", "fixed_point",
-    "functional_call", "get_num_threads", "interop", "linalg", "nn", "no_grad", "odeint", "optim", "plots", "primitive",
-    "profile", "ravel_pytree", "report", "scope", "set_num_threads", "special", "stats", "trace", "training", "vmap",
-]  # fmt: skip
 
 _LATER = {room: room for room in ("data", "distributed", "interop", "nn", "optim", "plots", "training")}
 _LATER |= {"report": "studio.report", "Graph": "studio.trace:Graph", "trace": "studio.trace:trace"}
@@ -79,8 +74,14 @@ def _open(place: str, title: str = "") -> Any:
     return getattr(module, name)
 
 
-__all__[:] = [name for name in __all__ if name not in _LATER or not _absent(_LATER[name])]
-if not TYPE_CHECKING:  # type checkers follow the stars
+if not TYPE_CHECKING:  # type checkers take what is imported by a star, or as itself
+    __all__ = [
+        "Graph", "Tensor", "check_gradients", "checkpoint", "data", "distributed", "enable_grad", "fft", "fixed_point",
+        "functional_call", "get_num_threads", "interop", "linalg", "nn", "no_grad", "odeint", "optim", "plots",
+        "primitive", "profile", "ravel_pytree", "report", "scope", "set_num_threads", "special", "stats", "trace",
+        "training", "vmap",
+    ]  # fmt: skip
+    __all__ = [name for name in __all__ if name not in _LATER or not _absent(_LATER[name])]
     __all__ += ops.__all__ + transforms.__all__
     if not _absent("vocabulary"):
         __all__ += vocabulary.__all__
@@ -116,6 +117,5 @@ if not TYPE_CHECKING:  # hidden from type checkers, so that they report missing 
                     raise AttributeError(f"autograd_cnn has no {name!r}. Here: ag.{room}.{name}")
         raise AttributeError(missing(name, "autograd_cnn", __dir__()))
 
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    def __dir__() -> list[str]:
+        return sorted(__all__)

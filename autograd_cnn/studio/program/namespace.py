@@ -28,7 +28,7 @@ class Namespace:
     """
 
     faces: ClassVar[dict[str, ModuleType]] = {"ag": ag, "np": np, "np.fft": np.fft, "np.linalg": np.linalg}
-    if "linalg" in ag.__all__:  # it is part of a folder that may be absent
+    if "linalg" in dir(ag):  # it is part of a folder that may be absent
         faces |= {"ag.fft": ag.fft, "ag.linalg": ag.linalg, "ag.special": ag.special}
 
     def __init__(self) -> None:
