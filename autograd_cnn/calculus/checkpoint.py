@@ -59,7 +59,7 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
         return f(*args)
     before = next_birth()  # older nodes are outside `f`
     # By id: a bit generator, and its state before `f` drew from it. Layers add theirs
-    draws = {id(bits): (bits, bits.state) for bits in generators(f, args)}
+    draws = {id(bits): (bits, bits.state) for bits in generators(f, *args)}
     with in_mode(draws=(*current.get().draws, draws)):
         out: Any = f(*args)
     draws = {k: (bits, old) for k, (bits, old) in draws.items() if pickle.dumps(bits.state) != pickle.dumps(old)}
@@ -67,7 +67,6 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
         return out
     inside = [n for n in history(out._node) if n.birth > before]
     outside = list(dict.fromkeys(p for n in inside for p in parents(n) if p.birth < before))
-    guards = [n.guards for n in inside if isinstance(n, Node)]  # the second run needs these arrays unchanged
     inputs = [(a.data, a._node) if isinstance(a, Tensor) else (a, None) for a in args]
     around = current.get().around
     checksum = zlib.crc32(np.ascontiguousarray(out.data).data)
@@ -106,7 +105,7 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
     operation.vjp(**dict.fromkeys(operation.parameters, rule))
     plan = Plan(operation, (1 << len(outside)) - 1, 0)
     node = plan.record([*outside, out.data], list(outside), current.get(), sys._getframe(1))
-    node.guards = guards
+    node.guards = [n.guards for n in inside if isinstance(n, Node)]  # the second run needs these arrays unchanged
     return cast(Result, Tensor._of(out.data, node))
 
 

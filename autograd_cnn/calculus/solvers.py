@@ -76,9 +76,9 @@ def _of_any_size(rule: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(rule)
     def scaled(g: Any, *values: Any) -> Any:
-        size = float(np.max(abs(numbers(g)), initial=0))
-        size = size if 0 < size < np.inf else 1.0
-        return tree_map(lambda found: size * found, rule(g / size, *values))
+        size = float(np.max(abs(numbers(g)), initial=0)) or 1.0
+        found = rule(g / size if size < np.inf else np.zeros_like(g), *values)  # and NaN, if there is one
+        return tree_map(lambda part: size * part, found)
 
     return scaled
 
@@ -170,7 +170,7 @@ def odeint(
         raise ValueError(f"odeint: t is {times!r:.60}, want times (T,) that rise, or fall")
     y, state, params, flat = _vectors("odeint", func, y0, args, adjoint)
     t = registry["astype"](t, precision(y.dtype)) if isinstance(t, Tensor) else t
-    return vmap(state)((_solved if adjoint else _integrate)(y, t, params, flat, rtol, atol, mxstep))
+    return vmap(state, randomness="same")((_solved if adjoint else _integrate)(y, t, params, flat, rtol, atol, mxstep))
 
 
 def _vectors(caller: str, func: Any, y0: Any, args: Any, closed: bool) -> Any:

@@ -117,8 +117,7 @@ class _Run:
 
         Warn if it depends on none of them.
         """
-        carried = partial(self._carried, create_graph=create_graph, retain=retain)
-        return for_all(carried, seed, self.levels, self.value)
+        return for_all(partial(self._carried, create_graph=create_graph, retain=retain), seed, self.levels, self.value)
 
     def _carried(self, seed: Any, create_graph: bool, retain: bool) -> list[Any]:
         nodes = [v._node for v in self.variables]

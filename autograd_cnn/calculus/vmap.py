@@ -111,8 +111,7 @@ def blank(value: Any) -> Any:
 class Level:
     """A running `vmap` of `size` examples. It is in `Mode.transforms`, and its `call` is `Mode.call`."""
 
-    variables = ()
-    differentiated = nested = is_over = False
+    variables, differentiated, nested, is_over = (), False, False, False
 
     def __init__(self, size: int, randomness: str = "same") -> None:
         self.size, self.randomness, self.outside = size, randomness, current.get()
@@ -290,7 +289,7 @@ def for_all(function: Callable[[Any], list[Any]], value: Any, ours: list[Level],
         return [raised(result, value, of) for result in found]
     batch = running[-1].expanded(value)
     with _outside(running[-1:]):
-        found = for_all(vmap(function, k, k), batch, ours, of)
+        found = for_all(vmap(function, k, k, "same"), batch, ours, of)
     return [running[-1].wrapped(result) for result in found]
 
 
@@ -332,7 +331,7 @@ def _left(level: Level, place: str, axis: int | None, value: Any) -> Any:
         value = registry["moveaxis"](level.expanded(value), 0, axis) if axis else level.expanded(value)
     elif found := level.has(value):
         if level in found[0].varies or not level.size:
-            raise ValueError(f"vmap: {place} depends on the example, and out_axes for it is None. Want an axis: 0")
+            raise ValueError(f"vmap: {place} depends on the example, and out_axes for it is None. Want an axis, as 0")
         value = registry["getitem"](level.batch(value), 0)
     return value if _is_recorded(value) else plain(value)
 
@@ -350,10 +349,13 @@ class _Global:
 _global = _Global()
 
 
-def generators(f: Any, args: tuple[Any, ...]) -> list[Any]:
+def generators(f: Any, *args: Any, **options: Any) -> list[Any]:
     """Return NumPy's global generator, and those among arguments, variables from outside, and attributes of `f`."""
+    f = inspect.unwrap(f)  # of a gradient, the function
+    if isinstance(f, partial):
+        return generators(f.func, *f.args, *args, **f.keywords, **options)
     names: Any = inspect.getclosurevars(f) if inspect.isfunction(f) or inspect.ismethod(f) else ({}, {})
-    found = {**names[0], **names[1], **getattr(getattr(f, "__self__", f), "__dict__", {})}
+    found = {**names[0], **names[1], **getattr(getattr(f, "__self__", f), "__dict__", {}), **options}
     return [_global, *(v.bit_generator for v in (*args, *found.values()) if isinstance(v, np.random.Generator))]
 
 
@@ -422,7 +424,7 @@ def vmap(f: Any, in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error",
         level = Level(next(iter(sizes.values())), randomness)
         inner = [x if axis is None else level.wrapped(_front(axis, x)) for _, axis, x in leaves]
         drawn: dict[int, Any] = {}  # by operations, which ask the level how
-        before = [(bits, pickle.dumps(bits.state)) for bits in generators(f, args) if randomness != "same"]
+        before = [(rng, pickle.dumps(rng.state)) for rng in generators(f, *args, **options) if randomness != "same"]
         with level.inside(draws=(*current.get().draws, drawn)):
             try:
                 result = f(*tree_filled(args, inner), **options)
@@ -432,7 +434,7 @@ def vmap(f: Any, in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error",
             finally:
                 level.is_over = True
             leaves = _leaves(out_axes, result, "the result", "out_axes")
-        if any(id(bits) not in drawn and pickle.dumps(bits.state) != state for bits, state in before):
+        if any(id(rng) not in drawn and pickle.dumps(rng.state) != state for rng, state in before):
             each = "Pass as an argument what was drawn for each: ag.vmap(f)(x, rng.normal(size=n))"
             raise RuntimeError(f'vmap: f draws random numbers, one for all examples. {each}; or randomness="same"')
         return tree_filled(result, [_left(level, *leaf) for leaf in leaves])

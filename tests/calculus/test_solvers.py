@@ -201,6 +201,7 @@ def test_gradients_do_not_depend_on_the_size_of_the_loss(solver, derivative):
 
     for size in (1e-30, 1e-7, 1e7):
         np.testing.assert_allclose(slope(size), slope(1.0), 1e-12)
+    assert np.isnan(slope(np.inf)).all() and np.isnan(slope(np.nan)).all()
 
 
 def test_complex_states_and_arguments_have_the_gradients_of_the_recorded_steps():

@@ -281,14 +281,17 @@ def test_what_the_function_draws_itself_is_not_one_draw_for_all_without_a_word()
         "NumPy's": lambda x: x + np.random.normal(),
         "a variable": lambda x: x + rng.normal(),
         "an attribute": Noisy(rng),
-        "inside": ag.grad(lambda x: ag.sum(x * np.random.random())),
+        "an argument by keyword": partial(lambda x, r: x + r.normal(), r=rng),
+        "a derivative of it": ag.grad(lambda x: ag.sum(x * np.random.random())),
+        "a derivative of a variable": ag.value_and_grad(lambda x: ag.sum(x * x * rng.random())),
     }
     for f in draws.values():
         for randomness in ("error", "different"):
             with pytest.raises(RuntimeError, match=r"vmap: f draws random numbers, one for all examples.*rng.normal"):
                 ag.vmap(f, randomness=randomness)(0 * XS)
-        same = ag.vmap(f, randomness="same")(0 * XS)
-        assert (same == same[0]).all()
+        ag.vmap(f, randomness="same")(0 * XS)
+    same = ag.vmap(draws["a variable"], randomness="same")(0 * XS)
+    assert (same == same[0, 0]).all()
     noise = np.random.normal(size=5)
     close(ag.vmap(lambda x, r: x + r)(XS, noise), XS + noise[:, None])
 
