@@ -206,7 +206,8 @@ def does_not_depend(tensor: Any, target: Any) -> ValueError:
 def no_gradient_of(tensor: Any) -> TypeError:
     name = tensor.name or "data"
     return TypeError(
-        f"{name} is {tensor.dtype}: only floats have a gradient. Tensor(np.float32({name}), requires_grad=True)"
+        f"{name} is {tensor.dtype}: only floats have a gradient. "
+        f"Tensor(np.float64({name}), requires_grad=True), or np.float32"
     )
 
 
@@ -314,7 +315,7 @@ def not_differentiable(place: str, value: Any, dtype: Any) -> TypeError:
     """Return the error about a leaf of an argument of a transform that has no gradient."""
     found = repr(value)[:40] if np.ndim(value) == 0 else f"{np.shape(value)} {dtype}"
     if dtype.kind in "iub":
-        cure = f"pass {value}.0" if isinstance(value, int) else "pass it .astype(np.float32)"
+        cure = f"pass {value}.0" if isinstance(value, int) else "pass it .astype(np.float64), or np.float32"
         cure += ", or take it out of the tree and let f have it by keyword" if "[" in place else ""
     else:
         cure = "pass it by keyword, or let f have it from outside"

@@ -58,6 +58,18 @@ def kind_of(value: Any) -> str:
     return getattr(getattr(value, "dtype", None), "kind", "")
 
 
+def as_floats(*operands: Any) -> list[Any]:
+    """Return operands, integers in the dtype of the floats beside them, else as float64, that of NumPy's mean."""
+    given = [np.asarray(x) if isinstance(x, (list, tuple)) else x for x in operands]
+    common = np.result_type(*[x.dtype for x in given if kind_of(x) in ("f", "c") and x.ndim] or [float])
+    return [x.astype(weak_dtype(x.dtype, common)) if kind_of(x) in ("i", "u", "b") else x for x in given]
+
+
+def weak_dtype(dtype: Any, common: Any) -> Any:
+    """Return the dtype that integers take beside floats: theirs, unless it is float16, which has few of them."""
+    return np.result_type(dtype, common) if common == np.float16 else common
+
+
 def is_complex(value: Any) -> bool:
     """Return whether `value`, an array of any class or a number, is of complex numbers."""
     return (value if hasattr(value, "dtype") else np.asarray(value)).dtype.kind == "c"

@@ -58,8 +58,8 @@ from autograd_cnn.engine.fitting import all_exported, kind_of, numeric
 from autograd_cnn.engine.messages import explained, is_explained
 from autograd_cnn.engine.mode import Mode, current
 from autograd_cnn.engine.plan import Plan, Rule
-from autograd_cnn.engine.promotion import OPTIONS, promote
-from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.promotion import OPTIONS, promote, widen
+from autograd_cnn.engine.registry import numpys, registry
 from autograd_cnn.engine.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ Q = ParamSpec("Q")
 ndarray = np.ndarray
 float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
 _new = object.__new__
+_INTEGERS = frozenset({"add_at", "astype", "contract", "max_at", "scatter"})  # NumPy has them under other names
 _ELEMENTWISE = {np.round, np.around, np.fix, np.isclose, np.isneginf, np.isposinf, np.isreal, np.iscomplex}
 Accelerator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -128,6 +129,7 @@ class Primitive(Parameters, Generic[P]):
         self.textbook: Callable[..., Any] = function
         self.forward = self.formula = self._checked(function)  # `textbook`, behind the check of its arguments
         vars(self).update(facts)
+        self.widens = self.packaged and not (self.moves or self.name in _INTEGERS or numpys(self.name))
         self.batch = self.batch or "elementwise" * self.elementwise
         shapes = ["out_shape", *(f"{p}_shape" for p in self.parameters)]
         _check(f"{self.name}: flops", signature(self.flops).parameters if self.flops else (), *shapes, *self.parameters)
@@ -276,6 +278,8 @@ class Primitive(Parameters, Generic[P]):
         try:
             if mixed and (tensors or list in map(type, args)):
                 promote(self, values, inputs, elements)
+            elif mixed and self.widens:
+                widen(self, values, inputs, elements)
             out = self.compute(values, elements) if self.sequence else self.forward(*values)
             byproducts: Any = ()
             if self.byproducts:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.fitting import FLOATS, NUMBERS, exported, numeric, precision
+from autograd_cnn.engine.fitting import FLOATS, NUMBERS, as_floats, exported, kind_of, numeric, precision, weak_dtype
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.numpy_calls import copied_index
@@ -47,16 +47,26 @@ def promote(primitive: Any, values: list[Any], inputs: list[Any], elements: int)
     lists = [p for p in weak if isinstance(inputs[p], list)]
     floats = [values[p].dtype for p in arrays if (values[p].ndim and p not in lists) or p not in weak]
     floats = [dtype for dtype in floats if dtype.kind in FLOATS]
-    if primitive.strict:
+    if primitive.strict and (floats or primitive.widens):
         _check_floats(primitive, values, inputs, arrays, floats)
     if not floats:
-        return
+        return widen(primitive, values, inputs, elements) if primitive.widens else None
     common = np.result_type(*floats)
     for p in weak:
         if values[p].ndim == 0:
             values[p] = values[p].item()
         elif values[p].dtype.kind not in FLOATS or p in lists:
-            values[p] = values[p].astype(common)
+            values[p] = values[p].astype(weak_dtype(values[p].dtype, common))
+
+
+def widen(primitive: Any, values: list[Any], inputs: list[Any], elements: int) -> None:
+    """Convert the integer operands, in place, of an operation that NumPy lacks, or refuse them."""
+    names = primitive.flat_names(elements)
+    operands = [p for p, name in enumerate(names) if name in primitive.rules and kind_of(values[p])]
+    if primitive.strict and any(values[p].dtype.kind not in FLOATS for p in operands):
+        _check_floats(primitive, values, inputs, operands, [])
+    for p, value in zip(operands, as_floats(*(values[p] for p in operands)), strict=True):
+        values[p] = value
 
 
 def _plain(value: Any, name: str, operand: bool) -> Any:
@@ -84,15 +94,18 @@ def _check_floats(
     def label(port: int) -> str:
         return getattr(inputs[port], "name", None) or primitive.parameters[port]
 
-    widest = np.result_type(*floats) if floats else np.dtype(np.float32)
     for p in operands:
         if values[p].dtype.kind in "iub" and not isinstance(inputs[p], list):
             name, dtype = label(p), values[p].dtype
-            problem, cure = f"{name} is {dtype}", f"Convert once: {name}.astype(np.{widest})"
+            wide = np.result_type(*floats) if floats else "float32" if dtype == np.uint8 else "float64"
+            problem, cure = f"{name} is {dtype}", f"Convert once: {name}.astype(np.{wide})"
             if dtype == np.uint8:
                 problem += " (0..255)"
                 cure += f" / 255, or {advice['uint8'].replace('(x)', f'({name})')}"
+            elif not floats:
+                cure += ", or np.float32"
             raise TypeError(f"{problem}\n{cure}")
+    widest = np.result_type(np.float16, *floats)
     narrower = [dtype for dtype in floats if precision(dtype).itemsize < precision(widest).itemsize]
     widest_port = max(operands, key=lambda p: precision(values[p].dtype).itemsize, default=0)
     if narrower and precision(widest).itemsize >= 8 and not _mixed_before(inputs[widest_port]):

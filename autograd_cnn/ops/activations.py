@@ -10,7 +10,7 @@ import numpy as np
 from autograd_cnn.engine.fitting import is_complex
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import add, clip, divide, exp, expm1, minimum, multiply, negative, square, tanh, where
-from autograd_cnn.ops.axes import Axis, X, fixed
+from autograd_cnn.ops.axes import Axis, X, as_float, fixed
 from autograd_cnn.ops.joining import split
 from autograd_cnn.ops.reductions import sum
 
@@ -198,7 +198,7 @@ log_softmax.vjp(x=lambda g, out, axis: g - exp(out) * sum(g, axis, keepdims=True
 
 def softmin(x: X, axis: Axis = -1) -> X:
     """Turns costs into probabilities that sum to 1 over `axis`: ``softmax(-x)``."""
-    return softmax(negative(x), axis)
+    return softmax(negative(as_float(x)), axis)
 
 
 FLAT = 1000.0  # from here on, silu and gelu have the slope 1; at infinity, 0 * x would be NaN
@@ -286,7 +286,7 @@ def relu6(x: X) -> X:
 
 def hardsigmoid(x: X) -> X:
     """Rises from 0 to 1 along a straight line: ``relu6(x + 3) / 6``. The gradient at -3 and at 3 is 0."""
-    return divide(relu6(add(x, 3)), 6)
+    return divide(relu6(add(as_float(x), 3)), 6)
 
 
 @primitive(elementwise=True, examples=lambda rng: [(rng.uniform(-4, 4, (2, 3)),)])
@@ -320,7 +320,7 @@ mish.vjp(x=_mish_rule)
 
 def logsigmoid(x: X) -> X:
     """Takes the logarithm of the sigmoid, exactly and without warnings: ``-softplus(-x)``."""
-    return negative(softplus(negative(x)))
+    return negative(softplus(negative(as_float(x))))
 
 
 @primitive(complex=True, elementwise=True)
@@ -353,5 +353,5 @@ def glu(x: X, axis: int = -1) -> X:
     """Multiplies the first half along `axis` by the sigmoid of the second half (Y. N. Dauphin et al., 2016)."""
     if np.shape(x)[axis] % 2:
         raise ValueError(f"glu: axis {axis} of {np.shape(x)} cannot be halved. It needs an even length")
-    first, second = split(x, 2, axis)
+    first, second = split(as_float(x), 2, axis)
     return multiply(first, sigmoid(second))

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from autograd_cnn.engine.fitting import FLOATS, NUMBERS
+from autograd_cnn.engine.fitting import FLOATS, NUMBERS, as_floats
 from autograd_cnn.engine.tensor import Tensor
 
 Axis = int | tuple[int, ...] | None
@@ -43,13 +43,27 @@ def cut(x: Any, axis: int, start: int | None, stop: int | None = None) -> Any:
 
 
 def operand(x: Any, beside: Any = None) -> Any:
-    """Return lists and numbers as arrays, in the dtype that a Python number has `beside` an array."""
+    """Return lists and numbers as arrays; `beside` float32 or more, in its precision."""
     if isinstance(x, Tensor) or (isinstance(x, np.ndarray) and (x.ndim or beside is None)):
         return x
     array = np.asarray(x)
     if array.dtype.kind not in NUMBERS:
         raise TypeError(f"{x!r:.40} is no array of numbers")
-    return array if beside is None else array.astype(np.result_type(beside.dtype, array.dtype.type().item()))
+    if beside is None:
+        return array
+    weak = beside.dtype.kind in FLOATS and (beside.dtype != np.float16 or not array.ndim)
+    return array.astype(np.result_type(beside.dtype, array.dtype.type().item() if weak else array.dtype))
+
+
+def as_float(x: Any) -> Any:
+    """Return integers as float64, and floats as they are."""
+    return as_floats(x)[0]
+
+
+def in_double(x: Any) -> Any:
+    """Return integers and float16 as float64, in which NumPy computes some functions; float32 stays float32."""
+    x = as_float(operand(x))
+    return x.astype(float) if x.dtype == np.float16 else x
 
 
 def fixed(value: Any, name: str) -> Any:

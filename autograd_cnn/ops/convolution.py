@@ -49,8 +49,6 @@ def _other_order(x: Any, w: Any, groups: int) -> str:
 def _check(x: Any, w: Any, b: Any, groups: int, transposed: bool = False) -> None:
     """Check images, weights and bias against each other: dtype, and channels."""
     check_images(x)
-    if x.dtype.kind in "iub":  # of arrays: the engine refuses integers beside Tensors
-        raise TypeError(f"x is {x.dtype}\nConvert once: x.astype(np.float32)" + " / 255" * (x.dtype == np.uint8))
     if w.ndim != 4:
         raise ValueError(f"w is {w.ndim}-dimensional, want (KH, KW, C // groups, O), HWIO")
     if transposed and x.shape[-1] != w.shape[-1]:

@@ -17,7 +17,7 @@ from autograd_cnn.engine.numpy_calls import copied_index, known, peek, plain, pl
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import where
-from autograd_cnn.ops.axes import X, of_first, operand, with_options
+from autograd_cnn.ops.axes import X, as_float, of_first, operand, with_options
 from autograd_cnn.ops.shapes import broadcast_to, copy, expand_dims, moveaxis, reshape
 
 __all__ = [
@@ -259,9 +259,9 @@ class At:
 
 def _segments(data: Any, segment_ids: Any, num_segments: int | None, start: float, method: str) -> Any:
     """Put the rows of `data` into those of a new array, by a method of `At`. Other ids than its rows' are left out."""
-    ids, data = plain_array(segment_ids), operand(data)
+    ids, data = plain_array(segment_ids), as_float(operand(data))
     count = int(ids.max(initial=-1)) + 1 if num_segments is None else num_segments
-    rows: Any = np.full((count + 1, *data.shape[1:]), start, np.result_type(data.dtype, np.float16))
+    rows: Any = np.full((count + 1, *data.shape[1:]), start, data.dtype)
     ids = np.where((ids >= 0) & (ids < count), ids, count)  # the last row is for those that are left out
     return getattr(At(rows, ids), method)(data)[:count]
 
@@ -283,8 +283,9 @@ def segment_min(data: Any, segment_ids: Any, num_segments: int | None = None) ->
 
 def segment_mean(data: Any, segment_ids: Any, num_segments: int | None = None) -> Any:
     """Takes the means of the rows of `data` that have the same id. An empty segment has 0."""
-    counts = segment_sum(np.ones_like(peek(data)), segment_ids, num_segments)
-    return segment_sum(data, segment_ids, num_segments) / np.maximum(counts, 1)
+    total = segment_sum(data, segment_ids, num_segments)
+    counts = segment_sum(np.ones_like(peek(data), float), segment_ids, num_segments)
+    return total / np.maximum(counts, 1).astype(total.dtype)
 
 
 @primitive(moves=True, examples=with_options((np.array([[5, 0], [5, -1]]),), (np.array([2, 0, -1]), 1)))

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from autograd_cnn.engine.errors import not_numbers
+from autograd_cnn.engine.fitting import as_floats
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.mode import is_recording
 from autograd_cnn.engine.numpy_calls import checked, known, peek, plain_array
@@ -20,7 +21,7 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax, softplus
 from autograd_cnn.ops.arithmetic import abs, astype, chain, exp, log, masked, maximum, negative, subtract, where
-from autograd_cnn.ops.axes import X, fixed, operand
+from autograd_cnn.ops.axes import X, as_float, fixed, operand
 from autograd_cnn.ops.reductions import mean, sum
 from autograd_cnn.ops.shapes import broadcast_to
 
@@ -196,6 +197,7 @@ def bce_with_logits(z: X, y: Any, reduction: Reduction = "mean", weight: Any = N
     if pos_weight is None:
         return reduced(_weighted(logistic_loss(z, y), weight), reduction)
     checked(_binary, z, y)
+    z, y = as_floats(z, y)
     positive = _weighted(softplus(negative(z)), pos_weight)
     return reduced(_weighted(_product(y, positive) + _product(subtract(1, y), softplus(z)), weight), reduction)
 
@@ -247,7 +249,7 @@ def _one_hot(labels: Any, classes: int) -> Any:
 
 def _of_scores(scores: Any, labels: Any, reduction: Any, smoothing: float, weight: Any, ignored: int | None) -> Any:
     """Compute a cross-entropy from logarithms of probabilities, for labels and options of every kind."""
-    scores, labels = (x if isinstance(x, Tensor) else np.asarray(x) for x in (scores, labels))
+    scores, labels = (x if isinstance(x, Tensor) else np.asarray(x) for x in (as_float(scores), labels))
     checked(_check_labels, scores, labels, fixed(smoothing, "label_smoothing"), weight, ignored)
     hot = (_one_hot(labels, scores.shape[-1]) if _classes(labels) else labels).astype(scores.dtype)
     target = hot * (1 - float(smoothing)) + float(smoothing) / scores.shape[-1] if smoothing != 0 else hot
@@ -396,7 +398,7 @@ def nll_loss(
 
 def difference(p: Any, y: Any) -> Any:
     same_shape(p, y)
-    return subtract(p, y)
+    return subtract(*as_floats(p, y))
 
 
 def l1_loss(p: Any, y: Any, reduction: Reduction = "mean") -> Any:
@@ -411,7 +413,7 @@ def kl_div(p: Any, y: Any, reduction: Reduction | Literal["batchmean"] = "mean",
     sum by the length of the first axis, and is the mean of the divergences of the rows; "mean" divides by all elements.
     With ``log_target=True``, `y` has logarithms, too.
     """
-    same_shape(p, y)
+    p, y = as_floats(*same_shape(p, y))
     logarithm = y if log_target else log(where(np.equal(y, 0), 1, y))
     terms = _product(exp(y) if log_target else y, subtract(logarithm, p))
     return reduced(terms, "sum") / len(terms) if reduction == "batchmean" else reduced(terms, reduction)

@@ -15,7 +15,7 @@ from autograd_cnn.engine.numpy_calls import checked, constant, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import divide, multiply, sqrt, square, where
-from autograd_cnn.ops.axes import Axis, X, fixed
+from autograd_cnn.ops.axes import Axis, X, as_float, fixed
 from autograd_cnn.ops.indexing import take
 from autograd_cnn.ops.joining import pad_constant
 from autograd_cnn.ops.pooling import avg_pool1d
@@ -195,6 +195,7 @@ def rms_norm(x: Any, normalized_shape: int | tuple[int, ...], w: Any = None, eps
 
     `eps`, by default that of the dtype, is added to the mean square.
     """
+    x = as_float(x)
     eps = float(np.finfo(x.dtype).eps) if eps is None else number(fixed(eps, "eps"), "eps")
     axes = _last_axes(x, normalized_shape)
     x, size, _ = in_range(lambda x, s: mean(square(x), axes, keepdims=True) + eps * s * s, x, axes)
@@ -233,6 +234,7 @@ def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.
         squares = pad_constant(reshape(square(x), (-1, x.shape[-1], 1)), ((0, 0), (size // 2, (size - 1) // 2), (0, 0)))
         return k * s * s + alpha * reshape(avg_pool1d(squares, size, 1), x.shape)
 
+    x = as_float(x)
     scaled, base, s = in_range(total, x, -1, 4)
     if s is None:
         return x / base**beta

@@ -14,8 +14,8 @@ import numpy as np
 from autograd_cnn.engine.mode import enable_grad
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.ops.arithmetic import where
-from autograd_cnn.ops.axes import cut, normal
+from autograd_cnn.ops.arithmetic import power, where
+from autograd_cnn.ops.axes import as_float, cut, normal
 from autograd_cnn.ops.convolution import as_images
 from autograd_cnn.ops.indexing import take
 from autograd_cnn.ops.joining import stack
@@ -186,7 +186,7 @@ def max_pool2d_with_indices(
     y, (_, high, wide, _) = max_pool2d(x, *options), x.shape
     pixels = np.broadcast_to(np.arange(high * wide).reshape(high, wide, 1), x.shape)
     with enable_grad():  # else the places may be left out
-        _, argmax = max_pool2d.raw(plain(x), *options)
+        _, argmax = max_pool2d.raw(as_float(plain(x)), *options)
     return y, max_gather2d.raw(pixels, argmax, *pool_window((high, wide), *options))
 
 
@@ -302,7 +302,7 @@ def lp_pool2d(
     The gradient is 0 where the sum is 0. As in PyTorch, a window that `ceil_mode` adds is scaled as if it were full.
     """
     high, wide = pair(kernel_size, "kernel_size")
-    total = avg_pool2d(x**norm_type, kernel_size, stride, 0, ceil_mode) * (high * wide)
+    total = avg_pool2d(power(as_float(x), norm_type), kernel_size, stride, 0, ceil_mode) * (high * wide)
     return where(total == 0, 0, where(total == 0, 1, total) ** (1 / norm_type))
 
 

@@ -17,7 +17,7 @@ from autograd_cnn.engine.checks import flag
 from autograd_cnn.engine.numpy_calls import known, peek, plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import conjugated, exp, in_dtype_of, masked, where
-from autograd_cnn.ops.axes import Axis, axes_of, cast, keepdims_shape
+from autograd_cnn.ops.axes import Axis, as_float, axes_of, cast, keepdims_shape
 from autograd_cnn.ops.running import products_before
 from autograd_cnn.ops.scaling import rescaling
 from autograd_cnn.ops.shapes import apart, broadcast_to, flip, reshape, together
@@ -62,7 +62,7 @@ def _options_of_var(
     keepdims = keeps(keepdims, axis, True)
     if ddof != 0 and correction is not None:
         raise ValueError("ddof and correction can't be provided simultaneously.")
-    x = np.asarray(cast(x, dtype))
+    x = as_float(np.asarray(cast(x, dtype)))
     return x, axis, keepdims, ddof if correction is None else correction, dtype, where, None
 
 
@@ -94,7 +94,7 @@ def sum(
     >>> ag.sum(x, axis=0)
     Tensor([4., 6.], float64, from sum)
     """
-    return np.sum(x, axis, keepdims=keepdims, initial=initial, where=where)
+    return np.sum(x, axis, dtype, keepdims=keepdims, initial=initial, where=where)
 
 
 sum.vjp(x=lambda g, x_shape, axis, keepdims, where: spread(g, x_shape, axis, keepdims, where))
@@ -108,7 +108,7 @@ def prod(
 
     The product of no numbers is 1. The gradient is the product of all other numbers, also beside zeros.
     """
-    return np.prod(x, axis, keepdims=keepdims, initial=initial, where=where)
+    return np.prod(x, axis, dtype, keepdims=keepdims, initial=initial, where=where)
 
 
 def _others(x: Any, axis: Axis, initial: Any, mask: Any) -> Any:
@@ -136,7 +136,7 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None, w
 
     The mean of no numbers is NaN.
     """
-    return np.mean(x, axis, keepdims=keepdims, where=where)
+    return np.mean(x, axis, dtype, keepdims=keepdims, where=where)
 
 
 mean.vjp(

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from autograd_cnn.ops.axes import as_float
 from autograd_cnn.ops.indexing import scatter, take
 from autograd_cnn.ops.joining import pad_constant
 from autograd_cnn.ops.products import matmul, repeat
@@ -82,7 +83,8 @@ def interpolate(
         return picked(picked(x, rows.astype(int), 1), columns.astype(int), 2)
     # A hat over each source is 1 there and 0 from the next pixels on.
     hats = [np.maximum(0, 1 - np.abs(at[:, None] - np.arange(n))) for at, n in zip((rows, columns), old, strict=True)]
-    down, across = (hat.astype(x.dtype if x.dtype.kind == "f" else float) for hat in hats)
+    x = as_float(x)
+    down, across = (hat.astype(x.dtype) for hat in hats)
     y = matmul(down, reshape(x, (len(x), old[0], old[1] * x.shape[3])))
     return matmul(across, reshape(y, (len(x), new[0], old[1], x.shape[3])))
 
@@ -137,6 +139,6 @@ def fold(
     ((top, bottom), (left, right)), index = _patches(size, kernel_size, dilation, padding, stride)
     down, across, high, wide = np.broadcast_shapes(index[1].shape, index[2].shape)
     channels = x.shape[2] // (high * wide)
-    windows = reshape(x, (len(x), down, across, high, wide, channels))
+    windows = reshape(as_float(x), (len(x), down, across, high, wide, channels))
     images = scatter(windows, index, (len(x), top + height + bottom, left + width + right, channels))
     return images[:, top : top + height, left : left + width]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.engine.fitting import as_floats
 from autograd_cnn.engine.numpy_calls import plain_array
 from autograd_cnn.ops.activations import sigmoid, softmax
 from autograd_cnn.ops.arithmetic import astype, multiply, tanh, where
@@ -34,8 +35,11 @@ def attention_weights(
             raise TypeError(f"a mask is {mask.dtype}\nWant bool, with the meaning in the docstring, or floats to add")
         if np.broadcast_shapes(mask.shape, scores.shape) != scores.shape:
             raise ValueError(f"a mask is {mask.shape}, want a shape that broadcasts to {scores.shape}")
-        scores = scores if mask.dtype == bool else scores + astype(attn_mask, scores.dtype)
-        allowed = allowed & (mask if mask.dtype == bool else mask > -np.inf)
+        if mask.dtype != bool:
+            with np.errstate(over="ignore"):  # -1e300 is -inf in float32
+                bias = astype(attn_mask, scores.dtype)
+            scores, mask = scores + bias, plain_array(bias) > -np.inf
+        allowed = allowed & mask
     if allowed is True:
         return softmax(scores)
     weights = softmax(where(allowed, scores, np.finfo(scores.dtype).min))
@@ -74,6 +78,7 @@ def scaled_dot_product_attention(
     ----------
     A. Vaswani et al., "Attention Is All You Need", 2017, equation 1.
     """
+    query, key, value = as_floats(query, key, value)
     weights = attention_weights(query, key, attn_mask, is_causal, scale)
     return matmul(weights if dropout_p == 0 else dropout(weights, dropout_p, rng), value)
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.fitting import is_complex
+from autograd_cnn.engine.fitting import as_floats, is_complex
 from autograd_cnn.engine.numpy_calls import peek, plain, plain_array
 from autograd_cnn.engine.primitive import Primitive, primitive
-from autograd_cnn.ops.arithmetic import abs, chain, choice, exp, multiply, power, ratio, remainder, sign_of, sqrt, where
+from autograd_cnn.ops.arithmetic import abs, chain, choice, exp, power, ratio, remainder, sign_of, sqrt, where
+from autograd_cnn.ops.axes import as_float, in_double
 from autograd_cnn.ops.indexing import scatter, take
 
 __all__ = [
@@ -154,8 +155,8 @@ ldexp.vjp(x=lambda g, y: ldexp(g, y))
 
 def float_power(x: Any, y: Any) -> Any:
     """Raises `x` to the power `y` as floats, without converting float32 to float64."""
-    whole = "f" not in (peek(x).dtype.kind, peek(y).dtype.kind)
-    return power(multiply(x, 1.0) if whole else x, y)
+    dtypes = peek(x).dtype, peek(y).dtype
+    return power(*map(in_double, (x, y)) if np.float16 in dtypes or "f" not in {d.kind for d in dtypes} else (x, y))
 
 
 def divmod(x: Any, y: Any) -> tuple[Any, Any]:
@@ -199,7 +200,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any
     """
     if np.ndim(xp) != 1 or np.shape(xp) != np.shape(fp):
         raise ValueError(f"interp: xp is {np.shape(xp)}, fp {np.shape(fp)}. Both are vectors of one length")
-    last = len(xp) - 1
+    (x, xp), fp, last = as_floats(x, xp), as_float(fp), len(xp) - 1
     i = np.clip(np.searchsorted(xp, x, "right") - 1, 0, max(last - 1, 0))
     j = np.minimum(i + 1, last)
     part = ratio(where(np.isinf(x), 0, x) - take(xp, i), take(xp, j) - take(xp, i))
@@ -212,7 +213,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any
 def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
     """Adds up the `weights` of each integer in `x`. Without weights it counts, into a plain array."""
     sums = np.bincount(plain(x), plain(weights), minlength)
-    return sums if weights is None else scatter(multiply(weights, 1.0), np.asarray(plain(x)), sums.shape)
+    return sums if weights is None else scatter(in_double(weights), np.asarray(plain(x)), sums.shape)
 
 
 def _steps(span: Any, num: int, endpoint: bool) -> Any:
@@ -221,6 +222,7 @@ def _steps(span: Any, num: int, endpoint: bool) -> Any:
 
 def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True) -> Any:
     """Returns `num` numbers from `start` to `stop`, evenly spaced along a new first axis."""
+    start, stop = as_floats(start, stop)
     span = np.subtract(stop, start)
     return start + span * _steps(span, num, endpoint)
 

@@ -22,13 +22,13 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from autograd_cnn.calculus.vmap import numbers
 from autograd_cnn.engine.checks import flag
-from autograd_cnn.engine.fitting import FLOATS, is_complex, precision
+from autograd_cnn.engine.fitting import as_floats, is_complex, precision
 from autograd_cnn.engine.numpy_calls import known, peek, plain, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops import products, reductions
 from autograd_cnn.ops.arithmetic import abs, chain, conjugated, divide, imag, real, square, where
-from autograd_cnn.ops.axes import fixed, normal, operand
+from autograd_cnn.ops.axes import as_float, fixed, normal, operand
 from autograd_cnn.ops.joining import concatenate
 from autograd_cnn.ops.products import einsum, matmul, outer, tensordot
 from autograd_cnn.ops.reductions import sum
@@ -141,6 +141,7 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> Any:
         return x, residuals, rank, s
     if (lowest := np.min(numbers(rank))) < min(np.shape(a)):
         raise ValueError(f"linalg.lstsq: a has rank {lowest}. The gradient at constant rank: ag.linalg.pinv(a) @ b")
+    a, b = as_floats(a, b)
     x = pinv(a, np.finfo(x.dtype).eps) @ b
     return x, reshape(sum(_squares(b - a @ x), 0), residuals.shape) if residuals.size else residuals, rank, s
 
@@ -438,6 +439,7 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     m, n = np.shape(a)[-2:]
     if mode not in ("reduced", "r", "complete") or (mode == "complete" and m > n):
         raise ValueError(f"linalg.qr: mode {mode!r} of matrices {m}x{n} has no derivative. Pass mode='reduced'")
+    a = as_float(a)
     rows = qr_rows(a[..., :m] if n > m else a)
     q, r = rows[..., :m, :], rows[..., m:, :].mT
     if n > m:
@@ -474,8 +476,7 @@ def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 
     if isinstance(fixed(ord, "ord"), str):
         raise ValueError(f"linalg.norm: vectors have no norm of order {ord!r}")
     along = {"axis": axis, "keepdims": keepdims}
-    x = operand(x)
-    x = x if x.dtype.kind in FLOATS else x.astype(np.float64)  # the square of an integer may be too large for its dtype
+    x = as_float(operand(x))  # the square of an integer may be too large for its dtype
     if ord in _OF_ABSOLUTES:
         return _OF_ABSOLUTES[ord](abs(x), **along)
     if ord == 0:
@@ -544,9 +545,10 @@ def expm(A: Any) -> Any:
     Pade's approximant of order 13 is exact for matrices of small norm (N. Higham, 2005), hence of A / 2**s, and is
     squared s times.
     """
+    A = as_float(A)
     norm = np.abs(numbers(A)).sum(-2).max(initial=0)
     s = max(0, int(np.frexp(norm / 5.37)[1]))
-    power = above = below = np.eye(np.shape(A)[-1], dtype=np.result_type(plain(A), np.float16))
+    power = above = below = np.eye(np.shape(A)[-1], dtype=A.dtype)
     A, c = divide(A, 2.0**s), 1.0
     for k in range(1, 14):
         power, c = matmul(A, power), c * (14 - k) / (k * (27 - k))

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.checks import number
+from autograd_cnn.engine.fitting import as_floats
 from autograd_cnn.engine.numpy_calls import known, peek, plain_array
 from autograd_cnn.ops.arithmetic import add, clip, exp, log, maximum, minimum, multiply, sqrt, square, subtract, where
-from autograd_cnn.ops.axes import channel_axis, fixed
+from autograd_cnn.ops.axes import as_float, channel_axis, fixed
 from autograd_cnn.ops.losses import Reduction, difference, l1_loss, reduced, same_shape
 from autograd_cnn.ops.reductions import in_range, sum
 from autograd_cnn.vocabulary.arrays import broadcast_arrays
@@ -58,7 +59,7 @@ def poisson_nll_loss(
     With ``log_input=False`` it has the means: ``p - y log(p + eps)``. `full` adds Stirling's formula for ``log y!``
     where y > 1.
     """
-    same_shape(p, y)
+    p, y = as_floats(*same_shape(p, y))
     losses = exp(p) - multiply(y, p) if log_input else subtract(p, multiply(y, log(add(p, eps))))
     if full:
         many = where(np.greater(y, 1), y, 1).astype(losses.dtype)
@@ -75,6 +76,7 @@ def gaussian_nll_loss(
     """
     if np.shape(var) not in (np.shape(p), (*np.shape(p)[:-1], 1), ()) or (known(var) and np.any(np.less(var, 0))):
         raise ValueError(f"gaussian_nll_loss: var needs the shape {np.shape(p)}, or 1 for its last axis, and no sign")
+    p, y, var = as_floats(p, y, var)
     var = add(var, np.maximum(float(fixed(eps, "eps")) - plain_array(var), 0))
     losses = (log(var) + square(difference(p, y) / sqrt(var))) / 2
     return reduced(losses + math.log(2 * math.pi) / 2 if full else losses, reduction)
@@ -89,6 +91,7 @@ def _is_one(y: Any, shape: tuple[int, ...]) -> Any:
 
 def hinge_embedding_loss(x: Any, y: Any, reduction: Reduction = "mean", margin: float = 1.0) -> Any:
     """Measures distances `x` where the target is 1, and where it is -1 how far they are below `margin`."""
+    x = as_float(x)
     return reduced(where(_is_one(y, np.shape(x)), x, clip(subtract(margin, x), 0, None)), reduction)
 
 
@@ -104,7 +107,7 @@ def cosine_similarity(x1: Any, x2: Any, axis: int | None = None, eps: float = 1e
     Vectors of zeros have similarity 0. Without `axis`, it is the last: that of a vector, of each row, or the channels
     of images (N, H, W, C). Arrays of three axes need an `axis`.
     """
-    x1, x2 = broadcast_arrays(x1, x2)
+    x1, x2 = broadcast_arrays(*as_floats(x1, x2))
     axis = channel_axis(x1) if axis is None else axis
 
     def squares(x: Any, s: Any) -> Any:
@@ -126,7 +129,7 @@ def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepd
     The gradient at distance 0 is 0.
     """
     norm = partial(vector_norm, axis=-1, keepdims=keepdims, ord=p)
-    _, length, s = in_range(lambda x, s: norm(x), subtract(x1, x2) + eps, -1, order_of_powers(p))
+    _, length, s = in_range(lambda x, s: norm(x), subtract(*as_floats(x1, x2)) + eps, -1, order_of_powers(p))
     return length if s is None else length / s
 
 
@@ -151,5 +154,5 @@ def normalize(x: Any, p: float = 2.0, axis: int | None = None, eps: float = 1e-1
     """
     axis = channel_axis(x) if axis is None else axis
     norm = partial(vector_norm, axis=axis, keepdims=True, ord=p)
-    x, length, _ = in_range(lambda x, s: maximum(norm(x), eps * s), x, axis, order_of_powers(p))
+    x, length, _ = in_range(lambda x, s: maximum(norm(x), eps * s), as_float(x), axis, order_of_powers(p))
     return x / length

@@ -15,13 +15,13 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.checks import flag
-from autograd_cnn.engine.fitting import FLOATS, is_complex, precision
+from autograd_cnn.engine.fitting import as_floats, is_complex, precision
 from autograd_cnn.engine.numpy_calls import constant, known, peek, plain
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import counterparts
 from autograd_cnn.ops import reductions
-from autograd_cnn.ops.arithmetic import astype, clip, conjugated, masked, sqrt, where
-from autograd_cnn.ops.axes import Axis, axes_of, cut, keepdims_shape, operand
+from autograd_cnn.ops.arithmetic import astype, clip, conjugated, masked, sqrt, subtract, where
+from autograd_cnn.ops.axes import Axis, as_float, axes_of, cut, in_double, keepdims_shape, operand
 from autograd_cnn.ops.indexing import take_along_axis
 from autograd_cnn.ops.joining import concatenate
 from autograd_cnn.ops.products import matmul
@@ -58,8 +58,8 @@ def average(x: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     x = operand(x)
     if weights is None:
         out = mean(x, axis, keepdims)
-        return (out, np.full(out.shape, x.size / max(out.size, 1), x.dtype)) if returned else out
-    weights, axes = operand(weights, x), axes_of(axis, x.ndim)
+        return (out, np.full(out.shape, x.size / max(out.size, 1), out.dtype)) if returned else out
+    (x, weights), axes = as_floats(x, operand(weights, x)), axes_of(axis, x.ndim)
     if weights.shape != x.shape:
         if axis is None or weights.shape != tuple(x.shape[a] for a in axes):
             raise ValueError(f"weights are {weights.shape}\nWant the shape of x, {x.shape}, or its extents along axis")
@@ -195,7 +195,7 @@ def cov(
     """
     rows = _variables(x, rowvar)
     rows = rows if y is None else concatenate([rows, _variables(y, rowvar)])
-    rows = rows if dtype is None else rows.astype(dtype)
+    rows = in_double(rows) if dtype is None else rows.astype(dtype)
     ddof = (0 if bias else 1) if ddof is None else ddof
     weights = np.broadcast_to(1 if fweights is None else np.asarray(fweights), rows.shape[1:])
     weights = weights.astype(precision(rows.dtype))
@@ -269,7 +269,7 @@ def _started(x: Any, axis: int | None, initial: float | None) -> tuple[Any, int]
     if axis is None and x.ndim > 1:
         raise ValueError(f"x is {x.ndim}-dimensional: axis is missing")
     x, axis = (reshape(x, (-1,)), 0) if axis is None else (x, axis)
-    return _with_ends(x, initial, None, axis), axis
+    return _with_ends(x, initial if initial is None else x.dtype.type(initial), None, axis), axis
 
 
 def cumulative_sum(x: Any, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Any:
@@ -325,7 +325,7 @@ def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
         raise ValueError(f"diff: n is {n}, x is {x.ndim}-dimensional\nWant n of 0 or more, and an axis")
     x = _with_ends(x, prepend, append, axis) if n else x
     for _ in range(min(n, x.shape[normalize_axis_index(axis, x.ndim)])):  # then nothing is left
-        x = cut(x, axis, 1) - cut(x, axis, None, -1)
+        x = (np.not_equal if x.dtype == bool else subtract)(cut(x, axis, 1), cut(x, axis, None, -1))  # as NumPy
     return x
 
 
@@ -374,10 +374,9 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
     TypeError, ValueError
         If there are too few points, or not as many distances as axes.
     """
-    f = operand(f)
-    f = f if f.dtype.kind in FLOATS else f.astype(float)
+    f = as_float(operand(f))
     axes = normalize_axis_tuple(range(f.ndim) if axis is None else axis, f.ndim)
-    spacing = [operand(h, f) for h in varargs or (1.0,)]
+    spacing = as_floats(*(operand(h, f) for h in varargs or (1.0,)))
     if len(spacing) == 1 and not spacing[0].ndim:
         spacing *= len(axes)
     if len(spacing) != len(axes):
@@ -388,7 +387,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
 
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     """Integrates along `axis` by the trapezoidal rule, over points `x`, or over points at distance `dx`."""
-    y = axes_last(operand(y), axis)
+    y = axes_last(as_float(operand(y)), axis)
     if x is not None:
-        dx = diff(axes_last(operand(x, y), axis if np.ndim(x) > 1 else -1))
+        dx = diff(axes_last(as_float(operand(x, y)), axis if np.ndim(x) > 1 else -1))
     return (dx * (y[..., 1:] + y[..., :-1]) / 2).sum(-1)

@@ -161,8 +161,8 @@ LEAVES = [
     ),
     (
         {"conv": [{"w": np.ones(3, int)}]},
-        "argument 0['conv'][0]['w'] is (3,) int64: only floats have a gradient, pass it .astype(np.float32), or "
-        "take it out of the tree and let f have it by keyword",
+        "argument 0['conv'][0]['w'] is (3,) int64: only floats have a gradient, pass it .astype(np.float64), "
+        "or np.float32, or take it out of the tree and let f have it by keyword",
     ),
     (
         (np.ones(3), "adam"),
