@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+import examples  # noqa: F401 - gives operations their examples
 from autograd_cnn.engine.registry import registry
 
 pytest.register_assert_rewrite("wording")

@@ -6,13 +6,13 @@ The mode is a context variable, so every thread and every asynchronous task has 
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar
-from functools import wraps
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
+_WAITING = inspect.isgeneratorfunction, inspect.isasyncgenfunction, inspect.iscoroutinefunction
 
 
 class Mode:
@@ -74,8 +74,8 @@ current: ContextVar[Mode] = ContextVar("mode", default=ordinary)
 class in_mode(ContextDecorator):
     """Context manager that changes attributes of the mode, and decorator that runs a function in the changed mode.
 
-    A decorated generator, asynchronous or not, runs in the changed mode each time it is resumed, and its consumer does
-    not. But `with` around a ``yield`` changes the mode of the consumer too, since Python gives both one context.
+    `with` around a ``yield`` changes the mode of the consumer too, since Python gives both one context. So a generator
+    or a coroutine is not decorated.
     """
 
     def __init__(self, **changes: Any) -> None:
@@ -101,53 +101,13 @@ class in_mode(ContextDecorator):
         current.set(mode)
 
     def __call__(self, function: F) -> F:
-        resumed = _Resumed if inspect.isgeneratorfunction(function) else _ResumedAsync
-        if not (inspect.isasyncgenfunction(function) or inspect.iscoroutinefunction(function) or resumed is _Resumed):
-            return super().__call__(function)
-
-        @wraps(function)
-        def generator(*args: Any, **options: Any) -> Any:
-            return resumed(function(*args, **options), self._changes)
-
-        @wraps(function)
-        async def coroutine(*args: Any, **options: Any) -> Any:
-            with self._recreate_cm():
-                return await function(*args, **options)
-
-        result: Any = coroutine if inspect.iscoroutinefunction(function) else generator
-        return result
-
-
-class _Resumed(Generator[Any, Any, Any]):
-    """A generator that runs in a changed mode each time it is resumed."""
-
-    def __init__(self, generator: Generator[Any, Any, Any], changes: dict[str, Any]) -> None:
-        self._generator = generator
-        self._changes = changes
-
-    def send(self, value: Any) -> Any:
-        with in_mode(**self._changes):
-            return self._generator.send(value)
-
-    def throw(self, *error: Any) -> Any:
-        with in_mode(**self._changes):
-            return self._generator.throw(*error)
-
-
-class _ResumedAsync(AsyncGenerator[Any, Any]):
-    """An asynchronous generator that runs in a changed mode each time it is resumed."""
-
-    def __init__(self, generator: AsyncGenerator[Any, Any], changes: dict[str, Any]) -> None:
-        self._generator = generator
-        self._changes = changes
-
-    async def asend(self, value: Any) -> Any:
-        with in_mode(**self._changes):
-            return await self._generator.asend(value)
-
-    async def athrow(self, *error: Any) -> Any:
-        with in_mode(**self._changes):
-            return await self._generator.athrow(*error)
+        if any(kind(function) for kind in _WAITING):
+            use = "enable_grad" if self._changes.get("recording") else "no_grad"
+            raise TypeError(
+                f"{function.__name__} waits for its caller, which would run in its mode, or is not covered. Inside of "
+                f"it, around lines without yield and await: with ag.{use}():"
+            )
+        return super().__call__(function)
 
 
 def is_recording() -> bool:
@@ -158,8 +118,7 @@ def is_recording() -> bool:
 def no_grad() -> in_mode:
     """Context manager (and decorator) that turns recording off in this thread or asynchronous task.
 
-    Decorate a generator with it, ``@ag.no_grad()``. A ``yield`` inside of ``with ag.no_grad()`` leaves recording off
-    for the code that consumes the generator.
+    A ``yield`` inside of ``with ag.no_grad()`` leaves recording off for the code that consumes the generator.
 
     Examples
     --------

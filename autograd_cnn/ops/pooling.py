@@ -15,7 +15,7 @@ from autograd_cnn.engine.mode import enable_grad
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import power, where
-from autograd_cnn.ops.axes import as_float, cut, normal
+from autograd_cnn.ops.axes import as_float, cut
 from autograd_cnn.ops.convolution import as_images
 from autograd_cnn.ops.indexing import take
 from autograd_cnn.ops.joining import stack
@@ -55,23 +55,10 @@ def _area(kernel_size: Any) -> int:
     return prod(kernel_size)
 
 
-def _pools(rng: np.random.Generator) -> list[Any]:
-    def distinct(*shape: int) -> Any:
-        return rng.permutation(np.prod(shape)).reshape(shape) * 0.1
-
-    return [
-        (distinct(2, 6, 4, 2), 2),
-        (distinct(2, 5, 4, 2), 3, 1, 1),
-        (distinct(1, 7, 5, 2), (3, 2), (2, 1), (1, 0)),
-        ((distinct(1, 6, 5, 2), 2, 3, (1, 0)), {"ceil_mode": True}),
-    ]
-
-
 @primitive(
     batch="images",
     byproducts=("argmax",),
     check=lambda x, *options: (check_images(x), *pool_window(x.shape[1:3], *options), options[-1]),
-    examples=lambda rng: [*_pools(rng), ((_pools(rng)[2][0], 2, 1, 1), {"dilation": (3, 2), "ceil_mode": True})],
 )
 def max_pool2d(
     x: Any, kernel_size: Extent, stride: Steps = None, padding: Margins = 0, dilation: Extent = 1,
@@ -124,24 +111,13 @@ def max_pool2d(
     return y, argmax.astype(np.min_scalar_type(seen.shape[-1]))
 
 
-def _places(rng: np.random.Generator, gradient: bool) -> list[Any]:
-    x, cases = rng.normal(size=(2, 5, 4, 2)), []
-    for options in (2, None, 0), (3, 1, 1), (2, 2, 1, 2):
-        y, argmax = max_pool2d.raw(x, *options)
-        cases.append((rng.normal(size=y.shape), argmax, x.shape, *options) if gradient else (x, argmax, *options))
-    return cases
-
-
 def _size(shape: Shape) -> Shape:
     if len(shape) != 4:
         raise ValueError(f"shape is {shape}, want (N, H, W, C)")
     return shape[1:3]
 
 
-@primitive(
-    check=lambda x, argmax, shape, *options: (x, argmax, shape, *pool_window(_size(shape), *options)),
-    examples=lambda rng: _places(rng, True),
-)
+@primitive(check=lambda x, argmax, shape, *options: (x, argmax, shape, *pool_window(_size(shape), *options)))
 def max_unpool2d(
     x: Any, argmax: Any, shape: Shape, kernel_size: Extent, stride: Steps = None, padding: Any = 0, dilation: Extent = 1
 ) -> Any:
@@ -153,10 +129,7 @@ def max_unpool2d(
     return add_windows(_in_windows(rows, kernel_size), shape, stride, padding, dilation)
 
 
-@primitive(
-    check=lambda x, argmax, *options: (x, argmax, *pool_window(x.shape[1:3], *options)),
-    examples=lambda rng: _places(rng, False),
-)
+@primitive(check=lambda x, argmax, *options: (x, argmax, *pool_window(x.shape[1:3], *options)))
 def max_gather2d(
     x: Any, argmax: Any, kernel_size: Extent, stride: Steps = None, padding: Margins = 0, dilation: Extent = 1
 ) -> Any:
@@ -201,12 +174,7 @@ def _line(kernel_size: int, stride: int | None, padding: int) -> tuple[Extent, E
     return (1, kernel_size), (1, kernel_size if stride is None else stride), (0, padding)
 
 
-def _averages(rng: np.random.Generator) -> list[Any]:
-    more = {"count_include_pad": False}, {"ceil_mode": True}, {"count_include_pad": False, "ceil_mode": True}
-    return [*_pools(rng), *(((rng.normal(size=(1, 6, 5, 2)), 3, 2, (1, 0)), options) for options in more)]
-
-
-@primitive(batch="images", check=lambda x, *options: (check_images(x), *options), examples=_averages)
+@primitive(batch="images", check=lambda x, *options: (check_images(x), *options))
 def avg_pool2d(
     x: Any, kernel_size: Extent, stride: Steps = None, padding: Margins = 0, ceil_mode: bool = False,
     count_include_pad: bool = True,
@@ -253,13 +221,7 @@ def avg_pool2d(
     return y if share is None else y / share.astype(y.dtype)
 
 
-@primitive(
-    check=lambda x, shape, *options: (x, shape, *pool_window(_size(shape), *options)[:3]),
-    examples=normal(
-        ((2, 2, 2, 2), {"shape": (2, 5, 4, 2), "kernel_size": 2}),
-        ((2, 5, 4, 2), {"shape": (2, 5, 4, 2), "kernel_size": 3, "stride": 1, "padding": 1}),
-    ),
-)
+@primitive(check=lambda x, shape, *options: (x, shape, *pool_window(_size(shape), *options)[:3]))
 def avg_unpool2d(x: Any, shape: Shape, kernel_size: Extent, stride: Steps = None, padding: Margins = 0) -> Any:
     """Spreads every number evenly over its window, in images of `shape`.
 

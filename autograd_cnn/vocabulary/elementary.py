@@ -17,7 +17,7 @@ from autograd_cnn.engine.fitting import as_floats, is_complex
 from autograd_cnn.engine.numpy_calls import peek, plain, plain_array
 from autograd_cnn.engine.primitive import Primitive, primitive
 from autograd_cnn.ops.arithmetic import abs, chain, choice, exp, power, ratio, remainder, sign_of, sqrt, where
-from autograd_cnn.ops.axes import as_float, in_double
+from autograd_cnn.ops.axes import in_double
 from autograd_cnn.ops.indexing import scatter, take
 
 __all__ = [
@@ -200,7 +200,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any
     """
     if np.ndim(xp) != 1 or np.shape(xp) != np.shape(fp):
         raise ValueError(f"interp: xp is {np.shape(xp)}, fp {np.shape(fp)}. Both are vectors of one length")
-    (x, xp), fp, last = as_floats(x, xp), as_float(fp), len(xp) - 1
+    (x, xp, fp), last = as_floats(x, xp, fp), len(xp) - 1
     i = np.clip(np.searchsorted(xp, x, "right") - 1, 0, max(last - 1, 0))
     j = np.minimum(i + 1, last)
     part = ratio(where(np.isinf(x), 0, x) - take(xp, i), take(xp, j) - take(xp, i))
@@ -222,8 +222,7 @@ def _steps(span: Any, num: int, endpoint: bool) -> Any:
 
 def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True) -> Any:
     """Returns `num` numbers from `start` to `stop`, evenly spaced along a new first axis."""
-    start, stop = as_floats(start, stop)
-    span = np.subtract(stop, start)
+    span = np.subtract(*as_floats(stop, start))
     return start + span * _steps(span, num, endpoint)
 
 

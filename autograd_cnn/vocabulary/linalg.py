@@ -436,10 +436,9 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     ValueError
         If `mode` is "complete" for matrices with more rows than columns: the added columns have no derivative.
     """
-    m, n = np.shape(a)[-2:]
+    a, (m, n) = as_float(a), np.shape(a)[-2:]
     if mode not in ("reduced", "r", "complete") or (mode == "complete" and m > n):
         raise ValueError(f"linalg.qr: mode {mode!r} of matrices {m}x{n} has no derivative. Pass mode='reduced'")
-    a = as_float(a)
     rows = qr_rows(a[..., :m] if n > m else a)
     q, r = rows[..., :m, :], rows[..., m:, :].mT
     if n > m:
@@ -545,10 +544,9 @@ def expm(A: Any) -> Any:
     Pade's approximant of order 13 is exact for matrices of small norm (N. Higham, 2005), hence of A / 2**s, and is
     squared s times.
     """
-    A = as_float(A)
-    norm = np.abs(numbers(A)).sum(-2).max(initial=0)
+    norm = np.abs(numbers(as_float(A))).sum(-2).max(initial=0)
     s = max(0, int(np.frexp(norm / 5.37)[1]))
-    power = above = below = np.eye(np.shape(A)[-1], dtype=A.dtype)
+    power = above = below = np.eye(np.shape(A)[-1], dtype=as_float(A).dtype)
     A, c = divide(A, 2.0**s), 1.0
     for k in range(1, 14):
         power, c = matmul(A, power), c * (14 - k) / (k * (27 - k))

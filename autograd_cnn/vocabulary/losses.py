@@ -76,8 +76,7 @@ def gaussian_nll_loss(
     """
     if np.shape(var) not in (np.shape(p), (*np.shape(p)[:-1], 1), ()) or (known(var) and np.any(np.less(var, 0))):
         raise ValueError(f"gaussian_nll_loss: var needs the shape {np.shape(p)}, or 1 for its last axis, and no sign")
-    p, y, var = as_floats(p, y, var)
-    var = add(var, np.maximum(float(fixed(eps, "eps")) - plain_array(var), 0))
+    var = add(as_floats(var, p)[0], np.maximum(float(fixed(eps, "eps")) - plain_array(var), 0))
     losses = (log(var) + square(difference(p, y) / sqrt(var))) / 2
     return reduced(losses + math.log(2 * math.pi) / 2 if full else losses, reduction)
 
@@ -91,8 +90,7 @@ def _is_one(y: Any, shape: tuple[int, ...]) -> Any:
 
 def hinge_embedding_loss(x: Any, y: Any, reduction: Reduction = "mean", margin: float = 1.0) -> Any:
     """Measures distances `x` where the target is 1, and where it is -1 how far they are below `margin`."""
-    x = as_float(x)
-    return reduced(where(_is_one(y, np.shape(x)), x, clip(subtract(margin, x), 0, None)), reduction)
+    return reduced(where(_is_one(y, np.shape(x)), x, clip(subtract(margin, as_float(x)), 0, None)), reduction)
 
 
 def margin_ranking_loss(x1: Any, x2: Any, y: Any, reduction: Reduction = "mean", margin: float = 0.0) -> Any:
