@@ -70,7 +70,7 @@ Q = ParamSpec("Q")
 ndarray = np.ndarray
 float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
 _new = object.__new__
-_INTEGERS = frozenset({"add_at", "astype", "contract", "max_at", "scatter"})  # NumPy has them under other names
+_INTEGERS = frozenset("add_at astype contract max_at max_pool2d scatter".split())  # theirs stay integers, as in NumPy
 _ELEMENTWISE = {np.round, np.around, np.fix, np.isclose, np.isneginf, np.isposinf, np.isreal, np.iscomplex}
 Accelerator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

@@ -226,7 +226,7 @@ def _pooled_shape(x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padd
 
 
 def _lowest(dtype: np.dtype[Any]) -> float:
-    return -np.inf if dtype.kind == "f" else int(np.iinfo(dtype).min)
+    return -np.inf if dtype.kind == "f" else dtype.kind != "b" and int(np.iinfo(dtype).min)
 
 
 def _reduce(

@@ -102,7 +102,7 @@ def max_pool2d(
            [13., 15.]])
     """
     sliding = kernel_size, stride, padding, dilation
-    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    lowest = -np.inf if x.dtype.kind == "f" else x.dtype.kind != "b" and np.iinfo(x.dtype).min
     seen = _in_rows(windows(x, *sliding, fill=lowest))
     real = _in_rows(windows(np.ones(x.shape, bool), *sliding, fill=False))  # padding never wins, not even against -inf
     largest = seen.max(axis=-1, keepdims=True)  # NaN if there is one

@@ -94,7 +94,7 @@ def sum(
     >>> ag.sum(x, axis=0)
     Tensor([4., 6.], float64, from sum)
     """
-    return np.sum(x, axis, dtype, keepdims=keepdims, initial=initial, where=where)
+    return np.sum(x, axis, dtype=dtype, keepdims=keepdims, initial=initial, where=where)
 
 
 sum.vjp(x=lambda g, x_shape, axis, keepdims, where: spread(g, x_shape, axis, keepdims, where))
@@ -108,7 +108,7 @@ def prod(
 
     The product of no numbers is 1. The gradient is the product of all other numbers, also beside zeros.
     """
-    return np.prod(x, axis, dtype, keepdims=keepdims, initial=initial, where=where)
+    return np.prod(x, axis, dtype=dtype, keepdims=keepdims, initial=initial, where=where)
 
 
 def _others(x: Any, axis: Axis, initial: Any, mask: Any) -> Any:
@@ -136,7 +136,7 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None, w
 
     The mean of no numbers is NaN.
     """
-    return np.mean(x, axis, dtype, keepdims=keepdims, where=where)
+    return np.mean(x, axis, dtype=dtype, keepdims=keepdims, where=where)
 
 
 mean.vjp(

@@ -26,7 +26,7 @@ def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
 
     Without an axis, the array is flattened.
     """
-    return np.cumsum(cast(x, dtype), axis, dtype)
+    return np.cumsum(cast(x, dtype), axis, dtype=dtype)
 
 
 cumsum.vjp(x=lambda g, x_shape, axis: reshape(flip(cumsum(flip(g, axis or 0), axis or 0), axis or 0), x_shape))
@@ -38,7 +38,7 @@ def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
 
     Without an axis, the array is flattened. The gradient is right beside zeros: its rule divides by no number.
     """
-    return np.cumprod(cast(x, dtype), axis, dtype)
+    return np.cumprod(cast(x, dtype), axis, dtype=dtype)
 
 
 def products_before(x: Any, axis: int) -> Any:
