@@ -30,8 +30,8 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(2415, "", "the tape, the recorded call, the walk back, and Tensor"),
-    "ops": Room(2162, "engine", "the textbook: operations, each with its derivative below it"),
+    "engine": Room(2400, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "ops": Room(2149, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(1038, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(834, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(462, "engine calculus state", "optimisers, schedules, averages"),

@@ -331,8 +331,7 @@ def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
 
 def ediff1d(x: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     """Subtracts each number of the flattened `x` from the next one, between `to_begin` and `to_end`."""
-    x = reshape(operand(x), (-1,))
-    return _with_ends(diff(x), to_begin, to_end, 0)
+    return _with_ends(diff(reshape(operand(x), (-1,))), to_begin, to_end, 0)
 
 
 def _slope(f: Any, h: Any, axis: int, edge_order: int) -> Any:
