@@ -11,7 +11,8 @@ threads and forked processes cannot block each other, and a signal handler may r
 Memory that others reach without NumPy cannot be locked: that of PyTorch, of a bytearray, of a file or another process.
 An array over it is saved as a copy.
 
-One hole, by NumPy's design: a writable view that the user took before the forward pass ran stays writable.
+NumPy's flag has holes, such as a writable view that the user took before the forward pass ran, and ``np.add.at``:
+docs/promises.md lists them.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ import mmap
 import operator
 import pickle
 import tempfile
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -265,6 +267,37 @@ def test_memory_that_is_written_without_numpy_changes_no_gradient(name, view):
     loss.backward()
     np.testing.assert_array_equal(w.grad, before)
     np.testing.assert_array_equal(x.grad, 2 * before)
+
+
+WAYS = {  # taken before the forward pass, to be called after it
+    "a view": lambda x: partial(x[:].fill, 50.0),
+    "a memoryview": lambda x: partial(memoryview(x).__setitem__, 0, 50.0),
+    "add.at": lambda x: lambda: np.add.at(x, [0], 50.0),
+    "maximum.at": lambda x: lambda: np.maximum.at(x, 0, 50.0),
+    "setflags": lambda x: lambda: (x.setflags(write=True), x.fill(50.0)),
+    "ctypes": lambda x: lambda: ctypes.memset(x.ctypes.data, 1, 8),
+    "the interface": lambda x: lambda: np.asarray(addressed(x)).fill(50.0),
+    "from_numpy": lambda x: lambda: pytest.importorskip("torch").from_numpy(x).fill_(50.0),
+    "DLPack": lambda x: lambda: pytest.importorskip("torch").from_dlpack(x).fill_(50.0),
+    "overwrite_a": lambda x: lambda: pytest.importorskip("scipy.linalg").lu_factor(x.reshape(2, 2).T, overwrite_a=True),
+}
+
+
+def addressed(x):
+    """An object of another library with the memory of `x`."""
+    return SimpleNamespace(__array_interface__={**x.__array_interface__, "data": (x.ctypes.data, False)})
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+@pytest.mark.parametrize("way", WAYS)
+def test_ways_to_write_through_the_lock_of_numpy(way):
+    """The page of promises names them all: where NumPy closes one, the page and this table lose a line."""
+    x = np.arange(1.0, 5.0)
+    write, before = WAYS[way](x), x.copy()
+    loss = (leaf(np.ones(4)) * x).sum()
+    assert not x.flags.writeable and loss.requires_grad
+    write()
+    assert not np.array_equal(x, before)
 
 
 def test_weights_in_shared_memory_stay_there_in_a_step_while_their_graph_is_alive():
