@@ -49,7 +49,7 @@ ROOMS = {
     "__main__": Room(322, f"{FACE} trainer environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
-        1255, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
+        1263, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(2850, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(904, "engine files environment", "published images, folders of images, batches"),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_cnn.ops.scaling import rescaling
+from autograd_cnn.ops.axes import rescaling
 
 from .memory import empty, scratch
 from .tiles import map_rows

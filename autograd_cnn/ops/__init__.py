@@ -8,14 +8,12 @@ from autograd_cnn.ops.activations import *
 from autograd_cnn.ops.arithmetic import *
 from autograd_cnn.ops.convolution import *
 from autograd_cnn.ops.indexing import *
-from autograd_cnn.ops.joining import *
 from autograd_cnn.ops.losses import *
 from autograd_cnn.ops.normalization import *
 from autograd_cnn.ops.pooling import *
 from autograd_cnn.ops.products import *
 from autograd_cnn.ops.reductions import *
 from autograd_cnn.ops.resizing import *
-from autograd_cnn.ops.running import *
 from autograd_cnn.ops.sequences import *
 from autograd_cnn.ops.shapes import *
 

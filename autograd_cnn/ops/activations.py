@@ -11,7 +11,7 @@ from autograd_cnn.engine.fitting import is_complex
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import add, clip, divide, exp, expm1, minimum, multiply, negative, square, tanh, where
 from autograd_cnn.ops.axes import Axis, X, as_float, fixed
-from autograd_cnn.ops.joining import split
+from autograd_cnn.ops.indexing import split
 from autograd_cnn.ops.reductions import sum
 
 __all__ = [
@@ -84,6 +84,8 @@ elu.vjp(  # the exponential of positive numbers could overflow
 def _limits(x: Any, min_val: Any, max_val: Any) -> tuple[Any, ...]:
     if min_val is None or max_val is None:
         raise TypeError(f"min_val is {min_val}, max_val is {max_val}, want numbers")
+    if np.any(np.greater(min_val, max_val)):
+        raise ValueError(f"min_val is {min_val}, greater than max_val, {max_val}\nExchange them")
     return x, min_val, max_val
 
 

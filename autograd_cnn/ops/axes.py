@@ -1,14 +1,16 @@
-"""Axes, operands and examples: what the files of operations share."""
+"""Axes, operands, examples, and the scales of rows: what the files of operations share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from autograd_cnn.engine.fitting import FLOATS, NUMBERS, as_floats
+from autograd_cnn.engine.numpy_calls import known
 from autograd_cnn.engine.tensor import Tensor
 
 Axis = int | tuple[int, ...] | None
@@ -98,3 +100,47 @@ def normal(*cases: Sequence[Any]) -> Callable[[np.random.Generator], list[Any]]:
 def with_options(*options: Any) -> Callable[[np.random.Generator], list[Any]]:
     """Return examples of an operation on an array of shape (2, 3, 4): one for each tuple of `options`."""
     return lambda rng: [(rng.normal(size=(2, 3, 4)), *rest) for rest in options]
+
+
+# Powers of two for rows whose sum of squares overflows or underflows, although the result does not. Products with them
+# are exact. A row that fits keeps its bits, and costs two comparisons of its sum.
+
+
+@cache
+def _limits(dtype: Any, order: float) -> tuple[Any, Any, int]:
+    """The roots of the least sum that has all its digits and of the greatest, and the greatest exponent."""
+    info = np.finfo(dtype)
+    least, most = (np.power(limit, 1 / order, dtype=dtype) for limit in (info.tiny / info.eps, info.max))
+    return least, most, -int(info.minexp)
+
+
+def rescaling(x: Any, axis: Any, size: Any, order: float = 1) -> Any:
+    """Powers of two that bring the rows of `x` near 1 whose `size` does not fit its dtype, and 1 for the others.
+
+    Parameters
+    ----------
+    x : (...)
+    axis : int or tuple of int
+        The axes of a row.
+    size : array
+        A sum of squares of each row, or of other powers. With the shape of `x`, a row has several sums.
+    order : float
+        The power of `size` that must fit: 2 if it is the root of a sum.
+
+    Returns
+    -------
+    array or None
+        One for each row. None if each is 1, as for ordinary numbers, rows of 0, and rows with NaN or infinity.
+    """
+    least, most, exponent = _limits(size.dtype, order)
+    fits = (size >= least) & (size <= most)
+    if known(fits) and fits.all():
+        return None
+    if fits.shape == x.shape:
+        fits = fits.all(axis, keepdims=True)
+    top = np.max(np.abs(x), axis, initial=0).reshape(fits.shape)
+    fits = fits | (top == 0) | ~np.isfinite(top)
+    if known(fits) and fits.all():
+        return None
+    powers = np.where(fits, 0, -np.clip(np.frexp(top)[1], -exponent, exponent))
+    return np.ldexp(np.ones(fits.shape, size.real.dtype), powers)

@@ -15,13 +15,11 @@ from autograd_cnn.engine.numpy_calls import checked, constant, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import divide, multiply, sqrt, square, where
-from autograd_cnn.ops.axes import Axis, X, as_float, fixed
-from autograd_cnn.ops.indexing import take
-from autograd_cnn.ops.joining import pad_constant
+from autograd_cnn.ops.axes import Axis, X, as_float, fixed, rescaling
+from autograd_cnn.ops.indexing import pad_constant, take
 from autograd_cnn.ops.pooling import avg_pool1d
 from autograd_cnn.ops.random import generator
 from autograd_cnn.ops.reductions import in_range, mean, sum, var
-from autograd_cnn.ops.scaling import rescaling
 from autograd_cnn.ops.shapes import reshape
 
 __all__ = [
@@ -259,6 +257,10 @@ def embedding(indices: Any, weight: Any) -> Any:
 
     A row that is picked twice receives both gradients. Negative indices are refused.
     """
+    if np.ndim(weight) != 2:
+        raise ValueError(
+            f"weight is {np.shape(weight)}, want (n, d): one row for each index\nOf others: ag.take(w, i, 0)"
+        )
     return take(weight, checked(_indices, indices, len(weight)), 0)
 
 

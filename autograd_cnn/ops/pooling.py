@@ -17,8 +17,7 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import power, where
 from autograd_cnn.ops.axes import as_float, cut
 from autograd_cnn.ops.convolution import as_images
-from autograd_cnn.ops.indexing import take
-from autograd_cnn.ops.joining import stack
+from autograd_cnn.ops.indexing import stack, take
 from autograd_cnn.ops.reductions import mean
 from autograd_cnn.ops.shapes import squeeze
 from autograd_cnn.ops.windows import (

@@ -1,5 +1,7 @@
 """Sums, means and other reductions over axes, with NumPy's parameters after ours: ``(x, axis=None, keepdims=False)``.
 
+Running sums and products keep their length.
+
 `where` leaves elements out: they receive a gradient of exactly 0, whatever their value. `dtype` converts the elements
 first, and the walk converts the gradient back. `initial` is a constant.
 """
@@ -17,12 +19,11 @@ from autograd_cnn.engine.checks import flag
 from autograd_cnn.engine.numpy_calls import known, peek, plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import conjugated, exp, in_dtype_of, masked, where
-from autograd_cnn.ops.axes import Axis, as_float, axes_of, cast, keepdims_shape
-from autograd_cnn.ops.running import products_before
-from autograd_cnn.ops.scaling import rescaling
+from autograd_cnn.ops.axes import Axis, as_float, axes_of, cast, cut, keepdims_shape, rescaling
+from autograd_cnn.ops.indexing import concatenate
 from autograd_cnn.ops.shapes import apart, broadcast_to, flip, reshape, together
 
-__all__ = ["logsumexp", "max", "mean", "min", "prod", "std", "sum", "var"]
+__all__ = ["cumprod", "cumsum", "logsumexp", "max", "mean", "min", "prod", "std", "sum", "var"]
 
 
 def spread(g: Any, shape: tuple[int, ...], axis: Axis = None, keepdims: bool = False, mask: Any = True) -> Any:
@@ -60,6 +61,8 @@ def _options_of_var(
     x: Any, axis: Axis, keepdims: Any, ddof: Any, dtype: Any, where: Any, correction: Any
 ) -> tuple[Any, ...]:
     keepdims = keeps(keepdims, axis, True)
+    if dtype is not None and np.dtype(dtype).kind == "c":
+        raise TypeError(f"dtype is {np.dtype(dtype)}, but a spread is a real number\nIn a precision: dtype=np.float64")
     if ddof != 0 and correction is not None:
         raise ValueError("ddof and correction can't be provided simultaneously.")
     x = as_float(np.asarray(cast(x, dtype)))
@@ -302,3 +305,56 @@ def in_range(measure: Any, x: Any, axis: Any, order: float = 1) -> tuple[Any, An
         return x, size, None
     x = x * (s if s.ndim == len(x.shape) else np.expand_dims(s, axis))
     return x, measure(x, s), s
+
+
+# Running sums and products along an axis. Their rules are scans in the opposite direction.
+
+
+def _scanned(rng: np.random.Generator) -> list[Any]:
+    x = rng.normal(size=(2, 5))
+    return [(x,), (x, 1), (x, 0), (x * [1, 1, 0, 1, 0], -1)]
+
+
+@primitive(batch="axis", complex=True, examples=_scanned)
+def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    """Adds up the numbers along `axis`, and keeps every partial sum.
+
+    Without an axis, the array is flattened.
+    """
+    return np.cumsum(cast(x, dtype), axis, dtype=dtype)
+
+
+cumsum.vjp(x=lambda g, x_shape, axis: reshape(flip(cumsum(flip(g, axis or 0), axis or 0), axis or 0), x_shape))
+
+
+@primitive(batch="axis", complex=True, examples=_scanned)
+def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    """Multiplies the numbers along `axis`, and keeps every partial product.
+
+    Without an axis, the array is flattened. The gradient is right beside zeros: its rule divides by no number.
+    """
+    return np.cumprod(cast(x, dtype), axis, dtype=dtype)
+
+
+def products_before(x: Any, axis: int) -> Any:
+    """Return for each element the product of those before it along `axis`, which is 1 for the first."""
+    ones = np.ones(keepdims_shape(x.shape, axis), x.dtype)
+    return cut(cumprod(concatenate([ones, x], axis), axis), axis, None, -1)
+
+
+def _cumprod_rule(g: Any, x: Any, axis: int) -> Any:
+    """gx[i] = x[0] ... x[i-1] * s[i], where s[i] = g[i] + x[i+1] * s[i+1]
+
+    All s are computed in log2(n) steps: before each, s[i] has the terms of d elements of `g`, and the other factor of
+    s[i+d] is jump[i] = x[i+1] ... x[i+d].
+    """
+    n = x.shape[axis]
+    s, jump, d = g, cut(x, axis, 1), 1
+    while d < n:
+        s = concatenate([cut(s, axis, 0, n - d) + jump * cut(s, axis, d), cut(s, axis, n - d)], axis)
+        jump = cut(jump, axis, 0, n - 2 * d if n > 2 * d else 0) * cut(jump, axis, d)
+        d *= 2
+    return products_before(x, axis) * s
+
+
+cumprod.vjp(x=lambda g, x, axis: reshape(_cumprod_rule(g, reshape(in_dtype_of(g, x), g.shape), axis or 0), x.shape))

@@ -11,8 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from autograd_cnn.ops.axes import as_float
-from autograd_cnn.ops.indexing import scatter, take
-from autograd_cnn.ops.joining import pad_constant
+from autograd_cnn.ops.indexing import pad_constant, scatter, take
 from autograd_cnn.ops.products import matmul, repeat
 from autograd_cnn.ops.shapes import reshape, transpose
 from autograd_cnn.ops.windows import Extent, Margins, Shape, check_images, output_size, pair, window

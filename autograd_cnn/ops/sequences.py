@@ -14,7 +14,7 @@ from autograd_cnn.engine.fitting import as_floats
 from autograd_cnn.engine.numpy_calls import plain_array
 from autograd_cnn.ops.activations import sigmoid, softmax
 from autograd_cnn.ops.arithmetic import astype, multiply, tanh, where
-from autograd_cnn.ops.joining import split, stack
+from autograd_cnn.ops.indexing import split, stack
 from autograd_cnn.ops.normalization import dropout
 from autograd_cnn.ops.products import matmul
 from autograd_cnn.ops.shapes import matrix_transpose

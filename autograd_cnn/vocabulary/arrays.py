@@ -19,8 +19,7 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import conjugated, multiply, power, where
 from autograd_cnn.ops.axes import Axis, Shape, X, fixed, normal, with_options
-from autograd_cnn.ops.indexing import Mode, getitem, positions, scatter, take
-from autograd_cnn.ops.joining import concatenate, pad_constant, split, stack, widths_of
+from autograd_cnn.ops.indexing import concatenate, getitem, pad_constant, positions, scatter, split, take, widths_of
 from autograd_cnn.ops.products import diagonal, kron, matmul
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import axes_last, broadcast_to, copy, expand_dims, flip, moveaxis, reshape, squeeze
@@ -39,7 +38,7 @@ def asarray(object: Any, dtype: Any = None) -> Any:
     if isinstance(object, Tensor):
         return object if dtype in (None, object.dtype) else object.astype(dtype)
     if isinstance(object, (list, tuple)) and any(isinstance(leaf, Tensor) for leaf in tree_leaves(object)):
-        return stack([asarray(part) for part in object], dtype=dtype)
+        return np.stack([asarray(part) for part in object], dtype=dtype)
     return np.asarray(numeric(object, "object"), dtype)
 
 
@@ -136,7 +135,7 @@ def insert(x: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     return take(joined, np.insert(numbers[0], plain(obj), numbers[1], axis))
 
 
-def choose(x: Any, choices: Sequence[Any], mode: Mode = "raise") -> Any:
+def choose(x: Any, choices: Sequence[Any], mode: Any = "raise") -> Any:
     """Takes each element from the array ``choices[i]``, where i is the integer in `x` at its place."""
     return take(concatenate([*choices], None), np.choose(plain(x), _numbered(choices), mode=mode))
 

@@ -202,10 +202,12 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any
         raise ValueError(f"interp: xp is {np.shape(xp)}, fp {np.shape(fp)}. Both are vectors of one length")
     (x, xp, fp), last = as_floats(x, xp, fp), len(xp) - 1
     i = np.clip(np.searchsorted(xp, x, "right") - 1, 0, max(last - 1, 0))
-    j = np.minimum(i + 1, last)
-    part = ratio(where(np.isinf(x), 0, x) - take(xp, i), take(xp, j) - take(xp, i))
-    rise = take(fp, j) - take(fp, i)
-    out = take(fp, i) + part * where(np.logical_and(np.equal(part, 0), ~np.isfinite(rise)), 0, rise)
+    x0, y0, x1, y1 = (take(p, k) for k in (i, np.minimum(i + 1, last)) for p in (xp, fp))
+    back = np.logical_and(np.not_equal(x, x0), ~np.isfinite(y0) | np.isinf(x0) | np.isinf(x))  # from the other point
+    start, y = where(back, x1, x0), where(back, y1, y0)
+    part, rise = ratio(where(np.isinf(x), 0, x) - start, x1 - x0), y1 - y0
+    still = ~np.isnan(x) & (np.equal(x, start) | np.equal(y0, y1)) & ~(np.isfinite(part) & np.isfinite(rise))
+    out = y + where(still, 0, part) * where(still, 0, rise)
     out = where(np.less(x, take(xp, 0)), take(fp, 0) if left is None else left, out)
     return where(np.greater(x, take(xp, last)), take(fp, last) if right is None else right, out)
 

@@ -29,7 +29,7 @@ from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops import products, reductions
 from autograd_cnn.ops.arithmetic import abs, chain, conjugated, divide, imag, real, square, where
 from autograd_cnn.ops.axes import as_float, fixed, normal, operand
-from autograd_cnn.ops.joining import concatenate
+from autograd_cnn.ops.indexing import concatenate
 from autograd_cnn.ops.products import einsum, matmul, outer, tensordot
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import axes_last, expand_dims, matrix_transpose, reshape, squeeze

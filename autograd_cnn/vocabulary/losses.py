@@ -10,7 +10,7 @@ import numpy as np
 
 from autograd_cnn.engine.checks import number
 from autograd_cnn.engine.fitting import as_floats
-from autograd_cnn.engine.numpy_calls import known, peek, plain_array
+from autograd_cnn.engine.numpy_calls import checked, plain_array
 from autograd_cnn.ops.arithmetic import add, clip, exp, log, maximum, minimum, multiply, sqrt, square, subtract, where
 from autograd_cnn.ops.axes import as_float, channel_axis, fixed
 from autograd_cnn.ops.losses import Reduction, difference, l1_loss, reduced, same_shape
@@ -67,6 +67,11 @@ def poisson_nll_loss(
     return reduced(losses, reduction)
 
 
+def _variances(var: Any, shape: tuple[int, ...]) -> None:
+    if np.shape(var) not in (shape, (*shape[:-1], 1), ()) or np.any(np.less(var, 0)):
+        raise ValueError(f"gaussian_nll_loss: var needs the shape {shape}, or 1 for its last axis, and no sign")
+
+
 def gaussian_nll_loss(
     p: Any, y: Any, var: Any, reduction: Reduction = "mean", full: bool = False, eps: float = 1e-6
 ) -> Any:
@@ -74,18 +79,21 @@ def gaussian_nll_loss(
 
     Variances are at least `eps`, which changes no gradient. `full` adds ``log(2 pi) / 2``.
     """
-    if np.shape(var) not in (np.shape(p), (*np.shape(p)[:-1], 1), ()) or (known(var) and np.any(np.less(var, 0))):
-        raise ValueError(f"gaussian_nll_loss: var needs the shape {np.shape(p)}, or 1 for its last axis, and no sign")
+    checked(_variances, var, np.shape(p))
     var = add(as_floats(var, p)[0], np.maximum(float(fixed(eps, "eps")) - plain_array(var), 0))
     losses = (log(var) + square(difference(p, y) / sqrt(var))) / 2
     return reduced(losses + math.log(2 * math.pi) / 2 if full else losses, reduction)
 
 
+def _signs(y: Any, shape: tuple[int, ...]) -> Any:
+    if np.shape(y) != shape or not np.all(np.equal(np.abs(y), 1)):
+        raise ValueError(f"targets {np.shape(y)} must have the shape {shape} and be 1 or -1\nOf 0 and 1: 2 * y - 1")
+    return y
+
+
 def _is_one(y: Any, shape: tuple[int, ...]) -> Any:
     """Return where targets, 1 or -1, are 1."""
-    if np.shape(y) != shape or (known(y) and not np.all(np.equal(np.abs(peek(y)), 1))):
-        raise ValueError(f"targets {np.shape(y)} must have the shape {shape} and be 1 or -1\nOf 0 and 1: 2 * y - 1")
-    return np.equal(y, 1)
+    return np.equal(checked(_signs, y, shape), 1)
 
 
 def hinge_embedding_loss(x: Any, y: Any, reduction: Reduction = "mean", margin: float = 1.0) -> Any:

@@ -16,17 +16,15 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.checks import flag
 from autograd_cnn.engine.fitting import as_floats, is_complex, precision
-from autograd_cnn.engine.numpy_calls import constant, known, peek, plain
+from autograd_cnn.engine.numpy_calls import checked, constant, known, peek, plain
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import counterparts
 from autograd_cnn.ops import reductions
 from autograd_cnn.ops.arithmetic import astype, clip, conjugated, masked, sqrt, subtract, where
 from autograd_cnn.ops.axes import Axis, as_float, axes_of, cut, in_double, keepdims_shape, operand
-from autograd_cnn.ops.indexing import take_along_axis
-from autograd_cnn.ops.joining import concatenate
+from autograd_cnn.ops.indexing import concatenate, take_along_axis
 from autograd_cnn.ops.products import matmul
-from autograd_cnn.ops.reductions import count_of, keeps, mean, prod, std, sum, var
-from autograd_cnn.ops.running import cumprod, cumsum
+from autograd_cnn.ops.reductions import count_of, cumprod, cumsum, keeps, mean, prod, std, sum, var
 from autograd_cnn.ops.shapes import axes_last, broadcast_to, moveaxis, reshape, squeeze, together, transpose
 from autograd_cnn.vocabulary.arrays import pad
 
@@ -172,6 +170,10 @@ def nanmedian(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 def _variables(x: Any, rowvar: bool) -> Any:
     """Return a matrix with one variable in each row."""
     x = operand(x)
+    if x.ndim > 2:
+        raise ValueError(
+            f"x is {x.shape}, want a matrix of variables and observations\nOf many matrices: ag.vmap(ag.cov)"
+        )
     return reshape(x, (1, -1)) if x.ndim < 2 else x if rowvar else transpose(x)
 
 
@@ -200,6 +202,7 @@ def cov(
     weights = np.broadcast_to(1 if fweights is None else np.asarray(fweights), rows.shape[1:])
     weights = weights.astype(precision(rows.dtype))
     weights = weights if aweights is None else weights * operand(aweights, weights)
+    checked(np.cov, np.zeros(rows.shape[1]), None, True, False, 0, fweights, aweights)  # NumPy's errors
     total = sum(weights)
     lost = ddof if aweights is None else ddof * (sum(weights * aweights) / total)
     centred = rows - sum(rows * weights, 1, keepdims=True) / total

@@ -3,6 +3,7 @@
 The reference is longdouble, whose exponents reach 4900: nothing overflows there, and 0 and infinity have neighbours.
 """
 
+import itertools
 import warnings
 
 import numpy as np
@@ -321,3 +322,13 @@ def test_no_gradient_is_nan_where_the_true_one_is_finite(name, dtype, calls):
         count += len(results)
         assert {point for point, wrong in results if wrong} <= known
     assert count or name == "bincount"
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of NumPy's differences of infinities
+def test_interpolation_between_infinities_is_numpys():
+    x = np.array([-inf, -5, 0, 0.5, 1, 1.5, 2, 7, inf, np.nan])
+    for xp in ([0, 1], [-inf, 0], [0, inf], [-inf, inf], [0, 1, 2], [-inf, 0, inf], [0, 0, 1]):
+        for fp in itertools.product([-inf, -1, 5, inf, np.nan], repeat=len(xp)):
+            np.testing.assert_allclose(
+                ag.interp(x, np.array(xp), np.array(fp)), np.interp(x, xp, fp), err_msg=f"{xp} {fp}"
+            )

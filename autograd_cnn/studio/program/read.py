@@ -27,7 +27,7 @@ import numpy as np
 
 import autograd_cnn as ag
 from autograd_cnn.engine.numpy_calls import known, peek, plain_array
-from autograd_cnn.ops.scaling import rescaling
+from autograd_cnn.ops.axes import rescaling
 from autograd_cnn.studio.program.syntax import NoSource, call, evaluate, form, index, literal, names_in, parsed, renamed
 
 OPERATIONS = (ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call)

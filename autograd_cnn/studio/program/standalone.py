@@ -22,9 +22,9 @@ from autograd_cnn.calculus.checkpoint import Checkpoint
 from autograd_cnn.engine.fitting import is_complex
 from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.numpy_calls import known, peek, plain, plain_array
+from autograd_cnn.ops.axes import rescaling
 from autograd_cnn.ops.losses import cross_entropy_of_labels
 from autograd_cnn.ops.reductions import in_range
-from autograd_cnn.ops.scaling import rescaling
 from autograd_cnn.studio.program.read import ORDINARY
 from autograd_cnn.studio.program.shorten import shorten
 from autograd_cnn.studio.program.syntax import NoSource, call, evaluate, literal, names_in, parsed, renamed
