@@ -12,14 +12,14 @@ import numpy as np
 from numpy.random import Generator
 
 from autograd_cnn.engine.checks import count
-from autograd_cnn.engine.numpy_calls import known, plain_array
+from autograd_cnn.engine.numpy_calls import known, peek
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn.init import glorot_uniform
 from autograd_cnn.nn.layers import Dropout, LayerNorm, Linear
 from autograd_cnn.nn.module import Input, Module
 from autograd_cnn.ops import activations, concatenate, relu, split, stack, tanh, where
 from autograd_cnn.ops.random import generator
-from autograd_cnn.ops.sequences import attention_weights, gru_step, lstm_step, scan, sums
+from autograd_cnn.ops.sequences import as_operand, attention_weights, gru_step, lstm_step, scan, sums
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "MultiheadAttention", "RNNCell", "TransformerEncoderLayer"]
 
@@ -82,7 +82,7 @@ class _Layer(_Cell):
         if np.ndim(x) not in (2, 3) or not x.shape[-2 if self.batch_first else 0]:
             raise ValueError(f"{self._title()}: x is {np.shape(x)}, want a batch of sequences, or one (T, features)")
         x = x.swapaxes(0, -2) if self.batch_first else x
-        alive = None if lengths is None else _alive(plain_array(lengths), *x.shape[:-1])
+        alive = None if lengths is None else _alive(as_operand(lengths), *x.shape[:-1])
         x = x if alive is None else where(alive, x, 0)  # a NaN in the padding would reach the gradients of the weights
         states = self._initial(hx, (len(self._suffixes),), x.shape[1:-1])
         found: list[Any] = []
@@ -98,7 +98,7 @@ class _Layer(_Cell):
 
 def _alive(n: Any, steps: int, *batch: int) -> Any:
     """Return whether each place is before the end of its sequence of length `n`, (T, ..., 1)."""
-    if n.shape != batch or n.dtype.kind not in "iu" or (known(n) and np.any((n < 0) | (n > steps))):
+    if n.shape != batch or n.dtype.kind not in "iu" or (known(n) and np.any((peek(n) < 0) | (peek(n) > steps))):
         raise ValueError(f"lengths are {n!r:.60}, want ints from 0 to {steps}, of shape {batch}")
     return (np.arange(steps) < n[..., None]).T[..., None]
 

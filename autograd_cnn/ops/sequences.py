@@ -22,6 +22,11 @@ from autograd_cnn.ops.shapes import matrix_transpose
 __all__ = ["scaled_dot_product_attention"]
 
 
+def as_operand(value: Any) -> Any:
+    """Return a Tensor or an array as it is, and other values as an array."""
+    return value if hasattr(value, "__array_function__") else plain_array(value)
+
+
 def attention_weights(
     query: Any, key: Any, attn_mask: Any = None, is_causal: bool = False, scale: float | None = None
 ) -> Any:
@@ -30,7 +35,7 @@ def attention_weights(
     scores = matmul(multiply(query, scale), matrix_transpose(key))
     allowed: Any = np.tri(*scores.shape[-2:], dtype=bool) if is_causal else True
     if attn_mask is not None:
-        mask = plain_array(attn_mask)
+        mask = as_operand(attn_mask)
         if mask.dtype.kind not in "bf":
             raise TypeError(f"a mask is {mask.dtype}\nWant bool, with the meaning in the docstring, or floats to add")
         if np.broadcast_shapes(mask.shape, scores.shape) != scores.shape:
@@ -38,11 +43,9 @@ def attention_weights(
         if mask.dtype != bool:
             with np.errstate(over="ignore"):  # -1e300 is -inf in float32
                 bias = astype(attn_mask, scores.dtype)
-            scores, mask = scores + bias, plain_array(bias) > -np.inf
+            scores, mask = scores + bias, bias > -np.inf
         allowed = allowed & mask
-    if allowed is True:
-        return softmax(scores)
-    weights = softmax(where(allowed, scores, np.finfo(scores.dtype).min))
+    weights = softmax(scores if allowed is True else where(allowed, scores, np.finfo(scores.dtype).min))
     return weights if attn_mask is None else where(allowed, weights, 0)  # a row may see nothing
 
 

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn import nn
 from autograd_cnn.engine.numpy_calls import plain
 
 onnx = pytest.importorskip("onnx", reason="ONNX is not installed")
 runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime, which runs the files, is not installed")
 
 W = np.random.default_rng(1).normal(size=(6, 3)).astype("f")
+LSTM = nn.LSTM(1, 2, batch_first=True)
 KINDS = {"x": np.float32, "i": np.int64, "k": np.int32, "m": bool}  # by the first letter of an input
 
 
@@ -46,6 +48,8 @@ FUNCTIONS = {  # of inputs by their letters
     "clip": lambda x, i: ag.clip(x, 0, 2) * i,
     "first state": lambda x: np.zeros((x.shape[0], 3), np.float32) + x @ W.T @ W,
     "places": lambda x: x + np.arange(len(x))[:, None] * 2,
+    "attention": lambda x, m: ag.scaled_dot_product_attention(*[x[..., None]] * 3, m[:, None]),
+    "lengths": lambda x, i: LSTM(x[..., None], lengths=i[:, 0] % 3)[0],
     "rounded": lambda x: x * np.rint(x) + np.sign(x),
     "the array of an input": lambda x, i: x * i.data,
     "masked assignment": lambda x: filled(x, x > 0.5),

@@ -41,6 +41,13 @@ def _softplus(onnx: Any, x: Any, beta: Any) -> Any:
     return onnx.Div(onnx.Softplus(onnx.Mul(x, beta)), beta)
 
 
+def _remainder(onnx: Any, x: Any, y: Any) -> Any:
+    """The remainder, whose sign is that of `y`."""
+    rest = onnx.Mod(x, y, fmod=1)
+    turned = onnx.Xor(onnx.Less(rest, 0.0), onnx.Less(y, 0.0))
+    return onnx.Where(onnx.And(onnx.Not(onnx.Equal(rest, 0.0)), turned), onnx.Add(rest, y), rest)
+
+
 def _constant(operator: str) -> Any:
     """Return how a function without a derivative is written: its numbers have the dtype of the comparison."""
 
@@ -127,6 +134,7 @@ ENTRIES = [
     Entry(None, ag.normal_cdf, lambda onnx, x: onnx.Mul(onnx.Add(onnx.Erf(onnx.Mul(x, math.sqrt(0.5))), 1.0), 0.5)),
     Entry(None, observed(np.not_equal), lambda onnx, operands: onnx.Not(_constant("Equal")(onnx, operands))),
     Entry(None, ag.positive, lambda onnx, x: onnx.Identity(x)),
+    Entry(None, ag.remainder, _remainder),
     Entry(None, ag.silu, lambda onnx, x: onnx.Mul(x, onnx.Sigmoid(x))),
     Entry(None, ag.square, lambda onnx, x: onnx.Mul(x, x)),
     Entry(None, ag.tanhshrink, lambda onnx, x: onnx.Sub(x, onnx.Tanh(x))),
