@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from autograd_cnn.calculus.vmap import generators, levels
+from autograd_cnn.engine.assignment import share
 from autograd_cnn.engine.fitting import in_precision
 from autograd_cnn.engine.mode import current, in_mode, is_recording
 from autograd_cnn.engine.plan import Plan
@@ -106,7 +107,7 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
     plan = Plan(operation, (1 << len(outside)) - 1, 0)
     node = plan.record([*outside, out.data], list(outside), current.get(), sys._getframe(1))
     node.guards = [n.guards for n in inside if isinstance(n, Node)]  # the second run needs these arrays unchanged
-    return cast(Result, Tensor._of(out.data, node))
+    return cast(Result, share(Tensor._of(out.data, node)))
 
 
 class Checkpoint(Primitive[...]):

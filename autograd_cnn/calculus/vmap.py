@@ -62,10 +62,9 @@ class Example(np.lib.mixins.NDArrayOperatorsMixin):
 
     def _check_level(self) -> None:
         if self.level not in current.get().transforms:
-            why = "where all need the same\nBounds of slices are the same for all. A solver passes the value on in args"
-            if self.level.is_over:
-                why = "whose vmap is over\nReturn it from the function: then it has all examples"
-            raise TypeError(f"vmap: a value of one example, {why}")
+            over = "whose vmap is over\nReturn it from the function: then it has all examples"
+            same = "where all need the same\nBounds of slices are the same for all. A solver passes the value by args"
+            raise TypeError(f"vmap: a value of one example, {over if self.level.is_over else same}")
 
     def refused(self, *_: Any, **__: Any) -> Any:
         """Raise the error about numbers that only all examples have."""

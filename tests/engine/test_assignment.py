@@ -141,7 +141,8 @@ def turned(x):
 turned.vjp(x=lambda g: g.T)
 VIEWS = [
     lambda m: m[0], lambda m: m.T, lambda m: m.reshape(6), np.flip, np.diagonal, lambda m: m.detach(), turned,
-    lambda m: np.einsum("ij->ji", m), lambda m: m[0].detach()[:2],
+    lambda m: np.einsum("ij->ji", m), lambda m: m[0].detach()[:2], lambda m: ag.checkpoint(lambda x: x.T, m),
+    lambda m: ag.stop_gradient({"m": m})["m"], lambda m: next(iter(m)),
 ]  # fmt: skip
 
 
