@@ -1,5 +1,7 @@
 """Checkpoints: the same bits as without, and nothing kept of what happened inside."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -25,58 +27,51 @@ def gradients(loss, tensors):
     return [t.grad for t in tensors]
 
 
-def test_checkpoint_gives_the_same_bits(layers):
-    x, weights = layers
+def block(ws, h):
+    """Three layers, whose weights are no arguments: they receive their gradients too."""
+    for w in ws:
+        h = ag.tanh(h @ w)
+    return h
 
-    def block(h):
-        for w in weights:  # closed over: they receive their gradients too
-            h = ag.tanh(h @ w)
-        return h
 
-    plain = gradients(ag.sum(block(x) ** 2), [x, *weights])
-    saved = gradients(ag.sum(ag.checkpoint(block, x) ** 2), [x, *weights])
-    for a, b in zip(plain, saved, strict=True):
-        np.testing.assert_array_equal(a, b)
+def nested(wrap, x, ws):
+    def f(h):
+        return wrap(lambda h: wrap(lambda h: ag.tanh(h @ ws[0]), ag.tanh(h @ ws[0])), h)
+
+    return f(f(x)) * f(x)
+
+
+BLOCKS = {
+    "layers": lambda wrap, x, ws: wrap(partial(block, ws), x),
+    "nested, repeated and shared": nested,
+    "of a result": lambda wrap, x, ws: wrap(lambda h: ag.sum(ag.tanh(h @ ws[0])), 2 * x),
+    "real, of complex numbers": lambda wrap, x, ws: wrap(lambda z: abs(ag.sum(z**3)) ** 2, x + 1j * x[::-1]),
+    "complex": lambda wrap, x, ws: abs(wrap(lambda z: z * abs(z), x + 1j * x[::-1]) + 1),
+}
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_checkpoints_give_the_derivatives_of_both_orders(layers, name):
+    x, ws = layers
+
+    def results(wrap):
+        def f(x):
+            return ag.sum(BLOCKS[name](wrap, x, ws) ** 2)
+
+        twice = [t(f, (x.data,), (x.data + 1,))[-1] for t in (ag.hvp, lambda f, *at: ag.jvp(ag.grad(f), *at))]
+        return [*gradients(f(x), [x, *ws]), *twice]
+
+    for i, (a, b) in enumerate(zip(results(ag.checkpoint), results(lambda f, *args: f(*args)), strict=True)):
+        check = np.testing.assert_array_equal if name == "layers" and i < 4 else close
+        check(np.array(a, float), np.array(b, float))  # NaN for weights that are not used
 
 
 def test_checkpoint_keeps_nothing_of_what_happened_inside(layers):
     x, weights = layers
 
-    def block(h):
-        for w in weights:
-            h = ag.tanh(h @ w)
-        return h
-
-    out = ag.checkpoint(block, x)
+    out = ag.checkpoint(partial(block, weights), x)
     assert out._node.saved == ()
     assert {n.birth for n in out._node.inputs} == {t._node.birth for t in (x, *weights)}
-
-
-def test_checkpoints_nest_repeat_and_share(layers):
-    x, (w, *_) = layers
-
-    def block(h):
-        return ag.checkpoint(lambda h: ag.tanh(h @ w), ag.tanh(h @ w))
-
-    def plain(h):
-        return ag.tanh(ag.tanh(h @ w) @ w)
-
-    def twice(f):
-        return ag.sum(f(f(x)) * f(x))
-
-    want = gradients(twice(plain), [x, w])
-    for a, b in zip(want, gradients(twice(lambda h: ag.checkpoint(block, h)), [x, w]), strict=True):
-        close(a, b)
-
-
-def test_checkpoint_of_a_result(layers):
-    x, (w, *_) = layers
-
-    def f(h):
-        return ag.sum(ag.tanh(h @ w))
-
-    for a, b in zip(gradients(f(2 * x), [x, w]), gradients(ag.checkpoint(f, 2 * x), [x, w]), strict=True):
-        close(a, b)
 
 
 def test_checkpoint_of_a_result_and_of_what_it_was_made_of(layers):
@@ -88,18 +83,6 @@ def test_checkpoint_of_a_result_and_of_what_it_was_made_of(layers):
     close(x.grad, 4 * x.data)
     loss.backward()
     close(x.grad, 8 * x.data)
-
-
-def test_checkpoint_is_differentiable_twice(layers):
-    _, (w, *_) = layers
-
-    def f(x):
-        return ag.sum(ag.tanh(ag.reshape(x, (1, 4)) @ w) ** 2)
-
-    x, v = np.arange(4.0), np.ones(4)
-    close(ag.hessian(lambda x: ag.checkpoint(f, x))(x), ag.hessian(f)(x))
-    close(ag.hvp(lambda x: ag.checkpoint(f, x), (x,), (v,))[0], ag.hvp(f, (x,), (v,))[0])
-    close(ag.jvp(lambda x: ag.checkpoint(f, x), (x,), (v,))[1], ag.jvp(f, (x,), (v,))[1])
 
 
 def test_checkpoint_runs_f_once_forward_and_once_more_backward(layers):
@@ -129,9 +112,7 @@ def test_checkpoint_of_arrays_and_of_nothing_recorded(layers):
 
 
 def test_checkpoint_wants_the_arguments_in_the_same_call(layers):
-    with pytest.raises(
-        TypeError, match=r"checkpoint: f needs arguments. They stand in the same call: checkpoint.f, x."
-    ):
+    with pytest.raises(TypeError, match=r"f needs arguments. They stand in the same call: checkpoint\(f, x\)"):
         ag.checkpoint(ag.sin)(layers[0])
     assert ag.checkpoint(lambda *x: ag.sin(layers[0])).requires_grad
 
@@ -185,13 +166,6 @@ def test_a_function_that_changes_the_dtype():
     x = Tensor(np.float32([1, 2]), requires_grad=True)
     ag.checkpoint(lambda h: h.astype(np.float64) ** 2, x).sum().backward()
     np.testing.assert_array_equal(x.grad, np.float32([2, 4]))
-
-
-def test_a_real_function_of_complex_numbers():
-    z = np.array([1 + 2j, -1j])
-    for f in (lambda z: ag.sum(abs(z) ** 3), lambda z: abs(ag.sum(z**3)) ** 2):
-        close(ag.grad(lambda z, f=f: ag.checkpoint(f, z))(z), ag.grad(f)(z))
-        close(ag.hvp(lambda z, f=f: ag.checkpoint(f, z), (z,), (z,)), ag.hvp(f, (z,), (z,)))
 
 
 def noisy(rng):

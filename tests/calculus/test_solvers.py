@@ -56,14 +56,6 @@ def test_the_adjoint_has_the_gradient_of_the_recorded_steps_and_its_derivative()
         np.testing.assert_allclose(ag.grad(ag.grad(end, 1), 1)(times, 2.0, adjoint), 0.64 * want, 1e-6)
 
 
-@pytest.mark.slow
-def test_second_derivatives_agree():
-    found = [ag.hessian(lambda p, a=a: loss(START, TIMES, p, adjoint=a))(RATES) for a in (False, True)]
-    np.testing.assert_allclose(*found, 1e-4, 1e-3)
-    step = ag.jvp(ag.grad(lambda p: loss(START, TIMES, p)), (RATES,), (np.array([1.0, 0, 0, 0]),))[1]
-    np.testing.assert_allclose(step, found[0][0], 1e-5, 1e-5)
-
-
 def test_trees_dtypes_and_times_that_fall():
     def turn(y, t, speed):
         return {"x": -speed["v"] * y["y"], "y": speed["v"] * y["x"]}
@@ -97,17 +89,6 @@ def test_the_adjoint_keeps_no_steps():
         return held
 
     assert 5 * peak(adjoint=True) < peak(adjoint=False)
-
-
-def test_examples_of_a_vmap_share_their_steps_or_have_their_own():
-    rates = np.array([0.5, 2.0])
-    for adjoint in (False, True):
-
-        def end(rate, adjoint=adjoint):
-            return ag.odeint(lambda y, t, k: -k * y, 1.0, [0.0, 1.0], rate, adjoint=adjoint)[-1]
-
-        np.testing.assert_allclose(ag.vmap(end)(rates), np.exp(-rates), 1e-6, 1e-7)
-        np.testing.assert_allclose(ag.vmap(ag.grad(end))(rates), -np.exp(-rates), 1e-6, 1e-7)
 
 
 def test_an_equation_without_the_state_is_an_integral():
@@ -228,8 +209,6 @@ def test_complex_states_and_arguments_have_the_gradients_of_the_recorded_steps()
     for got, want in (found, twice, fixed):
         (a, _), (b, _) = ag.ravel_pytree(got), ag.ravel_pytree(want)
         np.testing.assert_allclose(a, b, 1e-6, 1e-6)
-    many = ag.vmap(ag.grad(lambda y: total(states(y, t, k, True))))(np.array([1 + 1j, 2.0]))
-    np.testing.assert_allclose(many[0], found[0][0], 1e-6)
 
 
 def test_fixed_points_of_trees(rng):
