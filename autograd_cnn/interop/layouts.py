@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -28,20 +29,16 @@ class Layout(NamedTuple):
 
     def to_torch(self, array: np.ndarray) -> np.ndarray:
         """Convert a weight of this package."""
-        return self._reordered(array, self.image, -1, 0).transpose(self.axes)
+        return (array.take(self.order(), self.axis) if self.image else array).transpose(self.axes)
 
     def from_torch(self, array: np.ndarray) -> np.ndarray:
         """Convert a weight of PyTorch."""
-        return self._reordered(array.transpose(np.argsort(self.axes)), self.image[-1:] + self.image[:-1], 0, -1)
+        array = array.transpose(np.argsort(self.axes))
+        return array.take(np.argsort(self.order()), self.axis) if self.image else array
 
-    def _reordered(self, array: np.ndarray, image: Shape, source: int, goal: int) -> np.ndarray:
-        if not image:
-            return array
-        last = np.moveaxis(array, self.axis, -1)
-        moved = np.moveaxis(
-            last.reshape(*last.shape[:-1], *image), *(k % len(image) - len(image) for k in (source, goal))
-        )
-        return np.moveaxis(moved.reshape(last.shape), -1, self.axis)
+    def order(self) -> np.ndarray:
+        """Return the places here of the numbers of an image, in PyTorch's order."""
+        return np.moveaxis(np.arange(math.prod(self.image)).reshape(self.image), -1, 0).ravel()
 
 
 def as_it_is(ndim: int) -> Layout:

@@ -44,10 +44,8 @@ _RESIZING: set[Any] = {
 }  # fmt: skip
 _KEEPING: set[Any] = {ag.group_norm, ag.local_response_norm, ag.pad, ag.repeat}
 """Functions with PyTorch's meaning, which calculate images from images in several steps."""
-_OF_SETS: set[Any] = {
-    ag.sum, ag.prod, ag.mean, ag.var, ag.std, ag.max, ag.min, ag.logsumexp, ag.softmax, ag.log_softmax, ag.standardize,
-}  # fmt: skip
-"""Operations along axes whose results do not depend on the order of the numbers there."""
+_OF_SETS: set[Any] = {ag.softmax, ag.log_softmax, ag.standardize}
+"""Operations whose result for a number depends on the others, but not on their order."""
 _SEQUENCES = RNN, LSTM, GRU, MultiheadAttention, TransformerEncoderLayer
 """Layers whose inputs and weights are the same in PyTorch."""
 
@@ -361,17 +359,16 @@ class _Finder:
         gone: Shape = ()
         cut, inner = False, new  # axes; whether the order on the last one counts; the shape without new axes
         parts = parts_of(call.arguments["index"], n) if p is ag.getitem else ()
-        old = [i for i in parts if i is not None]
+        old, along = [i for i in parts if i is not None], p is ag.take or p.batch in ("axes", "axis")
         if p is ag.getitem and all(isinstance(i, (slice, int, np.integer)) for i in old):
             gone, cut = tuple(k for k, i in enumerate(old) if not isinstance(i, slice)), old[-1:] != [slice(None)]
             kept = [i for i in parts if i is None or isinstance(i, slice)]
             inner = tuple(m for m, i in zip(new, kept, strict=True) if i is not None)
-        elif p in _OF_SETS:
-            gone = axes_of(call) if len(new) < n else ()
         elif p is ag.pad_constant:
             cut = shape[-1] != new[-1]
-        elif (p is ag.take or p.batch in ("axes", "axis")) and len(new) == n and call.arguments["axis"] is not None:
-            cut = n - 1 in axes_of(call)
+        elif along and len(new) <= n and (call.arguments["axis"] is not None or new == ()):
+            gone = axes_of(call) if len(new) < n else ()
+            cut = not gone and n - 1 in axes_of(call) and new[-1] != 1 and p not in _OF_SETS
         else:
             return self.other(call, [(x, shape)], [])
         if isinstance(x, tuple) and (cut or new[-1:] == (1,)):
@@ -406,7 +403,7 @@ class _Finder:
         plain = left in (None, SAME) or isinstance(left, int)
         if right:
             if call.primitive is ag.linear:
-                raise Refused(_CALCULATED)
+                raise Refused(f"{_CALCULATED}. Write x @ w")
             if plain and (left and right == PIXELS):
                 return SAME
             tag = self.other(call, [(y, v.shape) for y, v in ((left, a), (right, b)) if y], weights)

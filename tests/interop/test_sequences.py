@@ -96,31 +96,3 @@ def test_tokens_of_images(name, way, tmp_path):
 
     example = np.random.default_rng(0).normal(size=(2, 2, 3, 3)).astype(np.float32)
     exchange(Theirs(), Ours(), tmp_path / "weights.safetensors", example, example.transpose(0, 3, 1, 2))
-
-
-def test_a_model_of_several(tmp_path):
-    """Weights behind a flatten of images, and a layer that reads the rows of images."""
-    torch = pytest.importorskip("torch")
-
-    class Ours(nn.Module):
-        def __init__(self):
-            self.rows, self.layer = nn.LSTM(6, 4), nn.TransformerEncoderLayer(4, 2, 8)
-            self.head = nn.Linear(20, 3)
-
-        def forward(self, x):
-            h, _ = self.rows(x)
-            return self.head(self.layer(h).reshape(len(x), 20))
-
-    class Theirs(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.rows = torch.nn.LSTM(6, 4, batch_first=True)
-            self.layer = torch.nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
-            self.head = torch.nn.Linear(20, 3)
-
-        def forward(self, x):
-            h, _ = self.rows(x)
-            return self.head(self.layer(h).reshape(len(x), 20))
-
-    example = np.random.default_rng(0).normal(size=(2, 5, 6)).astype(np.float32)
-    exchange(Theirs(), Ours(), tmp_path / "weights.safetensors", example)

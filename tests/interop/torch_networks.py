@@ -46,7 +46,8 @@ def transposed(n):
 
 def sequences(n):
     return n.Sequential(
-        n.Conv1d(3, 4, 3, padding=1), n.PReLU(4), n.ConvTranspose1d(4, 6, 2, groups=2), n.BatchNorm1d(6),
+        n.Conv1d(3, 4, 3, padding=1), n.Conv1d(4, 4, 3, padding=1, groups=4), n.PReLU(4),
+        n.ConvTranspose1d(4, 6, 2, groups=2), n.BatchNorm1d(6),
         n.MaxPool1d(2), n.Flatten(), n.Linear(5 * 6, 3),
     )  # fmt: skip
 
