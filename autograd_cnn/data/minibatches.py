@@ -93,8 +93,8 @@ def split(
 
     Parameters
     ----------
-    images, labels
-        As for `batches`.
+    images, labels : arrays
+        Of equal length.
     share : float
         In (0, 1); the number of images is rounded up.
     rng : numpy.random.Generator

@@ -288,8 +288,19 @@ def load_cifar100(
 
     Parameters
     ----------
-    path, download, verify, url
-        As for `load_cifar10`. The binary version is searched for, `cifar-100-binary.tar.gz` (169 MB) or unpacked.
+    path : path, optional
+        A folder with the files, its parent, or an archive: the only place to search. By default, the places are the
+        cache of this package (`cache_dir`), the cache of Keras (`$KERAS_HOME/datasets`, else `~/.keras/datasets`),
+        `./data` and `./`, in this order. The binary version is searched for, `cifar-100-binary.tar.gz` or
+        unpacked.
+    download : bool
+        Whether to fetch the files (169 MB) if no undamaged copy is found, into `path` if given, else into the cache
+        of this package.
+    verify : bool
+        False accepts unpacked files with unknown checksums, such as a subset that you made, and names the result as
+        an unverified copy.
+    url : str, optional
+        A mirror to download the archive from. It may use http, since checksums are verified.
 
     Returns
     -------
@@ -323,9 +334,19 @@ def load_fashion_mnist(
 
     Parameters
     ----------
-    path, download, verify, url
-        As for `load_cifar10`. The four files `train-images-idx3-ubyte.gz` and so on (31 MB) are searched for, in
-        folders named `fashion-mnist`, `FashionMNIST/raw` or `fashion`. A mirror is the address of their folder.
+    path : path, optional
+        A folder with the files, its parent: the only place to search. By default, the places are the
+        cache of this package (`cache_dir`), the cache of Keras (`$KERAS_HOME/datasets`, else `~/.keras/datasets`),
+        `./data` and `./`, in this order. The four files `train-images-idx3-ubyte.gz` and so on are
+        searched for, in folders named `fashion-mnist`, `FashionMNIST/raw` or `fashion`.
+    download : bool
+        Whether to fetch the files (31 MB) if no undamaged copy is found, into `path` if given, else into the cache
+        of this package.
+    verify : bool
+        False accepts files with unknown checksums, such as a subset that you made, and names the result as
+        an unverified copy.
+    url : str, optional
+        A mirror, the address of a folder with the four files. It may use http, since checksums are verified.
 
     Returns
     -------

@@ -87,7 +87,8 @@ def load_weights(
     layout : "torch", optional
         The weights are PyTorch's, or from `save_weights` with this layout. ``num_batches_tracked`` are not needed.
     example : array or tuple of arrays
-        As for `save_weights`.
+        Inputs of `model`, such as one image (1, H, W, C), required with `layout`: a run on them shows which operation
+        uses which weight.
     strict : bool
         False loads what fits and leaves the rest, such as another head.
 
@@ -98,8 +99,10 @@ def load_weights(
 
     Raises
     ------
-    TypeError, ValueError
-        As for `save_weights`.
+    TypeError
+        If the arguments are swapped, or `model` is of another type, or `layout` comes without an `example`.
+    ValueError
+        If `layout` is unknown, or if it is unknown how PyTorch has a weight.
     CheckpointError
         If the file is damaged, or is from `save_weights` with another layout, or has other names, shapes or dtypes; the
         message lists every difference. For a model of Keras, it has the call.

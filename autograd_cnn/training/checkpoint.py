@@ -63,8 +63,10 @@ def load_checkpoint(
     Parameters
     ----------
     path : path
-    model, optimiser, generators
-        As for `save_checkpoint`, and built the same way.
+    model : Module or callable
+        Built in the same way as the one that was saved, as are the others.
+    optimiser : SGD, Adam, AdamW
+    generators : dict of str to numpy.random.Generator, optional
 
     Returns
     -------

@@ -71,10 +71,13 @@ def evaluate(
 
     Parameters
     ----------
-    model, images, batch_size
-        As for `predict`.
+    model : callable
+        Images (Tensor) to outputs: a Module, or a plain function.
+    images : array, (N, H, W, C), NHWC
+        uint8 images are converted by `as_float32`; floats are taken as they are.
     loss : callable
-        As for `fit`, but called once, with the outputs of the whole set.
+        Outputs and labels to a Tensor of one number, such as `cross_entropy`; called once, for the whole set.
+    batch_size : int
     labels : array, (N,) integer, or (N, ...)
     ranks : Ranks
         From `autograd_cnn.distributed.ranks`: each runs the model on its share of the images, and all return the

@@ -53,7 +53,7 @@ def write(
     result : Evaluation
         What `evaluate` found on these images.
     loss : callable
-        As for `fit`.
+        Outputs and labels to a Tensor of one number.
     moments : Moments, optional
         A callback that `fit` has called; the player then has a slider for the moments of the training.
     resume : str

@@ -34,7 +34,7 @@ class Moments:
     ----------
     model : Module
     loss : callable
-        As for `fit`.
+        Outputs and labels to a Tensor of one number.
     images : array, (N, H, W, C), NHWC
         The first four are traced.
     labels : array, (N,) integer
