@@ -129,7 +129,8 @@ def odeint(
     *args : arrays, or trees of them
         A tuple is one of them: SciPy's ``args=(a, b)`` is ``odeint(func, y0, t, a, b)`` here.
     rtol, atol : float
-        Each step has an error of at most about ``atol + rtol * |y|``.
+        Each step has an error of at most about ``atol + rtol * |y|``. The adjoint scales the gradient that it carries,
+        so `atol` is relative to its largest number.
     mxstep : int
         The largest number of steps from one time to the next.
     adjoint : bool
@@ -254,7 +255,8 @@ def fixed_point(func: Callable[..., Any], x0: Any, *args: Any, xtol: float = 1e-
     x0 : array of floats, or tree of them
     *args : arrays of floats, or trees of them
     xtol : float
-        The iteration ends when no number moves by more than `xtol`, or `xtol` times its size.
+        The iteration ends when no number moves by more than `xtol`, or `xtol` times its size. In backward it is
+        relative to the largest number of the gradient.
     maxiter : int
 
     Returns

@@ -289,7 +289,7 @@ def for_all(function: Callable[[Any], list[Any]], value: Any, ours: list[Level],
     batch = running[-1].expanded(value)
     with _outside(running[-1:]):
         found = for_all(vmap(function, k, k, "same"), batch, ours, of)
-    return [running[-1].wrapped(result) for result in found]
+    return [running[-1].wrapped(result, running[-1] in getattr(_array(value), "varies", ())) for result in found]
 
 
 def variable(value: Any) -> Any:

@@ -548,10 +548,12 @@ def test_arguments_that_do_not_fit(axes, args, message):
         ag.vmap(lambda *args: args[0], axes)(*args)
 
 
+PULL = ag.vjp(bent, XS[1])[1]
 SHARED = {
     "a value beside a derivative": lambda x, v: ag.jvp(bent, (x,), (v,))[0],
     "a derivative": lambda x, v: ag.grad(lambda x: ag.sum(bent(x)))(x),
     "a pullback": lambda x, v: ag.vjp(bent, x)[1](x)[0],
+    "a pullback from outside": lambda x, v: PULL(x)[0],
     "a product with the Hessian": lambda x, v: ag.hvp(lambda x: ag.sum(bent(x)), (x,), (x,))[0],
     "a jacobian": lambda x, v: ag.jacobian(bent)(x),
     "an array that is filled": lambda x, v: ag.jacobian(lambda x: [o := 0 * x, o.__setitem__(0, x[1])][0])(x),
