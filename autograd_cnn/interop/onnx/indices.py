@@ -14,6 +14,7 @@ from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.interop.calls import parts_of
 from autograd_cnn.interop.onnx.entry import Entry, without_derivative
 from autograd_cnn.interop.onnx.reductions import ints
+from autograd_cnn.ops.axes import axes_of
 
 _END = 2**31 - 1  # of an axis, for Slice
 _REDUCTIONS = {"reduction": ("none", "add")}
@@ -72,8 +73,7 @@ def _take(onnx: Any, x: Any, indices: Any, axis: Any, mode: Any) -> Any:
 
 
 def _flip(onnx: Any, x: Any, axis: Any, x_shape: Any) -> Any:
-    axes = range(len(x_shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    return _sliced(onnx, x, [(a, -1, -_END, -1) for a in axes])
+    return _sliced(onnx, x, [(a, -1, -_END, -1) for a in axes_of(axis, len(x_shape))])
 
 
 def _roll(onnx: Any, x: Any, shift: Any, axis: Any, x_shape: Any) -> Any:

@@ -48,7 +48,7 @@ def _reduction(operator: str, primitive: Any) -> Entry:
 
 def _refuse_where(where: Any) -> None:
     if where is not True:
-        raise ValueError("where has no counterpart. Write ag.where(mask, x, 0) for what is reduced")
+        raise ValueError("where has no counterpart. A sum: ag.where(mask, x, 0).sum()")
 
 
 def var(onnx: Any, x: Any, axis: Any, keepdims: Any, x_shape: Any, ddof: Any, where: Any, correction: Any) -> Any:
