@@ -123,6 +123,23 @@ class Optimiser:
     >>> optimiser.step()
     >>> w.item(), b.item()
     (0.9, 0.999)
+
+    An optimiser of your own, here Adagrad. `_update` gets the rate, the decay, the number of the step, and flat arrays
+    to change in place: the numbers of a parameter, their gradient and the slots, which start at 0:
+
+    >>> class Adagrad(ag.optim.Optimiser):
+    ...     slots = ("square",)
+    ...     def _update(self, lr, decay, step, arrays):
+    ...         p, g, v = arrays
+    ...         v += g * g
+    ...         p -= lr * g / (np.sqrt(v) + 1e-10)
+    >>> optimiser = Adagrad([w], lr=0.1)
+    >>> for _ in range(2):
+    ...     optimiser.zero_grad()
+    ...     (w * w).backward()
+    ...     optimiser.step()
+    >>> round(w.item(), 3)
+    0.734
     """
 
     slots: tuple[str, ...] = ()
