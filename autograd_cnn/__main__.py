@@ -38,21 +38,24 @@ PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz tqd
 VARIABLES = "AUTOGRAD_CNN_", "XDG_CACHE_HOME", "LOCALAPPDATA", "KERAS_HOME", "OMP_NUM", "OPENBLAS_NUM", "MKL_NUM"
 UNSURE = 0.5  # a best probability below it
 LEAST = 3  # images of a class
-FEW, STEPS, PASSES = 1000, 8, 50  # training images; then steps in a pass, and passes
+FEW, STEPS, PASSES, WIDTHS = 1000, 8, 25, (32, 64, 128)  # training images; then steps in a pass, passes, channels
 GREY = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
 
-WORDS = {"load_folder: ": "", "skip=print": "--skip-unreadable"}  # of messages, and those of the command line
+WORDS = {  # of messages, and those of the command line
+    "load_folder: ": "", "Dataset: ": "", "skip=print": "--skip-unreadable",
+    "Want 2 or more of each class": "Want 3 or more of each class",
+    "Use a larger batch, or model.eval()": "A larger --batch-size or --size cures it",
+}  # fmt: skip
 FOLDER = "for scripts and pages [%(default)s]"
-OFFLINE = """write live.html with Python inside (12 MB) into this folder: it needs no network. Without, the page loads
-Python from a public server. AUTOGRAD_CNN_PYODIDE names a folder that has the files of Pyodide already"""
+OFFLINE = """put Python into the page (12 MB): it needs no network. Without, the page loads Python from a public server.
+AUTOGRAD_CNN_PYODIDE names a folder that has the files of Pyodide already"""
 RUN = "the folder of a run; the code in its model.py is executed"
 TRAIN = """Trains on the images in FOLDER, of any size and mode, whose sub-folders are the classes; a fifth is held out
 for the test. Writes a run folder with a report. Needs Pillow. `train --resume RUN` goes on with a run that stopped."""
 PREDICT = """Prints the three most probable classes of each image. An image is cut to the middle that has the
 proportions of the model's images, and resized. Needs Pillow. Exit code 2 if the run or an image cannot be read."""
 WHY = """also write a picture of each image into RUN/why: what the model got, and how much each pixel moves the output
-of the most probable class (its absolute gradient, averaged over 16 noisy copies and over neighbours), from black to
-bright"""
+of the most probable class (its absolute gradient, averaged over 16 noisy copies and over neighbours)"""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -86,7 +89,8 @@ def _add_pages(commands: Any) -> None:
     showing.add_argument("--no-open", dest="show", action="store_false", help="write the pages, and do not open them")
     showing.set_defaults(command=demo, needs="trace")
     editing = commands.add_parser("live", help="a page in which you edit a program, run it, and step through it")
-    editing.add_argument("--offline", type=Path, metavar="FOLDER", help=OFFLINE)
+    editing.add_argument("folder", type=Path, nargs="?", help="for the page [a temporary one; this, with --no-open]")
+    editing.add_argument("--offline", action="store_true", help=OFFLINE)
     editing.add_argument("--no-open", dest="show", action="store_false", help="write the page, and do not open it")
     editing.set_defaults(command=live, needs="trace")
 
@@ -117,6 +121,8 @@ DEMOS = {"chain_rule": "The chain rule", "spiral": "A spiral", "cnn": "A CNN", "
 
 
 def _failed(why: object) -> int:
+    if isinstance(why, BrokenPipeError):
+        raise why
     print(why, file=sys.stderr)
     return 2
 
@@ -147,13 +153,13 @@ def demo(folder: Path, show: bool = True) -> int:
     return 0
 
 
-def live(offline: Path | None, show: bool = True) -> int:
+def live(folder: Path | None, offline: bool = False, show: bool = True) -> int:
     """Write the live page, and open it; 0, or 2 if a file cannot be read, downloaded or written."""
     from autograd_cnn.studio.live.page import write
 
     try:
-        page = (offline or Path(tempfile.mkdtemp(prefix="autograd_cnn_"))) / "live.html"
-        write(page, offline is not None)
+        page = (folder or Path(tempfile.mkdtemp(prefix="autograd_cnn_") if show else "")) / "live.html"
+        write(page, offline)
     except (OSError, ValueError) as error:
         return _failed(error)
     print(page)
@@ -231,14 +237,17 @@ class Images(trainer.Program):
     words = WORDS
 
     def load(self, settings: Any) -> tuple[ag.data.Dataset, dict[str, Any]]:
-        """Load a folder. Of few images there are smaller batches, more passes, and more are held apart."""
+        """Load a folder, and choose smaller batches of few or large images.
+
+        Of few images there are more passes, more of them are held apart, and the network is smaller.
+        """
         place, size, say = self.args.data, getattr(settings, "size", 32), partial(print, "left out:", file=sys.stderr)
         skip = say if self.args.skip_unreadable else None
         if self.args.resume and not Path(place).is_dir():
             there = command(*self.start, "FOLDER", "--resume", self.args.resume)
             raise FileNotFoundError(f"{place} does not exist. If it has moved: {there}")
         data = ag.data.load_folder(place, (size, size), seed=self.args.seed, skip=skip)
-        count, classes = len(data.train_images), {"classes": len(data.classes)}
+        count = len(data.train_images)
         if len(data.classes) < 2:
             inside = Path(place, data.classes[0])
             more = f", or, if its folders are the classes, {inside}" * any(each.is_dir() for each in inside.glob("*"))
@@ -248,8 +257,14 @@ class Images(trainer.Program):
             if images < LEAST:
                 why = "since some are held out for the test and for validation"
                 raise ValueError(f"{place}: {images} images of {name} are too few, {why}. Want {LEAST} or more")
-        few = {"epochs": PASSES, "batch_size": -(-count // STEPS), "validation": 0.2}
-        return data, classes | few if count < FEW else classes
+        better: dict[str, Any] = {"classes": len(data.classes)}
+        if count < FEW:
+            better |= {"epochs": PASSES, "batch_size": max(-(-count // STEPS), LEAST), "validation": 0.2}
+        if self.args.recipe == "quick":
+            most = max(settings.batch_size * 32**2 // size**2, 8)  # images of a step, which has to fit into memory
+            better["batch_size"] = min(better.get("batch_size", settings.batch_size), most)
+            better |= {"widths": WIDTHS} if count < FEW else {}
+        return data, better
 
 
 def train(refuse: Callable[[str], Any], **options: Any) -> int:
@@ -286,9 +301,10 @@ def predict(run: Path, files: list[Path], why: bool, out: Path | None, refuse: C
     """
     if out and not why:
         refuse("--out is for the pictures of --why")
-    code = 0
+    code, unsure = 0, False
     try:
         folder = _run_with_images(run, "predict")
+        accuracy, usual = (folder.history().looks or [[0, 0.0, UNSURE]])[-1][1:]
         classes, shape = list(map(plain, folder.settings["classes"])), tuple(folder.settings["image_shape"])
         model, probabilities = folder.model(), folder.module().probabilities
         width, wide = max(len(plain(str(file))) for file in files), max(map(len, classes))
@@ -303,25 +319,30 @@ def predict(run: Path, files: list[Path], why: bool, out: Path | None, refuse: C
             if shape[2:] == (1,):
                 image = np.rint(image @ GREY)[..., None].astype(np.uint8)
             (row,) = probabilities(ag.training.predict(model, image[None]))
-            best = (f"{row[i]:6.1%} {classes[i]:{wide}}" for i in (-row).argsort(kind="stable")[:3])
-            print(f"{name:{width}}", *best, *["(unsure)"] * bool(row.max() < UNSURE), sep="  ")
+            order, doubt = (-row).argsort(kind="stable"), bool(row.max() < min(UNSURE, usual))
+            best = [f"{row[i]:6.1%} {classes[i]}".ljust(wide + 7) for i in order[:3]]
+            print(f"{name:{width}}", *best, *["(unsure)"] * doubt, sep="  ")
+            unsure = unsure or doubt
             if why:
-                path = _write_why(out or run / "why", file.stem, image, model)
-                print(f"{'':{width}}  {plain(str(path))}")
+                path = _write_why(out or run / "why", file.stem, image, model, f"{file.name}: {best[0].strip()}")
+                print(f"{'':{width}}  {plain(str(path))}: what the model got; the pixels that move {classes[order[0]]}")
+        if unsure:
+            known = f", and below {usual:.0%}, the mean on the test images, of which {accuracy:.0%} were right"
+            print(f"unsure: the best probability is below {UNSURE:.0%}{known * (accuracy > 0)}", file=sys.stderr)
     except (ImportError, OSError, ValueError) as error:
         return _failed(error)
     return code
 
 
-def _write_why(folder: Path, name: str, image: NDArray[np.uint8], model: Any) -> Path:
+def _write_why(folder: Path, name: str, image: NDArray[np.uint8], model: Any, title: str) -> Path:
     """Write what decided into NAME.png in a folder, or NAME-2.png and so on if it exists; return the path."""
-    from autograd_cnn.studio.report.saliency import saliency, write_why
+    from autograd_cnn.studio.report.saliency import saliency
 
     names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path = next(path for each in names if not (path := folder / f"{each}.png").exists())
-        write_why(path, image, saliency(model, ag.data.as_float32(image)))
+        ag.plots.influence(image, saliency(model, ag.data.as_float32(image)), path, title)
     except OSError as error:
         raise OSError(f"{folder}: {error.strerror or error}. Elsewhere: --out FOLDER") from error
     return path
@@ -343,7 +364,7 @@ def info() -> int:
     }
     for title, find_out in facts.items():
         try:
-            text = find_out() or "none set"
+            text = f"{find_out() or 'none set'}"
         except Exception as error:
             text = f"not known ({error})"
         print(f"{title:10}", text.replace("\n", f"\n{'':11}"))
@@ -365,39 +386,18 @@ def _blas() -> str:
 
 
 def _kernels() -> str:
-    from autograd_cnn.fast import memory, tiles
+    from autograd_cnn.fast import tiles
     from autograd_cnn.fast.twins import kernel_set
 
     cure = f"compiled ones: {command('-m', 'pip', 'install', 'autograd_cnn[fast]')}"
     if os.environ.get("AUTOGRAD_CNN_KERNELS") == "numpy" and find_spec("numba"):
         cure = "Numba is installed, and turned off by AUTOGRAD_CNN_KERNELS"
-    return (
-        f"{kernel_set()}, in tiles of {tiles.CACHE >> 20} MB"
-        + ("" if kernel_set() == "numba" else f"; {cure}")
-        + f"\nmemory kept for the next step: up to {memory.SPARE >> 20} MB"
-        + f"\ncaches of a core: {_core_caches() or 'not known'}"
-    )
-
-
-def _core_caches() -> str:
-    """The sizes of the first core's caches, from Linux."""
-    folders = sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"))
-    found = [[(f / name).read_text().strip() for name in ("level", "type", "size")] for f in folders]
-    return ", ".join(f"L{level} {size}" for level, kind, size in found if kind != "Instruction")
+    return f"{kernel_set()}, in tiles of {tiles.CACHE >> 20} MB" + ("" if kernel_set() == "numba" else f"; {cure}")
 
 
 def script() -> int:
     """Run the command line, as a program of its own; return the exit code."""
-    try:
-        code = main()
-        sys.stdout.flush()
-    except BrokenPipeError:  # as in `info | head`; Python flushes once more when it ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = 1
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        code = 130  # as a shell reports a program that SIGINT has ended
-    return code
+    return trainer.script(main)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Shows HTML and text below a cell of a notebook; elsewhere, a page in the browser."""
+"""Shows HTML below a cell of a notebook; elsewhere, a page in the browser."""
 
 from __future__ import annotations
 
@@ -38,35 +38,3 @@ def show_page(text: str) -> None:
     screen = sys.platform in ("win32", "darwin") or any(os.environ.get(name) for name in SCREENS)
     if not (screen and import_module("webbrowser").open(path.as_uri())):
         print(f"No browser to open it in: {path}")
-
-
-class LiveText:
-    """A text below the cell that is replaced when it changes; tqdm writes its bar into it as into a file.
-
-    `write` replaces the bar, the last line of the text. `line` adds a line above it; of many, the last ones are shown.
-    """
-
-    encoding = "utf-8"
-    shown = 12  # lines
-
-    def __init__(self) -> None:
-        self._lines: list[str] = []
-        self._bar = ""
-        self._handle = display({"text/plain": ""}, display_id=True)
-
-    def write(self, text: str) -> None:
-        if bar := text.strip():  # else tqdm clears the line or ends it
-            self._bar = bar
-            self._update()
-
-    def flush(self) -> None:
-        """Do nothing, since `write` keeps no text back."""
-
-    def line(self, text: str) -> None:
-        self._lines.append(text)
-        self._update()
-
-    def _update(self) -> None:
-        hidden = len(self._lines) - self.shown
-        above = [f"... {hidden} lines"] if hidden > 0 else []
-        self._handle.update({"text/plain": "\n".join([*above, *self._lines[-self.shown :], self._bar])}, raw=True)

@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from autograd_cnn.training import History
 
-__all__ = ["confusion_matrix", "loss_curve", "predictions"]
+__all__ = ["confusion_matrix", "influence", "loss_curve", "predictions"]
 
 
 # Okabe and Ito's colours, distinguishable with all kinds of colour vision: https://jfly.uni-koeln.de/color/
@@ -210,6 +211,38 @@ def confusion_matrix(
     _save(figure, path)
 
 
+def influence(image: NDArray[Any], found: NDArray[Any], path: str | os.PathLike[str], title: str) -> None:
+    """Draw an image and, beside it, how much each of its pixels moves an output, with a legend.
+
+    Parameters
+    ----------
+    image : array, (H, W, 3) or (H, W, 1)
+        uint8, or floats in [0, 1].
+    found : array, (H, W)
+        In [0, 1], such as the size of a gradient.
+    path : path
+        The picture, `.png`, `.svg` or `.pdf`.
+    title : str
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is missing.
+    ValueError
+        If `path` has another suffix.
+    """
+    figure = _figure(7.4, 3.8)
+    left, right = figure.subplots(1, 2)
+    left.imshow(image.squeeze(), cmap="gray", interpolation="nearest")
+    heat = right.imshow(found, cmap="inferno", vmin=0, vmax=1, interpolation="nearest")
+    for panel, text in ((left, "what the model got"), (right, "what moves its answer")):
+        panel.set_title(text, fontsize=10)
+        panel.axis("off")
+    figure.colorbar(heat, ax=right, label="gradient at a pixel; the largest is 1")
+    figure.suptitle(plain(title), parse_math=False)
+    _save(figure, path)
+
+
 def _figure(width: float, height: float) -> Figure:
     with needs("matplotlib", "autograd_cnn.plots"):
         from matplotlib.figure import Figure
@@ -222,7 +255,8 @@ def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
         raise ValueError(f"{path}: a picture is saved as {', '.join(SUFFIXES)}")
     from matplotlib import rc_context
 
-    with rc_context({"svg.hashsalt": "autograd_cnn"}):  # identifiers in an SVG are random otherwise
+    with rc_context({"svg.hashsalt": "autograd_cnn"}), catch_warnings():  # identifiers in an SVG are random otherwise
+        filterwarnings("ignore", "Glyph .* missing from")  # names of classes in scripts that no font here has
         write_atomically(path, lambda file: figure.savefig(file, format=suffix[1:], metadata=SUFFIXES[suffix]))
 
 

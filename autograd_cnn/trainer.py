@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import math
+import os
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
@@ -24,6 +26,10 @@ NEEDED = ("epochs", "batch_size", "validation")  # fields that all settings have
 COMMON = ("recipe", "seed", "accumulate", "clip")  # options that a resumed run needs again
 RESUMED = ("resume", "minutes", "patience")  # options that a resumed run may be given
 NOTHING = "\ninterrupted. Nothing was trained yet"
+PERFECT = 5  # passes that get all validation images right
+PATIENCE = f"end it after N passes without a better one; after {PERFECT} that are perfect it ends in any case"
+SET = "another number of the recipe's Settings, such as weight_decay=0.01; may be repeated"
+MEMORY = "a smaller --size or --batch-size takes less, or --accumulate N, which computes a batch in N parts"
 
 inside[__file__] = False  # a program: of a model that is called nowhere else, pages show the line here
 
@@ -65,9 +71,10 @@ class Program:
         add("--epochs", type=int, metavar="N", help="passes over the images (default: by recipe and images)")
         add("--batch-size", type=int, metavar="N", help="(default: by recipe and images)")
         add("--lr", type=float, metavar="RATE", help="(default: that of the recipe)")
+        add("--set", type=_setting, action="append", metavar="NAME=VALUE", help=SET)
         add("--seed", type=int, metavar="N", help="for weights, order and augmentation (default: 0)")
         add("--minutes", type=float, metavar="N", help="end the training after so many, resumed parts included")
-        add("--patience", type=int, metavar="N", help="end it after N passes without a better one")
+        add("--patience", type=int, metavar="N", help=PATIENCE)
         add("--clip", type=float, metavar="NORM", help="scale larger gradients down to this norm")
         add("--accumulate", type=int, metavar="N", help="compute a batch in N parts, in less memory")
         add("--out", type=Path, metavar="FOLDER", help="for the results (default: runs/DATA-RECIPE, or -2, -3, ...)")
@@ -113,10 +120,13 @@ class Program:
                     say(f"{folder.path}: has no checkpoint yet, so the training begins at its start")
             folder, data = ranks.first(self._begun, folder)
             code = 1
-            self._train(folder, data, ranks)
-            code = 0
+            code = self._train(folder, data, ranks)
         except FloatingPointError as error:
             say(f"{error}. A lower --lr, or --clip 1, in a new run may help")
+        except BrokenPipeError:
+            raise
+        except MemoryError as error:
+            say(f"out of memory: {error}. {MEMORY}")
         except (ImportError, OSError, ValueError) as error:
             text = str(error)
             for word, ours in self.words.items():
@@ -126,6 +136,8 @@ class Program:
             there = folder is not None and folder.last.exists() and self._resume(folder)
             say(f"\ninterrupted. Go on from the last checkpoint:\n    {there}" if there else NOTHING)
             code = 130
+        if code and folder and ranks.rank == 0 and not (self.args.resume or folder.last.exists()):
+            folder.remove()
         return code
 
     def _resume(self, folder: ag.training.RunFolder) -> str:
@@ -148,11 +160,16 @@ class Program:
         if folder is not None:
             return folder, self.load(folder.module().Settings(**folder.settings["settings"]))[0]
         name, given = self.args.recipe, {field: getattr(self.args, field, None) for field in FIELDS}
-        given = {field: value for field, value in given.items() if value is not None}
+        given = {field: value for field, value in given.items() if value is not None} | dict(self.args.set or ())
         recipe = ag.training.read_recipe(self.recipes.get(name) or name)
         settings = recipe.SETTINGS.get(name) or recipe.Settings()
         if absent := [field for field in (*NEEDED, *given) if not hasattr(settings, field)]:
-            raise ValueError(f"{name}: its Settings have no {', '.join(absent)}")
+            known = ", ".join(vars(settings))
+            raise ValueError(f"{name}: its Settings have no {', '.join(absent)}, but {known}")
+        for field, value in given.items():
+            default = getattr(settings, field)
+            if type(value) is not type(default) and (type(value), type(default)) != (int, float):
+                raise ValueError(f"{name}: {field} is {value!r}, want one like {default!r}")
         settings = replace(settings, **given)
         data, better = self.load(settings)
         better = {field: value for field, value in better.items() if hasattr(settings, field) and field not in given}
@@ -166,6 +183,7 @@ class Program:
             raise ValueError(f"{count} training image is held apart to compare passes, so none is left to train on")
         facts = {
             **{name: getattr(args, name) for name in (*self.kept, *COMMON)},
+            "options": [*map(_option, vars(args))],
             "settings": asdict(settings),
             "name": data.name,
             "classes": data.classes,
@@ -180,7 +198,7 @@ class Program:
         except OSError as error:
             raise OSError(f"{error}. Elsewhere: --out FOLDER") from error
 
-    def _train(self, folder: ag.training.RunFolder, data: ag.data.Dataset, ranks: ag.distributed.Ranks) -> None:
+    def _train(self, folder: ag.training.RunFolder, data: ag.data.Dataset, ranks: ag.distributed.Ranks) -> int:
         args, recipe = self.args, folder.module()
         settings = recipe.Settings(**folder.settings["settings"])
         rng = np.random.default_rng(args.seed)
@@ -189,13 +207,13 @@ class Program:
             (images, labels), validation = ag.data.split(images, labels, settings.validation, rng)
         model = ranks.broadcast(recipe.build(settings, rng, images))
         if ranks.rank == 0:
-            notes = filter(None, [getattr(recipe, "NOTE", "")])
-            print(data, model.summary((settings.batch_size, *images.shape[1:])), *notes, sep="\n\n", end="\n\n")
-        steps = settings.epochs * -(-len(images) // settings.batch_size)
+            notes = filter(None, [recipe.note(settings)])
+            print(data, model.summary((1, *images.shape[1:])), *notes, sep="\n\n", end="\n\n")
+        steps = settings.epochs * sum(1 for _ in ag.data.batches(images, labels, settings.batch_size))
         loss = partial(recipe.loss, settings)
         moments = ag.report.Moments(model, loss, images[:4], labels[:4])
-        stop = [ag.training.early_stop(args.patience)] if args.patience else []
-        ag.training.fit(
+        stop = [_perfect, *([ag.training.early_stop(args.patience)] if args.patience else [])]
+        history = ag.training.fit(
             model, loss, recipe.optimiser(settings, model, steps), images, labels, rng=rng, epochs=settings.epochs,
             batch_size=settings.batch_size, schedule=recipe.schedule(settings, steps),
             augment=partial(recipe.augment, settings) if self.augmented else None,
@@ -206,18 +224,49 @@ class Program:
         model, images, labels = folder.model(), data.test_images, data.test_labels  # a look at them
         if ranks.rank == 0:
             print(f"Evaluating {len(images):,} test images, and writing the report", file=sys.stderr)
-        result = ag.training.evaluate(partial(recipe.views, model), loss, images, labels, ranks=ranks)
+        result = ag.training.evaluate(partial(recipe.views, model), loss, images, labels, settings.batch_size, ranks)
         if ranks.rank == 0:  # the report counts the looks at the test images
-            print(ag.report.write(folder, images, labels, result, loss, moments, self._resume(folder)))
+            text = ag.report.write(folder, images, labels, result, loss, moments, self._resume(folder))
             shares = recipe.probabilities(result.outputs)
             ag.plots.predictions(images, labels, shares, data.classes, folder.path / "predictions.png", data.name)
             ag.plots.confusion_matrix(result.confusion, data.classes, folder.path / "confusion.png", data.name)
-            batch = ag.Tensor(ag.data.as_float32(images[:100]), name="images")
-            loss(model(batch), labels[:100]).graph().save(folder.path / "graph.svg")
+            batch = ag.Tensor(ag.data.as_float32(images[: settings.batch_size]), name="images")
+            loss(model(batch), labels[: settings.batch_size]).graph().save(folder.path / "graph.svg")
+            print(text)
+        return 130 if history.ended.startswith("interrupted") else 0  # as a shell expects, which goes on after 0
+
+
+def _perfect(history: ag.training.History) -> bool:
+    return [epoch.validation_accuracy for epoch in history.epochs[-PERFECT:]] == [1] * PERFECT
 
 
 def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Read NAME=VALUE."""
+    name, _, value = text.partition("=")
+    if name in FIELDS:
+        raise ArgumentTypeError(f"{name} has an option of its own, {_option(name)}")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        raise ArgumentTypeError(f"{text} is no NAME=VALUE, such as weight_decay=0.01") from None
+
+
+def script(run: Callable[[], int]) -> int:
+    """Run a program; return its exit code, that of a shell after Ctrl-C, or if its output is closed, as by head."""
+    try:
+        code = run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes once more when it ends
+        code = 141
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        code = 130
+    return code
 
 
 def _finished(folder: ag.training.RunFolder) -> bool:

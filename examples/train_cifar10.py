@@ -86,4 +86,4 @@ class Program(trainer.Program):
 
 
 if __name__ == "__main__":
-    sys.exit(Program().run())
+    sys.exit(trainer.script(lambda: Program().run()))

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import Counter
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -31,6 +32,13 @@ def pytest_collection():
     finally:
         gc.enable()
         gc.freeze()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print why tests were skipped: a line for each reason."""
+    reasons = Counter(report.longrepr[2] for report in terminalreporter.getreports("skipped"))
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"{count:,} {reason}")
 
 
 @pytest.fixture(autouse=True)

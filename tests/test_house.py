@@ -33,18 +33,18 @@ ROOMS = {
     "engine": Room(2400, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(2149, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(1038, "engine", "grad and its kin, checkpoint, and checks of gradients"),
-    "nn": Room(834, "engine calculus ops state", "modules, layers and their initial weights"),
+    "nn": Room(819, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(462, "engine calculus state", "optimisers, schedules, averages"),
     "elsewhere": Room(180, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
     "environment": Room(40, "", "this Python: its command line, and packages that are absent"),
     "files": Room(53, "", "writes a file as a whole or not at all"),
     "arrayfile": Room(95, "files environment", "arrays in files with checksums"),
-    "notebook": Room(50, "", "shows a page or a text below a cell"),
-    "plots": Room(130, "engine files environment", "pictures of a training, by matplotlib"),
+    "notebook": Room(24, "", "shows a page below a cell"),
+    "plots": Room(137, "engine files environment", "pictures of a training, by matplotlib"),
     FACE: Room(100, "engine calculus ops vocabulary elsewhere", "the names that users see"),
     "trainer": Room(
-        174, f"{FACE} engine environment", "trains a recipe on images: the command train, and scripts like it"
+        215, f"{FACE} engine environment", "trains a recipe on images: the command train, and scripts like it"
     ),
     "__main__": Room(322, f"{FACE} trainer environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
@@ -52,10 +52,10 @@ ROOMS = {
         1263, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(2850, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
-    "data": Room(904, "engine files environment", "published images, folders of images, batches"),
+    "data": Room(880, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
-        1351,
-        "engine ops nn optim data state arrayfile files notebook plots environment",
+        1345,
+        "engine ops nn optim data state arrayfile files plots environment",
         "the loop, what looks at a run, and folders of runs that resume",
     ),
     "distributed": Room(200, "engine training environment", "several processes that train one model, on MPI"),
@@ -65,7 +65,7 @@ ROOMS = {
         "weights for PyTorch, and ONNX files",
     ),
     "studio": Room(
-        6435,  # of which the facts of a page, as dataclasses, 168
+        6445,  # of which the facts of a page, as dataclasses, 168
         f"engine calculus ops nn training files notebook environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),

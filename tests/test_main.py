@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from autograd_cnn.__main__ import main
+from training.colours import picture, trained
 
 RIGHT = """
 import numpy as np
@@ -66,15 +67,17 @@ def test_info_survives_odd_places(autograd_cnn, tmp_path):
     assert "no dot here" in done.stdout
 
 
-def test_info_stops_quietly_if_its_output_is_closed():
-    reading, writing = os.pipe()
-    os.close(reading)
-    try:
-        command = [sys.executable, "-m", "autograd_cnn", "info"]
-        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, timeout=600, check=False)
-    finally:
-        os.close(writing)
-    assert done.stderr == b""
+def test_a_command_stops_quietly_if_its_output_is_closed(tmp_path):
+    """As other programs do, which SIGPIPE ends, and if the command catches errors of files."""
+    for arguments in ["info"], ["predict", trained(tmp_path), picture(tmp_path / "a.png", "red")]:
+        reading, writing = os.pipe()
+        os.close(reading)
+        try:
+            command = [sys.executable, "-u", "-m", "autograd_cnn", *arguments]
+            done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, timeout=600, check=False)
+        finally:
+            os.close(writing)
+        assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_info_imports_no_heavy_package(python):

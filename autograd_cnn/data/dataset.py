@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from autograd_cnn.environment import plain
 
+BYTES = "From [0, 1]: np.rint(images * 255).astype(np.uint8); from 0..255: images.astype(np.uint8)"
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
@@ -154,10 +156,7 @@ def _check_pair(part: str, images: NDArray[Any], labels: NDArray[Any]) -> None:
         cures = {3: " Of one channel: images[..., None]", 4: " From NCHW: images.transpose(0, 2, 3, 1)"}
         raise ValueError(f"Dataset: {part}images {shape}, expected (N, H, W, C).{cures.get(len(shape), '')}")
     if images.dtype != np.uint8:
-        raise TypeError(
-            f"Dataset: {part}images are {images.dtype}, expected uint8 (0..255). "
-            "From [0, 1]: np.rint(images * 255).astype(np.uint8); from 0..255: images.astype(np.uint8)"
-        )
+        raise TypeError(f"Dataset: {part}images are {images.dtype}, expected uint8 (0..255). {BYTES}")
     if labels.ndim != 1:
         column = " labels[:, 0]?" if labels.shape[1:] == (1,) else " One-hot rows: labels.argmax(axis=1)"
         cure = column if labels.ndim == 2 else ""
@@ -254,20 +253,7 @@ def _check_bytes(caller: str, images: Any) -> None:
     if not isinstance(images, np.ndarray):
         raise TypeError(f"{caller}: images are a {type(images).__name__}, want an array (N, H, W, C) uint8")
     if images.dtype != np.uint8:
-        raise TypeError(f"{caller}: images are {images.dtype}, expected uint8 (0..255). {_bytes_cure(caller, images)}")
-
-
-def _bytes_cure(caller: str, images: NDArray[Any]) -> str:
-    """Say how these images become what the caller takes, or what it returns."""
-    kind, statistics = images.dtype.kind, ", with .mean(axis=(0, 1, 2)) and .std(axis=(0, 1, 2))"
-    after = statistics if caller == "channel_statistics" else ""
-    if kind in "iuf" and images.size and images.min() >= 0 and 1 < images.max() <= 255:
-        return "Bytes in another dtype: images.astype(np.uint8)"
-    if images.dtype == np.uint16:
-        return f"16 bits a pixel: (images / 65535).astype(np.float32){after}"
-    if kind in "bf":
-        return f"In [0, 1] already? images.astype(np.float32){after}"
-    return "Bring them to 0..255, then images.astype(np.uint8)"
+        raise TypeError(f"{caller}: images are {images.dtype}, expected uint8 (0..255). {BYTES}")
 
 
 def channel_statistics(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -16,6 +16,7 @@ from autograd_cnn.environment import needs, plain
 
 ENDINGS = {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 UNREAD = {".avif", ".heic", ".heif"}  # photos too; without a word they would be missing
+HIDDEN = (".", "__MACOSX")  # names of files and folders begin with it, the second where macOS has packed them
 NAMED = 10  # damaged files in one message
 PARTS = {"train", "training", "test", "testing", "val", "valid", "validation", "eval"}  # of a split, in any case
 
@@ -32,7 +33,7 @@ def load_folder(
     It has either `train/<class>/...` and `test/<class>/...`, in upper or lower case, or `<class>/...`, of which a share
     is held out for the test. Beside `train` and `test`, other folders are passed over. The names of the folders, in
     order, are the names of the classes. Images may lie in folders of their own inside, which are no links; files
-    without an ending of images, and hidden ones, are passed over.
+    without an ending of images, hidden ones, and the folder `__MACOSX` are passed over.
 
     Parameters
     ----------
@@ -123,7 +124,7 @@ def _parts(folder: Path) -> tuple[Path, Path] | None:
 
 
 def _folders(folder: Path) -> list[str]:
-    return sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+    return sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith(HIDDEN))
 
 
 def _read_all(
@@ -159,4 +160,5 @@ def _read_all(
 
 def _images_in(folder: Path) -> list[Path]:
     files = [file for file in folder.rglob("*") if file.suffix.lower() in ENDINGS | UNREAD and not file.is_dir()]
-    return sorted((file for file in files if "/." not in f"/{file.relative_to(folder).as_posix()}"), key=Path.as_posix)
+    shown = (file for file in files if not any(part.startswith(HIDDEN) for part in file.relative_to(folder).parts))
+    return sorted(shown, key=Path.as_posix)

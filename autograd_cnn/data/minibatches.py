@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,8 @@ def batches(
     labels : array, (N, ...)
         Any array with a row for each image: classes (N,), targets (N, 10).
     batch_size : int
-        Images in a batch; the last one may be smaller.
+        Images in a batch; the last one may be smaller. If one image is left over, it joins the batch before, because
+        batch norm needs more than one value.
     rng : numpy.random.Generator, optional
         Shuffles the images. Without it, batches are views, in order.
 
@@ -45,9 +47,9 @@ def batches(
     --------
     >>> images, labels = np.arange(10).reshape(5, 2), np.arange(5)
     >>> [y.tolist() for x, y in batches(images, labels, 2)]
-    [[0, 1], [2, 3], [4]]
-    >>> [y.tolist() for x, y in batches(images, labels, 2, np.random.default_rng(0))]
-    [[2, 4], [3, 0], [1]]
+    [[0, 1], [2, 3, 4]]
+    >>> [y.tolist() for x, y in batches(images, labels, 3, np.random.default_rng(0))]
+    [[2, 4, 3], [0, 1]]
     """
     _check_pair("batches", images, labels)
     if not isinstance(batch_size, int | np.integer):
@@ -62,9 +64,10 @@ def batches(
 def _batches(
     images: NDArray[Any], labels: NDArray[Any], batch_size: int, rng: Generator | None
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    order = None if rng is None else rng.permutation(len(images))
-    for start in range(0, len(images), batch_size):
-        chosen = slice(start, start + batch_size) if order is None else order[start : start + batch_size]
+    count, order = len(images), None if rng is None else rng.permutation(len(images))
+    left_over = count > 1 and count % batch_size == 1
+    for start, end in pairwise([*range(0, count - left_over, batch_size), count]):
+        chosen = slice(start, end) if order is None else order[start:end]
         yield images[chosen], labels[chosen]
 
 

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-__all__ = ["dirac", "glorot_uniform", "he_normal", "small_normal", "standard_normal", "whitening"]
+__all__ = ["dirac", "glorot_uniform", "he_normal", "small_normal", "standard_normal"]
 
 Initialiser = Callable[[tuple[int, ...], Generator, Any], NDArray[Any]]
 
@@ -94,57 +93,6 @@ def dirac(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> ND
     w[..., :passed] = 0
     w[shape[0] // 2, shape[1] // 2, :passed, :passed] = np.eye(passed)
     return w
-
-
-def whitening(images: NDArray[Any], size: int = 2, eps: float = 5e-4) -> NDArray[Any]:
-    """Compute filters whose outputs are uncorrelated and have variance 1, from patches of images.
-
-    The filters are the eigenvectors of the covariance of all patches, each divided by the root of its eigenvalue, and
-    the same with the opposite sign, since a rectifier cuts off one half of the values.
-
-    Parameters
-    ----------
-    images : array, (N, H, W, C), NHWC
-        Normalised floats; some thousand are enough.
-    size : int
-        Height and width of a patch.
-    eps : float
-        Added to the eigenvalues, so that directions without variance are not blown up.
-
-    Returns
-    -------
-    array, (size, size, C, 2 * size * size * C), HWIO, float32
-        In the order of falling variance.
-
-    Raises
-    ------
-    ValueError
-        If the images are integers, have other axes, or are smaller than a patch.
-
-    References
-    ----------
-    K. Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024, section 3.2.
-
-    Examples
-    --------
-    >>> images = np.random.default_rng(0).normal(0, 3, (100, 8, 8, 1))
-    >>> w = whitening(images)
-    >>> w.shape, bool(np.allclose(w[..., :4], -w[..., 4:]))
-    ((2, 2, 1, 8), True)
-    """
-    images = np.asarray(images)
-    if images.ndim != 4 or min(images.shape[1:3]) < size or images.dtype.kind != "f":
-        raise ValueError(
-            f"whitening: images {images.shape} {images.dtype}, want floats (N, H, W, C) of at least {size}x{size} "
-            "pixels. uint8 images: ag.data.as_float32(images, *ag.data.channel_statistics(images))"
-        )
-    channels = images.shape[3]
-    patches = sliding_window_view(images, (size, size), axis=(1, 2)).transpose(0, 1, 2, 4, 5, 3)
-    patches = patches.reshape(-1, size * size * channels)
-    variances, directions = np.linalg.eigh(patches.T @ patches / len(patches))
-    filters = (directions / np.sqrt(variances + eps))[:, ::-1]
-    both = np.concatenate([filters, -filters], axis=1).astype(np.float32)
-    return both.reshape(size, size, channels, -1)
 
 
 def small_normal(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> NDArray[Any]:

@@ -93,11 +93,9 @@ def _probabilities(p: Any, y: Any, *options: Any) -> tuple[Any, ...]:
         raise ValueError(
             f"p runs from {p.min():g} to {p.max():g}, but must lie in [0, 1]\nFor logits: bce_with_logits(z, y)"
         )
-    saturated = int(np.count_nonzero((p == 0) | (p == 1)))
-    if saturated and is_recording():
-        warn(
-            f"bce: {saturated} of {p.size} probabilities are exactly 0 or 1; their gradient is clipped. "
-            "Keep the logits: bce_with_logits"
+    if is_recording() and ((p == 0) | (p == 1)).any():
+        warn(  # without their number: Python shows a text once
+            "bce: some probabilities are exactly 0 or 1; their gradient is clipped. Keep the logits: bce_with_logits"
         )
     return p, y, *options
 

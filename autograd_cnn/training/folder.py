@@ -7,10 +7,10 @@ ahead of it.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -24,9 +24,8 @@ from autograd_cnn.training.history import History, drawing
 from autograd_cnn.training.hooks import keep_best
 from autograd_cnn.training.recipe import recipe_of, run_recipe
 
-SETTINGS, CODE, HISTORY, TABLE, PICTURE = "settings.json", "model.py", "history.json", "history.csv", "loss.png"
+SETTINGS, CODE, HISTORY, PICTURE = "settings.json", "model.py", "history.json", "loss.png"
 LAST, BEST = "last.safetensors", "best.safetensors"
-LOOKS = "looks.json"
 CODE_SUM = f"{SUM} of {CODE}"  # an entry of settings.json
 
 
@@ -36,10 +35,9 @@ class RunFolder:
     =====================  =============================================================================
     ``settings.json``      all settings of the run, and checksums of them and of ``model.py``
     ``model.py``           a copy of the code: ``build(settings)`` and, if it is a recipe, ``Settings`` and more
-    ``history.json``       the History, ``history.csv``, a row for each pass, and ``loss.png``, its picture
+    ``history.json``       the History, with the looks at the test images, and ``loss.png``, its picture
     ``last.safetensors``   the checkpoint, from which `fit` resumes
     ``best.safetensors``   the weights after the best pass
-    ``looks.json``         the steps after which the test images were looked at
     =====================  =============================================================================
 
     Parameters
@@ -98,7 +96,6 @@ class RunFolder:
         self.path = Path(path)
         self.last, self.best = self.path / LAST, self.path / BEST
         self._code_sum: str | None = None
-        self._own: Module | None = None
         exists = (self.path / SETTINGS).exists()
         if settings is None and not exists:
             raise FileNotFoundError(f"{self.path}: there is no run here, since {SETTINGS} is missing")
@@ -110,20 +107,19 @@ class RunFolder:
         if reserved := [name for name in (SUM, CODE_SUM) if name in settings]:
             raise ValueError(f"RunFolder: settings have {reserved[0]!r}, which is reserved for a checksum; rename it")
         self.settings = json.loads(json.dumps(spelled(settings)))  # as a later process will read them
-        if isinstance(source, Module):
-            self._own, source = source, None
-        code = None if source is None else Path(source).read_bytes()
+        own = isinstance(source, Module)
+        code = recipe_of(source) if isinstance(source, Module) else Path(source).read_bytes() if source else None
         if not exists:
-            self._create(code if self._own is None else recipe_of(self._own))
+            self._create(code)
         elif resume:
-            self._compare(code)
+            self._compare(None if own else code)  # the same model may be pickled in other bytes
         else:
             raise FileExistsError(
                 f"{self.path}: has a run already. Resume it (resume=True, or --resume), or choose another folder"
             )
 
     def _create(self, code: bytes | None) -> None:
-        found = [name for name in (CODE, HISTORY, TABLE, PICTURE, LAST, BEST, LOOKS) if (self.path / name).exists()]
+        found = [name for name in (CODE, HISTORY, PICTURE, LAST, BEST) if (self.path / name).exists()]
         if found == [CODE] and (self.path / CODE).read_bytes() == code:
             found = []  # a run whose creation was cut short
         if found:
@@ -133,6 +129,13 @@ class RunFolder:
             self._code_sum = hashlib.sha256(code).hexdigest()
             write_atomically(self.path / CODE, code)
         write_json(self.path / SETTINGS, {**self.settings, CODE_SUM: self._code_sum})
+
+    def remove(self) -> None:
+        """Remove the settings and the code of a run that has no checkpoint, and the folder if nothing else is in it."""
+        for name in (SETTINGS, CODE):
+            (self.path / name).unlink(missing_ok=True)
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
 
     def _compare(self, code: bytes | None) -> None:
         """Raise an error unless the run in the folder has these settings and this code."""
@@ -165,21 +168,25 @@ class RunFolder:
         return code
 
     def callback(self, model: Module) -> Callable[[History], None]:
-        """Return the callback for `fit` that writes history, table and picture, and keeps the best weights.
+        """Return the callback for `fit` that writes history and picture, and keeps the best weights.
 
-        In the list of callbacks it stands behind those that may end the run, so that the files say why. Without
-        matplotlib there is no picture.
+        In the list of callbacks it stands behind those that may end the run, so that the files say why. The picture is
+        drawn at the end, and before that as often as takes a twentieth of the time. Without matplotlib there is none.
         """
         keep = keep_best(self.best, model)
-        plots = drawing()
+        plots, next_picture = drawing(), 0.0
 
         def write(history: History) -> None:
+            nonlocal next_picture
             self._compare(None)  # another run may have been begun in this folder at the same moment
             keep(history)
+            history.looks = self.history().looks
             history.save(self.path / HISTORY)
-            history.save_csv(self.path / TABLE)
-            if plots:
+            began, over = time.perf_counter(), history.ended or len(history.losses) == history.planned
+            if plots and (over or began >= next_picture):
                 plots.loss_curve(history, self.path / PICTURE)
+                now = time.perf_counter()
+                next_picture = now + 20 * (now - began)
 
         return write
 
@@ -188,18 +195,17 @@ class RunFolder:
         path = self.path / HISTORY
         return History.load(path) if path.exists() else History()
 
-    def count_look(self) -> int:
-        """Note that the test images are looked at now, and return how many such looks there were, this one included.
+    def count_look(self, accuracy: float, confidence: float) -> int:
+        """Note what a look at the test images shows; return how many such looks there were, this one included.
 
         `ag.report.write` calls it. A run that ended early and went on looks at them a second time. Looks at
         the same step of the training are one.
         """
-        path, step = self.path / LOOKS, len(self.history().losses)
-        steps = read_json(path)["steps"] if path.exists() else []
-        if step not in steps:
-            steps.append(step)
-            write_json(path, {"steps": steps})
-        return len(steps)
+        history = self.history()
+        step = len(history.losses)
+        history.looks = [look for look in history.looks if look[0] != step] + [[step, accuracy, confidence]]
+        history.save(self.path / HISTORY)
+        return len(history.looks)
 
     def module(self) -> ModuleType:
         """Run ``model.py``, and return it as a module, with defaults for what it lacks. Open only runs of trust."""
@@ -217,13 +223,10 @@ class RunFolder:
         ValueError
             If another file is damaged.
         """
-        if self._own is None:
-            code = self.module()
-            model = code.build(code.Settings(**self.settings.get("settings", {})))
-            if not isinstance(model, Module):
-                raise TypeError(f"{self.path / CODE}: build returned {type(model).__name__}, want a Module")
-        else:
-            model = copy.deepcopy(self._own)
+        code = self.module()
+        model = code.build(code.Settings(**self.settings.get("settings", {})))
+        if not isinstance(model, Module):
+            raise TypeError(f"{self.path / CODE}: build returned {type(model).__name__}, want a Module")
         path = next((path for path in (self.best, self.last) if path.exists()), None)
         if path is None:
             raise FileNotFoundError(f"{self.path}: has no weights, neither {BEST} nor {LAST}")

@@ -91,8 +91,8 @@ def _dead_channels(root: Node) -> tuple[dict[str, float], dict[str, float]]:
             shares[_name(node, shares)] = 1 - float(alive.mean())
             if not alive.any():
                 warn(
-                    f"{node}: all {out.size:,} outputs are 0 for all {len(out)} images, so no gradient passes through "
-                    "it. Lower the learning rate? He initialisation?",
+                    f"{node}: all outputs are 0 for all images of a batch, so no gradient passes through it. Lower the "
+                    "learning rate? He initialisation?",  # no numbers: Python shows a text once
                     RuntimeWarning,
                 )
     return dead, silent

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -18,7 +16,6 @@ from numpy.typing import NDArray
 
 from autograd_cnn.arrayfile import read_json, write_json
 from autograd_cnn.environment import plain
-from autograd_cnn.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,7 +39,7 @@ class Epoch:
     validation_loss, validation_accuracy : float
         Validation uses the model as it is after the pass.
     seconds : float
-        The time of the steps. Evaluation, callbacks and saving are not in it.
+        The time since the pass before, with evaluation; so callbacks and saving count for the next pass.
     waited : float
         The part of `seconds` in which the steps waited for their batches.
     rate : float
@@ -99,6 +96,10 @@ class History:
         One per pass. If the run ended within a pass, the last one covers a part of it.
     ended : str
         Why the run ended early: ``"interrupted at step 47"`` (Ctrl-C), ``"time limit"``, ``"early stop"``; else empty.
+    planned : int
+        The number of steps of the whole run.
+    looks : list of (step, accuracy, confidence)
+        The looks at the test images, by `ag.report.write`: after which step, and the mean confidence.
 
     Examples
     --------
@@ -113,6 +114,8 @@ class History:
     losses: list[float] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
     ended: str = ""
+    planned: int = 0
+    looks: list[list[float]] = field(default_factory=list)
 
     def __repr__(self) -> str:
         count = f"epochs {len(self.epochs)}, steps {len(self.losses)}"
@@ -175,20 +178,6 @@ class History:
         """Write the History as JSON, with a checksum."""
         write_json(path, asdict(self))
 
-    def save_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the numbers of each pass as a row of a table. Cells of figures that were not computed are empty.
-
-        Gradients and dead channels, which are named, are in the JSON only.
-        """
-        names = [f.name for f in fields(Epoch) if f.name not in ("gradients", "dead", "silent")]
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(["epoch", *names])
-        for number, epoch in enumerate(self.epochs, 1):
-            figures = [getattr(epoch, name) for name in names]
-            table.writerow([number, *("" if math.isnan(x) else x for x in figures)])
-        write_atomically(path, text.getvalue().encode())
-
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> History:
         """Read a History that `save` wrote.
@@ -208,7 +197,9 @@ class History:
     def from_record(cls, record: Mapping[str, Any]) -> History:
         """Build a History from the dict that `dataclasses.asdict` made of one, also after a round trip through JSON."""
         epochs = [Epoch(**{name: number(x) for name, x in epoch.items()}) for epoch in record["epochs"]]
-        return cls(str(record["name"]), [float(x) for x in record["losses"]], epochs, str(record["ended"]))
+        looks = [[float(x) for x in look] for look in record["looks"]]
+        losses = [float(x) for x in record["losses"]]
+        return cls(str(record["name"]), losses, epochs, str(record["ended"]), int(record["planned"]), looks)
 
 
 def drawing() -> ModuleType | None:
@@ -223,7 +214,7 @@ def number(value: Any) -> Any:
     return value if value is None or isinstance(value, int) else float(value)
 
 
-@dataclass
+@dataclass(repr=False)
 class Evaluation:
     """The results of a model on a set of images.
 
@@ -243,3 +234,6 @@ class Evaluation:
     accuracy: float
     outputs: NDArray[Any]
     confusion: NDArray[np.int64]
+
+    def __repr__(self) -> str:
+        return f"Evaluation: loss {self.loss:.5f}, accuracy {self.accuracy:.1%}, outputs {self.outputs.shape}"

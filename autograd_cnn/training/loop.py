@@ -73,7 +73,7 @@ def fit(
     epochs, steps : int
         The length of the whole run, in passes over the images or in batches. Pass one of the two.
     batch_size : int
-        The last batch of a pass may be smaller.
+        The last batch of a pass may be smaller. If one image is left over, it joins the batch before.
     schedule : callable, optional
         The number of a step, from 0, to its learning rate. Default: `optimiser.lr` stays as it is.
     augment : callable, optional
@@ -192,7 +192,7 @@ def _one_pass(
                 optimiser.lr = _rate(schedule, run.step)
             optimiser.zero_grad()
             with run.shared(len(labels)) as weight:
-                for x, y in _parts(images, labels, accumulate):
+                for x, y in _parts(images, labels, accumulate, run.sizes["batch_size"] // run.ranks.size):
                     outputs = model(as_tensor(x))
                     value = loss(outputs, y)
                     health.check_loss(value)
@@ -210,9 +210,11 @@ def _one_pass(
                 break
 
 
-def _parts(images: Array, labels: Array, count: int) -> Iterator[tuple[Array, Array]]:
-    """Cut a batch into parts of nearly equal size."""
-    count, size = min(count, len(labels)), len(labels)
+def _parts(images: Array, labels: Array, count: int, whole: int) -> Iterator[tuple[Array, Array]]:
+    """Cut a batch into parts of nearly equal size: `count`, or fewer if it has fewer images than a `whole` one."""
+    size = len(labels)
+    most = max(whole // count, 1)
+    count = min(count, max(size // most, min(size, 1)))
     for i in range(count):
         part = slice(i * size // count, (i + 1) * size // count)
         yield images[part], labels[part]

@@ -1,16 +1,16 @@
-"""Shows the progress of `fit`: on stderr as lines, with a bar on a terminal; in a notebook as a text below the cell."""
+"""Shows the progress of `fit` on stderr: as lines, with a bar on a terminal."""
 
 from __future__ import annotations
 
 import math
 import sys
+import time
 from typing import Any
 
 from autograd_cnn.environment import needs, plain
-from autograd_cnn.notebook import LiveText, in_notebook
 from autograd_cnn.training.run import Run
 
-CELL = 100  # characters of a bar in a notebook
+LONG = 0.2  # minutes of a run
 
 
 class Progress:
@@ -19,22 +19,14 @@ class Progress:
     def __init__(self, run: Run, shown: bool) -> None:
         self.run = run
         self._bar: Any = None
-        self._text: LiveText | None = None
         self._told = ""  # the reason to end that was written
+        self._begun = (run.step + 1, 0.0)  # the first step, which may compile kernels, and when it was over
         if shown:
             with needs("tqdm", "showing progress"):
                 from tqdm import tqdm
 
-            self._text = LiveText() if in_notebook() else None
-            self._bar = tqdm(
-                initial=run.images_of(run.step),
-                total=run.images_of(run.total),
-                unit=" images",
-                unit_scale=True,
-                file=self._text,  # None is stderr
-                ncols=CELL if self._text else None,
-                disable=False if self._text else None,  # None: unless stderr is a terminal
-            )
+            done, total = run.images_of(run.step), run.images_of(run.total)
+            self._bar = tqdm(initial=done, total=total, unit=" images", unit_scale=True, disable=None)  # on a terminal
 
     def __enter__(self) -> Progress:
         return self
@@ -46,11 +38,8 @@ class Progress:
 
     def line(self, text: str) -> None:
         """Write a line above the bar. Paths and names in it cannot steer the terminal."""
-        text = plain(text)
-        if self._text is not None:
-            self._text.line(text)
-        elif self._bar is not None:
-            self._bar.write(text, file=sys.stderr)
+        if self._bar is not None:
+            self._bar.write(plain(text), file=sys.stderr)
 
     def on_step(self) -> None:
         """Move the bar to the step of the run, with its loss, and the accuracy of the pass so far."""
@@ -60,7 +49,19 @@ class Progress:
                 figures["accuracy"] = f"{self.run.accuracy:.1%}"
             self._bar.set_postfix(figures, refresh=False)
             self._bar.update(self.run.images_of(self.run.step) - self._bar.n)
+            self._foretell()
         self._tell()
+
+    def _foretell(self) -> None:
+        """Write how long a long run will take, from its second and third step."""
+        first, over = self._begun
+        if self.run.step == first:
+            self._begun = first, time.perf_counter()
+        elif self.run.step == first + 2:
+            left = self.run.total - self.run.step
+            minutes = (time.perf_counter() - over) / 120 * left
+            if minutes >= LONG:
+                self.line(f"{left:,} more steps, which will take about {minutes:.1f} minutes")
 
     def on_pass(self) -> None:
         """Write the figures of the latest pass; of one that was cut short, also how far it got."""

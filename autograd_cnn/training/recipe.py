@@ -43,12 +43,16 @@ DEFAULTS: dict[str, Any] = {
     "Settings": Settings,
     "SETTINGS": {},
     "loss": lambda settings, outputs, labels: cross_entropy(outputs, labels),
+    "note": lambda settings: "",
     "probabilities": softmax,
     "optimiser": lambda settings, model, steps: AdamW(model.parameters(), settings.lr, weight_decay=0.01),
     "schedule": lambda settings, steps: one_cycle(settings.lr, steps),
     "augment": lambda settings, images, rng: augment(images, rng),
     "views": lambda model, images: model(images),
 }
+
+ELSEWHERE = """the model of this run cannot be built in another program ({}). Define its classes and functions, \
+without lambda, in a file that both programs import, or pass RunFolder a recipe file"""
 
 
 def run_recipe(path: str | os.PathLike[str], code: bytes) -> ModuleType:
@@ -96,21 +100,16 @@ def recipe_of(model: Module) -> bytes:
     for parameter in twin.parameters():
         parameter.grad = None
     try:
-        packed, why = zlib.compress(pickle.dumps(twin)), ""
+        packed = zlib.compress(pickle.dumps(twin))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
-        packed, why = b"", str(error)
-    build = f"def build(settings, rng=None, images=None):\n    return unpacked({packed!r}, {why!r})\n"
+        raise ValueError(ELSEWHERE.format(error)) from error
+    build = f"def build(settings, rng=None, images=None):\n    return unpacked({packed!r})\n"
     return f"from autograd_cnn.training.recipe import unpacked\n\n\n{build}".encode()
 
 
-def unpacked(packed: bytes, why: str) -> Any:
+def unpacked(packed: bytes) -> Any:
     """Return the model that `recipe_of` has packed."""
     try:
-        if packed:
-            return pickle.loads(zlib.decompress(packed))
+        return pickle.loads(zlib.decompress(packed))
     except (AttributeError, ImportError) as error:
-        why = str(error)
-    raise ValueError(
-        f"the model of this run cannot be built in another program ({why}). Define its classes and functions, without "
-        "lambda, in a file that both programs import, or pass RunFolder a recipe file"
-    )
+        raise ValueError(ELSEWHERE.format(error)) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import math
 import os
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.random import Generator
 
 from autograd_cnn.arrayfile import CheckpointError, read_arrays
+from autograd_cnn.data import batches
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.registry import kernels
 from autograd_cnn.nn import Module
@@ -35,7 +35,6 @@ class Pass:
 
     seed: int | None = None
     correct: float = 0.0  # a number of images
-    seconds: float = 0.0
     waited: float = 0.0
     dead: dict[str, float] = field(default_factory=dict)
     silent: dict[str, float] = field(default_factory=dict)
@@ -59,10 +58,10 @@ class Run:
         check_set("fit", images, labels)
         self.model, self.optimiser, self.images, self.labels = model, optimiser, images, labels
         self.rng, self.augment, self.ranks = rng, augment, ranks
-        self.history = History(name)
         self.sizes = {"images": len(images), "batch_size": int(batch_size)}
-        self.steps_per_pass = math.ceil(len(images) / batch_size)
+        self.steps_per_pass = sum(1 for _ in batches(images, labels, int(batch_size)))
         self.total = int(steps) if steps is not None else int(epochs or 0) * self.steps_per_pass
+        self.history = History(name, planned=self.total)
         self.current = Pass()
         self.generators = {} if rng is None else {"fit": rng}
         self.time_limit, self.interrupt = time_limit, threading.Event()
@@ -71,7 +70,6 @@ class Run:
         self._data = _digest(images) + _digest(labels)
         # of the step under way: its loss, the number of right labels, and from all ranks the reasons to end
         self.figures = [0.0, 0.0]
-        self._written: tuple[int, int] | None = None  # the stamp of the checkpoint that this run has read or written
         self._began = time.perf_counter()
 
     @property
@@ -133,11 +131,11 @@ class Run:
             self.step - self.closed, self.ranks.share,
         )  # fmt: skip
         with fed(islice(items, max(self.end - self.step, 0))) as feed:
-            yield self._timed(feed)
+            yield self._awaited(feed)
 
-    def _timed(self, feed: Iterator[tuple[tuple[Array, Array], float]]) -> Iterator[tuple[Array, Array]]:
-        for batch, self._waited in feed:
-            self._step_began = time.perf_counter()
+    def _awaited(self, feed: Iterator[tuple[tuple[Array, Array], float]]) -> Iterator[tuple[Array, Array]]:
+        for batch, waited in feed:
+            self.current.waited += waited
             yield batch
 
     @contextmanager
@@ -164,8 +162,6 @@ class Run:
         loss, correct, *reasons = self.figures
         self.history.losses.append(loss)
         self.current.correct += correct
-        self.current.seconds += time.perf_counter() - self._step_began + self._waited
-        self.current.waited += self._waited
         self._stop_for(*reasons)
 
     def close(self, validation: Evaluation | None) -> None:
@@ -173,9 +169,9 @@ class Run:
         sizes = np.diff([self.images_of(step) for step in range(self.closed, self.step + 1)])
         loss = float(np.average(self.history.losses[self.closed :], weights=sizes))
         figures = (validation.loss, validation.accuracy) if validation else (math.nan, math.nan)
-        now = self.current
+        now, seconds = self.current, self.elapsed - math.fsum(epoch.seconds for epoch in self.history.epochs)
         epoch = Epoch(
-            self.step, loss, self.accuracy, *figures, now.seconds, now.waited, float(self.optimiser.lr),
+            self.step, loss, self.accuracy, *figures, seconds, now.waited, float(self.optimiser.lr),
             self._gradients(), now.dead, int(sizes.sum()) / self.sizes["images"], now.silent,
         )  # fmt: skip
         self.history.epochs.append(epoch)
@@ -200,10 +196,6 @@ class Run:
         """Write a checkpoint with the state of model, optimiser and generators."""
         if self.step > self.closed:
             self.current.gradients = self._gradients()
-        if _stamp(path) not in (None, self._written):
-            raise OSError(
-                errno.EBUSY, "another run has written this checkpoint since this one began; end one of them", str(path)
-            )
         progress = {
             "history": asdict(self.history),
             "sizes": self.sizes,
@@ -213,7 +205,6 @@ class Run:
             "kernels": kernels(),
         }
         write_state(path, state, progress)
-        self._written = _stamp(path)
 
     def resume(self, path: str | os.PathLike[str]) -> str:
         """Continue from a checkpoint: restore the run, the model, the optimiser and the generators, or change nothing.
@@ -228,7 +219,6 @@ class Run:
         CheckpointError
             If the checkpoint does not match.
         """
-        self._written = _stamp(path)
         contents = self.ranks.first(read_arrays, path)
         state, restore = check_checkpoint(path, contents, self.model, self.optimiser, self.generators)
         if state.get("sizes") != self.sizes:
@@ -247,7 +237,8 @@ class Run:
         before, now = state.get("kernels", kernels()), kernels()
         if before != now and self.ranks.rank == 0:
             warn(f"{path}: the run began with the kernels {before}, and goes on with {now}: last digits will differ")
-        self.history, self.current = replace(history, name=self.history.name, ended=""), current
+        self.history = replace(history, name=self.history.name, ended="", planned=self.total)
+        self.current = current
         self._began = time.perf_counter() - elapsed
         restore()
         return history.ended
@@ -267,12 +258,3 @@ def _digest(array: Array) -> str:
     form = f"{array.shape[1:]} {array.dtype}".encode()
     rows = array[:: -(-len(array) // 256)] if array.dtype.kind in "biu" else array[:0]
     return hashlib.sha256(form + np.ascontiguousarray(rows).tobytes()).hexdigest()[:16]
-
-
-def _stamp(path: str | os.PathLike[str]) -> tuple[int, int] | None:
-    """Return what tells one version of a file from the next, or None if there is no file."""
-    try:
-        status = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return status.st_size, status.st_mtime_ns

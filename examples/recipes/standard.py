@@ -39,11 +39,6 @@ class Settings:
 SETTINGS = {"original": Settings(version="original", epochs=2, lr=1e-3, weight_decay=0, validation=0)}
 
 
-NOTE = """The loss is the mean of ten yes-or-no questions, one for each class: 0.69 is that of a coin, 0.33 that of a
-model that only knows that each class is one in ten. So it is small before many answers are right, and the ten
-probabilities of an image need not add up to 100%."""
-
-
 # As plain functions ---------------------------------------------------------------------------------------------------
 
 
@@ -103,6 +98,14 @@ class CNN(nn.Module):
 def build(settings: Settings, rng: np.random.Generator | None = None, images: np.ndarray | None = None) -> CNN:
     """A new network; the images do not matter."""
     return CNN(settings.version, rng or np.random.default_rng())
+
+
+def note(settings: Settings) -> str:
+    return (
+        "The loss is the mean of ten yes-or-no questions, one for each class: 0.69 is that of a coin, 0.33 that of a "
+        "model that only knows that each class is one in ten. So it is small before many answers are right, and the "
+        "ten probabilities of an image need not add up to 100%."
+    )
 
 
 def loss(settings: Settings, probabilities: ag.Tensor, labels: np.ndarray) -> ag.Tensor:

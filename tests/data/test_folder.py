@@ -64,7 +64,8 @@ def test_other_files_are_passed_over_and_folders_inside_are_searched(flowers):
     (flowers / "README.md").write_text("none")
     (flowers / ".git").mkdir()
     save(flowers / "rose" / ".hidden.png")
-    save(flowers / "rose" / ".cache" / "a.png")
+    for hidden in ("rose/.cache/a.png", "rose/__MACOSX/._a.png", "__MACOSX/rose/._a.png"):
+        save(flowers / hidden)
     save(flowers / "rose" / "more" / "B.PNG", (255, 99, 0))
     data = load_folder(flowers)
     assert data.classes == ("daisy", "rose")
@@ -188,7 +189,7 @@ def test_images_that_cannot_be_read_are_not_passed_over(flowers):
         "gone.png'",
         "ring.png'",
         f"{rose / 'pipe.png'}: not a regular file",
-        f"{rose / 'photo.HEIC'}: not a readable image (it begins like none of BMP, GIF, JPEG, ",
+        f"{rose / 'photo.HEIC'}: not a readable image (HEIC, which Pillow does not read alone. Save it as JPEG: ",
         f"{rose}{os.sep}line\\nbreak \\x1b[31m.png: not a readable image (",
     ):
         assert part in text

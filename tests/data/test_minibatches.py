@@ -38,8 +38,10 @@ def test_shuffling_yields_each_image_once_with_its_label(data):
 
 
 def test_the_last_batch_has_the_remainder(data):
-    assert [len(y) for _, y in batches(*data, batch_size=23)] == [23]
-    assert [len(y) for _, y in batches(*data, batch_size=24)] == [23]
+    for size, left in {1: 1, 2: 3, 10: 3, 11: 12, 20: 3, 22: 23, 23: 23, 24: 23}.items():
+        sizes = [len(y) for _, y in batches(*data, batch_size=size)]
+        assert sum(sizes) == 23 and set(sizes[:-1]) <= {size} and sizes[-1] == left  # one image alone joins the others
+    assert [len(y) for _, y in batches(data[0][:1], data[1][:1], batch_size=5)] == [1]
     assert list(batches(data[0][:0], data[1][:0], batch_size=5)) == []
 
 

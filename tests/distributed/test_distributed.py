@@ -223,8 +223,8 @@ class Counting(nn.Module):
 )
 @pytest.mark.parametrize("size", [2, 3, 9])
 def test_integers_that_move_alike_on_all_ranks_are_kept(dtype, count, want, size):
-    """Three passes of three steps, the last of each with one image: the other ranks have none."""
-    for _, weights in together(size, training(lambda: Counting(dtype, count), count=15)):
+    """Three passes of three steps, the last of each with two images: other ranks have none."""
+    for _, weights in together(size, training(lambda: Counting(dtype, count), count=16)):
         assert weights["calls"].tolist() == want and weights["calls"].dtype == dtype
 
 
@@ -290,7 +290,7 @@ def test_dropout_draws_other_masks_on_each_rank_and_the_same_again_in_a_resumed_
 def test_a_run_resumes_on_another_number_of_ranks(tmp_path, before, after):
     part = {"epochs": None, "checkpoint": tmp_path / "checkpoint", "augment": ag.data.augment}
     together(before, training(steps=5, **part))
-    results = together(after, training(steps=12, **part))
+    results = together(after, training(steps=9, **part))
     assert_equal_runs(training(epochs=3, augment=ag.data.augment)(Ranks()), results[0])
     assert_same_bits(results)
 

@@ -37,25 +37,6 @@ def test_dirac_passes_channels_on_and_draws_the_other_filters(inputs, outputs, d
     assert len(np.unique(w[..., passed:])) == 9 * inputs * (outputs - passed)
 
 
-@pytest.mark.parametrize(
-    "images", [np.zeros((5, 8, 8), np.float32), np.zeros((5, 8, 8, 3), np.uint8), np.zeros((5, 1, 8, 3))]
-)
-def test_images_that_cannot_be_whitened_are_refused(images):
-    with pytest.raises(ValueError, match=r"whitening: images \(5, .*want floats \(N, H, W, C\)"):
-        nn.whitening(images)
-
-
 def test_dirac_is_for_convolutions(rng):
     with pytest.raises(ValueError, match=r"dirac: shape \(3, 4\), want HWIO"):
         nn.dirac((3, 4), rng)
-
-
-def test_whitened_patches_are_uncorrelated_with_variance_1(rng):
-    images = np.cumsum(rng.normal(size=(200, 9, 9, 3)), axis=2) / 3  # neighbours are alike
-    w = nn.whitening(images, size=2, eps=0)
-    assert w.shape == (2, 2, 3, 24) and w.dtype == np.float32
-    y = ag.conv2d(images, w.astype(np.float64)).reshape(-1, 24)
-    np.testing.assert_allclose(y[:, :12].T @ y[:, :12] / len(y), np.eye(12), atol=1e-5)
-    np.testing.assert_array_equal(y[:, 12:], -y[:, :12])
-    scales = np.square(w[..., :12]).sum(axis=(0, 1, 2))
-    assert (np.diff(scales) > 0).all()  # the direction of most variance comes first, and is scaled least

@@ -204,7 +204,7 @@ def test_logits_into_a_loss_of_probabilities():
 
 @warns(
     UserWarning,
-    "bce: 1 of 2 probabilities are exactly 0 or 1; their gradient is clipped. Keep the logits: bce_with_logits",
+    "bce: some probabilities are exactly 0 or 1; their gradient is clipped. Keep the logits: bce_with_logits",
 )
 def test_a_probability_of_exactly_1():
     ag.bce(Tensor([0.5, 1.0], requires_grad=True), np.ones(2))  # here

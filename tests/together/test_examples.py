@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -76,7 +77,7 @@ def test_the_code_of_the_docs_runs(tmp_path, page):
 
 
 RESULTS = [
-    "best.safetensors", "confusion.png", "graph.svg", "history.csv", "history.json", "last.safetensors", "looks.json",
+    "best.safetensors", "confusion.png", "graph.svg", "history.json", "last.safetensors",
     "loss.png", "model.py", "net.html", "predictions.png", "report.html", "report.txt", "settings.json",
 ]  # fmt: skip
 
@@ -245,6 +246,44 @@ def test_a_training_without_a_required_package_says_what_to_install(run, tmp_pat
     assert done.stderr.startswith("showing progress needs tqdm (No module named 'tqdm'): ")
 
 
+def test_whitened_patches_are_uncorrelated_with_variance_1(rng):
+    images = rng.integers(0, 256, (200, 9, 9, 3)).cumsum(axis=2) // np.arange(1, 10)[:, None]  # neighbours are alike
+    images = images.astype(np.uint8)
+    mean, std = ag.data.channel_statistics(images)
+    w = quick.whitening(images, mean, std)
+    assert w.shape == (2, 2, 3, 24) and w.dtype == np.float32
+    y = ag.conv2d(ag.data.as_float32(images, mean, std), w).reshape(-1, 24)
+    np.testing.assert_allclose(y[:, :12].T @ y[:, :12] / len(y), np.eye(12), atol=0.02)
+    np.testing.assert_array_equal(y[:, 12:], -y[:, :12])
+    scales = np.square(w[..., :12]).sum(axis=(0, 1, 2))
+    assert (np.diff(scales) > 0).all()  # the direction of most variance comes first, and is scaled least
+
+
+def test_whitening_samples_large_images_and_bears_constant_colours(rng):
+    images = rng.integers(0, 256, (3, 600, 600, 3), np.uint8) * np.uint8([1, 0, 1])
+    tracemalloc.start()
+    w = quick.build(quick.Settings(widths=(4, 4, 4)), rng, images).patches.data
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.isfinite(w).all() and np.abs(w).max() < 50 and most < 30e6  # all patches take 52 MB
+
+
+@pytest.mark.parametrize(
+    ("smoothing", "classes", "text"),
+    [
+        (0.2, 2, "With label smoothing of 0.2, perfect answers have a loss of 0.325, not 0, and a probability of 90%"),
+        (0.1, 10, "With label smoothing of 0.1, perfect answers have a loss of 0.500, not 0, and a probability of 91%"),
+        (0, 10, ""),
+    ],
+)
+def test_the_note_of_quick_says_what_its_least_loss_is(smoothing, classes, text):
+    settings = quick.Settings(classes=classes, label_smoothing=smoothing)
+    assert quick.note(settings).startswith(text) and bool(text) == bool(quick.note(settings))
+    if text:
+        logits = np.where(np.eye(classes) == 1, np.log((1 - smoothing) * classes / smoothing + 1), 0)
+        assert f"{ag.cross_entropy(logits, np.arange(classes), label_smoothing=smoothing):.3f}" in text
+
+
 @pytest.mark.parametrize("version", ["quick", "best"])
 def test_quick_and_best_learn(rng, version):
     recipe = ag.training.read_recipe(quick.__file__)
@@ -291,8 +330,7 @@ def test_the_run_of_the_hand_written_code(run, tmp_path):
 def test_missing_images_give_a_message_and_exit_code_2(run):
     done = run("train_cifar10.py", "--data", "cifar10", "--data-dir", "no/where")
     assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.startswith("CIFAR-10 not found. Looked in:\n  no/where: does not exist\n")
-    assert "--download fetches 170 MB" in done.stderr and "download=True" not in done.stderr
+    assert done.stderr.startswith("CIFAR-10 not found in no/where\n--download fetches 170 MB. By hand: put ")
     assert "Traceback" not in done.stderr
 
 

@@ -26,6 +26,18 @@ def build(settings, rng=None, images=None):
     head = nn.Linear(width, settings.classes, rng=rng)
     return nn.Sequential(nn.Conv2d(3, 4, 3, rng=rng), relu, nn.Flatten(), head)
 """
+INTERRUPTED = """
+import signal
+from autograd_cnn import cross_entropy
+
+calls = []
+
+def loss(settings, outputs, labels):
+    calls.append(1)
+    if len(calls) == 3:
+        signal.raise_signal(signal.SIGINT)
+    return cross_entropy(outputs, labels)
+"""
 MODES = {"RGB": "jpg", "L": "png", "P": "gif", "RGBA": "webp", "CMYK": "tif", "LA": "png"}
 TRAIN = ["train", "photos", "--model", "tiny.py", "--epochs", "3"]
 
@@ -100,9 +112,9 @@ def test_pages_show_lines_of_the_model(photos, options, place):
 
 def test_the_recipe_of_the_package_trains_on_other_classes_and_sizes(photos, capsys):
     assert main(["train", "photos", "--size", "9", "--epochs", "1", "--out", "run"]) == 0
-    assert ag.training.load_run("run").head.w.shape == (256, 2)
+    assert ag.training.load_run("run").head.w.shape == (128, 2)  # of few images
     assert main(["train", "photos", "--size", "8", "--out", "small"]) == 2
-    assert "quick: size is 8, want 9 pixels or more" in capsys.readouterr().err
+    assert "quick: size is 8, want 9 to 256 pixels" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_wrong_is_refused(photos, capsys):
@@ -160,6 +172,8 @@ def test_options_that_do_not_fit_are_refused(capsys):
         ("train", "photos", "--size", "0"): "--size is 0, must be more than 0",
         ("train", "--resume", "run", "--size", "9"): "--resume goes on with the settings of run, so --size cannot be",
         ("train", "photos", "--recipe", "best", "--model", "tiny.py"): "not allowed with argument",
+        ("train", "photos", "--set", "cutout"): "cutout is no NAME=VALUE, such as weight_decay=0.01",
+        ("train", "photos", "--set", "lr=1"): "lr has an option of its own, --lr",
     }.items():
         with pytest.raises(SystemExit):
             main([*arguments])
@@ -167,7 +181,69 @@ def test_options_that_do_not_fit_are_refused(capsys):
     settings = "from dataclasses import dataclass\n@dataclass\nclass Settings:\n    epochs: int = 1\n"
     with open("tiny.py", "w") as file:
         file.write(settings + MODEL)
-    assert refused(capsys, *TRAIN, "--size", "9") == "tiny.py: its Settings have no batch_size, validation, size"
+    message = "tiny.py: its Settings have no batch_size, validation, size, but epochs"
+    assert refused(capsys, *TRAIN, "--size", "9") == message
+
+
+def test_any_number_of_the_settings_can_be_set(capsys):
+    few = ["train", "photos", "--size", "9", "--epochs", "1"]
+    assert (
+        main([*few, "--set", "cutout=2", "--set", "weight_decay=1", "--set", "widths=(4, 4, 4)", "--out", "run"]) == 0
+    )
+    settings = ag.training.RunFolder("run").settings
+    assert "--set" in settings["options"]
+    given = {name: settings["settings"][name] for name in ("cutout", "weight_decay", "widths")}
+    assert given == {"cutout": 2, "weight_decay": 1, "widths": [4, 4, 4]}
+    message = "quick: cutout is 2.5, want one like 0"
+    assert main([*few, "--set", "cutout=2.5"]) == 2 and capsys.readouterr().err.rstrip().endswith(message)
+
+
+def drawn(tmp_path, count, change):
+    """Make a folder `set` of two classes, of so many images of 16 x 16 pixels each."""
+    rng = np.random.default_rng(0)
+    for label, name in enumerate("ab"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for i in range(count):
+            pixels = change(rng.integers(0, 256, (16, 16, 3)), label).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "set" / name / f"{i}.png")
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 8, 9, 13])
+@pytest.mark.parametrize("kind", ["noise", "grey", "flat"])
+def test_any_images_train(tmp_path, monkeypatch, kind, count):
+    """Few, so that a batch could be of one image, whose batch norm has no variance; all equal; one colour constant."""
+    monkeypatch.setattr(ag.report, "write", lambda *arguments: "report")
+    monkeypatch.setattr(ag.plots, "_save", lambda *arguments: None)
+    drawn(tmp_path, count, lambda x, label: {"noise": x, "grey": 0 * x + 99, "flat": x * [1, 1, 0]}[kind])
+    assert main(["train", "set", "--size", "16", "--epochs", "1", "--out", "run"]) == 0
+    assert all(np.isfinite(array).all() for array in ag.training.load_run("run").state_dict().values())
+
+
+def test_a_run_that_failed_before_its_first_checkpoint_leaves_no_folder(capsys):
+    with open("tiny.py", "a") as file:
+        file.write("\ndef loss(settings, outputs, labels):\n    return outputs.sum() * float('nan')\n")
+    os.mkdir("mine")
+    Path("mine", "notes.txt").write_text("kept")
+    for out in "run", "mine":
+        assert main([*TRAIN, "--out", out]) == 1
+        assert capsys.readouterr().err.endswith(". A lower --lr, or --clip 1, in a new run may help\n")
+    assert not os.path.exists("run") and os.listdir("mine") == ["notes.txt"]
+
+
+def test_ctrl_c_ends_the_training_with_its_results_and_the_code_of_a_shell(capsys):
+    with open("tiny.py", "a") as file:
+        file.write(INTERRUPTED)
+    assert main([*TRAIN, "--out", "run"]) == 130
+    assert "interrupted at step " in capsys.readouterr().out and os.path.exists("run/report.html")
+
+
+def test_a_training_ends_when_validation_has_been_perfect_for_five_passes(tmp_path, capsys):
+    drawn(tmp_path, 9, lambda x, label: x // 2 + 120 * label)
+    assert main(["train", "set", *TRAIN[2:-1], "40", "--size", "8", "--lr", "0.02", "--out", "run"]) == 0
+    history = ag.training.RunFolder("run").history()
+    accuracies = [epoch.validation_accuracy for epoch in history.epochs]
+    assert accuracies[-5:] == [1] * 5 and history.ended == "early stop" and len(accuracies) < 40
+    assert [1] * 5 not in [accuracies[i : i + 5] for i in range(len(accuracies) - 5)]
 
 
 def test_a_run_without_classes_is_not_exported(capsys):
@@ -213,18 +289,17 @@ def test_a_run_folder_is_made_of_a_module_and_needs_no_recipe(capsys):
 
 
 def test_a_module_that_only_its_program_can_load_says_so(monkeypatch):
-    folder, x, _ = trained(nn.Sequential(*layers(), lambda x: 2 * x))
-    assert ag.training.predict(folder.model(), x).shape == (8, 2)
     with pytest.raises(ValueError, match=r"cannot be built in another program \(.*lambda.*or pass RunFolder a recipe"):
-        ag.training.load_run("run")
+        trained(nn.Sequential(*layers(), lambda x: 2 * x))
+    assert not os.path.exists("run")
 
     class Net(nn.Sequential):
         pass
 
     Net.__module__, Net.__qualname__ = "__main__", "Net"
     monkeypatch.setattr(sys.modules["__main__"], "Net", Net, raising=False)
-    trained(Net(*layers()), "other")
-    assert isinstance(ag.training.load_run("other"), Net)
+    trained(Net(*layers()))
+    assert isinstance(ag.training.load_run("run"), Net)
     monkeypatch.delattr(sys.modules["__main__"], "Net")
     with pytest.raises(ValueError, match=r"cannot be built in another program \(Can't get attribute 'Net'"):
-        ag.training.load_run("other")
+        ag.training.load_run("run")

@@ -1,6 +1,5 @@
 """Run folders: complete in themselves, whole at every moment, equal after kills, refused where they do not fit."""
 
-import csv
 import errno
 import json
 import os
@@ -47,7 +46,7 @@ def probabilities(outputs):
     return np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
 '''
 SETTINGS = {"recipe": "small", "classes": ("a", "b", "c"), "settings": {"width": 4, "dropout": 0.2}, "seed": 0}
-FILES = ["best.safetensors", "history.csv", "history.json", "last.safetensors", "loss.png", "model.py", "settings.json"]
+FILES = ["best.safetensors", "history.json", "last.safetensors", "loss.png", "model.py", "settings.json"]
 
 
 @pytest.fixture
@@ -111,9 +110,6 @@ def test_a_folder_is_complete_in_itself(tmp_path, recipe):
     again = RunFolder(folder.path)
     assert again.settings == {**SETTINGS, "classes": ["a", "b", "c"]} == folder.settings
     assert again.history() == history
-    with open(folder.path / "history.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [float(row["validation_loss"]) for row in rows] == [epoch.validation_loss for epoch in history.epochs]
     images, labels = data(9)
     model = load_run(folder.path)
     result = evaluate(model, ag.cross_entropy, images, labels, batch_size=6)
@@ -143,6 +139,26 @@ def test_an_early_stop_is_in_the_files(tmp_path, recipe, unpainted):
     folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
     train(folder, callbacks=[lambda history: len(history.epochs) == 2, early_stop(9)])
     assert folder.history().ended == "early stop" and len(folder.history().epochs) == 2
+
+
+def test_the_picture_is_drawn_at_the_end_and_seldom_before(tmp_path, recipe, monkeypatch):
+    """Each drawing takes a second, and a pass two, of which the drawing may take a tenth."""
+    drawn, clock = [], [0.0]
+
+    def draw(history, path):
+        drawn.append(len(history.epochs))
+        clock[0] += 1
+
+    def slow(history):
+        clock[0] += 2
+
+    monkeypatch.setattr(ag.plots, "loss_curve", draw)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    for epochs, name in ((14, "whole"), (4, "cut")):
+        folder = RunFolder(tmp_path / name, SETTINGS, recipe)
+        stop = [] if name == "whole" else [lambda history: len(history.epochs) == 3]
+        train(folder, epochs=epochs, callbacks=[slow, *stop])
+    assert drawn == [1, 11, 14, 1, 3]
 
 
 def test_without_matplotlib_there_is_no_picture(tmp_path, recipe, unpainted):
@@ -201,7 +217,6 @@ READ = {  # every file that is read again, and what is read of it
     "settings.json": lambda folder: folder.settings,
     "model.py": lambda folder: folder.module().__name__,
     "history.json": lambda folder: folder.history(),
-    "looks.json": lambda folder: folder.count_look(),
     "best.safetensors": weights,
     "last.safetensors": weights,
 }
@@ -214,7 +229,7 @@ def damage(tmp_path, recipe, unpainted):
     def start(name):
         folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
         train(folder, epochs=1)
-        folder.count_look()
+        folder.count_look(0.5, 0.4)
         if name == "last.safetensors":
             folder.best.unlink()
         path = folder.path / name
@@ -289,12 +304,12 @@ def test_code_that_came_after_the_run_began_is_not_executed(tmp_path):
 def test_a_folder_in_the_place_of_a_file_is_named(tmp_path, recipe, unpainted, name):
     folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
     train(folder, epochs=1)
-    folder.count_look()
+    folder.count_look(0.5, 0.4)
     (folder.path / name).unlink()
     (folder.path / name).mkdir()
     with pytest.raises(OSError, match=name):
         train(RunFolder(folder.path), epochs=2)
-        folder.count_look()
+        folder.count_look(0.5, 0.4)
 
 
 @pytest.mark.parametrize("settings", [[("seed", 0)], {"sha256": "mine"}, {"sha256 of model.py": "mine"}])
@@ -304,23 +319,6 @@ def test_settings_that_cannot_be_kept_are_refused(tmp_path, settings):
     ):
         RunFolder(tmp_path / "a", settings)
     assert not (tmp_path / "a").exists()
-
-
-def test_two_runs_in_one_folder_do_not_mix(tmp_path, recipe, unpainted):
-    """The second one begins while the first is in its third pass; the one that saves later is refused."""
-    folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
-    calls, saved = [], []
-
-    def loss(outputs, labels):
-        calls.append(1)
-        if len(calls) == 11:
-            train(RunFolder(folder.path))
-            saved.append(contents(folder.path))
-        return ag.cross_entropy(outputs, labels)
-
-    with pytest.raises(OSError, match="another run has written this checkpoint since this one began") as caught:
-        train(folder, loss)
-    assert caught.value.filename == str(folder.last) and contents(folder.path) == saved[0]
 
 
 def test_a_folder_that_another_run_has_taken_is_left_to_it(tmp_path, recipe, unpainted):
@@ -449,7 +447,7 @@ def run_to_its_end(path, recipe):
     """Create or resume a run, train it, and look at the test images."""
     folder = RunFolder(path, SETTINGS, recipe, resume=True)
     train(folder, epochs=2, every=3)
-    folder.count_look()
+    folder.count_look(0.5, 0.4)
     folder.model()
 
 
@@ -530,8 +528,6 @@ def assert_whole(path):
             assert read_arrays(file)[1] is not None
         elif file.suffix == ".json":
             json.loads(file.read_text())
-        elif file.suffix == ".csv":
-            assert all(len(row.split(",")) == 10 for row in file.read_text().splitlines())
         elif file.suffix == ".png":
             assert file.read_bytes().endswith(b"IEND\xaeB`\x82")
         else:

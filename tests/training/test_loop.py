@@ -2,10 +2,12 @@
 
 import itertools
 import math
+import re
 import signal
 import sys
 import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -335,11 +337,17 @@ def test_an_infinite_loss_stops_training_before_it_reaches_the_weights():
 
 
 def test_a_dead_layer_is_named():
+    """Once, though passes begin with batches of several sizes."""
     x, y = points()
     w = ag.Tensor(np.zeros((2, 2)), requires_grad=True)
     optimiser = ag.optim.SGD([w], lr=0.1)
-    with pytest.warns(RuntimeWarning, match=r"relu \(test_loop\.py:\d+\): all 40 outputs are 0 for all 20 images"):
-        train(lambda x: ag.relu(x @ w - 1), optimiser, x, y, epochs=1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for size in 20, 30:
+            train(lambda x: ag.relu(x @ w - 1), optimiser, x, y, epochs=2, batch_size=size)
+    (message,) = {str(warning.message) for warning in caught}
+    assert re.match(r"relu \(test_loop\.py:\d+\): all outputs are 0 for all images of a batch", message)
+    assert len(caught) == 1
 
 
 def test_progress_goes_to_stderr_or_nowhere(capsys):
@@ -351,6 +359,40 @@ def test_progress_goes_to_stderr_or_nowhere(capsys):
     assert lines[1].startswith("epoch 2/2: loss 0.") and "validation accuracy 9" in lines[1] and lines[1].endswith(" s")
     train(*line()[1:], x, y, epochs=2)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("seconds", "lines"), [(9, ["24 more steps, which will take about 3.6 minutes"]), (0.1, [])])
+def test_a_long_run_says_after_three_steps_how_long_it_will_take(capsys, monkeypatch, seconds, lines):
+    """The first step, which may compile kernels, does not count."""
+    clock = [0.0]
+
+    def loss(outputs, labels):
+        clock[0] += seconds if clock[0] else 1000
+        return ag.cross_entropy(outputs, labels)
+
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    x, y = points()
+    train(*line()[1:], x, y, epochs=9, loss=loss, progress=True)
+    assert [text for text in capsys.readouterr().err.splitlines() if not text.startswith("epoch ")] == lines
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "parts", "sizes"),
+    [
+        (61, 20, 1, [20, 20, 21]), (21, 20, 1, [21]), (3, 2, 1, [3]), (1, 20, 1, [1]), (3, 1, 1, [1, 1, 1]),
+        (22, 20, 5, [4] * 5 + [2]), (23, 20, 10, [2] * 10 + [3]), (4, 4, 4, [1] * 4),
+    ],
+)  # fmt: skip
+def test_no_image_is_left_alone_in_a_batch_or_a_part_of_one(count, size, parts, sizes):
+    seen = []
+
+    def loss(outputs, labels):
+        seen.append(len(labels))
+        return ag.cross_entropy(outputs, labels)
+
+    x, y = points(count)
+    history = train(*line()[1:], x, y, epochs=2, batch_size=size, accumulate=parts, loss=loss)
+    assert seen == sizes * 2 and history.planned == len(history.losses) == 2 * history.epochs[0].step
 
 
 def test_a_pass_that_is_cut_short_is_shown_as_such(capsys):
@@ -385,6 +427,7 @@ def test_evaluation_counts():
     outputs = np.array([[2.0, 0.0, 1.0], [0.0, 3.0, 1.0], [1.0, 0.0, 0.5], [0.0, 0.1, 0.2]])
     labels = np.array([0, 1, 1, 2])
     result = evaluate(lambda x: x, ag.cross_entropy, outputs, labels, batch_size=3)
+    assert repr(result) == f"Evaluation: loss {result.loss:.5f}, accuracy 75.0%, outputs (4, 3)"
     assert result.loss == pytest.approx(float(ag.cross_entropy(outputs, labels)))
     assert result.accuracy == 0.75 and result.confusion.tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
     np.testing.assert_array_equal(result.outputs, outputs)

@@ -1,9 +1,8 @@
-"""A History and the progress of a run in a notebook: a short table, a curve, one text below the cell."""
+"""A History in a notebook: a short table and a curve."""
 
 import numpy as np
 import pytest
 
-import autograd_cnn as ag
 from autograd_cnn.training import Epoch, History
 
 
@@ -27,15 +26,3 @@ def test_a_notebook_shows_a_history_as_its_curve():
     bundle = history(3)._repr_mimebundle_()
     assert bundle["image/png"].startswith(b"\x89PNG") and bundle["text/plain"] == repr(history(3))
     assert "image/png" not in History("nothing yet")._repr_mimebundle_()
-
-
-def test_progress_is_one_text_below_the_cell(shown, capsys):
-    w = ag.Tensor(np.zeros((2, 2)), requires_grad=True)
-    x, y = np.eye(2), np.arange(2)
-    sgd = ag.optim.SGD([w], lr=0.1)
-    ag.training.fit(lambda x: x @ w, ag.cross_entropy, sgd, x, y, rng=None, epochs=20, batch_size=1, progress=True)
-    (bundle,) = shown
-    first, *lines, bar = bundle["text/plain"].splitlines()
-    assert first == "... 8 lines" and lines[-1].startswith("epoch 20/20: loss ") and len(lines) == 12
-    assert "40.0/40.0" in bar and "accuracy" in bar
-    assert capsys.readouterr() == ("", "")

@@ -49,7 +49,13 @@ def draw_confusion(path):
     ag.plots.confusion_matrix(np.array([[9, 1, 0], [0, 10, 0], [2, 0, 8]]), CLASSES, path, "shapes (synthetic)")
 
 
-DRAWN = {"loss": draw_loss, "predictions": draw_predictions, "confusion": draw_confusion}
+def draw_influence(path):
+    ag.plots.influence(np.zeros((4, 4, 1), np.uint8), np.eye(4), path, "shapes (synthetic)")
+
+
+DRAWN = {
+    "loss": draw_loss, "predictions": draw_predictions, "confusion": draw_confusion, "influence": draw_influence,
+}  # fmt: skip
 each_picture = pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN)
 
 
@@ -212,8 +218,8 @@ def test_classes_without_images_are_drawn(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
 def test_names_are_text_and_no_formulas(tmp_path, suffix):
-    """Dollars, an invalid formula among them, and control characters."""
-    names = ("$x_{$", "a\x1b[31m\nb", "$5 or $6")
+    """Dollars, an invalid formula among them, control characters, and letters that the font may not have."""
+    names = ("$x_{$", "a\x1b[31m\nb", "$5 or $6 猫")
     images = np.zeros((3, 4, 4, 3), np.uint8)
     path = tmp_path / f"picture{suffix}"
     ag.plots.predictions(images, np.array([1, 2, 0]), np.eye(3), names, path, "$\\frac{$ \x07")

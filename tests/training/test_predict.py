@@ -7,6 +7,7 @@ import pytest
 
 from autograd_cnn.__main__ import main
 from autograd_cnn.environment import command
+from autograd_cnn.training import History
 from training.colours import COLOURS, picture, trained
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow, which reads images, is not installed")
@@ -33,11 +34,23 @@ def test_predict_prints_the_three_most_probable_classes(tmp_path, capsys):
     assert lines[1].startswith(f"{files[1]}  100.0% blue ") and len(lines) == 2
 
 
-def test_predict_says_when_it_is_unsure(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("looks", "unsure", "more"),
+    [
+        ([], True, ""),
+        ([[9, 0.98, 0.57]], True, ", and below 57%, the mean on the test images, of which 98% were right"),
+        ([[8, 0.98, 0.57], [9, 1.0, 0.1]], False, ""),
+    ],
+)
+def test_predict_says_when_it_is_unsure_and_why(tmp_path, capsys, looks, unsure, more):
     files = [picture(tmp_path / "a.png", (255, 255, 255)), picture(tmp_path / "b.png", (255, 204, 0))]
-    assert main(["predict", trained(tmp_path), *files]) == 0
-    first, second = capsys.readouterr().out.splitlines()
-    assert first.endswith("  (unsure)") and "unsure" not in second
+    run = trained(tmp_path)
+    History(looks=looks).save(tmp_path / "run" / "history.json")
+    assert main(["predict", run, *files]) == 0
+    out, err = capsys.readouterr()
+    first, second = out.splitlines()
+    assert first.endswith("  (unsure)") == unsure and "unsure" not in second
+    assert err == f"unsure: the best probability is below 50%{more}\n" * unsure
 
 
 def test_predict_reads_grey_images_for_a_grey_model(tmp_path, capsys):

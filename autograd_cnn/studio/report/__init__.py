@@ -7,6 +7,7 @@ writes the report as text, and `page` as HTML: `sections` writes its sections wi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -87,18 +88,19 @@ def write(
             "to the settings of a new RunFolder"
         )
     model = folder.model()
-    parameters = dict(model.named_parameters())
+    parameters, recipe = dict(model.named_parameters()), folder.module()
     facts = Facts(
         str(folder.path),
         folder.settings,
         folder.history(),
         result,
         labels,
-        folder.module().probabilities(result.outputs),
+        recipe.probabilities(result.outputs),
         sum(p.size for p in parameters.values()),
-        folder.count_look(),
-        resume,
+        resume=resume,
+        note=recipe.note(recipe.Settings(**folder.settings.get("settings", {}))),
     )
+    facts = replace(facts, looks=folder.count_look(result.accuracy, float(facts.confidences.mean())))
     steps = next_steps(facts)
     last = moments.graph(model) if moments else graph_of(model, loss, images[:BATCH], labels[:BATCH])
     graphs = [*(moments.graphs if moments else []), ("after the training", last)]

@@ -80,6 +80,8 @@ class Facts:
         How often the test images have been looked at, this time included.
     resume : str
         The command that goes on with the run, if there is one.
+    note : str
+        The recipe's explanation of its loss.
     """
 
     folder: str
@@ -91,6 +93,7 @@ class Facts:
     parameters: int
     looks: int = 1
     resume: str = ""
+    note: str = ""
 
     @property
     def held_apart(self) -> int:
@@ -103,18 +106,6 @@ class Facts:
     def independent(self) -> bool:
         """Whether each class has a probability of its own: those of an image do not add up to 1."""
         return not np.allclose(self.probabilities.sum(axis=1), 1, atol=0.01)
-
-    @property
-    def sums(self) -> str:
-        """A sentence on probabilities that do not add up to 1, or "" if they do."""
-        if not self.independent:
-            return ""
-        sums = self.probabilities.sum(axis=1)
-        return (
-            f"Each of the {self.probabilities.shape[1]} classes has a probability of its own, yes or no, so those of "
-            f"an image need not add up to 100% (here {sums.min():.0%} to {sums.max():.0%}); a loss that is the mean of "
-            "such questions is small before many answers are right."
-        )
 
     @property
     def looked(self) -> str:

@@ -85,7 +85,7 @@ def page(
 def _header(facts: Facts) -> str:
     origin = " · ".join(f"{name} {value}" for name, value in facts.origin.items())
     found = [f"{origin}." if origin else "", f"The test images were {facts.looked}."]
-    found += [f"The run ended early: {facts.history.ended}." if facts.history.ended else "", facts.sums]
+    found += [f"The run ended early: {facts.history.ended}." if facts.history.ended else "", facts.note]
     tiles = [f"<div><dt>{clean(name)}</dt><dd>{clean(value)}</dd></div>" for name, value in facts.figures.items()]
     return (
         f"<header><div>{quiet(f'Training report of {facts.folder}')}"

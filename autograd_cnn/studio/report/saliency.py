@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.files import write_atomically
 from autograd_cnn.nn import Module
-from autograd_cnn.studio.png import png
 from autograd_cnn.studio.report.facts import Array
 
 COPIES, NOISE = 16, 0.1  # of the image, whose gradients are averaged; standard deviation of what is added to each
-TALL = 256  # pixels of a picture, at least
-HEAT = np.array([[16, 20, 26], [120, 40, 20], [213, 94, 0], [245, 190, 70], [255, 250, 225]])  # from 0 to the most
 
 
 def saliency(model: Module, image: Array, seed: int = 0) -> Array:
@@ -45,14 +39,3 @@ def saliency(model: Module, image: Array, seed: int = 0) -> Array:
     blurred = np.mean([padded[i : i + height, j : j + width] for i in range(3) for j in range(3)], axis=0)
     most = blurred.max()
     return np.asarray(blurred / most if most > 0 else blurred)
-
-
-def write_why(path: Path, image: Array, found: Array) -> None:
-    """Write an image (H, W, C) uint8 and, beside it, what `saliency` found: from black to bright."""
-    at = np.linspace(0, 1, len(HEAT))
-    heat = np.stack([np.interp(found, at, HEAT[:, i]) for i in range(3)], axis=-1)
-    colours = np.broadcast_to(image, (*image.shape[:2], 3))
-    gap = np.full((image.shape[0], 1, 3), 255)
-    scale = -(-TALL // image.shape[0])
-    both = np.concatenate([colours, gap, heat], axis=1).round().astype(np.uint8)
-    write_atomically(path, png(both.repeat(scale, axis=0).repeat(scale, axis=1)))

@@ -25,7 +25,7 @@ def text_of(facts: Facts, steps: Sequence[Step], moments: int) -> str:
         f"{len(facts.labels):,} test images, {facts.looked}",
         "",
         *(f"  {line}" for line in _named(facts.figures)),
-        *(["", *textwrap.wrap(facts.sums, WIDTH, initial_indent="  ", subsequent_indent="  ")] if facts.sums else []),
+        *(["", *textwrap.wrap(facts.note, WIDTH, initial_indent="  ", subsequent_indent="  ")] if facts.note else []),
         *(["", f"  {program()}"] if program() else []),
         *_section("Passes", _table(_passes(facts))),
         *_section("Confused most, on the test images", _table(facts.pairs_table(PAIRS))),

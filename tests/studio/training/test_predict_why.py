@@ -2,27 +2,28 @@
 
 import os
 
-import numpy as np
 import pytest
 
+import autograd_cnn as ag
 from autograd_cnn.__main__ import main
-from autograd_cnn.studio.report.saliency import HEAT
 from training.colours import COLOURS, picture, trained
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow, which reads images, is not installed")
 
 
-def test_predict_shows_the_pixels_that_decide(tmp_path, capsys):
-    file, path = picture(tmp_path / "a.png", COLOURS["green"]), tmp_path / "run" / "why" / "a.png"
+def test_predict_shows_the_pixels_that_decide(tmp_path, capsys, monkeypatch):
+    file, path, figures = picture(tmp_path / "a.png", COLOURS["green"]), tmp_path / "run" / "why" / "a.png", []
+    monkeypatch.setattr(ag.plots, "_save", lambda figure, path: figures.append(figure))
     assert main(["predict", trained(tmp_path), file, "--why"]) == 0
-    assert capsys.readouterr().out.splitlines()[1].strip() == str(path)
-    with Image.open(path) as image:
-        pixels = np.asarray(image)
-    scale = pixels.shape[0] // 6
-    cells = pixels[scale // 2 :: scale, scale // 2 :: scale]
-    assert (cells[:, :6] == COLOURS["green"]).all()
-    heat = cells[:, 7:].astype(int).sum(-1)
-    assert heat[2:4, 2:4].min() > heat[1:5, 1:5].min() > heat[0, 0] == heat[5, 5] == HEAT[0].sum()
+    line = capsys.readouterr().out.splitlines()[1].strip()
+    assert line == f"{path}: what the model got; the pixels that move green"
+    left, right, legend = figures[0].axes
+    assert figures[0].get_suptitle() == "a.png: 100.0% green"
+    assert (left.get_title(), right.get_title()) == ("what the model got", "what moves its answer")
+    assert legend.get_ylabel() == "gradient at a pixel; the largest is 1"
+    assert (left.images[0].get_array() == COLOURS["green"]).all()
+    heat = right.images[0].get_array()
+    assert heat[2:4, 2:4].min() > heat[1:5, 1:5].min() > heat[0, 0] == heat[5, 5] == 0
 
 
 def test_what_decided_is_written_nowhere_near_the_images_and_over_no_file(tmp_path, capsys):
@@ -39,7 +40,7 @@ def test_what_decided_is_written_nowhere_near_the_images_and_over_no_file(tmp_pa
         *(tmp_path / "run" / "why" / name for name in ("05.png", "05-2.png")),
         tmp_path / "new" / "place" / "05.png",
     ]
-    assert [line.strip() for line in written if line] == list(map(str, wanted))
+    assert [line.strip().partition(": ")[0] for line in written if line] == list(map(str, wanted))
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert before.items() <= after.items() and set(after) - set(before) == set(wanted)
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.arrayfile import read_json
 from autograd_cnn.environment import command
 from autograd_cnn.studio.live import page as live
 from autograd_cnn.studio.report.advice import next_steps
@@ -228,7 +227,7 @@ def test_a_run_without_convolutions_or_passes_is_reported(run):
         path, settings = run.folder.path, {"classes": CLASSES}
         model, module, history = (lambda self: whole), (lambda self: recipe), (lambda self: History())
 
-        def count_look(self):
+        def count_look(self, accuracy, confidence):
             return 1
 
     text = ag.report.write(Folder(), run.images, run.labels, run.result, ag.cross_entropy)
@@ -275,17 +274,14 @@ def test_a_model_that_has_hardly_learnt_gets_no_advice_on_classes(run):
     assert wrong.result.accuracy < 0.5 and not said(advice(wrong, figures()), "confuse")
 
 
-def test_probabilities_that_do_not_add_up_are_explained(tmp_path):
+def test_the_note_of_a_recipe_is_in_the_report(tmp_path):
     run = Run(tmp_path)
-    told = "Each of the 3 classes has a probability of its own, yes or no, so those of an image need not add up to 100%"
-    assert told not in run.write() and told not in run.html
-    run.folder.module().probabilities = lambda outputs: 1 / (1 + np.exp(-outputs))
+    run.folder.module().note = lambda settings: f"The loss <{settings.width}> is least at 0.325."
     try:
         text = run.write()
     finally:
         del sys.modules[run.folder.module().__name__]
-    assert told in " ".join(text.split()) and told in run.html
-    assert re.search(r"\(here \d+% to \d+%\); a loss that is the mean of such questions is", " ".join(text.split()))
+    assert "  The loss <4> is least at 0.325.\n" in text and "The loss &lt;4&gt; is least at 0.325." in run.html
 
 
 def test_a_report_without_origin_begins_its_line_with_a_word(tmp_path):
@@ -329,15 +325,38 @@ def test_advice_follows_from_the_gap(run):
     assert said(advice(run, history), "Training accuracy is 10 points below validation accuracy")
 
 
-def test_advice_follows_from_layers_and_speed(run):
+def test_advice_follows_from_layers(run):
     history = figures()
     assert said(advice(run, history), "50% of the channels of relu of 0 are 0 in all images of a batch, so they hardly")
-    assert said(
-        advice(run, history), "waited for data 5.00% of the time, so a simpler augmentation, or images that are"
-    )
     for epoch in history.epochs:
         epoch.dead, epoch.silent, epoch.waited = {"relu of 0": 0.4}, {"relu of fc": 0.6}, 0.01
     assert not said(advice(run, history), "0 in all images") and not said(advice(run, history), "waited")
+
+
+def test_advice_names_the_options_of_the_command(run):
+    """Those that it has, for the settings that it has; without any, words."""
+    settings = {"lr": 0.01, "weight_decay": 0.002, "cutout": 0, "label_smoothing": 0.2, "epochs": 3, "size": 32}
+    options = {"settings": settings, "options": ["--lr", "--epochs", "--set", "--size"]}
+    large, rising = many(run, 20), figures()
+    unsure = np.tile(run.probabilities * 0 + 0.3 + 0.1 * np.eye(3)[run.result.outputs.argmax(1)], (20, 1))
+    rising.epochs[2].validation_loss, rising.epochs[2].validation_accuracy = 0.7, 0.6
+    for given, words in (
+        ({}, ["with 6 passes.", "more: weight decay, augmentation or dropout.", "dropout will narrow"]),
+        (
+            options,
+            ["with --epochs 6.", "more: --set weight_decay=0.004 --set cutout=8.", "cutout=8 will narrow",
+             "--set label_smoothing=0.1 makes it more honest", "resolution (--size), would"],
+        ),
+    ):  # fmt: skip
+        large.folder = SimpleNamespace(settings={**run.folder.settings, **given})
+        told = [*advice(large, figures()), *advice(large, rising, probabilities=unsure)]
+        assert all(said(told, each) for each in words) and said(told, "--") == bool(given), told
+
+
+def test_good_models_need_no_more_passes(run):
+    fine = figures()
+    fine.epochs[2].validation_accuracy = 0.994
+    assert not said(advice(run, fine), "passes")
 
 
 def test_advice_after_a_run_that_ended_early(run):
@@ -370,7 +389,8 @@ def test_advice_follows_from_confidence(run):
 
 
 @pytest.mark.parametrize(
-    ("scale", "cure"), [(20, "train again with a learning rate 10 times smaller"), (0.1, "more passes, such as 30,")]
+    ("scale", "cure"),
+    [(20, "train again with a learning rate 10 times smaller"), (0.1, "Train again with 30 passes")],
 )
 def test_a_model_that_guesses_gets_one_advice(run, scale, cure):
     """It is not told that it is surer than it should be, or what it confuses."""
@@ -427,10 +447,11 @@ def test_many_classes_are_a_picture_and_a_table(tmp_path):
 def test_the_report_says_how_often_the_test_images_were_looked_at(tmp_path):
     run = Run(tmp_path)
     for passes, looks in (3, "once, after the training"), (4, "2 times: whenever"), (4, "2 times: whenever"):
-        figures(passes).save(run.folder.path / "history.json")
+        run.folder.callback(run.folder.model())(figures(passes))
         assert f"test images, looked at {looks}" in run.write()
         assert f"The test images were looked at {looks}" in run.html
-    assert read_json(run.folder.path / "looks.json") == {"steps": [30, 40]}
+    seen = [run.result.accuracy, pytest.approx(run.probabilities.max(axis=1).mean())]
+    assert run.folder.history().looks == [[30, *seen], [40, *seen]]
 
 
 NASTY = ["\x1b]0;owned\x07red\x1b[31m", '"><script>alert(1)</script>', "$x_{$ \u202e\r\n</svg>"]
