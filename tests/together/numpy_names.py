@@ -38,7 +38,7 @@ SPELLED = {
 MISSING = {
     "volumes and sequences: images have two dimensions here, and one for `conv1d` and its pools": """
         adaptive_avg_pool1d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool1d_with_indices adaptive_max_pool3d
-        adaptive_max_pool3d_with_indices avg_pool3d conv3d conv_tbc conv_transpose3d dropout1d dropout3d
+        adaptive_max_pool3d_with_indices avg_pool3d conv_tbc conv_transpose3d dropout1d dropout3d
         fractional_max_pool3d fractional_max_pool3d_with_indices lp_pool1d lp_pool3d max_pool1d_with_indices max_pool3d
         max_pool3d_with_indices max_unpool1d max_unpool3d
     """,
