@@ -128,7 +128,7 @@ def reshaped(x: Tag, old: Shape, new: Shape) -> Tag:
         if not loose(old):
             flat = x == IMAGE and len(old) < 5 and new == (old[0], math.prod(old[1:]))
             return old[1:] if flat else PIXELS if ends and max(len(old), len(new)) < 5 else None
-    cut = before and after and after[-1] % before[-1]
+    cut = before and after and after[-1] % before[-1] and (len(old) < 3 or old[-1] != 1 or new[-1:] != (1,))
     return before[-1] if cut else SAME
 
 
@@ -174,7 +174,7 @@ def joined(operands: Sequence[tuple[Tag, Shape]], shape: Shape, axis: int | None
     shown, given = ({fixed(x, s) for x, s in found if (x == GIVEN) == raw and not loose(s)} for raw in (False, True))
     split = max((x for x in seen if isinstance(x, int)), default=0)
     if split and not (shown | given) & {IMAGE, PIXELS}:
-        return split
+        return split if shown or n > 4 or loose(shape) else PIXELS
     if any(isinstance(x, int) for x in shown):
         raise Refused(f"joins images with features. {_CURE_IMAGES}")
     if not seen:
@@ -256,6 +256,9 @@ class _Finder:
         arrays, weights, out = [a for _, a in arrays_of(call)], self.weights_of(call), id(call.out.data)
         x = [(self.tag(call, a), a.shape) for a in arrays if id(a) in self.tags]
         reason = next((self.reasons[id(a)] for a in arrays if id(a) in self.reasons), None)
+        if weights and not x and not looks_up(call) and any(self.strange(a) for a in arrays):
+            reason = f"{described(call)} takes numbers that are not calculated from the example by recorded operations"
+            reason += ". Make a constant a buffer, self.c = ag.Tensor(c), and use neither .data nor transforms"
         if not reason and not x and not (weights and (looks_up(call) or call.primitive in {*_CONVOLUTIONS, ag.linear})):
             self.made.update({out: call} if weights else {})
             return
@@ -271,6 +274,11 @@ class _Finder:
             self.refuse(weights, reason or ambiguous(call))
         else:
             self.reasons[out] = reason or ambiguous(call)
+
+    def strange(self, array: np.ndarray) -> bool:
+        """Whether an array may come from the example in a way that is not recorded, unlike zeros and one-hot rows."""
+        known = any(id(array) in arrays for arrays in (self.weights, self.made, self.reasons))
+        return not known and array.ndim > 1 and array.dtype.kind == "f" and bool((array % 1).any())
 
     def tag(self, call: Call, array: np.ndarray) -> Tag:
         """Return the tag of an operand. Layers for sequences have the same order in PyTorch."""
@@ -360,7 +368,7 @@ class _Finder:
         cut, inner = False, new  # axes; whether the order on the last one counts; the shape without new axes
         parts = parts_of(call.arguments["index"], n) if p is ag.getitem else ()
         old, along = [i for i in parts if i is not None], p is ag.take or p.batch in ("axes", "axis")
-        if p is ag.getitem and all(isinstance(i, (slice, int, np.integer)) for i in old):
+        if p is ag.getitem and all(isinstance(i, (slice, int, np.integer)) and i is not True for i in old):
             gone, cut = tuple(k for k, i in enumerate(old) if not isinstance(i, slice)), old[-1:] != [slice(None)]
             kept = [i for i in parts if i is None or isinstance(i, slice)]
             inner = tuple(m for m, i in zip(new, kept, strict=True) if i is not None)

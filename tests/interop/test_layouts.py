@@ -76,6 +76,10 @@ def flat(x):
     return ag.flatten(x, 1)
 
 
+def doubled(x):
+    return ag.concatenate([x, -x], -1)
+
+
 def tokens(x):
     return x.reshape((2, -1, x.shape[-1]))
 
@@ -136,7 +140,6 @@ FLATTENED = {  # a convolution, this, flatten, and a dense layer: (more weights,
         {"g": (3, 3, 2, 1)}, lambda x, p: x * conv(ag.stack([x.mean(-1), x.max(-1)], -1), p.g),
         lambda x, p: x * conv_(F.stack([x.mean(1), x.amax(1)], 1), p.g)),
     "a norm over channels": ({}, lambda x, p: ag.layer_norm(x, 4), MAY),
-    "a root mean square over channels": ({}, lambda x, p: ag.rms_norm(x, 4), MAY),
     "a norm over images": ({"m": (4, 6, 4)}, lambda x, p: ag.layer_norm(x, (4, 6, 4), p.m, p.m),
                            lambda x, p: F.layer_norm(x, (4, 4, 6), p.m, p.m)),
     "a block of ConvNeXt": (
@@ -163,7 +166,7 @@ FLATTENED = {  # a convolution, this, flatten, and a dense layer: (more weights,
     "features in another order": ({}, lambda x, p: ag.flip(flat(x), 1), MAY),
     "turned by 90 degrees": ({}, lambda x, p: ag.transpose(x, (0, 2, 1, 3)), rf"fc .*transpose .*{MAY}"),
     "pixels in a batch": ({}, lambda x, p: x.reshape((12, 16)), rf"reshape \(.*\) \(2, 4, 6, 4\) -> \(12, 16\): {MAY}"),
-    "joined images": ({}, lambda x, p: ag.concatenate([x, -x], -1), lambda x, p: F.cat([x, -x], 1)),
+    "joined images": ({}, lambda x, p: doubled(x), lambda x, p: F.cat([x, -x], 1)),
     "joined flattened": ({}, lambda x, p: ag.concatenate([flat(x), x.mean((1, 2))], -1), MAY),
     "with features of its own": ({"w": (96, 96)}, lambda x, p: flat(x) + ag.linear(flat(x), p.w), CONTRARY),
     "with features in another order": (
@@ -184,6 +187,9 @@ FLATTENED = {  # a convolution, this, flatten, and a dense layer: (more weights,
     "channels in the place of rows": ({"g": (3, 3, 6, 2)}, lambda x, p: conv(ag.transpose(x, (0, 1, 3, 2)), p.g), MAY),
     "features added to images": ({"w": (4, 96)}, lambda x, p: x + ag.linear(x.mean((1, 2)), p.w).reshape(x.shape),
                                  f"joins images with features. {FEATURES}"),
+    "a transform": ({}, lambda x, p: ag.vmap(ag.relu)(x), r"fc .*linear .* takes numbers that are not calculated from"),
+    "rows of one channel": ({}, lambda x, p: doubled(x[..., :1].reshape((2, 2, 12, 1)).reshape((2, 24, 1))), MAY),
+    "a root mean square and its weight": ({"s": (4,)}, lambda x, p: ag.rms_norm(x, 4, p.s), MAY),
     "a primitive of the user": ({}, lambda x, p: cube(x), lambda x, p: x**3),
     "a primitive that is unknown": ({}, lambda x, p: other(x),
                                     r"fc .*other .* @ag.primitive\(elementwise=True\) says that each number"),
@@ -245,6 +251,9 @@ NETWORKS = {  # (input, shapes of the weights, here, in PyTorch)
                                           lambda x, p: conv_(F.linear(x, p.w).reshape((2, 1, 4, 6)), p.k)),
     "reshaped to images as the result": (FLAT, {"w": (24, 24)}, lambda x, p: ag.linear(x, p.w).reshape((2, 2, 3, 4)),
                                          rf"the weights .*result \(2, 2, 3, 4\) is made of features. {FEATURES}"),
+    "reshaped to images of one channel, joined": (
+        FLAT, {"w": (24, 24), "fc": (48, 2)},
+        lambda x, p: ag.linear(flat(doubled(ag.linear(x, p.w).reshape((2, 4, 6, 1)))), p.fc), MAY),
     "reshaped to sequences": (FLAT, {"w": (24, 24), "k": (3, 4, 2)},
                               lambda x, p: ag.conv1d(ag.linear(x, p.w).reshape((2, 6, 4)), p.k), FEATURES),
     "numbers reshaped to images": (FLAT, {"k": (3, 3, 3, 2)}, lambda x, p: conv((x / 255).reshape((2, 2, 4, 3)), p.k),
