@@ -39,9 +39,7 @@ Operands = list[tuple[str, np.ndarray]]
 
 _NAMES = {"w": "weight", "b": "bias"}
 _CONVOLUTIONS: set[Any] = {ag.conv2d, ag.conv_transpose2d}
-_RESIZING: set[Any] = {
-    ag.adaptive_avg_pool2d, ag.adaptive_max_pool2d, ag.interpolate, ag.pixel_shuffle, ag.pixel_unshuffle,
-}  # fmt: skip
+_RESIZING = {ag.adaptive_avg_pool2d, ag.adaptive_max_pool2d, ag.interpolate, ag.pixel_shuffle, ag.pixel_unshuffle}
 _KEEPING: set[Any] = {ag.group_norm, ag.local_response_norm, ag.pad, ag.repeat}
 """Functions with PyTorch's meaning, which calculate images from images in several steps."""
 _OF_SETS: set[Any] = {ag.softmax, ag.log_softmax, ag.standardize}
@@ -56,6 +54,10 @@ _CURE = (
 _CONTRARY = f"joins arrays that PyTorch has in different orders. {_CURE}"
 _CALCULATED = "takes a weight that is calculated from inputs, or picked by an index"
 _CURE_IMAGES = "To make images of features, do as in PyTorch: reshape to (N, C, H, W), then transpose(0, 2, 3, 1)"
+_STRANGE = (
+    "takes numbers that are not calculated from the example by recorded operations. "
+    "Make a constant a buffer, self.c = ag.Tensor(c), and use neither .data nor transforms"
+)
 _BY_HAND = "Or leave out layout: arrays are in this package's then, and can be converted by hand"
 
 
@@ -205,9 +207,8 @@ def described(call: Call) -> str:
 def ambiguous(call: Call) -> str:
     """Return the reason why the order of a result is unknown."""
     (_, x), *_ = arrays_of(call)
-    known = call.primitive.packaged or call.primitive.batch
+    known, what = call.primitive.packaged or call.primitive.batch, f"{described(call)} {x.shape} -> {call.out.shape}"
     own = "" if known else " @ag.primitive(elementwise=True) says that each number of it keeps its place."
-    what = f"{described(call)} {x.shape} -> {call.out.shape}"
     return f"{what}: PyTorch may have its numbers in another order.{own} {_CURE}"
 
 
@@ -244,8 +245,7 @@ class _Finder:
         """Refuse the first of some weights, or of those that it was made from."""
         while weights and id(weights[0][1]) in self.made:
             weights = self.weights_of(self.made[id(weights[0][1])])
-        path = self.weights[id(weights[0][1])] if weights else None
-        what = "the weights" if path is None else f"{path} {self.tensors[path].shape}"
+        what = f"{self.weights[id(weights[0][1])]} {weights[0][1].shape}" if weights else "the weights"
         raise ValueError(f"{self.caller}: cannot convert {what} to PyTorch's layout: {reason}. {_BY_HAND}")
 
     def weights_of(self, call: Call) -> Operands:
@@ -257,8 +257,7 @@ class _Finder:
         x = [(self.tag(call, a), a.shape) for a in arrays if id(a) in self.tags]
         reason = next((self.reasons[id(a)] for a in arrays if id(a) in self.reasons), None)
         if weights and not x and not looks_up(call) and any(self.strange(a) for a in arrays):
-            reason = f"{described(call)} takes numbers that are not calculated from the example by recorded operations"
-            reason += ". Make a constant a buffer, self.c = ag.Tensor(c), and use neither .data nor transforms"
+            reason = f"{described(call)} {_STRANGE}"
         if not reason and not x and not (weights and (looks_up(call) or call.primitive in {*_CONVOLUTIONS, ag.linear})):
             self.made.update({out: call} if weights else {})
             return
@@ -277,8 +276,8 @@ class _Finder:
 
     def strange(self, array: np.ndarray) -> bool:
         """Whether an array may come from the example in a way that is not recorded, unlike zeros and one-hot rows."""
-        known = any(id(array) in arrays for arrays in (self.weights, self.made, self.reasons))
-        return not known and array.ndim > 1 and array.dtype.kind == "f" and bool((array % 1).any())
+        known = {*self.weights, *self.made, *self.reasons}
+        return id(array) not in known and array.ndim > 1 and array.dtype.kind == "f" and bool((array % 1).any())
 
     def tag(self, call: Call, array: np.ndarray) -> Tag:
         """Return the tag of an operand. Layers for sequences have the same order in PyTorch."""
@@ -297,8 +296,7 @@ class _Finder:
         if id(array) in self.weights:
             known, first = self.found.setdefault(self.weights[id(array)], (layout, by))
             if known != layout:
-                cure = "Give one of them a weight of its own"
-                self.refuse([("", array)], f"{first} and {by} need it in different layouts. {cure}")
+                self.refuse([("", array)], f"{first} and {by} need it in different layouts. Give one its own weight")
             return
         call = self.made[id(array)]
         (_, w), *_ = arrays_of(call)
@@ -318,7 +316,7 @@ class _Finder:
     def result(self, call: Call, x: Tags, weights: Operands) -> Tag:
         """Note the layouts that a call shows, and return the tag of its result, None if it has several meanings."""
         p, first = call.primitive, fixed(*x[0]) if x and not weights else None
-        if first and call.function in _RESIZING:
+        if first and (call.function in _RESIZING or (p.batch == "images" and p not in _CONVOLUTIONS)):
             return image(*x[0])
         if first in (IMAGE, PIXELS) and call.function in _KEEPING:
             return first if call.out.ndim > 2 else None
@@ -327,8 +325,6 @@ class _Finder:
         if weights and looks_up(call):
             self.need(weights, call)
             return SAME
-        if p.batch == "images":
-            return None if weights else image(*x[0])
         if p.batch in ("elementwise", "channels", "losses") or p in (ag.concatenate, ag.stack, ag.broadcast_to):
             tag = self.joined(call, x, weights)
         else:
@@ -364,8 +360,7 @@ class _Finder:
             return reshaped(x, shape, new) if call.arguments.get("order", "C") == "C" else None
         if p is ag.transpose:
             return transposed(x, shape, tuple(a % n for a in call.arguments["axes"] or range(n)[::-1]))
-        gone: Shape = ()
-        cut, inner = False, new  # axes; whether the order on the last one counts; the shape without new axes
+        gone, cut, inner = new[:0], False, new  # axes; if the order on the last one counts; shape without new axes
         parts = parts_of(call.arguments["index"], n) if p is ag.getitem else ()
         old, along = [i for i in parts if i is not None], p is ag.take or p.batch in ("axes", "axis")
         if p is ag.getitem and all(isinstance(i, (slice, int, np.integer)) and i is not True for i in old):
@@ -420,8 +415,7 @@ class _Finder:
         if b.ndim > 2 and not plain:
             return None
         x: Tag = left or SAME
-        axes = (1, 0) if call.primitive is ag.linear else as_it_is(b.ndim).axes
-        rows = isinstance(x, tuple)
+        rows, axes = isinstance(x, tuple), (1, 0) if call.primitive is ag.linear else as_it_is(b.ndim).axes
         self.need(weights, call, **{name: Layout(axes, max(b.ndim - 2, 0), x) if rows else Layout(axes)})
         if rows:
             return SAME if any(w is b for _, w in weights) else None

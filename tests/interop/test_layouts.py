@@ -219,7 +219,7 @@ NETWORKS = {  # (input, shapes of the weights, here, in PyTorch)
                r"k .*multiply \(.*:\d+\) calculates with it before conv2d \(.*:\d+\). Save the result as a param"),
     "low rank for pixels": (IMAGE, {"a": (72, 2), "c": (2, 4)}, lambda x, p: flat(x) @ (p.a @ p.c), "a .*Save the res"),
     "in two places": (FLAT, {"w": (24, 24)}, lambda x, p: ag.linear(x, p.w) @ p.w,
-                      r"w .*linear \(.*\) and matmul \(.*\) need it in different layouts. Give one of them a weight"),
+                      r"w .*linear \(.*\) and matmul \(.*\) need it in different layouts. Give one its own weight"),
     "not used": (FLAT, {"w": (24, 4), "v": (2, 2)}, lambda x, p: ag.linear(x, p.w), r"v \(2, 2\).* does not use it"),
     "embedding": (WORDS, {"e": (20, 4), "fc": (20, 2)},
                   lambda x, p: ag.linear(flat(ag.take(p.e, x, 0) + p.e[:5]), p.fc),
