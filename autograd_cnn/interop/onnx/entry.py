@@ -84,12 +84,10 @@ class Entry:
         odd = [f"the input {k + 1}" for k, name in enumerate(inputs) if name and k in self.only]
         odd += [f"the result {name}" for name in results[self.results :] if name]
         odd += ["windows of three dimensions"] * (len(attributes.get("kernel_shape", ())) > 2)
+        any_name = any(p.kind is p.VAR_KEYWORD for p in taken.values())
         for name, value in attributes.items():
-            known, parts = (
-                name in taken or any(p.kind is p.VAR_KEYWORD for p in taken.values()),
-                np.ravel(value).tolist(),
-            )
-            if not known or not {*parts} <= {*self.only.get(name, parts)}:
+            parts = {*np.ravel(value).tolist()}
+            if not (any_name or name in taken) or not parts <= {*self.only.get(name, parts)}:
                 odd.append(f"{name}={value!r}")
         return " and ".join(odd)
 

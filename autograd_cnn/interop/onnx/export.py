@@ -1,8 +1,9 @@
 """Writes a function of primitives as an ONNX file.
 
-The function runs twice, on the example and on other numbers in a larger batch. Each call of a primitive becomes the
-nodes that its converter, in `table`, makes. A shape that differs between the runs depends on the batch, and
-any other difference is a number that the function computes outside of recorded operations, which a file cannot have.
+Each call of a primitive in a run on the example becomes the nodes that its converter, in `table`, makes. Numbers that
+depend on the inputs and become a plain array, without a recorded operation, would be constants of the file: an observer
+is told of each, and the export is refused. A second run, on other numbers in a larger batch, shows which extents depend
+on the batch, and which other constants are none.
 
 ONNX has images as (N, C, H, W). A value has up to two forms, the array as it is here and the image; each is made from
 the other by a Transpose when a node first asks for it. Convolutions and pools ask for images; elementwise operations,
