@@ -3,7 +3,7 @@
 Each call of a primitive in a run on the example becomes the nodes that its converter, in `table`, makes. Numbers that
 depend on the inputs and become a plain array, without a recorded operation, would be constants of the file: an observer
 is told of each, and the export is refused. A second run, on other numbers in a larger batch, shows which extents depend
-on the batch, and which other constants are none.
+on the batch, and which other constants are none; a third one has a batch of one.
 
 ONNX has images as (N, C, H, W). A value has up to two forms, the array as it is here and the image; each is made from
 the other by a Transpose when a node first asks for it. Convolutions and pools ask for images; elementwise operations,
@@ -142,10 +142,11 @@ def export_onnx(
 def _written(onnx: Any, f: Any, run: _Run, axes: tuple[int, ...]) -> bytes:
     """Return the file; where it cannot be written, say whether it can with fewer free axes."""
     try:
-        others = _second_run(f, run, axes)
-        writer = _Writer(f, run, others, axes)
-        for call in zip(run.calls, others.calls, run.places, strict=True):
-            writer.convert(*call)
+        for few in (True, False)[0 not in axes :]:
+            others = _second_run(f, run, axes, few)
+            writer = _Writer(f, run, others, axes)
+            for call in zip(run.calls, others.calls, run.places, strict=True):
+                writer.convert(*call)
         model = writer.model(onnx)
         onnx.checker.check_model(model, full_check=True)
         return bytes(model.SerializeToString())
@@ -206,28 +207,29 @@ def _arrays(values: Any) -> Iterator[np.ndarray]:
             yield array
 
 
-def _second_run(f: Any, run: _Run, axes: tuple[int, ...]) -> _Run:
+def _second_run(f: Any, run: _Run, axes: tuple[int, ...], few: bool) -> _Run:
     """Run `f` on other numbers, of another size along `axes`, and compare the calls.
 
-    A batch gets one more than twice as many, and the other axes are repeated, so that strides still divide them.
+    A batch gets one more than twice as many or, with `few`, is of one. The other axes are repeated, so that strides
+    still divide them.
     """
     if run.lost:
         raise ValueError(f"cannot export {run.lost}")
     inputs = run.inputs
     found = {(a, t.shape[a : a + 1]) for a in axes for t in inputs if t.ndim > a or not a}
-    if not len(found) == len({(n, _more(n, a)) for a, size in found for n in size}) == len(axes):
+    if not len(found) == len({(n, _more(n, a, few)) for a, size in found for n in size}) == len(axes):
         shapes = ", ".join(str(t.shape) for t in inputs)
         raise ValueError(f"export_onnx: the inputs {shapes} need one size along each axis of {axes}, another for each")
     failure = None
     for like in False, True:
         rng = np.random.default_rng(0)
         try:
-            again = _Run(f, [Tensor(_numbers(_larger(t.data, axes), rng, like)) for t in inputs])
+            again = _Run(f, [Tensor(_numbers(_larger(t.data, axes, few), rng, like)) for t in inputs])
             break
         except Exception as error:
             failure = error
     else:
-        shapes = ", ".join(str(_larger(t.data, axes).shape) for t in inputs)
+        shapes = ", ".join(str(_larger(t.data, axes, few).shape) for t in inputs)
         raise ValueError(f"export_onnx: f fails on other numbers of the shapes {shapes}: {failure}") from failure
     for call, other, place in zip(run.calls, again.calls, run.places, strict=False):
         if call.primitive is not other.primitive or call.names != other.names or call.out.ndim != other.out.ndim:
@@ -237,15 +239,15 @@ def _second_run(f: Any, run: _Run, axes: tuple[int, ...]) -> _Run:
     return again
 
 
-def _more(n: int, axis: int) -> int:
-    return n * (axis + 1) if axis else 2 * n + 1
+def _more(n: int, axis: int, few: bool) -> int:
+    return n * (axis + 1) if axis else 2 * n + 1 if not few else 1 + (n == 1)
 
 
-def _larger(array: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+def _larger(array: np.ndarray, axes: tuple[int, ...], few: bool) -> np.ndarray:
     """Return an array of another size along `axes`, of the same numbers."""
     for a in axes:
         if a < array.ndim:
-            array = np.take(array, range(_more(array.shape[a], a)), a, mode="wrap")
+            array = np.take(array, range(_more(array.shape[a], a, few)), a, mode="wrap")
     return array
 
 
@@ -470,11 +472,12 @@ class _Writer:
             return False
         pairs = [*zip(array.shape, again.shape, strict=True)]
         first = tuple(slice(None if n == m else 1) for n, m in pairs)
-        once, steps = again[first], dict[int, np.ndarray]()
+        wide = max(array, again, key=np.size)
+        once, steps = wide[first], dict[int, np.ndarray]()
         for k, (n, m) in enumerate(pairs):
             if n != m and array.dtype.kind == "i":
                 second = (*first[:k], slice(1, 2), *first[k + 1 :])
-                steps[k] = again[second] - once
+                steps[k] = wide[second] - once
         for a in array, again:
             counts = (step * np.arange(a.shape[k]).reshape((-1, *[1] * (a.ndim - k - 1))) for k, step in steps.items())
             if not np.array_equal(a, np.broadcast_to(once, a.shape) + sum(counts)):
