@@ -483,7 +483,7 @@ def test_a_program_computes_decisions_again(name, standalone):
 def test_a_program_refuses_other_numbers_where_plain_ones_depend_on_them(text, standalone):
     x, f = np.array([1.0, -2.0, 3.0]), CONSTANTS[text]
     program = ag.trace(lambda x, y: f(x) * ag.sum(y), x, x).program(standalone)
-    line = f"{text} (test_program_rules.py:{f.__code__.co_firstlineno})"
+    line = f"a tensor at test_program_rules.py:{f.__code__.co_firstlineno}"
     assert program.frozen == {"x": line}
     assert f"# Holds for the traced x only: {line} became constants\n" in program.source
     assert program.run(x=x, y=2 * x)[0] == 2 * program.run()[0]

@@ -24,7 +24,7 @@ def test_a_program_computes_decisions_again(name, standalone):
 def test_an_order_is_a_constant(standalone):
     x = np.array([1.0, -2.0, 3.0])
     program = ag.trace(lambda x: ag.sum(ag.sort(x) * x), x).program(standalone)
-    with pytest.raises(ValueError, match=r"ag.sort\(x\) \(test_decisions.py:\d+\) became plain numbers"):
+    with pytest.raises(ValueError, match=r"a tensor at test_decisions.py:\d+ became plain numbers"):
         program.run(x=-x)
 
 
