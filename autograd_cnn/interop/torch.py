@@ -3,8 +3,8 @@
 PyTorch has images as (N, C, H, W), weights of convolutions as (out, in, KH, KW) and of dense layers as (out, in). A
 dense layer behind a flatten also has its rows in another order, (C, H, W) for (H, W, C). So one run of the model is
 observed: each activation gets a tag, which says how PyTorch has it, and the operation that uses a weight shows the
-weight's layout. If PyTorch may have an activation in other ways, too, its tag is the reason, and a weight that depends
-on the way is refused.
+weight's layout. If PyTorch may have an activation in other ways, too, the reason is noted, and a weight that depends on
+the way is refused.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from autograd_cnn.interop.layouts import Layout, Shape, as_it_is
 from autograd_cnn.nn import GRU, LSTM, RNN, Module, MultiheadAttention, TransformerEncoderLayer
 from autograd_cnn.nn.module import in_training_mode
 
-SAME, IMAGE, PIXELS, GIVEN = _ORDERS = "same", "image", "pixels", "given"
+SAME, IMAGE, PIXELS, GIVEN = "same", "image", "pixels", "given"
 """How PyTorch has an array: as it is here; with the last axis behind the first, (N, C, H, W) for (N, H, W, C); in one
 of these two ways; or in any, since no weight has acted on it: then it is an image if it has four axes.
 
-There are three other kinds of tags. A number: as it is here, but its axes were made of so many features, of which
+There are two other kinds of tags. A number: as it is here, but its axes were made of so many features, of which
 PyTorch may make images in another way. A tuple: as it is here, but its last axis is of flattened images of this shape
-(H, W, C), there (C, H, W). Any other text: the reason why nothing is known.
+(H, W, C), there (C, H, W). An array of which nothing is known has a reason, and no tag.
 """
 Tag = Any
 Tags = list[tuple[Tag, Shape]]
@@ -130,7 +130,7 @@ def reshaped(x: Tag, old: Shape, new: Shape) -> Tag:
         if not loose(old):
             flat = x == IMAGE and len(old) < 5 and new == (old[0], math.prod(old[1:]))
             return old[1:] if flat else PIXELS if ends and max(len(old), len(new)) < 5 else None
-    cut = before and after and after[-1] % before[-1] and (len(old) < 3 or old[-1] != 1 or new[-1:] != (1,))
+    cut = before and after and after[-1] % before[-1]
     return before[-1] if cut else SAME
 
 
