@@ -85,7 +85,7 @@ def _limits(x: Any, min_val: Any, max_val: Any) -> tuple[Any, ...]:
     if min_val is None or max_val is None:
         raise TypeError(f"min_val is {min_val}, max_val is {max_val}, want numbers")
     if np.any(np.greater(min_val, max_val)):
-        raise ValueError(f"min_val is {min_val}, greater than max_val, {max_val}\nExchange them")
+        raise ValueError(f"min_val is {min_val!r:.40}, greater than max_val, {max_val!r:.40}\nExchange them")
     return x, min_val, max_val
 
 

@@ -12,13 +12,13 @@ import numpy as np
 
 from autograd_cnn.engine.fitting import FLOATS, NUMBERS, in_precision, is_complex
 from autograd_cnn.engine.mode import no_grad
-from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.engine.numpy_calls import plain, recorded
 from autograd_cnn.engine.primitive import primitive
 
 __all__ = [
-    "abs", "absolute", "add", "astype", "clip", "conj", "conjugate", "cos", "divide", "exp", "expm1", "imag", "log",
-    "log1p", "maximum", "minimum", "multiply", "negative", "pow", "power", "real", "remainder", "sgn", "sin", "sqrt",
-    "square", "subtract", "tanh", "true_divide", "where",
+    "abs", "absolute", "add", "astype", "clip", "conj", "conjugate", "cos", "divide", "exp", "expm1", "finite_product",
+    "imag", "log", "log1p", "maximum", "minimum", "multiply", "negative", "pow", "power", "quotient", "real",
+    "remainder", "root", "sgn", "sin", "sqrt", "square", "subtract", "tanh", "true_divide", "where",
 ]  # fmt: skip
 
 Array = TypeVar("Array")  # a Tensor or an array
@@ -28,9 +28,62 @@ def chain(g: Any, slope: Any) -> Any:
     """Return ``g * slope``, but 0 where `g` is 0 and the slope is not finite.
 
     Masking on ``g == 0`` alone would be wrong: the rule would no longer be differentiable in `g`, and a jvp made of
-    two vjps starts from ``g = 0``.
+    two vjps starts from ``g = 0``. If `g` is no constant, the second derivative is undefined there, and NaN.
     """
-    return g * slope if np.isfinite(slope).all() else g * where(np.logical_and(g == 0, ~np.isfinite(slope)), 0, slope)
+    if np.isfinite(slope).all():
+        return g * slope
+    return finite_product(g, slope) if recorded(g) is not None else g * where(_undefined(g, slope), 0, slope)
+
+
+def _undefined(x: Any, slope: Any) -> Any:
+    return np.logical_and(np.equal(x, 0), ~np.isfinite(slope))
+
+
+@primitive(complex=True, elementwise=True)
+def finite_product(x: Any, slope: Any) -> Any:
+    """Multiplies, with 0 where `x` is 0 and `slope` is not finite.
+
+    The gradient of `slope` is NaN there.
+    """
+    return (np.where(_undefined(x, slope), x, slope) * x).astype(np.result_type(x, slope, 0.0), copy=False)
+
+
+finite_product.vjp(
+    x=lambda g, x, slope: np.where(_undefined(x, slope), 0, g * slope),
+    slope=lambda g, x, slope: np.where(_undefined(x, slope), np.nan, g * x),
+)
+
+
+@primitive(complex=True, elementwise=True, examples=lambda rng: [tuple(rng.uniform(0.5, 2, (2, 2, 3)))])
+def quotient(x: Any, y: Any) -> Any:
+    """Divides, with 0 where `y` is 0.
+
+    It is the slope of a length. The gradient is NaN there.
+    """
+    return (x / (y + np.equal(y, 0)) * np.not_equal(y, 0)).astype(np.result_type(x, y, 0.0), copy=False)
+
+
+quotient.vjp(
+    x=lambda g, y: np.where(np.equal(y, 0), np.nan, g / y),
+    y=lambda g, y, out: np.where(np.equal(y, 0), np.nan, -g * out / y),
+)
+
+
+def live(y: Any, g: Any) -> Any:
+    """Return `y`, but 1 where `g` is 0 and a constant: nothing depends on a `quotient` there, of any order."""
+    return np.where(np.equal(g, 0), 1, y) if recorded(y) is not None and recorded(g) is None else y
+
+
+@primitive(elementwise=True, examples=lambda rng: [(rng.uniform(0.5, 2, (2, 3)), n) for n in (2, -3.0)])
+def root(x: Any, n: Any) -> Any:
+    """Takes the root of degree `n`: ``x ** (1 / n)``.
+
+    The gradient at 0 is 0.
+    """
+    return np.power(x, 1 / n)
+
+
+root.vjp(x=lambda g, n, out: g * quotient(1 / n, live(out, g) ** (n - 1)))
 
 
 @primitive(complex=True, elementwise=True, symbol="+")
@@ -216,7 +269,7 @@ def abs(x: Any) -> Any:
     return np.abs(x)
 
 
-abs.vjp(x=lambda g, x: g * (np.conj(np.sign(x)) if is_complex(x) else sign_of(x)))
+abs.vjp(x=lambda g, x: g * (np.conj(quotient(x, live(abs(x), g))) if is_complex(x) else sign_of(x)))
 
 
 @primitive(complex=True, elementwise=True)

@@ -14,7 +14,7 @@ import numpy as np
 from autograd_cnn.engine.mode import enable_grad
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.ops.arithmetic import power, where
+from autograd_cnn.ops.arithmetic import power, root
 from autograd_cnn.ops.axes import as_float, cut
 from autograd_cnn.ops.convolution import as_images
 from autograd_cnn.ops.indexing import stack, take
@@ -264,7 +264,7 @@ def lp_pool2d(
     """
     high, wide = pair(kernel_size, "kernel_size")
     total = avg_pool2d(power(as_float(x), norm_type), kernel_size, stride, 0, ceil_mode) * (high * wide)
-    return where(total == 0, 0, where(total == 0, 1, total) ** (1 / norm_type))
+    return root(total, norm_type)
 
 
 def _bins(x: Any, output_size: Extent) -> list[tuple[Any, Any]]:

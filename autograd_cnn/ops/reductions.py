@@ -18,7 +18,7 @@ import numpy as np
 from autograd_cnn.engine.checks import flag
 from autograd_cnn.engine.numpy_calls import known, peek, plain
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.ops.arithmetic import conjugated, exp, in_dtype_of, masked, where
+from autograd_cnn.ops.arithmetic import conjugated, exp, in_dtype_of, live, masked, quotient, where
 from autograd_cnn.ops.axes import Axis, as_float, axes_of, cast, cut, keepdims_shape, rescaling
 from autograd_cnn.ops.indexing import concatenate
 from autograd_cnn.ops.shapes import apart, broadcast_to, flip, reshape, together
@@ -250,9 +250,7 @@ def _std_rule(g: Any, x: Any, out: Any, axis: Any, ddof: Any, keepdims: Any, whe
     if (s := rescaling(masked(np.asarray(plain(x)), where), axis, np.asarray(plain(out)), 2)) is not None:
         x = in_dtype_of(g, x) * s.reshape(keepdims_shape(x.shape, axis))
         out = std(x, axis, keepdims, ddof, None, where, correction)
-    spreads = out != 0
-    halved = masked(g, spreads) / (2 * masked(out, spreads, 1))
-    return _var_rule(halved, x, axis, ddof, keepdims, where, correction)
+    return _var_rule(g * quotient(0.5, live(out, g)), x, axis, ddof, keepdims, where, correction)
 
 
 var.vjp(x=_var_rule)

@@ -16,7 +16,7 @@ import numpy as np
 from autograd_cnn.engine.fitting import as_floats, is_complex
 from autograd_cnn.engine.numpy_calls import peek, plain, plain_array
 from autograd_cnn.engine.primitive import Primitive, primitive
-from autograd_cnn.ops.arithmetic import abs, chain, choice, exp, power, ratio, remainder, sign_of, sqrt, where
+from autograd_cnn.ops.arithmetic import abs, chain, choice, exp, live, power, quotient, ratio, remainder, sign_of, where
 from autograd_cnn.ops.axes import in_double
 from autograd_cnn.ops.indexing import scatter, take
 
@@ -48,17 +48,17 @@ def _ufunc(ufunc: Any, doc: str, low: float = -2, high: float = 2, **rules: Any)
     return made
 
 
-def _turn(side: Any, x: Any, y: Any) -> Any:
+def _turn(g: Any, side: Any, x: Any, y: Any) -> Any:
     """Compute ``side / (x**2 + y**2)`` without overflow, but 0 at the origin and at infinity."""
-    h = np.hypot(x, y)
-    turn = where(np.isinf(h), 0, ratio(ratio(side, h), h))
+    h = live(np.hypot(x, y), g)
+    turn = where(np.isinf(h), 0, quotient(quotient(side, h), h))
     return where(np.logical_or(np.isnan(x), np.isnan(y)), np.nan, turn)
 
 
 def _lean(x: Any, y: Any, out: Any) -> Any:
     """Compute ``x / out``, the slope of hypot, but 0 at the origin. Infinities count alike, and the rest as 0."""
     side = np.sign(x)
-    return where(np.isinf(x), where(np.isinf(y), side * 0.5**0.5, side), where(np.isinf(y), 0, ratio(x, out)))
+    return where(np.isinf(x), where(np.isinf(y), side * 0.5**0.5, side), where(np.isinf(y), 0, quotient(x, out)))
 
 
 def _leg(x: Any) -> Any:
@@ -66,7 +66,7 @@ def _leg(x: Any) -> Any:
 
     ``x + 1`` would lose that sign, which ``x - -1`` keeps: the imaginary part of 1 is +0.
     """
-    return sqrt(-(x - 1)) * sqrt(x - -1) if is_complex(x) else sqrt((1 - x) * (1 + x))
+    return np.sqrt(-(x - 1)) * np.sqrt(x - -1) if is_complex(x) else np.sqrt((1 - x) * (1 + x))
 
 
 def _sinc_slope(x: Any, out: Any) -> Any:
@@ -101,19 +101,20 @@ arctan = _ufunc(np.arctan, "Takes the angle whose tangent is `x`.", x=lambda g, 
 sinh = _ufunc(np.sinh, "Takes the hyperbolic sine.", x=lambda g, x: chain(g, np.cosh(x)))
 cosh = _ufunc(np.cosh, "Takes the hyperbolic cosine.", x=lambda g, x: chain(g, np.sinh(x)))
 arcsinh = _ufunc(np.arcsinh, "Inverts the hyperbolic sine.",
-                 x=lambda g, x: g / (sqrt(x * x - -1) if x.dtype.kind == "c" else np.hypot(1, x)))
+                 x=lambda g, x: g / (np.sqrt(x * x - -1) if x.dtype.kind == "c" else np.hypot(1, x)))
 arccosh = _ufunc(np.arccosh, "Inverts the hyperbolic cosine.", 1.5,
-                 x=lambda g, x: chain(g, 1 / (sqrt(x - 1) * sqrt(x - -1))))
+                 x=lambda g, x: chain(g, 1 / (np.sqrt(x - 1) * np.sqrt(x - -1))))
 arctanh = _ufunc(np.arctanh, "Inverts the hyperbolic tangent.", -0.9, 0.9,
                  x=lambda g, x: chain(g, 1 / ((1 - x) * (1 + x))))
 sinc = _ufunc(np.sinc, "Computes ``sin(pi * x) / (pi * x)``, which is 1 at 0.",
               x=lambda g, x, out: g * _sinc_slope(x, out))
 
 hypot = _ufunc(np.hypot, "Computes the hypotenuse ``sqrt(x * x + y * y)``.\n\nThe gradient at (0, 0) is 0.",
-               x=lambda g, x, y, out: chain(g, _lean(x, y, out)), y=lambda g, x, y, out: chain(g, _lean(y, x, out)))
+               x=lambda g, x, y, out: chain(g, _lean(x, y, live(out, g))),
+               y=lambda g, x, y, out: chain(g, _lean(y, x, live(out, g))))
 arctan2 = _ufunc(np.arctan2, "Takes the angle of the point `x` above and `y` right of the origin, from -pi to pi.\n\n"
                  "The gradient at (0, 0) is 0.",
-                 x=lambda g, x, y: chain(g, _turn(y, x, y)), y=lambda g, x, y: chain(g, -_turn(x, x, y)))
+                 x=lambda g, x, y: chain(g, _turn(g, y, x, y)), y=lambda g, x, y: chain(g, -_turn(g, x, x, y)))
 logaddexp = _ufunc(np.logaddexp, "Computes ``log(exp(x) + exp(y))`` without overflow.",
                    x=lambda g, x, y: chain(g, 1 / (1 + exp(_rise(x, y)))),
                    y=lambda g, x, y: chain(g, 1 / (1 + exp(_rise(y, x)))))

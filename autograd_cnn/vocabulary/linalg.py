@@ -27,7 +27,7 @@ from autograd_cnn.engine.numpy_calls import known, peek, plain, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops import products, reductions
-from autograd_cnn.ops.arithmetic import abs, chain, conjugated, divide, imag, real, square, where
+from autograd_cnn.ops.arithmetic import abs, chain, conjugated, divide, imag, real, root, square, where
 from autograd_cnn.ops.axes import as_float, fixed, normal, operand
 from autograd_cnn.ops.indexing import concatenate
 from autograd_cnn.ops.products import einsum, matmul, outer, tensordot
@@ -257,7 +257,7 @@ def _symmetric(a: Any, lower: bool) -> Any:
     full = np.where(triangle if lower else triangle.T, array, _adjoint(array))
     if known(a) and np.array_equal(full, array):
         return a
-    read = np.isfinite(array := plain_array(a))  # the other triangle may be anything
+    read = np.isfinite(array := plain_array(a)) | (triangle if lower else triangle.T)  # the other may be anything
     return full + (where(read, a, 0) - np.where(read, array, 0))
 
 
@@ -480,11 +480,9 @@ def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 
         return _OF_ABSOLUTES[ord](abs(x), **along)
     if ord == 0:
         return np.linalg.vector_norm(plain(x), ord=0, **along)
-    zero = x == 0
+    zero = False if ord > 1 else x == 0
     powers = _squares(x) if ord == 2 else where(zero, 0.0 if ord > 0 else np.inf, where(zero, 1, abs(x)) ** ord)
-    total = sum(powers, **along)
-    flat = total == (0 if ord > 0 else np.inf)
-    return where(flat, 0.0, where(flat, 1, total) ** (1 / ord))
+    return root(sum(powers, **along), ord)
 
 
 def _squares(x: Any) -> Any:

@@ -118,7 +118,10 @@ def results(rule, g, values):
 def test_an_elementwise_operation(name, special, rng):
     p = ELEMENTWISE[name]
     examples = [(args, options, dtype) for dtype in (np.float32, np.float64) for args, options in every_example(p, rng)]
-    compare(p, [(large(args, rng, dtype, special), options) for args, options, dtype in examples], rng, special)
+    given = [(large(args, rng, dtype, special), options) for args, options, dtype in examples]
+    if name == "hardtanh":  # its bounds are in order
+        given = [([x, *np.sort(np.broadcast_arrays(*bounds), 0)], options) for (x, *bounds), options in given if bounds]
+    compare(p, given, rng, special)
 
 
 @every_elementwise

@@ -136,6 +136,9 @@ ag.pad_constant(t, 1)  #: Tensor
 ag.permute_dims(t, (1, 0))  #: Tensor
 ag.remainder(t, a)  #: Tensor
 ag.power(2, t)  #: Tensor
+ag.root(t, 2)  #: Tensor
+ag.quotient(t, a)  #: Tensor
+ag.finite_product(t, a)  #: Tensor
 ag.prod(t, axis=1, initial=2.0)  #: Tensor
 ag.relu(t)  #: Tensor
 ag.relu_gradient(t, t)  #: Tensor
