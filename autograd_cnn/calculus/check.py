@@ -1,50 +1,54 @@
-"""Checks gradients against central differences in float64, and the conformance of primitives.
+"""Checks gradients: against central differences, and against those of the same numbers in another form.
 
 A correct rule of a smooth function agrees with central differences to about 1e-9, and a rule that is wrong by 0.1 %
-differs by 1e-3. The tolerance, 1e-6, is far from both.
+differs by 1e-3. The tolerance, 1e-6, is far from both. A rule may be right at some numbers and wrong at others. So it
+is tried on larger and smaller ones, on longer and broadcast arrays, in another layout and in float32.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.calculus.transforms import grad, vjp
-from autograd_cnn.calculus.trees import ravel_pytree
+from autograd_cnn.calculus.trees import ravel_pytree, tree_filled, tree_items, tree_leaves, tree_map
 from autograd_cnn.calculus.vmap import vmap
 from autograd_cnn.engine.checks import count, number
-from autograd_cnn.engine.fitting import FLOATS, in_precision, is_complex, precision
+from autograd_cnn.engine.fitting import FLOATS, exported, in_precision, is_complex, kind_of, precision
 from autograd_cnn.engine.numpy_calls import plain, plain_array
+from autograd_cnn.engine.observe import observing
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
 
 FULL = 200  # up to so many elements every derivative is checked, beyond that random directions
+FEW, MANY = 100, 1 << 13  # a function is also tried on arrays of more than FEW elements, and at most MANY
 LONG = 1 << 15  # elements of an array for which a faster function may be meant
 
 
 def check_gradients(
-    f: Callable[..., Any],
-    *inputs: Any,
-    order: int = 1,
-    eps: float = 1e-6,
-    rtol: float = 1e-6,
-    atol: float = 1e-8,
+    f: Callable[..., Any], *inputs: Any, order: int = 1, eps: float = 1e-6, rtol: float = 1e-6, atol: float = 1e-8
 ) -> float:
-    """Compare the derivatives of `f` with central differences, in float64.
+    """Compare the derivatives of `f` with central differences, at the inputs and at others that are made of them.
+
+    The others are larger and smaller numbers, longer arrays, and arrays that are broadcast, wherever `f` takes them. In
+    Fortran order and in float32, the result and the gradients must be the same. The gradients must be linear in that of
+    the result. Of each primitive of your own that `f` calls, the faster forms, the word `batch` and the rules for
+    complex numbers are checked, too.
 
     Parameters
     ----------
     f : callable
-        Takes Tensors and returns one Tensor of any shape. It must give the same result in every call.
-    *inputs : array_like
-        Floats are converted to float64 and differentiated; integers and bools are passed on. A complex number is
-        differentiated by its real and by its imaginary part, which messages count along one more axis.
+        Takes Tensors, or trees of them, and returns one Tensor of any shape. It must give the same result in every
+        call, and leave its inputs as they are.
+    *inputs : array_like, or trees of arrays
+        Floats are converted to float64 and differentiated; all else is passed on. A complex number is differentiated by
+        its real and by its imaginary part, which messages count along one more axis.
     order : int
         2 also checks the derivative of the derivative.
     eps : float
@@ -55,12 +59,12 @@ def check_gradients(
     Returns
     -------
     float
-        The largest error, divided by the largest derivative.
+        The largest error at the inputs, divided by the largest derivative.
 
     Raises
     ------
     AssertionError
-        If they differ. The message names the input and the element, and shows both numbers.
+        If they differ. The message says for which input, element and form of the inputs, and shows both numbers.
 
     Examples
     --------
@@ -72,102 +76,229 @@ def check_gradients(
     if count(order, "order") > 6:
         raise ValueError(f"check_gradients: order is {order}, want 6 or less")
     number(eps, "eps", 1e-12)
-    arrays = [np.asarray(a.data if isinstance(a, Tensor) else a) for a in inputs]
-    arrays = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in arrays]
-    f, arrays = _of_parts(f, arrays)
-    varied = [i for i, a in enumerate(arrays) if a.dtype.kind == "f" and a.size]
-    rng = np.random.default_rng(0)
-
-    at, given = _of_some(f, f.__name__, arrays, varied), [arrays[i] for i in varied]
-    worst = _compare(at, given, varied, eps, lambda scale: atol + rtol * scale, rng)
-    if order == 1:
-        return worst
-    weights = rng.standard_normal(np.shape(at(*map(Tensor, given))))
-
-    def slopes(*variables: Any) -> Any:
-        gradients = grad(lambda *v: registry["sum"](at(*v) * weights), tuple(range(len(varied))))(*variables)
-        return ravel_pytree(gradients)[0]
-
-    return max(worst, check_gradients(slopes, *given, order=order - 1, eps=eps, rtol=rtol, atol=atol))
-
-
-def _of_parts(f: Callable[..., Any], arrays: list[Any]) -> tuple[Callable[..., Any], list[Any]]:
-    """Return `f` as a function of real arrays with one real result: a last axis has the parts of complex numbers."""
-    complex_ = [a.dtype.kind == "c" for a in arrays]
-
-    def call(*given: Any) -> Any:
-        out = f(*[a[..., 0] + 1j * a[..., 1] if c else a for a, c in zip(given, complex_, strict=True)])
-        return registry["stack"]([registry["real"](out), registry["imag"](out)], -1) if is_complex(out) else out
-
-    call.__name__ = getattr(f, "__name__", "f")
-    return call, [np.stack([a.real, a.imag], -1) if c else a for a, c in zip(arrays, complex_, strict=True)]
-
-
-def _of_some(f: Callable[..., Any], name: str, args: list[Any], varied: list[int]) -> Callable[..., Any]:
-    """Return `f`, called `name`, as a function of the arguments at the positions `varied`; the others are constants."""
-
-    def call(*variables: Any) -> Any:
-        return f(*[dict(zip(varied, variables, strict=True)).get(i, a) for i, a in enumerate(args)])
-
-    call.__name__ = name
-    return call
-
-
-def _compare(f: Any, arrays: list[np.ndarray], positions: list[int], eps: float, limit: Any, rng: Any) -> float:
-    """Return the largest error of a derivative, divided by the largest derivative, or raise an error.
-
-    An error of ``limit(scale)`` passes.
-    """
-    value, back = vjp(f, *arrays)
-    seeds = _directions(value.size, 3, rng)
-    rules = [back(seed.reshape(value.shape)) for seed in seeds]
-    worst, skipped, tried, total = 0.0, 0, 0, 0
-    failures: list[str] = []
-    for k, x in enumerate(arrays):
-        directions = _directions(x.size, 5, rng)
-        slope = partial(_slope, f, arrays, k)
-        got = np.array([np.ravel(rule[k]) for rule in rules]) @ directions.T
-        want = np.stack([seeds @ slope(direction, -eps, eps) for direction in directions], axis=1)
-        scale = max(1e-300, float(np.abs(want).max(initial=0)), float(np.abs(got).max(initial=0)))
-        error = np.abs(got - want)
-        wrong = ~(error <= limit(scale))
-        total += wrong.size
-        tried += len(directions)
-        for j in map(int, np.nonzero(wrong.any(axis=0))[0]):
-            left, right = slope(directions[j], -eps / 10, 0.0), slope(directions[j], 0.0, eps / 10)
-            if np.abs(right - left).max() > 1e-3 * max(1.0, np.abs(right).max()):  # a kink
-                skipped += 1
-                error[:, j], wrong[:, j] = 0, False
-            else:
-                wider = seeds @ slope(directions[j], -eps * 10, eps * 10)
-                wrong[:, j] &= ~(np.abs(got[:, j] - wider) <= limit(scale))
-        worst = max(worst, float(error[~wrong].max(initial=0)) / scale)
-        for row, column in zip(*np.nonzero(wrong), strict=True):
-            element = [int(i) for i in np.unravel_index(int(column), x.shape)]
-            place = f"input {positions[k]}{element}" if x.size <= FULL else f"input {positions[k]}, direction {column}"
-            pair = f"rule {got[row, column]:.6g}, differences {want[row, column]:.6g}"
-            failures.append(f"{f.__name__}, {place}: {pair}, off by {error[row, column]:.1e}")
-    if failures:
-        raise AssertionError(f"{failures[0]}; {len(failures)} of {total} elements")
-    if skipped > 0.1 * tried:
-        raise AssertionError(f"{f.__name__}: {skipped} of {tried} elements lie on kinks. Choose other inputs")
+    function = _Function(f, inputs, eps, rtol, atol)
+    own = function.own_primitives()
+    for p, args in own:
+        _check_faster(p, args)
+    worst = function.check(order)
+    for p, args in own:
+        _check_declared(p, args, order)
+    function.check_elsewhere()
     return worst
 
 
-def _directions(size: int, some: int, rng: np.random.Generator) -> np.ndarray:
-    """Return each axis as a row, or `some` random directions if there are many."""
-    return np.eye(size) if size <= FULL else rng.standard_normal((some, size)) / math.sqrt(size)
+class _Function:
+    """A function of the leaves of its inputs, of which those at the places `varied` are differentiated."""
+
+    def __init__(self, f: Any, inputs: Sequence[Any], *tolerances: float, name: str = "") -> None:
+        self.f, self.inputs, self.tolerances, self.rng = f, inputs, tolerances, np.random.default_rng(0)
+        self.name = name or getattr(f, "name" if isinstance(f, Primitive) else "__name__", type(f).__name__)
+        self.labels, self.points, self.varied = list[str](), list[Any](), list[int]()
+        numbers = np.ndarray if isinstance(f, Primitive) else (np.ndarray, np.inexact, float, complex)
+        for i, x in enumerate(inputs):
+            has_rule = not isinstance(f, Primitive) or f.parameters[min(i, len(f.parameters) - 1)] in f.rules
+            for label, leaf in tree_items(x, f"input {i}"):
+                p = exported(plain(leaf))
+                if has_rule and isinstance(p, numbers) and np.size(p) and np.result_type(p).kind in FLOATS:
+                    self.varied.append(len(self.points))
+                    p = _precise(np.asarray(p), np.float64)
+                self.labels.append(label)
+                self.points.append(p)
+
+    def of(self, variables: Iterable[Any], points: Sequence[Any]) -> Any:
+        """Return the result for some leaves, with `variables` in the place of those that vary."""
+        given = {**dict(enumerate(points)), **dict(zip(self.varied, variables, strict=True))}
+        return self.f(*tree_filled(self.inputs, given.values()))
+
+    def __call__(self, *variables: Any) -> Any:
+        return self.of(variables, self.points)
+
+    def at(self, points: Sequence[Any]) -> Any:
+        return plain_array(self.of([Tensor(points[k]) for k in self.varied], points))
+
+    def pulled(self, points: Sequence[Any], order: Any = "C") -> tuple[Any, Any]:
+        """Return the result for leaves in a memory order, and the function that carries its gradient back."""
+
+        def varying(*variables: Any) -> Any:
+            for v in variables:
+                v.data = np.array(v.data, order=order)
+            return self.of(variables, points)
+
+        return vjp(varying, *[points[k] for k in self.varied])
+
+    def own_primitives(self) -> list[tuple[Primitive[...], list[Any]]]:
+        """Return each primitive of the user's with the arguments of its first call. Check that calls change nothing."""
+        calls, given = list[Any](), [Tensor(self.points[k]) for k in self.varied]
+        with observing(calls.append):
+            self.of(given, self.points)
+        for k, now in zip(self.varied, given, strict=True):
+            _same(f"{self.name}: writes into {self.labels[k]} (return a new array), which", now.data, self.points[k])
+        _same(f"{self.name}: the result of a second call", self.at(self.points), self.at(self.points))
+        found = {c.primitive: c for c in calls[::-1] if c.primitive is self.f or not c.primitive.packaged}
+        return [(p, p.grouped([*map(plain, c.passed)], c.names.count(p.sequence))) for p, c in found.items()]
+
+    def check(self, order: int) -> float:
+        """Check derivatives up to `order` at the inputs, and return the largest error."""
+        value, back = self.pulled(self.points)
+        g, h, weights = (_shaped(self.rng.standard_normal(_reals(value).size), value) for _ in range(3))
+        labels, given = [self.labels[k] for k in self.varied], [self.points[k] for k in self.varied]
+        sums = self.slopes(np.conj(g), np.conj(h))(*given)
+        for label, a, b, far, total in zip(labels, back(g), back(h), back(g - 1000 * h), sums, strict=True):
+            title, scale = f"{self.name}, {label}: ", max(0.1, np.abs(b).max())
+            _same(
+                f"{title}not linear in the gradient g of the result: for g - 1000 h it", far, a - 1000 * b, 1e-7, scale
+            )
+            _same(f"{title}a rule overwrites its last result (return a new array): a sum", total, a + b, 1e-7, scale)
+        worst = self.compare(self.points)
+        if order > 1:
+            name, slopes = f"the derivative of {self.name}", self.slopes(weights)
+            derivative = _Function(lambda *v: ravel_pytree(slopes(*v))[0], given, *self.tolerances, name=name)
+            derivative.labels = labels
+            worst = max(worst, derivative.check(order - 1))
+        return worst
+
+    def slopes(self, *weights: Any) -> Any:
+        """Return the function that computes the gradient of a sum of results, one for each array of weights."""
+
+        def total(*variables: Any) -> Any:
+            out = sum(registry["sum"](self(*variables) * w) for w in weights)
+            return registry["real"](out) if is_complex(out) else out
+
+        return grad(total, tuple(range(len(self.varied))))
+
+    def check_elsewhere(self) -> None:
+        """Compare with differences at other numbers and in other shapes, in another layout, and in float32."""
+        found, usual = set[str](), self.at(self.points)
+        for words, changes, factor in self.others():
+            points = [changes.get(k, p) for k, p in enumerate(self.points)]
+            with warnings.catch_warnings(), np.errstate(divide="warn", over="warn", invalid="warn"):
+                warnings.simplefilter("error", RuntimeWarning)
+                try:
+                    out = self.at(points)
+                    warnings.simplefilter("ignore")
+                    value, back = self.pulled(points)
+                    back(value)
+                except Exception:
+                    continue  # it, or a rule, refuses them
+                fits = out.dtype.kind == usual.dtype.kind and np.isfinite(out).all()
+                if fits and words not in found and (out.shape == usual.shape or "broadcast" not in words):
+                    found.add(words)
+                    shapes = f" {[*map(np.shape, changes.values())]}" if "longer" in words else ""
+                    self.compare(points, f" {words}{shapes}", dict.fromkeys(changes, factor))
+
+    def others(self) -> Iterator[tuple[str, dict[int, Any], float]]:
+        """Yield words, arrays for some leaves, and the factor of their steps. One of the same words is enough."""
+        yield "in Fortran order", {}, 1.0
+        yield "in float32", {k: _precise(p, np.float32) for k, p in enumerate(self.points)}, 1.0
+        for k in self.varied:
+            x, label = self.points[k], self.labels[k]
+            for words, n in ("larger", 10.0), ("larger", 3.0), ("smaller", 0.01):
+                yield f"where {label} is {words}", {k: n * x}, n
+            for part in (x[:1], x[..., :1], x[0]) if x.ndim and len(self.varied) > 1 else ():
+                if part.shape != x.shape:
+                    yield f"where {label} is broadcast from {part.shape}", {k: part}, 1.0
+        arrays = {k: p for k, p in enumerate(self.points) if isinstance(p, np.ndarray) and p.size > 1}
+        if arrays and min(p.size for p in arrays.values()) <= FEW:
+            for n in (101, 34, 11, 5, 2):
+                if max(p.size * n ** sum(m > 1 for m in p.shape) for p in arrays.values()) <= MANY:
+                    yield "on longer arrays", {k: _longer(self.rng, n, p) for k, p in arrays.items()}, 1.0
+            for join in np.concatenate, np.stack:
+                few = np.linspace(0.9, 1, math.ceil(FEW / min(p.size for p in arrays.values())) + 1)
+                copies = {k: join([n * p if k in self.varied else p for n in few]) for k, p in arrays.items()}
+                yield "on longer arrays", copies, 1.0
+
+    def compare(self, points: Sequence[Any], words: str = "", factors: Any = ()) -> float:
+        """Compare the rules with differences at some points, and return the largest error by the largest derivative.
+
+        With `words`, which say how the points differ from those of the user, it tries random directions only.
+        """
+        order: Any = "F" if "Fortran" in words else "C"
+        value, back = self.pulled(points, order)
+        exact = [_precise(p, np.float64) for p in points] if words else points
+        eps, rtol, atol = self.tolerances
+        full, some, worst = (0, 1, 0.0) if words else (FULL, 5, 0.0)
+        if words:
+            rtol = max(rtol, 3e-4 if "float32" in words else 1e-8)
+            _same(f"{self.name}{words}: the result", value, self.at(exact), rtol)
+        seeds = _directions(_reals(value).size, full, 3, self.rng)
+        pulled = [back(np.array(_shaped(seed, value), order=order)) for seed in seeds]
+        for i, k in enumerate(self.varied):
+            x, step = exact[k], eps * dict(factors).get(k, 1.0)
+            directions = _directions(_reals(x).size, full, some, self.rng)
+
+            def slope(d: Any, *ends: float, k: int = k, x: Any = x, step: float = step) -> Any:
+                """Return the slope of the result, by each seed, between two steps in a direction."""
+                low, high = (self.at([*exact[:k], x + n * step * _shaped(d, x), *exact[k + 1 :]]) for n in ends)
+                return seeds @ (_reals(high) - _reals(low)) / (step * (ends[1] - ends[0]))
+
+            got = np.array([_reals(gradients[i]) for gradients in pulled]) @ directions.T
+            want = np.stack([slope(d, -1, 1) for d in directions], axis=1)
+            error, scale = np.abs(got - want), max(1e-300, np.abs([got, want]).max(initial=0))
+            limit = atol + (max(rtol, 1e-16 * scale) if words else rtol) * scale
+            wrong, kinks = ~(error <= limit), 0
+            for j in np.nonzero(wrong.any(axis=0))[0]:
+                ends = (-0.1, 0), (0, 0.1), (-0.1, 0.1), (-1, 1), (-10, 10), (-100, 100)
+                left, right, *ladder = [slope(directions[j], *e) for e in ends]
+                kink = np.abs(right - left).max() > 1e-3 * max(1.0, np.abs(right).max())
+                noise = np.abs(np.diff(ladder, axis=0)).min(axis=0)  # rounding: steps of several lengths disagree
+                error[:, j] = 0 if kink else np.abs(got[:, j] - ladder).min(axis=0)
+                wrong[:, j] = ~(error[:, j] <= limit + 4 * noise + (np.abs(right - left) if words else 0))
+                kinks += kink
+            if wrong.any():
+                row, column = np.argwhere(wrong)[0]
+                element = [*map(int, np.unravel_index(column, (*x.shape, 2)[: x.ndim + is_complex(x)]))]
+                place = element if len(directions) == _reals(x).size else ", in a random direction"
+                pair = f"rule {got[row, column]:.6g}, differences {want[row, column]:.6g}"
+                factor = np.vdot(want, got) / max(np.vdot(want, want), 1e-300)
+                alike = got.size > 1 and np.abs(got - factor * want).max() < 0.01 * error.max()
+                said = f"everywhere by a factor of {factor:.6g}" if alike else f"{wrong.sum()} of {wrong.size} elements"
+                off = f"off by {error[row, column]:.1e}; {said}"
+                raise AssertionError(f"{self.name}{words}, {self.labels[k]}{place}: {pair}, {off}")
+            few = words or kinks <= 0.1 * len(directions)
+            _require(few, f"{self.name}: {kinks} of {len(directions)} elements lie on kinks. Choose other inputs")
+            worst = max(worst, float(error.max(initial=0) / scale))
+        return worst
 
 
-def _slope(f: Any, arrays: list[np.ndarray], k: int, direction: np.ndarray, before: float, after: float) -> np.ndarray:
-    """Return the slope of `f`, as a vector, between two steps from input `k` in a direction."""
+def _precise(array: Any, dtype: Any) -> Any:
+    """Return an array of floats in the precision of `dtype`, and anything else as it is."""
+    floats = isinstance(array, np.ndarray) and array.dtype.kind in FLOATS
+    return array.astype(in_precision(array.dtype, dtype)) if floats else array
 
-    def at(step: float) -> np.ndarray:
-        moved = arrays[k] + step * direction.reshape(arrays[k].shape)
-        out = f(*[Tensor(moved if i == k else a) for i, a in enumerate(arrays)])
-        return plain_array(out).astype(np.float64).ravel()
 
-    return (at(after) - at(before)) / (after - before)
+def _same(title: str, got: Any, want: Any, digits: float = 0.0, scale: float = 0.0) -> None:
+    """Check that arrays have one shape, and numbers that differ by at most `digits` of `scale` and the largest."""
+    got, want = np.asarray(got), np.asarray(want)
+    _require(got.shape == want.shape, f"{title} is {got.shape}, want {want.shape}")
+    same = (got == want) | (np.isnan(got) & np.isnan(want))
+    off = np.where(same, 0.0, np.abs(np.subtract(got, want, dtype=np.result_type(got, want, 1.0))))
+    if not off.max(initial=0.0) <= digits * max(scale, np.abs(want[np.isfinite(want)]).max(initial=0.0)):
+        place = np.unravel_index(int(off.argmax()), off.shape)
+        raise AssertionError(f"{title} is {got[place]:.6g} at {[*map(int, place)]}, want {want[place]:.6g}")
+
+
+def _longer(rng: np.random.Generator, factor: int, array: Any) -> Any:
+    """Return a longer array of numbers between two numbers of an array that have the same sign."""
+    if factor == 1 or not isinstance(array, np.ndarray) or not array.size:
+        return array
+    first, second = rng.choice(array.ravel(), (2, *(n if n == 1 else n * factor for n in array.shape)))
+    between = first + (second - first) * rng.random(first.shape) if array.dtype.kind == "f" else first
+    return np.where(first * second > 0, between, first)
+
+
+def _reals(array: Any) -> np.ndarray:
+    """Return an array as a vector of real numbers: the parts of complex ones, one after the other."""
+    return np.ravel(np.asarray(array, in_precision(np.result_type(array), np.float64))).view(np.float64)
+
+
+def _shaped(vector: np.ndarray, like: Any) -> Any:
+    """Undo `_reals`: return a vector in the form of an array."""
+    return vector.view(in_precision(like.dtype, np.float64)).reshape(like.shape)
+
+
+def _directions(size: int, full: int, some: int, rng: np.random.Generator) -> np.ndarray:
+    """Return each axis as a row, or `some` random directions if there are more than `full`."""
+    return np.eye(size) if size <= full else rng.standard_normal((some, size)) / math.sqrt(size)
 
 
 def examples_of(primitive: Primitive[...], rng: np.random.Generator) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
@@ -176,87 +307,29 @@ def examples_of(primitive: Primitive[...], rng: np.random.Generator) -> list[tup
         required = [p for p in primitive.parameters if p not in primitive.defaults]
         return [(tuple(rng.standard_normal((2, 3)) for _ in required), {})]
     made = primitive.examples(rng)
-    _require(
-        made and all(isinstance(e, tuple) for e in made),
-        f"{primitive.name}: examples must return a list of arguments of calls: [(x, w), ((x, w), {{'stride': 2}})]",
-    )
+    text = "examples must return a list of arguments of calls: [(x, w), ((x, w), {'stride': 2})]"
+    _require(made and all(isinstance(e, tuple) for e in made), f"{primitive.name}: {text}")
     return [e if len(e) == 2 and isinstance(e[1], dict) else (e, {}) for e in made]
 
 
-def split(primitive: Primitive[...], args: Any, options: dict[str, Any]) -> tuple[Callable[..., Any], list[np.ndarray]]:
-    """Split an example into a function of its differentiable inputs, and these inputs."""
-    flat, elements = primitive.bind(args, dict(options))
-    pairs = enumerate(zip(primitive.flat_names(elements), flat, strict=True))
-    varied = [i for i, (n, v) in pairs if n in primitive.rules and isinstance(v, np.ndarray) and v.dtype.kind in FLOATS]
-    call = _of_some(lambda *all: primitive(*primitive.grouped([*all], elements)), primitive.name, flat, varied)
-    return call, [flat[i] for i in varied]
-
-
-def _changed(primitive: Primitive[...], args: Any, change: Callable[..., Any], *options: Any) -> list[Any]:
-    """Return an example with ``change(array, rng, *options)`` in place of each array."""
-    flat, elements = primitive.bind(args, {})
-    rng = np.random.default_rng(0)
-    changed = [np.asarray(change(v, rng, *options)) if isinstance(v, np.ndarray) else v for v in flat]
-    return primitive.grouped(changed, elements)
-
-
-def _turned(array: np.ndarray, rng: np.random.Generator) -> Any:
-    """Return complex numbers of the same lengths in place of floats."""
-    return array * np.exp(1j * rng.uniform(-1, 1, array.shape)) if array.dtype.kind == "f" else array
-
-
-def _drawn(array: np.ndarray, rng: np.random.Generator, dtype: Any, factor: int) -> Any:
-    """Return an array in the precision of `dtype`; with a factor above 1, numbers in its range, in a longer array."""
-    kind = array.dtype.kind
-    if factor > 1 and array.size:
-        shape = [n if n == 1 else n * factor for n in array.shape]
-        array = rng.uniform(array.min(), array.max(), shape) if kind == "f" else rng.choice(array.ravel(), shape)
-    return np.asarray(array).astype(in_precision(array.dtype, dtype)) if kind in FLOATS else array
-
-
 def conformance(primitive: Primitive[...]) -> int:
-    """Check on its examples that a primitive does what its users rely on.
-
-    A recorded call gives the same values as the raw call, leaves its inputs unchanged, and accepts any memory layout.
-    Gradients agree with central differences in first and second order, also at complex numbers if the primitive
-    declares that it takes them. A gradient of 0 gives 0. float32 stays float32.
-    No rule writes into its arguments. All examples of `vmap` at once give what each gives alone. What
-    `Primitive.accelerate` put in a place agrees with the formula, also in float32 and on longer arrays.
-
-    Returns
-    -------
-    int
-        The number of examples.
+    """Check a primitive on its examples as `check_gradients` does, in second order, and return their number.
 
     Raises
     ------
     AssertionError, TypeError, ValueError
-        If one of these does not hold.
+        If a check fails.
     """
     _require(primitive.rules, f"{primitive.name}: has no rule. {primitive.name}.vjp(x=lambda g, ...: ...)")
-    given = examples_of(primitive, np.random.default_rng(0))
-    examples = [primitive.grouped(*primitive.bind(args, dict(options))) for args, options in given]
-    if primitive.complex is True and "real" in registry:  # which takes the parts
-        examples.append(_changed(primitive, examples[-1], _turned))
-    for args in examples:
-        f, inputs = split(primitive, args, {})
-        if primitive.check:
-            checked = primitive.check(*args)
-            fits = isinstance(checked, tuple) and len(checked) == len(primitive.parameters)
-            _require(fits, f"{primitive.name}: its check returns {checked!r:.40}, want a tuple of all arguments")
-        _check_values(primitive.name, f, inputs)
-        _check_faster(primitive, args)
-        for order in (1, 2):
-            check_gradients(f, *inputs, order=order)
-        _check_rules(primitive.name, f, inputs)
-        if primitive.batch and inputs:
-            _check_examples(primitive, f, inputs)
-        f, inputs = split(primitive, _changed(primitive, args, _drawn, np.float32, 1), {})
-        value, back = vjp(f, *inputs)  # the walk checks the dtypes of gradients
+    examples = examples_of(primitive, np.random.default_rng(0))
+    for given, options in examples:
+        args = primitive.grouped(*primitive.bind(given, dict(options)))
+        check_gradients(primitive, *args, order=2)
+        function = _Function(primitive, args)
+        value, back = function.pulled([_precise(p, np.float32) for p in function.points])
         fits = precision(value.dtype) == np.float32 or primitive.name == "astype"
         _require(fits, f"{primitive.name}: float32 in, {value.dtype} out")
-        for x, g in zip(inputs, back(np.zeros_like(value)), strict=True):
-            _require(not np.any(g), f"{primitive.name}: a gradient of 0 gives {g.ravel()[:3]}, input {x.shape}")
+        back(value)
     return len(examples)
 
 
@@ -265,40 +338,34 @@ def _require(condition: Any, message: str) -> None:
         raise AssertionError(message)
 
 
-def _check_examples(primitive: Primitive[...], f: Callable[..., Any], inputs: list[np.ndarray]) -> None:
+def _check_declared(primitive: Primitive[...], args: list[Any], order: int) -> None:
+    """Check on the arguments of a call what a primitive declares."""
+    if primitive.batch:
+        _check_examples(primitive, args)
+    if primitive.complex is True and "real" in registry:  # which takes the parts
+        turned = tree_map(lambda x: x * np.exp(1j * np.cos(x)) if kind_of(x) == "f" else x, args)
+        _Function(primitive, turned, 1e-6, 1e-6, 1e-8, name=f"{primitive.name} of complex numbers").check(order)
+
+
+def _check_examples(primitive: Primitive[...], args: list[Any]) -> None:
     """Compare all examples at once with one after the other, where each operand, or all of them, differ.
 
     The examples of an elementwise operation are also single numbers: on that layouts of images rely.
     """
-    word, every = f"{primitive.name}: batch={primitive.batch!r:.40}", range(len(inputs))
+    word, function = f"{primitive.name}: batch={primitive.batch!r:.40}", _Function(primitive, args)
+    inputs = [function.points[k] for k in function.varied]
     numbers = [[np.resize(x, ()) for x in inputs]] if primitive.batch == "elementwise" else []
-    for operands, varied in product([inputs, *numbers], {(i,) for i in every} | {(*every,)}):
-        given = [np.stack([x, 0.9 * x, 0.8 * x]) if i in varied else x for i, x in enumerate(operands)]
-        rows = [[x[k] if i in varied else x for i, x in enumerate(given)] for k in range(3)]
+    axes = {*product((0, None), repeat=len(inputs))} - {(None,) * len(inputs)}
+    for operands, over in product([inputs, *numbers], axes):
+        given = [x if axis is None else np.stack([x, 0.9 * x, 0.8 * x]) for x, axis in zip(operands, over, strict=True)]
         try:
-            alone = np.stack([plain(f(*row)) for row in rows])
-            got = vmap(f, tuple(0 if i in varied else None for i in every))(*given)
+            alone = [
+                function(*[x if axis is None else x[n] for x, axis in zip(given, over, strict=True)]) for n in range(3)
+            ]
+            got = vmap(function, over)(*given)
         except ValueError as error:
             raise AssertionError(f"{word} does not fit: {error}") from error
-        same = got.shape == alone.shape and np.allclose(got, alone, equal_nan=True)
-        _require(same, f"{word} gives other numbers than one example after the other")
-
-
-def _check_values(name: str, f: Callable[..., Any], inputs: list[np.ndarray]) -> None:
-    before = [a.copy() for a in inputs]
-    raw = f(*inputs)
-    _require(raw is not None, f"{name}: returns None")
-    unchanged = all(map(np.array_equal, before, inputs))
-    _require(unchanged, f"{name}: writes into its inputs. Return a new array")
-    recorded = f(*[Tensor(a, requires_grad=True) for a in inputs])
-    _require(isinstance(recorded, Tensor) and recorded.requires_grad, f"{name}: a recorded call left no history")
-    _require(np.array_equal(raw, recorded.data, equal_nan=True), f"{name}: the raw call and the recorded call differ")
-    strided = [np.repeat(a, 2, axis=-1)[..., ::2] if a.ndim else a for a in inputs]
-    for laid in [*map(np.asfortranarray, inputs)], strided:
-        for a in laid:
-            a.flags.writeable = False
-        same = np.allclose(raw, f(*laid), rtol=1e-12, atol=1e-12, equal_nan=True)
-        _require(same, f"{name}: another memory layout or a read-only input changes the result")
+        _same(f"{word} gives other numbers than one example after the other: one", got, np.stack(alone), 1e-8)
 
 
 @np.errstate(all="ignore")
@@ -310,18 +377,19 @@ def _check_faster(primitive: Primitive[...], args: Any) -> None:
     """
     if primitive.forward is primitive.formula and all(rule.textbook is rule for rule in primitive.rules.values()):
         return
-    flat, _ = primitive.bind(args, {})
-    shapes = [np.shape(primitive(*args)), *(v.shape for v in flat if isinstance(v, np.ndarray))]
+    shapes = [np.shape(v) for v in (primitive(*args), *tree_leaves(args)) if isinstance(v, np.ndarray)]
     roots = [(LONG / max(1, math.prod(shape))) ** (1 / max(1, len(shape))) for shape in shapes]
     for factor, dtype in product((1, min(1000, math.ceil(min(roots)))), (np.float64, np.float32)):
-        given = _changed(primitive, args, _drawn, dtype, factor)
+        rng = np.random.default_rng(1)
+        given = tree_filled(args, [_precise(_longer(rng, factor, x), dtype) for x in tree_leaves(args)])
         try:
             want = primitive.formula(*given)
         except Exception:
             return  # these lengths do not fit together
         _agree(f"{primitive.name}: the faster forward", primitive.forward, given, want, primitive.exact)
-        f, inputs = split(primitive, given, {})
-        node = f(*[Tensor(x, requires_grad=True) for x in inputs])._node
+        function = _Function(primitive, given)
+        varied = [_precise(function.points[k], dtype) for k in function.varied]
+        node = function.of([Tensor(x, requires_grad=True) for x in varied], tree_leaves(given)).node
         g = np.random.default_rng(1).standard_normal(node.shape).astype(node.dtype)
         g.flags.writeable = False
         for (_, rule, pick), (_, formula, picked) in zip(node.plan.steps, node.plan.formulas, strict=True):
@@ -344,22 +412,9 @@ def _agree(title: str, faster: Callable[..., Any], args: Sequence[Any], want: An
     for a, b in pairs:
         form = f"{b.shape} {b.dtype}"
         _require(form == f"{a.shape} {a.dtype}", f"{title} gives {a.shape} {a.dtype}, the formula {form}")
-        same = (a == b) | (np.isnan(a) & np.isnan(b))
-        off = np.where(same, 0, np.abs(np.subtract(a, b, dtype=np.result_type(a, 1.0)))).max(initial=0)
         digits = math.sqrt(np.finfo(a.dtype).eps) if a.dtype.kind in FLOATS else 0
         bits = exact and a.dtype.kind != "c"  # the last of an array's complex powers differ from the others in a bit
-        fits = same.all() and a.strides == b.strides if bits else off <= digits * scale
         said = "; exact=True says that bits and memory order are the same" if exact else ""
-        _require(fits, f"{title} differs from the formula by {off:.1e}, on {form}{said}")
-
-
-def _check_rules(name: str, f: Callable[..., Any], inputs: list[np.ndarray]) -> None:
-    """Check that a rule does not overwrite an earlier result, which the walk may still need."""
-    out = f(*[Tensor(a, requires_grad=True) for a in inputs])
-    node, g = out._node, np.random.default_rng(0).standard_normal(out.shape)
-    for _, rule, pick in node.plan.steps:
-        results = rule.function(g, *pick(node.saved))
-        copies = [np.array(c) for c in (results if rule.joint else (results,))]
-        rule.function(2 * g, *pick(node.saved))
-        same = all(map(np.array_equal, copies, results if rule.joint else (results,)))
-        _require(same, f"{name}: the rule for {rule.name} overwrites what it returned before. Return a new array")
+        title = f"{title} differs from the formula, on {form}{said}: it"
+        _same(title, a, b, 0 if bits else digits, scale)
+        _require(not bits or a.strides == b.strides, f"{title} has strides {a.strides}, want {b.strides}")

@@ -68,9 +68,9 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
         return out
     inside = [n for n in history(out._node) if n.birth > before]
     outside = list(dict.fromkeys(p for n in inside for p in parents(n) if p.birth < before))
-    inputs = [(a.data, a._node) if isinstance(a, Tensor) else (a, None) for a in args]
+    inputs = [(a._array, a._node) if isinstance(a, Tensor) else (a, None) for a in args]
     around = current.get().around
-    checksum = zlib.crc32(np.ascontiguousarray(out.data).data)
+    checksum = zlib.crc32(np.ascontiguousarray(out._array).data)
 
     def run_again() -> Any:
         fresh = [a if n is None else Tensor._of(a, n) for a, n in inputs]
@@ -87,7 +87,7 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
         finally:
             for bits, state in now:
                 bits.state = state
-        if zlib.crc32(np.ascontiguousarray(result.data).data) != checksum:
+        if zlib.crc32(np.ascontiguousarray(result._array).data) != checksum:
             raise RuntimeError(
                 "checkpoint: f gave another result when backward ran it again. Does it draw random numbers itself, or "
                 "did a parameter change? Draw outside f, or pass the generator as an argument: checkpoint(f, x, rng)"
@@ -105,9 +105,9 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
     operation.parameters, operation.sequence = tuple(f"x{i}" for i in range(len(outside))), ""
     operation.vjp(**dict.fromkeys(operation.parameters, rule))
     plan = Plan(operation, (1 << len(outside)) - 1, 0)
-    node = plan.record([*outside, out.data], list(outside), current.get(), sys._getframe(1))
+    node = plan.record([*outside, out._array], list(outside), current.get(), sys._getframe(1))
     node.guards = [n.guards for n in inside if isinstance(n, Node)]  # the second run needs these arrays unchanged
-    return cast(Result, share(Tensor._of(out.data, node)))
+    return cast(Result, share(Tensor._of(out._array, node)))
 
 
 class Checkpoint(Primitive[...]):

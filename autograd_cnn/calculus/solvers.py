@@ -235,7 +235,8 @@ def _implicit(g: Any, out: Any, params: Any, func: Any, xtol: float, maxiter: in
         return g + vjp(func, x, params)[1](w)[0]
 
     _check_unchanged(func)
-    return vjp(func, out, params)[1](fixed_point(linear, g, g, out, params, xtol=xtol, maxiter=maxiter))[1]
+    w = fixed_point(linear, g, g, out, params, xtol=xtol, maxiter=maxiter)
+    return registry["astype"](vjp(func, out, params)[1](w)[1], g.dtype)
 
 
 _fixed: Primitive[...] = Primitive(_iterate, name="fixed_point_implicit")

@@ -139,7 +139,7 @@ class _Run:
 
     def out(self, tree: Any) -> Any:
         """Return results as arrays, unless a transform around this one differentiates them."""
-        return tree if self.nested else tree_map(lambda leaf: leaf.data if known(leaf) else leaf.detach(), tree)
+        return tree if self.nested else tree_map(lambda leaf: leaf._array if known(leaf) else leaf.detach(), tree)
 
 
 def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Any:

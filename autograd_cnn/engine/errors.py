@@ -36,6 +36,13 @@ def returned_tensor(node: Node, rule: Any) -> Exception:
     return of_rule(node, rule, f"returned a Tensor: it computes with one that is not among its parameters. {cure}")
 
 
+def lost_in_rule(name: str, code: str) -> TypeError:
+    cure = (
+        f"Compute with {code} itself, by operators and functions of np or ag. As a constant: ag.stop_gradient({code})"
+    )
+    return TypeError(f"{name}: a rule that is differentiated takes the numbers of {code} out of the graph. {cure}")
+
+
 def returned_shape(node: Node, rule: Any, shape: tuple[int, ...], want: tuple[int, ...]) -> Exception:
     code = getattr(rule.function, "__code__", None)
     line = f"({spell((code, 0))}) " if code is not None else ""

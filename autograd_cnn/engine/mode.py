@@ -34,6 +34,8 @@ class Mode:
         a new tuple.
     ended : Mode or None
         The mode to go on with, if what entered this mode has left it before what it entered later.
+    walk : object or None
+        What holds the `node` whose rules run, in a walk that is recorded.
     transforms : tuple
         The evaluations of functions by transforms (`grad`, ...) that are running, innermost last.
     draws : tuple of dict
@@ -51,6 +53,7 @@ class Mode:
     left: Callable[[Any], None] | None
     recording: bool
     scope: Any
+    walk: Any
     transforms: tuple[Any, ...]
     draws: tuple[dict[int, tuple[Any, Any]], ...]
     around: tuple[Any, ...]
@@ -66,7 +69,7 @@ class Mode:
         return mode
 
 
-_empty: dict[str, Any] = dict.fromkeys(["call", "ended", "steps", "left", "scope"])
+_empty: dict[str, Any] = dict.fromkeys(["call", "ended", "steps", "left", "scope", "walk"])
 ordinary = Mode(**_empty, recording=True, transforms=(), draws=(), around=(), again=0)
 current: ContextVar[Mode] = ContextVar("mode", default=ordinary)
 

@@ -145,7 +145,8 @@ def _no_rule(name: str) -> str:
         return f"{name} is not recorded. Here: np.{bare}(x)"
     place = f". {advice['*']}" if "*" in advice and name.startswith("np.") else ""
     call = f"{name}(t.data, ...)" if "." in name else "pass t.data"  # else it is a part of a function of a library
-    return f"{name} has no derivative here. Leave the graph: {call}; or write it: @ag.primitive{place}"
+    cure = "Write it" if current.get().walk else f"Leave the graph: {call}; or write it"
+    return f"{name} has no derivative here. {cure}: @ag.primitive{place}"
 
 
 def leave(tensor: Any) -> Any:
@@ -175,7 +176,7 @@ def plain_array(value: Any) -> Any:
 
 def peek(value: Any) -> Any:
     """Return what `plain_array` does, for numbers that decide how a result is computed, and not what it is."""
-    value = value.data if getattr(type(value), "__array_function__", None) is array_function else value
+    value = value._array if getattr(type(value), "__array_function__", None) is array_function else value
     return value if hasattr(value, "__array_function__") else np.asarray(value)
 
 

@@ -95,14 +95,14 @@ class Call:
         """Return the node on the tape. For a call that the tape does not record, make one; call this while it runs."""
         if self.out.node is not None:
             return self.out.node
-        arrays = [a.data if isinstance(a, Tensor) else a for a in self.values]
+        arrays = [a._array if isinstance(a, Tensor) else a for a in self.values]
         inputs = [getattr(a, "node", None) or a for a in self.values]
         elements = self.names.count(self.primitive.sequence)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the call itself has warned
             promote(self.primitive, arrays, inputs, elements)
         plan = Plan(self.primitive, 0, elements)
-        return plan.record([*arrays, self.out.data], list(self.values), self.mode, sys._getframe())
+        return plan.record([*arrays, self.out._array], list(self.values), self.mode, sys._getframe())
 
 
 @dataclass(slots=True, eq=False)

@@ -84,14 +84,14 @@ def walk(
     """
     place = here()
     np.seterr(all="ignore")  # the forward pass has warned already
+    sums = _Sums(root, seed, wrap, [] if origin is None else origin, watched)
     if wrap is not None:
-        current.set(current.get().but(recording=True))
+        current.set(current.get().but(recording=True, walk=sums))
         for transform in current.get().transforms:
             transform.differentiated = True
     _claim(root, None if retain else place)
     steps_of = _chosen(root, targets)
     results: dict[Node | Leaf, Any] = {}
-    sums = _Sums(root, seed, wrap, [] if origin is None else origin, watched)
     if origin is not None:
         np.seterr(divide="call", over="call", invalid="call")
         np.seterrcall(sums.watch)
@@ -107,7 +107,7 @@ def walk(
         if saved is None:
             raise errors.walked_before(node)
         if wrap is not None:
-            saved = plan.wrapped(node, wrap)
+            saved, sums.node = plan.wrapped(node, wrap), node
         elif not plan.may_write or not (ours or is_ours(g)):
             g.setflags(False)
         steps = plan.steps if wrap is None else plan.formulas
@@ -135,7 +135,8 @@ def walk(
 class _Sums:
     """The partial sums of gradients, by birth of their node: entries ``[node, sum, whether the walk owns the sum]``."""
 
-    __slots__ = ("entries", "heap", "origin", "watched", "wrap")
+    __slots__ = ("entries", "heap", "node", "origin", "watched", "wrap")
+    node: Node  # whose rules run, if the walk is recorded
 
     def __init__(self, root: Node | Leaf, seed: Any, wrap: Wrap | None, origin: list[Any], watched: bool) -> None:
         self.entries: dict[int, list[Any]] = {root.birth: [root, seed, False]}

@@ -228,8 +228,8 @@ def conv_transpose2d(
 
 def _gradient(x: Any, gy: Any, w_shape: Shape, *options: Any) -> tuple[Any, ...]:
     groups = options[-1]
-    if len(w_shape) != 4 or count(groups, "groups") * w_shape[2] != x.shape[-1]:
-        raise ValueError(f"w_shape is {w_shape}, want (KH, KW, {x.shape[-1]} // groups, O), with groups={groups}")
+    if len(w_shape) != 4 or (len(gy), count(groups, "groups") * w_shape[2], w_shape[3]) != (*x.shape[::3], gy.shape[3]):
+        raise ValueError(f"w_shape is {w_shape}, want (KH, KW, C // groups, O) of x (N, H, W, C) and gy (N, H', W', O)")
     return x, gy, w_shape, *window(x.shape[1:3], w_shape[:2], *options[:-1])[1:], groups
 
 

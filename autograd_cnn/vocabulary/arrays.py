@@ -327,10 +327,10 @@ def vecmat(x1: Any, x2: Any) -> Any:
     return squeeze(matmul(conjugated(expand_dims(x1, -2)), x2), -2)
 
 
-def _convolve_rule(g: Any, other: Any, extent: int) -> Any:
+def _convolve_rule(g: Any, other: Any, shape: tuple[int, ...]) -> Any:
     """Convolve `g`, completed by zeros to what mode "full" would give, with the other vector backwards."""
-    missing = len(other) + extent - 1 - len(g)
-    return convolve(pad(g, (missing // 2, missing - missing // 2)), flip(other), "valid")
+    missing = other.size + int(np.prod(shape)) - 1 - len(g)
+    return convolve(pad(g, (missing // 2, missing - missing // 2)), flip(reshape(other, (-1,))), "valid")
 
 
 @primitive(
@@ -347,8 +347,8 @@ def convolve(a: Any, v: Any, mode: Ends = "full") -> Any:
 
 
 convolve.vjp(
-    a=lambda g, a_shape, v: _convolve_rule(g, v, a_shape[0]),
-    v=lambda g, a, v_shape: _convolve_rule(g, a, v_shape[0]),
+    a=lambda g, a_shape, v: _convolve_rule(g, v, a_shape),
+    v=lambda g, a, v_shape: _convolve_rule(g, a, v_shape),
 )
 
 

@@ -128,6 +128,113 @@ def forgetting_repeats(g, x):
     return gx
 
 
+def sine(x):
+    return np.sin(x)
+
+
+def part(x, where, other=1.01):
+    """Ones, and `other` where a condition holds, in the dtype of `x`."""
+    return 1 + (other - 1) * np.asarray(where, x.dtype)
+
+
+def in_memory_order(x):
+    return np.ravel(x, "K").reshape(x.shape) if isinstance(x, np.ndarray) else x
+
+
+def halved_if_broadcast(g, x, w_shape):
+    return g * x if g.shape == w_shape else 0.5 * g * x
+
+
+def increasing(x):
+    x += 1
+    return 2.0 * x
+
+
+SPD = np.array([[4.0, 1, 0], [1, 3, 1], [0, 1, 2]])
+X = np.array([[0.4, -1.1, 0.7], [-0.6, 1.3, -2.1]])
+PLANTED = {  # right at most numbers, or for most arrays
+    "g squared": (sine, lambda g, x: g * g * ag.cos(x), "not linear in the gradient g"),
+    "the size of g": (sine, lambda g, x: abs(g) * ag.cos(x), "not linear in the gradient g"),
+    "g clipped": (sine, lambda g, x: ag.clip(g, -1, 1) * ag.cos(x), "not linear in the gradient g"),
+    "large g clipped": (sine, lambda g, x: ag.clip(g, -9, 9) * ag.cos(x), "not linear in the gradient g"),
+    "memory order of x": (sine, lambda g, x: g * ag.cos(in_memory_order(x)), "in Fortran order, input 0"),
+    "memory order of g": (sine, lambda g, x: in_memory_order(g) * ag.cos(x), "in Fortran order, input 0"),
+    "memory order, forward": (lambda x: in_memory_order(x) * 2.0, lambda g: 2 * g, "in Fortran order: the result"),
+    "float32": (sine, lambda g, x: g * ag.cos(x) * part(x, x.dtype == np.float32), "in float32, input 0"),
+    "float32, forward": (lambda x: x * part(x, x.dtype == np.float32), lambda g: g, "in float32: the result"),
+    "many numbers": (sine, lambda g, x: g * ag.cos(x) * part(x, x.size > 100), r"on longer arrays \[\(68"),
+    "many, forward": (lambda x: x * part(x, x.size > 100), lambda g: g, r"on longer arrays \[\(68"),
+    "large numbers": (sine, lambda g, x: g * ag.cos(x) * part(x, abs(x) > 3), "where input 0 is larger"),
+    "small numbers": (sine, lambda g, x: g * ag.cos(x) * part(x, abs(x) < 0.02), "where input 0 is smaller"),
+    "large, forward": (lambda x: x * part(x, abs(x) > 3), lambda g: g, "where input 0 is larger"),
+    "second order": (sine, lambda g, x: g * ag.cos(ag.stop_gradient(x)), r"the derivative of .*\]: rule 0, differ"),
+    "a factor": (sine, lambda g, x: 1.001 * g * ag.cos(x), "everywhere by a factor of 1.001"),
+    "the sign": (sine, lambda g, x: -g * ag.cos(x), "everywhere by a factor of -1"),
+    "writes into an input": (increasing, lambda g: 2 * g, r"writes into input 0 \(return a new array\)"),
+    "a batch word": (lambda x: x - np.mean(x), lambda g: g - ag.mean(g), "batch='first' gives other numbers"),
+    "complex numbers": (lambda x: x * x, lambda g, x: g * (x + np.conj(x)), "of complex numbers, input 0"),
+}
+FACTS = {"a batch word": {"batch": "first"}, "complex numbers": {"complex": True}}
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["the primitive", "a function of it"])
+@pytest.mark.parametrize("kind", PLANTED)
+def test_a_fault_is_found_wherever_it_is(kind, alone):
+    function, rule, message = PLANTED[kind]
+    primitive = ag.primitive(private=True, **FACTS.get(kind, {}))(function)
+    primitive.vjp(x=rule)
+    with pytest.raises(AssertionError, match=message):
+        conformance(primitive) if alone else check_gradients(lambda x: 2 * primitive(x), X, order=2)
+
+
+def detached(x, where):
+    """x with a gradient of 0 if the condition holds."""
+    return ag.stop_gradient(x) if where else x
+
+
+@pytest.mark.parametrize(
+    ("f", "message"),
+    [
+        (lambda x: np.sin(detached(x, x.dtype == np.float32)), "f in float32, input 0"),
+        (lambda x: np.sin(detached(x, x.size > 100)), "f on longer arrays"),
+        (lambda x: np.where(abs(x) > 3, ag.stop_gradient(x), x), "f where input 0 is larger"),
+        (lambda x: np.where(abs(x) < 0.02, ag.stop_gradient(x), x), "f where input 0 is smaller"),
+    ],
+)
+def test_a_fault_of_a_function_of_the_packages_own_operations_is_found(f, message):
+    f.__name__ = "f"
+    with pytest.raises(AssertionError, match=message):
+        check_gradients(f, X)
+
+
+RIGHT = [
+    (lambda p: ag.sum(np.tanh(p["x"] @ p["layers"][0]) * p["layers"][1]), {"x": np.ones((2, 3)), "layers": [SPD, 2.0]}),
+    (lambda ws: np.mean(np.tanh(ws[0] @ ws[1])), [SPD[:2], SPD[0]]),
+    (lambda x: np.log(np.sum(np.exp(x))), SPD),  # overflows for larger numbers
+    (lambda x: np.exp(np.exp(x)), SPD),
+    (lambda x: 1 - np.cos(x), SPD),  # loses digits at smaller ones
+    (lambda x: np.arcsin(x) + np.log(x), np.linspace(0.1, 0.9, 5)),  # no numbers outside
+    (lambda x: x[0] * np.sin(x[1:3]) + np.reshape(x, (4,))[3], np.arange(1.0, 5)),
+    (lambda x: np.linalg.cholesky(x + x.T), SPD),
+    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 1))), np.arange(54.0).reshape(2, 3, 3, 3) % 5),
+    (lambda z: np.exp(1j * z) * np.conj(z), SPD[0] + 1j * SPD[1]),
+    (lambda a: ag.fixed_point(lambda x, a: (x + a / x) / 2, 1.0, a), 2.0),
+    (lambda x: ag.checkpoint(lambda t: np.exp(np.sin(t)), x), SPD),
+]
+
+
+@pytest.mark.parametrize("case", range(len(RIGHT)))
+def test_a_right_function_passes(case):
+    f, *inputs = RIGHT[case]
+    assert check_gradients(f, *inputs, order=2) < 1e-4
+
+
+def test_a_leaf_of_a_tree_is_named():
+    wrong = one(lambda x: x * x, x=lambda g, x: 2 * g * x * part(x, np.arange(2) == 1))
+    with pytest.raises(AssertionError, match=r"input 0\['b'\]\[0\]\[1\]: rule 4.04, differences 4, off by"):
+        check_gradients(lambda p: ag.sum(p["a"]) * wrong(p["b"][0]), {"a": np.ones(1), "b": [np.array([1.0, 2.0])]})
+
+
 WRONG = {
     "transposed": (one(product, **squares, x=lambda g, y: g @ y, y=lambda g, x: x.T @ g), r"product, input 0\["),
     "not summed over the batch": (one(row_sum, **bias, x=lambda g: g, b=lambda g: g[0]), r"row_sum, input 1\[0\]"),
@@ -138,10 +245,6 @@ WRONG = {
     "writes into g": (one(cube, x=overwriting), r"cube: the rule for x writes into g.*Return a new array"),
     "writes into what was saved": (one(cube, x=spoiling), r"cube: the rule for x writes into .*Return a new array"),
     "returns nothing": (one(cube, x=lambda g, x: None), r"cube: the rule for x"),
-    "right once, wrong in the second order": (
-        one(cube, x=lambda g, x: g * (3 * np.asarray(getattr(x, "data", x)) ** 2)),
-        r"off by",
-    ),
 }  # fmt: skip
 
 
@@ -150,6 +253,12 @@ def test_a_wrong_rule_is_rejected(kind):
     primitive, message = WRONG[kind]
     with pytest.raises((AssertionError, TypeError, ValueError), match=message):
         conformance(primitive)
+
+
+def test_broadcasting_is_tried():
+    product = one(scaled, x=lambda g, w: g * w, w=halved_if_broadcast)
+    with pytest.raises(AssertionError, match=r"scaled where input 1 is broadcast from \(1, 3\), input 1"):
+        conformance(product)
 
 
 def test_right_rules_are_accepted():
@@ -202,25 +311,25 @@ def attached(exact=False, may_write=False, forward=None, x=None, **facts):
 WRONG_FASTER = {
     "an offset": (
         {"forward": lambda formula, x, w: x * w + 1},
-        r"scaled: the faster forward differs from the formula by 1\.0e\+00, on \(2, 3\) float64",
+        r"scaled: the faster forward differs from the formula, on \(2, 3\) float64",
     ),
     "a factor": ({"forward": lambda formula, x, w: 1.001 * x * w}, "scaled: the faster forward differs"),
     "only long arrays": (
         {"forward": lambda formula, x, w: x * w + (len(x) > 100)},
-        r"scaled: the faster forward differs from the formula by 1\.0e\+00, on \(\d+, \d+\) float64",
+        r"scaled: the faster forward differs from the formula, on \(\d+, \d+\) float64",
     ),
     "only float32": (
         {"x": lambda formula, g, w: g * w * (1 if g.itemsize == 8 else 1.01)},
-        r"scaled: the faster rule of x differs from the formula by .*, on \(2, 3\) float32",
+        r"scaled: the faster rule of x differs from the formula, on \(2, 3\) float32",
     ),
     "only long arrays, in the rule": (
         {"x": lambda formula, g, w: g * w * (1 + (len(g) > 100))},
-        r"scaled: the faster rule of x differs from the formula by ",
+        r"scaled: the faster rule of x differs from the formula",
     ),
     "NaN": ({"x": lambda formula, g, w: np.where(g < 0, np.nan, g * w)}, "scaled: the faster rule of x differs"),
     "other bits": (
         {"forward": lambda formula, x, w: x * w * (1 + 1e-15), "exact": True},
-        "scaled: the faster forward differs from the formula by .*; exact=True says that bits and memory order",
+        "scaled: the faster forward differs from the formula, .*; exact=True says that bits and memory order",
     ),
     "another memory order": ({"x": turned, "exact": True}, "scaled: the faster rule of x differs .*memory order"),
     "only where g is writable": (
@@ -288,16 +397,16 @@ def float64_out(x):
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (changing, "changing: writes into its inputs. Return a new array"),
-        (not_the_same_twice(), "shifting: the raw call and the recorded call differ"),
+        (changing, "changing: writes into input 0 (return a new array), which is 1.1"),
+        (not_the_same_twice(), "shifting: the result of a second call is "),
         (lambda x: x * np.ones(1), "<lambda>: float32 in, float64 out"),
-        (lambda x: None, "<lambda>: returns None"),
+        (lambda x: None, "<lambda>: the function returned NoneType"),
     ],
 )
 def test_a_wrong_forward_function_is_rejected(function, message):
-    with pytest.raises(AssertionError) as caught:
+    with pytest.raises((AssertionError, TypeError)) as caught:
         conformance(one(function, x=lambda g: g))
-    assert str(caught.value) == message
+    assert str(caught.value).startswith(message)
 
 
 @pytest.mark.parametrize("examples", [lambda rng: [], lambda rng: [rng.normal(size=3)], lambda rng: [3]])
@@ -333,7 +442,7 @@ def test_one_wrong_element_of_many_is_caught(rng):
     factor = np.ones(1000)
     factor[617] = 1.001
     f = one(lambda x: x * 1.0, x=lambda g: g * factor)
-    with pytest.raises(AssertionError, match="input 0, direction 0: rule"):
+    with pytest.raises(AssertionError, match="input 0, in a random direction: rule"):
         check_gradients(f, rng.normal(size=1000))
 
 
@@ -349,14 +458,6 @@ def test_integers_are_not_differentiated_in_second_order(rng):
 
 
 def test_a_wrong_word_about_examples_is_rejected():
-    @ag.primitive(batch="first")
-    def centred(x):
-        return x - x.mean()
-
-    centred.vjp(x=lambda g: g - g.mean())
-    with pytest.raises(AssertionError, match="centred: batch='first' gives other numbers than one example after"):
-        conformance(centred)
-
     @ag.primitive(batch="first")
     def centred_product(x, y):  # right if both differ, where "first" computes one example after the other
         return x * y - (x * y).mean(0)

@@ -76,5 +76,5 @@ def test_check_finds_a_rule_that_overwrites_what_it_returned():
         return kept
 
     double = made(lambda x: 2 * x, "double", x=lambda g: reuse(2 * g))
-    with pytest.raises(AssertionError, match="double: the rule for x overwrites what it returned before"):
+    with pytest.raises(AssertionError, match="double, input 0: a rule overwrites its last result"):
         conformance(double)

@@ -8,11 +8,12 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn import nn
-from autograd_cnn.calculus.check import examples_of, split
+from autograd_cnn.calculus.check import examples_of
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.interop.onnx import elementwise, export
 from autograd_cnn.interop.onnx.table import CONVERTERS, TABLE
 from interop.torch_networks import MODELS, Images, X, cnn, randomised, resnet
+from split_inputs import split
 
 onnx = pytest.importorskip("onnx", reason="ONNX is not installed")
 runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime, which runs the files, is not installed")

@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.calculus.check import examples_of, split
+from autograd_cnn.calculus.check import examples_of
 from autograd_cnn.engine.observe import primitives
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.studio.program.shorten import shorten
+from split_inputs import split
 from studio.player import random_programs
 
 PRIMITIVES = sorted({p.name: p for p in primitives() if p.rules and p.packaged and p.name[:8] != "special."}.items())

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.calculus.check import examples_of, split
+from autograd_cnn.calculus.check import examples_of
 from autograd_cnn.engine.observe import primitives
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops import activations
+from split_inputs import split
 from uses import every_use
 
 both_precisions = pytest.mark.parametrize("dtype", [np.float32, np.float64])
