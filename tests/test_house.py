@@ -53,7 +53,7 @@ ROOMS = {
     "__main__": Room(322, f"{FACE} trainer environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
-        1263, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
+        1262, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(2850, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(880, "engine files environment", "published images, folders of images, batches"),

@@ -50,9 +50,7 @@ def test_a_ufunc_of_scipy_on_a_tensor_is_ours(name):
     np.testing.assert_array_equal(got.sum().gradient(x), want.sum().gradient(x))
 
 
-def test_a_parameter_without_a_rule_refuses_a_gradient():
-    with pytest.raises(TypeError, match=r"special.gammainc: no rule for a"):
-        ag.special.gammainc(Tensor([1.0], requires_grad=True), 2.0)
+def test_functions_of_real_numbers_refuse_others():
     with pytest.raises(TypeError, match="special.erf is for real numbers"):
         ag.special.erf(Tensor([1.0], requires_grad=True) * 1j)
     with pytest.raises(TypeError, match="complex numbers have no order"):
@@ -113,10 +111,8 @@ DERIVATIVES = [
     ("erfcx", (11.0,), 0, -0.00460608241756681, 0.000827376329707017),
     ("erfcx", (1e6,), 0, -5.6418958354691e-13, 1.12837916709213e-18),
     ("erfcx", (1e8,), 0, -5.64189583547756e-17, 1.12837916709551e-24),
-    ("log_ndtr", (-1e6,), 0, 1000000.000001, -0.999999999999),
-    ("rgamma", (0.0,), 0, 1.0, 1.15443132980307),
-    ("rgamma", (-1.0,), 0, -1.0, 0.845568670196934),
-    ("rgamma", (-3.0,), 0, -6.0, 15.0734120211816),
+    ("log_ndtr", (-1e6,), 0, 1000000.000001, -0.999999999999), ("rgamma", (0.0,), 0, 1.0, 1.15443132980307),
+    ("rgamma", (-1.0,), 0, -1.0, 0.845568670196934), ("rgamma", (-3.0,), 0, -6.0, 15.0734120211816),
     ("rgamma", (-0.9999999999,), 0, -0.999999999915443, 0.845568670936791),
     ("rgamma", (4.0,), 0, -0.209352944738633, 0.215668106868238),
     ("expit", (30.0,), 0, 9.35762296883842e-14, -9.35762296883667e-14),
@@ -132,7 +128,7 @@ DERIVATIVES = [
     ("erfinv", (1 - 1e-10,), 0, 1068953387.12893, 1.04503806246839e19),
     ("stdtr", (1e8, 2.0), 1, 0.0539909674580299, -0.107981931676602),
     ("y0", (1e-8,), 0, 63661977.2367582, -6.36619772367581e15),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "args", "which", "first", "second"), DERIVATIVES)
