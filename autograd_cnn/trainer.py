@@ -7,6 +7,7 @@ import itertools
 import math
 import os
 import sys
+import warnings
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -227,11 +228,11 @@ class Program:
         result = ag.training.evaluate(partial(recipe.views, model), loss, images, labels, settings.batch_size, ranks)
         if ranks.rank == 0:  # the report counts the looks at the test images
             text = ag.report.write(folder, images, labels, result, loss, moments, self._resume(folder))
+            batch = ag.Tensor(ag.data.as_float32(images[: settings.batch_size]), name="images")
+            loss(model(batch), labels[: settings.batch_size]).graph().save(folder.path / "graph.svg")
             shares = recipe.probabilities(result.outputs)
             ag.plots.predictions(images, labels, shares, data.classes, folder.path / "predictions.png", data.name)
             ag.plots.confusion_matrix(result.confusion, data.classes, folder.path / "confusion.png", data.name)
-            batch = ag.Tensor(ag.data.as_float32(images[: settings.batch_size]), name="images")
-            loss(model(batch), labels[: settings.batch_size]).graph().save(folder.path / "graph.svg")
             print(text)
         return 130 if history.ended.startswith("interrupted") else 0  # as a shell expects, which goes on after 0
 
@@ -255,8 +256,21 @@ def _setting(text: str) -> tuple[str, Any]:
         raise ArgumentTypeError(f"{text} is no NAME=VALUE, such as weight_decay=0.01") from None
 
 
+def _once(show: Callable[..., Any]) -> Callable[..., Any]:
+    """Let each warning be shown once: Python forgets which were, whenever matplotlib changes filters for a moment."""
+    shown: set[str] = set()
+
+    def showwarning(message: Any, *place: Any) -> None:
+        if str(message) not in shown:
+            shown.add(str(message))
+            show(message, *place)
+
+    return showwarning
+
+
 def script(run: Callable[[], int]) -> int:
     """Run a program; return its exit code, that of a shell after Ctrl-C, or if its output is closed, as by head."""
+    warnings.showwarning = _once(warnings.showwarning)
     try:
         code = run()
         sys.stdout.flush()

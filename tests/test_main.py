@@ -5,10 +5,12 @@ import re
 import signal
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 
+from autograd_cnn import trainer
 from autograd_cnn.__main__ import main
 from training.colours import picture, trained
 
@@ -186,6 +188,21 @@ def test_check_needs_primitives(tmp_path, capsys):
     assert lines[0].endswith("empty.py: registers no primitive. @ag.primitive above a function does")
     assert lines[1].endswith("absent.py: no such file")
     assert lines[2] == f"{tmp_path}: is a folder"
+
+
+def test_a_program_shows_each_warning_once(monkeypatch):
+    """Also after filters have changed for a moment, as matplotlib changes them."""
+    shown = []
+    monkeypatch.setattr(warnings, "showwarning", lambda message, *place: shown.append(str(message)))
+
+    def run():
+        warnings.simplefilter("default")
+        for text in "one", "two", "one", "two":
+            with warnings.catch_warnings():
+                warnings.warn(text, stacklevel=1)
+        return 7
+
+    assert trainer.script(run) == 7 and shown == ["one", "two"]
 
 
 def test_ctrl_c_is_one_line_and_the_exit_code_of_a_shell(monkeypatch, capsys):
