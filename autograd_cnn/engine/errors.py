@@ -213,8 +213,7 @@ def does_not_depend(tensor: Any, target: Any) -> ValueError:
 def no_gradient_of(tensor: Any) -> TypeError:
     name = tensor.name or "data"
     return TypeError(
-        f"{name} is {tensor.dtype}: only floats have a gradient. "
-        f"Tensor(np.float64({name}), requires_grad=True), or np.float32"
+        f"{name} is {tensor.dtype}: only floats have a gradient. Tensor(np.float64({name}), requires_grad=True)"
     )
 
 

@@ -107,8 +107,7 @@ class in_mode(ContextDecorator):
         if any(kind(function) for kind in _WAITING):
             use = "enable_grad" if self._changes.get("recording") else "no_grad"
             raise TypeError(
-                f"{function.__name__} waits for its caller, which would run in its mode, or is not covered. Inside of "
-                f"it, around lines without yield and await: with ag.{use}():"
+                f"{function.__name__} would wait in this mode. Inside, without yield or await: with ag.{use}():"
             )
         return super().__call__(function)
 

@@ -28,21 +28,21 @@ counterparts.update(
 _OTHER_PARAMETERS = {"a_min": "min", "a_max": "max"}
 CONSTANT = frozenset(
     "equal not_equal less less_equal greater greater_equal isfinite isnan isinf isneginf isposinf isnat signbit "
-    "logical_and logical_or logical_not logical_xor any all allclose isclose array_equal array_equiv isin "
-    "bitwise_and bitwise_or bitwise_xor bitwise_count invert left_shift right_shift gcd lcm packbits unpackbits "
-    "iscomplex iscomplexobj isreal isrealobj common_type result_type can_cast min_scalar_type "
-    "sign floor ceil rint trunc fix round around floor_divide heaviside spacing "
-    "argmax argmin nanargmax nanargmin argsort argpartition argwhere nonzero flatnonzero count_nonzero lexsort "
-    "searchsorted digitize histogram histogram2d histogramdd histogram_bin_edges unique unique_all unique_counts "
-    "unique_inverse unique_values intersect1d union1d setdiff1d setxor1d linalg.matrix_rank "
-    "shape ndim size zeros_like ones_like full_like empty_like ix_ ravel_multi_index unravel_index diag_indices_from "
-    "tril_indices_from triu_indices_from einsum_path may_share_memory shares_memory array_repr array_str array2string "
-    "save savez savez_compressed savetxt".split()
+    "logical_and logical_or logical_not logical_xor any all allclose isclose array_equal array_equiv isin bitwise_and "
+    "bitwise_or bitwise_xor bitwise_count invert left_shift right_shift gcd lcm packbits unpackbits iscomplex "
+    "iscomplexobj isreal isrealobj common_type result_type can_cast min_scalar_type sign floor ceil rint trunc fix "
+    "round around floor_divide heaviside spacing argmax argmin nanargmax nanargmin argsort argpartition argwhere "
+    "nonzero flatnonzero count_nonzero lexsort searchsorted digitize histogram histogram2d histogramdd "
+    "histogram_bin_edges unique unique_all unique_counts unique_inverse unique_values intersect1d union1d setdiff1d "
+    "setxor1d linalg.matrix_rank shape ndim size zeros_like ones_like full_like empty_like ix_ ravel_multi_index "
+    "unravel_index diag_indices_from tril_indices_from triu_indices_from einsum_path may_share_memory shares_memory "
+    "array_repr array_str array2string save savez savez_compressed savetxt".split()
 )
 _constants = frozenset(map(numpys, CONSTANT)) - {None}
 _NEW = frozenset([np.zeros_like, np.ones_like, np.full_like, np.empty_like])  # arrays to assign to
 OF_SHAPES = frozenset([np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type, *_NEW])
 _LOST = {np.full_like: "fill_value", **dict.fromkeys([np.histogram, np.histogram2d, np.histogramdd], "weights")}
+_ELEMENTS = frozenset(f for f in _constants if f.__name__.startswith(("uni", "histogram", "ix_", "intersect", "set")))
 _ORDERS = frozenset([np.less, np.less_equal, np.greater, np.greater_equal])
 _UFUNC_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True}
 
@@ -64,11 +64,19 @@ def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options
 def array_function(self: Any, function: Any, types: Any, args: Any, options: Any) -> Any:
     """Implement ``Tensor.__array_function__``."""
     function = np.nonzero if function is np.where and len(args) + len(options) == 1 else function
-    given = signature(function).bind(*args, **options).arguments if function in _LOST else {}
-    if function in _constants and not isinstance(given.get(_LOST.get(function, "")), type(self)):
+    if function in _constants and not _loses(function, args, options):
         made = constant(function, args, options)
         return type(self)(made) if function in _NEW and isinstance(made, np.ndarray) else made
     return _call(function, _name(function), *_translated(function, args, options))
+
+
+def _loses(function: Any, args: Any, options: Any) -> bool:
+    """Return whether a derivative would be lost: of an option, or of numbers that come back, as elements or edges."""
+    given = signature(function).bind(*args, **options).arguments if function in _LOST or function in _ELEMENTS else {}
+    own = (
+        function in _ELEMENTS and given.get("range") is None and current.get().recording and recorded([*given.values()])
+    )
+    return _is_tensor(own) or _is_tensor(given.get(_LOST.get(function, "")))
 
 
 def constant(function: Any, args: Any, options: Any) -> Any:
@@ -149,6 +157,10 @@ def _no_rule(name: str) -> str:
     return f"{name} has no derivative here. {cure}: @ag.primitive{place}"
 
 
+def _is_tensor(value: Any) -> bool:
+    return getattr(type(value), "__array_function__", None) is array_function
+
+
 def leave(tensor: Any) -> Any:
     """Return the array of a Tensor, and tell the observer that what becomes of it is not recorded."""
     left = current.get().left
@@ -159,7 +171,7 @@ def leave(tensor: Any) -> Any:
 
 def plain(value: Any) -> Any:
     """Return `value` with plain arrays in place of the Tensors in it."""
-    if getattr(type(value), "__array_function__", None) is array_function:
+    if _is_tensor(value):
         return leave(value)
     if isinstance(value, (tuple, list)):
         return type(value)(map(plain, value))
@@ -176,7 +188,7 @@ def plain_array(value: Any) -> Any:
 
 def peek(value: Any) -> Any:
     """Return what `plain_array` does, for numbers that decide how a result is computed, and not what it is."""
-    value = value._array if getattr(type(value), "__array_function__", None) is array_function else value
+    value = value._array if _is_tensor(value) else value
     return value if hasattr(value, "__array_function__") else np.asarray(value)
 
 
@@ -189,8 +201,7 @@ def recorded(value: Any) -> Any:
     """Return a Tensor that requires a gradient in nested lists and tuples, or None."""
     if isinstance(value, (tuple, list)):
         return next((found for part in value if (found := recorded(part)) is not None), None)
-    is_tensor = getattr(type(value), "__array_function__", None) is array_function
-    return value if is_tensor and value.requires_grad else None
+    return value if _is_tensor(value) and value.requires_grad else None
 
 
 def copied_index(index: Any) -> Any:
