@@ -106,9 +106,7 @@ class in_mode(ContextDecorator):
     def __call__(self, function: F) -> F:
         if any(kind(function) for kind in _WAITING):
             use = "enable_grad" if self._changes.get("recording") else "no_grad"
-            raise TypeError(
-                f"{function.__name__} would wait in this mode. Inside, without yield or await: with ag.{use}():"
-            )
+            raise TypeError(f"{function.__name__} waits for its caller. Inside, around no yield: with ag.{use}():")
         return super().__call__(function)
 
 

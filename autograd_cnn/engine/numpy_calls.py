@@ -73,10 +73,8 @@ def array_function(self: Any, function: Any, types: Any, args: Any, options: Any
 def _loses(function: Any, args: Any, options: Any) -> bool:
     """Return whether a derivative would be lost: of an option, or of numbers that come back, as elements or edges."""
     given = signature(function).bind(*args, **options).arguments if function in _LOST or function in _ELEMENTS else {}
-    own = (
-        function in _ELEMENTS and given.get("range") is None and current.get().recording and recorded([*given.values()])
-    )
-    return _is_tensor(own) or _is_tensor(given.get(_LOST.get(function, "")))
+    own = recorded([*given.values()]) if function in _ELEMENTS and given.get("range") is None else None
+    return (own is not None and current.get().recording) or _is_tensor(given.get(_LOST.get(function, "")))
 
 
 def constant(function: Any, args: Any, options: Any) -> Any:
