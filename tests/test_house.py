@@ -31,7 +31,7 @@ class Room(NamedTuple):
 ROOMS = {
     # the library
     "engine": Room(2415, "", "the tape, the recorded call, the walk back, and Tensor"),
-    "ops": Room(2149, "engine", "the textbook: operations, each with its derivative below it"),
+    "ops": Room(2147, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(
         1089,  # of which 285 the one checker, which tries numbers, shapes, layouts and dtypes beyond the user's
         "engine",

@@ -253,7 +253,7 @@ class At:
 
     def min(self, values: Any) -> Tensor:
         """Take the smaller of the elements and `values`. If the index repeats, the smallest value counts."""
-        return -max_at(-self.x, self.index, np.negative(values))
+        return -max_at(-as_float(self.x), self.index, np.negative(as_float(values)))  # an integer may lack its negative
 
     def mul(self, values: Any) -> Tensor:
         """Multiply the elements. If the index repeats, all the values are factors."""

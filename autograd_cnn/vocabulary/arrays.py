@@ -17,11 +17,10 @@ from autograd_cnn.engine.fitting import numeric, precision
 from autograd_cnn.engine.numpy_calls import copied_index, plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.ops.arithmetic import conjugated, multiply, power, where
+from autograd_cnn.ops.arithmetic import conjugated, power, where
 from autograd_cnn.ops.axes import Axis, Shape, X, fixed, normal, with_options
 from autograd_cnn.ops.indexing import concatenate, getitem, pad_constant, positions, scatter, split, take, widths_of
-from autograd_cnn.ops.products import diagonal, kron, matmul
-from autograd_cnn.ops.reductions import sum
+from autograd_cnn.ops.products import contract, diagonal, kron, matmul
 from autograd_cnn.ops.shapes import axes_last, broadcast_to, copy, expand_dims, flip, moveaxis, reshape, squeeze
 
 __all__ = [
@@ -314,7 +313,7 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
 
 def vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
     """Sums products over one axis of both: the dot products of stacks of vectors. `x1` is conjugated."""
-    return sum(multiply(conjugated(axes_last(x1, axis)), axes_last(x2, axis)), -1)
+    return contract("...i,...i->...", conjugated(axes_last(x1, axis)), axes_last(x2, axis))
 
 
 def matvec(x1: Any, x2: Any) -> Any:

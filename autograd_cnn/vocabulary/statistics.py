@@ -260,11 +260,11 @@ counterparts.update({(np.fmax, "reduce"): "nanmax", (np.fmin, "reduce"): "nanmin
 # Running extremes, other forms of running sums and products, differences between neighbours
 
 
-def _with_ends(x: Any, start: Any, end: Any, axis: int) -> Any:
+def _with_ends(x: Any, start: Any, end: Any, axis: int, dtype: Any = None) -> Any:
     """Join `start` and `end` to `x` along `axis`: each an array, a number, or None."""
     parts = [x if part is x else operand(part, x) for part in (start, x, end) if part is not None]
     parts = [part if part.ndim else broadcast_to(part, keepdims_shape(x.shape, axis)) for part in parts]
-    return concatenate(parts, axis) if len(parts) > 1 else x
+    return concatenate(parts, axis, dtype) if len(parts) > 1 else x
 
 
 def _started(x: Any, axis: int | None, initial: float | None) -> tuple[Any, int]:
@@ -334,7 +334,8 @@ def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
 
 def ediff1d(x: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     """Subtracts each number of the flattened `x` from the next one, between `to_begin` and `to_end`."""
-    return _with_ends(diff(reshape(operand(x), (-1,))), to_begin, to_end, 0)
+    x = reshape(operand(x), (-1,))
+    return _with_ends(x[1:] - x[:-1], to_begin, to_end, 0, x.dtype)
 
 
 def _slope(f: Any, h: Any, axis: int, edge_order: int) -> Any:
