@@ -1,7 +1,9 @@
 """Dtypes and classes of operands: float32 stays float32, and a rule sees plain arrays only.
 
 When an operation is recorded, plain numbers, even as `np.float64(2)` or a 0-d array, and integer arrays are weak: they
-take the dtype of the other operands. Strict operations refuse integers, and warn if float64 meets float32. Arrays of
+take the dtype of the other operands, or beside float16 that which NumPy gives them. Among integers alone, an operation
+computes as NumPy's of that name; one that NumPy lacks converts them to float64, also outside of a recording, unless it
+only moves numbers. Strict operations refuse integers, and warn if float64 meets float32. Arrays of
 other classes (`np.matrix`, `np.memmap`, a DataFrame, an image, a tensor of PyTorch) become plain ones; masked arrays
 are refused, and complex numbers where an operation does not declare that it takes them.
 """
