@@ -110,13 +110,13 @@ def max_pool2d(
     return y, argmax.astype(np.min_scalar_type(seen.shape[-1]))
 
 
-def _size(shape: Shape) -> Shape:
-    if len(shape) != 4:
-        raise ValueError(f"shape is {shape}, want (N, H, W, C)")
+def _size(shape: Shape, x: Any) -> Shape:
+    if len(shape) != 4 or np.shape(x)[::3] != tuple(shape)[::3]:
+        raise ValueError(f"shape is {shape}, want (N, H, W, C), with the N and C of x {np.shape(x)}")
     return shape[1:3]
 
 
-@primitive(check=lambda x, argmax, shape, *options: (x, argmax, shape, *pool_window(_size(shape), *options)))
+@primitive(check=lambda x, argmax, shape, *options: (x, argmax, shape, *pool_window(_size(shape, x), *options)))
 def max_unpool2d(
     x: Any, argmax: Any, shape: Shape, kernel_size: Extent, stride: Steps = None, padding: Any = 0, dilation: Extent = 1
 ) -> Any:
@@ -220,7 +220,7 @@ def avg_pool2d(
     return y if share is None else y / share.astype(y.dtype)
 
 
-@primitive(check=lambda x, shape, *options: (x, shape, *pool_window(_size(shape), *options)[:3]))
+@primitive(check=lambda x, shape, *options: (x, shape, *pool_window(_size(shape, x), *options)[:3]))
 def avg_unpool2d(x: Any, shape: Shape, kernel_size: Extent, stride: Steps = None, padding: Margins = 0) -> Any:
     """Spreads every number evenly over its window, in images of `shape`.
 
