@@ -434,8 +434,8 @@ def vmap(f: Any, in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error",
                 level.is_over = True
             leaves = _leaves(out_axes, result, "the result", "out_axes")
         if any(id(rng) not in drawn and pickle.dumps(rng.state) != state for rng, state in before):
-            each = "Pass as an argument what was drawn for each: ag.vmap(f)(x, rng.normal(size=n))"
-            raise RuntimeError(f'vmap: f draws random numbers, one for all examples. {each}; or randomness="same"')
+            each = f"ag.vmap(lambda x, noise: ...)(x, rng.normal(size=({level.size}, ...)))"
+            raise RuntimeError(f'vmap: f draws the same for all examples. Else: {each}; if meant: randomness="same"')
         return tree_filled(result, [_left(level, *leaf) for leaf in leaves])
 
     return mapped

@@ -268,7 +268,7 @@ def test_what_the_function_draws_itself_is_not_one_draw_for_all_without_a_word()
     }
     for f in draws.values():
         for randomness in ("error", "different"):
-            with pytest.raises(RuntimeError, match=r"vmap: f draws random numbers, one for all examples.*rng.normal"):
+            with pytest.raises(RuntimeError, match=r"vmap: f draws the same for all examples.*rng.normal"):
                 ag.vmap(f, randomness=randomness)(0 * XS)
         ag.vmap(f, randomness="same")(0 * XS)
     same = ag.vmap(draws["a variable"], randomness="same")(0 * XS)

@@ -53,7 +53,7 @@ def _try(facts: Facts, words: str, **changes: float) -> str:
     ways = [
         f"--{name} {value:.3g}" if f"--{name}" in options else f"--set {name}={value:.3g}"
         for name, value in changes.items()
-        if name in known and "--set" in options
+        if known.get(name, value) != value and "--set" in options
     ]
     return " ".join(ways) or words
 
@@ -121,7 +121,7 @@ def _course(facts: Facts) -> Iterator[Step]:
             f"The {name} loss was still falling in the last pass ({losses[last - 1]:.4f} to {losses[last]:.4f}): "
             f"train longer, with {_more(facts, 2)}."
         )
-    elif facts.validated and best < last and losses[last] > losses[best] * (1 + FALLING):
+    elif facts.validated and not fine and best < last and losses[last] > losses[best] * (1 + FALLING):
         yield Step(
             f"The validation loss was least after pass {count_of(facts.passes[best])} ({losses[best]:.4f}) and rose to "
             f"{losses[last]:.4f}: the weights of that pass are kept. Stop there, or regularise more: {_regular(facts)}."
