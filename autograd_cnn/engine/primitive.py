@@ -70,7 +70,6 @@ Q = ParamSpec("Q")
 ndarray = np.ndarray
 float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
 _new = object.__new__
-_INTEGERS = frozenset("add_at astype contract max_at max_pool2d scatter".split())  # theirs stay integers, as in NumPy
 _ELEMENTWISE = {np.round, np.around, np.fix, np.isclose, np.isneginf, np.isposinf, np.isreal, np.iscomplex}
 Accelerator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -85,6 +84,7 @@ class Facts(TypedDict, total=False):
     elementwise: bool
     moves: bool
     views: bool
+    integers: bool
     rectifies: bool
     complex: bool | str
     flops: Callable[..., int] | None
@@ -105,7 +105,7 @@ class Primitive(Parameters, Generic[P]):
     __name__: str
     __qualname__: str
     byproducts: tuple[str, ...] = ()
-    strict = elementwise = moves = rectifies = complex = private = False
+    strict = elementwise = moves = integers = rectifies = complex = private = False
     exact = True  # whether `forward` has the bits of `formula`
     symbol = ""
     examples: Callable[[np.random.Generator], list[Any]] | None = None
@@ -129,7 +129,7 @@ class Primitive(Parameters, Generic[P]):
         self.textbook: Callable[..., Any] = function
         self.forward = self.formula = self._checked(function)  # `textbook`, behind the check of its arguments
         vars(self).update(facts)
-        self.widens = self.packaged and not (self.moves or self.name in _INTEGERS or numpys(self.name))
+        self.widens = self.packaged and not (self.moves or self.integers or numpys(self.name))
         self.batch = self.batch or "elementwise" * self.elementwise
         shapes = ["out_shape", *(f"{p}_shape" for p in self.parameters)]
         _check(f"{self.name}: flops", signature(self.flops).parameters if self.flops else (), *shapes, *self.parameters)
@@ -404,6 +404,8 @@ def primitive(function: Callable[..., Any] | None = None, /, **facts: Unpack[Fac
     views : bool
         Whether its result may be a view of an argument, so that an assignment to one changes the other. Default: True,
         since a view that is not declared would keep its old numbers.
+    integers : bool
+        Whether an operation of the package that NumPy lacks takes integers as they are; else it computes with floats.
     rectifies : bool
         Whether it cuts numbers off at 0. Then a channel that is 0 everywhere is dead.
     complex : bool or str

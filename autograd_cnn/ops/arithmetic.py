@@ -401,14 +401,14 @@ clip.vjp(
 
 
 @primitive(
-    name="astype", complex="only as the dtype says", examples=lambda rng: [(rng.normal(size=(2, 3)), np.float64)]
-)
+    name="astype", complex="only as the dtype says", batch="elementwise", integers=True,
+    examples=lambda rng: [(rng.normal(size=(2, 3)), np.float64)],
+)  # fmt: skip
 def converted(x: Any, dtype: Any) -> Any:
     """Converts the numbers to another dtype of floats or complex numbers."""
     return x.astype(dtype)
 
 
-converted.batch = "elementwise"
 converted.vjp(x=lambda g: g)  # the walk converts it to the dtype of `x`
 
 

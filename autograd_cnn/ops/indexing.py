@@ -68,10 +68,9 @@ def getitem(x: Any, index: Any) -> Any:
     return x[index]
 
 
-@primitive(
-    complex=True,
-    examples=lambda rng: [(rng.normal(size=3), np.array([0, 2, 0]), (4,)), (rng.normal(size=3), 1, (2, 3))],
-)
+@primitive(complex=True, integers=True, examples=lambda rng: [
+    (rng.normal(size=3), np.array([0, 2, 0]), (4,)), (rng.normal(size=3), 1, (2, 3)),
+])  # fmt: skip
 def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """Adds `x` to zeros of `shape`, at `index`.
 
@@ -159,7 +158,7 @@ set_at.accelerate(lambda f: lambda x, *a: _write(x, *a) if is_own(x) and x.flags
 set_at.vjp(x=lambda g, index: set_at(g, index, 0), values=lambda g, index: _not_overwritten(g, index))
 
 
-@primitive(complex=True, check=_with_room, examples=_writing)
+@primitive(complex=True, integers=True, check=_with_room, examples=_writing)
 def add_at(x: Any, index: Any, values: Any) -> Any:
     """Adds `values` to the elements at `index`, in a copy: ``x.at[index].add(values)``.
 
@@ -173,7 +172,7 @@ def add_at(x: Any, index: Any, values: Any) -> Any:
 add_at.vjp(x=lambda g: g, values=lambda g, index: g[index])
 
 
-@primitive(check=_with_room, examples=lambda rng: [(abs(x) - 1, i, values) for x, i, values in _writing(rng)])
+@primitive(check=_with_room, integers=True, examples=lambda rng: [(abs(x) - 1, *w) for x, *w in _writing(rng)])
 def max_at(x: Any, index: Any, values: Any) -> Any:
     """Takes the larger of the elements at `index` and `values`, in a copy: ``x.at[index].max(values)``.
 

@@ -55,10 +55,9 @@ def _area(kernel_size: Any) -> int:
 
 
 @primitive(
-    batch="images",
-    byproducts=("argmax",),
+    batch="images", integers=True, byproducts=("argmax",),
     check=lambda x, *options: (check_images(x), *pool_window(x.shape[1:3], *options), options[-1]),
-)
+)  # fmt: skip
 def max_pool2d(
     x: Any, kernel_size: Extent, stride: Steps = None, padding: Margins = 0, dilation: Extent = 1,
     ceil_mode: bool = False,

@@ -229,7 +229,9 @@ def _all_contracted(primitive: Any, args: Any, batched: set[int], size: int) -> 
     return contract(",".join(terms) + "->" + examples + output, *operands)
 
 
-@primitive(batch=_all_contracted, complex=True, examples=_contractions, flops=_contract_flops, views=True)
+@primitive(
+    batch=_all_contracted, complex=True, integers=True, examples=_contractions, flops=_contract_flops, views=True
+)
 def contract(subscripts: str, *operands: Any) -> Any:
     """Multiplies operands and sums over axes, named by letters: ``contract("ij,jk->ik", x, y)`` is ``x @ y``.
 
