@@ -115,7 +115,7 @@ if not TYPE_CHECKING:  # hidden from type checkers, so that they report missing 
             for room, place in _LATER.items():
                 if room in __all__ and ":" not in place and name in getattr(_open(place), "__all__", ()):
                     raise AttributeError(f"autograd_cnn has no {name!r}. Here: ag.{room}.{name}")
-        raise AttributeError(missing(name, "autograd_cnn", __dir__()))
+        raise AttributeError(missing(name, "autograd_cnn", __dir__()), name=name)
 
     def __dir__() -> list[str]:
         return sorted(__all__)

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import subprocess
 import sys
 from functools import partial
 from importlib.util import find_spec, module_from_spec
@@ -215,3 +216,11 @@ def test_a_keyword_that_a_public_callable_does_not_have(title):
         assert str(caught.value) == f"{title}: has no parameter {name + name[-1]!r}. {hint}"
     text = str(wrong_arguments(title, untyped(f), (1,) * 40, {}))
     assert " at 0x" not in text and ("as one argument" not in text or {"shape", "axes", "axis"} & {*known})
+
+
+@pytest.mark.parametrize("name", ["nn.Conv2D", "optim.RMSProp", "reluu", "Tensor(1.0).reshap"])
+def test_a_misspelt_name_has_one_guess(name):
+    """Python would add a guess of its own to the last line of a traceback."""
+    program = f"import autograd_cnn as ag; ag.{name}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=600, check=False)
+    assert done.stderr.rstrip().split("\n")[-1].count("Did you mean") == 1

@@ -84,7 +84,7 @@ def publish(room: dict[str, Any], *later: str) -> None:
 
 
 def _absent(room: dict[str, Any], name: str) -> Any:
-    raise AttributeError(missing(name, room["__name__"], room["__all__"]))
+    raise AttributeError(missing(name, room["__name__"], room["__all__"]), name=name)  # with it, Python guesses no more
 
 
 def _publish_methods(cls: type) -> None:

@@ -633,7 +633,7 @@ class Tensor:
             return partial(getattr(np, name), self)
         if name in operations:
             return partial(operations[name], self)
-        raise AttributeError(missing(name, "Tensor", [*registry, *vars(Tensor)]))
+        raise AttributeError(missing(name, "Tensor", [*registry, *vars(Tensor)]), name=name)
 
 
 def _in_rule(tensor: Tensor) -> Tensor:

@@ -39,4 +39,4 @@ publish(globals())
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        raise AttributeError(missing(name, __name__, [*__all__, *(f"ag.{n}" for n in operations)]))
+        raise AttributeError(missing(name, __name__, [*__all__, *(f"ag.{n}" for n in operations)]), name=name)
