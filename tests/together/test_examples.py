@@ -46,6 +46,7 @@ def models():
         "README.md",
         "docs/package.md",
         "docs/pictures.md",
+        "docs/player.md",
         "docs/own_primitive.md",
         "docs/engine.md",
         "docs/training.md",
