@@ -155,6 +155,23 @@ def shown(monkeypatch):
 
 
 @pytest.fixture
+def unread():
+    """Run the command line with an output that is closed; returns the exit code and the errors."""
+
+    def run(*arguments):
+        reading, writing = os.pipe()
+        os.close(reading)
+        try:
+            command = [sys.executable, "-u", "-m", "autograd_cnn", *arguments]
+            done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, timeout=600, check=False)
+        finally:
+            os.close(writing)
+        return done.returncode, done.stderr
+
+    return run
+
+
+@pytest.fixture
 def autograd_cnn(tmp_path):
     """Run the command line in a folder of its own; returns the finished process."""
 

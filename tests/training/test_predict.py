@@ -104,3 +104,8 @@ def test_predict_without_pillow_names_the_cure(tmp_path, capsys, monkeypatch):
     error = capsys.readouterr().err
     assert error.startswith("reading images needs pillow (") and error.count("\n") == 1
     assert error.endswith("): " + command("-m", "pip", "install", "autograd_cnn[images]") + "\n")
+
+
+def test_predict_stops_quietly_if_its_output_is_closed(unread, tmp_path):
+    """It catches errors of files, and this is none."""
+    assert unread("predict", trained(tmp_path), picture(tmp_path / "a.png", "red")) == (141, b"")

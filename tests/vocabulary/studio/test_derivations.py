@@ -47,3 +47,9 @@ def test_linear_algebra_is_called_by_its_own_names():
         "np.linalg.det(x) * ag.linalg.inv(x)",
     ):
         assert call in source
+
+
+def test_a_standalone_program_of_scipys_functions_is_refused():
+    graph = ag.trace(lambda x: ag.sum(ag.special.erf(x)), Tensor(np.ones(2), requires_grad=True))
+    with pytest.raises(ValueError, match="special.erf is SciPy's, and needs more than NumPy.*: then the program"):
+        graph.program(standalone=True)
