@@ -145,9 +145,8 @@ class _Function:
         sums = self.slopes(np.conj(g), np.conj(h))(*given)
         for label, a, b, far, total in zip(labels, back(g), back(h), back(g - 1000 * h), sums, strict=True):
             title, scale = f"{self.name}, {label}: ", max(0.1, np.abs(b).max())
-            _same(
-                f"{title}not linear in the gradient g of the result: for g - 1000 h it", far, a - 1000 * b, 1e-7, scale
-            )
+            linear = f"{title}not linear in the gradient g of the result: for g - 1000 h it"
+            _same(linear, far, a - 1000 * b, 1e-7, scale)
             _same(f"{title}a rule overwrites its last result (return a new array): a sum", total, a + b, 1e-7, scale)
         worst = self.compare(self.points)
         if order > 1:
@@ -282,8 +281,9 @@ def _longer(rng: np.random.Generator, factor: int, array: Any) -> Any:
     if factor == 1 or not isinstance(array, np.ndarray) or not array.size:
         return array
     first, second = rng.choice(array.ravel(), (2, *(n if n == 1 else n * factor for n in array.shape)))
-    between = first + (second - first) * rng.random(first.shape) if array.dtype.kind == "f" else first
-    return np.where(first * second > 0, between, first)
+    kind, share = array.dtype.kind, rng.random(first.shape)
+    between = first + (second - first) * share if kind == "f" else first
+    return first * (1 - share / 10) if kind == "c" else np.where(first * second > 0, between, first)
 
 
 def _reals(array: Any) -> np.ndarray:

@@ -199,15 +199,15 @@ def cov(
     rows = rows if y is None else concatenate([rows, _variables(y, rowvar)])
     rows = in_double(rows) if dtype is None else rows.astype(dtype)
     ddof = (0 if bias else 1) if ddof is None else ddof
-    weights = np.broadcast_to(1 if fweights is None else np.asarray(fweights), rows.shape[1:])
-    weights = weights.astype(precision(rows.dtype))
+    weights = np.broadcast_to(np.asarray(1 if fweights is None else fweights, precision(rows.dtype)), rows.shape[1:])
+    if is_complex(aweights):
+        raise TypeError("aweights are complex, and cov wants real numbers")
     weights = weights if aweights is None else weights * operand(aweights, weights)
     checked(np.cov, np.zeros(rows.shape[1]), None, True, False, 0, fweights, aweights)  # NumPy's errors
     total = sum(weights)
     lost = ddof if aweights is None else ddof * (sum(weights * aweights) / total)
     centred = rows - sum(rows * weights, 1, keepdims=True) / total
-    freedom = total - lost
-    return squeeze(matmul(centred * weights, transpose(conjugated(centred))) / where(freedom > 0, freedom, 0))
+    return squeeze(matmul(centred * weights, transpose(conjugated(centred))) / where(total > lost, total - lost, 0))
 
 
 def corrcoef(x: Any, y: Any = None, rowvar: bool = True, dtype: Any = None) -> Any:
