@@ -33,7 +33,7 @@ ROOMS = {
     "engine": Room(2415, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(2147, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(
-        1089,  # of which 285 the one checker, which tries numbers, shapes, layouts and dtypes beyond the user's
+        1090,  # of which 285 the one checker, which tries numbers, shapes, layouts and dtypes beyond the user's
         "engine",
         "grad and its kin, checkpoint, and checks of gradients",
     ),
@@ -53,7 +53,7 @@ ROOMS = {
     "__main__": Room(322, f"{FACE} trainer environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
-        1262, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
+        1263, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(2850, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(880, "engine files environment", "published images, folders of images, batches"),

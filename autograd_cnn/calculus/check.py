@@ -234,6 +234,7 @@ class _Function:
             want = np.stack([slope(d, -1, 1) for d in directions], axis=1)
             error, scale = np.abs(got - want), max(1e-300, np.abs([got, want]).max(initial=0))
             limit = atol + (max(rtol, 1e-16 * scale) if words else rtol) * scale
+            limit += 1e-15 * np.abs(_reals(value)).max() / step * bool(words)  # differences are rounded as results are
             wrong, kinks = ~(error <= limit), 0
             for j in np.nonzero(wrong.any(axis=0))[0]:
                 ends = (-0.1, 0), (0, 0.1), (-0.1, 0.1), (-1, 1), (-10, 10), (-100, 100)

@@ -61,7 +61,7 @@ def _options_of_var(
     x: Any, axis: Axis, keepdims: Any, ddof: Any, dtype: Any, where: Any, correction: Any
 ) -> tuple[Any, ...]:
     keepdims = keeps(keepdims, axis, True)
-    if dtype is not None and np.dtype(dtype).kind == "c":
+    if dtype is not None and np.dtype(dtype).kind == "c" and x.dtype.kind != "c":
         raise TypeError(f"dtype is {np.dtype(dtype)}, but a spread is a real number\nIn a precision: dtype=np.float64")
     if ddof != 0 and correction is not None:
         raise ValueError("ddof and correction can't be provided simultaneously.")

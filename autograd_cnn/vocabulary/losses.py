@@ -67,9 +67,10 @@ def poisson_nll_loss(
     return reduced(losses, reduction)
 
 
-def _variances(var: Any, shape: tuple[int, ...]) -> None:
+def _variances(var: Any, shape: tuple[int, ...]) -> Any:
     if np.shape(var) not in (shape, (*shape[:-1], 1), ()) or np.any(np.less(var, 0)):
         raise ValueError(f"gaussian_nll_loss: var needs the shape {shape}, or 1 for its last axis, and no sign")
+    return var
 
 
 def gaussian_nll_loss(
