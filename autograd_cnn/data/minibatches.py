@@ -97,7 +97,7 @@ def split(
     Parameters
     ----------
     images, labels : arrays
-        Of equal length.
+        They have equal lengths.
     share : float
         In (0, 1); the number of images is rounded up.
     rng : numpy.random.Generator

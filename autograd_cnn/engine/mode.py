@@ -35,7 +35,7 @@ class Mode:
     ended : Mode or None
         The mode to go on with, if what entered this mode has left it before what it entered later.
     walk : object or None
-        What holds the `node` whose rules run, in a walk that is recorded.
+        The walk that is recorded, whose `node` is the one whose rules run.
     transforms : tuple
         The evaluations of functions by transforms (`grad`, ...) that are running, innermost last.
     draws : tuple of dict

@@ -118,7 +118,7 @@ def whitening(images: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarr
 
 
 def note(settings: Settings) -> str:
-    """What the loss is at its least, which is not 0."""
+    """Return a text on the least loss, which is not 0."""
     other = settings.label_smoothing / settings.classes  # the target of each wrong class
     right = 1 - other * (settings.classes - 1)
     least = -sum(p * np.log(p) for p in [right, *[other] * (settings.classes - 1)] if p)

@@ -186,7 +186,7 @@ def test_gradients_do_not_depend_on_the_size_of_the_loss(solver, derivative):
 
 
 def test_complex_states_and_arguments_have_the_gradients_of_the_recorded_steps():
-    """Of functions that are not holomorphic, of real arguments beside complex ones, and of each example."""
+    """Functions that are not holomorphic, real arguments beside complex ones, and each example have them."""
 
     def states(y0, t, k, adjoint):
         return ag.odeint(lambda y, t, k: -k["z"] * y * abs(y) * (k["x"] + 1j * t), y0, t, k, adjoint=adjoint)
