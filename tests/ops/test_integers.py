@@ -166,11 +166,6 @@ def test_float16_overflows_only_where_numpys_does(call):
             assert (np.abs(g - w) <= 0.02 * np.abs(w).max(initial=0)).all(), pair
 
 
-def test_weights_in_a_list_beside_float16():
-    x = np.full(3, 300, np.float16)
-    assert ag.average(Tensor(x), weights=[300.0] * 3).item() == np.average(x, weights=[300.0] * 3) == 300
-
-
 @pytest.mark.parametrize(("dtype", "low"), [(np.float32, -1e300), (np.float16, -1e9)])
 def test_a_mask_below_the_least_number_hides(dtype, low, rng):
     q, k, v = rng.normal(size=(3, 3, 4)).astype(dtype)
