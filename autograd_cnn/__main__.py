@@ -35,7 +35,7 @@ from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.environment import command, plain
 
 PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz tqdm requests pillow numba".split()
-VARIABLES = "AUTOGRAD_CNN_", "XDG_CACHE_HOME", "LOCALAPPDATA", "KERAS_HOME", "OMP_NUM", "OPENBLAS_NUM", "MKL_NUM"
+VARIABLES = "AUTOGRAD_CNN_", "XDG_CACHE_HOME", "LOCALAPPDATA", "OMP_NUM", "OPENBLAS_NUM", "MKL_NUM"
 UNSURE = 0.5  # a best probability below it
 LEAST = 3  # images of a class
 FEW, STEPS, PASSES, WIDTHS = 1000, 8, 25, (32, 64, 128)  # training images; then steps in a pass, passes, channels

@@ -57,7 +57,7 @@ class Program(trainer.Program):
         parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
         add = parser.add_argument
         add("--data", choices=("shapes", "cifar10"), help="drawn shapes, or the real images (default: shapes)")
-        add("--data-dir", metavar="PATH", help="folder or archive that has CIFAR-10 (default: the usual places)")
+        add("--data-dir", metavar="PATH", help="folder or archive that has CIFAR-10 (default: the cache of downloads)")
         add("--no-verify", action="store_true", help="accept a copy of CIFAR-10 with unknown checksums")
         add("--download", action="store_true", help="fetch CIFAR-10 (170 MB) if it is not there")
         add("--url", metavar="ADDRESS", help="a mirror to download cifar-10-binary.tar.gz from; it is checked")

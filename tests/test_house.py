@@ -56,7 +56,7 @@ ROOMS = {
         1263, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(2850, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
-    "data": Room(880, "engine files environment", "published images, folders of images, batches"),
+    "data": Room(818, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
         1345,
         "engine ops nn optim data state arrayfile files plots environment",

@@ -22,25 +22,23 @@ SLOWEST = 10_000  # bytes a second, on average
 PATIENCE = 60  # seconds before the average counts
 
 
-def complaint_of(source: Path | str, raw: bytes, length: int, size: int | None, want: str) -> str:
-    """Describe a wrong number of bytes, if `size` is given, or a wrong checksum; return "" if both are right.
+def complaint_of(source: Path | str, raw: bytes, length: int, size: int, want: str) -> str:
+    """Describe a wrong number of bytes, or a wrong SHA-256; return "" if both are right.
 
-    `raw` has all `length` bytes, or the first ones. `want` is a SHA-256 or, with 32 digits, an MD5.
+    `raw` has all `length` bytes, or the first ones.
 
     Examples
     --------
     >>> complaint_of("data.gz", b"<html>", 6, 170, "c4a3")
     'data.gz: 6 bytes, want 170: a web page'
     """
-    if size is not None and length != size:
+    if length != size:
         page = raw.lstrip()[:1] == b"<"
         cause = "a web page" if page else "cut short" if length < size else "not what was published"
         return f"{source}: {length:,} bytes, want {size:,}: {cause}"
-    kind = "MD5" if len(want) == 32 else "SHA-256"
-    digest = hashlib.new(kind.replace("-", ""), raw, usedforsecurity=False).hexdigest()
-    if digest == want:
-        return ""
-    return f"{source}: {kind} is {digest[:8]}..., want {want[:8]}...; {length:,} bytes: the content differs"
+    digest = hashlib.sha256(raw).hexdigest()
+    differ = f"SHA-256 is {digest[:8]}..., want {want[:8]}...; {length:,} bytes: the content differs"
+    return "" if digest == want else f"{source}: {differ}"
 
 
 def fetch(urls: Sequence[str], target: Path, size: int, sha256: str) -> None:

@@ -1,7 +1,7 @@
 """Published images: a table of their files, which are found on disk or downloaded, checked, and then decoded.
 
 All safety rests on the checksums in this table. Each is computed from the same bytes that are decoded afterwards, so
-data that passes is the published data, wherever it came from, and nothing else is unpacked or unpickled.
+data that passes is the published data, wherever it came from. Nothing is unpickled, and no other archive is opened.
 
 CIFAR-10 and CIFAR-100 are by Krizhevsky, at https://www.cs.toronto.edu/~kriz/cifar.html. Fashion-MNIST is by Zalando,
 at https://github.com/zalandoresearch/fashion-mnist.
@@ -12,10 +12,9 @@ from __future__ import annotations
 import gzip
 import io
 import os
-import pickle
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -27,39 +26,27 @@ from autograd_cnn.data.dataset import Dataset
 from autograd_cnn.data.download import complaint_of, fetch
 
 AnyPath = str | os.PathLike[str]
-Files = dict[str, tuple[int | None, str]]  # size, if it is known, and SHA-256 (or MD5) by name
+Files = dict[str, tuple[int, str]]  # size and SHA-256 by name
 Records = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
-class Version(NamedTuple):
-    """One published version: a folder of `files`, those of the test last, which comes as an archive or as the files.
+class Published(NamedTuple):
+    """A published set: a folder of `files`, those of the test last, which comes as an archive or as the files.
 
     `decode` takes the bytes of one file, or of `together` files that follow each other, and returns images and labels.
-    In a place, its folder and its archive are looked for, and folders and archives of `other_names`. `trusted` says
-    that it is decoded after its checksums only.
-    """
-
-    folder: str
-    archive: Files  # one or none
-    files: Files
-    decode: Callable[..., Records]
-    other_names: tuple[str, ...] = ()
-    together: int = 1
-    trusted: bool = False
-
-
-class Published(NamedTuple):
-    """A published set: `each` has the numbers of training and of test images of one class.
-
-    `versions` are in order of preference, and the first is downloaded from the first of `urls` that has it: addresses
-    of its archive, or of the folder of its files.
+    `each` has the numbers of training and of test images of one class. `urls` are addresses of the archive, or of the
+    folder of the files; the first one that has it is taken.
     """
 
     name: str
     classes: tuple[str, ...]
     each: tuple[int, int]
-    versions: tuple[Version, ...]
     urls: tuple[str, ...]
+    folder: str
+    archive: Files  # one or none
+    files: Files
+    decode: Callable[..., Records]
+    together: int = 1
 
 
 def _decode_binary(raw: bytes, labels: int = 1) -> Records:
@@ -69,11 +56,6 @@ def _decode_binary(raw: bytes, labels: int = 1) -> Records:
         raise ValueError(f"{len(raw):,} bytes are not a whole number of records of {size:,}")
     records = np.frombuffer(raw, np.uint8).reshape(-1, size)
     return _to_nhwc(records[:, labels:]), records[:, labels - 1].astype(np.int64)
-
-
-def _decode_python(raw: bytes) -> Records:
-    batch = pickle.loads(raw, encoding="bytes")
-    return _to_nhwc(batch[b"data"]), np.array(batch[b"labels"], np.int64)
 
 
 def _to_nhwc(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -106,54 +88,26 @@ CIFAR10 = Published(
     name="CIFAR-10",
     classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
     each=(5000, 1000),
-    versions=(
-        Version(
-            folder="cifar-10-batches-bin",
-            archive={
-                "cifar-10-binary.tar.gz": (
-                    170_052_171,
-                    "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
-                )
-            },
-            files={
-                name: (30_730_000, digest)
-                for name, digest in {
-                    "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
-                    "data_batch_2.bin": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
-                    "data_batch_3.bin": "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
-                    "data_batch_4.bin": "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
-                    "data_batch_5.bin": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
-                    "test_batch.bin": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
-                }.items()
-            },
-            decode=_decode_binary,
-        ),
-        Version(
-            folder="cifar-10-batches-py",
-            archive={
-                "cifar-10-python.tar.gz": (
-                    170_498_071,
-                    "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
-                )
-            },
-            files={
-                "data_batch_1": (None, "c99cafc152244af753f735de768cd75f"),
-                "data_batch_2": (None, "d4bba439e000b95fd0a9bffe97cbabec"),
-                "data_batch_3": (None, "54ebc095f3ab1f0389bbae665268c751"),
-                "data_batch_4": (None, "634d18415352ddfa80567beed471001a"),
-                "data_batch_5": (None, "482c414d41f54cd18b22e5b47cb7c3cb"),
-                "test_batch": (None, "40351d587109b95175f43aff81a1287e"),
-            },
-            decode=_decode_python,
-            other_names=(  # those of Keras
-                "cifar-10-batches-py-target/cifar-10-batches-py",
-                "cifar-10-batches-py-target_archive",
-                "cifar-10-batches-py.tar.gz",
-            ),
-            trusted=True,  # a pickle may run any program
-        ),
-    ),
     urls=tuple(f"{address}cifar-10-binary.tar.gz" for address in _ADDRESSES),
+    folder="cifar-10-batches-bin",
+    archive={
+        "cifar-10-binary.tar.gz": (
+            170_052_171,
+            "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+        )
+    },
+    files={
+        name: (30_730_000, digest)
+        for name, digest in {
+            "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+            "data_batch_2.bin": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+            "data_batch_3.bin": "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+            "data_batch_4.bin": "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+            "data_batch_5.bin": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+            "test_batch.bin": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+        }.items()
+    },
+    decode=_decode_binary,
 )
 
 CIFAR100 = Published(
@@ -171,23 +125,19 @@ CIFAR100 = Published(
         """.split()
     ),
     each=(500, 100),
-    versions=(
-        Version(
-            folder="cifar-100-binary",
-            archive={  # TensorFlow Datasets, url_checksums/cifar100.txt
-                "cifar-100-binary.tar.gz": (
-                    168_513_733,
-                    "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
-                )
-            },
-            files={  # ankane/torchvision-ruby, lib/torchvision/datasets/cifar100.rb, which has the archive's sum too
-                "train.bin": (50_000 * 3074, "f31298fc616915fa142368359df1c4ca2ae984d6915ca468b998a5ec6aeebf29"),
-                "test.bin": (10_000 * 3074, "d8b1e6b7b3bee4020055f0699b111f60b1af1e262aeb93a0b659061746f8224a"),
-            },
-            decode=partial(_decode_binary, labels=2),
-        ),
-    ),
     urls=tuple(f"{address}cifar-100-binary.tar.gz" for address in _ADDRESSES),
+    folder="cifar-100-binary",
+    archive={  # TensorFlow Datasets, url_checksums/cifar100.txt
+        "cifar-100-binary.tar.gz": (
+            168_513_733,
+            "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+        )
+    },
+    files={  # ankane/torchvision-ruby, lib/torchvision/datasets/cifar100.rb, which has the archive's sum too
+        "train.bin": (50_000 * 3074, "f31298fc616915fa142368359df1c4ca2ae984d6915ca468b998a5ec6aeebf29"),
+        "test.bin": (10_000 * 3074, "d8b1e6b7b3bee4020055f0699b111f60b1af1e262aeb93a0b659061746f8224a"),
+    },
+    decode=partial(_decode_binary, labels=2),
 )
 
 FASHION_MNIST = Published(
@@ -196,37 +146,32 @@ FASHION_MNIST = Published(
         "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
     ),
     each=(6000, 1000),
-    versions=(
-        Version(
-            folder="fashion-mnist",  # as in Keras
-            archive={},
-            files={  # TensorFlow Datasets, url_checksums/fashion_mnist.txt; the sums also in Keras
-                "train-images-idx3-ubyte.gz": (
-                    26_421_880,
-                    "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-                ),
-                "train-labels-idx1-ubyte.gz": (
-                    29_515,
-                    "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-                ),
-                "t10k-images-idx3-ubyte.gz": (
-                    4_422_102,
-                    "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-                ),
-                "t10k-labels-idx1-ubyte.gz": (
-                    5_148,
-                    "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-                ),
-            },
-            decode=_decode_idx,
-            other_names=("FashionMNIST/raw", "fashion"),  # of torchvision, and of Zalando's repository
-            together=2,
-        ),
-    ),
     urls=(
         "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
     ),
+    folder="fashion-mnist",
+    archive={},
+    files={  # TensorFlow Datasets, url_checksums/fashion_mnist.txt; the sums also in Keras
+        "train-images-idx3-ubyte.gz": (
+            26_421_880,
+            "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        ),
+        "train-labels-idx1-ubyte.gz": (
+            29_515,
+            "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        ),
+        "t10k-images-idx3-ubyte.gz": (
+            4_422_102,
+            "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        ),
+        "t10k-labels-idx1-ubyte.gz": (
+            5_148,
+            "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+        ),
+    },
+    decode=_decode_idx,
+    together=2,
 )  # fmt: skip
 
 
@@ -238,17 +183,13 @@ def load_cifar10(
     Parameters
     ----------
     path : path, optional
-        A folder with the images, its parent, or an archive: the only place to search. By default, the places are
-        the cache of this package (`cache_dir`), the cache of Keras (`$KERAS_HOME/datasets`, else
-        `~/.keras/datasets`), `./data` and `./`, in this order. In each place, the binary version comes before the
-        python version, and an unpacked folder before its archive. The first undamaged copy is loaded.
+        A folder with the images, its parent, or the archive; by default `cache_dir()`. The binary version is searched
+        for, `cifar-10-binary.tar.gz` or unpacked. The first undamaged copy is loaded.
     download : bool
-        Whether to fetch the binary version (170 MB) if no undamaged copy is found. It goes into `path` if given,
-        else into the cache of this package.
+        Whether to fetch the archive (170 MB) if no undamaged copy is found, into `path`.
     verify : bool
-        False accepts unpacked files of the binary version with unknown checksums, such as a subset that you made, and
-        names the result "CIFAR-10 (unverified copy)". Pickles, archives and downloads must match their checksums in
-        any case.
+        False accepts unpacked files with unknown checksums, such as a subset that you made, and names the result
+        "CIFAR-10 (unverified copy)". Archives and downloads must match their checksums in any case.
     url : str, optional
         A mirror to download `cifar-10-binary.tar.gz` from. It may use http, since the checksum is verified.
 
@@ -260,7 +201,7 @@ def load_cifar10(
     Raises
     ------
     FileNotFoundError
-        If nothing was found; the message lists the places.
+        If nothing was found.
     ValueError
         If a copy, or the answer of a server, is damaged or is not CIFAR-10.
     OSError
@@ -289,13 +230,9 @@ def load_cifar100(
     Parameters
     ----------
     path : path, optional
-        A folder with the files, its parent, or an archive: the only place to search. By default, the places are the
-        cache of this package (`cache_dir`), the cache of Keras (`$KERAS_HOME/datasets`, else `~/.keras/datasets`),
-        `./data` and `./`, in this order. The binary version is searched for, `cifar-100-binary.tar.gz` or
-        unpacked.
+        A folder with the files, its parent, or the archive `cifar-100-binary.tar.gz`; by default `cache_dir()`.
     download : bool
-        Whether to fetch the files (169 MB) if no undamaged copy is found, into `path` if given, else into the cache
-        of this package.
+        Whether to fetch the archive (169 MB) if no undamaged copy is found, into `path`.
     verify : bool
         False accepts unpacked files with unknown checksums, such as a subset that you made, and names the result as
         an unverified copy.
@@ -335,13 +272,10 @@ def load_fashion_mnist(
     Parameters
     ----------
     path : path, optional
-        A folder with the files, its parent: the only place to search. By default, the places are the
-        cache of this package (`cache_dir`), the cache of Keras (`$KERAS_HOME/datasets`, else `~/.keras/datasets`),
-        `./data` and `./`, in this order. The four files `train-images-idx3-ubyte.gz` and so on are
-        searched for, in folders named `fashion-mnist`, `FashionMNIST/raw` or `fashion`.
+        A folder with the four files `train-images-idx3-ubyte.gz` and so on, or a folder that has them in
+        `fashion-mnist`; by default `cache_dir()`.
     download : bool
-        Whether to fetch the files (31 MB) if no undamaged copy is found, into `path` if given, else into the cache
-        of this package.
+        Whether to fetch the files (31 MB) if no undamaged copy is found, into `path`.
     verify : bool
         False accepts files with unknown checksums, such as a subset that you made, and names the result as
         an unverified copy.
@@ -383,81 +317,62 @@ def cache_dir() -> Path:
 
 def _load(published: Published, path: AnyPath | None, download: bool, verify: bool, url: str | None) -> Dataset:
     """Load a set as `load_cifar10` describes it."""
-    keras = os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras")
-    places = [cache_dir(), Path(keras, "datasets"), Path("data"), Path()]
-    places = places if path is None else [Path(os.path.expanduser(path))]
+    place = cache_dir() if path is None else Path(os.path.expanduser(path))
     damage: Exception | None = None
-    for version, found in [pair for place in places for pair in _candidates(published, place, path is not None)]:
+    for found in _candidates(published, place):
         try:
-            return _read(published, version, found, verify)
+            return _read(published, found, verify)
         except (ValueError, OSError) as error:
             damage = damage or error
-    version, folder = published.versions[0], places[0]
-    if os.path.isfile(folder) or folder.suffix == ".gz":  # the name of an archive, perhaps a future one
-        folder = folder.parent
-    if not version.archive and folder.name != version.folder:
-        folder = folder / version.folder
-    urls, files = published.urls if url is None else (url,), version.archive or version.files
+    folder = place.parent if place.is_file() or place.suffix == ".gz" else place  # the name of an archive or a file
+    if not published.archive and folder.name != published.folder:
+        folder = folder / published.folder
+    urls, files = published.urls if url is None else (url,), published.archive or published.files
     if download:
         for name, (size, digest) in files.items():
-            addresses = [each if version.archive else f"{each.rstrip('/')}/{name}" for each in urls]
-            fetch(addresses, folder / name, size or 0, digest)
-        return _read(published, version, folder.joinpath(*version.archive), verify)
+            addresses = [each if published.archive else f"{each.rstrip('/')}/{name}" for each in urls]
+            fetch(addresses, folder / name, size, digest)
+        return _read(published, folder.joinpath(*published.archive), verify)
     if damage is not None:
         raise damage
     sizes, sums = zip(*files.values(), strict=True)
     raise FileNotFoundError(
-        f"{published.name} not found in {', '.join(map(str, places))}\n"
+        f"{published.name} not found in {place}\n"
         f"download=True fetches {sum(sizes) / 1e6:.0f} MB. By hand: put {', '.join(files)} in {folder} "
         f"({published.urls[0]}, SHA-256 {', '.join(sums)}). Without {published.name}: ag.data.load_shapes()"
     )
 
 
-def _candidates(published: Published, place: Path, asked: bool) -> Iterator[tuple[Version, Path]]:
-    """Yield the candidates in a place; the place itself may be one.
-
-    Files that lie in the place without a folder may be another set's, since some sets have common names. If nobody
-    `asked` for the place, they count only if the size of the first is right.
-    """
-    versions = published.versions
-    if os.path.isfile(place):  # one of the files, or an archive under any name, which its size tells
-        length = os.path.getsize(place)
-        archives = [v for v in versions if place.name in v.archive or length in dict(v.archive.values())]
-        named = [(v, place.parent) for v in versions if place.name in v.files or not v.archive]
-        yield from named or [(archives[-1] if archives else versions[0], place)]
-    for version in versions:
-        first, (size, _) = next(iter(version.files.items()))
-        if os.path.isfile(place / first) and (asked or size in (None, os.path.getsize(place / first))):
-            yield version, place
-    for version in versions:
-        for name in (version.folder, *version.archive, *version.other_names):
-            if os.path.isdir(place / name) or (version.archive and os.path.isfile(place / name)):
-                yield version, place / name
+def _candidates(published: Published, place: Path) -> list[Path]:
+    """Return the folders of files and the archives in a place, which may be one itself."""
+    if place.is_file():
+        return [place if published.archive and place.name not in published.files else place.parent]
+    first = next(iter(published.files))
+    folders = [folder for folder in (place, place / published.folder) if (folder / first).is_file()]
+    return folders + [place / name for name in published.archive if (place / name).is_file()]
 
 
-def _read(published: Published, version: Version, found: Path, verify: bool) -> Dataset:
+def _read(published: Published, found: Path, verify: bool) -> Dataset:
     """Read a candidate; the name of the result says whether every checksum was right."""
     members: dict[str, bytes] = {}
-    if os.path.isfile(found):
-        raw, complaint = _checked(found, *version.archive[next(iter(version.archive))])
+    cure = "Delete it, or fetch the images again with download=True"
+    if found.is_file():
+        raw, complaint = _checked(found, *published.archive[next(iter(published.archive))])
         if complaint:
-            raise ValueError(f"{complaint}. Delete it, or fetch the images again with download=True")
+            raise ValueError(f"{complaint}. {cure}")
         with tarfile.open(fileobj=io.BytesIO(raw), mode="r:gz") as tar:
-            members = {name: tar.extractfile(f"{version.folder}/{name}").read() for name in version.files}  # type: ignore[union-attr]
-    files, parts, known = list(version.files.items()), [], True
-    for group in (files[k : k + version.together] for k in range(0, len(files), version.together)):
+            members = {name: tar.extractfile(f"{published.folder}/{name}").read() for name in published.files}  # type: ignore[union-attr]
+    files, parts, known = list(published.files.items()), [], True
+    for group in (files[k : k + published.together] for k in range(0, len(files), published.together)):
         raws = []
         for name, (size, digest) in group:
             raw, complaint = (members[name], "") if members else _checked(found / name, size, digest, verify)
-            if complaint and (verify or version.trusted):
-                cure = "if you made this copy, verify=False accepts " + (
-                    f"{published.versions[0].folder} alone" if version.trusted else "it"
-                )
-                raise ValueError(f"{complaint}. Delete it, or fetch the images again with download=True; {cure}")
+            if complaint and verify:
+                raise ValueError(f"{complaint}. {cure}; if you made this copy, verify=False accepts it")
             known = known and not complaint
             raws.append(raw)
         try:
-            parts.append(_records(published, version.decode(*raws)))
+            parts.append(_records(published, published.decode(*raws)))
         except ValueError as error:
             raise ValueError(f"{', '.join(str(found / name) for name, _ in group)}: {error}") from error
     images, labels = zip(*parts, strict=True)
@@ -480,11 +395,11 @@ def _records(published: Published, records: Records) -> Records:
     return records
 
 
-def _checked(path: Path, size: int | None, digest: str, verify: bool = True) -> tuple[bytes, str]:
+def _checked(path: Path, size: int, digest: str, verify: bool = True) -> tuple[bytes, str]:
     """Return the bytes of a file, and what is wrong with them or ""; to `verify` them, none of a wrong number."""
-    if not os.path.isfile(path):
+    if not path.is_file():
         raise FileNotFoundError(f"{path}: missing, or not a regular file")
-    length = os.path.getsize(path)
+    length = path.stat().st_size
     with open(path, "rb") as file:
-        raw = file.read(100 if verify and size not in (None, length) else length)
+        raw = file.read(100 if verify and size != length else length)
     return raw, complaint_of(path, raw, length, size, digest)

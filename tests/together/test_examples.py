@@ -25,7 +25,7 @@ def run(tmp_path):
         return subprocess.run(
             [sys.executable, "-W", "error", EXAMPLES / name, *map(str, arguments)],
             cwd=tmp_path,
-            env={**os.environ, "XDG_CACHE_HOME": str(tmp_path), "KERAS_HOME": str(tmp_path), **environment},
+            env={**os.environ, "XDG_CACHE_HOME": str(tmp_path), **environment},
             capture_output=True,
             text=True,
             timeout=600,
