@@ -48,7 +48,7 @@ ROOMS = {
     "plots": Room(137, "engine files environment", "pictures of a training, by matplotlib"),
     FACE: Room(100, "engine calculus ops vocabulary elsewhere", "the names that users see"),
     "trainer": Room(
-        224, f"{FACE} engine environment", "trains a recipe on images: the command train, and scripts like it"
+        225, f"{FACE} engine environment", "trains a recipe on images: the command train, and scripts like it"
     ),
     "__main__": Room(322, f"{FACE} trainer environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)

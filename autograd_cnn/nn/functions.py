@@ -246,9 +246,9 @@ class LocalResponseNorm(_Layer, function=normalization.local_response_norm):
     """Divides by a mean over adjacent channels, (N, ..., C) -> the same: see `autograd_cnn.local_response_norm`."""
 
 
-def alive_channels(out: Any) -> Any:
-    """Return, for each channel, whether any number is other than 0 in the whole batch; if not, the channel is dead.
+def dead_channels(out: Any) -> Any:
+    """Return, for each channel, whether it is dead: every number is 0, in the whole batch.
 
     Channels are on the last axis. A vector is one channel.
     """
-    return out.reshape(-1, out.shape[-1] if out.ndim > 1 else 1).any(axis=0)
+    return ~out.reshape(-1, out.shape[-1] if out.ndim > 1 else 1).any(axis=0)

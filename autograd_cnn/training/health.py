@@ -11,7 +11,7 @@ from autograd_cnn.engine.errors import first_not_finite
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.tape import Node, history
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.nn.functions import alive_channels
+from autograd_cnn.nn.functions import dead_channels
 from autograd_cnn.state import not_finite
 from autograd_cnn.training.checkpoint import State, names_not_finite
 from autograd_cnn.training.evaluation import one_number
@@ -35,7 +35,7 @@ class Health:
             culprit = f" {first_not_finite(node)}" if isinstance(node, Node) else ""
             raise FloatingPointError(f"fit: loss is {number} at step {run.step:,}.{culprit}")
         if run.step == run.closed and isinstance(node, Node) and not (run.current.dead or run.current.silent):
-            run.current.dead, run.current.silent = _dead_channels(node)
+            run.current.dead, run.current.silent = _dead_shares(node)
 
     def note_gradient(self, problem: str, began: str) -> None:
         """Note where a gradient began to be not finite, for `check_gradients`."""
@@ -76,7 +76,7 @@ class Health:
         return f". The images may be the cause: they hold numbers as large as {largest:.3g}" if largest > LARGE else ""
 
 
-def _dead_channels(root: Node) -> tuple[dict[str, float], dict[str, float]]:
+def _dead_shares(root: Node) -> tuple[dict[str, float], dict[str, float]]:
     """Return the share of channels that are 0 in the whole batch, for each rectifier of maps, and of units.
 
     Warn if it is all of them.
@@ -86,10 +86,10 @@ def _dead_channels(root: Node) -> tuple[dict[str, float], dict[str, float]]:
     for node in history(root):
         out = node.saved_value("out") if isinstance(node, Node) and node.plan.primitive.rectifies else None
         if isinstance(node, Node) and out is not None and out.size:
-            alive = alive_channels(out)
+            zero = dead_channels(out)
             shares = dead if out.ndim > 2 else silent
-            shares[_name(node, shares)] = 1 - float(alive.mean())
-            if not alive.any():
+            shares[_name(node, shares)] = float(zero.mean())
+            if zero.all():
                 warn(
                     f"{node}: all outputs are 0 for all images of a batch, so no gradient passes through it. Lower the "
                     "learning rate? He initialisation?",  # no numbers: Python shows a text once

@@ -95,7 +95,8 @@ class History:
     epochs : list of Epoch
         One per pass. If the run ended within a pass, the last one covers a part of it.
     ended : str
-        Why the run ended early: ``"interrupted at step 47"`` (Ctrl-C), ``"time limit"``, ``"early stop"``; else empty.
+        Why the run ended early: ``"interrupted at step 47"`` (Ctrl-C), ``"time limit"``, ``"early stop"``, with the
+        reason that a callback gave: ``"early stop: no better pass in 3"``; else empty.
     planned : int
         The number of steps of the whole run.
     looks : list of (step, accuracy, confidence)

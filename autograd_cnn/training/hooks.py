@@ -35,8 +35,8 @@ def check_callbacks(callbacks: Sequence[Any]) -> None:
 def called(run: Run, callbacks: Sequence[Callback]) -> str:
     """Call all callbacks; return why the run ends, if it does."""
     for callback in callbacks:
-        if callback(run.history):
-            run.stop(EARLY_STOP)
+        if reason := callback(run.history):
+            run.stop(f"{EARLY_STOP}: {reason}" if isinstance(reason, str) else EARLY_STOP)
     return run.history.ended
 
 
@@ -99,7 +99,7 @@ def ctrl_c(event: threading.Event) -> Iterator[None]:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def early_stop(patience: int) -> Callable[[History], bool]:
+def early_stop(patience: int) -> Callable[[History], str]:
     """End a run when `patience` passes have gone by without a better one.
 
     Passes are compared by validation loss, or by training loss if nothing was validated. All of them are in the
@@ -111,13 +111,13 @@ def early_stop(patience: int) -> Callable[[History], bool]:
     >>> losses = [0.9, 0.5, 0.6, 0.7]
     >>> history = History("", losses, [Epoch(i + 1, x, 1.0, x, 1.0, 1.0) for i, x in enumerate(losses)])
     >>> early_stop(2)(history), early_stop(3)(history)
-    (True, False)
+    ('no better pass in 2', '')
     """
     if not isinstance(patience, (int, np.integer)) or isinstance(patience, bool):
         raise TypeError(f"early_stop: patience is {patience!r}, want an int")
     if patience < 1:
         raise ValueError(f"early_stop: patience is {patience}, want 1 or more passes")
-    return lambda history: len(history.epochs) - 1 - history.best >= patience
+    return lambda history: f"no better pass in {patience}" * (len(history.epochs) - 1 - history.best >= patience)
 
 
 def keep_best(path: str | os.PathLike[str], model: Module) -> Callable[[History], None]:

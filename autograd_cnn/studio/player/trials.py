@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.nn.functions import alive_channels
+from autograd_cnn.nn.functions import dead_channels
 from autograd_cnn.studio.player.array_views import Views
 from autograd_cnn.studio.player.lines import LARGEST, STEP, attempt, nudged
 from autograd_cnn.studio.player.wording import bare, number, visible
@@ -221,7 +221,7 @@ class Trials:
 
     def dead(self, op: Op) -> Any:
         """Return the channels that are 0 in the whole batch."""
-        return np.flatnonzero(~alive_channels(np.asarray(self.array(self.values[op.output]))))
+        return np.flatnonzero(dead_channels(np.asarray(self.array(self.values[op.output]))))
 
 
 def is_float(array: Any) -> bool:

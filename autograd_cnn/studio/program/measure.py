@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.nn.functions import alive_channels
+from autograd_cnn.nn.functions import dead_channels
 from autograd_cnn.studio.program.listing import rms
 from autograd_cnn.studio.program.program import as_recorded
 from autograd_cnn.studio.program.write import Author, asked, every
@@ -36,7 +36,7 @@ class Stats:
         array = np.asarray(array)
         nonzero, channels, dead = np.count_nonzero(array), array.shape[-1] if array.ndim > 1 and array.size else 0, 0
         if channels and nonzero < array.size:
-            dead = channels - np.count_nonzero(alive_channels(array))
+            dead = dead_channels(array).sum()
         bad = array.size - np.count_nonzero(np.isfinite(array))
         return cls(rms(array), 1 - nonzero / max(array.size, 1), int(bad), int(dead), channels)
 

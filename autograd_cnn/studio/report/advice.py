@@ -75,7 +75,7 @@ def _ended(facts: Facts) -> Iterator[Step]:
     from autograd_cnn.training.hooks import EARLY_STOP
 
     ended = facts.history.ended
-    if ended and ended != EARLY_STOP:
+    if ended and not ended.startswith(EARLY_STOP):
         text = f"The run ended early: {ended}."
         if facts.resume:
             yield Step(f"{text} Go on from where it stopped:", facts.resume)
