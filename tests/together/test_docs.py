@@ -3,7 +3,8 @@
 A block fenced as ``py`` is a quotation: its first line, a comment, names the file, and a line ``...`` stands for lines
 left out. Blocks fenced as ``python`` are run: those of `ALONE` each as a program, those of `SESSIONS` one after
 the other, and in `test_examples` those of the other pages. A block fenced as ``python raises`` ends in an error or a
-warning, whose text is the block after it, fenced as ``text``. In a session, such a block is what is printed.
+warning, whose text is the block after it, fenced as ``text``. In a session, such a block is what is printed, and a
+file of Python to which the page links is what is written.
 """
 
 import ast
@@ -139,6 +140,8 @@ def test_a_session_prints_what_the_page_says(page, tmp_path):
             re.findall(r"<text.*?</text>", file.read_text()) for file in (picture, ROOT / "docs" / picture.name)
         )
         assert [re.sub("<.*?>", "", text) for text in drawn] == [re.sub("<.*?>", "", text) for text in shown]
+    for name in re.findall(r"\]\((\w+\.py)\)", text):
+        assert (tmp_path / name).read_text() == (ROOT / "docs" / name).read_text(), f"{page} writes another {name}"
 
 
 @pytest.mark.parametrize(
