@@ -214,6 +214,19 @@ def test_every_public_name_is_on_one_page_of_the_api(tmp_path):
     assert len(pages) > 25 and max(map(len, entries.values())) < 60
 
 
+def test_the_api_lists_the_commands_and_the_variables_that_there_are():
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    help_text = subprocess.run(
+        [sys.executable, "-m", "autograd_cnn", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    (commands,) = re.findall(r"^ +\{([\w,]+)\}$", help_text.partition("positional arguments")[2], re.M)
+    assert sorted(re.findall(r"^\| `([a-z]+)", text, re.M)) == sorted(commands.split(","))
+    read = {
+        name for f in PACKAGE.rglob("*.py") for name in re.findall(r"get\(\"(AUTOGRAD_CNN_\w+)", f.read_text("utf-8"))
+    }
+    assert set(re.findall(r"^\| `(AUTOGRAD_CNN_\w+)", text, re.M)) == read
+
+
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 keeps the line of an operation, not its columns")
 def test_the_pictures_of_the_documentation_are_those_that_its_script_draws(monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
