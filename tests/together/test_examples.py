@@ -48,6 +48,7 @@ def models():
         "docs/pictures.md",
         "docs/player.md",
         "docs/own_primitive.md",
+        "docs/vmap.md",
         "docs/engine.md",
         "docs/training.md",
         "docs/distributed.md",
