@@ -74,13 +74,14 @@ def test_a_quotation_stands_in_the_file_that_it_names(page, head, text):
         assert place, f"{page.name} quotes what is not in {file}, or not in this order:\n{piece}"
 
 
-def test_the_mechanism_of_the_engine_has_about_as_many_lines_as_the_readme_says():
+def test_the_mechanism_of_the_engine_has_about_as_many_lines_as_the_readme_and_the_tour_say():
     """Lines with code, of the files in the first list of the tour."""
     tour = (ROOT / "docs" / "engine.md").read_text(encoding="utf-8")
     files = re.findall(r"^- `(\w+\.py)`", tour.partition("**The idea**")[2].partition("**A Tensor")[0], re.M)
     count = sum(code_lines((PACKAGE / "engine" / file).read_text(encoding="utf-8")) for file in files)
     assert len(files) >= 10
     (stated,) = re.findall(r"engine of about ([\d,]+) lines", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert f"the first list have about {stated} lines" in " ".join(tour.split())
     assert abs(count / int(stated.replace(",", "")) - 1) < 0.25
 
 
