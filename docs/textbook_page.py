@@ -24,23 +24,24 @@ CHAPTERS = {  # what a CNN with batch norm and cross-entropy computes, forward a
     "Activations and losses": "relu relu_gradient sigmoid softmax log_softmax cross_entropy bce",
     "Images": "conv2d conv_transpose2d conv2d_weight_gradient max_pool2d max_unpool2d max_gather2d batch_norm",
 }
+LEFT_OUT = {"in_range"}  # multiplies rows whose squares would overflow, which no formula needs
 INTRODUCTION = """# The textbook
 
 These are the {count} operations with which a CNN is trained, as they stand in `autograd_cnn/ops`: each is a plain NumPy
 function, and below it stands the formula of its derivative. The package runs them as they stand if its folder `fast` is
 removed; `fast` puts faster functions in their place, and a test compares the two. `docs/textbook_page.py` makes this
-page from the source, and leaves out the types, the checks of arguments, the example inputs, and all of a docstring but
-its first line. A function that operations share stands above the first that needs it. The last section has the names
-that this page does not define.
+page from the source. It leaves out types, checks of arguments, example inputs, and all of a docstring but its first
+line. A function that operations share stands above the first that needs it. The last section has the names that this
+page does not define.
 
 **Names in a rule.** `g` is the gradient of the result, `out` the result, and `x_shape` the shape of the argument `x`;
 the other parameters of a rule are arguments or by-products. `sum`, `where`, `maximum` and the like are the operations
 of this page, so a rule can be differentiated again; NumPy's functions are written `np.sum`. On plain arrays, as inside
 of another operation, an operation records nothing. `log_softmax.raw` also skips the check.
 
-**The walk completes a rule.** Where broadcasting has repeated an argument, the walk sums what the rule returns over the
-repeated axes, and so undoes the broadcasting (`unbroadcast` in `engine/fitting.py`); then it converts the sum to the
-dtype of the argument. So `g` alone is the whole rule of `add` and of `broadcast_to`.
+**The walk completes a rule.** It sums what a rule returns over the axes along which broadcasting has repeated the
+argument, and converts the sum to the dtype of the argument. So `g` alone is the whole rule of `add` and of
+`broadcast_to`.
 
 **A parameter hides an operation of the same name.** In `sum`, `mean` and their rules, `where` is the argument: a mask
 of the numbers that count. In `batch_norm` and its rules, `mean` and `variance` are the arguments, which are None
@@ -49,19 +50,18 @@ where the moments of the batch are used. `reduced` gets the functions that it ca
 **A joint rule** is one function that `.vjp` gets for several arguments, as `batch_norm.vjp(x=f, w=f, b=f)`. The walk
 calls it once, and it returns the gradients of `x`, `w` and `b`, in this order.
 
-**By-products** are further values that an operation returns behind its result. Rules may take them, and the caller gets
-the result only. `@primitive(byproducts=...)` names them, in their order. The rule of `max_pool2d` takes `argmax`, the
-place of the maximum in each window. No rule here takes those of `batch_norm`: they serve the running averages of
-`nn.BatchNorm2d`, and a faster rule of `fast`.
+**By-products** are further values that an operation returns behind its result, named by `@primitive(byproducts=...)`.
+Rules may take them, and the caller gets the result only. The rule of `max_pool2d` takes `argmax`, the place of the
+maximum in each window. Those of `batch_norm` serve the running averages of `nn.BatchNorm2d`.
 
 **`cross_entropy`** is a function of several operations. For class ids without weights and smoothing it calls
 `cross_entropy_of_labels`, the operation below, which has the name "cross_entropy" in messages and pictures.
 
-**Options** may be written in several ways. The function gets them in one form, which the check of the operation makes.
-Of `conv2d(x, w, stride=2, padding="same")`, for images of 6x5 pixels and a kernel of 3x3, it gets `stride={stride}`,
-`padding={padding}`, which is ((top, bottom), (left, right)), and `dilation={dilation}`. A rule gets the options as
-the caller wrote them, and passes them on to operations that check them again. An option that only the check uses does
-not occur in the function: the check of `sum` and `mean` has converted `x` to `dtype`.
+**Options** may be written in several ways. The check of the operation brings them into one form. Of `conv2d(x, w,
+stride=2, padding="same")`, for images of 6x5 pixels and a kernel of 3x3, the function gets `stride={stride}`,
+`padding={padding}`, which is ((top, bottom), (left, right)), and `dilation={dilation}`. A rule gets the options as the
+caller wrote them, and passes them on to operations that check them again. An option that only the check uses does not
+occur in the function: the check of `sum` and `mean` has converted `x` to `dtype`.
 """
 ELSEWHERE = """## Names from elsewhere
 
@@ -114,7 +114,11 @@ class Source:
         names = dict.fromkeys(node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name))
         for value in (inspect.unwrap(getattr(self.module, name, None)) for name in names):
             home = str(getattr(value, "__module__", ""))
-            if inspect.isfunction(value) and home.startswith(ops.__name__) and value.__name__ not in operations:
+            if (
+                inspect.isfunction(value)
+                and home.startswith(ops.__name__)
+                and value.__name__ not in {*operations, *LEFT_OUT}
+            ):
                 source = Source(inspect.getmodule(value))
                 if value.__name__ in source.functions and "raise " not in source.function(value.__name__):
                     yield source, value.__name__
