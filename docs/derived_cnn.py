@@ -95,6 +95,7 @@ def conv2d_weight_gradient(x, gy, w_shape, stride=(1, 1), padding=((1, 1), (1, 1
     return np.einsum('nijckl,nijo->klco', seen, gy, order='C', optimize=True)
 
 
+# loss, gradients = step(...) takes arrays of these shapes, and returns the gradients by name
 @np.errstate(all="ignore")
 def step(images, labels, C, c, D, d):
     for name, array, shape, kind in [("images", images, (4, 8, 8, 1), np.floating), ("labels", labels, (4,), np.integer), ("C", C, (3, 3, 1, 8), np.floating), ("c", c, (8,), np.floating), ("D", D, (128, 10), np.floating), ("d", d, (10,), np.floating)]:

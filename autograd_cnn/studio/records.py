@@ -154,7 +154,7 @@ class Graph:
     failure: Failure | None = None
     given: list[str] = field(default_factory=list, repr=False)  # arguments of a traced function, in its order
     changed: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)  # as the traced function left them
-    frozen: dict[str, str] = field(default_factory=dict, repr=False)  # values of which plain arrays were computed
+    constants: list[str] = field(default_factory=list, repr=False)  # tensors that became plain arrays, with their lines
 
     @property
     def parameters(self) -> list[Value]:

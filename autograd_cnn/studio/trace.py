@@ -42,7 +42,7 @@ class _Calls:
         self.results: list[Tensor] = []  # kept alive, so that no id is used again
         self.leaves: WeakValueDictionary[Leaf, Tensor] = WeakValueDictionary()  # that calls took
         self.after: dict[Leaf, np.ndarray] = {}  # arrays of these when the function has ended
-        self.left: list[tuple[int, Any]] = []  # id of what became a plain array, the place
+        self.left: dict[str, None] = {}  # tensors that became plain arrays, with their lines
         self.failure: tuple[Any, Any] = None, None  # the latest call that raised an error, and the error
 
     def observed(self) -> Any:
@@ -63,8 +63,7 @@ class _Calls:
 
     def leave(self, tensor: Tensor) -> None:
         if isinstance(tensor.data, np.ndarray):
-            self.results.append(tensor.detach())  # its array is kept alive
-            self.left.append((id(tensor.data), here()))
+            self.left[f"the numbers of {tensor.name or 'a tensor'} at {spell(here())}"] = None
 
     def fail(self, call: observe.Call, error: Exception) -> None:
         self.failure = call, error
@@ -289,20 +288,9 @@ class _Writer:
         arrays = self.arrays if self.traced else None
         left = {self.known[leaf].id: a for leaf, a in self.calls.after.items() if leaf in self.known}
         changed = {v: a for v, a in left.items() if not np.array_equal(a, self.arrays.get(v, a), equal_nan=True)}
-        return Graph(ops, self.values, result.id, loss, arrays, given=given, changed=changed, frozen=self.frozen())
-
-    def frozen(self) -> dict[str, str]:
-        """Return the values at the start from whose numbers a plain array was computed, each with the user's line."""
-        found: dict[str, str] = {}
-        for start, place in self.calls.left:
-            waiting, seen = {start}, set()
-            while waiting:
-                seen.add(array := waiting.pop())
-                if node := self.calls.made.get(array):
-                    waiting |= {id(a) for a in map(_array, _flat(self.calls.given[node]))} - seen
-                elif array in self.known:
-                    found.setdefault(self.known[array].id, f"a tensor at {spell(place)}")
-        return found
+        return Graph(
+            ops, self.values, result.id, loss, arrays, given=given, changed=changed, constants=[*self.calls.left]
+        )
 
     def failed(self, error: Exception, failed: observe.Call | None, tensors: list[Any]) -> Graph:
         """Return the graph of all calls before `error`; `failed` is the call that raised it, if a call did."""
@@ -422,7 +410,7 @@ class _Writer:
             label, role = self.arguments.get(origin, named)
             label = label or variable or (name if leaf or target else None)
             role = "target" if target and role == "input" else role if label else "constant"
-            self.known[origin] = self.value(label or "constant", role, given)
+            self.known[origin] = self.value(label or f"{primitive.name}_{name}", role, given)
         value, array = self.known[origin], _array(given)
         if array is not None and value.role != "activation":
             self.known.setdefault(id(array), value)

@@ -74,7 +74,7 @@ def test_a_primitive_is_called_by_the_function_of_its_name_that_does_the_same():
     x, labels = leaf(np.zeros((2, 3)), "x"), np.array([0, 2])
     assert "ag.cross_entropy(x, labels)" in ag.cross_entropy(x, labels).graph().program().source
     terms = ag.bce_with_logits(x, np.ones((2, 3)), "none")  # with its default, the function takes the mean
-    assert "ag.bce_with_logits(x, constant, reduction='none')" in ag.sum(terms).graph().program().source
+    assert "ag.bce_with_logits(x, bce_with_logits_y, reduction='none')" in ag.sum(terms).graph().program().source
 
 
 @pytest.mark.parametrize("examples", [1, pytest.param(None, marks=pytest.mark.slow)])
@@ -201,6 +201,7 @@ import numpy as np
 import autograd_cnn as ag
 
 
+# loss, gradients = step(...) takes arrays of these shapes, and returns the gradients by name
 @np.errstate(all="ignore")
 def step(x, W1, b1, W2, b2, y):
 """
@@ -261,6 +262,7 @@ import numpy as np
 import autograd_cnn as ag
 
 
+# loss, gradients = step(...) takes arrays of these shapes, and returns the gradients by name
 @np.errstate(all="ignore")
 def step(x, y, layer0_w, layer0_b, layer1_w, layer1_b, layer3_w, layer3_b, mask, layer6_w, layer6_b):
 """

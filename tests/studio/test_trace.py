@@ -219,7 +219,7 @@ def test_a_value_is_named_after_its_tensor_then_the_variable_then_the_operation(
     hidden.name = "code"
     squashed = ag.tanh(hidden)
     graph = ag.sum(ag.exp(squashed)).graph()
-    assert names(graph) == ["constant", "kernel", "layer.bias", "code", "squashed", "exp", "loss"]
+    assert names(graph) == ["linear_x", "kernel", "layer.bias", "code", "squashed", "exp", "loss"]
 
 
 def test_trace_draws_the_names_that_the_function_gives(weights):
@@ -266,7 +266,7 @@ def test_names_need_neither_keyword_order_nor_positional_operands(weights):
     out = ag.linear(b=offset, w=kernel, x=np.ones((2, 3)))
     joined = ag.concatenate([first, out, second])
     assert edges(joined.graph()) == [
-        ("linear", [("x", "constant"), ("w", "kernel"), ("b", "offset")]),
+        ("linear", [("x", "linear_x"), ("w", "kernel"), ("b", "offset")]),
         ("concatenate", [("tensors", "first"), ("tensors", "out"), ("tensors", "second")]),
     ]
 
@@ -291,9 +291,9 @@ def test_the_last_of_several_operations_in_one_call_gets_the_variables_name(weig
     assert names(thinned.sum().graph(), "activation") == ["linear", "hidden", "thinned"]
 
 
-def test_an_array_without_a_name_is_a_constant(weights):
+def test_an_array_without_a_name_is_called_after_the_operation(weights):
     graph = ag.mse(weights(3) * np.ones(3), np.zeros(3)).graph()
-    assert names(graph, "constant") == ["constant"]
+    assert names(graph, "constant") == ["multiply_y"]
     assert names(graph, "target") == ["y"]
 
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from autograd_cnn.engine.mode import enable_grad
 from autograd_cnn.engine.numpy_calls import plain
-from autograd_cnn.notebook import display, in_notebook
-from autograd_cnn.studio.program.listing import FULL, Listing, html_of, text_of
+from autograd_cnn.notebook import in_notebook
+from autograd_cnn.studio.program.listing import MOST, Row, html_of, side_by_side
 from autograd_cnn.studio.text import clip
 
 CELL = 100  # characters of a line below a cell, in most notebooks
@@ -25,7 +25,8 @@ class Program:
     """The forward and the backward pass as code; made by `Graph.program`.
 
     ``print``, or a notebook, shows the passes side by side. Read the left column downwards, and the right column
-    upwards. In a terminal that is too narrow, the backward pass is printed below the forward pass.
+    upwards. What the function computed outside of recorded operations, such as the places that `argmax` finds and the
+    way that an ``if`` takes, are constants of the program; comments at the top of `source` name their lines.
 
     Attributes
     ----------
@@ -39,10 +40,6 @@ class Program:
         Copies of these arrays. `trace` copies all of them; other graphs have those that the tape saved.
     shapes : dict of str to tuple
         The shapes of these arrays. The program is valid for these shapes only.
-    frozen : dict of str to str
-        The arrays of which the function computed plain numbers, such as those of an `argmax`, each with the line. These
-        numbers are constants of the program, so it is valid for these arrays only. Empty without `trace`, which alone
-        sees such numbers: a mask is then one of the inputs.
 
     Examples
     --------
@@ -70,11 +67,10 @@ class Program:
     """
 
     source: str
-    listing: Listing
+    rows: list[Row]
     inputs: list[str]
     leaves: dict[str, Any]
     shapes: dict[str, tuple[int, ...]]
-    frozen: dict[str, str]
 
     def run(self, **leaves: Any) -> tuple[Any, dict[str, np.ndarray]]:
         """Run the program.
@@ -95,8 +91,7 @@ class Program:
         TypeError
             If a leaf is unknown, or if there is no array for it.
         ValueError
-            If a leaf does not have the shape in `shapes`, or is in `frozen` and has other numbers, or if a derivative
-            has another form for its numbers.
+            If a leaf does not have the shape in `shapes`, or if a derivative has another form for its numbers.
         """
         for name in leaves:
             if name not in self.inputs:
@@ -107,35 +102,22 @@ class Program:
         if missing:
             cure = f"Pass run({missing[0]}=array), or use ag.trace(f, ...), which copies all inputs"
             raise TypeError(f"program: no array for {', '.join(missing)}. {cure}")
-        for name in self.frozen.keys() & leaves.keys():
-            array, traced = leaves[name], self.leaves[name]
-            if np.shape(array) == np.shape(traced) and not np.array_equal(array, traced, equal_nan=True):
-                what = f"program: {self.frozen[name]} became plain numbers, which are constants here"
-                cure = "ag.trace(f, ...) with yours writes another"
-                raise ValueError(f"{what}. They depend on {clip(name)}, and you passed another. {cure}")
         namespace: dict[str, Any] = {}
         exec(compile(self.source, "<program>", "exec"), namespace)
         with as_recorded():
             result, gradients = namespace["step"](*(given[name] for name in self.inputs))
         return result, {name: np.asarray(g) for name, g in gradients.items()}
 
-    def show(self) -> None:
-        """Show both passes: below the cell in a notebook, wherever `show` stands in the cell; else print them."""
-        if in_notebook():
-            display({"text/html": self._repr_html_(), "text/plain": repr(self)})
-        else:
-            print(self)
-
     def __str__(self) -> str:
-        width = CELL if in_notebook() else shutil.get_terminal_size((FULL, 24)).columns
-        return text_of(self.listing, width)
+        width = CELL if in_notebook() else shutil.get_terminal_size((MOST, 24)).columns
+        return side_by_side(self.rows, width)
 
     def __repr__(self) -> str:
         lines = str(self).splitlines()
         return "\n".join(lines if len(lines) <= 42 else [*lines[:20], f"... {len(lines) - 40} lines", *lines[-20:]])
 
     def _repr_html_(self) -> str:
-        return html_of(self.listing)
+        return html_of(self.rows)
 
 
 @contextmanager

@@ -111,11 +111,11 @@ class Author(Namespace):
         body = [*self.opening(given), *self.forward_lines, "", self.seed, *backward]
         body.append(f"return {self.name(result)}, {{{gradients}}}")
         required = REQUIRE if any(text.startswith("require(") for text in backward) else ""
-        frozen = {graph.values[i].name: text for i, text in graph.frozen.items()}
-        rows = [f"traced {clip(name)} only: {clip(text, 120)} became constants" for name, text in frozen.items()]
-        notes = [f"# Holds for the {row}" for row in rows]
-        head = [f"# {', '.join(graph.summary())}", *notes, *self.head()]
-        head += [required + '@np.errstate(all="ignore")', f"def step({', '.join(self.inputs)}):"]
+        constants = [f"# Constants, of the traced run: {clip(text, 120)}" for text in graph.constants]
+        head = [f"# {', '.join(graph.summary())}", *constants, *self.head()]
+        call = f"# {self.name(result)}, gradients = step(...)"
+        head.append(f"{required}{call} takes arrays of these shapes, and returns the gradients by name")
+        head += ['@np.errstate(all="ignore")', f"def step({', '.join(self.inputs)}):"]
         step = textwrap.indent("\n".join(body).replace("\n" * 3, "\n\n").lstrip(), "    ")
         return Program(
             "\n".join([*head, step, ""]),
@@ -123,7 +123,6 @@ class Author(Namespace):
             list(self.inputs.values()),
             self.leaves,
             {self.inputs[name]: value.shape for name, value in given.items()},
-            frozen,
         )
 
     def head(self) -> list[str]:
