@@ -1,6 +1,8 @@
 """The benchmarks compare equal computations, count the work of a step, and print their table. Nothing is timed here."""
 
 import importlib
+import json
+import re
 import sys
 from pathlib import Path
 
@@ -95,6 +97,46 @@ def test_the_table_marks_what_misses_its_aim():
     *_, group, line = text.splitlines()
     assert group == "| **Training step** | | | | | | | |"
     assert line == "| a network | 30.0 ms | 40.0 ms | **0.75** (0.70 to 0.80) | 0.7 | compiled 50.0 ms | 0.65 | 0.7 |"
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def rows_of(page):
+    """The figures of a page in rows of four or five cells, whose first has the group and the title."""
+    found = re.findall(r"^\| ([A-Z][\w, +]+: [^|]+) \| (.+) \|$", (ROOT / page).read_text(encoding="utf-8"), re.M)
+    return {name: cells.split(" | ") for name, cells in found}
+
+
+@pytest.fixture
+def measured():
+    """The rows of the JSON file beside the docs, as the table prints them."""
+    document = json.loads((ROOT / "docs" / "benchmark.json").read_text(encoding="utf-8"))
+    group, rows = "", {}
+    for line in module("table").table_of(document).splitlines()[2:]:
+        title, ours, theirs, ratio, aim, tuned, numpy, *_ = (cell.strip() for cell in line.replace("*", "").split("|")[1:])
+        group = group if ours else title
+        rows[f"{group}: {title}"] = [ours, theirs, ratio, numpy]
+    return document, rows
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/performance.md"])
+def test_the_figures_of_a_page_are_those_of_the_file(measured, page):
+    _, rows = measured
+    stated = rows_of(page)
+    assert len(stated) >= 7
+    for name, cells in stated.items():
+        assert cells == rows[name][: len(cells)], name
+
+
+def test_the_page_lists_every_row_in_which_another_library_is_faster(measured):
+    document, _ = measured
+    slower = {
+        f"{row['group']}: {row['title']}"
+        for row in document["rows"]
+        if row["ratio"] > 1 / 0.9 and row["kernels"] == "numba" and row["group"] not in ("Own limits", "Convolution alone")
+    }
+    assert slower == set(rows_of("docs/performance.md"))
 
 
 def test_every_row_measures_a_contest_that_exists():

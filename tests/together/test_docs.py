@@ -39,7 +39,7 @@ QUOTATIONS = [
 ]
 
 ALONE = ("coming_from.md", "faq.md", "index.md", "numerics.md", "tools.md")
-SESSIONS = ("by_hand.md", "tutorial.md")
+SESSIONS = {"docs/by_hand.md": "by_hand.py", "docs/tutorial.md": "tutorial.py", "README.md": "net.py"}  # file names in them
 PROGRAM = re.compile(r"^```python( raises)?\n(.*?)^```(?:\n+```text\n(.*?)^```)?", re.S | re.M)
 PROGRAMS = [
     pytest.param(*found.groups(), id=f"{page}-{i}")
@@ -116,10 +116,10 @@ def test_a_program_does_what_the_page_says(raises, code, text, tmp_path, monkeyp
         assert not raises, f"no message, but the page has {text}"
 
 
-@pytest.mark.parametrize("page", SESSIONS)
-def test_a_session_prints_what_the_page_says(page, tmp_path):
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    script = (tmp_path / page).with_suffix(".py")
+@pytest.mark.parametrize(("page", "name"), SESSIONS.items())
+def test_a_session_prints_what_the_page_says(page, name, tmp_path):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    script = tmp_path / name
     script.write_text("\n".join(re.findall(r"^```python\n(.*?)^```", text, re.S | re.M)), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-W", "error", script.name],

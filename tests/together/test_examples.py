@@ -43,7 +43,6 @@ def models():
 @pytest.mark.parametrize(
     "page",
     [
-        "README.md",
         "docs/package.md",
         "docs/pictures.md",
         "docs/player.md",
