@@ -4,7 +4,8 @@ A block fenced as ``py`` is a quotation: its first line, a comment, names the fi
 left out. Blocks fenced as ``python`` are run: those of `ALONE` each as a program, those of `SESSIONS` one after
 the other, and in `test_examples` those of the other pages. A block fenced as ``python raises`` ends in an error or a
 warning, whose text is the block after it, fenced as ``text``. In a session, such a block is what is printed, and a
-file of Python to which the page links is what is written.
+file of Python to which the page links is what is written. A block fenced as ``diff`` has the lines to change of the
+program above it; the changed program is run, too.
 """
 
 import ast
@@ -39,12 +40,30 @@ QUOTATIONS = [
 ]
 
 ALONE = ("coming_from.md", "faq.md", "index.md", "numerics.md", "tools.md")
-SESSIONS = {"docs/by_hand.md": "by_hand.py", "docs/tutorial.md": "tutorial.py", "README.md": "net.py"}  # file names in them
+SESSIONS = {"docs/by_hand.md": "by_hand.py", "docs/tutorial.md": "tutorial.py", "README.md": "net.py"}
 PROGRAM = re.compile(r"^```python( raises)?\n(.*?)^```(?:\n+```text\n(.*?)^```)?", re.S | re.M)
+HEAD = {"faq.md": "import numpy as np, autograd_cnn as ag\n\n"}  # the page says that its programs begin with it
 PROGRAMS = [
-    pytest.param(*found.groups(), id=f"{page}-{i}")
+    pytest.param(found[1], HEAD.get(page, "") + found[2], found[3], id=f"{page}-{i}")
     for page in ALONE
     for i, found in enumerate(PROGRAM.finditer((ROOT / "docs" / page).read_text(encoding="utf-8")), 1)
+]
+
+
+def cured(program: str, change: str) -> str:
+    """Return a program with its lines after a minus replaced by those after a plus."""
+    old, new = ("".join(re.findall(rf"^{sign}(.*\n)", change, re.M)) for sign in (r"-", r"\+"))
+    assert program.count(old) == 1, f"not in the program, or twice:\n{old}"
+    return program.replace(old, new)
+
+
+CURES = [
+    pytest.param(None, cured(HEAD["faq.md"] + program, change), None, id=title)
+    for title, program, change in re.findall(
+        r'^### "([^"]+)"\n\n```python raises\n((?:(?!^#).)*?)^```\n(?:(?!^#).)*?^```diff\n(.*?)^```',
+        (ROOT / "docs" / "faq.md").read_text(encoding="utf-8"),
+        re.S | re.M,
+    )
 ]
 
 
@@ -99,7 +118,7 @@ def free_names():
 
 
 @pytest.mark.usefixtures("free_names")
-@pytest.mark.parametrize(("raises", "code", "text"), PROGRAMS)
+@pytest.mark.parametrize(("raises", "code", "text"), PROGRAMS + CURES)
 def test_a_program_does_what_the_page_says(raises, code, text, tmp_path, monkeypatch):
     for name in imported(code):
         pytest.importorskip(name, reason=f"{name}, which the program imports, is not installed")
@@ -175,6 +194,7 @@ def test_the_players_of_the_pages_are_those_of_the_demo():
 
 def test_a_message_of_the_faq_stands_below_a_part_of_it():
     page = (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
+    assert len(CURES) == page.count("```diff")
     entries = re.findall(r'^### "(.*?)"\n.*?^```text\n(.*?)^```', page, re.S | re.M)
     assert len(entries) > 20
     for title, text in entries:
