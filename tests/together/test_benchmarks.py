@@ -114,9 +114,9 @@ def measured():
     document = json.loads((ROOT / "docs" / "benchmark.json").read_text(encoding="utf-8"))
     group, rows = "", {}
     for line in module("table").table_of(document).splitlines()[2:]:
-        title, ours, theirs, ratio, aim, tuned, numpy, *_ = (cell.strip() for cell in line.replace("*", "").split("|")[1:])
-        group = group if ours else title
-        rows[f"{group}: {title}"] = [ours, theirs, ratio, numpy]
+        title, ours, theirs, ratio, *_, numpy, _ = line.replace("*", "").removesuffix("|").split("|")[1:]
+        group = group if ours.strip() else title.strip()
+        rows[f"{group}: {title.strip()}"] = [cell.strip() for cell in (ours, theirs, ratio, numpy)]
     return document, rows
 
 
@@ -134,7 +134,9 @@ def test_the_page_lists_every_row_in_which_another_library_is_faster(measured):
     slower = {
         f"{row['group']}: {row['title']}"
         for row in document["rows"]
-        if row["ratio"] > 1 / 0.9 and row["kernels"] == "numba" and row["group"] not in ("Own limits", "Convolution alone")
+        if row["ratio"] > 1 / 0.9
+        and row["kernels"] == "numba"
+        and row["group"] not in ("Own limits", "Convolution alone")
     }
     assert slower == set(rows_of("docs/performance.md"))
 

@@ -135,10 +135,10 @@ def test_a_program_does_what_the_page_says(raises, code, text, tmp_path, monkeyp
         assert not raises, f"no message, but the page has {text}"
 
 
-@pytest.mark.parametrize(("page", "name"), SESSIONS.items())
-def test_a_session_prints_what_the_page_says(page, name, tmp_path):
+@pytest.mark.parametrize(("page", "program"), SESSIONS.items())
+def test_a_session_prints_what_the_page_says(page, program, tmp_path):
     text = (ROOT / page).read_text(encoding="utf-8")
-    script = tmp_path / name
+    script = tmp_path / program
     script.write_text("\n".join(re.findall(r"^```python\n(.*?)^```", text, re.S | re.M)), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-W", "error", script.name],
