@@ -21,7 +21,7 @@ CHAPTERS = {  # what a CNN with batch norm and cross-entropy computes, forward a
     "Arithmetic": "add subtract multiply divide negative exp log sqrt square maximum where",
     "Sums and shapes": "sum mean broadcast_to reshape transpose",
     "Products": "matmul linear",
-    "Activations and losses": "relu relu_gradient sigmoid softmax log_softmax cross_entropy bce",
+    "Activations and losses": "relu relu_gradient sigmoid softmax log_softmax cross_entropy",
     "Images": "conv2d conv_transpose2d conv2d_weight_gradient max_pool2d max_unpool2d max_gather2d batch_norm",
 }
 LEFT_OUT = {"in_range"}  # multiplies rows whose squares would overflow, which no formula needs
