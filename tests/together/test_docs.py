@@ -143,7 +143,7 @@ def test_a_session_prints_what_the_page_says(page, program, tmp_path):
     done = subprocess.run(
         [sys.executable, "-W", "error", script.name],
         cwd=tmp_path,
-        env={**os.environ, "AUTOGRAD_CNN_KERNELS": "numpy"},
+        env={**os.environ, "AUTOGRAD_CNN_KERNELS": "numpy", "COLUMNS": "140"},
         capture_output=True,
         text=True,
         timeout=600,
