@@ -243,10 +243,6 @@ tests run ONNX's own cases of them.
 These are one operator of another name:
 {renamed}.
 
-### Primitives without a converter
-
-{_names(known - written)}
-
 ### Operators that are read
 
 {_names(OPERATORS)}
