@@ -171,6 +171,15 @@ class TestOrdersAndDtypes:
         assert np.allclose(second, 12 * INPUT) and second.dtype == np.float32
 
 
+class TestAGradientForEachExample:
+    def test_pytorch_has_it(self, torch):
+        slopes = torch.func.vmap(torch.func.grad(lambda x: (x**3).sum()))(torch.ones(4, 3))
+        assert slopes.shape == (4, 3) and (slopes == 3).all()
+
+    def test_the_others_have_no_vmap(self, hips, mygrad):
+        assert not hasattr(hips, "vmap") and not hasattr(mygrad, "vmap")
+
+
 class TestConvolutions:
     def test_those_of_mygrad_are_a_product_of_blas_and_those_of_hips_autograd_are_not(self, mygrad, hips, monkeypatch):
         from autograd.scipy.signal import convolve
@@ -198,6 +207,11 @@ class TestAnArrayThatIsFilled:
         x = mygrad.tensor(INPUT)
         self.fill(mygrad, mygrad.zeros_like, x).backward()
         np.testing.assert_allclose(ag.grad(lambda x: self.fill(np, np.zeros_like, x))(INPUT), x.grad)
+
+    def test_pytorch_records_it(self, torch):
+        x = torch.tensor(INPUT, requires_grad=True)
+        self.fill(torch, torch.zeros_like, x).backward()
+        np.testing.assert_allclose(x.grad, np.cos(INPUT))
 
     def test_hips_autograd_refuses_it(self, hips):
         with pytest.raises(ValueError, match="setting an array element"):
