@@ -103,8 +103,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def rows_of(page):
-    """The figures of a page in rows of four or five cells, whose first has the group and the title."""
-    found = re.findall(r"^\| ([A-Z][\w, +]+: [^|]+) \| (.+) \|$", (ROOT / page).read_text(encoding="utf-8"), re.M)
+    """The figures of a page, in rows whose first cell has the group, the title and perhaps a remark in brackets."""
+    found = re.findall(
+        r"^\| ([A-Z][\w, +]+: [^|(]+?)(?: \([^|]*\))? \| (.+) \|$", (ROOT / page).read_text(encoding="utf-8"), re.M
+    )
     return {name: cells.split(" | ") for name, cells in found}
 
 
