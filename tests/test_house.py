@@ -69,7 +69,7 @@ ROOMS = {
         "weights for PyTorch, and ONNX files",
     ),
     "studio": Room(
-        6373,  # of which the facts of a page, as dataclasses, 168
+        6181,
         f"engine calculus ops nn training files notebook environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),

@@ -54,8 +54,8 @@ def _cell(name: str, array: Any, role: str, gradient: bool) -> str:
     array = getattr(array, "data", array) if not isinstance(array, np.ndarray) else array
     found, drawn = look(array), maps(array, role) if array.size > EXACT // 2 else None
     lines = [f"<b>{escape(clip(name))}</b> {escape(shape_text(array.shape))} {escape(str(array.dtype))}"]
-    if found.statistics:
-        named = zip(("min", "mean", "rms", "max", "zeros"), found.statistics, strict=True)
+    if "statistics" in found:
+        named = zip(("min", "mean", "rms", "max", "zeros"), found["statistics"], strict=True)
         lines.append(" &nbsp;".join(map(" ".join, named)))
     if array.size <= EXACT // 2:
         lines.append(escape(np.array2string(array, separator=", ")).replace("\n", "<br>"))

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 from itertools import combinations, pairwise
 
 from autograd_cnn.studio.picture.layout import wide
-from studio.pages import facts_of, visible
+from studio.pages import facts_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 UP, DOWN = 8.5, 2.7  # of a text, from its baseline, at 11 points
@@ -55,7 +55,7 @@ def overlaps(svg, wires=(), values=None):
             if value:
                 back, facts = "backward" in path.get("class"), [v[value] for v in values]
                 looks = [fact.get("gradient" if back else "array") or {} for fact in facts]
-                numbers = [visible(look["number"]) for look in looks if "number" in look]
+                numbers = [look["number"] for look in looks if "number" in look]
                 text, name = own[0]
                 longest = max(numbers, key=len, default="")
                 own[0] = text, f"{name} = {longest}" if back and longest else max(name, longest, key=len)

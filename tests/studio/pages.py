@@ -13,11 +13,11 @@ def facts_of(html):
     return json.loads(zlib.decompress(base64.b64decode(data)))
 
 
-def visible(text):
-    """The text that a reader sees: numbers with four digits."""
-    return "".join(
-        piece if isinstance(piece, str) else piece[0] for piece in ([text] if isinstance(text, str) else text)
-    )
+def numbers(text):
+    """The numbers of a text, but for those of names and places."""
+    words = re.sub(r"\[[^]]*\]|(?<!\w)[A-Za-z_]\w*", " ", text)
+    found = re.findall(r"(?<![\w.])−?\d[\d,]*(?:\.\d+)?(?:e[+−]\d+)?", words)
+    return [float(number.replace("−", "-").replace(",", "")) for number in found]
 
 
 def cards(page, name):
@@ -28,11 +28,6 @@ def cards(page, name):
 def card(page, name):
     (found,) = [f for f in cards(page, name).all() if f.locator("figcaption > b").inner_text() == name]
     return found
-
-
-def exact_numbers(text):
-    """All numbers of a text, with all their digits."""
-    return [float(piece[-1].replace("−", "-")) for piece in text if isinstance(piece, list)]
 
 
 def where(page):

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.studio.player.schema import Look, Maps
-from autograd_cnn.studio.player.wording import number
+from autograd_cnn.studio.player.wording import number, record
 from autograd_cnn.studio.program.listing import rms
 from autograd_cnn.studio.records import Graph, Use, Value
 from autograd_cnn.studio.text import count_text
@@ -18,10 +17,16 @@ FEW, BINS = 12, 32  # more elements than these have a histogram; its bars
 CHANNELS, SIDE = 9, 64  # maps that are drawn, and their most rows and columns, of which others are skipped
 MATRIX, BARS = 32, 16  # rows and columns of a matrix, and elements of a vector, that are drawn
 WHOLE = 300  # operations; longer graphs have no images and no trials
+Look = dict[str, Any]  # an array on the page; its maps are drawn
+Maps = dict[str, Any]
 
 
 def look(array: Any, whole: bool = True, drawn: Maps | None = None) -> Look:
-    """Return statistics and elements of an array, its histogram if `whole`, and the maps that are `drawn`."""
+    """Return what is shown of an array: its number, if it is one, or statistics, a histogram and maps that are `drawn`.
+
+    The elements are all of them or the first. The statistics are the least, the mean, rms and the largest number, and
+    the share of zeros; `bad` numbers are not finite. Unless it is `whole`, there is less of it.
+    """
     a = np.asarray(array)
     finite = a[np.isfinite(a)] if a.dtype.kind in "fc" else a.reshape(-1)
     exact = 2 if not whole else BEGIN if a.size > EXACT else EXACT
@@ -29,18 +34,17 @@ def look(array: Any, whole: bool = True, drawn: Maps | None = None) -> Look:
     if finite.size > 1 and a.dtype.kind in "fiu":
         f = finite.astype(np.float64)
         zeros = share((a.size - np.count_nonzero(a)) / a.size)
-        statistics = [*map(_short, (f.min(), f.sum() / f.size, rms(f), f.max())), zeros]
+        statistics = [*map(number, (f.min(), f.sum() / f.size, rms(f), f.max())), zeros]
         if whole and finite.size > FEW and f.min() < f.max():
             f = f / np.abs(f).max()  # the range may be the whole of float64, or a last digit
             f = f - f.min()
             counts = np.histogram(f / (f.max() or 1), BINS, (0, 1))[0]
             bars = np.ceil(99 * counts / counts.max()).astype(int).tolist()
-    own, elements = (number(a.reshape(-1)[0]) if a.size == 1 else None), [str(x) for x in a.reshape(-1)[:exact]]
-    return Look(int(a.size), own, elements, statistics, bars, a.size - finite.size or None, drawn)
-
-
-def _short(x: Any) -> str:
-    return f"{float(x):.4g}".replace("-", "−")
+    return record(
+        size=int(a.size), number=number(a.reshape(-1)[0]) if a.size == 1 else None,
+        elements=[str(x) for x in a.reshape(-1)[:exact]], statistics=statistics, bars=bars,
+        bad=a.size - finite.size or None, maps=drawn,
+    )  # fmt: skip
 
 
 def share(part: Any) -> str:
@@ -98,8 +102,8 @@ def ends(numbers: np.ndarray, gradient: bool) -> tuple[float, float, str]:
     if gradient:
         high = max(-low, high)
         low = -high
-    words = f"blue −{_short(high)}, orange {_short(high)}" if gradient else f"black {_short(low)}, white {_short(high)}"
-    return low, high, words if high > low else f"all {_short(low)}"
+    words = f"blue −{number(high)}, orange {number(high)}" if gradient else f"black {number(low)}, white {number(high)}"
+    return low, high, words if high > low else f"all {number(low)}"
 
 
 class Store:
@@ -122,13 +126,14 @@ class Store:
         return self.places[packed]
 
     def drawn(self, found: Cut | None, gradient: bool, role: str) -> Maps | None:
-        """Keep the numbers of the maps, and describe them."""
+        """Keep the numbers of the maps from the place `start` on, and describe them."""
         if found is None:
             return None
         shape, bars = found.numbers.shape, found.numbers.shape[1:3] == (1, 1)
         words = ", ".join(filter(None, [found.words, "" if bars else ends(found.numbers, gradient)[2]]))
         colour = int(role == "input" and shape[1] == 3 and not gradient)
-        return Maps(self.add(found.numbers), list(shape), words, found.at, found.step, colour)
+        start = self.add(found.numbers)
+        return {"start": start, "shape": shape, "words": words, "index": found.at, "step": found.step, "colour": colour}
 
     def __bytes__(self) -> bytes:
         return b"".join(self.places)

@@ -480,7 +480,7 @@ function product(a, f, [one, other, all], { more, bias, whole, what = "product",
 }
 
 function grid(rows, caption, marks, heads) {
-  const cells = (row, i) => row.map((number, j) => make("td", marks?.[i][j] ? { class: "won" } : {}, ...(typeof number === "number" ? [text(number)] : rich(number))));
+  const cells = (row, i) => row.map((number, j) => make("td", marks?.[i][j] ? { class: "won" } : {}, typeof number === "number" ? text(number) : number));
   return make("table", { class: "grid" }, make("caption", {}, ...caption), make("tbody", {}, ...rows.map((row, i) => make("tr", {}, heads ? make("th", { scope: "row" }, ...heads[i]) : null, ...cells(row, i)))));
 }
 

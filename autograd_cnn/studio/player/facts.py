@@ -1,46 +1,56 @@
 """Collects the facts that the player shows: every value, contribution, line and sentence, forward and backward.
 
 The facts are collected while the derived program is written, because writing it runs every line. Numbers and sentences
-are formatted here, not by the page, so that the page agrees with the listing and with `.grad`.
+are formatted here, not by the page, so that the page agrees with the listing and with `.grad`. In the page a record is
+an object, without the fields that are None. A value is given by its id, and an operation by its id or its index.
 """
 
 from __future__ import annotations
 
+import ast
 import inspect
+import math
 import re
+import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.engine.observe import operations
+from autograd_cnn.ops.activations import sigmoid
+from autograd_cnn.ops.arithmetic import tanh
 from autograd_cnn.studio.picture.fold import called
 from autograd_cnn.studio.player import lesson
 from autograd_cnn.studio.player.array_views import SIDE, Store, Views
-from autograd_cnn.studio.player.diagnose import diagnose
 from autograd_cnn.studio.player.geometry import axes, geometry
-from autograd_cnn.studio.player.lines import statement
 from autograd_cnn.studio.player.mistakes import compare
 from autograd_cnn.studio.player.quiz import questions
-from autograd_cnn.studio.player.schema import Formula, Moment, Operation, Step, Value
-from autograd_cnn.studio.player.sources import Functions, functions_of, source_of, text_of_source
 from autograd_cnn.studio.player.trials import Share, Trials, inputs_of, learning
-from autograd_cnn.studio.player.wording import ARRAYS, BACKWARD, DEAD, FIRST, KERNEL, LOSS, MINUS, SHORT, number
+from autograd_cnn.studio.player.wording import ARRAYS, BACKWARD, DEAD, FIRST, KERNEL, LOSS, MINUS, SHORT, number, record
 from autograd_cnn.studio.program.listing import shown
 from autograd_cnn.studio.program.measure import Measures
 from autograd_cnn.studio.program.program import as_recorded
 from autograd_cnn.studio.program.syntax import names_in
 from autograd_cnn.studio.program.write import Author
-from autograd_cnn.studio.records import Graph, Op
+from autograd_cnn.studio.records import Graph, Op, Place
 from autograd_cnn.studio.records import Value as Recorded
 from autograd_cnn.studio.text import bytes_text, clip, count_text, listed, plain, shape_text
+
+FAR, ENDS = 100, 0.02  # ratio between layers, distance from the end of a range
+MANY = 32  # items, of which a unit that is on for one in ten is off for all with a chance of 3 %; of 4, of 66 %
+CONTEXT = 6  # lines of source shown before and after those with operations
+LONGEST = 40  # lines of a rule
+Functions = dict[Any, tuple[int, list[tuple[int, str]]]]  # by code object: the indent, and the lines with their numbers
+Step = dict[str, Any]  # its question, sentences, formulas and costs; `op` is the index of its operation, or -1
 
 
 def facts_of(
     graph: Graph, channels: int, source: bool, rounds: Mapping[str, str], store: Store, classes: Sequence[str] = ()
-) -> Moment:  # fmt: skip
+) -> dict[str, Any]:  # fmt: skip
     """Return everything that the page shows of `graph`, as text and numbers, but for the overlays.
 
     At most `channels` maps of an array are drawn; their numbers go into `store`. If `source`, the user's code is
@@ -86,19 +96,23 @@ class _Facts:
             self.terms[next((o for o in said if word in said[o]), "")] += meaning
         self.outside = {v for op in ops for v in (op.output, *inputs_of(op))} | {self.graph.result}
 
-    def moment(self) -> Moment:
+    def moment(self) -> dict[str, Any]:
         t, graph, lines = self.trials, self.graph, reversed(self.author.backward_lines)
         ops = [self.operation(op, [x for x, _ in shown(rules)]) for op, rules in zip(graph.ops, lines, strict=True)]
         found, update = ([], None) if graph.failure else (diagnose(t), lesson.update(t))
         steps = self.steps(found)
         quiz = [] if graph.failure else questions(t, steps, ops, update)
         values = {v.id: self.value(v) for v in graph.values.values() if v.id in self.outside}
-        return Moment(
-            _title(graph), self.trials.scalar, steps, ops, values, graph.result,
-            plain(graph.summary()[-1]), update, quiz,
+        return record(
+            name=_title(graph), scalar=t.scalar, steps=steps, ops=ops, values=values, result=graph.result,
+            summary=plain(graph.summary()[-1]), update=update, quiz=quiz,
         )  # fmt: skip
 
-    def value(self, value: Recorded) -> Value:
+    def value(self, value: Recorded) -> dict[str, Any]:
+        """Return an array with its gradient, and what each operation contributed to that.
+
+        `code` and `full` are its names in the program and in full; `example` is an index of its maps.
+        """
         t, views = self.trials, self.trials.views
         array, gradient, example = t.array(value), t.gradient(value), None
         if np.iscomplexobj(gradient):
@@ -107,13 +121,19 @@ class _Facts:
         if gradient and views.whole and (places := views.drawn(value)) is not None:
             example = next(iter(np.flatnonzero(places == t.pick(value).i).tolist()), None)
         parts = [(t.places[share.op.id], share.look) for share in t.shares.get(value.id, ())] or None
-        return Value(
-            clip(value.name), value.role, value.shape, value.dtype, self.author.name(value), plain(value.name),
-            array, gradient, example, parts, t.axes.get(value.id),
+        return record(
+            name=clip(value.name), role=value.role, shape=value.shape, dtype=value.dtype, code=self.author.name(value),
+            full=plain(value.name), array=array, gradient=gradient, example=example, parts=parts,
+            axes=t.axes.get(value.id),
         )  # fmt: skip
 
-    def operation(self, op: Op, rules: list[str]) -> Operation:
-        t, inputs, trees = self.trials, inputs_of(op), [statement(text) for text in rules]
+    def operation(self, op: Op, rules: list[str]) -> dict[str, Any]:
+        """Return the line of an operation and those of its rules, and what goes in and out.
+
+        Values that `learn` get a gradient, those that are `used` are in the rules. Its `own` rule is the user's.
+        """
+        t, inputs = self.trials, inputs_of(op)
+        trees = [next(iter(ast.parse(text).body[-1:]), None) for text in rules]  # of a comment, None
         scopes = (f"{called(s, ())}{f' ({s.instance})' if s.instance > 1 else ''}" for s in op.scopes)
         words = {name for tree in trees if tree for name in names_in(tree)}
         used = [v for v in [*inputs, op.output] if self.author.name(t.values[v]) in words]
@@ -124,9 +144,11 @@ class _Facts:
         for k in opaque[:1]:  # the user's code is in the page: it has the rules in place of that comment
             sources = dict.fromkeys(text_of_source(rule.textbook.function) for _, rule in op.call.steps)
             rules[k] = "\n".join(sources) or rules[k]
-        return Operation(
-            clip(op.name), inputs, op.output, learning(op), plain("/".join(scopes)), t.lines[op.id], rules, used,
-            calls, source_of(op.place, self.functions), not op.call.primitive.packaged, versions, t.reach.get(op.id),
+        reach = t.reach.get(op.id)
+        return record(
+            name=clip(op.name), inputs=inputs, output=op.output, learns=learning(op), scope=plain("/".join(scopes)),
+            forward=t.lines[op.id], rules=rules, used=used, calls=calls, source=source_of(op.place, self.functions),
+            own=not op.call.primitive.packaged, versions=versions, reach=reach and record(**vars(reach)),
         )  # fmt: skip
 
     def steps(self, found: list[tuple[str, int]]) -> list[Step]:
@@ -139,16 +161,15 @@ class _Facts:
             back = [(i, op) for i, op in reversed(list(enumerate(graph.ops))) if op.id in t.back]
             steps += [self.loss(), *(self.backward(i, op) for i, op in back), self.end()]
         held, peak = 0, graph.kept_bytes
-        for k, step in enumerate(steps):
-            if step.op >= 0:
-                added = sum(kept.nbytes for kept in graph.added(graph.ops[step.op]))
-                held += -added if step.kind == "backward" else added
+        for step in steps:
+            if step["op"] >= 0:
+                added = sum(kept.nbytes for kept in graph.added(graph.ops[step["op"]]))
+                held += -added if step["kind"] == "backward" else added
             if peak is not None:
-                holds = f"{bytes_text(held, 'bytes')} of {bytes_text(peak, 'bytes')}"
-                steps[k] = replace(step, holds=holds)
+                step["holds"] = f"{bytes_text(held, 'bytes')} of {bytes_text(peak, 'bytes')}"
         for text, k in found:
             warn = f"{text[0].upper()}{text[1:]}. {DEAD * text.startswith('dead')}"
-            steps[k] = replace(steps[k], warn=f"{steps[k].warn or ''} {warn}".strip())
+            steps[k]["warn"] = f"{steps[k].get('warn', '')} {warn}".strip()
         return steps
 
     def begin(self) -> Step:
@@ -157,33 +178,30 @@ class _Facts:
         known = {v.role for v in self.graph.values.values()}.union(*self.trials.axes.values())
         term = LOSS + "".join(meaning for words, meaning in ARRAYS.items() if known & set(words.split()))
         source = source_of(self.graph.ops[-1].place, self.functions, whole=True) if self.graph.ops else None
-        return Step("begin", f"What does {_title(self.graph)} compute?", say, -1, None, costs, goal, source, term=term)
+        ask = f"What does {_title(self.graph)} compute?"
+        return _step("begin", ask, say, costs=costs, goal=goal, source=source, term=term)
 
     def forward(self, i: int, op: Op) -> Step:
         t, out = self.trials, self.graph.values[op.output]
         name, say, expression = clip(out.name), self.doc(op), t.expressions.get(op.output)
         if expression:
             say = f"Your code gives {expression} no name; here it is called {name}. {say}"
-        if op.call.primitive.rectifies and len(out.shape) > 1 and (dead := t.dead(op).tolist()):
-            (item, *_, unit), units = t.axes.get(out.id) or ("item", "unit"), listed(list(map(str, dead)))
-            where = f"{count_text(len(dead), unit)} ({units})" if dead[1:] else f"{unit} {units}"
-            say += f" In {where} {name} is 0 for all {count_text(out.shape[0], item)}: "
-            say += "there nothing is learnt from these (a dead relu, if that stays so)."
         costs = [f"Its shape is {shape_text(out.shape)}{t.extent(out)}."] if out.shape else []
         if op.kept:
             costs.append(f"It keeps for the way back: {clip(self.graph.kept(op), 120)}.")
         elif not op.rules and not self.graph.failure:
             say += " Nothing before it learns, so it has no step on the way back."
-        ask, formulas, round_ = f"What is {expression or name}?", lesson.forward(t, op), self.rounds.get(op.id)
-        return Step("forward", ask, say, i, formulas, " ".join(costs), round=round_, term=self.terms[op.id] or None)
+        more = {"round": self.rounds.get(op.id), "term": self.terms[op.id] or None, "costs": " ".join(costs)}
+        return _step("forward", f"What is {expression or name}?", say, i, formulas=lesson.forward(t, op), **more)
 
     def failed(self, op: Op) -> Step:
         failure: Any = self.graph.failure
         name, error = clip(op.name), clip(failure.error)
         say = f"{name} raises {error}, so nothing after it ran, and there is no way back."
-        message = Formula([plain(text) for text in failure.message.splitlines()], error)
+        message = {"lines": [plain(text) for text in failure.message.splitlines()], "note": error}
         source = source_of(op.place, self.functions)
-        return Step("failed", f"Why does {name} fail?", say, -1, [message], source=source, inputs=inputs_of(op))
+        ask = f"Why does {name} fail?"
+        return _step("failed", ask, say, formulas=[message], source=source, inputs=inputs_of(op))
 
     def loss(self) -> Step:
         graph, end = self.graph, self.trials.end
@@ -195,8 +213,8 @@ class _Facts:
             )
         first = [v for op in graph.ops[:1] for v in (op.output, *learning(op)) if v != graph.result]
         term = SHORT.format(clip(graph.values[first[0]].name)) if first else None
-        formula = Formula([f"g_{end} = 1"], f"d {end} / d {end}")
-        return Step("loss", "Where does the way back begin?", say, -1, [formula], term=term)
+        formula = {"lines": [f"g_{end} = 1"], "note": f"d {end} / d {end}"}
+        return _step("loss", "Where does the way back begin?", say, formulas=[formula], term=term)
 
     def backward(self, i: int, op: Op) -> Step:
         t, values, kept = self.trials, [self.graph.values[v] for v in learning(op)], clip(self.graph.kept(op), 120)
@@ -205,11 +223,12 @@ class _Facts:
         others = [clip(self.graph.values[v].name) for v in dict.fromkeys(v for p, v in op.inputs if p not in op.rules)]
         costs = [f"It uses {kept}."] if kept else []
         costs += [f"No gradient is needed for {listed(others)}."] if others else []
-        term, round_ = BACKWARD if op.id == next(iter(t.back)) else None, self.rounds.get(op.id)
+        term = BACKWARD if op.id == next(iter(t.back)) else None
         reach: Any = t.reach.get(op.id)
         weights = [v for v in values if reach and reach.kernel and reach.w == v.id and len(t.shares[v.id]) == 1]
         goal = [KERNEL.format(clip(v.name)) for v in weights if max(t.values[reach.fine].shape[1:3]) <= SIDE]
-        return Step("backward", ask, say, i, formulas, " ".join(costs), goal or None, round=round_, term=term)
+        more = {"costs": " ".join(costs), "goal": goal or None, "round": self.rounds.get(op.id), "term": term}
+        return _step("backward", ask, say, i, formulas=formulas, **more)
 
     def end(self) -> Step:
         names = listed([clip(v.name) for v in self.author.learnt()])
@@ -217,7 +236,7 @@ class _Facts:
         own, plainly = lesson.own_step(self.trials), "each number takes a plain step, lr times its gradient"
         plainly = f"Below, to try, {plainly}" if own else f"Here {plainly}; your program may take another"
         goal = [f"{plainly}. {MINUS}"]
-        return Step("end", "What do we do with the gradients?", f"{say} {own}".strip(), -1, goal=goal, term=lesson.RATE)
+        return _step("end", "What do we do with the gradients?", f"{say} {own}".strip(), goal=goal, term=lesson.RATE)
 
     def doc(self, op: Op) -> str:
         """Return the first line of the operation's docstring, with the names of the inputs in its formulas."""
@@ -231,10 +250,14 @@ class _Facts:
         return plain(text.replace(", element by element", "") if self.graph.values[op.output].size == 1 else text)
 
 
+def _step(kind: str, ask: str, say: str, op: int = -1, **more: Any) -> Step:
+    return record(kind=kind, ask=ask, say=say, op=op, **more)
+
+
 def _expression(op: Op, value: Recorded, functions: Functions) -> str:
     """Return the expression of an operation that the user's code gives no name, if it is short."""
     named = not re.fullmatch(rf"{re.escape(op.name)}(_\d+)?", value.name)
-    lines = source_of(op.place, functions).lines if op.place.columns and not named else []
+    lines = source_of(op.place, functions)["lines"] if op.place.columns and not named else []
     return next((marked for _, _, marked, _ in lines if 0 < len(marked) <= 24), "")
 
 
@@ -249,3 +272,87 @@ def _title(graph: Graph) -> str:
 
 def _first_line(function: Any) -> str:
     return (inspect.getdoc(function) or "").partition("\n")[0]
+
+
+# What looks wrong
+
+
+def diagnose(t: Trials) -> list[tuple[str, int]]:
+    """Return what looks wrong, each with the step that shows it."""
+    found: list[tuple[str, int]] = []
+    layers: list[tuple[float, str, int]] = []  # norms of gradients of operations with parameters, the last one first
+    for k, op in enumerate(t.ops, 1):
+        a, name = np.asarray(t.array(t.values[op.output])), clip(t.values[op.output].name)
+        if a.dtype.kind != "f" or not a.size:
+            continue
+        if bad := a.size - np.count_nonzero(np.isfinite(a)):
+            return [*found, (f"{name} is the first with nan or infinity, in {count_text(int(bad), 'number')}", k)]
+        shapes = [t.values[v].shape for _, v in op.inputs]
+        if op.call.primitive.symbol not in ("", "@", "[]") and all(math.prod(s) not in (1, a.size) for s in shapes):
+            spread = " and ".join(map(shape_text, shapes))
+            found.append((f"{name}: {spread} spread to {shape_text(a.shape)}, which is often a mistake", k))
+        if op.call.primitive.rectifies and a.ndim > 1 and len(a) >= MANY and len(dead := t.dead(op)):
+            which = f"{len(dead):,} of {a.shape[-1]:,} channels of {name}"
+            which += f" are 0 in the whole batch of {len(a):,} ({listed(list(map(str, dead)))})"
+            found.append((f"dead {op.name}: {which}", k))
+        low = {tanh: -1, sigmoid: 0}.get(op.call.primitive)
+        if low is not None and (part := float(np.mean((a < low + ENDS) | (a > 1 - ENDS)))) > 0.5:
+            which = f"{100 * part:.0f} % of {name}"
+            found.append((f"saturated {op.name}: {which} is at its ends, where the slope is almost 0", k))
+        if op.id in t.back and any(t.values[v].role == "parameter" for _, v in op.inputs):
+            g = np.asarray(t.gradient(t.values[op.output]), np.float64)
+            layers.append((float(np.linalg.norm(g)), name, t.back[op.id]))
+    for (far, name, step), (near, _, _) in pairwise(layers):
+        if 0 < far < math.inf and 0 < near < math.inf and max(near / far, far / near) > FAR:
+            word, ratio = ("shrinks", near / far) if near > far else ("grows", far / near)
+            found.append((f"the gradient {word} {ratio:,.0f} times on the way back to {name}", step))
+    for v in t.graph.parameters:
+        if v.id not in t.shares or not np.any(t.gradient(v)):
+            found.append((f"the gradient of {clip(v.name)} is 0: it does not learn", len(t.ops) + 2 + len(t.back)))
+    return found
+
+
+# The user's lines
+
+
+def functions_of(graph: Graph) -> Functions:
+    """Return the user's functions whose source is available, as far as the page shows them."""
+    used: dict[Any, list[int]] = defaultdict(list)
+    for op in (*graph.ops, *([graph.failure.op] if graph.failure else [])):
+        used[op.place.code].append(op.place.line)
+    found: Functions = {}
+    for code, lines in used.items():
+        with suppress(OSError, TypeError, SyntaxError):  # raised if there is no source
+            # for the code of a module, `getsourcelines` would return the first statement only
+            whole = code.co_name == "<module>"
+            source, first = (inspect.findsource(code)[0], 1) if whole else inspect.getsourcelines(code)
+            shown = range(min(lines) - CONTEXT, max(lines) + CONTEXT + 1)
+            text = [(k, line.rstrip("\n")) for k, line in enumerate(source, first) if k in shown]
+            found[code] = min((len(line) - len(line.lstrip()) for _, line in text if line.strip()), default=0), text
+    return found
+
+
+def text_of_source(function: Any) -> str:
+    """Return the source of a rule, at most `LONGEST` lines of it, or "" if there is none."""
+    with suppress(OSError, TypeError):
+        return "\n".join(map(plain, textwrap.dedent(inspect.getsource(function)).splitlines()[:LONGEST]))
+    return ""
+
+
+def source_of(place: Place, functions: Functions, whole: bool = False) -> dict[str, Any]:
+    """Return the lines around `place`, or its `whole` function.
+
+    Each has its number, and its text before, in and after the expression that is marked.
+    """
+    indent, lines = functions.get(place.code, (0, []))
+    if not whole:
+        here = next((i for i, (k, _) in enumerate(lines) if k == place.line), 0)
+        lines = lines[max(0, min(here - 1, len(lines) - 3)) :][:3]
+    shown = []
+    for k, text in lines:
+        line = text.encode()
+        start, end = place.columns or (indent, len(line)) if k == place.line and not whole else (len(line), len(line))
+        parts = [line[indent:start], line[start:end], line[end:]]
+        before, marked, after = (plain(part.decode(errors="replace"))[:400] for part in parts)
+        shown.append((k, before, marked, after))
+    return {"at": clip(f"{place.file}:{place.code.co_firstlineno if whole else place.line}"), "lines": shown}

@@ -7,26 +7,47 @@ user's own primitives are shown in the same way.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.ops.windows import window
-from autograd_cnn.studio.player.lines import attempt
-from autograd_cnn.studio.player.schema import Reach
-from autograd_cnn.studio.player.trials import Trials, inputs_of
+from autograd_cnn.studio.player.array_views import Maps
+from autograd_cnn.studio.player.trials import Trials, attempt, inputs_of
 from autograd_cnn.studio.records import Op, Use
 
 
-def geometry(t: Trials, op: Op) -> Reach | None:
-    """Return how the output of `op` depends on its inputs, or None if it is none of these.
+@dataclass(frozen=True)
+class Reach:
+    """Inputs and output of an operation by their parts: a window joins pixels of a `fine` and a `coarse` image.
 
-    A window joins pixels of a `fine` image to a pixel of a `coarse` image, by weights `w` or as a `pool`.
-    The output is the coarse image or, in a transposed convolution, the fine one. Of a pool there are the places of the
-    winners in their windows. A row (`rows`) joins vectors in the same way, and `each` lists inputs whose elements give
-    the same element of the output, beside `others`; a `gate` lets through or shuts, as relu does.
+    It does so by weights `w` and a bias `b`, between channels of one `group`, or as a `pool`, of which `won` are maps
+    of the places of the winners in their windows. The output is the coarse image or, in a transposed convolution, the
+    fine one. Of `rows`, vectors are joined in the same way. `each` lists inputs whose elements give the same element of
+    the output, beside `others`; a `gate` lets through or shuts, as relu does.
     """
+
+    fine: str | None = None
+    coarse: str | None = None
+    w: str | None = None
+    b: str | None = None
+    group: tuple[int, ...] | None = None
+    kernel: tuple[int, ...] | None = None
+    stride: tuple[int, ...] | None = None
+    pad: tuple[int, ...] | None = None
+    dilation: tuple[int, ...] | None = None
+    pool: bool | None = None
+    won: Maps | None = None
+    rows: bool | None = None
+    each: list[str] | None = None
+    others: list[str] | None = None
+    gate: bool | None = None
+
+
+def geometry(t: Trials, op: Op) -> Reach | None:
+    """Return how the output of `op` depends on its inputs, or None if it is in none of these ways."""
     known = {v: t.array(t.values[v]) for v in (op.output, *inputs_of(op))}
     if op.call.inside or any(a is None for a in known.values()):
         return None

@@ -1,25 +1,27 @@
-"""Teaches the steps of the player: what each means, the chain rule with its numbers, and the update."""
+"""Teaches the steps of the player: what each means, the chain rule with its numbers, plots, and the update."""
 
 from __future__ import annotations
 
 import ast
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from autograd_cnn.studio.player.lines import as_mathematics, attempt, factor, flat_value
 from autograd_cnn.studio.player.mistakes import largest
-from autograd_cnn.studio.player.plots import around, frame, short
-from autograd_cnn.studio.player.schema import Formula, Plot, Update
-from autograd_cnn.studio.player.sums import changed, counted, terms
-from autograd_cnn.studio.player.trials import EFFORT, PLACES, RAISE, Share, Trials, inputs_of
-from autograd_cnn.studio.player.wording import ADD, SQUARE, apart, brief, number, signed
-from autograd_cnn.studio.program.syntax import names_in
-from autograd_cnn.studio.records import Op, Value
+from autograd_cnn.studio.player.trials import EFFORT, PLACES, RAISE, Share, Trials, attempt, inputs_of
+from autograd_cnn.studio.player.wording import ADD, SQUARE, apart, as_mathematics, brief, number, record, signed
+from autograd_cnn.studio.program.syntax import evaluate, names_in
+from autograd_cnn.studio.records import Op, Use, Value
 from autograd_cnn.studio.text import clip, count_text, listed
 
 SHOWN, MANY = 5, 4  # shares, parameters
+TERMS, CLASSES = 4, 10  # that are written out
+ONE = ast.Constant(1)
+Formula = dict[str, Any]  # lines, and a note; if the number is tried, a check and a plot
+Plot = dict[str, Any]  # the loss at some places; of each, what happens there. `base` is the index of the present one
+Update = dict[str, Any]  # steps at some rates, with the lines of each, one of them first, and a plot
 RATE = (
     "lr, the learning rate, is yours to choose: too small is slow, too large jumps past the bottom. A usual choice is "
     "the largest at which the loss still falls well. Training repeats this step many times, with new gradients."
@@ -35,7 +37,7 @@ def check(t: Trials, op: Op, value: Value) -> str:
     predicted = RAISE * float(pick.g)
     happens = f"goes from {before} to {then}, {'down' if change < 0 else 'up'} by {far}" if change else "does not move"
     words = f"Raise {pick.name} by {RAISE}: {t.goal} {happens}. "
-    words += f"Predicted: {RAISE} × {signed(pick.g)} = {number(predicted, brief(predicted, 4))}."
+    words += f"Predicted: {RAISE} × {signed(pick.g)} = {brief(predicted, 4)}."
     differ = abs(change - predicted) > 0.2 * abs(change)
     why = "the slope changes along the way, or a rule is wrong"
     here = t.places[op.id]
@@ -60,7 +62,7 @@ def begin(t: Trials) -> list[str]:
     for value in [] if t.graph.failure else t.learnt[:1]:
         pick, place = t.pick(value), t.told(value, t.pick(value).i)
         after, change = t.outcomes.get(value.id, (math.nan, RAISE * float(pick.g)))
-        far = f"about {number(abs(change), brief(abs(change), 3))}" if math.isnan(after) else apart(t.base, after)[2]
+        far = f"about {brief(abs(change), 3)}" if math.isnan(after) else apart(t.base, after)[2]
         ask = f"How does {t.goal} change when {pick.name}{f' ({place})' * bool(place)} changes a little?"
         lines.append(f"{ask} Raise {pick.name} by {RAISE} and {t.goal} {'falls' if change < 0 else 'rises'} by {far}.")
     return [*lines, f"Press → or next to walk forward{'; at the loss the way back begins' * (not t.graph.failure)}."]
@@ -76,7 +78,7 @@ def forward(t: Trials, op: Op) -> list[Formula]:
         x, y = t.array(t.values[op.inputs[0][1]]), t.array(out)
         numbers = [(t.named(out, i), x.flat[i], y.flat[i]) for i in places]
         lines = [f"{name} = {op.name}({number(a)}) = {number(b)}: slope {int(b > 0)}" for name, a, b in numbers]
-        return [Formula(lines, "above 0 a number passes; below, it is blocked")]
+        return [{"lines": lines, "note": "above 0 a number passes; below, it is blocked"}]
     if not out.size or op.call.inside or t.array(out) is None:
         return []
     i = t.picks[out.id].i if out.id in t.picks else 0
@@ -91,8 +93,8 @@ def forward(t: Trials, op: Op) -> list[Formula]:
     line = plain if plain.startswith(f"{t.author.name(out)}(") else f"{t.author.name(out)} = {plain}"
     filled_in = " ".join(f"= {text}" for text in [*steps, value])
     if out.size > 1:
-        return [Formula([f"{t.named(out, i)} {filled_in}"], "; ".join(filter(None, [t.told(out, i), note])))]
-    return [*first, Formula([line, filled_in], note)]
+        return [{"lines": [f"{t.named(out, i)} {filled_in}"], "note": "; ".join(filter(None, [t.told(out, i), note]))}]
+    return [*first, {"lines": [line, filled_in], "note": note}]
 
 
 def in_numbers(t: Trials, op: Op, i: int) -> tuple[str, str]:
@@ -146,7 +148,7 @@ def backward(t: Trials, op: Op, values: list[Value]) -> tuple[str, list[Formula]
     if (i := t.gate(op)[1]) is not None:
         here, shut = (t.named(t.values[v], i) for v in (op.inputs[0][1], op.output))
         numbers = f"= {number(t.gradient(t.values[op.output]).flat[i])} × 0 = 0"
-        formulas.append(Formula([f"g_{here} = g_{shut} × local slope", numbers], f"blocked: {shut} is 0"))
+        formulas.append({"lines": [f"g_{here} = g_{shut} × local slope", numbers], "note": f"blocked: {shut} is 0"})
     return " ".join(words), formulas
 
 
@@ -173,7 +175,8 @@ def formula(t: Trials, op: Op, value: Value) -> Formula:
         sum_ = ("… + " if last >= SHOWN else "") + " + ".join([number(numbers[0]), *map(signed, numbers[1:])])
         lines.append(f"{g} = {sum_} + {more:,} more to come" if more else f"{g} = {sum_} = {number(pick.g)}")
     note = "; ".join(filter(None, [t.told(value, pick.i), note]))
-    return Formula(lines, note) if more else Formula(lines, note, check(t, op, value), around(t, value))
+    tried = {} if more else {"check": check(t, op, value), "plot": around(t, value)}
+    return record(lines=lines, note=note, **tried)
 
 
 def _product(t: Trials, value: Value, share: Share, c: Any) -> tuple[list[str], str] | None:
@@ -184,7 +187,7 @@ def _product(t: Trials, value: Value, share: Share, c: Any) -> tuple[list[str], 
     if slope is None or out.size not in (1, value.size) or (value.size > 1 and not t.whole):
         return None
     numbers = _numbers_at(t, share.expression, i, value.shape)
-    local = flat_value(slope, {**t.scope, **numbers})
+    local = attempt(lambda: np.reshape(evaluate(slope, {**t.scope, **numbers}), -1))
     if local is None or local.size != 1 or g not in numbers or abs(local[0] * numbers[g] - c) > 1e-5 * abs(c):
         return None
     text, filled = as_mathematics(slope), as_mathematics(slope, numbers.get)
@@ -258,14 +261,17 @@ def update(t: Trials) -> Update | None:
         lines.append([(f"{n} ← {n} − lr × g_{n}", f"= {x} − {number(lr)} × {g} = {y}") for n, g, x, y, _ in steps])
         before, then, _ = apart(loss, end)
         verdict = "It falls." if end < loss else "It does not fall: this step is too long." if lr else "No step."
-        predicted = f"Predicted: a change by −{number(lr)} × {short(slope)} = {short(-lr * slope)}." if lr else ""
+        predicted = f"Predicted: a change by −{number(lr)} × {number(slope)} = {number(-lr * slope)}." if lr else ""
+        predicted += " Finite differences disagree with a rule, so this is wrong." * bool(lr and t.wrong)
         says.append(f"{t.goal} goes from {before} to {then}. {verdict} {predicted}")
-    axis = [short(float(x) - lr * float(g) if alone else lr) for lr in (rates[0], rates[-1])]
+    axis = [number(float(x) - lr * float(g) if alone else lr) for lr in (rates[0], rates[-1])]
     axis.insert(1, f"{name} after the step" if alone else "learning rate lr")
-    tangent = f"g_{name} = {number(g)}" if alone else f"−|g|² = {short(-slope)}: minus the sum of all gradients squared"
+    tangent = (
+        f"g_{name} = {number(g)}" if alone else f"−|g|² = {number(-slope)}: minus the sum of all gradients squared"
+    )
     drawing = frame(t.goal, losses, base, -slope * unit * way, tangent)
-    curve = Plot(*drawing, axis, base, [f"lr = {number(lr)}" for lr in rates], says)
-    return Update(base + way, rates, lines, max(0, len(pairs) - MANY), curve)
+    plot = record(**drawing, axis=axis, base=base, places=[f"lr = {number(lr)}" for lr in rates], says=says)
+    return {"start": base + way, "rates": rates, "lines": lines, "more": max(0, len(pairs) - MANY), "plot": plot}
 
 
 def own_step(t: Trials) -> str:
@@ -274,3 +280,142 @@ def own_step(t: Trials) -> str:
     ends = [(pick.name, *apart(pick.x, a.flat[pick.i])) for pick, a in picks]
     told = listed([f"{name} from {before} to {then}" for name, before, then, _ in ends])
     return f"Your program has made its own step, by its own rule and learning rate: it changed {told}." if ends else ""
+
+
+# Sums: of which terms a result consists, and over which numbers a gradient is summed
+
+
+def terms(t: Trials, op: Op, i: int) -> tuple[list[Formula], str, str] | None:
+    """Return the first term with its numbers, the mean or sum that is the i-th number of the result, and what it is.
+
+    The terms of a loss are its results without a reduction or, of scores and labels, the logarithms of softmax.
+    """
+    options = dict(zip(op.call.primitive.parameters, op.call.arguments, strict=False))
+    z, *others = (t.values[v] for v in inputs_of(op))
+    x, out, place, lines = np.asarray(t.array(z)), np.asarray(t.array(t.values[op.output])), t.told(z, 0), []
+    if found := attempt(class_losses, t, op):
+        (p, *_), (y, *_), each = found
+        place, right = place.rpartition(", ")[0], apart(p[y], 1)[0] if p[y] > 0.999 else number(p[y])
+        row = clip(z.name) + (f"[{', '.join('0' * (x.ndim - 1))}]" if x.ndim > 1 else "")
+        lines = [f"softmax({row}) = {', '.join(map(number, p[:CLASSES]))}" + ", …" * (len(p) > CLASSES)]
+        lines += [f"{t.called('class', int(y))} is right: −log {right} = {number(each[0])}"]
+    elif "reduction" in options:
+        given = {n: t.array(a.value) if isinstance(a, Use) else a for n, a in options.items()}
+        each = np.reshape(op.call.primitive.raw(*(given | {"reduction": "none"}).values()), -1)
+        first = [number(np.reshape(given[n], -1)[0]) for n, a in options.items() if isinstance(a, Use)]
+        lines = [f"{op.name}({', '.join(first)}) = {number(each[0])}"]
+    elif not others and "axis" in options:
+        axis = range(x.ndim) if options["axis"] is None else np.reshape(options["axis"], -1).tolist()
+        each = np.moveaxis(x, axis, range(-len(axis), 0)).reshape(out.size, -1)[i]
+    else:
+        return None
+    count, divisor = each.size, _divisor(each, out.flat[i])
+    if count < 2 or not divisor or each.dtype.kind != "f":
+        return None
+    sum_ = " + ".join([number(each[0] + 0.0), *(signed(a + 0.0) for a in each[1:TERMS])]) + " + …" * (count > TERMS)
+    one = [{"lines": lines, "note": f"the term of {place or t.named(z, 0)}"}] if lines else []
+    how, filled = ("mean", f"({sum_}) / {count:,}") if divisor > 1 else ("sum", sum_)
+    return one, filled, f"the {how} of {count:,} numbers"
+
+
+def class_losses(t: Trials, op: Op) -> Any:
+    """Return the shares that softmax gives the classes, the right class, and the loss of each item; else None.
+
+    The loss of an item is the logarithm of the share of its right class, and the result of `op` is their mean or sum.
+    """
+    scores, labels = inputs_of(op)
+    x, y = np.asarray(t.array(t.values[scores])), np.reshape(t.array(t.values[labels]), -1)
+    if t.axes[scores][-1] != "class" or y.dtype.kind not in "iu":
+        return None
+    e = np.exp(x - x.max(-1, keepdims=True)).reshape(-1, x.shape[-1])
+    p = e / e.sum(-1, keepdims=True)
+    each = -np.log(p[np.arange(len(y)), y])
+    return (p, y, each) if _divisor(each, float(t.array(t.values[op.output]))) else None
+
+
+def _divisor(each: Any, result: Any) -> int:
+    """Return the count of numbers if the result is their mean, 1 if it is their sum, else 0."""
+    return next((k for k in (each.size, 1) if np.isclose(each.sum() / k, result, 1e-4, 0)), 0)
+
+
+def changed(t: Trials, op: Op, value: Value) -> str:
+    """Say which numbers of the result of `op` the example of `value` changes, and why not others between them."""
+    out, moved = t.values[op.output], t.changed(op, value)
+    axes = zip(np.unravel_index(moved, out.shape), t.axes.get(out.id) or [""] * len(out.shape), strict=True)
+    sizes = [(len(np.unique(places)), name) for places, name in axes]
+    count = math.prod(n for n, _ in sizes)
+    words = [count_text(n, name) if name else f"{n:,}" for n, name in sizes if n > 1]
+    text = " × ".join(words)
+    if count == len(moved):
+        return text if len(words) > 1 else ""
+    return f"{len(moved):,} of {count:,} places ({text}), since at the other {count - len(moved):,} the slope is 0"
+
+
+def counted(t: Trials, op: Op, value: Value) -> str:
+    """Count the products whose sum is the gradient of a weight, and those of them that are 0; "" of other values."""
+    reach = t.reach.get(op.id)
+    if not reach or reach.w != value.id:
+        return ""
+    (items, *places, _), x = t.values[reach.coarse].shape, clip(t.values[op.inputs[0][1]].name)
+    count, words = items * math.prod(places), count_text(items, (t.axes.get(reach.coarse) or ["item"])[0])
+    spread = f"{words} × {count_text(math.prod(places), 'place')}" if places else words
+    text = f"{spread} = {count_text(count, 'product')}"
+    zero = count - len(t.changed(op, value))
+    return text + f"; in {zero:,} of them {x} is 0{' or padding' * bool(places)}" * (zero > 0)
+
+
+# Plots: the loss against one number, or along a step against the gradient, with the tangent that gradients give
+
+
+def around(t: Trials, value: Value) -> Plot | None:
+    """Plot the loss against the example of `value`, if it was moved."""
+    if value.id not in t.curves:
+        return None
+    (_, name, _, g), (places, losses, found) = t.pick(value), zip(*t.curves[value.id], strict=True)
+    base, where, says = len(places) // 2, [], []
+    x, end = places[base], places[-1]
+    for place, loss in zip(places, losses, strict=True):
+        by, change = place - x, f"{number(loss)}, changed by {number(loss - t.base)}"
+        change = change if math.isfinite(loss) else "not finite"
+        says.append(f"{t.goal} is {change}. Predicted: {number(by)} × {signed(g)} = {number(by * float(g))}.")
+        where.append(f"{name} = {number(place)} instead of {number(x)}")
+    where[base] = f"{name} = {number(x)}"
+    says[base] = f"{t.goal} is {number(t.base)}. Drag the point, or reach it by Tab and press ← or →."
+    axis = [number(places[0]), f"{name} = {number(x)} ± {number(end - x)}", number(end)]
+    numbers = {v: [texts.get(v, "?") for texts in found] for v in found[-1]}
+    drawing = frame(t.goal, losses, base, float(g) * (end - x) / base, f"g_{name} = {number(g)}")
+    return record(**drawing, axis=axis, base=base, places=where, says=says, numbers=numbers or None)
+
+
+def frame(goal: str, losses: Sequence[float], base: int, rise: float, slope: str) -> dict[str, Any]:
+    """Return a caption, the heights of losses, in thousandths of a frame with room for most, and the tangent's rise.
+
+    The rise is that from place to place; a height is None where the loss is not finite.
+    """
+    finite = [y for y in losses if math.isfinite(y)]
+    reach = 5 * float(np.percentile(np.abs(np.subtract(finite, losses[base])), 90)) or math.inf
+    low, high = (float(y) for y in np.clip([min(finite), max(finite)], losses[base] - reach, losses[base] + reach))
+    caption = f"Line: {goal}, from {' to '.join(apart(low, high)[:2])}. Dashed: the tangent, slope {slope}."
+    if missing := len(losses) - len(finite):
+        caption += f" At {missing} of {len(losses)} places {goal} is not finite."
+    tall = max(high - low, 1e-9 * abs(losses[base])) or 1.0
+    low = (low + high - tall) / 2
+    heights = [1000 * h / tall for h in (*np.subtract(losses, low), rise)]
+    *curve, slant = [round(max(-1e5, min(h, 1e5))) if math.isfinite(h) else None for h in heights]
+    return {"caption": caption, "curve": curve, "rise": slant}
+
+
+def factor(tree: Any, g: str) -> Any:
+    """Return the factor of the name `g` in a product, or None if the expression is not a product with one `g`."""
+    match tree:
+        case ast.Name(name) if name == g:
+            return ONE
+        case ast.UnaryOp(ast.USub(), inner):
+            return (found := factor(inner, g)) and ast.UnaryOp(ast.USub(), found)
+        case ast.BinOp(left, ast.Div(), right) if g not in names_in(right):
+            return (found := factor(left, g)) and ast.BinOp(found, ast.Div(), right)
+        case ast.BinOp(left, ast.Mult(), right) if (g in names_in(left)) != (g in names_in(right)):
+            inside, other = (left, right) if g in names_in(left) else (right, left)
+            found = factor(inside, g)
+            return other if found is ONE else found and ast.BinOp(found, ast.Mult(), other)
+    return None

@@ -15,9 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.studio.player.lines import LARGEST, attempt, nudged
-from autograd_cnn.studio.player.schema import Version
-from autograd_cnn.studio.player.trials import Trials, is_float, learning
+from autograd_cnn.studio.player.trials import LARGEST, Trials, attempt, is_float, learning, nudged
 from autograd_cnn.studio.program.syntax import Replaced, names_in, parsed
 from autograd_cnn.studio.records import Op
 from autograd_cnn.studio.text import clip
@@ -25,13 +23,15 @@ from autograd_cnn.studio.text import clip
 ENTRIES, MISTAKES = 3, 4  # elements in a table, and broken lines of an operation
 TRIED = 8  # elements that may be at a kink
 PART = ", this rule's part"  # of a gradient to which other rules add
+Version = dict[str, Any]
 CONFUSED = {"sum": "mean", "cos": "sin", "sin": "cos"}
 
 
 def compare(t: Trials, op: Op, trees: list[Any]) -> list[Version] | None:
     """Test the statements of the rules of `op`, and broken ones, against differences; return None if impossible.
 
-    Gradients that disagree are noted in `t.wrong`.
+    A row has an element of a gradient, the number by differences and by the rule, and whether they are near. Gradients
+    that disagree are noted in `t.wrong`.
     """
     values, output, forward = [t.values[v] for v in learning(op)], t.values[op.output], t.codes[op.id]
     if not trees or max(v.size for v in [output, *values]) > LARGEST or not all(v.size for v in values):
@@ -59,17 +59,22 @@ def compare(t: Trials, op: Op, trees: list[Any]) -> list[Version] | None:
                 rows, off = test.worst(wrong[test.name])
                 if any(rule != differences for _, differences, rule, _ in rows):
                     says = f"Wrong: {what}{'' if off == what else f'; at these elements {off}'}.{others}"
-                    yield Version(k, ast.unparse(tree), what, rows, False, says)
+                    yield _version(k, ast.unparse(tree), what, rows, False, says)
 
     each = {v.id: test.rows(test.elements, test.gradient) for v, test in zip(values, found, strict=True)}
     wrong = [v for v, rows in each.items() if not all(near for *_, near in rows)]
     t.wrong |= {(t.places[op.id], v): clip(op.name) for v in wrong}
     rows, good = list(chain(*each.values())), not wrong
     says = "They agree: the rule is right here." if good else "They do not agree: the rule is wrong."
-    written = Version(-1, "as written", "", rows, good, says if rows else "Nothing to compare: only kinks.")
+    written = _version(-1, "as written", "", rows, good, says if rows else "Nothing to compare: only kinks.")
     most = MISTAKES - 1 if len(trees) == 1 else MISTAKES // 2
-    mistakes = {m.text: m for k in range(len(trees)) for m in islice(broken(k), most)}
+    mistakes = {m["text"]: m for k in range(len(trees)) for m in islice(broken(k), most)}
     return [written, *list(mistakes.values())[:MISTAKES]]
+
+
+def _version(line: int, text: str, what: str, rows: list[Any], good: bool, says: str) -> Version:
+    """Describe a rule, in which the text of one line may be another one with a mistake, `what`."""
+    return {"line": line, "text": text, "what": what, "rows": rows, "good": good, "says": says}
 
 
 def _run(trees: list[Any], scope: dict[str, Any], names: list[str]) -> dict[str, np.ndarray]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from html import escape
 from string import Template
 from typing import Any
@@ -23,8 +22,7 @@ from autograd_cnn.studio.picture.overlays import OVERLAYS
 from autograd_cnn.studio.picture.svg import written
 from autograd_cnn.studio.player.array_views import CHANNELS, Store
 from autograd_cnn.studio.player.facts import facts_of
-from autograd_cnn.studio.player.schema import Drawing, Lens, Moment, Page, plain_data
-from autograd_cnn.studio.player.wording import bare, visible
+from autograd_cnn.studio.player.wording import bare, record
 from autograd_cnn.studio.png import url
 from autograd_cnn.studio.records import Graph, Op
 from autograd_cnn.studio.text import clip, plain
@@ -56,20 +54,20 @@ def page(
     for k, (label, each) in enumerate([("at the start", graph), *frames]):
         image = url(np.asarray(images[k], np.uint8)) if images else None
         facts = facts_of(each, channels, source, rounds, store, classes)
-        moments.append(replace(facts, overlays=_overlays(each, views), label=plain(label), image=image))
+        moments.append(facts | record(overlays=_overlays(each, views), label=plain(label), image=image))
     pictures = [_lay_out(graph, view, moments) for view in views]
     drawings = [_drawing(graph, *facts) for facts in zip(depths, views, pictures, strict=True)]
     usual = sum(len(view.graph.ops) <= READABLE for view in views) - 1
-    text = assets.as_json(plain_data(Page(moments, drawings, quiz, usual, [plain(name) for name in classes])))
+    data = {"frames": moments, "pictures": drawings, "quiz": quiz, "usual": usual, "classes": [*map(plain, classes)]}
     drawn = "".join(written(picture).replace('role="img"', 'role="group"', 1) for picture in pictures)
     title = escape(plain(", ".join(graph.summary())))
     body = Template(assets.part("player/page.html")).substitute(
         title=title,
         picture=drawn,
-        data=assets.packed(text.encode()),
+        data=assets.packed(assets.as_json(data).encode()),
         numbers=assets.packed(bytes(store)),
     )
-    name = escape(moments[0].name)  # without the loss, for which the quiz asks
+    name = escape(moments[0]["name"])  # without the loss, for which the quiz asks
     return assets.page(f"Backprop player: {name}", body, assets.part("player/player.css"), script(), drawings=drawn)
 
 
@@ -94,16 +92,16 @@ def script() -> str:
     return assets.part("player/player.js", "player/arrays.js")
 
 
-def _lay_out(graph: Graph, view: View, moments: list[Moment]) -> Picture:
+def _lay_out(graph: Graph, view: View, moments: list[dict[str, Any]]) -> Picture:
     """Lay out a view with room for numbers of all moments, narrow enough for a phone if possible."""
     numbers: list[dict[str, str]] = [{}, {}]
-    for v, fact in (pair for moment in moments for pair in moment.values.items()):
-        for found, look in zip(numbers, (fact.array, fact.gradient), strict=True):
-            if look and look.number:
-                found[v] = max(found.get(v, ""), f"= {visible(look.number)}", key=len)
-    ops = zip(graph.ops, moments[0].ops, strict=True)
+    for v, fact in (pair for moment in moments for pair in moment["values"].items()):
+        for found, look in zip(numbers, ("array", "gradient"), strict=True):
+            if number := fact.get(look, {}).get("number"):
+                found[v] = max(found.get(v, ""), f"= {number}", key=len)
+    ops = zip(graph.ops, moments[0]["ops"], strict=True)
     once = re.compile(r"^(\w+?)(_\d+)? = (?=\1\()")  # relu = relu(h)
-    lines = {op.id: once.sub("", bare(fact.forward)) for op, fact in ops if not op.call.inside}
+    lines = {op.id: once.sub("", bare(fact["forward"])) for op, fact in ops if not op.call.inside}
     for longest in NAMES:
         picture = drawn(view, Overlay(leaves=numbers[1], values=numbers[0], lines=lines, brief=longest))
         if picture.width <= PHONE:
@@ -111,10 +109,15 @@ def _lay_out(graph: Graph, view: View, moments: list[Moment]) -> Picture:
     return picture
 
 
-def _drawing(graph: Graph, depth: int, view: View, picture: Picture) -> Drawing:
+def _drawing(graph: Graph, depth: int, view: View, picture: Picture) -> dict[str, Any]:
+    """Return boxes with their centres as fractions of width and height, wires, and the row of each operation.
+
+    A wire has its ends, and the value whose name it has, if it has one.
+    """
     boxes = [(b.id, round(b.x / picture.width, 4), round(b.y / picture.height, 4)) for b in picture.boxes]
     wires = [(w.tail, w.head, w.value) for w in picture.wires]
-    return Drawing(depth, boxes, wires, [int(view.rows[op.id][1:]) for op in graph.ops], view.graph.result)
+    rows = [int(view.rows[op.id][1:]) for op in graph.ops]
+    return {"depth": depth, "boxes": boxes, "wires": wires, "rows": rows, "result": view.graph.result}
 
 
 def _overlays(graph: Graph, views: list[View]) -> dict[str, Any]:
@@ -130,9 +133,10 @@ def _overlays(graph: Graph, views: list[View]) -> dict[str, Any]:
         try:
             levels = [view.graph.ops for view in views]
             folded = [readings(ops, name)[1] if any(op.parts for op in ops) else None for ops in levels]
-            overlays[name] = Lens(*readings(graph.ops, name), folded)
+            caption, boxes = readings(graph.ops, name)
+            overlays[name] = {"caption": caption, "boxes": boxes, "folded": folded}
         except ValueError as missing:
-            overlays[name] = Lens(plain(str(missing).removeprefix("graph: ")))
+            overlays[name] = {"caption": plain(str(missing).removeprefix("graph: "))}
     return overlays
 
 

@@ -24,23 +24,6 @@ const op = (step) => facts.ops[step.op];
 const value = (id) => facts.values[id];
 const gradientOf = (id) => "g_" + value(id).name;
 
-// A text is a string, or pieces, of which a number is a list: four digits, and all of them if there are more
-const brief = (text) => [text].flat().map((piece) => [piece].flat()[0]).join("");
-const rich = (...texts) => texts.flat().map((piece) => (typeof piece === "string" ? piece : make("data", { value: piece.at(-1), title: piece.at(-1) }, piece[0])));
-
-document.addEventListener("copy", (event) => {
-  const chosen = getSelection();
-  if (!chosen.rangeCount || event.target.matches("input")) return;
-  const copy = chosen.getRangeAt(0).cloneContents();
-  const numbers = [...copy.querySelectorAll("data")];
-  const { anchorNode } = chosen;
-  const around = (anchorNode.closest ? anchorNode : anchorNode.parentNode).closest("data"); // a part of one number
-  if (!numbers.length && !around) return;
-  numbers.forEach((number) => (number.textContent = number.value));
-  event.clipboardData.setData("text/plain", numbers.length ? copy.textContent : around.value);
-  event.preventDefault();
-});
-
 // One step
 
 function show(number, quiet) {
@@ -56,8 +39,8 @@ function show(number, quiet) {
   const idle = { first: begins, back: begins, before: module(-1) === at, last: ends, next: ends && due() < 0, after: module(1) === at, twin: twin() < 0 };
   for (const [id, on] of Object.entries(idle)) $(id).setAttribute("aria-disabled", on);
   $("sentence").setAttribute("aria-live", timer ? "off" : "polite");
-  fill($("sentence"), ...rich(step.say));
-  fill($("goal"), ...(step.goal || []).map((text) => make("p", {}, ...rich(text))), step.warn ? make("p", { class: "worth" }, step.warn) : null);
+  fill($("sentence"), step.say);
+  fill($("goal"), ...(step.goal || []).map((text) => make("p", {}, text)), step.warn ? make("p", { class: "worth" }, step.warn) : null);
   const formulas = (step.formulas || []).map(formula);
   const first = step.op >= 0 && op(step).reach?.kernel ? 1 : formulas.length; // images stand below the first
   fill($("formulas"), ...formulas.slice(0, first));
@@ -83,7 +66,7 @@ function show(number, quiet) {
 // Where we are; a question hides what it asks for
 function locate(asks) {
   const step = facts.steps[at];
-  const called = asks ? `Question ${quiz.seen.size + quiz.open} of ${asked().filter((q) => q.step >= quiz.from).length}` : brief(step.ask);
+  const called = asks ? `Question ${quiz.seen.size + quiz.open} of ${asked().filter((q) => q.step >= quiz.from).length}` : step.ask;
   const [forward, back] = [lossStep - 1, facts.steps.length - lossStep - 2];
   const place = { begin: "start", forward: `forward ${at} of ${forward}`, loss: "the loss", backward: `backward ${at - lossStep} of ${back}`, end: "the update", failed: "the error" }[step.kind];
   fill($("where"), called);
@@ -130,9 +113,9 @@ function module(way) {
 // The chain rule with its numbers, and a trial of it
 
 function formula({ lines, note, check, plot }) {
-  const texts = lines.map((text) => make("span", { class: "line" }, ...rich(text), "\n"));
-  const tried = check && make("div", { class: "try" }, make("p", {}, make("b", {}, "Check. "), ...rich(check)), plot ? drawn(plot, plot.base, true) : null);
-  return make("section", {}, make("pre", {}, ...texts), note ? make("small", {}, ...rich(note)) : null, tried || null);
+  const texts = lines.map((text) => make("span", { class: "line" }, text, "\n"));
+  const tried = check && make("div", { class: "try" }, make("p", {}, make("b", {}, "Check. "), check), plot ? drawn(plot, plot.base, true) : null);
+  return make("section", {}, make("pre", {}, ...texts), note ? make("small", {}, note) : null, tried || null);
 }
 
 // The loss at some places, its tangent, and a handle that snaps to the places; if it `moves` a number, until the next step
@@ -143,7 +126,7 @@ function drawn({ caption, axis, curve, rise, base, places, says, numbers }, star
   const line = curve.map((_, k) => (rise === undefined ? null : curve[base] + rise * (k - base)));
   const [gap, way, handle] = ["gap", "way", "handle"].map((name) => make("path", { class: name }));
   const paths = [path("tangent", line), path("curve", curve), path("dots", curve, true), way, gap, handle];
-  const range = make("input", { type: "range", min: 0, max: curve.length - 1, "aria-label": brief(caption) });
+  const range = make("input", { type: "range", min: 0, max: curve.length - 1, "aria-label": caption });
   const words = make("p", {});
   const choose = () => {
     const k = Number(range.value);
@@ -151,8 +134,8 @@ function drawn({ caption, axis, curve, rise, base, places, says, numbers }, star
     gap.setAttribute("d", line[k] === null || curve[k] === null ? "" : `M${x(k)} ${there}V${y(line[k])}h0`);
     way.setAttribute("d", k === base ? "" : `M${x(base)} 114H${x(k)}m${k < base ? 6 : -6} -4L${x(k)} 114l${k < base ? 6 : -6} 4`);
     handle.setAttribute("d", `M${x(k)} ${there}h0`);
-    range.setAttribute("aria-valuetext", `${brief(places[k])}: ${brief(says[k])}`);
-    fill(words, make("b", {}, ...rich(places[k])), ": ", ...rich(says[k]));
+    range.setAttribute("aria-valuetext", `${places[k]}: ${says[k]}`);
+    fill(words, make("b", {}, places[k]), ": ", says[k]);
     tell?.(k);
     if (!moves) return;
     if (moved?.range !== range) moved?.back();
@@ -166,8 +149,8 @@ function drawn({ caption, axis, curve, rise, base, places, says, numbers }, star
   range.addEventListener("pointercancel", back); // the finger scrolls
   choose();
   const drawing = make("div", { class: "drawing" }, make("svg", { viewBox: "0 0 300 120", "aria-hidden": true }, ...paths), range);
-  const ends = make("small", {}, ...axis.map((text) => make("span", {}, ...rich(text))));
-  return make("div", { class: "plot" }, make("div", {}, drawing, ends), make("div", {}, words, make("small", {}, ...rich(caption))));
+  const ends = make("small", {}, ...axis.map((text) => make("span", {}, text)));
+  return make("div", { class: "plot" }, make("div", {}, drawing, ends), make("div", {}, words, make("small", {}, caption)));
 }
 
 // While a number is moved, those of the picture follow
@@ -177,7 +160,7 @@ function follow(now) {
   moved = now;
   const marks = Boolean(now && facts.scalar);
   document.body.classList.toggle("moved", marks);
-  fill($("caption"), ...(marks ? [make("mark", {}, ...rich(now.place)), ". The gradients are still those of the start."] : rich(facts.overlays[lens]?.caption || "")));
+  fill($("caption"), ...(marks ? [make("mark", {}, now.place), ". The gradients are still those of the start."] : [facts.overlays[lens]?.caption || ""]));
   if (facts.scalar) picture(at);
 }
 
@@ -186,7 +169,7 @@ function update(step) {
   if (step.kind !== "end" || !facts.update) return fill(box);
   const { start, lines, more, plot } = facts.update;
   const texts = make("pre", { role: "status" });
-  const tell = (k) => fill(texts, ...lines[k].flatMap(([formula, text]) => [make("span", { class: "line" }, formula + "\n"), make("span", { class: "line" }, "    ", ...rich(text), "\n")]));
+  const tell = (k) => fill(texts, ...lines[k].flatMap(([formula, text]) => [make("span", { class: "line" }, formula + "\n"), make("span", { class: "line" }, "    ", text, "\n")]));
   const choice = make("div", { class: "try" }, drawn(plot, start, false, tell));
   fill(box, make("section", { "aria-label": "Update" }, texts, more ? make("small", {}, `and ${more} more arrays`) : null, choice));
 }
@@ -247,11 +230,11 @@ function ask(number) {
   quiz.open = Boolean(asks);
   locate(asks);
   if (!asks) return;
-  fill($("sentence"), ...rich(asks.text));
-  const answers = [...asks.answers].sort(([a], [b]) => (brief(a) < brief(b) ? -1 : 1)); // the right one was the first
+  fill($("sentence"), asks.text);
+  const answers = [...asks.answers].sort(([a], [b]) => (a < b ? -1 : 1)); // the right one was the first
   const drawn = (asks.picture || []).map((part) => (part.rows ? grid(part.rows, [part.caption], part.marks) : part));
   fill(box, drawn.length ? make("div", { class: "line" }, ...drawn) : null, ...answers.map((answer, i) => {
-    const button = make("button", { type: "button" }, make("kbd", {}, "abcd"[i]), " ", make(quiz.level ? "code" : "span", {}, ...rich(answer[0])));
+    const button = make("button", { type: "button" }, make("kbd", {}, "abcd"[i]), " ", make(quiz.level ? "code" : "span", {}, answer[0]));
     button.addEventListener("click", () => reply(number, button));
     button.answer = answer;
     return button;
@@ -278,9 +261,9 @@ function reply(number, chosen) {
   const said = answer === right[0] ? ["Yes: ", answer, "."] : [...told, "Right: ", right[0], "."];
   quiz.on = asked().some(({ step }, i) => step >= at && !quiz.seen.has(i));
   locate(asked()[due()]); // hidden until the last question about this step
-  fill($("sentence"), ...rich(text), " ", make("b", {}, ...rich(...said)), `${quiz.on ? " So far" : " The quiz is over:"} ${score()}.`);
+  fill($("sentence"), text, " ", make("b", {}, ...said), `${quiz.on ? " So far" : " The quiz is over:"} ${score()}.`);
   $("told")?.remove();
-  $("goal").prepend(make("p", { id: "told" }, ...rich(facts.steps[at].say)));
+  $("goal").prepend(make("p", { id: "told" }, facts.steps[at].say));
   $("next").setAttribute("aria-disabled", at === facts.steps.length - 1 && due() < 0);
   const more = !quiz.on && facts.quiz[quiz.level + 1];
   if (more) $("ask").append(make("button", { type: "button", class: "more" }, `go on with lines of code: ${more.length} questions`));
@@ -373,7 +356,7 @@ function carry({ id, back, label, shape, words, chip, from }, number) {
   const known = number >= from && number >= complete(id, back);
   const text = known && numberOf(id, back);
   const image = known && !text && chipOf(value(id)?.[back ? "gradient" : "array"], back);
-  label.textContent = text ? (back ? `${words} = ${brief(text)}` : brief(text)) : words;
+  label.textContent = text ? (back ? `${words} = ${text}` : text) : words;
   label.classList.toggle("number", Boolean(text));
   chip.toggleAttribute("hidden", !image);
   if (!image) return;
@@ -404,7 +387,7 @@ function picture(number, known = number) {
     group.classList.toggle("now", lit);
     group.classList.toggle("later", from > number && !lit);
     group.setAttribute("tabindex", lit ? 0 : -1);
-    if (leaf && beside) beside.textContent = known < complete(leaf, back) ? "" : `= ${brief(numberOf(leaf, back))}`;
+    if (leaf && beside) beside.textContent = known < complete(leaf, back) ? "" : `= ${numberOf(leaf, back)}`;
     if (lit) scroll(x, y);
   }
   for (const wire of wires) {

@@ -8,15 +8,15 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict, namedtuple
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.nn.functions import dead_channels
 from autograd_cnn.studio.player.array_views import Views
-from autograd_cnn.studio.player.lines import LARGEST, STEP, attempt, nudged
-from autograd_cnn.studio.player.wording import bare, number, visible
+from autograd_cnn.studio.player.wording import bare, number
 from autograd_cnn.studio.program.measure import flops
 from autograd_cnn.studio.program.write import Author
 from autograd_cnn.studio.records import Op, Value
@@ -25,6 +25,7 @@ from autograd_cnn.studio.text import clip, count_text, plain
 COLOURS = "red", "green", "blue"
 RAISE = 0.01  # of a number that is tried
 EFFORT, RUNS = 2.2e9, 4000  # floating-point operations and lines for all trials
+STEP, LARGEST = 1e-6, 300_000  # of differences; elements of an array, for more of which they take too long
 PLACES = 11  # of a number that is moved; the middle one is where it stands
 
 # A contribution to a gradient: the operation whose rule made it; its expression, if a line adds it alone; the numbers,
@@ -168,7 +169,7 @@ class Trials:
         scope, stale = {**self.double, name: np.array(self.double[name])}, {name}
         scope[name].flat[self.pick(value).i] = x
         loss, names = self.run(scope, stale), {v: self.author.name(self.values[v]) for v in self.values if self.scalar}
-        return loss, {v: visible(number(np.reshape(scope[n], -1)[0])) for v, n in names.items() if n in stale}
+        return loss, {v: number(np.reshape(scope[n], -1)[0]) for v, n in names.items() if n in stale}
 
     def slopes(self, op: Op, value: Value) -> Any:
         """Return how fast each number of the result of `op` changes when the example of `value` is raised.
@@ -236,3 +237,26 @@ def inputs_of(op: Op) -> list[str]:
 def learning(op: Op) -> list[str]:
     """Return the inputs that receive a gradient, each once."""
     return list(dict.fromkeys(v for p, v in op.inputs if p in op.rules))
+
+
+def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return the value of a call, or None if it raises an error.
+
+    A user's operation may need its own dtype or the recorded arrays, and may raise anything.
+    """
+    with suppress(Exception):
+        return function(*arguments)
+
+
+def nudged(code: Any, scope: dict[str, Any], name: str, i: int, output: str) -> tuple[Any, Any, float]:
+    """Run code with the i-th number of an array a step lower, and a step higher: return both `output`, and the step."""
+    step = STEP * max(1.0, abs(float(scope[name].flat[i])))
+
+    def result(move: float) -> Any:
+        moved = np.array(scope[name])
+        moved.flat[i] += move
+        inner = {**scope, name: moved}
+        exec(code, inner)
+        return inner[output]
+
+    return result(-step), result(step), step

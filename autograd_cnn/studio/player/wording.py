@@ -1,14 +1,17 @@
-"""Writes the numbers and the standing sentences of the player's lesson."""
+"""Writes the numbers, the expressions and the standing sentences of the player's lesson."""
 
 from __future__ import annotations
 
+import ast
 import math
 import re
+from collections.abc import Callable
 from functools import lru_cache
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
+
+from autograd_cnn.studio.program.syntax import Replaced
 
 LOSS = "Loss: the number at the end, to be made small. Gradient: how fast the loss changes when one number is raised."
 SHORT = "g_{0} is short for the gradient of the loss with respect to {0}; calculus writes d loss / d {0}."
@@ -41,27 +44,14 @@ KERNEL = "Each number of {} is used at every place, so its gradient is a sum ove
 MINUS = "Where g is above 0, raising the number raises the loss, so it goes down; where g is below 0, it goes up."
 
 
-_NUMBER = re.compile("\ue000([^\ue001\ue002]*)\ue001?([^\ue002]*)\ue002")  # no name contains these: `plain`
+def record(**fields: Any) -> dict[str, Any]:
+    """Return an object of the page, without the fields that are None."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
-def number(x: Any, short: str = "") -> str:
-    """Format a number with four digits, and mark it up with all of its digits; `pieces` and `visible` read the mark."""
-    short = (short or f"{x if np.iscomplexobj(x) else float(x):.4g}").replace("-", "−")
-    return f"\ue000{short}\ue001{x}\ue002" if short != str(x) else f"\ue000{short}\ue002"
-
-
-def pieces(text: str) -> str | list[Any]:
-    """Return the text as the page reads it: words, and each number as a list of four digits and all digits."""
-    if "\ue000" not in text:
-        return text
-    words, short, exact = (_NUMBER.split(text)[k::3] for k in range(3))
-    numbers = [[a, b] if b else [a] for a, b in zip(short, exact, strict=True)]
-    return [piece for pair in zip_longest(words, numbers) for piece in pair if piece]
-
-
-def visible(text: str) -> str:
-    """Return what a reader sees: numbers with four digits."""
-    return _NUMBER.sub(r"\1", text)
+def number(x: Any) -> str:
+    """Format a number with four digits."""
+    return (f"{x:.4g}" if np.iscomplexobj(x) else f"{float(x):.4g}").replace("-", "−")
 
 
 def signed(x: Any) -> str:
@@ -73,7 +63,7 @@ def brief(x: float, digits: int = 2) -> str:
     """Format a small change, without an exponent if it has few zeros."""
     rounded = float(f"{x:.{digits}g}")
     plain = not rounded or 1e-8 < abs(rounded) < 1e6
-    return np.format_float_positional(rounded, trim="-") if plain else f"{x:.{digits}g}"
+    return (np.format_float_positional(rounded, trim="-") if plain else f"{x:.{digits}g}").replace("-", "−")
 
 
 def apart(before: float, after: float) -> list[str]:
@@ -81,13 +71,27 @@ def apart(before: float, after: float) -> list[str]:
     change = abs(after - before)
     digits = max(4, 2 - math.floor(math.log10(change))) if 0 < change < math.inf else 4
     if digits > 12 or not abs(before) + abs(after) < 1e6:
-        return [number(before), number(after), number(change, brief(change, 3))]
-    shown = [f"{float(x):.{digits}f}" for x in (before, after)]
-    apart_as_shown = abs(float(shown[1]) - float(shown[0]))
-    return [*map(number, (before, after), shown), number(change, f"{apart_as_shown:.{digits}f}")]
+        return [number(before), number(after), brief(change, 3)]
+    start, end = (f"{float(x):.{digits}f}" for x in (before, after))
+    return [text.replace("-", "−") for text in (start, end, f"{abs(float(end) - float(start)):.{digits}f}")]
 
 
 @lru_cache(4096)
 def bare(line: str) -> str:
     """Return a line of the program as mathematics is written: without modules, with × for ``*``."""
     return re.sub(r"\b(ag|np)\.", "", line).replace(" * ", " × ")
+
+
+def as_mathematics(tree: Any, value: Callable[[str], Any] = lambda name: None) -> str:
+    """Write an expression as mathematics; a variable with a `value` becomes a number."""
+
+    def number_of(node: Any) -> Any:
+        match node:
+            case ast.Call(function, [ast.Name(name)], []) if (x := value(name)) is not None:
+                return ast.Call(rewriter.visit(function), [ast.Name(number(x))], [])  # in parentheses anyway
+            case ast.Name(name) if (x := value(name)) is not None:
+                return ast.Name(signed(x))
+        return None
+
+    rewriter = Replaced(number_of)
+    return bare(ast.unparse(ast.fix_missing_locations(rewriter.visit(tree))))

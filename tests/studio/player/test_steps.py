@@ -16,7 +16,7 @@ def statistics(figure):
 
 def test_every_step_by_keyboard_forward_and_back(opened, cnn_page):
     page = opened(cnn_page[2])
-    steps = page.evaluate("facts.steps.map((step) => brief(step.say))")
+    steps = page.evaluate("facts.steps.map((step) => step.say)")
     sentences = [page.inner_text("#sentence")]
     for _ in steps[1:]:
         page.keyboard.press("ArrowRight")
