@@ -42,3 +42,13 @@ def choose(page, button):
 
 def elements(figure):
     return np.array(figure.locator(".numbers").text_content().split(), np.float32)
+
+
+def load(context, path, text, fragment=""):
+    """Write a page's text into a file, and open it in a context of a browser."""
+    path.write_text(text, encoding="utf-8")
+    page = context.new_page()
+    page.set_default_timeout(60_000)  # other work may go on beside the tests
+    page.goto(path.as_uri() + fragment)
+    page.wait_for_selector("body.ready")
+    return page

@@ -36,7 +36,7 @@ function show(number, quiet) {
   for (const way of ["begin", "forward", "loss", "backward", "end", "failed"]) document.body.classList.toggle(way, way === step.kind);
   // not `disabled`: a button that has the focus would take the keys with it
   const [begins, ends] = [at === 0, at === steps.length - 1];
-  const idle = { first: begins, back: begins, before: module(-1) === at, last: ends, next: ends && due() < 0, after: module(1) === at, twin: twin() < 0 };
+  const idle = { first: begins, back: begins, last: ends, next: ends && due() < 0, twin: twin() < 0 };
   for (const [id, on] of Object.entries(idle)) $(id).setAttribute("aria-disabled", on);
   $("sentence").setAttribute("aria-live", timer ? "off" : "polite");
   fill($("sentence"), step.say);
@@ -98,17 +98,6 @@ function title(step) {
 }
 
 const twin = () => moments[facts.steps[at].kind === "forward" ? "r" : "n"][facts.steps[at].op] ?? -1;
-
-// The first step on or back of another module; one that is drawn closed is a row
-function module(way) {
-  if (!facts.ops.some((o) => o.scope)) return at;
-  const rows = $("rows").hidden ? pictures[shown].rows : [];
-  const joined = (a, b) => a.kind === b.kind && a.op >= 0 && (op(a).scope === op(b).scope || (rows[a.op] ?? -1) === rows[b.op]);
-  const end = way > 0 ? facts.steps.length - 1 : 0;
-  let i = at;
-  while (i !== end) if (!joined(facts.steps[i], facts.steps[(i += way)])) break;
-  return i;
-}
 
 // The chain rule with its numbers, and a trial of it
 
@@ -563,8 +552,6 @@ const actions = {
   last: () => show(facts.steps.length - 1),
   loss: () => show(lossStep),
   twin: () => twin() >= 0 && show(twin()),
-  before: () => show(module(-1)),
-  after: () => show(module(1)),
   play: () => play(!timer),
   quiz: () => level(0),
   rules: () => level(1),
@@ -573,8 +560,7 @@ const actions = {
   unfold: () => fold(1),
 };
 const KEYS = {
-  ArrowRight: actions.next, ArrowLeft: actions.back, "Shift+ArrowLeft": actions.before, "Shift+ArrowRight": actions.after,
-  Home: actions.first, End: actions.last, Escape: escape, " ": actions.play, l: actions.loss, b: actions.twin,
+  ArrowRight: actions.next, ArrowLeft: actions.back, Home: actions.first, End: actions.last, Escape: escape, " ": actions.play, l: actions.loss, b: actions.twin,
   q: actions.quiz, "?": () => ($("menu").open = $("help").open = true) && $("help").firstElementChild.focus(), t: actions.table,
   "[": actions.fold, "]": actions.unfold, "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), 0: () => zoom(0),
 };
@@ -590,7 +576,7 @@ document.addEventListener("keydown", (event) => {
   if (choice) return choice.click();
   if (quiz.on && "abcd".includes(key.toLowerCase())) return; // too late
   const rows = target.closest("#picture, #rows") && { ArrowUp: () => move(-1), ArrowDown: () => move(1) }[key];
-  const action = rows || KEYS[letter ? key.toLowerCase() : event.shiftKey && key.startsWith("Arrow") ? "Shift+" + key : key];
+  const action = rows || KEYS[letter ? key.toLowerCase() : key];
   if (!action) return;
   event.preventDefault();
   if (action !== actions.play) play(false);

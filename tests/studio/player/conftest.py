@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from studio.pages import load
 
 WALK = (Path(__file__).parent / "walk.js").read_text(encoding="utf-8")
 
@@ -16,17 +17,11 @@ def opened(browser, tmp_path):
     contexts, requests, logged = [], [], []
 
     def open_(text, fragment="", width=1280, **options):
-        path = tmp_path / f"page{len(contexts)}.html"
-        path.write_text(text, encoding="utf-8")
         contexts.append(browser.new_context(viewport={"width": width, "height": 800}, offline=True, **options))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(60_000)  # other work may go on beside the tests
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("console", lambda message: logged.append(message.text))
-        page.on("pageerror", lambda error: logged.append(str(error)))
-        page.goto(path.as_uri() + fragment)
-        page.wait_for_selector("body.ready")
-        return page
+        contexts[-1].on("request", lambda request: requests.append(request.url))
+        contexts[-1].on("console", lambda message: logged.append(message.text))
+        contexts[-1].on("weberror", lambda error: logged.append(str(error.error)))
+        return load(contexts[-1], tmp_path / f"page{len(contexts)}.html", text, fragment)
 
     yield open_
     for context in contexts:
@@ -115,30 +110,13 @@ def scalars(chain):
     return ag.trace(chain, 0.5, 1.2).page()
 
 
-@pytest.fixture(scope="module")
-def reader(browser):
-    """A page of the browser, with the list of what it logs."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, offline=True)
-    page, logged = context.new_page(), []
-    page.set_default_timeout(60_000)
-    page.on("console", lambda message: logged.append(message.text))
-    page.on("pageerror", lambda error: logged.append(str(error.stack)[:400]))
-    yield page, logged
-    context.close()
-
-
 @pytest.fixture
-def walk(reader, tmp_path):
+def walk(opened):
     """Walk a page forward in a wide window, and back in a narrow one with all panels open; return the complaints."""
-    page, logged = reader
 
     def walk(text):
-        path, complaints = tmp_path / "page.html", []
-        path.write_text(text, encoding="utf-8")
-        page.goto("about:blank")  # the same address with another fragment would not load the page again
-        page.goto(path.as_uri())
-        page.wait_for_selector("body.ready")
-        for width, back in ((1280, False), (390, True)):
+        complaints, page = [], opened(text)
+        for width, back in ((1280, False), (320, True)):
             page.set_viewport_size({"width": width, "height": 800})
             if back:
                 page.evaluate("document.querySelectorAll('main details').forEach((panel) => (panel.open = true))")
@@ -146,11 +124,12 @@ def walk(reader, tmp_path):
             steps, positions, *_ = zip(*shown, strict=True)
             if list(steps) != sorted(range(len(steps)), reverse=back) or len(set(positions)) != len(steps):
                 complaints.append(f"{width}: the steps were {positions}")
-            complaints += [f"{width}: step {step} says nothing" for step, _, length, *_ in shown if not length]
+            complaints += [f"{width}: step {step} says something else" for step, _, told, *_ in shown if not told]
             complaints += [f"{width}: step {step} is {more} px too wide" for step, *_, more, _ in shown if more > 0]
             complaints += [f"step {step}: {doubt}" for step, *_, doubts in shown for doubt in doubts]
-        complaints += logged
-        logged.clear()
+        complaints += [name for name in ("#taken", "img[src=x]") if page.query_selector(name)]
+        complaints += [page.title()] * (not page.title().startswith("Backprop player"))
+        page.close()
         return complaints
 
     return walk

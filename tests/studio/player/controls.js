@@ -30,7 +30,7 @@ async () => {
     for (const option of [...document.getElementById("overlay").options].filter((option) => !option.disabled)) {
         document.getElementById("overlay").value = option.value;
         document.getElementById("overlay").dispatchEvent(new Event("change"));
-        for (const id of ["first", "loss", "last", "before", "after", "back", "next", "twin"]) click(document.getElementById(id));
+        for (const id of ["first", "loss", "last", "back", "next", "twin"]) click(document.getElementById(id));
     }
     for (const id of ["fold", "unfold", "unfold", "unfold", "table", "fold", "table", "fold", "fold", "fold"]) {
         click(document.getElementById(id));

@@ -1,6 +1,5 @@
 """The page for everyone: dark, small, printed, by keyboard and by ear, without a network, with hostile names."""
 
-import numpy as np
 import pytest
 
 import autograd_cnn as ag
@@ -15,21 +14,6 @@ def test_dark_and_light_follow_the_system(opened, small):
         for scheme in ("light", "dark")
     ]
     assert colours == ["rgb(255, 255, 255)", "rgb(22, 24, 28)"]
-
-
-@pytest.mark.parametrize("width", [320, 390, 800])
-def test_no_sideways_scroll(opened, cnn_page, width):
-    page = opened(cnn_page[2], width=width)
-    for step in page.evaluate("facts.steps.keys().toArray()"):
-        page.evaluate("step => show(step)", step)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, step
-    if width < 640:
-        box = page.locator("#transport").bounding_box()
-        assert box["y"] + box["height"] == 800
-        assert (
-            page.evaluate("getComputedStyle(document.getElementById('code')).gridTemplateColumns.split(' ').length")
-            == 1
-        )
 
 
 @pytest.mark.parametrize("width", [320, 800, 1280])
@@ -152,31 +136,24 @@ def test_every_control_has_a_name_and_is_large_enough_for_a_finger(opened, small
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (380, "dark")])
-def test_axe_finds_nothing(opened, barriers, small, scheme, width):
+def test_axe_finds_nothing(opened, barriers, small, cnn_page, scheme, width):
     page = opened(small[0], "#step=11", width, color_scheme=scheme, bypass_csp=True)
     page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
-    for step in (0, 3, 8, 16):
-        page.evaluate("step => show(step)", step)
-        if step == 8:
-            page.evaluate("overlay('zeros'); table(true)")
-        if step == 3:
-            page.evaluate("$('menu').open = true")
-        if step == 16:
-            assert page.is_visible("#update input")
-            page.evaluate("table(false); show(at - 1); quiz.on = true; show(at + 1)")
-            assert page.is_visible("#ask")
+    for step, before in (
+        (0, ""),
+        (3, "$('menu').open = true"),
+        (8, "overlay('zeros'); table(true)"),
+        (16, "table(false)"),
+    ):
+        page.evaluate(f"{before}; show({step})")
         assert not barriers(page)
-
-
-def test_hostile_names_stay_text(opened):
-    name = "</script><script>document.body.id='taken'</script><b>\"'\\u003c🦆" + "n" * 10_000
-    w = ag.Tensor(np.ones((2, 2)), True, name)
-    page = opened(ag.sum(w * w).graph().page(), width=390)
-    for step in page.evaluate("facts.steps.keys().toArray()"):
-        page.evaluate("step => show(step)", step)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        assert page.evaluate("document.body.id") == "" and page.locator("#content b b").count() == 0
-    assert card(page, f"g_{name[:39]}…").locator("figcaption").get_attribute("title") == name
+    assert page.is_visible("#update input")
+    page.evaluate("show(at - 1); quiz.on = true; show(at + 1)")
+    assert page.is_visible("#ask") and not barriers(page)
+    page = opened(cnn_page[2], "", width, color_scheme=scheme, bypass_csp=True)
+    for kind, name in ("forward", "conv2d"), ("forward", "max_pool2d"), ("backward", "conv2d"), ("backward", "matmul"):
+        page.evaluate(f"show(facts.steps.findIndex((s) => s.kind === '{kind}' && op(s).name === '{name}'))")
+        assert not barriers(page)
 
 
 def test_it_plays_in_the_sandbox_of_a_notebook(browser, small, tmp_path):

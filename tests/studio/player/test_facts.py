@@ -1,11 +1,15 @@
-"""The script reads the facts of a page by the names that Python writes, all of them and no others."""
+"""Every control works at every step, and the script reads the facts by the names that Python writes, all of them."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from studio.pages import facts_of
-from studio.player.test_walk import CONTROLS, LIVE, live_page, traced
+from studio.pages import facts_of, load
+from studio.player.test_walk import LIVE, live_page, random_pages, traced
+
+CONTROLS = (Path(__file__).parent / "controls.js").read_text(encoding="utf-8")
 
 KINDS = {"array": "look", "gradient": "look", "parts": "look", "won": "maps"}  # a record has the name of what holds it
 BY_ID = {"values", "overlays", "boxes", "folded", "numbers"}  # hold others, by their ids
@@ -58,23 +62,25 @@ def loop(x):
 
 
 @pytest.mark.slow
-def test_the_script_reads_what_python_writes_and_nothing_else(browser, tmp_path):
+def test_every_control_is_used_and_the_script_reads_what_python_writes(browser, tmp_path):
     texts = [live_page(name) for name in LIVE]
     texts.append(traced(lambda x: x @ ag.tanh(x), np.ones((2, 3))))  # fails
     texts.append(traced(lambda x: ag.sum(ag.log(x)), np.array([0.0, 1.0])))  # is not finite
     graph = ag.trace(loop, np.ones(2))
     texts.append(graph.page([("later", graph)], images=[np.zeros((1, 1, 3))] * 2))
-    read, written = set(), set()
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, offline=True)
-    for k, text in enumerate(texts):
-        (tmp_path / f"{k}.html").write_text(text, encoding="utf-8")
-        tab = context.new_page()
-        tab.set_default_timeout(60_000)
-        tab.add_init_script(WATCHED)
-        tab.goto((tmp_path / f"{k}.html").as_uri())
-        tab.wait_for_selector("body.ready")
-        tab.evaluate(CONTROLS)
-        read |= set(tab.evaluate("[...window.fields]"))
+    texts += [text for _, text, _ in random_pages(range(8))]
+    read, written, used, logged = set(), set(), 0, []
+    context = browser.new_context(viewport={"width": 390, "height": 800}, offline=True)
+    context.on("console", lambda message: logged.append(message.text))
+    context.on("weberror", lambda error: logged.append(str(error.error)))
+    context.add_init_script(WATCHED)
+    for text in texts:
+        page = load(context, tmp_path / "page.html", text)
+        count, wide, _ = page.evaluate(CONTROLS)
+        assert not logged and wide <= 0, text
+        used += count
+        read |= set(page.evaluate("[...window.fields]"))
         written |= fields(facts_of(text))
+        page.close()
     context.close()
-    assert read ^ written == PYTHONS
+    assert read ^ written == PYTHONS and used > 1000

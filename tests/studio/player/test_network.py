@@ -1,7 +1,5 @@
 """The picture of the network in a browser: overlays, folding, rows, numbers on the edges, zoom."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 
@@ -57,19 +55,9 @@ def test_an_overlay_without_numbers_is_not_offered(opened, small):
     assert page.input_value("#overlay") == ""
 
 
-def test_modules_are_stepped_over_and_folded(opened, blocks):
+def test_modules_are_folded(opened, blocks):
     page = opened(blocks.page(), "#step=2")
     assert page.evaluate("op(facts.steps[at]).scope").startswith("Block blocks.0")
-    scopes = []
-    for _ in range(30):
-        page.keyboard.press("Shift+ArrowRight")
-        scopes.append(page.evaluate("facts.steps[at].op < 0 ? facts.steps[at].kind : op(facts.steps[at]).scope"))
-        if scopes[-1] == "end":
-            break
-    assert scopes.index("Block blocks.1/blocks.1.a") < scopes.index("loss") < len(scopes) - 1
-    assert all(a != b for a, b in pairwise(scopes))
-    page.keyboard.press("Shift+ArrowLeft")
-    assert page.evaluate("op(facts.steps[at]).scope.startsWith('Block blocks.0')")
     every = page.evaluate("pictures[shown].cells.length")
     choose(page, "#fold")
     assert page.evaluate("pictures[shown].cells.length") < every == len(blocks.ops)
@@ -88,27 +76,6 @@ def test_modules_are_stepped_over_and_folded(opened, blocks):
             )
         )
     assert lit[0] == lit[1] and where(page).startswith("relu → ")
-
-
-def test_a_module_that_is_drawn_closed_is_stepped_over_whole(opened, blocks):
-    page = opened(blocks.page(), "#step=1&depth=0")  # drawn are the first block, the two like it, multiply, sum
-    for key, steps in ("ArrowRight", ["6", "16", "18"]), ("ArrowLeft", ["17", "15", "5", "0"]):
-        for step in steps:
-            page.keyboard.press(f"Shift+{key}")
-            assert page.input_value("#slider") == step
-    choose(page, "#unfold")
-    for step in "1", "2", "3", "4", "6":
-        page.keyboard.press("Shift+ArrowRight")
-        assert page.input_value("#slider") == step
-
-
-def test_without_modules_steps_over_modules_are_not_offered(opened, small):
-    page = opened(small[0], "#step=3")
-    assert page.get_attribute("#after", "aria-disabled") == page.get_attribute("#before", "aria-disabled") == "true"
-    page.keyboard.press("Shift+ArrowRight")
-    page.click("#menu summary")
-    page.click("#before", force=True)
-    assert page.input_value("#slider") == "3"
 
 
 def test_rows_are_chosen_by_arrows(opened, blocks):

@@ -19,7 +19,6 @@ LIVE = [*EXAMPLES, "live/examples/least.py"]
 OTHERS = "train", "hundred_lines"  # the latter has an engine of its own
 GALLERY = sorted(p for p in (Path(__file__).parents[3] / "examples").glob("*.py") if not p.stem.startswith(OTHERS))
 PROGRAMS, EACH = 200, 10  # random ones, and how many make a test
-CONTROLS = (Path(__file__).parent / "controls.js").read_text(encoding="utf-8")
 
 
 def traced(f, *arguments):
@@ -88,60 +87,34 @@ def test_a_script_of_the_gallery_is_walked(walk, path, monkeypatch, tmp_path):
     assert walk(gallery_page(path, monkeypatch)) == []
 
 
+def random_pages(seeds):
+    """The pages of random programs, with their seeds and texts."""
+    before = dict(registry)
+    for seed in seeds:
+        f, arguments, text = program(seed)
+        yield seed, traced(f, *arguments), text[text.index("def f(") :]
+        registry.clear()
+        registry.update(before)
+
+
 @pytest.mark.parametrize(
     "first", [pytest.param(k, marks=[] if k == 0 else pytest.mark.slow) for k in range(0, PROGRAMS, EACH)]
 )
 def test_random_programs_are_walked(walk, first):
-    wrong, before = {}, dict(registry)
-    for seed in range(first, first + EACH):
-        f, arguments, text = program(seed)
-        complaints = walk(traced(f, *arguments))
-        if complaints:
-            wrong[seed] = complaints[:3], text[text.index("def f(") :]
-        registry.clear()
-        registry.update(before)
-    assert not wrong, "\n".join(f"{seed}: {complaints}\n{text}" for seed, (complaints, text) in wrong.items())
+    walked = [(walk(page)[:3], seed, text) for seed, page, text in random_pages(range(first, first + EACH))]
+    wrong = [f"{seed}: {complaints}\n{text}" for complaints, seed, text in walked if complaints]
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.slow
-def test_pages_full_of_hostile_names_are_walked(walk, reader):
-    for name in NAMES.values():
-        f, arguments = network(name)
+@pytest.mark.parametrize("name", NAMES.values(), ids=list(NAMES))
+def test_pages_full_of_hostile_names_are_walked(walk, name):
+    f, arguments = network(name)
 
-        def fails(p, x, f=f, name=name):
-            raise ValueError(name, f(p, x).shape)
+    def fails(p, x):
+        raise ValueError(name, f(p, x).shape)
 
-        for text in (traced(f, *arguments), traced(fails, *arguments)):
-            assert walk(text) == []
-            assert reader[0].title().startswith("Backprop player") and not reader[0].query_selector(
-                "#taken, img[src=x]"
-            )
-
-
-@pytest.mark.slow
-def test_every_control_of_some_pages_is_used(reader, tmp_path):
-    page, logged = reader
-    texts = {name: live_page(name) for name in LIVE}
-    before = dict(registry)
-    for seed in range(8):
-        f, arguments, _ = program(seed)
-        texts[f"program {seed}"] = traced(f, *arguments)
-        registry.clear()
-        registry.update(before)
-    wrong, used = {}, 0
-    page.set_viewport_size({"width": 390, "height": 800})
-    for name, text in texts.items():
-        (tmp_path / "page.html").write_text(text, encoding="utf-8")
-        page.goto("about:blank")
-        page.goto((tmp_path / "page.html").as_uri())
-        page.wait_for_selector("body.ready")
-        count, wide, _ = page.evaluate(CONTROLS)
-        used += count
-        if logged or wide > 0:
-            wrong[name] = wide, sorted(set(logged))
-        logged.clear()
-    assert not wrong
-    assert used > 1000
+    assert walk(traced(f, *arguments)) == walk(traced(fails, *arguments)) == []
 
 
 @pytest.mark.slow

@@ -1,4 +1,5 @@
-// Walks all steps by keyboard; returns what each shows: its number, the counter, pixels too wide, and what it says wrong
+// Walks all steps by keyboard; returns what each shows: its number, the counter, whether it says what Python wrote, pixels
+// too wide, images without words, and what it says wrong of elements
 back => {
     const press = (key) => document.body.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}));
     const text = (id) => document.getElementById(id).textContent;
@@ -24,7 +25,7 @@ back => {
     const count = facts.steps.length;
     press(back ? "End" : "Home");
     return Array.from({length: count}, () => {
-        const found = [at, text("position"), text("sentence").length, document.documentElement.scrollWidth - innerWidth, back ? [] : doubts()];
+        const found = [at, text("position"), facts.steps[at].say && text("sentence") === facts.steps[at].say && [...document.images].every((image) => image.alt), document.documentElement.scrollWidth - innerWidth, back ? [] : doubts()];
         press(back ? "ArrowLeft" : "ArrowRight");
         return found;
     });
