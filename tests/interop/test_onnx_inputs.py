@@ -101,12 +101,10 @@ GRAPHS = {  # of files: a program for each, with the result y
     "top": "v, j = TopK(x, two_) y = Gather(w, j)",
     "reach": "z = ReduceMax<keepdims=0>(i) r = Range(nought, z, unit) y = Cast<to=1>(r)",
     "shape": "z = ReduceMax<keepdims=1>(i) f = Reshape(z, unit_) y = ConstantOfShape(f)",
-    "way": "z = ReduceMax<keepdims=0>(x) b = Greater(z, one) y = If(b)<then_branch = t () => (float[a, b] p) "
-           "{p = Neg(x)}, else_branch = e () => (float[c, d] q) {q = Identity(x)}>",
 }  # fmt: skip
 UNWRITTEN = {  # those that are refused, by this node
     "picked": "GatherND y", "written": "ScatterND y", "added": "ScatterElements y",
-    "top": "TopK v", "reach": "Range r", "shape": "ConstantOfShape y", "way": "Neg p in an If",
+    "top": "TopK v", "reach": "Range r", "shape": "ConstantOfShape y",
 }  # fmt: skip
 CONSTANTS = {
     "zero": np.float32(0), "one": np.float32(1), "ten": np.float32(10), "axis": np.array([1]), "two": np.int64(2),

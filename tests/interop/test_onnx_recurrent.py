@@ -81,7 +81,7 @@ def one_node(path, operator, count, **options):
 
 @pytest.mark.parametrize(
     ("operator", "count", "options"),
-    [("GRU", 3, {}), ("GRU", 6, {}), ("GRU", 6, {"linear_before_reset": 1}), ("LSTM", 7, {"layout": 0}),
+    [("GRU", 3, {"linear_before_reset": 1}), ("GRU", 6, {"linear_before_reset": 1}), ("LSTM", 7, {"layout": 0}),
      ("RNN", 6, {"activations": ["Relu"], "direction": "reverse"})],
 )  # fmt: skip
 def test_a_recurrent_node_has_the_numbers_of_onnx_runtime(tmp_path, operator, count, options):
@@ -95,7 +95,8 @@ def test_a_recurrent_node_has_the_numbers_of_onnx_runtime(tmp_path, operator, co
     [("LSTM", 3, {"clip": 0.5}, "clip=0.5"), ("LSTM", 3, {"input_forget": 1}, "input_forget=1"),
      ("LSTM", 8, {}, "the input 8"), ("RNN", 3, {"layout": 1}, "layout=1"),
      ("RNN", 3, {"activations": ["Sigmoid"]}, r"activations=\[b'Sigmoid'\]"),
-     ("GRU", 3, {"activations": ["Tanh", "Relu"]}, r"activations=\[b'Tanh', b'Relu'\]")],
+     ("GRU", 3, {"linear_before_reset": 1, "activations": ["Tanh", "Relu"]}, r"activations=\[b'Tanh', b'Relu'\]"),
+     ("GRU", 3, {}, "linear_before_reset=0")],
 )  # fmt: skip
 def test_what_has_no_counterpart_is_refused_when_the_file_is_read(tmp_path, operator, count, options, message):
     one_node(tmp_path / "f.onnx", operator, count, **options)

@@ -24,21 +24,19 @@ def _clip(onnx: Any, x: Any, min: Any, max: Any) -> Any:
 
 
 def _leaky_relu(onnx: Any, x: Any, negative_slope: Any) -> Any:
-    if isinstance(negative_slope, (int, float)):
-        return onnx.LeakyRelu(x, alpha=float(negative_slope))
-    return onnx.Add(onnx.Relu(x), onnx.Mul(onnx.Min(x, 0.0), negative_slope))
+    if isinstance(negative_slope, str):
+        return onnx.PRelu(x, negative_slope)
+    return onnx.LeakyRelu(x, alpha=float(negative_slope))
 
 
 def _elu(onnx: Any, x: Any, alpha: Any) -> Any:
-    if isinstance(alpha, (int, float)):
-        return onnx.Elu(x, alpha=float(alpha))
-    return onnx.Add(onnx.Relu(x), onnx.Mul(alpha, onnx.Sub(onnx.Exp(onnx.Min(x, 0.0)), 1.0)))
+    if isinstance(alpha, str):
+        raise ValueError("alpha is an array, and one number in ONNX")
+    return onnx.Elu(x, alpha=float(alpha))
 
 
 def _softplus(onnx: Any, x: Any, beta: Any) -> Any:
-    if isinstance(beta, (int, float)) and beta == 1:
-        return onnx.Softplus(x)
-    return onnx.Div(onnx.Softplus(onnx.Mul(x, beta)), beta)
+    return onnx.Softplus(x) if beta == 1 else onnx.Div(onnx.Softplus(onnx.Mul(x, beta)), beta)
 
 
 def _remainder(onnx: Any, x: Any, y: Any) -> Any:
@@ -113,6 +111,7 @@ ENTRIES = [
     Entry(
         "Mod", ag.fmod, lambda onnx, x, y: onnx.Mod(x, y, fmod=1), lambda x, y, fmod=0: (ag.mod, ag.fmod)[fmod](x, y)
     ),
+    Entry(None, ag.remainder, _remainder),
     Entry("Pow", ag.power, read=_power),
     Entry("Softplus", ag.softplus, _softplus),
     Entry("Erf", ag.special.erf),
@@ -122,7 +121,6 @@ ENTRIES = [
     Entry("HardSigmoid", read=lambda x, alpha=0.2, beta=0.5: ag.clip(alpha * x + beta, 0, 1)),
     Entry("PRelu", read=ag.prelu),
     Entry("Selu", read=lambda x, alpha=1.6732632, gamma=1.0507009: gamma * ag.elu(x, alpha)),
-    Entry("Sum", read=lambda *arrays: reduce(ag.add, arrays)),
     # Primitives that are several operators there
     Entry(None, alias, lambda onnx, x: onnx.Identity(x)),
     Entry(None, _whole_quotient.primitive, lambda onnx, x, y: onnx.Div(x, y)),
@@ -134,7 +132,6 @@ ENTRIES = [
     Entry(None, ag.normal_cdf, lambda onnx, x: onnx.Mul(onnx.Add(onnx.Erf(onnx.Mul(x, math.sqrt(0.5))), 1.0), 0.5)),
     Entry(None, observed(np.not_equal), lambda onnx, operands: onnx.Not(_constant("Equal")(onnx, operands))),
     Entry(None, ag.positive, lambda onnx, x: onnx.Identity(x)),
-    Entry(None, ag.remainder, _remainder),
     Entry(None, ag.silu, lambda onnx, x: onnx.Mul(x, onnx.Sigmoid(x))),
     Entry(None, ag.square, lambda onnx, x: onnx.Mul(x, x)),
     Entry(None, ag.tanhshrink, lambda onnx, x: onnx.Sub(x, onnx.Tanh(x))),

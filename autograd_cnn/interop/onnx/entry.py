@@ -74,7 +74,10 @@ class Entry:
 
     def written(self, onnx: Any, arguments: Mapping[str, Any]) -> str:
         """Add the nodes of a call to the file `onnx`, and return the name of the result."""
-        given = {name: arguments.get(name) for name in self.needs}
+        given, operation = {name: arguments.get(name) for name in self.needs}, self.primitive
+        for name, default in (operation.defaults if operation else {}).items():
+            if name in arguments.keys() - given.keys() and not np.array_equal(arguments[name], default):
+                raise ValueError(f"{name} has no counterpart in ONNX")
         return onnx.node(self.operator, *given.values()) if self.write is None else self.write(onnx, **given)
 
     def refusal(self, inputs: Sequence[str], attributes: Mapping[str, Any], results: Sequence[str]) -> str:

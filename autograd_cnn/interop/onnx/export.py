@@ -5,10 +5,10 @@ depend on the inputs and become a plain array, without a recorded operation, wou
 is told of each, and the export is refused. A second run, on other numbers in a larger batch, shows which extents depend
 on the batch, and which other constants are none; a third one has a batch of one.
 
-ONNX has images as (N, C, H, W). A value has up to two forms, the array as it is here and the image; each is made from
-the other by a Transpose when a node first asks for it. Convolutions and pools ask for images; elementwise operations,
-reductions and the like take what there is, and a Transpose of another one is a single one, or none. So transpositions
-remain only at the borders of a network, also of one that has images as (N, C, H, W) itself.
+ONNX has images as (N, C, H, W), so convolutions and pools stand between two Transposes. A Transpose of another one is a
+single one, or none; and elementwise operations, reductions and the like work on the operands of Transposes, which move
+behind them. So transpositions remain only at the borders of a network, also of one that has images as (N, C, H, W)
+itself.
 """
 
 from __future__ import annotations
@@ -49,7 +49,6 @@ _LEAVE = (
     "ag.where(x > 0, x, y) for a branch"
 )
 _TO_IMAGE = (0, 3, 1, 2)
-_FROM_IMAGE = (0, 2, 3, 1)  # and the axis of the image that each axis becomes
 
 
 def onnx_converter(primitive: Primitive[...] | str, convert: Callable[..., str]) -> None:
@@ -286,6 +285,7 @@ class _Writer:
         self.constants: dict[str, np.ndarray] = {}
         self.bases: dict[str, str] = {}  # of constants in another order of axes: the name of the first one
         self.turned: dict[str, tuple[str, Sequence[int]]] = {}  # of Transposes: the operand, and its axes
+        self.transposes: dict[tuple[str, Sequence[int]], str] = {}  # the other way round
         self.used: dict[str, int] = {}
         named = [*f.named_parameters(), *f.named_buffers()] if isinstance(f, Module) else []
         self.tensors = {id(t.data): name for name, t in named}
@@ -293,9 +293,7 @@ class _Writer:
         names = map(self.unique, _argument_names(f, len(run.inputs)))
         self.inputs = [*zip(names, run.inputs, others.inputs, strict=True)]
         self.labels = [self.unique(name) for name in _labels(f, run.result)]
-        self.unwritten: dict[int, ValueError] = {}  # by id of a result of NumPy's that has no converter
-        # By id of the array: the names of "plain" and "image"
-        self.forms = {id(t.data): {"plain": name} for name, t, _ in self.inputs}
+        self.names = {id(t.data): name for name, t, _ in self.inputs}  # by id of the array
         self.call: Any = None
         self.other: Any = None  # the same call in the second run
         images = "NCHW" if 3 in axes else "NHWC"
@@ -319,15 +317,15 @@ class _Writer:
         operator = _OF_BOOLS.get(operator, operator) if call and call.out.dtype == bool else operator
         if operator == "Transpose":  # of another one is a single one, or none
             source, first = self.turned.get(names[0], (names[0], range(len(attributes["perm"]))))
-            names, perm = [source], [first[a] for a in attributes["perm"]]
-            attributes = {"perm": perm}
-            if perm == sorted(perm):
-                return source
+            names, perm = [source], tuple(first[a] for a in attributes["perm"])
+            attributes = {"perm": list(perm)}
+            if perm == tuple(range(len(perm))) or (source, perm) in self.transposes:
+                return self.transposes.get((source, perm), source)
         label = call.primitive.name if call else operator.lower()
         out = self.unique(f"{call.module}.{label}" if call and call.module else label)
         self.nodes.append((operator, names, out, attributes))
         if operator == "Transpose":
-            self.turned[out] = source, perm
+            self.turned[out], self.transposes[source, perm] = (source, perm), out
         return out
 
     def constant(self, value: Any, name: str = "constant") -> str:
@@ -340,7 +338,7 @@ class _Writer:
         self.constants[name] = np.ascontiguousarray(value).reshape(np.shape(value))
         return name
 
-    def transposed(self, name: str, axes: tuple[int, ...], shape: tuple[int, ...] | None = None) -> str:
+    def transposed(self, name: str, axes: Sequence[int], shape: tuple[int, ...] | None = None) -> str:
         """Return the name of a value with its axes in another order; constants get the order in the file."""
         if name not in self.constants:
             return self.node("Transpose", name, perm=list(axes))
@@ -352,14 +350,12 @@ class _Writer:
         return made
 
     def shape(self, extents: Shape) -> Any:
-        """Return a shape for Expand and others: an array, or a node if it depends on the size of an input."""
+        """Return a shape for Expand and others: an array, or a node if it is that of the result, and not the same."""
         if None not in extents:
             return np.array(extents, np.int64)
-        pairs = [*zip(self.call.out.shape, self.other.out.shape, strict=True)]
         if extents != _shape(self.call.out, self.other.out):
-            free = [*{(n, m) for n, m in pairs if n != m}]
-            pairs = [(n, n) if n is not None else free[0] if len(free) == 1 else (0, 1) for n in extents]
-        return self.extents(pairs)
+            raise ValueError("a shape depends on that of the inputs, and is not that of the result")
+        return self.extents([*zip(self.call.out.shape, self.other.out.shape, strict=True)])
 
     def extents(self, pairs: list[Any]) -> str:
         """Return a shape as a node, from each size in both runs."""
@@ -372,9 +368,9 @@ class _Writer:
         """Return a value and its axis for each size in both runs, of the operands of the call or of the inputs."""
         found: dict[tuple[int, int], tuple[str, int]] = {}
         for (_, array), (_, again) in zip(arrays_of(self.call), arrays_of(self.other), strict=True):
-            for form, name in self.forms.get(id(array), {}).items():
-                axes = _FROM_IMAGE if form == "image" else range(array.ndim)
-                found |= zip(zip(array.shape, again.shape, strict=True), ((name, a) for a in axes), strict=False)
+            if name := self.names.get(id(array)):
+                source, axes = self.turned.get(name, (name, range(array.ndim)))
+                found |= zip(zip(array.shape, again.shape, strict=True), ((source, a) for a in axes), strict=True)
         return found | {pair: (name, axis) for pair, (name, axis, _) in self.free.items()}
 
     def extent(self, name: str, axis: int) -> str:
@@ -404,33 +400,34 @@ class _Writer:
         if converter is None:
             name = repr(call.primitive.name) if call.primitive.packaged else call.primitive.name
             cure = f": ag.interop.onnx_converter({name}, lambda onnx, ...: ...)" if call.primitive.numpy is None else ""
-            error = self.unwritten[id(call.out.data)] = _refused(call, place, f"no ONNX converter{cure}")
-            if not cure:
-                return  # what uses its result is refused
-            raise error
+            raise _refused(call, place, f"no ONNX converter{cure}")
         try:
-            image = self.takes_images(call)
-            out = converter.written(self, self.arguments(call, other, image, converter))
+            order = self.order(call)
+            out = converter.written(self, self.arguments(call, other, order, converter))
         except ValueError as error:
-            raise error if error in self.unwritten.values() else _refused(call, place, str(error)) from error
-        form = "image" if image and call.out.ndim == 4 else "plain"
-        self.forms[id(call.out.data)] = {form: out}
+            raise _refused(call, place, str(error)) from error
+        if order and call.out.ndim == len(order):
+            out = self.transposed(out, [order.index(a) for a in range(len(order))])
+        self.names[id(call.out.data)] = out
 
-    def takes_images(self, call: Call) -> bool:
-        """Return whether a call reads and makes images (N, C, H, W), with `axis` for their axes."""
+    def order(self, call: Call) -> tuple[int, ...]:
+        """Return the axes of a call in the order of its nodes, () for our own: of images or operands of Transposes."""
         batch = call.primitive.batch
         if batch in _OF_IMAGES or batch not in _OF_EITHER or (batch == "axis" and call.arguments["axis"] is None):
-            return batch in _OF_IMAGES and call.out.ndim == 4
-        found = [(array.ndim, self.forms.get(id(array), {})) for _, array in arrays_of(call)]
-        fits = all(n == 4 or (n < 4 and self.constants.keys() >= {*names.values()}) for n, names in found)
-        if not fits or not any([*names] == ["image"] for _, names in found):
-            return False
-        if call.out.ndim == 4:
-            return True
-        rest = [_FROM_IMAGE[a] for a in range(4) if a not in axes_of(call.arguments["axis"], 4)]
-        return rest == sorted(rest) and len(rest) == call.out.ndim  # else it joins images without their axes
+            return _TO_IMAGE if batch in _OF_IMAGES and call.out.ndim == 4 else ()
+        found = [(self.names.get(id(array), ""), array.ndim) for _, array in arrays_of(call)]
+        found = [(name, n) for name, n in found if name and name not in self.constants]
+        turned = [self.turned[name][1] for name, _ in found if name in self.turned]
+        if not turned:
+            return ()
+        order, axes = tuple(np.argsort(turned[0]).tolist()), range(len(turned[0]))
+        known = all(n == len(order) and {(name, order), name} & {*self.transposes, *self.turned} for name, n in found)
+        if not known or call.out.ndim == len(order):
+            return order if known else ()
+        rest = [order.index(a) for a in axes if a not in axes_of(call.arguments["axis"], len(order))]
+        return order if rest == sorted(rest) and len(rest) == call.out.ndim else ()
 
-    def arguments(self, call: Call, other: Call, image: bool, converter: Entry) -> dict[str, Any]:
+    def arguments(self, call: Call, other: Call, order: tuple[int, ...], converter: Entry) -> dict[str, Any]:
         """Return the arguments for a converter by name: names in the file, options, and shapes.
 
         Raises
@@ -442,11 +439,10 @@ class _Writer:
         shapes: dict[str, Any] = {"out_shape": _shape(call.out, other.out)}
         for port, (name, given, again) in enumerate(zip(call.names, call.values, other.values, strict=True)):
             value, array = given, array_of(given)
-            fixed = array is None or id(array) not in self.forms
+            fixed = array is None or id(array) not in self.names
             shape = name == "shape" and name not in converter.needs  # it takes the shapes of arrays instead
-            for a in map(id, _arrays([given])):
-                if fixed and a in self.run.depends:
-                    raise self.unwritten.get(a) or ValueError(f"{name} has an array that depends on the inputs")
+            if fixed and any(id(a) in self.run.depends for a in _arrays([given])):
+                raise ValueError(f"{name} has an array that depends on the inputs")
             if fixed and not shape and not _equal(*(v.data if isinstance(v, Tensor) else v for v in (given, again))):
                 fixed = not self.stretched(array, array_of(again))
                 if fixed:
@@ -454,15 +450,16 @@ class _Writer:
             if array is None and name in call.primitive.rules and isinstance(value, (list, np.generic)):
                 array = np.asarray(value)
             if array is not None:
-                ordered, given_shape = call.primitive.batch in _OF_EITHER, _shape(given, again)
-                turned = image and ordered and array.ndim == 4
-                shapes[f"{name}_shape"] = tuple(given_shape[a] for a in _TO_IMAGE) if turned else given_shape
-                if not ordered and not image and name not in call.primitive.rules and fixed:
+                ordered, extents = call.primitive.batch in _OF_EITHER, _shape(given, again)
+                turned = ordered and array.ndim == len(order)
+                shapes[f"{name}_shape"] = tuple(extents[a] for a in order) if turned else extents
+                if not ordered and not order and name not in call.primitive.rules and fixed:
                     value = array  # an index, which the converter may look into
                 else:
-                    value = self.operand(call, name, given, array, image and (ordered or port == 0))
-            elif image and name == "axis" and value is not None:
-                value = tuple(_FROM_IMAGE[a] for a in value) if isinstance(value, tuple) else _FROM_IMAGE[value]
+                    value = self.operand(call, name, given, array, order if ordered or port == 0 else ())
+            elif order and name == "axis" and value is not None:
+                value = tuple(order.index(a) for a in axes_of(value, len(order)))
+                value = value if isinstance(call.arguments["axis"], tuple) else value[0]
             values[name] = [*values.get(name, []), value] if name == call.primitive.sequence else value
         return values | shapes
 
@@ -471,9 +468,9 @@ class _Writer:
         if array is None or again is None or array.ndim != again.ndim or array.shape == again.shape:
             return False
         pairs = [*zip(array.shape, again.shape, strict=True)]
-        first = tuple(slice(None if n == m else 1) for n, m in pairs)
-        wide = max(array, again, key=np.size)
-        once, steps = wide[first], dict[int, np.ndarray]()
+        wide, first = max(array, again, key=np.size), [slice(None if n == m else 1) for n, m in pairs]
+        once = wide[tuple(first)]
+        steps = {}
         for k, (n, m) in enumerate(pairs):
             if n != m and array.dtype.kind == "i":
                 second = (*first[:k], slice(1, 2), *first[k + 1 :])
@@ -483,38 +480,30 @@ class _Writer:
             if not np.array_equal(a, np.broadcast_to(once, a.shape) + sum(counts)):
                 return False
         shape = self.extents(pairs)
-        made = self.node("Expand", np.array(once), shape)
+        made = self.node("Expand", once, shape)
         for k, step in steps.items():
             if step.any():
-                made = self.node(
-                    "Sub", made, self.node("CumSum", self.node("Expand", -step, shape), np.array(k), exclusive=1)
-                )
-        self.forms[id(array)] = {"plain": made}
+                counted = self.node("CumSum", self.node("Expand", -step, shape), np.array(k), exclusive=1)
+                made = self.node("Sub", made, counted)
+        self.names[id(array)] = made
         self.kept.append(array)
         return True
 
-    def operand(self, call: Call, name: str, value: Any, array: np.ndarray, image: bool) -> str:
+    def operand(self, call: Call, name: str, value: Any, array: np.ndarray, order: tuple[int, ...]) -> str:
         """Return the name of an operand, in the dtype that the operation computes in."""
         common = call.out.dtype if call.primitive.numpy is None else np.result_type(*call.values)
         weak = bool(call.primitive.numpy) or (name in call.primitive.rules and call.primitive is not converted)
         weak = weak and array.dtype != common and common.kind in "fiu"
-        if id(array) not in self.forms:  # a parameter or a constant
+        if id(array) not in self.names:  # a parameter or a constant
             label = self.tensors.get(id(array)) or getattr(value, "name", None) or name
             stored = array.astype(common) if weak and (array.dtype.kind != "f" or not array.ndim) else array
-            self.forms[id(array)] = {"plain": self.constant(stored, label)}
+            self.names[id(array)] = self.constant(stored, label)
             self.kept.append(array)
-        result = self.named(array, "image" if image and array.ndim else "plain")
+        result = self.names[id(array)]
+        if order and array.ndim:
+            result = self.transposed(result, order, (1,) * (len(order) - array.ndim) + array.shape)
         dtype = self.constants[result].dtype if result in self.constants else array.dtype
         return self.cast(result, common) if weak and dtype != common else result
-
-    def named(self, array: np.ndarray, form: str) -> str:
-        """Return the name of an array in a form."""
-        found = self.forms[id(array)]
-        if form not in found and form == "plain":
-            found[form] = self.transposed(found["image"], _FROM_IMAGE)
-        elif form not in found:
-            found[form] = self.transposed(found["plain"], _TO_IMAGE, (1,) * (4 - array.ndim) + array.shape)
-        return found[form]
 
     # The file
 
@@ -526,10 +515,9 @@ class _Writer:
         for label, out, other in zip(self.labels, *results, strict=True):
             if not isinstance(out, Tensor):
                 raise TypeError(f"export_onnx: f returned {type(out).__name__}, want a Tensor, or several")
-            if id(out.data) not in self.forms:
-                constant = ValueError("export_onnx: the result is a constant, which no operation makes from the inputs")
-                raise self.unwritten.get(id(out.data), constant)
-            name = self.named(out.data, "plain")
+            if id(out.data) not in self.names:
+                raise ValueError("export_onnx: the result is a constant, which no operation makes from the inputs")
+            name = self.names[id(out.data)]
             if name in names or name not in {n[2] for n in self.nodes}:
                 name = self.node("Identity", name)
             names[name] = label

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 import autograd_cnn as ag
 from autograd_cnn.interop.onnx.entry import Entry
-from autograd_cnn.interop.onnx.resize import ONLY, resize
 from autograd_cnn.ops.windows import margins, pair
 
 # The options of a window: `size`, `stride`, `padding` and `dilation` here, attributes there
@@ -36,14 +37,12 @@ def _window(
     line, n = (1,) * (4 - x.ndim), x.ndim - 2
     steps, gaps = strides or (1,) * n, dilations or (1,) * n
     extents = [d * (k - 1) + 1 for k, d in zip(kernel_shape, gaps, strict=True)]
-    pads = pads if pads and auto_pad != "VALID" else (0,) * 2 * n
+    pads = pads or (0,) * 2 * n
     padding: Any = (*((0, 0) for _ in line), *zip(pads[:n], pads[n:], strict=True))
-    if auto_pad.startswith("SAME"):
-        if any(k < s and m % s != 1 for k, s, m in zip(extents, steps, x.shape[2:], strict=True)):
-            raise ValueError(f"auto_pad={auto_pad} with steps longer than the window may begin at several places")
-        sums = [max(0, k - (m % s or s)) for k, s, m in zip(extents, steps, x.shape[2:], strict=True)]
-        padding = (*((0, 0) for _ in line), *((t // 2, t - t // 2) for t in sums))
-        padding = padding if auto_pad == "SAME_UPPER" else tuple(ends[::-1] for ends in padding)
+    if auto_pad == "SAME_UPPER":
+        if any(k < s for k, s in zip(extents, steps, strict=True)):
+            raise ValueError("auto_pad=SAME_UPPER with steps longer than the window may begin at several places")
+        padding = "same"
     return (*line, *kernel_shape), (*line, *steps), padding, (*line, *gaps)
 
 
@@ -108,8 +107,6 @@ def _writes_pool(operator: str) -> Callable[..., Any]:
 
 
 def _max_pool(x: Any, *, kernel_shape: Any, ceil_mode: int = 0, **given: Any) -> Any:
-    if "SAME" in given.get("auto_pad", "") and {*given.get("dilations", ())} - {1}:
-        raise ValueError("auto_pad with dilations has several meanings for a pool")
     return _images(ag.max_pool2d, x, *_window(x, kernel_shape, **given), bool(ceil_mode))
 
 
@@ -137,8 +134,6 @@ def _batch_norm(
 
 
 def _group_norm(x: Any, w: Any, b: Any, *, num_groups: int, epsilon: float = 1e-5) -> Any:
-    """Before opset 21, a group has one weight."""
-    w, b = (ag.repeat(a, x.shape[1] // a.shape[0]) if a.shape[0] < x.shape[1] else a for a in (w, b))
     return channels_last(ag.group_norm)(x, num_groups, w, b, epsilon)
 
 
@@ -146,42 +141,59 @@ def _instance_norm(x: Any, w: Any, b: Any, epsilon: float = 1e-5) -> Any:
     return channels_last(ag.instance_norm)(x, w, b, epsilon)
 
 
-def _local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> Any:
-    """A window of an even size has one channel more behind, and in PyTorch before."""
-    return channels_last(ag.local_response_norm)(x, size, alpha, beta, bias)
-
-
 # Pixels and channels
 
 
-def _swapped(x: Any, first: int, second: int) -> Any:
-    """Exchange the two factors of the axis of channels."""
-    n, c, *size = x.shape
-    return ag.reshape(ag.moveaxis(ag.reshape(x, (n, first, second, *size)), 1, 2), (n, c, *size))
+_WAYS = {  # of a mode and the places of pixels: the mode of `interpolate`, and its `align_corners`
+    "nearest asymmetric floor": ("nearest", False), "nearest asymmetric simple": ("nearest", False),
+    "linear half_pixel": ("bilinear", False), "linear pytorch_half_pixel": ("bilinear", False),
+    "linear align_corners": ("bilinear", True),
+}  # fmt: skip
 
 
-def _depth_to_space(x: Any, blocksize: int, mode: str = "DCR") -> Any:
-    """The mode CRD is `pixel_shuffle`; in DCR the channels of a pixel are far apart."""
-    b, c = blocksize, x.shape[1]
-    return channels_last(ag.pixel_shuffle)(x if mode == "CRD" else _swapped(x, b**2, c // b**2), b)
+def _resize(
+    x: Any, roi: Any = None, scales: Any = None, sizes: Any = None, *, mode: str = "nearest",
+    coordinate_transformation_mode: str = "half_pixel", nearest_mode: str = "round_prefer_floor",
+) -> Any:  # fmt: skip
+    """Resize images, or sequences, as PyTorch does. What programs do in several ways is refused."""
+    grid = coordinate_transformation_mode
+    name = f"{mode} {grid} {nearest_mode}" if mode == "nearest" else f"{mode} {grid}"
+    way = _WAYS.get(name)
+    size = np.float32(x.shape) * np.ravel(scales) if sizes is None or not np.size(sizes) else np.ravel(sizes)
+    whole = np.floor(size)
+    exact = bool((size == whole).all())
+    unclear = (
+        (not exact and way != ("bilinear", False))
+        or (name == "linear pytorch_half_pixel" and 1 in whole)
+        or (name == "nearest asymmetric simple" and (whole < x.shape).any())
+    )
+    if way is None or unclear or x.ndim not in (3, 4) or tuple(whole[:2]) != x.shape[:2]:
+        raise ValueError(f"Resize of {x.shape} to {tuple(size.tolist())}, {name}, has no counterpart")
+    given = whole.astype(int).tolist() if exact else np.ravel(scales).tolist()
+    option = {"size" if exact else "scale_factor": (*(1,) * (4 - x.ndim), *given[2:])}
+    return _images(ag.interpolate, x, mode=way[0], align_corners=way[1], **option)
 
 
-def _space_to_depth(x: Any, blocksize: int) -> Any:
-    return _swapped(channels_last(ag.pixel_unshuffle)(x, blocksize), x.shape[1], blocksize**2)
-
+_RESIZED = {
+    "mode": ("nearest", "linear"),
+    "coordinate_transformation_mode": ("asymmetric", "half_pixel", "pytorch_half_pixel", "align_corners"),
+}
+_PADS = {"auto_pad": ("NOTSET", "VALID", "SAME_UPPER")}
 
 ENTRIES = [
-    Entry("Conv", ag.conv2d, _write_conv, _conv),
+    Entry("Conv", ag.conv2d, _write_conv, _conv, only=_PADS),
     Entry("ConvTranspose", ag.conv_transpose2d, _write_conv_transpose, _conv_transpose),
-    Entry("MaxPool", ag.max_pool2d, _writes_pool("MaxPool"), _max_pool, only={"storage_order": (0,)}),
-    Entry("AveragePool", ag.avg_pool2d, _writes_pool("AveragePool"), _avg_pool, only={"dilations": (1,)}),
+    Entry("MaxPool", ag.max_pool2d, _writes_pool("MaxPool"), _max_pool, only={"storage_order": (0,)} | _PADS),
+    Entry("AveragePool", ag.avg_pool2d, _writes_pool("AveragePool"), _avg_pool, only={"dilations": (1,)} | _PADS),
     Entry("BatchNormalization", ag.batch_norm, _write_batch_norm, _batch_norm, buffers=(3, 4)),
     Entry("GroupNormalization", read=_group_norm),
     Entry("InstanceNormalization", read=_instance_norm),
-    Entry("LRN", read=_local_response_norm, only={"size": range(1, 99, 2)}),
     Entry("GlobalAveragePool", read=lambda x: ag.mean(x, tuple(range(2, x.ndim)), keepdims=True)),
     Entry("GlobalMaxPool", read=lambda x: ag.max(x, tuple(range(2, x.ndim)), keepdims=True)),
-    Entry("DepthToSpace", read=_depth_to_space),
-    Entry("SpaceToDepth", read=_space_to_depth),
-    Entry("Resize", read=resize, options=(1, 2, 3), only=ONLY),
+    Entry(
+        "DepthToSpace",
+        read=lambda x, blocksize, mode: channels_last(ag.pixel_shuffle)(x, blocksize),
+        only={"mode": ("CRD",)},
+    ),
+    Entry("Resize", read=_resize, options=(1, 2, 3), only=_RESIZED),
 ]

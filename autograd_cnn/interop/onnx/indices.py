@@ -64,9 +64,7 @@ def _basic(onnx: Any, x: Any, parts: Any, out_shape: Any) -> Any:
     return x if all(isinstance(i, slice) for i in parts) else onnx.reshaped(x, out_shape)
 
 
-def _take(onnx: Any, x: Any, indices: Any, axis: Any, mode: Any) -> Any:
-    if mode != "raise":
-        raise ValueError(f"mode={mode!r} has no counterpart")
+def _take(onnx: Any, x: Any, indices: Any, axis: Any) -> Any:
     x = onnx.Reshape(x, (-1,)) if axis is None else x
     indices = indices if isinstance(indices, str) else np.asarray(indices, np.int64)
     return onnx.Gather(x, indices, axis=axis or 0)
@@ -151,17 +149,13 @@ def _place(operator: str, f: Any) -> Entry:
     """Return the entry of ArgMax or ArgMin, if `f` is NumPy's function."""
 
     @without_derivative
-    def place(x: Any, axis: int, keepdims: bool, last: bool) -> Any:
-        found = f(np.flip(x, axis) if last else x, axis, keepdims=keepdims)
-        return x.shape[axis] - 1 - found if last else found
+    def place(x: Any, axis: int, keepdims: bool) -> Any:
+        return f(x, axis, keepdims=keepdims)
 
-    def write(onnx: Any, x: Any, axis: int, keepdims: bool, last: bool) -> Any:
-        return onnx.node(operator, x, axis=axis, keepdims=int(keepdims), select_last_index=int(last))
+    def write(onnx: Any, x: Any, axis: int, keepdims: bool) -> Any:
+        return onnx.node(operator, x, axis=axis, keepdims=int(keepdims))
 
-    def read(x: Any, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Any:
-        return place(x, axis, bool(keepdims), bool(select_last_index))
-
-    return Entry(operator, place.primitive, write, read)
+    return Entry(operator, place.primitive, write, lambda x, axis=0, keepdims=1: place(x, axis, bool(keepdims)))
 
 
 def _one_hot(places: Any, depth: Any, values: Any, axis: int = -1) -> Any:
@@ -169,13 +163,6 @@ def _one_hot(places: Any, depth: Any, values: Any, axis: int = -1) -> Any:
     places = ag.expand_dims(places, axis)
     all_places = np.arange(n).reshape([n if a == axis % places.ndim else 1 for a in range(places.ndim)])
     return np.where((places == all_places) | (places == all_places - n), values[1], values[0])
-
-
-def _gather_nd(x: Any, indices: Any, batch_dims: int = 0) -> Any:
-    batch = np.ogrid[tuple(map(slice, x.shape[:batch_dims]))] if batch_dims else []
-    extra = indices.ndim - 1 - batch_dims
-    index = (*(b.reshape(b.shape + (1,) * extra) for b in batch), *np.moveaxis(indices, -1, 0))
-    return x[index]
 
 
 def _scatter_nd(x: Any, indices: Any, updates: Any, reduction: str = "none") -> Any:
@@ -196,7 +183,7 @@ ENTRIES = [
     Entry("Slice", ag.getitem, _getitem, _slice),
     Entry("Gather", ag.take, _take, lambda x, indices, axis=0: ag.take(x, indices, axis)),
     Entry("GatherElements", read=_gather_elements),
-    Entry("GatherND", read=_gather_nd),
+    Entry("GatherND", read=lambda x, indices: x[tuple(np.moveaxis(indices, -1, 0))]),
     Entry("OneHot", read=_one_hot, options=(2,)),
     Entry("TopK", read=_top_k, results=2),
     _place("ArgMax", np.argmax),

@@ -9,7 +9,7 @@ import numpy as np
 
 import autograd_cnn as ag
 from autograd_cnn.interop.onnx.entry import Entry
-from autograd_cnn.ops.sequences import gru_step, lstm_step, scan, sums
+from autograd_cnn.ops.sequences import gru_step, lstm_step, scan
 
 _STEPS: dict[str, Any] = {
     "Sigmoid Tanh Tanh": lstm_step,
@@ -20,20 +20,7 @@ _STEPS: dict[str, Any] = {
 _GATED: dict[Any, Any] = {"activations": (b"Sigmoid", b"Tanh"), 7: ()}
 
 
-def _reset_first(r: Any, b: Any) -> Callable[..., Any]:
-    """Return the step of a GRU with the gate r before the product: ONNX's default."""
-    size = r.shape[-1]
-    w, b = r[-size:].T, None if b is None else b[-size:]
-
-    def step(x: Any, h: Any, hidden: Any) -> tuple[Any, ...]:
-        (xr, xz, xn), (hr, hz, _) = ag.split(x, 3, -1), ag.split(h, 3, -1)
-        z, n = ag.sigmoid(xz + hz), ag.tanh(xn + sums(ag.sigmoid(xr + hr) * hidden, w, b))
-        return ((1 - z) * n + z * hidden,)
-
-    return step
-
-
-def _reads(default: str, gates: list[int], resets_first: bool = False) -> Callable[..., Any]:
+def _reads(default: str, gates: list[int]) -> Callable[..., Any]:
     """Return what an operator does. `gates` has the place there of each gate here."""
 
     def read(
@@ -50,8 +37,7 @@ def _reads(default: str, gates: list[int], resets_first: bool = False) -> Callab
             biases = (None, None) if b is None else [half[rows] for half in ag.split(b[d], 2)]
             states = [np.zeros(r.shape[2], r.dtype) if s is None else s[d] for s in (h, c)[: 1 + (len(gates) == 4)]]
             weights = w[d][rows], r[d][rows], *biases
-            step = _reset_first(weights[1], biases[1]) if resets_first > linear_before_reset else _STEPS[activation]
-            runs.append(scan(step, x, states, weights, way == "reverse", alive))
+            runs.append(scan(_STEPS[activation], x, states, weights, way == "reverse", alive))
         outs, ends = zip(*runs, strict=True)
         return ag.stack(outs, 1), *(ag.stack(parts) for parts in zip(*ends, strict=True))
 
@@ -60,6 +46,12 @@ def _reads(default: str, gates: list[int], resets_first: bool = False) -> Callab
 
 ENTRIES = [
     Entry("LSTM", read=_reads("Sigmoid Tanh Tanh", [0, 2, 3, 1]), options=(4,), only=_GATED, results=3),
-    Entry("GRU", read=_reads("Sigmoid Tanh", [1, 0, 2], True), options=(4,), only=_GATED, results=2),
+    Entry(
+        "GRU",
+        read=_reads("Sigmoid Tanh", [1, 0, 2]),
+        options=(4,),
+        only=_GATED | {"linear_before_reset": (1,)},
+        results=2,
+    ),
     Entry("RNN", read=_reads("Tanh", [0]), options=(4,), only={"activations": (b"Tanh", b"Relu")}, results=2),
 ]

@@ -37,23 +37,14 @@ def _reads(f: Callable[..., Any]) -> Callable[..., Any]:
 def _reduction(operator: str, primitive: Any) -> Entry:
     """Return the entry of a reduction."""
 
-    def write(onnx: Any, x: Any, axis: Any, keepdims: Any, **options: Any) -> Any:
-        if options.get("initial") is not None:
-            raise ValueError("initial has no counterpart")
-        _refuse_where(options.get("where", True))
+    def write(onnx: Any, x: Any, axis: Any, keepdims: Any) -> Any:
         return onnx.node(operator, x, _axes(axis), keepdims=int(keepdims))
 
     return Entry(operator, primitive, write, _reads(primitive))
 
 
-def _refuse_where(where: Any) -> None:
-    if where is not True:
-        raise ValueError("where has no counterpart. A sum: ag.where(mask, x, 0).sum()")
-
-
-def var(onnx: Any, x: Any, axis: Any, keepdims: Any, x_shape: Any, ddof: Any, where: Any, correction: Any) -> Any:
+def var(onnx: Any, x: Any, axis: Any, keepdims: Any, x_shape: Any, ddof: Any, correction: Any) -> Any:
     """Write a variance."""
-    _refuse_where(where)
     out = _variance(onnx, _centred(onnx, x, axis), axis, keepdims)
     lost = ddof if correction is None else correction
     if lost:
@@ -65,9 +56,9 @@ def var(onnx: Any, x: Any, axis: Any, keepdims: Any, x_shape: Any, ddof: Any, wh
     return out
 
 
-def std(onnx: Any, x: Any, axis: Any, keepdims: Any, x_shape: Any, ddof: Any, where: Any, correction: Any) -> Any:
+def std(onnx: Any, x: Any, axis: Any, keepdims: Any, x_shape: Any, ddof: Any, correction: Any) -> Any:
     """Write a standard deviation."""
-    return onnx.Sqrt(var(onnx, x, axis, keepdims, x_shape, ddof, where, correction))
+    return onnx.Sqrt(var(onnx, x, axis, keepdims, x_shape, ddof, correction))
 
 
 def _centred(onnx: Any, x: Any, axis: Any) -> Any:
@@ -118,5 +109,4 @@ ENTRIES = [
     Entry("RMSNormalization", read=_layer_norm(ag.rms_norm)),
     Entry("ReduceL1", read=_reads(lambda x, *args, **options: ag.sum(abs(x), *args, **options))),
     Entry("ReduceL2", read=_reads(lambda x, *args, **options: ag.sqrt(ag.sum(x * x, *args, **options)))),
-    Entry("ReduceSumSquare", read=_reads(lambda x, *args, **options: ag.sum(ag.square(x), *args, **options))),
 ]

@@ -22,17 +22,15 @@ _ZERO, _MANY = np.zeros(1, np.float32), 2**31
 # Shapes
 
 
-def _write_reshape(onnx: Any, x: Any, order: Any, out_shape: Any) -> Any:
-    if order != "C":
-        raise ValueError(f"order={order!r} has no counterpart. The same is x.T.reshape(shape[::-1]).T")
-    return onnx.reshaped(x, out_shape)
-
-
 def _reshape(x: Any, shape: Any, allowzero: int = 0) -> Any:
     return ag.reshape(x, tuple(x.shape[i] if n == 0 and not allowzero else n for i, n in enumerate(ints(shape))))
 
 
 def _reshaped(onnx: Any, x: Any, out_shape: Any) -> Any:
+    return onnx.reshaped(x, out_shape)
+
+
+def _squeezed(onnx: Any, x: Any, axis: Any, out_shape: Any) -> Any:
     return onnx.reshaped(x, out_shape)
 
 
@@ -60,13 +58,11 @@ def _split(x: Any, sizes: Any = None, axis: int = 0, num_outputs: Any = None, ou
     return ag.split(x, range(size, x.shape[axis], size), axis)
 
 
-def _sequence(x: Any, sizes: Any = None, axis: int = 0, keepdims: int = 1) -> Any:
+def _sequence(x: Any, sizes: Any, axis: int = 0) -> Any:
     """The only result is a list of parts."""
     if np.ndim(sizes) == 0:
-        step = 1 if sizes is None else int(sizes)
-        sizes, keepdims = [step] * -(-x.shape[axis] // step), keepdims or sizes is not None
-    parts = ag.split(x, np.cumsum(sizes)[:-1], axis)
-    return (parts if keepdims else [ag.squeeze(part, axis) for part in parts],)
+        raise ValueError("parts of one size have no counterpart")
+    return (_split(x, sizes, axis),)
 
 
 def _write_pad(onnx: Any, x: Any, pad_width: Any, constant_values: Any, x_shape: Any) -> Any:
@@ -97,17 +93,6 @@ def _cast(x: Any, to: int, saturate: int = 1) -> Any:
     from onnx.helper import tensor_dtype_to_np_dtype
 
     return ag.astype(x, tensor_dtype_to_np_dtype(to) if to else x.dtype)
-
-
-# Along an axis
-
-
-def _cumsum(x: Any, axis: Any, exclusive: int = 0, reverse: int = 0) -> Any:
-    axis = int(axis)
-    x = ag.flip(x, axis) if reverse else x
-    if exclusive:
-        x = ag.concatenate([np.zeros_like(np.take(x, [0], axis)), np.take(x, range(x.shape[axis] - 1), axis)], axis)
-    return ag.flip(ag.cumsum(x, axis), axis) if reverse else ag.cumsum(x, axis)
 
 
 def _write_cumsum(onnx: Any, x: Any, axis: Any) -> Any:
@@ -142,9 +127,9 @@ def _write_contract(onnx: Any, operands: Any, subscripts: Any) -> Any:
 
 
 ENTRIES = [
-    Entry("Reshape", ag.reshape, _write_reshape, _reshape),
+    Entry("Reshape", ag.reshape, _reshaped, _reshape),
     Entry("Flatten", ag.flatten, _write_flatten, lambda x, axis=1: ag.reshape(x, (math.prod(x.shape[:axis]), -1))),
-    Entry("Squeeze", ag.squeeze, _reshaped, lambda x, axes=None: ag.squeeze(x, ints(axes))),
+    Entry("Squeeze", ag.squeeze, _squeezed, lambda x, axes=None: ag.squeeze(x, ints(axes))),
     Entry("Unsqueeze", ag.expand_dims, _reshaped, lambda x, axes: ag.expand_dims(x, ints(axes))),
     Entry("Transpose", ag.transpose, _write_transpose, lambda x, perm=None: ag.transpose(x, perm)),
     Entry("Expand", ag.broadcast_to, lambda onnx, x, out_shape: onnx.Expand(x, onnx.shape(out_shape)), _expand),
@@ -163,9 +148,8 @@ ENTRIES = [
     Entry("Size", read=lambda x: np.array(math.prod(x.shape), np.int64)),
     Entry("Cast", converted, lambda onnx, x: onnx.cast(x), _cast, only={"to": (*range(1, 8), *range(9, 14))}),
     Entry("CastLike", read=lambda x, like, saturate=1: ag.astype(x, like.dtype)),
-    Entry("If"),  # its branches are written out while loading
     Entry("Dropout", read=lambda x, ratio=0.5, training_mode=False, seed=0: x),
-    Entry("CumSum", ag.cumsum, _write_cumsum, _cumsum),
+    Entry("CumSum", ag.cumsum, _write_cumsum, lambda x, axis: ag.cumsum(x, int(axis))),
     Entry(None, ag.var, var),
     Entry(None, ag.std, std),
     Entry("MatMul", ag.matmul, _write_matmul),
