@@ -10,6 +10,9 @@ import sys
 from collections import Counter
 from types import ModuleType, SimpleNamespace
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # whose others have the other cores: threads of BLAS would wait for each other
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from hypothesis import settings

@@ -198,7 +198,7 @@ class _Function:
                     yield f"where {label} is broadcast from {part.shape}", {k: part}, 1.0
         arrays = {k: p for k, p in enumerate(self.points) if isinstance(p, np.ndarray) and p.size > 1}
         if arrays and min(p.size for p in arrays.values()) <= FEW:
-            for n in (101, 34, 11, 5, 2):
+            for n in (51, 34, 11, 5, 2):
                 if max(p.size * n ** sum(m > 1 for m in p.shape) for p in arrays.values()) <= MANY:
                     yield "on longer arrays", {k: _longer(self.rng, n, p) for k, p in arrays.items()}, 1.0
             for join in np.concatenate, np.stack:
