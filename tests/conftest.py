@@ -53,6 +53,13 @@ def own_registry():
     registry.update(before)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def young_heap():
+    """Collections of garbage look at what the tests of one file make, and not at thousands of tests."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def full_width():
     """Listings have their full width, also under pytest-xdist, which says that its terminals have 80 columns."""

@@ -17,7 +17,7 @@ FAMILIES = [
 ]
 SHARES = [0.25, 0.25, 0.2, 0.1, 0.2]
 LEAVES = {"a": (2, 3), "b": (3,)}
-FAST, SLOW = range(25), range(25, 1000)
+FAST, SLOW = range(12), range(12, 1000)
 REFUSED = (ValueError, IndexError, TypeError, ArithmeticError, np.linalg.LinAlgError, Warning)  # by NumPy
 
 
