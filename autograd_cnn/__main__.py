@@ -34,7 +34,7 @@ from autograd_cnn.engine.observe import operations
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.environment import command, plain
 
-PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz tqdm requests pillow numba".split()
+PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz jinja2 tqdm requests pillow numba".split()
 VARIABLES = "AUTOGRAD_CNN_", "XDG_CACHE_HOME", "LOCALAPPDATA", "OMP_NUM", "OPENBLAS_NUM", "MKL_NUM"
 UNSURE = 0.5  # a best probability below it
 LEAST = 3  # images of a class
@@ -336,7 +336,7 @@ def predict(run: Path, files: list[Path], why: bool, out: Path | None, refuse: C
 
 def _write_why(folder: Path, name: str, image: NDArray[np.uint8], model: Any, title: str) -> Path:
     """Write what decided into NAME.png in a folder, or NAME-2.png and so on if it exists; return the path."""
-    from autograd_cnn.studio.report.saliency import saliency
+    from autograd_cnn.studio.report.model import saliency
 
     names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
     try:

@@ -69,7 +69,7 @@ ROOMS = {
         "weights for PyTorch, and ONNX files",
     ),
     "studio": Room(
-        6181,
+        5770,
         f"engine calculus ops nn training files notebook environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),
@@ -78,6 +78,7 @@ PROGRAMS = "studio.player.demos", "studio.live.examples", "training.quick"  # th
 
 HEAVY = {
     "matplotlib", "numba", "graphviz", "torch", "tqdm", "requests", "safetensors", "playwright", "mpi4py", "onnx",
+    "jinja2",
 }  # fmt: skip
 FOR_HEAVY = {"fast.compiled", "studio.picture.paint"}  # exist for it, and are imported when they are asked for
 
@@ -262,8 +263,8 @@ IMPORTED = """
 import sys
 before = set(sys.modules)
 import autograd_cnn as ag
-heavy = {"matplotlib", "numba", "graphviz", "torch", "tqdm", "requests", "safetensors"} & (set(sys.modules) - before)
-assert not heavy, heavy
+heavy = {"matplotlib", "numba", "graphviz", "torch", "tqdm", "requests", "safetensors", "jinja2"}
+assert not heavy & (set(sys.modules) - before)
 ag.conv2d, ag.Tensor
 print("light")
 """

@@ -103,7 +103,9 @@ assert main(["info"]) == 0
 
 def test_numpy_alone_suffices_to_train_and_to_draw(python, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    packages = "tqdm safetensors matplotlib graphviz threadpoolctl PIL requests onnx mpi4py numba scipy torch IPython"
+    packages = (
+        "tqdm safetensors matplotlib graphviz threadpoolctl jinja2 PIL requests onnx mpi4py numba scipy torch IPython"
+    )
     assert "numpy, in tiles" in python(BARE.replace("{packages}", repr(packages.split())))
 
 

@@ -1,17 +1,15 @@
-"""Looks into the model of a run: its filters, what its first layers make of an image, its ladder and its player."""
+"""Looks into the model of a run: its graph at moments of the training, and the pixels that decided an answer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd_cnn.engine.observe import Call, observing
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn import Module
 from autograd_cnn.nn.module import in_training_mode
-from autograd_cnn.ops.convolution import conv2d
 from autograd_cnn.studio.graph import Graph
 from autograd_cnn.studio.report.facts import Array
 from autograd_cnn.studio.trace import trace
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 Loss = Callable[[Tensor, Any], Tensor]
 
 BATCH = 4  # images in the player
-DEEPEST = 3  # convolutions whose maps are shown
+COPIES, NOISE = 16, 0.1  # of an image, whose gradients are averaged; standard deviation of what is added to each
 
 
 class Moments:
@@ -63,31 +61,31 @@ def graph_of(model: Module, loss: Loss, images: Array, labels: Array) -> Graph:
         return trace(lambda images: loss(model(images), labels), as_tensor(images))
 
 
-class Layer(NamedTuple):
-    """A convolution: its weights (HWIO), and its maps, (H, W, channels), with what they are.
+def saliency(model: Module, image: Array, seed: int = 0) -> Array:
+    """Return how much each pixel of an image moves the largest output of a model in evaluation mode.
 
-    It has the maps that it writes and, before them, those that it reads, unless another layer has written them.
+    It is the absolute gradient of that output, the greatest of the colours, averaged over noisy copies of the image
+    and over neighbours (Smilkov et al., "SmoothGrad: removing noise by adding noise", 2017).
+
+    Parameters
+    ----------
+    model : Module
+    image : array, (H, W, C) float32 in [0, 1]
+    seed : int
+        Seeds the noise.
+
+    Returns
+    -------
+    array, (H, W)
+        In [0, 1]; the largest is 1, unless no pixel matters.
     """
-
-    name: str
-    weights: Array
-    maps: list[tuple[str, Array]]
-
-
-def convolutions(model: Module, image: Array) -> list[Layer]:
-    """Run a model on one image, and return its first convolutions."""
-    from autograd_cnn.training.evaluation import as_tensor
-
-    found: list[Layer] = []
-
-    def note(call: Call) -> None:
-        if call.primitive is conv2d and len(found) < DEEPEST:
-            x, w, y = (np.array(a.data if isinstance(a, Tensor) else a) for a in (*call.values[:2], call.out))
-            name = call.module or f"conv2d {len(found) + 1}"
-            known = not found or np.array_equal(x[0], found[-1].maps[-1][1])
-            read = [] if known else [(f"read by {name}", x[0])]
-            found.append(Layer(name, w, [*read, (f"written by {name}", y[0])]))
-
-    with in_training_mode(model, training=False), observing(note, recording=False):
-        model(as_tensor(image[None]))
-    return found
+    answer = int(model(Tensor(image[None])).data.argmax())
+    noise = np.random.default_rng(seed).normal(0, NOISE, (COPIES, *image.shape)).astype(np.float32)
+    copies = Tensor(image + noise, requires_grad=True, name="images")
+    gradient = model(copies)[:, answer].sum().gradient(copies)
+    found = np.abs(np.asarray(gradient.data).mean(axis=0)).max(axis=-1)
+    padded = np.pad(found, 1, mode="edge")
+    height, width = found.shape
+    blurred = np.mean([padded[i : i + height, j : j + width] for i in range(3) for j in range(3)], axis=0)
+    most = blurred.max()
+    return np.asarray(blurred / most if most > 0 else blurred)
