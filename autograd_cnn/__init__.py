@@ -19,7 +19,7 @@ from autograd_cnn.engine import registry
 from autograd_cnn.engine.messages import missing
 from autograd_cnn.engine.mode import enable_grad as enable_grad, no_grad as no_grad, scope as scope
 from autograd_cnn.engine.naming import publish
-from autograd_cnn.engine.primitive import primitive as primitive
+from autograd_cnn.engine.declare import primitive as primitive
 from autograd_cnn.engine.tensor import Tensor as Tensor
 from autograd_cnn.ops import *
 

@@ -11,10 +11,10 @@ from operator import attrgetter
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.engine.arguments import untyped
 from autograd_cnn.engine.errors import wrong_arguments
 from autograd_cnn.engine.naming import UNNAMED
 from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.rules import untyped
 
 PUBLIC = """
     Tensor add subtract multiply divide negative power exp log log1p expm1 sqrt square abs sin cos tanh maximum minimum

@@ -30,14 +30,14 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(2415, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "engine": Room(2413, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(2147, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(
-        1090,  # of which 285 the one checker, which tries numbers, shapes, layouts and dtypes beyond the user's
+        1091,  # of which 285 the one checker, which tries numbers, shapes, layouts and dtypes beyond the user's
         "engine",
         "grad and its kin, checkpoint, and checks of gradients",
     ),
-    "nn": Room(819, "engine calculus ops state", "modules, layers and their initial weights"),
+    "nn": Room(820, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(462, "engine calculus state", "optimisers, schedules, averages"),
     "elsewhere": Room(180, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
@@ -53,7 +53,7 @@ ROOMS = {
     "__main__": Room(322, f"{FACE} trainer environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
-        1263, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
+        1265, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(2850, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(818, "engine files environment", "published images, folders of images, batches"),

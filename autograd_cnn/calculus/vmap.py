@@ -28,7 +28,8 @@ from autograd_cnn.engine.assignment import share
 from autograd_cnn.engine.fitting import exported, in_precision, kind_of, unbroadcast
 from autograd_cnn.engine.mode import Mode, current, in_mode
 from autograd_cnn.engine.numpy_calls import CONSTANT, OF_SHAPES, constant, known, plain
-from autograd_cnn.engine.primitive import Primitive, as_primitive
+from autograd_cnn.engine.observe import as_primitive
+from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tape import Leaf
 from autograd_cnn.engine.tensor import Tensor

@@ -21,9 +21,9 @@ import numpy as np
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.fitting import exported
+from autograd_cnn.engine.guards import of_all, other_references
 from autograd_cnn.engine.mode import Mode, current
 from autograd_cnn.engine.numpy_calls import copied_index, plain, recorded
-from autograd_cnn.engine.ownership import of_all, other_references
 from autograd_cnn.engine.registry import registry
 
 _sharing: dict[int, Any] = {}

@@ -53,6 +53,15 @@ def numeric(value: Any, label: str, copy: bool | None = None) -> np.ndarray:
     return array
 
 
+def fitted_result(out: Any, tensors: bool) -> Any:
+    """Return a result that is no plain array as one, if there are Tensors, or raise an error."""
+    if hasattr(out, "_node"):
+        raise errors.not_an_argument()
+    if tensors and isinstance(out, (tuple, dict)):
+        raise errors.several_results(out)
+    return numeric(out, f"the function returned {type(out).__name__}, which") if tensors else out
+
+
 def kind_of(value: Any) -> str:
     """Return the kind of NumPy's dtype of `value`; "" if it has none, like a number or a tensor of PyTorch."""
     return getattr(getattr(value, "dtype", None), "kind", "")

@@ -1,4 +1,4 @@
-"""Arrays that a live graph has saved are read-only.
+"""Who may write into an array: nobody, while a live graph has saved it; the walk, if nobody else refers to it.
 
 An array that a rule will read must not change between forward and backward, or the gradient would be silently
 wrong. Outputs of recorded operations are read-only for good. Arrays that belong to the user (a leaf's data, a raw
@@ -21,6 +21,7 @@ import weakref
 from functools import partial
 from itertools import chain
 from operator import countOf, methodcaller
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -104,3 +105,44 @@ def _is_exclusive(base: Any) -> bool:
     except TypeError:  # memory of another library
         return False
     return isinstance(exporter, bytes) or getattr(exporter, "lent", False)  # the latter: of `fast.memory`
+
+
+def is_ours(array: Any) -> bool:
+    """Return whether `array` is writable and its memory has no reference but the caller's.
+
+    A rule may return a view of an array that it keeps, or two views of one array. Then the owner of the memory has
+    other references.
+    """
+    if getrefcount(array) > _OURS or not array.flags.writeable:
+        return False
+    owner = array.base
+    return owner is None or not isinstance(owner, np.ndarray) or getrefcount(owner) <= _OWNER
+
+
+def of_all(array: Any) -> Any:
+    """Return an array itself, or all examples if it stands for one of a batch."""
+    while not isinstance(array, np.ndarray):
+        array = array.batch
+    return array
+
+
+def other_references(array: Any) -> int:
+    """Return how many references lead to `array` or to the owner of its memory, besides the caller's."""
+    array = of_all(array)
+    owner = array.base
+    return getrefcount(array) - _OURS + (getrefcount(owner) - _OWNER if isinstance(owner, np.ndarray) else 0)
+
+
+def _references(array: Any) -> tuple[int, int]:
+    owner = array.base
+    return getrefcount(array), getrefcount(owner)
+
+
+def _least_references() -> tuple[int, int]:
+    """Count the references that `is_ours` finds for a view and its owner if nobody else has one. Pythons differ."""
+    entry, local = [np.empty(1)[:]], np.empty(1)[:]
+    one, other = _references(entry[0]), _references(local)
+    return min(one[0], other[0]), min(one[1], other[1])
+
+
+_OURS, _OWNER = _least_references()

@@ -68,7 +68,8 @@ class Mode:
         return mode
 
 
-current: ContextVar[Mode] = ContextVar("mode", default=Mode())
+ordinary = Mode()
+current: ContextVar[Mode] = ContextVar("mode", default=ordinary)
 
 
 class in_mode(ContextDecorator):

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.arguments import untyped
-from autograd_cnn.engine.messages import explained, inside, is_explained, missing
+from autograd_cnn.engine.explain import explained, is_explained
+from autograd_cnn.engine.messages import inside, missing
 from autograd_cnn.engine.registry import composites, counterparts, numpys, registry
+from autograd_cnn.engine.rules import untyped
 from autograd_cnn.engine.tensor import Tensor
 
 FACE = "autograd_cnn"
@@ -31,10 +32,6 @@ _OF_NO_ARRAY = re.compile("'(int|float|bool|str|list|tuple|dict|NoneType|object)
 # Methods that must not cost a frame. `Module.__call__` explains the errors of `forward`.
 UNNAMED = frozenset("clip detach flatten forward item numpy reshape tolist transpose".split())
 _NUMPY = os.path.dirname(np.__file__)
-
-
-Title = Callable[[tuple[Any, ...]], str]  # of the arguments, since a method is named after the class of `self`
-Better = Callable[..., Exception | None]  # of an error, its title, and the function with its arguments and options
 
 
 def enrol(room: dict[str, Any], prefix: str = "") -> None:
@@ -108,8 +105,11 @@ def _is_named(function: Callable[..., Any]) -> bool:
     return getattr(function, "__code__", None) is _CODE
 
 
-def _named(function: Callable[..., Any], title: str | Title, better: Better | None) -> Any:
-    """Return `function` with other errors about calls that it refuses; `better` replaces others, or returns None."""
+def _named(function: Callable[..., Any], title: Any, better: Any) -> Any:
+    """Return `function` with other errors about calls that it refuses; `better` replaces others, or returns None.
+
+    `title` is a text, or makes one from the arguments, since a method is named after the class of `self`.
+    """
 
     @wraps(function)
     def call(*args: Any, **options: Any) -> Any:

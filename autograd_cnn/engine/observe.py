@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from time import perf_counter
 from types import MappingProxyType
 from typing import Any
@@ -22,12 +22,15 @@ import numpy as np
 from autograd_cnn.engine.messages import Place, inside
 from autograd_cnn.engine.mode import Mode, current, in_mode
 from autograd_cnn.engine.numpy_calls import OF_SHAPES, constant
-from autograd_cnn.engine.plan import Plan, Rule
-from autograd_cnn.engine.primitive import Primitive, as_primitive
+from autograd_cnn.engine.plan import Plan
+from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.promotion import promote
 from autograd_cnn.engine.registry import composites, registry
+from autograd_cnn.engine.rules import Rule
 from autograd_cnn.engine.tape import Node
 from autograd_cnn.engine.tensor import Tensor
+
+_ELEMENTWISE = {np.round, np.around, np.fix, np.isclose, np.isneginf, np.isposinf, np.isreal, np.iscomplex}
 
 operations = MappingProxyType(registry)
 """Every operation by name."""
@@ -37,6 +40,26 @@ def primitives() -> list[Primitive[...]]:
     """Return every primitive once, also those that have the name of a function which calls them."""
     found = (getattr(f, "primitive", f) for f in registry.values())
     return [*dict.fromkeys(p for p in found if isinstance(p, Primitive))]
+
+
+def as_primitive(function: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return a primitive and the options of a call of it: also for a function of NumPy without a derivative."""
+    if isinstance(function, Primitive):
+        return function, {**options}
+    return (observed.__wrapped__(function, **options) if options else observed(function)), {}
+
+
+@cache
+def observed(function: Any, **options: Any) -> Primitive[...]:
+    """Return a function of NumPy as a primitive without rules, for those who observe calls."""
+
+    def of_numpy(*operands: Any) -> Any:
+        return function(*operands, **options)
+
+    elementwise = function in _ELEMENTWISE or (isinstance(function, np.ufunc) and function.signature is None)
+    made: Primitive[...] = Primitive(of_numpy, name=function.__name__, elementwise=elementwise, complex=True)
+    made.numpy = function
+    return made
 
 
 @contextmanager

@@ -6,7 +6,6 @@ each combination of such inputs, and recording a call only picks values by posit
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
@@ -17,57 +16,12 @@ from autograd_cnn.engine.guards import Guard, guard
 from autograd_cnn.engine.messages import inside
 from autograd_cnn.engine.mode import Mode
 from autograd_cnn.engine.numpy_calls import copied_index
+from autograd_cnn.engine.rules import Rule
 from autograd_cnn.engine.tape import Constant, Leaf, Node, next_birth
 
 ndarray = np.ndarray
 _new = object.__new__
 _CHANGEABLE = {list, ndarray}  # parts of an index
-
-
-class Rule:
-    """A derivative rule: its function, the inputs that it serves (several for a joint rule), and its parameters.
-
-    Attributes
-    ----------
-    needs : list of str
-        The names of all parameters but `g`: the values that the tape saves for the rule.
-    textbook : Rule
-        The formula. It is the rule itself, unless `Primitive.accelerate` has put a faster one in its place.
-    may_write : bool
-        Whether the function writes its result into `g`, if `g` is writable. Rules of further inputs return no view of
-        `g`, and run before.
-    exact : bool
-        Whether the results have the bits and the memory order of the formula's.
-    into : callable, optional
-        Adds the gradient to an array, which is passed before `g`.
-    """
-
-    def __init__(self, function: Callable[..., Any], inputs: tuple[str, ...], textbook: Rule | None = None) -> None:
-        self.function = function
-        self.inputs = inputs
-        self.name = ", ".join(inputs)
-        self.joint = len(inputs) > 1
-        self.needs = [p for p in inspect.signature(function).parameters if p != "g"]
-        self._textbook = textbook  # not `self`, since nothing here may refer to itself
-        self.may_write = False
-        self.exact = True
-        self.into: Callable[..., None] | None = None
-
-    def __call__(self, g: Any, *values: Any) -> Any:
-        """Return the gradient, and leave `g` as it is. A program that cannot show the formula calls the rule."""
-        if self.may_write:
-            g = g.view()
-            g.setflags(False)
-        return self.function(g, *values)
-
-    @property
-    def textbook(self) -> Rule:
-        return self._textbook or self
-
-    def is_formula(self, g: Any, *values: Any) -> bool:
-        """Return whether the gradient has the bits of the formula's, which a faster function calls if not `applies`."""
-        applies = getattr(self.function, "applies", None)
-        return self.exact or (applies is not None and not applies(g, *values))
 
 
 class Plan:
@@ -92,7 +46,6 @@ class Plan:
         self.primitive = primitive
         self.names = primitive.flat_names(elements)
         self.labels = (*self.names, "out", *primitive.byproducts)
-        self.positions = {name: i for i, name in enumerate(self.labels)}
         self.sources: dict[tuple[bool, int], int] = {}
         self.steps: list[tuple[tuple[int | None, ...], Rule, Callable[[Any], Any]]] = []
         for position, name in enumerate(self.names):
@@ -107,10 +60,8 @@ class Plan:
             self.steps.append((argnums, rule, self._picker(rule, argnums)))
         self.may_write = all(rule.may_write for _, rule, _ in self.steps)  # another rule would need the same `g`
         self.steps = self.steps[::-1] if self.may_write else self.steps  # the rule of the first input writes into `g`
-        self.formulas = self.steps
-        if any(rule.textbook is not rule for _, rule, _ in self.steps):
-            textbook = [(argnums, rule.textbook) for argnums, rule, _ in self.steps]
-            self.formulas = [(argnums, rule, self._picker(rule, argnums)) for argnums, rule in textbook]
+        textbook = [(argnums, rule.textbook) for argnums, rule, _ in self.steps]
+        self.formulas = [(argnums, rule, self._picker(rule, argnums)) for argnums, rule in textbook]
         self.constants = [p for p in range(len(self.names)) if not grad_mask >> p & 1]
         self.keep = self._keeper()
         self.guarded = [(i, p) for (shape, p), i in self.sources.items() if not shape and p <= len(self.names)]
@@ -120,7 +71,7 @@ class Plan:
         sequence = self.primitive.sequence
         getters: list[Any] = []  # indices into `saved`, or functions of it
         for need in rule.needs:
-            shape = need not in self.positions and need != sequence and need.endswith("_shape")
+            shape = need not in self.labels and need != sequence and need.endswith("_shape")
             name = need.removesuffix("_shape") if shape else need
             if name == "position":
                 index = (argnums[0] or 0) - self.names.index(sequence)
@@ -129,7 +80,7 @@ class Plan:
                 indices = [self._source(shape, p) for p, n in enumerate(self.names) if n == name]
                 getters.append(lambda saved, indices=indices: [saved[i] for i in indices])
             else:
-                getters.append(self._source(shape, self.positions[name]))
+                getters.append(self._source(shape, self.labels.index(name)))
         if not any(map(callable, getters)):
             return _getter(getters)
         return lambda saved: [get(saved) if callable(get) else saved[get] for get in getters]

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.engine.explain import refusal
 from autograd_cnn.engine.fitting import FLOATS, NUMBERS, as_floats, exported, kind_of, numeric, precision, weak_dtype
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.mode import current
@@ -43,7 +44,7 @@ def promote(primitive: Any, values: list[Any], inputs: list[Any], elements: int)
             given = value is not None or names[p] not in primitive.defaults
             values[p] = _plain(value, names[p], p in operands and given)
     arrays = [p for p in operands if isinstance(values[p], (np.ndarray, np.generic))]
-    if error := primitive.refusal(values, elements):
+    if error := refusal(primitive, values, elements):
         raise error
     weak = [p for p in arrays if not isinstance(inputs[p], (Node, Leaf))]
     lists = [p for p in weak if isinstance(inputs[p], list)]
@@ -52,7 +53,7 @@ def promote(primitive: Any, values: list[Any], inputs: list[Any], elements: int)
     if primitive.strict and (floats or primitive.widens):
         _check_floats(primitive, values, inputs, arrays, floats)
     if not floats:
-        return widen(primitive, values, inputs, elements) if primitive.widens else None
+        return widen(primitive, values, inputs, elements)
     common = np.result_type(*floats)
     for p in weak:
         if values[p].ndim == 0:
@@ -63,7 +64,7 @@ def promote(primitive: Any, values: list[Any], inputs: list[Any], elements: int)
 
 def widen(primitive: Any, values: list[Any], inputs: list[Any], elements: int) -> None:
     """Convert the integer operands, in place, of an operation that NumPy lacks, or refuse them."""
-    names = primitive.flat_names(elements)
+    names = primitive.flat_names(elements) if primitive.widens else []
     operands = [p for p, name in enumerate(names) if name in primitive.rules and kind_of(values[p])]
     if primitive.strict and any(values[p].dtype.kind not in FLOATS for p in operands):
         _check_floats(primitive, values, inputs, operands, [])

@@ -10,8 +10,8 @@ that of z, with g = 1. The rule of the first factor gives g times the second, 3:
 of the second factor gives 3 again, which is added. Then the leaf is the youngest, and its sum 6 is the result.
 
 A first reading may leave out what has its default in ``z.backward()``: `wrap` (walks that are recorded, for derivatives
-of derivatives), `targets` with `past_targets` and `_chosen`, `origin` with `watched` and `is_finite` (the search for
-the first NaN), `retain`, and `_claim` (threads). It may also leave out `into`, `may_write`, `ours` and `is_ours`, which
+of derivatives), `targets` with `past_targets` and `needed`, `origin` with `watched` and `is_finite` (the search for
+the first NaN), `retain`, and the lock (threads). It may also leave out `into`, `may_write`, `ours` and `is_ours`, which
 decide whether memory is used again, and never change a number.
 
 Only the walk adds contributions, undoes broadcasting, and checks shapes and dtypes. Saved arrays are read-only, and the
@@ -34,10 +34,10 @@ import numpy as np
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.fitting import as_array, conform
-from autograd_cnn.engine.messages import Place, here, note
+from autograd_cnn.engine.guards import is_ours
+from autograd_cnn.engine.messages import here, note
 from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.numpy_calls import plain
-from autograd_cnn.engine.ownership import is_ours
 from autograd_cnn.engine.tape import Leaf, Node, history, parents
 
 ndarray = np.ndarray
@@ -52,7 +52,7 @@ if hasattr(os, "register_at_fork"):  # a child must not inherit a lock that anot
 
 
 def walk(
-    root: Node | Leaf,
+    root: Any,
     seed: Any,
     *,
     retain: bool = False,
@@ -84,13 +84,18 @@ def walk(
     """
     place = here()
     np.seterr(all="ignore")  # the forward pass has warned already
-    sums = _Sums(root, seed, wrap, [] if origin is None else origin, watched)
+    needed = None if targets is None else _leading(root, targets)
+    sums = _Sums(root, seed, wrap, needed, [] if origin is None else origin, watched)
     if wrap is not None:
         current.set(current.get().but(recording=True, walk=sums))
         for transform in current.get().transforms:
             transform.differentiated = True
-    _claim(root, None if retain else place)
-    steps_of = _chosen(root, targets)
+    if root.__class__ is Node:
+        with exclusive.lock:  # of two threads that walk one graph, the second raises an error
+            if root.walked is not None:
+                raise errors.walked_before(root)
+            root.walked = None if retain else place
+    observed = current.get().steps
     results: dict[Node | Leaf, Any] = {}
     if origin is not None:
         np.seterr(divide="call", over="call", invalid="call")
@@ -111,7 +116,9 @@ def walk(
         elif not plan.may_write or not (ours or is_ours(g)):
             g.setflags(False)
         steps = plan.steps if wrap is None else plan.formulas
-        for argnums, rule, pick in steps if steps_of is None else steps_of(node, steps):
+        for argnums, rule, pick in steps if observed is None else observed(node, steps):
+            if needed is not None and needed.isdisjoint(node.inputs[p] for p in argnums if p is not None):
+                continue
             try:
                 if rule.into is not None and (buffer := sums.buffer(node.inputs[argnums[0]])) is not None:
                     rule.into(buffer, g, *pick(saved))
@@ -135,13 +142,15 @@ def walk(
 class _Sums:
     """The partial sums of gradients, by birth of their node: entries ``[node, sum, whether the walk owns the sum]``."""
 
-    __slots__ = ("entries", "heap", "node", "origin", "watched", "wrap")
+    __slots__ = ("entries", "heap", "needed", "node", "origin", "watched", "wrap")
     node: Node  # whose rules run, if the walk is recorded
 
-    def __init__(self, root: Node | Leaf, seed: Any, wrap: Wrap | None, origin: list[Any], watched: bool) -> None:
+    def __init__(
+        self, root: Node | Leaf, seed: Any, wrap: Wrap | None, needed: Any, origin: list[Any], watched: bool
+    ) -> None:
         self.entries: dict[int, list[Any]] = {root.birth: [root, seed, False]}
         self.heap = [-root.birth]
-        self.wrap = wrap
+        self.wrap, self.needed = wrap, needed
         self.origin, self.watched = origin, watched
 
     def watch(self, error: str, flag: int) -> None:
@@ -181,7 +190,7 @@ class _Sums:
     def add_all(self, argnums: Any, contributions: Any, g: Any, node: Node, rule: Any) -> None:
         """Add the contributions of a joint rule to the sums of the parents that need them."""
         for argnum, c in zip(argnums, contributions, strict=True):
-            if argnum is not None:
+            if argnum is not None and (self.needed is None or node.inputs[argnum] in self.needed):
                 self.add(node.inputs[argnum], c, g, node, rule)
 
     def buffer(self, parent: Any) -> ndarray | None:
@@ -202,34 +211,10 @@ def is_finite(value: Any) -> bool:
     return (array.size <= SMALL and cmath.isfinite(np.vdot(array, array))) or bool(np.isfinite(array).all())
 
 
-def _claim(root: Node | Leaf, place: Place | None) -> None:
-    """Mark `root` as walked at `place`. If two threads walk the same graph, the second raises an error."""
-    if isinstance(root, Node):
-        with exclusive.lock:
-            if root.walked is not None:
-                raise errors.walked_before(root)
-            root.walked = place
-
-
-def _chosen(root: Node | Leaf, targets: Collection[Node | Leaf] | None) -> Callable[[Node, Any], Any] | None:
-    """Return the function ``(node, steps) -> steps`` that chooses the steps of the walk, or None for all of them.
-
-    It chooses those that lead to the targets, and takes them from the observer if there is one.
-    """
-    observed = current.get().steps
-    if targets is None:
-        return observed
-    needed = set(targets)
+def _leading(root: Node | Leaf, targets: Collection[Node | Leaf]) -> set[Node | Leaf]:
+    """Return the targets, and the nodes behind `root` that were computed from one."""
+    found = {*targets}
     for node in history(root, oldest=min((t.birth for t in targets), default=root.birth)):
-        if any(parent in needed for parent in parents(node)):
-            needed.add(node)
-
-    def steps(node: Node, all_steps: list[Any]) -> list[Any]:
-        chosen = []
-        for argnums, rule, pick in observed(node, all_steps) if observed else all_steps:
-            leading = [p if p is not None and node.inputs[p] in needed else None for p in argnums]
-            if any(p is not None for p in leading):
-                chosen.append((leading, rule, pick))
-        return chosen
-
-    return steps
+        if not found.isdisjoint(parents(node)):
+            found.add(node)
+    return found

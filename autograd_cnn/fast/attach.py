@@ -15,8 +15,8 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from autograd_cnn.engine.mode import is_recording
 from autograd_cnn.engine.observe import operations, primitives
-from autograd_cnn.engine.primitive import Accelerator, Primitive
 from autograd_cnn.engine.registry import accelerators, counterparts
+from autograd_cnn.engine.rules import Accelerator
 from autograd_cnn.ops import activations, arithmetic, indexing, losses, products, reductions
 from autograd_cnn.ops import convolution as convolutions
 from autograd_cnn.ops import normalization as norms
@@ -60,7 +60,7 @@ def elementwise_operations() -> None:
     """Compute large arrays in blocks: every operation whose elements do not depend on each other, and its rules."""
     ufuncs = {name: f for f, name in counterparts.items() if isinstance(f, np.ufunc)}
     for name, p in operations.items():
-        if isinstance(p, Primitive) and p.elementwise:
+        if getattr(p, "elementwise", False):
             forward = _ufunc(ufuncs[name]) if name in ufuncs else blocked
             # A rule that needs nothing passes `g` on, or changes its sign.
             rules: dict[str, Any] = {n: blocked for n, rule in p.rules.items() if rule.needs}

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_cnn.engine.primitive import Accelerator
+from autograd_cnn.engine.rules import Accelerator
 
 from .memory import empty
 from .threads import in_tile, map_tiles

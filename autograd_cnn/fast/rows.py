@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_cnn.engine.primitive import Accelerator
+from autograd_cnn.engine.rules import Accelerator
 
 from .memory import empty
 from .tiles import SMALL, map_rows

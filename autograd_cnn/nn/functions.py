@@ -10,9 +10,9 @@ from functools import partial
 from inspect import Signature
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from autograd_cnn.engine.arguments import untyped
 from autograd_cnn.engine.errors import wrong_arguments
-from autograd_cnn.engine.messages import explained
+from autograd_cnn.engine.explain import explained
+from autograd_cnn.engine.rules import untyped
 from autograd_cnn.nn.module import Module
 from autograd_cnn.ops import activations, arithmetic, normalization, pooling, reductions, resizing, shapes
 from autograd_cnn.ops.windows import check_images, check_window

@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from autograd_cnn.calculus.trees import tree_leaves, tree_map
-from autograd_cnn.engine.arguments import untyped
 from autograd_cnn.engine.errors import wrong_arguments
-from autograd_cnn.engine.messages import describe, explained, missing
+from autograd_cnn.engine.explain import explained
+from autograd_cnn.engine.messages import describe, missing
 from autograd_cnn.engine.mode import current, in_mode, no_grad
+from autograd_cnn.engine.rules import untyped
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.state import Loaded, check_dict, fit_state
 

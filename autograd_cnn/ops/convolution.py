@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.checks import count
-from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.engine.declare import primitive
 from autograd_cnn.ops.axes import normal
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import expand_dims, squeeze

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from autograd_cnn.engine.assignment import is_own
+from autograd_cnn.engine.declare import primitive
 from autograd_cnn.engine.fitting import is_complex
 from autograd_cnn.engine.numpy_calls import copied_index, known, peek, plain, plain_array
-from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import where
 from autograd_cnn.ops.axes import X, as_float, cut, of_first, operand, with_options

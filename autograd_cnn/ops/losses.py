@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from autograd_cnn.engine.declare import primitive
 from autograd_cnn.engine.errors import not_numbers
 from autograd_cnn.engine.fitting import as_floats
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.mode import is_recording
 from autograd_cnn.engine.numpy_calls import checked, known, peek, plain_array
-from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax, softplus
 from autograd_cnn.ops.arithmetic import abs, astype, chain, exp, log, masked, maximum, negative, subtract, where

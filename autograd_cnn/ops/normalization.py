@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.checks import number
+from autograd_cnn.engine.declare import primitive
 from autograd_cnn.engine.numpy_calls import checked, constant, plain_array
-from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import divide, multiply, sqrt, square, where
 from autograd_cnn.ops.axes import Axis, X, as_float, fixed, rescaling

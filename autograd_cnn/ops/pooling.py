@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.engine.declare import primitive
 from autograd_cnn.engine.mode import enable_grad
 from autograd_cnn.engine.numpy_calls import plain
-from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import power, root
 from autograd_cnn.ops.axes import as_float, cut
 from autograd_cnn.ops.convolution import as_images

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from autograd_cnn.engine.declare import primitive
 from autograd_cnn.engine.numpy_calls import recorded
-from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import astype, conjugated, multiply, where
 from autograd_cnn.ops.axes import normal
 from autograd_cnn.ops.indexing import getitem, positions, take

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.checks import flag
+from autograd_cnn.engine.declare import primitive
 from autograd_cnn.engine.numpy_calls import known, peek, plain
-from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import conjugated, exp, in_dtype_of, live, masked, quotient, where
 from autograd_cnn.ops.axes import Axis, as_float, axes_of, cast, cut, keepdims_shape, rescaling
 from autograd_cnn.ops.indexing import concatenate

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.engine.declare import primitive
 from autograd_cnn.ops.axes import Axis, Shape, X, axes_of, of_first, with_options
 
 __all__ = [

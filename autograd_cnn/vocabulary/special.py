@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.primitive import Primitive, primitive
+from autograd_cnn.engine.declare import primitive
+from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.environment import needs
 from autograd_cnn.ops.activations import erfc_of, logsigmoid, sigmoid
 from autograd_cnn.ops.arithmetic import chain, exp, in_dtype_of, log, log1p, sign_of, where

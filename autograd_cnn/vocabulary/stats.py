@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.calculus.vmap import lowered
-from autograd_cnn.engine.arguments import Parameters, untyped
+from autograd_cnn.engine.rules import Parameters, untyped
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.vocabulary import special as sp
 from autograd_cnn.vocabulary.linalg import cholesky, diagonal, solve_triangular

@@ -5,7 +5,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.calculus.check import conformance
-from autograd_cnn.engine.ownership import is_ours
+from autograd_cnn.engine.guards import is_ours
 from autograd_cnn.engine.primitive import Primitive
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import autograd_cnn as ag
 from autograd_cnn.calculus.transforms import alias
 from autograd_cnn.engine.numpy_calls import plain
-from autograd_cnn.engine.primitive import observed
+from autograd_cnn.engine.observe import observed
 from autograd_cnn.interop.onnx.entry import Entry, without_derivative
 
 # How primitives are written

@@ -1,0 +1,219 @@
+"""How a primitive is called, and its derivative rules: how they are registered, and how faster ones replace them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from autograd_cnn.engine import errors
+from autograd_cnn.engine.messages import describe
+from autograd_cnn.engine.tensor import Tensor
+
+Accelerator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def untyped(function: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of a function without types."""
+    parameters = inspect.signature(function).parameters.values()
+    return inspect.Signature([p.replace(annotation=p.empty) for p in parameters])
+
+
+class Parameters:
+    """The parameters of a function, and the binding of arguments to them.
+
+    Flat arguments are in the order of the parameters, with defaults filled in. The arrays of a sequence input
+    (``concatenate([x, y])``, ``contract("ij,jk", x, y)``) are separate flat arguments, one after the other.
+
+    Attributes
+    ----------
+    parameters : tuple of str
+        The names of the parameters. `defaults` maps names to default values.
+    sequence : str
+        The name of the parameter that takes several arrays, or ``""``. `variadic` is True for ``*operands``, and False
+        for a list.
+    arity : int
+        The number of parameters, or -1 with a sequence input: then the arguments of a call are never flat as they are.
+    """
+
+    def __init__(self, function: Callable[..., Any], name: str | None) -> None:
+        self.name = name or function.__name__
+        self.signature = self.__signature__ = untyped(function)  # for messages and `help`
+        parameters = self.signature.parameters.values()
+        self.parameters = tuple(p.name for p in parameters)
+        self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+        self.sequence: str = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
+        self.variadic = bool(self.sequence)
+        self.arity = -1 if self.sequence else len(self.parameters)
+
+    def flat_names(self, elements: int) -> list[str]:
+        """Return the parameter of each flat argument, for a sequence input of `elements` arrays."""
+        return [n for p in self.parameters for n in [p] * (elements if p == self.sequence else 1)]
+
+    def bind(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, int]:
+        """Return the flat arguments, and the length of the sequence input or 0. Remove the used `options`."""
+        fixed = list(args)
+        if self.variadic:
+            k = self.parameters.index(self.sequence)
+            fixed = [*args[:k], args[k:]]
+        for name in self.parameters[len(fixed) :]:
+            if name not in options and name not in self.defaults:
+                break
+            fixed.append(options.pop(name) if name in options else self.defaults[name])
+        if options or len(fixed) != len(self.parameters):
+            raise errors.wrong_arguments(self.name, self.signature, args, options)
+        if not self.sequence:
+            return fixed, 0
+        k = self.parameters.index(self.sequence)
+        if isinstance(fixed[k], (Tensor, str)) or not hasattr(fixed[k], "__len__"):
+            raise TypeError(f"{self.name}: {self.sequence} is a list of tensors, not {describe(fixed[k])}")
+        return [*fixed[:k], *fixed[k], *fixed[k + 1 :]], len(fixed[k])
+
+    def grouped(self, values: list[Any], elements: int) -> list[Any]:
+        """Return the arguments as the function takes them, with the arrays of a list input in one list."""
+        if self.variadic or not self.sequence:
+            return values
+        k = self.parameters.index(self.sequence)
+        return [*values[:k], values[k : k + elements], *values[k + elements :]]
+
+
+class Rule:
+    """A derivative rule: its function, the inputs that it serves (several for a joint rule), and its parameters.
+
+    Attributes
+    ----------
+    needs : list of str
+        The names of all parameters but `g`: the values that the tape saves for the rule.
+    textbook : Rule
+        The formula. It is the rule itself, unless `Primitive.accelerate` has put a faster one in its place.
+    may_write : bool
+        Whether the function writes its result into `g`, if `g` is writable. Rules of further inputs return no view of
+        `g`, and run before.
+    exact : bool
+        Whether the results have the bits and the memory order of the formula's.
+    into : callable, optional
+        Adds the gradient to an array, which is passed before `g`.
+    """
+
+    def __init__(self, function: Callable[..., Any], inputs: tuple[str, ...], textbook: Rule | None = None) -> None:
+        self.function = function
+        self.inputs = inputs
+        self.name = ", ".join(inputs)
+        self.joint = len(inputs) > 1
+        self.needs = [p for p in inspect.signature(function).parameters if p != "g"]
+        self._textbook = textbook  # not `self`, since nothing here may refer to itself
+        self.may_write = False
+        self.exact = True
+        self.into: Callable[..., None] | None = None
+
+    def __call__(self, g: Any, *values: Any) -> Any:
+        """Return the gradient, and leave `g` as it is. A program that cannot show the formula calls the rule."""
+        if self.may_write:
+            g = g.view()
+            g.setflags(False)
+        return self.function(g, *values)
+
+    @property
+    def textbook(self) -> Rule:
+        return self._textbook or self
+
+    def is_formula(self, g: Any, *values: Any) -> bool:
+        """Return whether the gradient has the bits of the formula's, which a faster function calls if not `applies`."""
+        applies = getattr(self.function, "applies", None)
+        return self.exact or (applies is not None and not applies(g, *values))
+
+
+def check_names(function: str, parameters: Iterable[str], *allowed: str) -> None:
+    if unknown := [name for name in parameters if name not in allowed]:
+        raise errors.unknown_parameter(function, unknown[0], [*allowed])
+
+
+class Rules(Parameters):
+    """A plain function with a derivative rule for each of its inputs; faster ones may take their places."""
+
+    byproducts: tuple[str, ...] = ()
+    exact = True  # whether `forward` has the bits of `formula`
+
+    def __init__(self, function: Callable[..., Any], name: str | None, check: Callable[..., Any] | None) -> None:
+        super().__init__(function, name)
+        self.rules: dict[str, Rule] = {}
+        self.plans: dict[Any, Any] = {}  # which follow from the rules
+        self.textbook, self.check = function, check
+        self.forward = self.formula = self._checked(function)  # `textbook`, behind the check of its arguments
+
+    def vjp(self, *unnamed: Any, **rules: Callable[..., Any]) -> None:
+        """Register one rule per input, ``name=lambda g, ...: gradient``.
+
+        A function that is passed for several inputs is a joint rule: it is called once, and returns a gradient for each
+        of them, in the same order. A rule with a parameter `position` makes its input a sequence of Tensors, as in
+        `concatenate`.
+
+        Raises
+        ------
+        TypeError
+            If a rule is for an unknown input, or has an unknown parameter.
+        """
+        if unnamed:
+            raise errors.unnamed_rule(self)
+        made = {id(f): Rule(f, tuple(n for n, same in rules.items() if same is f)) for f in rules.values()}
+        for name, function in rules.items():
+            if name not in self.parameters:
+                raise TypeError(f"{self.name}.vjp: {name} is not an input. It has {', '.join(self.parameters)}")
+            self.rules[name] = made[id(function)]
+            if "position" in self.rules[name].needs:
+                self.sequence, self.arity = name, -1
+        allowed = ["g", "out", *self.parameters, *(f"{p}_shape" for p in self.rules), "out_shape", *self.byproducts]
+        for name in rules:
+            position = ["position"] if self.sequence else []
+            check_names(f"{self.name}.vjp({name}): the rule", self.rules[name].needs, *allowed, *position)
+        self.plans.clear()
+
+    def into(self, **functions: Callable[..., None]) -> None:
+        """Register in-place twins of rules, ``name=lambda buffer, g, ...``, which add the gradient to `buffer`.
+
+        The walk calls a twin if it owns a sum for that input already. The other parameters are those of the rule.
+        """
+        for name, function in functions.items():
+            self.rules[name].into = function
+
+    def accelerate(
+        self,
+        forward: Accelerator | None = None,
+        *,
+        may_write: bool = False,
+        exact: bool = False,
+        **rules: Accelerator,
+    ) -> None:
+        """Put faster functions in the place of the function and of rules, ``name=accelerator``.
+
+        An accelerator takes the textbook's function and returns the faster one, which calls the textbook's where its
+        ``applies(*args)``, an attribute, does not hold. A faster rule may need more values. The name of one of its
+        inputs stands for a joint rule.
+
+        `may_write` says that the rules write their results into `g` if it is writable, which it is if nobody else needs
+        it. The rule of the first input does, and the others return no view of `g`. `exact` says that all results have
+        the bits and the memory order of the textbook's.
+        """
+        check_names(f"{self.name}.accelerate", rules, "forward", *self.rules)
+        if forward is not None:
+            function, self.exact = self._faster("forward", forward, self.textbook), exact
+            self.forward = self.formula if function is self.textbook else self._checked(function)
+        for name, accelerator in rules.items():
+            faster = formula = self.rules[name].textbook
+            if (function := self._faster(name, accelerator, formula.function)) is not formula.function:
+                faster = Rule(function, formula.inputs, formula)
+                faster.may_write, faster.exact, faster.into = may_write, exact, self.rules[name].into
+            self.rules.update(dict.fromkeys(formula.inputs, faster))
+        self.plans.clear()
+
+    def _faster(self, place: str, accelerator: Accelerator, formula: Callable[..., Any]) -> Callable[..., Any]:
+        function = accelerator(formula) if callable(accelerator) else accelerator
+        if not callable(function):
+            want = f"want a decorator: {place}=lambda formula: faster, for a function `faster`"
+            raise TypeError(f"{self.name}.accelerate: {place} gives {function!r:.40}, {want}")
+        return function
+
+    def _checked(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `function` behind the check of its arguments: it takes all of them, in order."""
+        check = self.check
+        return function if check is None else lambda *args: function(*check(*args))
