@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ from autograd_cnn.engine.tensor import Tensor
 
 _ELEMENTWISE = {np.round, np.around, np.fix, np.isclose, np.isneginf, np.isposinf, np.isreal, np.iscomplex}
 
-operations = MappingProxyType(registry)
+operations: Mapping[str, Any] = MappingProxyType(registry)
 """Every operation by name."""
 
 
