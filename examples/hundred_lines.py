@@ -2,7 +2,7 @@
 Automatic differentiation in a hundred lines
 ============================================
 
-The idea of the package in one file that needs NumPy only: tensors, a tape, ten formulas, and the walk backward. It
+The idea of the package in one file that needs NumPy only: tensors, a tape, ten primitives, and the walk backward. It
 trains the network of the spiral, with the same losses. ``docs/engine.md`` says what the rest of the engine is for.
 """
 
@@ -15,7 +15,7 @@ births = itertools.count()
 
 
 class Node:
-    """A recorded operation. `inputs` has for each input its node, the formula of its gradient, and the saved values."""
+    """A recorded operation. `inputs` has for each input its node, the rule of its gradient, and the saved values."""
 
     def __init__(self, shape, inputs=()):
         self.birth, self.shape, self.inputs, self.grad = next(births), shape, inputs, None
@@ -49,9 +49,9 @@ def unbroadcast(g, shape):
 
 
 def primitive(function, **rules):
-    """Turn a NumPy function into a recorded operation. For each input, `rules` has the formula of its gradient.
+    """Turn a NumPy function into a recorded operation. For each input, `rules` has the rule of its gradient.
 
-    A formula takes `g`, the gradient of the output, and whatever else its parameters name: an input, its shape
+    A rule takes `g`, the gradient of the output, and whatever else its parameters name: an input, its shape
     (`x_shape`) or the output (`out`). The tape saves these values, and no others.
     """
     needs = {name: [p for p in signature(rule).parameters if p != "g"] for name, rule in rules.items()}

@@ -72,7 +72,7 @@ def test_a_row_is_added_to_every_row_and_gradients_add_up(small):
         assert bias.grad.tolist() == [4.0 * times] * 3 and rows.grad.tolist() == [[1.0 * times] * 3] * 4
 
 
-def test_it_has_a_hundred_lines_ten_formulas_and_imports_numpy_only():
+def test_it_has_a_hundred_lines_ten_primitives_and_imports_numpy_only():
     text = SCRIPT.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 100
     assert len(re.findall(r"^\w+ = primitive\(", text, re.M)) == 10

@@ -15,20 +15,31 @@ gradient `g` into the gradient of one input. The names of its other parameters d
 input, the output (`out`), a by-product or an option by its name, and by ``x_shape`` only the shape of the input `x`.
 The names are read once, when the rule is registered. The tape saves no other values.
 
-After ``z = u * u``, where u is a Tensor that requires a gradient:
+What happens at ``z = u * u``, where u is a Tensor that requires a gradient:
 
-1. Tensor's operator has looked up its primitive by name and called ``multiply(u, u)``. `current` holds the mode, the
-   settings of this context. Its `call` is None, so the call goes to `Primitive.run`; an observer, such as a profiler,
-   sets another function there.
+1. Tensor's operator looks up `multiply` by name, and calls its `run`, as ``multiply(u, u)`` would by `__call__`. If an
+   observer, such as a profiler, has set `call` of the mode, the settings of this context, the call goes there instead.
 2. `run` takes the arrays out of the Tensors and computes. `grad_mask` has a bit for each argument to which a gradient
    flows: 0b11 for ``u * u``, 0b01 for ``u * 2``.
 3. A `Plan` has, for these bits, the values to save and the steps of the walk. The first call with these bits makes the
-   plan, from the names of the rules' parameters, and `Primitive.plans` keeps it for the next. A step is (`argnums`,
-   `rule`, `pick`): the positions of the inputs that the rule is for, the rule, and a function, for which
-   ``pick(node.saved)`` is what the rule needs. Here the steps are ``((0,), the rule g * y, a pick of the second
-   factor)`` and ``((1,), the rule g * x, a pick of the first)``.
+   plan, from the names of the rules' parameters, and `plans` keeps it for the next. A step is (`argnums`, `rule`,
+   `pick`): the positions of the inputs that the rule is for, the rule, and a function, for which ``pick(node.saved)``
+   is what the rule needs.
 4. ``plan.record`` makes the node, with the leaf of u twice in `inputs` and both factors in `saved`. It becomes
    `z.node`. The user's line is looked for from the frame of the operator outwards.
+
+>>> import autograd_cnn as ag
+>>> u = ag.Tensor(3.0, requires_grad=True)
+>>> z = u * u
+>>> z.node.inputs == [u.node, u.node], z.node.saved
+(True, (array(3.), array(3.)))
+>>> for argnums, rule, pick in z.node.plan.steps:
+...     print(argnums, rule.name, rule.needs, pick(z.node.saved), rule(np.array(1.0), *pick(z.node.saved)))
+(0,) x ['y'] (array(3.),) 3.0
+(1,) y ['x'] (array(3.),) 3.0
+>>> z.backward()
+>>> u.grad
+array(6.)
 
 The words of this file:
 
@@ -38,7 +49,8 @@ The words of this file:
   -1 with a list, so that such a call is never.
 - A *joint* rule is one function for several inputs.
 
-A first reading needs `__call__`, `run` without its errors, and `_plan`.
+A first reading needs `run`, without what is rare in it, and `_plan`; then `tape`, `plan` and `walk`. The same parts in a
+hundred lines, with the same words: ``examples/hundred_lines.py``.
 """
 
 from __future__ import annotations
