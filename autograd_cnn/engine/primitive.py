@@ -49,8 +49,8 @@ The words of this file:
   -1 with a list, so that such a call is never.
 - A *joint* rule is one function for several inputs.
 
-A first reading needs `run`, without what is rare in it, and `_plan`; then `tape`, `plan` and `walk`. The same parts in a
-hundred lines, with the same words: ``examples/hundred_lines.py``.
+A first reading needs `run`, without what is rare in it, and `_plan`; then `tape`, `plan` and `walk`. For the same parts
+in a hundred lines, with the same words, see ``examples/hundred_lines.py``.
 """
 
 from __future__ import annotations
