@@ -22,22 +22,20 @@ SLOWEST = 10_000  # bytes a second, on average
 PATIENCE = 60  # seconds before the average counts
 
 
-def complaint_of(source: Path | str, raw: bytes, length: int, size: int, want: str) -> str:
+def complaint_of(source: Path | str, raw: bytes, size: int, want: str) -> str:
     """Describe a wrong number of bytes, or a wrong SHA-256; return "" if both are right.
-
-    `raw` has all `length` bytes, or the first ones.
 
     Examples
     --------
-    >>> complaint_of("data.gz", b"<html>", 6, 170, "c4a3")
+    >>> complaint_of("data.gz", b"<html>", 170, "c4a3")
     'data.gz: 6 bytes, want 170: a web page'
     """
-    if length != size:
+    if len(raw) != size:
         page = raw.lstrip()[:1] == b"<"
-        cause = "a web page" if page else "cut short" if length < size else "not what was published"
-        return f"{source}: {length:,} bytes, want {size:,}: {cause}"
+        cause = "a web page" if page else "cut short" if len(raw) < size else "not what was published"
+        return f"{source}: {len(raw):,} bytes, want {size:,}: {cause}"
     digest = hashlib.sha256(raw).hexdigest()
-    differ = f"SHA-256 is {digest[:8]}..., want {want[:8]}...; {length:,} bytes: the content differs"
+    differ = f"SHA-256 is {digest[:8]}..., want {want[:8]}...; {size:,} bytes: the content differs"
     return "" if digest == want else f"{source}: {differ}"
 
 
@@ -100,5 +98,5 @@ def _receive(url: str, size: int, sha256: str, file: BinaryIO) -> None:
         raise ConnectionError(f"{url}: {error}") from error
     file.seek(0)
     raw = file.read()
-    if complaint := complaint_of(url, raw, len(raw), size, sha256):
+    if complaint := complaint_of(url, raw, size, sha256):
         raise ValueError(complaint)

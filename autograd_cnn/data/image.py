@@ -6,8 +6,8 @@ leaves open, such as the range of its numbers, is not guessed: the file is refus
 
 from __future__ import annotations
 
-import errno
 import os
+from io import BytesIO
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 LARGEST = 100_000_000  # pixels to decode; they take 400 MB
 MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}  # of Pillow; 8 bits, of known colours
-SCALED = {"L;2", "L;4", "RGB;16B"}  # layouts whose pixels Pillow scales to 8 bits, but not the transparent one of them
 PHOTO = "{}, which Pillow does not read alone. Save it as JPEG: the phone, or any viewer of photos, exports it"
 
 AnyPath = str | os.PathLike[str]
@@ -65,22 +64,18 @@ def read_image(path: AnyPath, size: tuple[int, int]) -> NDArray[np.uint8]:
     with needs("pillow", "reading images", "images"):
         from PIL import Image, ImageOps, UnidentifiedImageError
     height, width = checked_size("read_image", size)
-    _check_file(path)
+    raw = read(path)  # not opened by Pillow: a pipe would be waited for
     try:
-        with Image.open(path, formats=FORMATS) as file:
+        with Image.open(BytesIO(raw), formats=FORMATS) as file:
             file.draft(None, (2 * width, 2 * height))  # of a large JPEG, decode less: 24 ms for 12 megapixels, not 170
             if file.width * file.height > LARGEST:
                 raise ValueError(f"{file.width:,} x {file.height:,} pixels, more than {LARGEST:,}: make it smaller")
-            layout: Any = file.tile[0][3] if file.tile else ""  # of the file: "L;4" where Pillow's mode is "L"
-            image = _rgb(ImageOps.exif_transpose(file), str(layout))
+            image = _rgb(ImageOps.exif_transpose(file))
             if image.size != (width, height):
                 image = ImageOps.fit(image, (width, height))
             return np.array(image)
-    except (FileNotFoundError, IsADirectoryError, PermissionError):
-        raise
     except UnidentifiedImageError:
-        head = read(path, 12)
-        kind = PHOTO.format("AVIF" if head[8:11] == b"avi" else "HEIC") if head[4:8] == b"ftyp" else ""
+        kind = PHOTO.format("AVIF" if raw[8:11] == b"avi" else "HEIC") if raw[4:8] == b"ftyp" else ""
         why = kind or f"it begins like none of {', '.join(FORMATS)}"
         raise ValueError(f"{_name(path)}: not a readable image ({why})") from None
     except Exception as error:  # a damaged file can raise nearly anything
@@ -103,16 +98,7 @@ def _name(path: AnyPath) -> str:
     return plain(str(os.fspath(path)))
 
 
-def _check_file(path: AnyPath) -> None:
-    """Refuse what is no regular file: a pipe would be waited for, and a device may have no end."""
-    if not os.path.isfile(path):
-        os.stat(path)  # raises an error if it does not exist, or its folder may not be searched
-        if os.path.isdir(path):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-        raise ValueError(f"{_name(path)}: not a regular file")
-
-
-def _rgb(image: Image.Image, layout: str) -> Image.Image:
+def _rgb(image: Image.Image) -> Image.Image:
     """Convert an image of 8 bits or less, in any mode; the transparent parts of it become white."""
     from PIL import Image
 
@@ -121,8 +107,6 @@ def _rgb(image: Image.Image, layout: str) -> Image.Image:
             f"its pixels have the mode {image.mode}, not 8 bits of grey or RGB, and no file says which are black and "
             "white. Scale them to 0..255, and save them as uint8"
         )
-    if "transparency" in image.info and layout in SCALED:
-        raise ValueError("it has a transparent colour, and not 8 bits. Save it with an alpha channel")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

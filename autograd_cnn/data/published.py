@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from autograd_cnn.data.dataset import Dataset
 from autograd_cnn.data.download import complaint_of, fetch
+from autograd_cnn.files import read
 
 AnyPath = str | os.PathLike[str]
 Files = dict[str, tuple[int, str]]  # size and SHA-256 by name
@@ -357,8 +358,8 @@ def _read(published: Published, found: Path, verify: bool) -> Dataset:
     members: dict[str, bytes] = {}
     cure = "Delete it, or fetch the images again with download=True"
     if found.is_file():
-        raw, complaint = _checked(found, *published.archive[next(iter(published.archive))])
-        if complaint:
+        raw = read(found)
+        if complaint := complaint_of(found, raw, *next(iter(published.archive.values()))):
             raise ValueError(f"{complaint}. {cure}")
         with tarfile.open(fileobj=io.BytesIO(raw), mode="r:gz") as tar:
             members = {name: tar.extractfile(f"{published.folder}/{name}").read() for name in published.files}  # type: ignore[union-attr]
@@ -366,11 +367,11 @@ def _read(published: Published, found: Path, verify: bool) -> Dataset:
     for group in (files[k : k + published.together] for k in range(0, len(files), published.together)):
         raws = []
         for name, (size, digest) in group:
-            raw, complaint = (members[name], "") if members else _checked(found / name, size, digest, verify)
+            raws.append(members[name] if members else read(found / name))
+            complaint = "" if members else complaint_of(found / name, raws[-1], size, digest)
             if complaint and verify:
                 raise ValueError(f"{complaint}. {cure}; if you made this copy, verify=False accepts it")
             known = known and not complaint
-            raws.append(raw)
         try:
             parts.append(_records(published, published.decode(*raws)))
         except ValueError as error:
@@ -393,13 +394,3 @@ def _records(published: Published, records: Records) -> Records:
     for place in np.flatnonzero((labels < 0) | (labels >= classes))[:1]:
         raise ValueError(f"label {labels[place]} at [{place}], but classes are 0..{classes - 1}")
     return records
-
-
-def _checked(path: Path, size: int, digest: str, verify: bool = True) -> tuple[bytes, str]:
-    """Return the bytes of a file, and what is wrong with them or ""; to `verify` them, none of a wrong number."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: missing, or not a regular file")
-    length = path.stat().st_size
-    with open(path, "rb") as file:
-        raw = file.read(100 if verify and size != length else length)
-    return raw, complaint_of(path, raw, length, size, digest)

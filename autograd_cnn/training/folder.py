@@ -22,7 +22,7 @@ from autograd_cnn.nn import Module
 from autograd_cnn.training.checkpoint import load_model
 from autograd_cnn.training.history import History, drawing
 from autograd_cnn.training.hooks import keep_best
-from autograd_cnn.training.recipe import recipe_of, run_recipe
+from autograd_cnn.training.recipe import run_recipe
 
 SETTINGS, CODE, HISTORY, PICTURE = "settings.json", "model.py", "history.json", "loss.png"
 LAST, BEST = "last.safetensors", "best.safetensors"
@@ -46,9 +46,8 @@ class RunFolder:
         Created if it does not exist.
     settings : dict, optional
         Values for JSON; ``settings["settings"]`` has the fields of ``Settings``. None opens a run that exists.
-    source : path or Module, optional
-        The file of which ``model.py`` is a copy; or the model itself, whose outputs are logits: then ``model.py`` holds
-        it pickled, with zeros as weights, and loads it wherever its classes can be imported.
+    source : path, optional
+        The file of which ``model.py`` is a copy. Without it, nothing can build the model later.
     resume : bool
         Whether the folder may have this run already: then settings and code must be equal.
 
@@ -75,9 +74,12 @@ class RunFolder:
     >>> rng = np.random.default_rng(0)
     >>> x = rng.normal(size=(200, 2)).astype(np.float32)
     >>> y = (x[:, 0] > x[:, 1]).astype(int)
-    >>> model = ag.nn.Sequential(ag.nn.Linear(2, 8, rng=rng), ag.nn.ReLU(), ag.nn.Linear(8, 2, rng=rng))
+    >>> code = "def build(settings, rng=None, images=None): return ag.nn.Linear(2, 2, rng=rng)"
     >>> with tempfile.TemporaryDirectory() as temporary:
-    ...     folder = RunFolder(f"{temporary}/run", {"classes": ["below", "above"]}, model)
+    ...     recipe = Path(temporary, "linear.py")
+    ...     _ = recipe.write_text(f"import autograd_cnn as ag\\n{code}")
+    ...     folder = RunFolder(f"{temporary}/run", {"classes": ["below", "above"]}, recipe)
+    ...     model = folder.module().build(folder.settings, rng)
     ...     history = ag.training.fit(
     ...         model, ag.cross_entropy, ag.optim.Adam(model.parameters(), lr=0.1), x, y, rng=rng, epochs=5,
     ...         checkpoint=folder.last, callbacks=[folder.callback(model)], progress=False)
@@ -90,7 +92,7 @@ class RunFolder:
         self,
         path: str | os.PathLike[str],
         settings: Mapping[str, Any] | None = None,
-        source: str | os.PathLike[str] | Module | None = None,
+        source: str | os.PathLike[str] | None = None,
         resume: bool = False,
     ) -> None:
         self.path = Path(path)
@@ -107,12 +109,13 @@ class RunFolder:
         if reserved := [name for name in (SUM, CODE_SUM) if name in settings]:
             raise ValueError(f"RunFolder: settings have {reserved[0]!r}, which is reserved for a checksum; rename it")
         self.settings = json.loads(json.dumps(spelled(settings)))  # as a later process will read them
-        own = isinstance(source, Module)
-        code = recipe_of(source) if isinstance(source, Module) else Path(source).read_bytes() if source else None
+        if source is not None and not isinstance(source, (str, os.PathLike)):
+            raise TypeError(f"RunFolder: source is {type(source).__name__}, want the path of a file that has build")
+        code = Path(source).read_bytes() if source else None
         if not exists:
             self._create(code)
         elif resume:
-            self._compare(None if own else code)  # the same model may be pickled in other bytes
+            self._compare(code)
         else:
             raise FileExistsError(
                 f"{self.path}: has a run already. Resume it (resume=True, or --resume), or choose another folder"

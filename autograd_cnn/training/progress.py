@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from typing import Any
 
 from autograd_cnn.environment import needs, plain
 from autograd_cnn.training.run import Run
-
-LONG = 0.2  # minutes of a run
 
 
 class Progress:
@@ -20,7 +17,6 @@ class Progress:
         self.run = run
         self._bar: Any = None
         self._told = ""  # the reason to end that was written
-        self._begun = (run.step + 1, 0.0)  # the first step, which may compile kernels, and when it was over
         if shown:
             with needs("tqdm", "showing progress"):
                 from tqdm import tqdm
@@ -49,19 +45,7 @@ class Progress:
                 figures["accuracy"] = f"{self.run.accuracy:.1%}"
             self._bar.set_postfix(figures, refresh=False)
             self._bar.update(self.run.images_of(self.run.step) - self._bar.n)
-            self._foretell()
         self._tell()
-
-    def _foretell(self) -> None:
-        """Write how long a long run will take, from its second and third step."""
-        first, over = self._begun
-        if self.run.step == first:
-            self._begun = first, time.perf_counter()
-        elif self.run.step == first + 2:
-            left = self.run.total - self.run.step
-            minutes = (time.perf_counter() - over) / 120 * left
-            if minutes >= LONG:
-                self.line(f"{left:,} more steps, which will take about {minutes:.1f} minutes")
 
     def on_pass(self) -> None:
         """Write the figures of the latest pass; of one that was cut short, also how far it got."""

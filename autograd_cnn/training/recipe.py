@@ -6,22 +6,16 @@ folder keeps a copy of its recipe.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import os
-import pickle
 import sys
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from autograd_cnn.data import augment
 from autograd_cnn.engine.messages import inside
-from autograd_cnn.nn import Module
 from autograd_cnn.ops.activations import softmax
 from autograd_cnn.ops.losses import cross_entropy
 from autograd_cnn.optim import AdamW, one_cycle
@@ -50,9 +44,6 @@ DEFAULTS: dict[str, Any] = {
     "augment": lambda settings, images, rng: augment(images, rng),
     "views": lambda model, images: model(images),
 }
-
-ELSEWHERE = """the model of this run cannot be built in another program ({}). Define its classes and functions, \
-without lambda, in a file that both programs import, or pass RunFolder a recipe file"""
 
 
 def run_recipe(path: str | os.PathLike[str], code: bytes) -> ModuleType:
@@ -91,25 +82,3 @@ def read_recipe(path: str | os.PathLike[str]) -> ModuleType:
     if not hasattr(recipe, "build"):
         raise ValueError(f"{path}: has no build(settings, rng, images), which returns the Module to train")
     return recipe
-
-
-def recipe_of(model: Module) -> bytes:
-    """Return the code of a recipe that builds this model, with zeros as weights."""
-    twin = copy.deepcopy(model)
-    twin.load_state_dict({name: np.zeros_like(x) for name, x in twin.state_dict().items()})
-    for parameter in twin.parameters():
-        parameter.grad = None
-    try:
-        packed = zlib.compress(pickle.dumps(twin))
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise ValueError(ELSEWHERE.format(error)) from error
-    build = f"def build(settings, rng=None, images=None):\n    return unpacked({packed!r})\n"
-    return f"from autograd_cnn.training.recipe import unpacked\n\n\n{build}".encode()
-
-
-def unpacked(packed: bytes) -> Any:
-    """Return the model that `recipe_of` has packed."""
-    try:
-        return pickle.loads(zlib.decompress(packed))
-    except (AttributeError, ImportError) as error:
-        raise ValueError(ELSEWHERE.format(error)) from error

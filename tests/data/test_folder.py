@@ -188,7 +188,7 @@ def test_images_that_cannot_be_read_are_not_passed_over(flowers):
     for part in (
         "gone.png'",
         "ring.png'",
-        f"{rose / 'pipe.png'}: not a regular file",
+        f"{rose / 'pipe.png'}: not a readable image",
         f"{rose / 'photo.HEIC'}: not a readable image (HEIC, which Pillow does not read alone. Save it as JPEG: ",
         f"{rose}{os.sep}line\\nbreak \\x1b[31m.png: not a readable image (",
     ):

@@ -101,12 +101,8 @@ def test_every_mode_has_the_right_colour(tmp_path, name):
 
 
 RANGE = r"and no file says which are black and white\. Scale them to 0\.\.255, and save them as uint8\)$"
-CLEAR = "it has a transparent colour, and not 8 bits. Save it with an alpha channel"
 REFUSED = {
     "float.pfm": (b"Pf 4 4 -1.0\n" + bytes(64), ""),
-    "L of 4 bits clear.png": (png(4, 0, b"\x33" * 2, b"\0\3"), CLEAR),
-    "L of 2 bits clear.png": (png(2, 0, b"\x55", b"\0\1"), CLEAR),
-    "16 RGB clear.png": (png(16, 2, b"\0\1" * 12, bytes(6)), CLEAR),
     **{
         name: (content, rf"its pixels have the mode {mode}, not 8 bits of grey or RGB, {RANGE}")
         for mode, contents in {
@@ -212,7 +208,7 @@ def test_pipes_devices_and_folders_are_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "zero.png").symlink_to("/dev/zero")
     for name in ("pipe.png", "zero.png"):
-        with pytest.raises(ValueError, match=f"{name}: not a regular file$"):
+        with pytest.raises(ValueError, match=f"{name}: not a readable image"):
             read_image(tmp_path / name, (4, 4))
     (tmp_path / "ring.png").symlink_to("ring.png")
     for name, error in {"ring.png": OSError, "gone.png": FileNotFoundError, ".": IsADirectoryError}.items():

@@ -1,6 +1,4 @@
-"""``python -m autograd_cnn train FOLDER`` and what follows it: more training, predictions, an ONNX file. And run
-folders of models without a recipe file.
-"""
+"""``python -m autograd_cnn train FOLDER`` and what follows it: more training, predictions, an ONNX file."""
 
 import os
 import shutil
@@ -12,7 +10,6 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn import nn
 from autograd_cnn.__main__ import main
 from autograd_cnn.environment import command
 
@@ -233,56 +230,3 @@ def test_a_run_without_classes_is_not_exported(capsys):
     ag.training.RunFolder("run", {})
     assert main(["export", "run", "net.onnx"]) == 2
     assert "run: settings.json has no classes and no image_shape, which export needs" in capsys.readouterr().err
-
-
-# A Module, without a recipe file
-
-
-def trained(model, path="run"):
-    """Train a model for a step in a folder that was made of it."""
-    x, y = np.random.default_rng(0).random((8, 4, 4, 1), np.float32), np.arange(8) % 2
-    folder = ag.training.RunFolder(path, {"classes": ["a", "b"], "image_shape": x.shape[1:]}, model, resume=True)
-    adam = ag.optim.Adam(model.parameters())
-    ag.training.fit(model, ag.cross_entropy, adam, x, y, rng=None, epochs=1, callbacks=[folder.callback(model)])
-    return folder, x, y
-
-
-def layers():
-    return nn.Flatten(), nn.BatchNorm1d(16), ag.relu, nn.Linear(16, 2, rng=np.random.default_rng(0))
-
-
-def test_a_run_folder_is_made_of_a_module_and_needs_no_recipe(capsys):
-    model = nn.Sequential(*layers())
-    folder, x, y = trained(model)
-    want = ag.training.predict(model, x)
-    assert folder.model() is not model
-    np.testing.assert_array_equal(ag.training.predict(folder.model(), x), want)
-    np.testing.assert_array_equal(ag.training.predict(ag.training.load_run("run"), x), want)
-    result = ag.training.evaluate(model, ag.cross_entropy, x, y)
-    assert "test accuracy" in ag.report.write(folder, (255 * x).astype(np.uint8), y, result, ag.cross_entropy)
-    Image.new("L", (30, 20), 200).save("grey.png")
-    done = subprocess.run(
-        [sys.executable, "-m", "autograd_cnn", "predict", "run", "grey.png"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0 and done.stdout.split()[2] in "ab", done.stderr
-    trained(model)  # resumes
-
-
-def test_a_module_that_only_its_program_can_load_says_so(monkeypatch):
-    with pytest.raises(ValueError, match=r"cannot be built in another program \(.*lambda.*or pass RunFolder a recipe"):
-        trained(nn.Sequential(*layers(), lambda x: 2 * x))
-    assert not os.path.exists("run")
-
-    class Net(nn.Sequential):
-        pass
-
-    Net.__module__, Net.__qualname__ = "__main__", "Net"
-    monkeypatch.setattr(sys.modules["__main__"], "Net", Net, raising=False)
-    trained(Net(*layers()))
-    assert isinstance(ag.training.load_run("run"), Net)
-    monkeypatch.delattr(sys.modules["__main__"], "Net")
-    with pytest.raises(ValueError, match=r"cannot be built in another program \(Can't get attribute 'Net'"):
-        ag.training.load_run("run")

@@ -312,6 +312,12 @@ def test_a_folder_in_the_place_of_a_file_is_named(tmp_path, recipe, unpainted, n
         folder.count_look(0.5, 0.4)
 
 
+def test_the_source_is_a_file(tmp_path):
+    with pytest.raises(TypeError, match="RunFolder: source is Linear, want the path of a file that has build"):
+        RunFolder(tmp_path / "a", SETTINGS, ag.nn.Linear(2, 2))
+    assert not (tmp_path / "a").exists()
+
+
 @pytest.mark.parametrize("settings", [[("seed", 0)], {"sha256": "mine"}, {"sha256 of model.py": "mine"}])
 def test_settings_that_cannot_be_kept_are_refused(tmp_path, settings):
     with pytest.raises(

@@ -361,21 +361,6 @@ def test_progress_goes_to_stderr_or_nowhere(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(("seconds", "lines"), [(9, ["24 more steps, which will take about 3.6 minutes"]), (0.1, [])])
-def test_a_long_run_says_after_three_steps_how_long_it_will_take(capsys, monkeypatch, seconds, lines):
-    """The first step, which may compile kernels, does not count."""
-    clock = [0.0]
-
-    def loss(outputs, labels):
-        clock[0] += seconds if clock[0] else 1000
-        return ag.cross_entropy(outputs, labels)
-
-    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
-    x, y = points()
-    train(*line()[1:], x, y, epochs=9, loss=loss, progress=True)
-    assert [text for text in capsys.readouterr().err.splitlines() if not text.startswith("epoch ")] == lines
-
-
 @pytest.mark.parametrize(
     ("count", "size", "parts", "sizes"),
     [
