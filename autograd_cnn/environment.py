@@ -18,7 +18,7 @@ def command(*arguments: str | os.PathLike[str]) -> str:
     >>> command("-m", "autograd_cnn", "predict", "runs/first one")  # doctest: +ELLIPSIS
     "...python... -m autograd_cnn predict 'runs/first one'"
     """
-    words = [_interpreter(), *(os.fspath(argument) for argument in arguments)]
+    words = [sys.executable or "python3", *(os.fspath(argument) for argument in arguments)]
     if os.name == "nt":
         from subprocess import list2cmdline
 
@@ -70,14 +70,3 @@ def plain(text: str) -> str:
         return text
     hidden = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
     return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in hidden else c for c in text)
-
-
-def _interpreter() -> str:
-    """Return the path of the interpreter, relative if it is below the current folder."""
-    path = sys.executable or "python3"
-    try:
-        below = os.path.relpath(path)
-    except (OSError, ValueError):  # no current folder, or another drive
-        return path
-    inside = os.path.isabs(path) and os.sep in below and below.split(os.sep)[0] != os.pardir
-    return below if inside else path

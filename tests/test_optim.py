@@ -422,7 +422,7 @@ W = ag.Tensor(np.ones(3), requires_grad=True, name="w")
         (
             lambda: optim.SGD(iter([]), 0.1),
             TypeError,
-            "SGD: parameters is empty. Has the model a Tensor with requires_grad=True? A used generator is empty: "
+            "SGD: parameters is empty. Are the layers attributes of the Module? A used generator is empty: "
             "model.parameters() again",
         ),
         (lambda: optim.SGD([W], -0.1), ValueError, "SGD: lr is -0.1, want 0 or more"),

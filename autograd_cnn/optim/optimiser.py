@@ -150,7 +150,7 @@ class Optimiser:
         found = grouped(optimiser, parameters, settings)
         self.parameters = [p for p, _ in found]
         if not self.parameters:
-            cure = "Has the model a Tensor with requires_grad=True? A used generator is empty: model.parameters() again"
+            cure = "Are the layers attributes of the Module? A used generator is empty: model.parameters() again"
             raise TypeError(f"{optimiser}: parameters is empty. {cure}")
         for i, p in enumerate(self.parameters):
             if not (isinstance(p, Tensor) and p.is_leaf and p.requires_grad):

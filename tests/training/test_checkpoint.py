@@ -1,10 +1,6 @@
 """Checkpoints: a run that stops and resumes ends with the same bits; other files are refused."""
 
 import hashlib
-import os
-import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -200,55 +196,6 @@ def test_every_kind_of_generator_is_saved_shared_or_not(job, tmp_path, generator
     straight = job(job.build(generator, shared))
     job(job.build(generator, shared), steps=6, checkpoint=path)
     assert job(job.build(generator, shared), checkpoint=path) == straight
-
-
-KILLED = """
-import os, signal, sys
-import numpy as np
-import autograd_cnn as ag
-
-path, stop = sys.argv[1], int(sys.argv[2])
-rng = np.random.default_rng(0)
-images, labels = rng.integers(0, 256, (50, 8, 8, 3), np.uint8), rng.integers(0, 3, 50)
-model = ag.nn.Sequential(ag.nn.Flatten(), ag.nn.Dropout(0.2, rng=rng), ag.nn.Linear(192, 3, rng=rng))
-optimiser = ag.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-steps = []
-
-def loss(outputs, labels):
-    steps.append(1)
-    if len(steps) == stop:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return ag.cross_entropy(outputs, labels)
-
-history = ag.training.fit(
-    model, loss, optimiser, images, labels, rng=rng, epochs=3, batch_size=10, augment=ag.data.augment,
-    checkpoint=path, every=2, progress=False,
-)
-print(repr(history.losses), model[2].w.data.tobytes().hex())
-"""
-
-
-def killed(path, stop):
-    """Train in a process of its own that is killed at a step, or never."""
-    command = [sys.executable, "-W", "error", "-c", KILLED, path, str(stop)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-
-
-@pytest.fixture(scope="module")
-def never_killed(tmp_path_factory):
-    """Return the output of a run that is not killed."""
-    return killed(tmp_path_factory.mktemp("straight") / "run.safetensors", 0).stdout
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="has no kill -9")
-@pytest.mark.parametrize("stop", [pytest.param(s, marks=[] if s == 8 else pytest.mark.slow) for s in range(1, 16)])
-def test_a_killed_run_resumes_in_another_process(tmp_path, never_killed, stop):
-    path = tmp_path / "run.safetensors"
-    assert killed(path, stop).returncode == -signal.SIGKILL
-    resumed = killed(path, 0)
-    assert resumed.returncode == 0, resumed.stderr
-    assert resumed.stdout == never_killed != ""
-    assert os.listdir(tmp_path) == ["run.safetensors"]
 
 
 def test_a_plain_function_resumes_too(tmp_path):
