@@ -32,11 +32,12 @@ TYPES: dict[str, tuple[Any, str]] = {
     "validation": (tuple | list | None, "(images, labels)"),
     "checkpoint": (str | os.PathLike | None, "the path of a file"),
     "every": (WHOLE | None, "an int"),
+    "patience": (WHOLE, "an int"),
     "callbacks": (list | tuple, "a list of functions of the History"),
     "name": (str, "a text"),
     "ranks": (Ranks, "ag.distributed.ranks()"),
 }
-LEAST = {"epochs": 0, "steps": 0, "batch_size": 1, "accumulate": 1, "every": 1}
+LEAST = {"epochs": 0, "steps": 0, "batch_size": 1, "accumulate": 1, "every": 1, "patience": 1}
 ABOVE_ZERO = "clip", "time_limit"
 BRIGHT = 127  # floats from 0 to more than this, and at most 255, are the numbers of bytes
 

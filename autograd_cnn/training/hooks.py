@@ -10,12 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
 from autograd_cnn.arrayfile import write_arrays
 from autograd_cnn.environment import needs
 from autograd_cnn.nn import Module
-from autograd_cnn.training.arguments import described
+from autograd_cnn.training.arguments import check, described
 from autograd_cnn.training.health import Health
 from autograd_cnn.training.history import History
 from autograd_cnn.training.run import Run
@@ -113,10 +111,7 @@ def early_stop(patience: int) -> Callable[[History], str]:
     >>> early_stop(2)(history), early_stop(3)(history)
     ('no better pass in 2', '')
     """
-    if not isinstance(patience, (int, np.integer)) or isinstance(patience, bool):
-        raise TypeError(f"early_stop: patience is {patience!r}, want an int")
-    if patience < 1:
-        raise ValueError(f"early_stop: patience is {patience}, want 1 or more passes")
+    check("early_stop", patience=patience)
     return lambda history: f"no better pass in {patience}" * (len(history.epochs) - 1 - history.best >= patience)
 
 

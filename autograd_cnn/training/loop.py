@@ -187,7 +187,8 @@ def _one_pass(
     """Make the steps of a pass, or as many as are left of it."""
     model, optimiser = run.model, run.optimiser
     with run.batches() as batches:
-        for images, labels in batches:
+        for (images, labels), waited in batches:
+            run.current.waited += waited
             if schedule is not None:
                 optimiser.lr = _rate(schedule, run.step)
             optimiser.zero_grad()

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -121,22 +121,15 @@ class Run:
         if not self.history.ended and self.step < self.total:
             self.history.ended = reason
 
-    @contextmanager
-    def batches(self) -> Iterator[Iterator[tuple[Array, Array]]]:
-        """Prepare the remaining batches of this pass on a thread, until the ``with`` block ends."""
+    def batches(self) -> AbstractContextManager[Iterator[tuple[tuple[Array, Array], float]]]:
+        """Prepare the remaining batches of this pass on a thread, until the ``with`` block ends, as `fed` does."""
         if self.step == self.closed and self.rng is not None:
             self.current.seed = int(self.rng.integers(2**63))
         items = prepared(
             self.images, self.labels, self.sizes["batch_size"], self.current.seed, self.augment,
             self.step - self.closed, self.ranks.share,
         )  # fmt: skip
-        with fed(islice(items, max(self.end - self.step, 0))) as feed:
-            yield self._awaited(feed)
-
-    def _awaited(self, feed: Iterator[tuple[tuple[Array, Array], float]]) -> Iterator[tuple[Array, Array]]:
-        for batch, waited in feed:
-            self.current.waited += waited
-            yield batch
+        return fed(islice(items, max(self.end - self.step, 0)))
 
     @contextmanager
     def shared(self, count: int) -> Iterator[float]:

@@ -48,6 +48,19 @@ def test_folders_are_classes_and_a_share_is_held_out(flowers):
     assert (load_folder(flowers, test=0.3, seed=1).test_images != data.test_images).any()
 
 
+@pytest.mark.parametrize(
+    "names", [["Zebra", "ant"], ["10", "9"], ["a b", "a-b", "a_b"], ["Äpfel", "Zimt", "猫"], ["cat.png", "cats"]]
+)
+def test_classes_have_the_names_of_their_folders_in_the_order_of_the_letters(tmp_path, names):
+    for label, name in enumerate(sorted(names)):
+        for number in range(3):
+            save(tmp_path / "set" / name / f"{number}.png", (label, 0, 0))
+    data = load_folder(tmp_path / "set")
+    assert data.classes == tuple(sorted(names))
+    for images, labels in ((data.train_images, data.train_labels), (data.test_images, data.test_labels)):
+        assert images[:, 5, 5, 0].tolist() == labels.tolist() and set(labels) == set(range(len(names)))
+
+
 def test_train_and_test_are_taken_as_they_are(flowers, tmp_path):
     (tmp_path / "split").mkdir()
     flowers.rename(tmp_path / "split" / "train")

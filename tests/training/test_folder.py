@@ -141,6 +141,16 @@ def test_an_early_stop_is_in_the_files(tmp_path, recipe, unpainted):
     assert folder.history().ended == "early stop" and len(folder.history().epochs) == 2
 
 
+def test_the_history_after_a_time_limit_is_in_the_folder_until_the_run_goes_on(tmp_path, recipe, unpainted):
+    folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
+    _, cut = train(folder, time_limit=1e-9)
+    assert folder.history() == cut and (cut.ended, len(cut.losses), cut.planned) == ("time limit", 1, 12)
+    assert [(epoch.step, epoch.part) for epoch in cut.epochs] == [(1, 6 / 23)] and cut.best == 0
+    _, whole = train(folder)
+    assert folder.history() == whole and whole.ended == "" and whole.losses[:1] == cut.losses
+    assert [(epoch.step, epoch.part) for epoch in whole.epochs] == [(4, 1), (8, 1), (12, 1)]
+
+
 def test_the_picture_is_drawn_at_the_end_and_seldom_before(tmp_path, recipe, monkeypatch):
     """Each drawing takes a second, and a pass two, of which the drawing may take a tenth."""
     drawn, clock = [], [0.0]
