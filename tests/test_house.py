@@ -55,7 +55,7 @@ ROOMS = {
     "fast": Room(2850, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(799, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
-        1310,
+        1302,
         "engine ops nn optim data state arrayfile files plots environment",
         "the loop, what looks at a run, and folders of runs that resume",
     ),

@@ -45,11 +45,10 @@ scaled.vjp(x=lambda g, factor: g * factor)
 
 
 def test_info_prints_versions_for_a_bug_report(autograd_cnn):
-    done = autograd_cnn("info", HOME="/nowhere", PATH="", LC_ALL="C", AUTOGRAD_CNN_KERNELS="numpy")
+    done = autograd_cnn("info", HOME="/nowhere", PATH="", LC_ALL="C")
     assert done.returncode == 0 and done.stderr == ""
     assert f"Python {'.'.join(map(str, sys.version_info[:3]))}, " in done.stdout
-    for line in f"numpy {np.__version__}\n", "kernels: NumPy's; compiled ones: as AUTOGRAD_CNN_KERNELS says; ":
-        assert line in done.stdout
+    assert f"\nnumpy {np.__version__}\n" in done.stdout
 
 
 def test_a_command_stops_quietly_if_its_output_is_closed(unread):

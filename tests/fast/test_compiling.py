@@ -58,4 +58,6 @@ def test_the_garbage_collector_is_as_before_when_a_kernel_is_compiled(python, tm
 def test_without_compiled_kernels_there_is_nothing_to_compile(autograd_cnn):
     done = autograd_cnn("compile", AUTOGRAD_CNN_KERNELS="numpy")
     assert done.returncode == 2 and done.stdout == ""
+    kernels = autograd_cnn("info", AUTOGRAD_CNN_KERNELS="numpy").stdout.splitlines()[-1]
+    assert kernels.startswith("kernels: NumPy's; compiled ones: as AUTOGRAD_CNN_KERNELS says; ")
     assert done.stderr.startswith("nothing to compile: the kernels are NumPy's; compiled ones: as AUTOGRAD_CNN_KERNELS")

@@ -106,7 +106,7 @@ def test_numpy_alone_suffices_to_train_and_to_draw(python, tmp_path, monkeypatch
     packages = (
         "tqdm safetensors matplotlib graphviz threadpoolctl jinja2 PIL requests onnx mpi4py numba scipy torch IPython"
     )
-    assert "numpy, in tiles" in python(BARE.replace("{packages}", repr(packages.split())))
+    assert "kernels: NumPy's; compiled ones: " in python(BARE.replace("{packages}", repr(packages.split())))
 
 
 WITHOUT_LOCKS = """
