@@ -43,7 +43,7 @@ ADVICE = {
         "fftfreq rfftfreq": "NumPy's, np.fft.fftfreq(n, d)",
         "cpu cuda device is_cuda": "nothing to do: x.data is a NumPy array",
         "__array_interface__": "x.data has it, the NumPy array",
-        "__array_namespace__ numpy": "NumPy's functions take Tensors, np.sum(x)",
+        "__array_namespace__ autograd_cnn.numpy": "NumPy's functions take Tensors, np.sum(x)",
         "contiguous": "nothing to do: operations lay out their arrays themselves",
         "dim= dims=": "axis=",
         "keepdim=": "keepdims=",
