@@ -126,36 +126,6 @@ def test_images_stay_images_between_convolutions(tmp_path):
     assert operators(tmp_path / "f").count("Transpose") == 1
 
 
-ALONG_AXES = {
-    "flip": lambda y: ag.flip(y, -1), "flip all": ag.flip, "roll": lambda y: ag.roll(y, (1, 2), (1, 3)),
-    "cumsum": lambda y: ag.cumsum(y, 3), "var": lambda y: ag.var(y, (1, 2), keepdims=True, ddof=1) + y,
-    "std": lambda y: ag.std(y, 1, keepdims=True) + y, "astype": lambda y: y.astype("f8").astype("f4"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", ALONG_AXES)
-def test_images_stay_images_along_axes(tmp_path, name):
-    conv, g = nn.Conv2d(3, 4, 3, padding=1), ALONG_AXES[name]
-
-    def f(x):
-        return ag.conv2d(g(conv(x)), np.ones((1, 1, 4, 2), "f"))
-
-    ag.interop.export_onnx(tmp_path / "f", f, X, dynamic=False)
-    agree(tmp_path / "f", f, X)
-    assert operators(tmp_path / "f").count("Transpose") == 2
-
-
-def test_images_that_are_joined_without_their_axes_are_read_in_our_order(tmp_path):
-    conv = nn.Conv2d(3, 4, 3)
-
-    def f(x):
-        y = conv(x)
-        return ag.concatenate([y, 2 * y], None)
-
-    ag.interop.export_onnx(tmp_path / "f", f, X, dynamic=False)
-    agree(tmp_path / "f", f, X)
-
-
 def test_a_loaded_network_keeps_the_names_of_its_inputs_and_outputs(tmp_path):
     text = """<ir_version: 8, opset_import: ["": 20]> g (float[N, 3] relu, float[N, 3] second)
               => (float[N, 3] logits, float[N, 3] add) { h = Relu(relu) add = Add(h, second) logits = Mul(h, add) }"""
@@ -183,21 +153,51 @@ def test_results_and_inputs_have_names(tmp_path):
     agree(tmp_path / "f", f, X, scale)
 
 
-def test_shapes_of_the_batch_are_free(tmp_path):
-    def f(x):
-        n = x.shape[0]
-        y = ag.reshape(x, (n, -1, 3)).transpose(2, 0, 1)
-        tall = ag.broadcast_to(ag.sum(y, axis=1, keepdims=True), (3, n, 120)) + y
-        return ag.concatenate([tall[:, ::-1, 3:7], ag.flip(tall[:, :, -1:], 0)], 2)[1], ag.reshape(x, (n * 12, 30))
+def test_dtypes_are_kept(tmp_path):
+    def f(x, i):
+        return ag.exp(x * 2 + 1) * i, x.astype(np.float32), ag.take(x, i, 0)
 
-    ag.interop.export_onnx(tmp_path / "f", f, X)
-    for batch in X, X[:1], np.repeat(X, 3, 0):
-        agree(tmp_path / "f", f, batch)
+    x, i = np.arange(3.0), np.array([1, 0, 2])
+    ag.interop.export_onnx(tmp_path / "f", f, x, i)
+    agree(tmp_path / "f", f, x, i)
+
+
+CONV, LAYER = nn.Conv2d(3, 4, 3, padding=1), nn.TransformerEncoderLayer(8, 2, 16).eval()
+KERNEL = np.random.default_rng(0).normal(size=(3, 3, 3, 8)).astype(np.float32)
+AT = np.array([[0, 3], [5, 0]]) % 3, np.array([1, 2])  # rows and columns
+OF_MASKS = {
+    "operators of masks": lambda x, y: np.where((x > 0) & ~(x >= y) | (x < -1) ^ (y <= 0), x, 0.5 * x),
+    "numbers": lambda x, y: ag.relu(x) * (x > np.float64(0.1)) * (y != 2),
+    "logical": lambda x, y: np.where(np.logical_or(np.logical_not(x > 0), np.logical_and(x == y, y < 1)), x, -x),
+    "steps": lambda x, y: np.sign(x) * np.floor(y) + np.ceil(x) * y,
+    "numbers of other dtypes": lambda x, y: np.where((x > np.arange(3.0)) | (np.arange(3) > y), x, y),
+    "numbers that float32 rounds": lambda x, y: x * (np.float32(0.1) * np.ceil(abs(y)) > np.array([0.1, 0.2, 0.3])),
+    "sums of masks": lambda x, y: x * (x > 0).sum(axis=1, keepdims=True) + y * np.cumsum(y > 0, axis=1) * 2,
+    "products of masks": lambda x, y: x * ((x > 0) * (y < 1)) + y * ((x > 0) + (x < y)) - x * (1 - (x > 0)),
+    "masks in order": lambda x, y: np.where(((x > 0) > (y > 0)) | ((x < 1) <= np.array([True, False, True])), x, y),
+    "extremes of masks": lambda x, y: x * np.maximum(x > 0, y > 0) + y * np.minimum(x < 0, y < 1),
+}
+ALONG_AXES = {
+    "flip": lambda y: ag.flip(y, -1), "flip all": ag.flip, "roll": lambda y: ag.roll(y, (1, 2), (1, 3)),
+    "cumsum": lambda y: ag.cumsum(y, 3), "var": lambda y: ag.var(y, (1, 2), keepdims=True, ddof=1) + y,
+    "std": lambda y: ag.std(y, 1, keepdims=True) + y, "astype": lambda y: y.astype("f8").astype("f4"),
+}  # fmt: skip
+
+
+def shapes_of_the_batch(x):
+    n = x.shape[0]
+    y = ag.reshape(x, (n, -1, 3)).transpose(2, 0, 1)
+    tall = ag.broadcast_to(ag.sum(y, axis=1, keepdims=True), (3, n, 120)) + y
+    return ag.concatenate([tall[:, ::-1, 3:7], ag.flip(tall[:, :, -1:], 0)], 2)[1], ag.reshape(x, (n * 12, 30))
+
+
+def indices_of_pixels(x):
+    parts = x[:, AT[0], AT[1]], x[:, 2, -1], x[..., AT[0]], x[:, AT[0]], x[:, None, ::2, AT[1]], ag.unfold(x, 2)
+    return (*parts, x[:, -3:, ::-1, 1:], x[..., 0])
 
 
 def pooled(x):
-    w = np.random.default_rng(0).normal(size=(3, 3, 3, 8)).astype(np.float32)
-    x = ag.max_pool2d(ag.relu(ag.conv2d(x, w, padding="same")), 2)
+    x = ag.max_pool2d(ag.relu(ag.conv2d(x, KERNEL, padding="same")), 2)
     return ag.mean(x - ag.mean(x, axis=(1, 2), keepdims=True) * np.float32(2), axis=(1, 2))
 
 
@@ -205,13 +205,36 @@ def like_the_input(x):
     return ag.reshape(x * 2, x.shape) + ag.broadcast_to(ag.mean(x, axis=(1, 2, 3), keepdims=True), x.shape)
 
 
-@pytest.mark.parametrize("f", [pooled, like_the_input])
-def test_height_and_width_are_free(tmp_path, f):
-    rng = np.random.default_rng(0)
-    ag.interop.export_onnx(tmp_path / "f", f, rng.normal(size=(2, 8, 8, 3)).astype(np.float32), dynamic=(0, 1, 2))
-    assert runtime.InferenceSession(str(tmp_path / "f")).get_inputs()[0].shape == ["N", "H", "W", 3]
-    for shape in (2, 8, 8, 3), (1, 6, 10, 3), (3, 13, 9, 3):
-        agree(tmp_path / "f", f, rng.normal(size=shape).astype(np.float32))
+def along(g):
+    return lambda x: ag.conv2d(g(CONV(x)), np.ones((1, 1, 4, 2), "f"))
+
+
+ROWS, IMAGES = (True, (4, 3), (9, 3)), (True, (2, 12, 10, 3), (1, 12, 10, 3), (6, 12, 10, 3))
+ANY, FIXED = ((0, 1, 2), (2, 8, 8, 3), (1, 6, 10, 3), (3, 13, 9, 3)), (False, (2, 12, 10, 3))
+FUNCTIONS = {  # name: (`dynamic`, the shape of the example and of further inputs), a function of one or two
+    "masks of images": (IMAGES, lambda x: np.where(CONV(x) > 0.1, CONV(x), 0.0)),
+    "images joined without their axes": (FIXED, lambda x: ag.concatenate([CONV(x), 2 * CONV(x)], None)),
+    "shapes of the batch": (IMAGES, shapes_of_the_batch),
+    "indices of pixels": (IMAGES, indices_of_pixels),
+    "height and width": (ANY, pooled),
+    "the shape of the input": (ANY, like_the_input),
+    "length": (((0, 1), (2, 6, 8), (1, 9, 8), (3, 2, 8)), lambda x: LAYER(x)),
+    **{name: (ROWS, f) for name, f in OF_MASKS.items()},
+    **{name: (FIXED, along(g)) for name, g in ALONG_AXES.items()},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_has_the_same_numbers_for_any_size(tmp_path, name):
+    ((dynamic, *shapes), f), rng = FUNCTIONS[name], np.random.default_rng(0)
+    inputs = [rng.normal(size=(f.__code__.co_argcount, *shape)).astype(np.float32) for shape in shapes]
+    ag.interop.export_onnx(tmp_path / "f", f, *inputs[0], dynamic=dynamic)
+    for arrays in inputs:
+        agree(tmp_path / "f", f, *arrays)
+    if name in ALONG_AXES:  # images stay images
+        assert operators(tmp_path / "f").count("Transpose") == 2
+    if name == "length":
+        assert runtime.InferenceSession(str(tmp_path / "f")).get_outputs()[0].shape == ["N", "D1", 8]
 
 
 def shuffled(x):
@@ -224,6 +247,7 @@ def test_sizes_behind_a_stride_are_free(tmp_path):
     rng = np.random.default_rng(0)
     example = rng.normal(size=(2, 8, 8, 4)).astype(np.float32)
     ag.interop.export_onnx(tmp_path / "f", shuffled, example, dynamic=(0, 1, 2))
+    assert runtime.InferenceSession(str(tmp_path / "f")).get_inputs()[0].shape == ["N", "H", "W", 4]
     ag.interop.export_onnx(tmp_path / "g", ag.interop.load_onnx(tmp_path / "f"), example, dynamic=(0, 1, 2))
     ag.interop.export_onnx(
         tmp_path / "h", lambda x: ag.transpose(shuffled(ag.transpose(x, (0, 2, 3, 1))), (0, 3, 1, 2)),
@@ -239,15 +263,6 @@ def test_sizes_behind_a_stride_are_free(tmp_path):
         )
 
 
-def test_the_length_of_sequences_is_free(tmp_path):
-    rng = np.random.default_rng(0)
-    f = nn.TransformerEncoderLayer(8, 2, 16, rng=rng).eval()
-    ag.interop.export_onnx(tmp_path / "f", f, rng.normal(size=(2, 6, 8)).astype(np.float32), dynamic=(0, 1))
-    assert runtime.InferenceSession(str(tmp_path / "f")).get_outputs()[0].shape == ["N", "D1", 8]
-    for shape in (2, 6, 8), (1, 9, 8), (3, 2, 8):
-        agree(tmp_path / "f", f, rng.normal(size=shape).astype(np.float32))
-
-
 @pytest.mark.parametrize(
     ("f", "shape", "why"),
     [
@@ -261,19 +276,6 @@ def test_the_length_of_sequences_is_free(tmp_path):
 def test_a_size_that_is_not_free_is_refused(tmp_path, f, shape, why):
     with pytest.raises(ValueError, match=why):
         ag.interop.export_onnx(tmp_path / "f", f, np.ones(shape, np.float32), dynamic=(0, 1, 2))
-
-
-def test_indices_of_pixels_leave_the_batch_free(tmp_path):
-    rows, columns = np.array([[0, 3], [5, 0]]), np.array([1, 2])
-
-    def f(x):
-        parts = x[:, rows, columns], x[:, 2, -1], x[..., rows], x[:, rows], x[:, None, ::2, columns], ag.unfold(x, 2)
-        return (*parts, x[:, -3:, ::-1, 1:], x[..., 0])
-
-    rows %= 3
-    ag.interop.export_onnx(tmp_path / "f", f, X)
-    for batch in X, np.repeat(X, 3, 0):
-        agree(tmp_path / "f", f, batch)
 
 
 def test_a_function_of_a_dictionary_has_its_names(tmp_path):
@@ -365,43 +367,6 @@ def test_fixed_shapes_need_no_batch(tmp_path):
     agree(tmp_path / "f", ag.matmul, x, y)
 
 
-def test_dtypes_are_kept(tmp_path):
-    def f(x, i):
-        return ag.exp(x * 2 + 1) * i, x.astype(np.float32), ag.take(x, i, 0)
-
-    x, i = np.arange(3.0), np.array([1, 0, 2])
-    ag.interop.export_onnx(tmp_path / "f", f, x, i)
-    agree(tmp_path / "f", f, x, i)
-
-
-COMPARISONS = {
-    "operators of masks": lambda x, y: np.where((x > 0) & ~(x >= y) | (x < -1) ^ (y <= 0), x, 0.5 * x),
-    "numbers": lambda x, y: ag.relu(x) * (x > np.float64(0.1)) * (y != 2),
-    "logical": lambda x, y: np.where(np.logical_or(np.logical_not(x > 0), np.logical_and(x == y, y < 1)), x, -x),
-    "steps": lambda x, y: np.sign(x) * np.floor(y) + np.ceil(x) * y,
-    "numbers of other dtypes": lambda x, y: np.where((x > np.arange(3.0)) | (np.arange(3) > y), x, y),
-    "numbers that float32 rounds": lambda x, y: x * (np.float32(0.1) * np.ceil(abs(y)) > np.array([0.1, 0.2, 0.3])),
-    "sums of masks": lambda x, y: x * (x > 0).sum(axis=1, keepdims=True) + y * np.cumsum(y > 0, axis=1) * 2,
-    "products of masks": lambda x, y: x * ((x > 0) * (y < 1)) + y * ((x > 0) + (x < y)) - x * (1 - (x > 0)),
-    "masks in order": lambda x, y: np.where(((x > 0) > (y > 0)) | ((x < 1) <= np.array([True, False, True])), x, y),
-    "extremes of masks": lambda x, y: x * np.maximum(x > 0, y > 0) + y * np.minimum(x < 0, y < 1),
-}
-
-
-@pytest.mark.parametrize("name", COMPARISONS)
-def test_comparisons(tmp_path, name):
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(2, 4, 3)).astype(np.float32)
-    ag.interop.export_onnx(tmp_path / "f", COMPARISONS[name], x, y)
-    agree(tmp_path / "f", COMPARISONS[name], *rng.normal(size=(2, 9, 3)).astype(np.float32))
-
-
-def test_masks_of_images(tmp_path):
-    conv = nn.Conv2d(3, 4, 3)
-    ag.interop.export_onnx(tmp_path / "f", lambda x: np.where(conv(x) > 0.1, conv(x), 0.0), X)
-    agree(tmp_path / "f", lambda x: np.where(conv(x) > 0.1, conv(x), 0.0), X)
-
-
 def mask(x):
     return ag.where(x.data > 0, x, 0) * 1
 
@@ -438,23 +403,23 @@ def halved(x):
     return x / 2
 
 
-FIXED = "dynamic=False works: it keeps the shapes of the example$"
+WORKS = "dynamic=False works: it keeps the shapes of the example$"
 REFUSED = {
     mask: "where.*condition depends on sizes or numbers of the inputs, and is not recorded$",
     branch: r"cannot export what test_onnx_export.py:\d+ computes: numbers of the inputs become a plain array there",
-    squeezed: f"squeeze.*other numbers, or other sizes, take another way here. {FIXED}",
+    squeezed: f"squeeze.*other numbers, or other sizes, take another way here. {WORKS}",
     overwritten: "cannot export an array that is written into after an operation has read it. Make a new one",
-    size: f"multiply.*y depends on sizes or numbers of the inputs.*{FIXED}",
-    doubled: rf"broadcast_to.*its shape depends on that of the inputs, but not as \(N, ...\). {FIXED}",
-    rolled: f"roll.*it rolls the batch. {FIXED}",
+    size: f"multiply.*y depends on sizes or numbers of the inputs.*{WORKS}",
+    doubled: rf"broadcast_to.*its shape depends on that of the inputs, but not as \(N, ...\). {WORKS}",
+    rolled: f"roll.*it rolls the batch. {WORKS}",
     lambda x: halved(x): r"'halved' \(test_onnx_export.py:\d+\): no.*onnx_converter\(halved, lambda onnx, ...: ...\)$",
-    lambda x: ag.reshape(x, (4, 30)): rf"(?s)fails on other numbers of the shapes \(1, 30\).*{FIXED}",
+    lambda x: ag.reshape(x, (4, 30)): rf"(?s)fails on other numbers of the shapes \(1, 30\).*{WORKS}",
     lambda x: x * abs(x > 0): r"not in ONNX: .*op_type:Abs, node name: abs.*unsupported type: tensor\(bool\)",
     lambda x: np.ones(3): "f returned ndarray, want a Tensor",
     lambda x: ag.Tensor([1.0]): "the result is a constant",
     lambda x: x if np.isfinite(x).all() else -x: "a plain array there",
-    lambda x: x * min(len(x), 2): f"y depends on sizes .*{FIXED}",
-    lambda x: x * (len(x) // 3): f"y depends on sizes .*{FIXED}",
+    lambda x: x * min(len(x), 2): f"y depends on sizes .*{WORKS}",
+    lambda x: x * (len(x) // 3): f"y depends on sizes .*{WORKS}",
 }
 
 
