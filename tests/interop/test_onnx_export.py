@@ -212,6 +212,7 @@ def along(g):
 ROWS, IMAGES = (True, (4, 3), (9, 3)), (True, (2, 12, 10, 3), (1, 12, 10, 3), (6, 12, 10, 3))
 ANY, FIXED = ((0, 1, 2), (2, 8, 8, 3), (1, 6, 10, 3), (3, 13, 9, 3)), (False, (2, 12, 10, 3))
 FUNCTIONS = {  # name: (`dynamic`, the shape of the example and of further inputs), a function of one or two
+    "rows of images": (IMAGES, lambda x: (CONV(x).max(1), CONV(x).mean((0, 2)), CONV(x).sum(-1))),
     "masks of images": (IMAGES, lambda x: np.where(CONV(x) > 0.1, CONV(x), 0.0)),
     "images joined without their axes": (FIXED, lambda x: ag.concatenate([CONV(x), 2 * CONV(x)], None)),
     "shapes of the batch": (IMAGES, shapes_of_the_batch),
