@@ -30,14 +30,14 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(2413, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "engine": Room(2412, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(2147, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(
-        1091,  # of which 285 the one checker, which tries numbers, shapes, layouts and dtypes beyond the user's
+        1085,  # of which 285 the one checker, which tries numbers, shapes, layouts and dtypes beyond the user's
         "engine",
         "grad and its kin, checkpoint, and checks of gradients",
     ),
-    "nn": Room(820, "engine calculus ops state", "modules, layers and their initial weights"),
+    "nn": Room(818, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(462, "engine calculus state", "optimisers, schedules, averages"),
     "elsewhere": Room(167, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),

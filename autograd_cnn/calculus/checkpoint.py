@@ -7,7 +7,6 @@ import pickle
 import sys
 import zlib
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -69,7 +68,6 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
     inside = [n for n in history(out._node) if n.birth > before]
     outside = list(dict.fromkeys(p for n in inside for p in parents(n) if p.birth < before))
     inputs = [(a._array, a._node) if isinstance(a, Tensor) else (a, None) for a in args]
-    around = current.get().around
     checksum = zlib.crc32(np.ascontiguousarray(out._array).data)
 
     def run_again() -> Any:
@@ -78,11 +76,7 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
         try:
             for bits, state in draws.values():  # `f` draws the same numbers again
                 bits.state = state
-            with ExitStack() as stack:  # and modules have the same parameters
-                for lent in around:
-                    if lent not in current.get().around:
-                        stack.enter_context(lent())
-                stack.enter_context(in_mode(recording=True, again=next_birth(), around=around))
+            with in_mode(recording=True, again=next_birth()):
                 result: Any = f(*fresh)
         finally:
             for bits, state in now:

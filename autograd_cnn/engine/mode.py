@@ -38,8 +38,6 @@ class Mode:
         The evaluations of functions by transforms (`grad`, ...) that are running, innermost last.
     draws : tuple of dict
         For each `checkpoint` that is running, the generators that drew, by their id, and their states before.
-    around : tuple of callable
-        The context managers that gave modules other parameters, and that the second run of a function enters again.
     again : int
         The birth of the second run of a function, by backward, or 0. It must not move statistics a second time, nor
         change older Tensors.
@@ -53,7 +51,6 @@ class Mode:
     walk: Any = None
     transforms: tuple[Any, ...] = ()
     draws: tuple[dict[int, tuple[Any, Any]], ...] = ()
-    around: tuple[Any, ...] = ()
     again = 0
 
     def __init__(self, *changes: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set, ValuesView
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 import numpy as np
@@ -431,10 +430,10 @@ def load_tensors(caller: str, tensors: Mapping[str, Tensor], state: Any, strict:
 
 
 def functional_call(module: Module, parameters: Mapping[str, Any], *args: Any, **options: Any) -> Any:
-    """Call a module with other parameters and buffers in the place of its own, which it has again afterwards.
+    """Call a copy of a module that has other parameters and buffers in the place of its own.
 
-    So transforms differentiate a model: ``ag.grad(lambda p: loss(ag.functional_call(model, p, x)))``. Other threads
-    that call this function meanwhile wait; they may not use the module itself.
+    So transforms differentiate a model: ``ag.grad(lambda p: loss(ag.functional_call(model, p, x)))``. An attribute
+    that `forward` sets is one of the copy, and so are lists and dicts; arrays and Tensors are those of the module.
 
     Parameters
     ----------
@@ -448,7 +447,7 @@ def functional_call(module: Module, parameters: Mapping[str, Any], *args: Any, *
     Raises
     ------
     TypeError
-        If `parameters` is no dict.
+        If `parameters` is no dict, or if an attribute is a function that holds the module, which the copy would call.
     ValueError
         If the module has no such name, or another shape there.
 
@@ -461,33 +460,30 @@ def functional_call(module: Module, parameters: Mapping[str, Any], *args: Any, *
     Tensor([[210.5]], float64)
     """
     check_dict("functional_call: parameters", parameters, ": {**p, **b}")
-    lent = partial(_lent, module, {n: v if isinstance(v, Tensor) else Tensor(v) for n, v in parameters.items()})
-    with lent(), in_mode(around=(*current.get().around, lent)):
-        return module(*(args[0] if len(args) == 1 and isinstance(args[0], tuple) else args), **options)
+    own, given = module._tensors(), dict[int, Tensor]()
+    for name, value in parameters.items():
+        other = value if isinstance(value, Tensor) else Tensor(value)
+        if name not in own or other.shape != own[name].shape:
+            has = ", ".join(f"{path} {tensor.shape}" for path, tensor in own.items())
+            raise ValueError(f"functional_call: {name} is {other.shape}, and {module._title()} has {has}")
+        given[id(own[name])] = other
+    return _twin(module, given, {})(*(args[0] if len(args) == 1 and isinstance(args[0], tuple) else args), **options)
 
 
-_lending = threading.RLock()
-
-
-@contextmanager
-def _lent(module: Module, parameters: Mapping[str, Tensor]) -> Iterator[None]:
-    """Put other parameters in the place of a module's own. Other threads that do so wait."""
-    with _lending:
-        own = module._tensors()
-        for name, value in parameters.items():
-            if name not in own or value.shape != own[name].shape:
-                has = ", ".join(f"{path} {tensor.shape}" for path, tensor in own.items())
-                raise ValueError(f"functional_call: {name} is {value.shape}, and {module._title()} has {has}")
-        given = {id(own[name]): value for name, value in parameters.items()}
-        before = [(vars(m), name, value) for m in module.modules() for name, value in vars(m).items()]
-        before = [place for place in before if not given.keys().isdisjoint(map(id, tree_leaves(place[2])))]
-        try:
-            for attributes, name, value in before:
-                attributes[name] = tree_map(lambda leaf: given.get(id(leaf), leaf), value)
-            yield
-        finally:
-            for attributes, name, value in before:
-                attributes[name] = value
+def _twin(part: Any, given: Mapping[int, Tensor], twins: dict[int, Any]) -> Any:
+    """Return a module with the `given` Tensors, by the id of its own; `twins` has those of modules that have one."""
+    if not isinstance(part, Module):
+        cells = getattr(part, "__closure__", None) or ()
+        held = [getattr(part, "__self__", None), *(cell.cell_contents for cell in cells)]
+        if callable(part) and any(isinstance(value, Module) for value in held):
+            cure = "It would be called with its own parameters: call it in forward instead"
+            raise TypeError(f"functional_call: {part!r:.40} holds a module\n{cure}")
+        return given.get(id(part), part)
+    if id(part) not in twins:
+        twin = twins[id(part)] = object.__new__(type(part))
+        for name, value in vars(part).items():
+            vars(twin)[name] = tree_map(lambda leaf: _twin(leaf, given, twins), value)
+    return twins[id(part)]
 
 
 def _is_plain(value: Any) -> bool:

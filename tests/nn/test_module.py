@@ -610,19 +610,18 @@ def test_layers_in_a_collection_without_lasting_places_are_refused(rng, collecti
 
 
 class Shared(nn.Module):
-    """Parameters in attributes, in a list, in a dict, twice in one module, and in a closure over the model."""
+    """Parameters in attributes, in a list, in a dict, and twice in one module."""
 
     def __init__(self, rng):
         self.first = nn.Linear(3, 3, rng=rng)
         self.layers = [nn.Linear(3, 3, rng=rng), self.first]
         self.scales = {"in": ag.Tensor(np.float32([1, 2, 3]), requires_grad=True), "rest": (self.first.w, None)}
         self.norm = nn.BatchNorm1d(3)
-        self.last = nn.Sequential(lambda h: self.layers[0](h) @ self.scales["rest"][0])
 
     def forward(self, x):
         for layer in self.layers:
             x = layer(x * self.scales["in"])
-        return self.last(self.norm(x))
+        return self.layers[0](self.norm(x)) @ self.scales["rest"][0]
 
 
 def test_a_module_is_called_with_other_parameters(rng):
@@ -658,24 +657,40 @@ def test_a_part_of_the_parameters_and_a_direction(rng):
     assert (model.b.grad, model.w.grad.shape) == (None, (3, 2))
 
 
-def test_calls_with_other_parameters_nest_and_fail_safely(rng):
+def test_calls_with_other_parameters_nest_and_leave_the_module_as_it_is(rng):
     class Twice(nn.Module):
         def __init__(self):
             self.scale = ag.Tensor(2.0, requires_grad=True)
+            self.twin = self  # a circle
 
         def forward(self, x, deeper=False):
             if deeper:
                 x = ag.functional_call(self, {"scale": 10.0}, x)
-            self.seen = self.scale.item()  # an attribute that `forward` sets stays
-            return x * self.scale / (x.data != 0)
+            self.seen = self.scale.item()
+            return x * self.twin.scale / (x.data != 0)
 
     model = Twice()
     own = model.scale
     assert ag.functional_call(model, {"scale": 3.0}, 1.0 * own, deeper=True).item() == 60
-    assert (model.seen, model.scale) == (3, own)
-    with pytest.raises(TypeError):
-        ag.functional_call(model, {"scale": 3.0}, "text")
-    assert model.scale is own
+    assert model.scale is own and not hasattr(model, "seen")
+    model(own)
+    ag.functional_call(model, {"scale": 3.0}, 1.0 * own)
+    assert model.seen == 2
+
+
+@pytest.mark.parametrize("held", [lambda m: m.inner.forward, lambda m: lambda x: m.inner(x)])
+def test_a_function_that_holds_a_module_would_call_it_with_its_own_parameters(rng, held):
+    class Outer(nn.Module):
+        def __init__(self):
+            self.inner = nn.Linear(2, 2, rng=rng)
+            self.run = held(self)
+
+        def forward(self, x):
+            return self.run(x)
+
+    model = Outer()
+    with pytest.raises(TypeError, match=r"functional_call: <.* holds a module\n.* call it in forward instead"):
+        ag.functional_call(model, {n: p.data for n, p in model.named_parameters()}, np.ones((1, 2)))
 
 
 def test_the_second_run_of_a_checkpoint_has_the_other_parameters_too(rng):
@@ -700,7 +715,7 @@ def test_the_second_run_of_a_checkpoint_has_the_other_parameters_too(rng):
                 np.testing.assert_allclose(got, want, rtol=1e-12)
 
 
-def test_other_threads_wait_until_a_module_has_its_own_parameters(rng):
+def test_threads_call_a_module_with_parameters_of_their_own(rng):
     model, wrong, interval = nn.Sequential(*[nn.Linear(30, 30, rng=rng) for _ in range(9)]), [], sys.getswitchinterval()
     own = dict(model.named_parameters())
 
