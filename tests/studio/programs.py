@@ -10,9 +10,9 @@ def same(a, b):
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
-def check(f, *leaves, graph=None):
+def check(f, *leaves, standalone=False):
     """The program of `f` gives the value of `f` and, in `grad` of every leaf, what `backward` leaves there."""
-    program = (graph or ag.trace(f, *leaves)).program()
+    program = ag.trace(f, *leaves).program(standalone)
     value, gradients = program.run()
     loss = f(*leaves)
     loss.backward()

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.engine.registry import registry
 from autograd_cnn.studio.program.write import Author
 from studio.programs import check, leaf, same
 
@@ -30,10 +29,7 @@ def times(k):
 swish3.vjp(x=times(2))
 """
     exec(text, scope)
-    try:
-        assert "    g_x = g_swish3 * 2 * x\n" in check(lambda x: ag.sum(scope["swish3"](x)), w("x", 3)).source
-    finally:
-        del registry["swish3"]
+    assert "    g_x = g_swish3 * 2 * x\n" in check(lambda x: ag.sum(scope["swish3"](x)), w("x", 3)).source
 
 
 def test_a_rule_that_depends_on_numbers_is_called(w, rng):
@@ -42,14 +38,11 @@ def test_a_rule_that_depends_on_numbers_is_called(w, rng):
         return x * 2
 
     bent.vjp(x=lambda g, x: g * 2 if x.min() > 0 else g + g)
-    try:
-        program = check(lambda x: ag.sum(bent(x)), w("x", 3))
-        assert "# bent: the rule itself is called" in program.source
-        assert "bent_op.rules['x'](g_bent, x)" in program.source
-        assert program.inputs == ["x", "bent_op"] and "engine" not in program.source  # no module holds `bent`
-        program.run(x=np.abs(rng.normal(size=3)))
-    finally:
-        del registry["bent"]
+    program = check(lambda x: ag.sum(bent(x)), w("x", 3))
+    assert "# bent: the rule itself is called" in program.source
+    assert "bent_op.rules['x'](g_bent, x)" in program.source
+    assert program.inputs == ["x", "bent_op"] and "engine" not in program.source  # no module holds `bent`
+    program.run(x=np.abs(rng.normal(size=3)))
 
 
 def test_the_text_is_that_of_the_rule_that_runs_if_its_file_has_changed(w, tmp_path, monkeypatch):
@@ -67,13 +60,11 @@ cubed.vjp(x=lambda g, x: g * 3 * x**2)
     monkeypatch.syspath_prepend(tmp_path)
     import my_ops
 
-    try:
-        path.write_text(text.replace("g * 3", "g * 4"))
-        linecache.checkcache(str(path))
-        source = check(lambda x: ag.sum(my_ops.cubed(x)), w("x", 3)).source
-        assert "from my_ops import cubed\n" in source and "g_x = g_cubed_2 * 3 * x ** 2" in source
-    finally:
-        del sys.modules["my_ops"], registry["cubed"]
+    path.write_text(text.replace("g * 3", "g * 4"))
+    linecache.checkcache(str(path))
+    source = check(lambda x: ag.sum(my_ops.cubed(x)), w("x", 3)).source
+    assert "from my_ops import cubed\n" in source and "g_x = g_cubed_2 * 3 * x ** 2" in source
+    del sys.modules["my_ops"]
 
 
 def test_conditions_on_options_and_shapes_are_evaluated(w):
@@ -82,10 +73,7 @@ def test_conditions_on_options_and_shapes_are_evaluated(w):
         return x * 2
 
     chosen.vjp(x=lambda g, x, axis: g * (1 if axis is not None and len(axis) else 2) if len(x.shape) < 3 else x + "no")
-    try:
-        assert "\n    g_v = g_loss * 2\n" in check(lambda v: chosen(v), w("v")).source
-    finally:
-        del registry["chosen"]
+    assert "\n    g_v = g_loss * 2\n" in check(lambda v: chosen(v), w("v")).source
 
 
 def _twice(a, times=2):
@@ -150,18 +138,15 @@ def test_the_printed_lines_of_a_rule(rule, printed, w):
 
     made = ag.primitive(doubled)
     made.vjp(x=rule)
-    try:
-        program = ag.trace(lambda x: doubled_of(x, made), w("x", 3, 2)).program()
-        _, gradients = program.run(g_doubled=np.full((3, 2), 1.5))
-        lines = program.source.partition("\n\n    ")[2].splitlines()[:-1]
-        texts = [re.sub(r"g_doubled\b", "g", re.sub(r"_n1\b", "", line.strip())) for line in lines]
-        assert [*texts[:-1], texts[-1].removeprefix("g_x = ")] == printed
-        x = w("x", 3, 2)
-        x.data = program.leaves["x"]
-        made(x).backward(np.full((3, 2), 1.5))
-        assert same(gradients["x"], x.grad)
-    finally:
-        del registry["doubled"]
+    program = ag.trace(lambda x: doubled_of(x, made), w("x", 3, 2)).program()
+    _, gradients = program.run(g_doubled=np.full((3, 2), 1.5))
+    lines = program.source.partition("\n\n    ")[2].splitlines()[:-1]
+    texts = [re.sub(r"g_doubled\b", "g", re.sub(r"_n1\b", "", line.strip())) for line in lines]
+    assert [*texts[:-1], texts[-1].removeprefix("g_x = ")] == printed
+    x = w("x", 3, 2)
+    x.data = program.leaves["x"]
+    made(x).backward(np.full((3, 2), 1.5))
+    assert same(gradients["x"], x.grad)
 
 
 def doubled_of(x, made):
@@ -222,10 +207,7 @@ def test_a_rule_may_write_into_its_own_arrays(rule, w):
         return x * 1
 
     odd.vjp(x=rule)
-    try:
-        check(lambda x: ag.sum(odd(x) * x), w("x", 3, 2))
-    finally:
-        del registry["odd"]
+    check(lambda x: ag.sum(odd(x) * x), w("x", 3, 2))
 
 
 def test_an_observer_may_run_every_step_again(w):
@@ -274,12 +256,9 @@ def test_a_rule_is_read_again_if_numbers_determine_a_shape(w):
         return x * 1
 
     counted.vjp(x=rule)
-    try:
-        x = ag.Tensor([1.0, -1.0, 2.0], requires_grad=True, name="x")
-        source = check(lambda x: ag.sum(counted(counted(x) - 1.5)), x).source
-        assert "    g_x = g_counted * 2\n" in source and "g_subtract = g_counted_2 * 1\n" in source
-    finally:
-        del registry["counted"]
+    x = ag.Tensor([1.0, -1.0, 2.0], requires_grad=True, name="x")
+    source = check(lambda x: ag.sum(counted(counted(x) - 1.5)), x).source
+    assert "    g_x = g_counted * 2\n" in source and "g_subtract = g_counted_2 * 1\n" in source
 
 
 def test_conditions_of_a_def_are_evaluated_and_its_docstring_is_a_comment(w):
@@ -301,11 +280,8 @@ def test_conditions_of_a_def_are_evaluated_and_its_docstring_is_a_comment(w):
         return x * 4
 
     several.vjp(x=rule)
-    try:
-        source = check(lambda x: ag.sum(several(x)), w("x", 3, 2)).source
-        assert "    # Twice or thrice.\n    g_x = g_several * 2 * 2\n" in source
-    finally:
-        del registry["several"]
+    source = check(lambda x: ag.sum(several(x)), w("x", 3, 2)).source
+    assert "    # Twice or thrice.\n    g_x = g_several * 2 * 2\n" in source
 
 
 def test_without_rules_by_products_are_not_requested(w, rng):
@@ -395,10 +371,7 @@ def test_objects_that_cannot_be_spelled_are_inputs(w):
 
     applied.vjp(x=lambda g, x, by: g * by.slope(x))
     by = type("By", (), {"__call__": lambda self, x: x * x, "slope": lambda self, x: 2 * x})()
-    try:
-        assert check(lambda x: ag.sum(applied(x, by)), w("x", 3)).inputs == ["x", "by", "applied_op"]
-    finally:
-        del registry["applied"]
+    assert check(lambda x: ag.sum(applied(x, by)), w("x", 3)).inputs == ["x", "by", "applied_op"]
 
 
 def test_an_input_that_is_no_array_has_a_name_that_no_array_has():

@@ -151,7 +151,7 @@ class _Folder(ast.NodeTransformer):
 
     def __init__(self, values: dict[str, Any], arrays: set[str], texts: dict[str, ast.expr], outside: set[str]) -> None:
         self.values, self.arrays, self.outside = values, dict.fromkeys(arrays), outside
-        short = {n for n, v in values.items() if v in (None, np._NoValue) or np.isscalar(v) or callable(v)}
+        short = {n for n, v in values.items() if v is None or v is np._NoValue or np.isscalar(v) or callable(v)}
         self.texts = {name: texts[name] for name in short}
 
     def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
@@ -195,10 +195,13 @@ class _Folder(ast.NodeTransformer):
         return self.generic_visit(node) if holds is None else self.visit(node.body if holds else node.orelse)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> Any:
-        """Leave out the parts that do not matter."""
-        ends = isinstance(node.op, ast.Or)
-        node.values = [self.visit(part) for part in node.values if self.decided(part) is not (not ends)]
-        return node.values[0] if len(node.values) == 1 else node
+        """Leave out the parts that do not matter; the last one is the result, unless it is a condition as well."""
+        needless, *_, last = not isinstance(node.op, ast.Or), *node.values
+        kept = [part for part in node.values if self.decided(part) is not needless]
+        if kept[-1:] != [last] and not (kept and isinstance(last, (ast.Compare, ast.UnaryOp))):
+            kept.append(last)
+        node.values = [*map(self.visit, kept)]
+        return node.values[0] if len(kept) == 1 else node
 
     def visit_Assign(self, node: ast.Assign) -> Any:
         self.generic_visit(node)

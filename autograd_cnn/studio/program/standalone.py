@@ -11,6 +11,9 @@ import builtins
 import inspect
 import re
 import sys
+from collections import defaultdict
+from copy import deepcopy
+from functools import lru_cache
 from itertools import count
 from types import ModuleType
 from typing import Any, ClassVar
@@ -181,21 +184,27 @@ def _first(tree: ast.expr) -> ast.expr:
 def _definition(function: Any) -> Any:
     """Return the definition of a function or a lambda as a syntax tree, or None if it cannot be found."""
     try:
-        code, file = function.__code__, ast.parse("".join(inspect.findsource(function)[0]))
+        lines = _lines("".join(inspect.findsource(function)[0]))
     except (AttributeError, OSError, TypeError, SyntaxError):
         return None
-    found = []
-    for node in ast.walk(file):
-        if isinstance(node, (ast.FunctionDef, ast.Lambda)):
-            line = min(n.lineno for n in (node, *getattr(node, "decorator_list", ())))
-            names = {n.arg for n in ast.walk(node.args) if isinstance(n, ast.arg)}
-            if line == code.co_firstlineno and names == set(inspect.signature(function).parameters):
-                found.append(node)
+    names = [*inspect.signature(function).parameters]
+    found = [node for node, own in lines[function.__code__.co_firstlineno] if {*own} == {*names}]
     if len(found) != 1 or hasattr(function, "__signature__"):  # one source for many functions
         return None
-    if isinstance(node := found[0], ast.Lambda):
+    if isinstance(node := deepcopy(found[0]), ast.Lambda):
         return ast.FunctionDef("", node.args, [ast.Return(node.body)], [], None, lineno=0)
     return node
+
+
+@lru_cache
+def _lines(file: str) -> dict[int, list[tuple[Any, list[str]]]]:
+    """Return the functions in the text of a file by their first lines, each with its parameters."""
+    lines = defaultdict[int, list[tuple[Any, list[str]]]](list)
+    for node in ast.walk(ast.parse(file)):
+        if isinstance(node, (ast.FunctionDef, ast.Lambda)):
+            line = min(n.lineno for n in (node, *getattr(node, "decorator_list", ())))
+            lines[line].append((node, [n.arg for n in ast.walk(node.args) if isinstance(n, ast.arg)]))
+    return lines
 
 
 class _Source(ast.NodeTransformer):
