@@ -23,6 +23,8 @@ NAMES = {
     "table": "| a | b |\n|---|\n> [x](y) `c` *d*",
     "private": "\ue000 1\ue001 2\ue002",
     "combining": "e" + "\u0301" * 50,
+    "wide": "🙂 你好",
+    "long": "n" * 10_000,
 }
 
 

@@ -23,6 +23,7 @@ from studio.pages import facts_of
 CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
+SVG = "{http://www.w3.org/2000/svg}"
 QUICK = ("script", "end of script", "attribute", "terminal", "surrogate", "nul", "formula")
 
 
@@ -69,7 +70,17 @@ def both(graph, failed):
     return graph, failed
 
 
-def test_svg(both):
+def spelled(name):
+    """How a name is shown, with escapes in the place of what no page can hold."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def test_svg(both, name):
+    root = ElementTree.fromstring(both[0].svg().encode())
+    texts = ["".join(e.itertext()) for e in root.iter(f"{SVG}text")]
+    assert any(text.startswith(spelled(name)[:30]) for text in texts)
+    assert any(spelled(name) in (e.text or "") for e in root.iter(f"{SVG}title"))
+    assert [e.get("class") for e in root.iter(f"{SVG}text")].count("frame-name") == 1
     for graph in both:
         text = graph.svg()
         assert not CONTROLS.search(text)
@@ -78,12 +89,15 @@ def test_svg(both):
         assert not Tags(text).active
 
 
-def test_dot(both, graphviz):
+def test_dot(both, name, graphviz):
     for graph in both:
         assert not CONTROLS.search(graph.dot())
-        ElementTree.fromstring(graphviz(graph.dot(), "svg"))
+        root = ElementTree.fromstring(graphviz(graph.dot(), "svg"))
+        assert graphviz(graph.dot(), "canon").decode().count(" -> ") == len(ladder(graph).wires)
+        assert any((e.text or "").startswith(spelled(name)[:30]) for e in root.iter(f"{SVG}text"))
 
 
+@pytest.mark.filterwarnings("ignore:Glyph")  # that the font lacks
 @pytest.mark.parametrize("suffix", [".png", pytest.param(".pdf", marks=pytest.mark.slow)])
 def test_images(both, suffix):
     for graph in both:
@@ -102,7 +116,7 @@ def test_program(graph, tmp_path):
     assert Tags(program._repr_html_()).active == [] and "script" not in Tags(program._repr_html_()).tags
 
 
-def test_page(both):
+def test_page(both, name):
     for graph in both:
         text = graph.page()
         tags = Tags(text)
@@ -110,6 +124,8 @@ def test_page(both):
         assert not CONTROLS.search(text)
         words = json.dumps(facts_of(text), ensure_ascii=False)
         assert not CONTROLS.search(words)
+    values = facts_of(both[0].page())["frames"][0]["values"].values()
+    assert spelled(name) in {v.get("full", v["name"]) for v in values if v["role"] == "parameter"}
 
 
 def test_texts(both, name):

@@ -319,20 +319,6 @@ def test_matplotlib_draws_the_ramp(overlaid):
         assert tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5)) in there
 
 
-def test_measuring_touches_nothing(weights):
-    w = weights(3, name="w")
-    w.sum().backward()
-    before, values, state = w.grad.copy(), w.data.copy(), np.random.get_state()[1].copy()
-    graph = ag.trace(lambda x: ag.sum(ag.tanh(w) * x), np.ones(3), repeat=1)
-    plain = graph.svg()
-    for overlay in overlays.OVERLAYS:
-        assert graph.svg(overlay=overlay) != plain
-    np.testing.assert_array_equal(w.grad, before)
-    np.testing.assert_array_equal(w.data, values)
-    np.testing.assert_array_equal(np.random.get_state()[1], state)
-    assert graph.svg() == plain
-
-
 @pytest.mark.parametrize(
     ("overlay", "text"),
     [

@@ -409,13 +409,6 @@ def test_the_graph_knows_what_the_function_itself_has_made_of_a_parameter(change
         np.testing.assert_array_equal(graph.changed[given], now)
 
 
-def test_graph_changes_nothing(cnn):
-    node = cnn._node
-    cnn.graph()
-    assert cnn.name is None and node.walked is None
-    cnn.backward()
-
-
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
