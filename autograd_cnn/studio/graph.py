@@ -173,14 +173,8 @@ class Graph(records.Graph):
         ImportError
             If ``.png`` or ``.pdf`` is wanted, and both Graphviz and matplotlib are missing.
         """
-        options: dict[str, Any] = {
-            "depth": depth,
-            "overlay": overlay,
-            "quiz": quiz,
-            "source": source,
-            "standalone": standalone,
-        }
-        options |= {"classes": tuple(classes)}
+        options: dict[str, Any] = {"depth": depth, "overlay": overlay, "classes": tuple(classes)}
+        options |= {"quiz": quiz, "source": source, "standalone": standalone}
         defaults = signature(Graph.save)
         suffix = Path(path).suffix.lower()
         if suffix not in _FORMATS:

@@ -9,12 +9,9 @@ Nothing here imports the engine or a renderer.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
-
-import numpy as np
 
 from autograd_cnn.studio.text import bytes_text, count_text, shape_text
 
@@ -36,11 +33,6 @@ class Value:
     def size(self) -> int:
         """Number of elements."""
         return math.prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        """Number of bytes."""
-        return self.size * np.dtype(self.dtype).itemsize
 
 
 @dataclass(slots=True)
@@ -79,11 +71,6 @@ class Kept:
     value: str | None  # None for a by-product
     nbytes: int
     first: str | None
-
-
-def kept_bytes_text(kept: Kept) -> str:
-    """Format the memory that `kept` costs."""
-    return "(shared)" if kept.first else bytes_text(kept.nbytes)
 
 
 @dataclass(slots=True)
@@ -176,13 +163,14 @@ class Graph:
         """Return the arrays that stay in memory only because `op` keeps them."""
         return [k for k in op.kept or () if k.first is None and self.counted(k)]
 
-    def kept(
-        self, op: Op, names: Mapping[str, str] = MappingProxyType({}), cost: Callable[[Kept], str] = kept_bytes_text
-    ) -> str:
-        """List the arrays that `op` keeps, each with its `cost` unless it was freed; `names` are short names."""
+    def kept(self, op: Op, names: Mapping[str, str] | None = None, costs: bool = True) -> str:
+        """List the arrays that `op` keeps, by their short `names`; if `costs`, each with its memory unless freed."""
 
         def name(value: str) -> str:
-            return names.get(value, self.values[value].name)
+            return (names or {}).get(value, self.values[value].name)
+
+        def cost(kept: Kept) -> str:
+            return ("(shared)" if kept.first else bytes_text(kept.nbytes)) if costs and self.counted(kept) else ""
 
         if op.kept is None:
             needs = {a for rule in op.rules.values() for a in rule.needs}
@@ -190,8 +178,7 @@ class Graph:
             kept += [name(op.output)] * ("out" in needs)
             kept += [f"{b}_{name(op.output)}" for b in op.byproducts if b in needs]
             return ", ".join(dict.fromkeys(kept))
-        labels = [(name(k.value) if k.value else k.label, cost(k) if self.counted(k) else "") for k in op.kept]
-        return ", ".join(f"{label} {text}".rstrip() for label, text in labels)
+        return ", ".join(f"{name(k.value) if k.value else k.label} {cost(k)}".rstrip() for k in op.kept)
 
     def __repr__(self) -> str:
         return f"Graph: {', '.join(self.summary())}"

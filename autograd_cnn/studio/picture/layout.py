@@ -310,8 +310,7 @@ class _Ladder:
         name = name_clipped if op.parts or self.overlay.brief else clip(f"rule of {op.name}")
         below, bar = self.overlay.backward.get(op.id, ("rule" if self.overlay.brief else below, None))
         row.right = Box(right, "rule", plain(title), name, below=clip(below), back=True, bar=bar)
-        cost = {"cost": lambda _: ""} if self.overlay.brief else {}
-        row.kept = plain(self.graph.kept(op, self.names, **cost))
+        row.kept = plain(self.graph.kept(op, self.names, costs=not self.overlay.brief))
 
     # Columns and heights
 
