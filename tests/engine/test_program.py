@@ -171,9 +171,7 @@ def test_memory_stays_flat_over_200_steps_without_the_collector(traced, rng):
     growth, rounds = 20_000, 0
     gc.disable()
     try:
-        while (
-            growth >= 20_000
-        ):  # a leak grows in every round, Python's own caches and free lists only in the first ones
+        while growth >= 20_000:  # a leak grows in every round, Python's own caches only in the first ones
             assert (rounds := rounds + 1) < 5, growth
             before = traced.bytes()
             train(parameters, loss, rng, 200)
