@@ -1,4 +1,4 @@
-"""Programs of users who stumble, and the exact text of the error or warning that each must end in.
+"""Programs of users who stumble, and the exact text of the error or warning that each must end in: its docstring.
 
 A comment such as ``# here`` marks the line that a message must name, as ``{here}``.
 """
@@ -20,12 +20,13 @@ def lines_of(case):
 
 
 def spelled(text, case):
+    """Return the text of a message, by default the docstring of its program, with the places of marked lines."""
     file = os.path.basename(case.__code__.co_filename)
     places = {mark: f"{file}:{number}" for mark, number in lines_of(case).items()}
-    return inspect.cleandoc(text).format(**places)
+    return inspect.cleandoc(text or case.__doc__).format(**places)
 
 
-def says(kind, text, cure=None):
+def says(kind, text="", cure=None):
     """The decorated program raises an error of exactly this type and text; the cure raises none."""
 
     def decorate(case):
@@ -43,7 +44,7 @@ def says(kind, text, cure=None):
     return decorate
 
 
-def warns(category, text, cure=None):
+def warns(category, text="", cure=None):
     """The decorated program, run three times, warns once, at the line marked ``# here``; the cure does not warn."""
 
     def decorate(case):

@@ -41,19 +41,19 @@ def test_backward_of_many_numbers():
     named(leaf(64, 1) * 2, "probs").backward()
 
 
-@says(
-    ValueError,
-    "backward: loss has no history. It was made under no_grad(), or detached, or none of its inputs requires a "
-    "gradient",
-)
+@says(ValueError)
 def test_backward_where_nothing_was_recorded():
+    """
+    backward: loss has no history. It was made under no_grad(), or detached, or none of its inputs requires a gradient
+    """
     with ag.no_grad():
         loss = named(leaf(3).sum(), "loss")
     loss.backward()
 
 
-@says(ValueError, "backward: grad is (2,), h is (3,)")
+@says(ValueError)
 def test_backward_with_a_weight_of_another_shape():
+    """backward: grad is (2,), h is (3,)"""
     named(leaf(3) * 2, "h").backward(np.ones(2))
 
 
@@ -90,8 +90,9 @@ def test_backward_of_a_fresh_loss_joined_with_a_walked_one():
     (h + leaf()).backward()
 
 
-@says(ValueError, "gradient: loss does not depend on w (2,)")
+@says(ValueError)
 def test_gradient_of_what_the_loss_does_not_use():
+    """gradient: loss does not depend on w (2,)"""
     named(leaf(3).sum(), "loss").gradient(leaf(2, name="w"))
 
 
@@ -102,8 +103,9 @@ def test_gradient_of_what_is_no_tensor(target):
     assert str(caught.value) == "gradient: want Tensors that loss was computed from, such as model.conv1.w"
 
 
-@says(ValueError, "gradient: loss does not depend on x (2,), which does not require a gradient")
+@says(ValueError)
 def test_gradient_of_what_requires_none():
+    """gradient: loss does not depend on x (2,), which does not require a gradient"""
     x = Tensor([1.0, 2.0], name="x")
     named((leaf(2, dtype=float) * x).sum(), "loss").gradient(x)
 
@@ -122,12 +124,9 @@ def test_repr_says_why_there_is_no_gradient():
 # Assignment, copies
 
 
-@says(
-    RuntimeError,
-    "w[...] = v: w is a parameter. Assign to a copy: w = w.copy()",
-    cure=lambda: leaf(2).copy().__setitem__(0, 0.0),
-)
+@says(RuntimeError, cure=lambda: leaf(2).copy().__setitem__(0, 0.0))
 def test_assignment_into_a_parameter():
+    """w[...] = v: w is a parameter. Assign to a copy: w = w.copy()"""
     leaf(2, name="w")[0] = 0.0
 
 
@@ -181,12 +180,11 @@ def test_a_tensor_that_is_not_recorded_is_an_array_to_write_into():
     assert x.grad is None
 
 
-@says(
-    TypeError,
-    "Tensor(h) would leave the graph: h is the result of multiply ({here}). Use h itself; without its history: "
-    "h.detach()",
-)
+@says(TypeError)
 def test_a_copy_of_a_result():
+    """
+    Tensor(h) would leave the graph: h is the result of multiply ({here}). Use h itself; without its history: h.detach()
+    """
     h = leaf(2) * 2  # here
     h.name = "h"
     Tensor(h)
@@ -211,8 +209,9 @@ def test_a_step_in_place():
     w -= 0.1 * np.ones(2, np.float32)
 
 
-@says(ValueError, "w.data = ...: got (3,) float32, want (2,) float32. For another shape or dtype, make a new Tensor")
+@says(ValueError)
 def test_data_of_another_shape():
+    """w.data = ...: got (3,) float32, want (2,) float32. For another shape or dtype, make a new Tensor"""
     leaf(2, name="w").data = np.ones(3, np.float32)
 
 
@@ -225,19 +224,20 @@ def test_gradient_of_something_else(grad, description):
     program()
 
 
-@says(ValueError, "w.grad = ...: got (2,) float64, want (2,) float32, or None to clear it")
+@says(ValueError)
 def test_gradient_of_another_dtype():
+    """w.grad = ...: got (2,) float64, want (2,) float32, or None to clear it"""
     leaf(2, name="w").grad = np.ones(2)
 
 
 @says(
     TypeError,
-    "labels is int64: only floats have a gradient. Tensor(np.float64(labels), requires_grad=True)",
     cure=lambda: [
         Tensor(np.float32(labels), requires_grad=True) for labels in (np.arange(3), Tensor([1, 2]), [1, 2], 3)
     ],
 )
 def test_gradient_of_integers():
+    """labels is int64: only floats have a gradient. Tensor(np.float64(labels), requires_grad=True)"""
     Tensor(np.arange(3, dtype=np.int64), requires_grad=True, name="labels")
 
 
@@ -274,8 +274,10 @@ def test_a_tensor_without_a_format_is_its_repr():
     assert f"{t}" == repr(t)
 
 
-@says(TypeError, "Tensor is final: hold one as an attribute, or write a function of tensors")
+@says(TypeError)
 def test_a_subclass():
+    """Tensor is final: hold one as an attribute, or write a function of tensors"""
+
     class Parameter(Tensor):
         pass
 
@@ -283,40 +285,28 @@ def test_a_subclass():
 # NumPy
 
 
-@says(
-    TypeError,
-    "np.nextafter has no derivative here. Leave the graph: np.nextafter(t.data, ...); or write it: @ag.primitive",
-    cure=lambda: np.nextafter(leaf(2).data, 1.0),
-)
+@says(TypeError, cure=lambda: np.nextafter(leaf(2).data, 1.0))
 def test_a_ufunc_without_a_rule():
+    """np.nextafter has no derivative here. Leave the graph: np.nextafter(t.data, ...); or write it: @ag.primitive"""
     np.nextafter(leaf(2), 1.0)
 
 
-@says(
-    TypeError,
-    "_riemann_zeta has no derivative here. Leave the graph: pass t.data; or write it: @ag.primitive",
-    cure=lambda: pytest.importorskip("scipy.special").zeta(leaf(2).data),
-)
+@says(TypeError, cure=lambda: pytest.importorskip("scipy.special").zeta(leaf(2).data))
 def test_a_ufunc_behind_a_function_of_scipy():
+    """_riemann_zeta has no derivative here. Leave the graph: pass t.data; or write it: @ag.primitive"""
     special = pytest.importorskip("scipy.special")
     special.zeta(leaf(2))
 
 
-@says(
-    TypeError,
-    "np.i0 has no derivative here. Leave the graph: np.i0(t.data, ...); or write it: @ag.primitive",
-    cure=lambda: np.i0(leaf(2).data),
-)
+@says(TypeError, cure=lambda: np.i0(leaf(2).data))
 def test_a_function_without_a_rule():
+    """np.i0 has no derivative here. Leave the graph: np.i0(t.data, ...); or write it: @ag.primitive"""
     np.i0(leaf(2))
 
 
-@says(
-    TypeError,
-    "np.put is not recorded. Here: x[index] = values",
-    cure=lambda: leaf(2).copy().__setitem__(0, 1.0),
-)
+@says(TypeError, cure=lambda: leaf(2).copy().__setitem__(0, 1.0))
 def test_a_function_that_is_called_otherwise_here():
+    """np.put is not recorded. Here: x[index] = values"""
     np.put(leaf(2), 0, 1.0)
 
 

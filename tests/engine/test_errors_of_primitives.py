@@ -22,58 +22,49 @@ def leaf(*shape, name=None, dtype=np.float32):
 # Calls
 
 
-@says(
-    ValueError,
+@says(ValueError)
+def test_shapes_that_do_not_broadcast():
     """
     add: x (2,) and y (3,) do not broadcast
       x (2,) float32    y (3,) float32
       at {here}
       Shapes are compared from the right; each pair must be equal or contain a 1.
-    """,
-)
-def test_shapes_that_do_not_broadcast():
+    """
     leaf(2) + leaf(3)  # here
 
 
-@says(
-    ValueError,
+@says(ValueError, cure=lambda: leaf(64, 10) + leaf(64).reshape(64, 1))
+def test_a_column_meant_and_a_row_given():
     """
     add: h (64, 10) and b (64,) do not broadcast
       x h (64, 10) float32    y b (64,) float32
       at {here}
       b.reshape(64, 1)?
-    """,
-    cure=lambda: leaf(64, 10) + leaf(64).reshape(64, 1),
-)
-def test_a_column_meant_and_a_row_given():
+    """
     leaf(64, 10, name="h") + leaf(64, name="b")  # here
 
 
-@says(
-    ValueError,
+@says(ValueError, cure=lambda: ag.matmul(leaf(4, 2), leaf(2, 3)) + leaf(3))
+def test_a_bias_of_another_width():
     """
     add: x (4, 3) and b (4,) do not broadcast
       x (4, 3) float32    y b (4,) float32
       at {here}
       A bias has the shape of the last axes, (3,); b.reshape(4, 1) has one for each row
-    """,
-    cure=lambda: ag.matmul(leaf(4, 2), leaf(2, 3)) + leaf(3),
-)
-def test_a_bias_of_another_width():
+    """
     z = ag.matmul(leaf(4, 2), leaf(2, 3))
     z + leaf(4, name="b")  # here
 
 
-@says(
-    TypeError,
-    "conv2d: has no parameter 'strid'. Did you mean 'stride'?",
-)
+@says(TypeError)
 def test_an_option_misspelled():
+    """conv2d: has no parameter 'strid'. Did you mean 'stride'?"""
     ag.conv2d(leaf(1, 4, 4, 3), leaf(1, 1, 3, 4), strid=2)
 
 
-@says(TypeError, "concatenate: tensors is a list of tensors, not (2,) float32")
+@says(TypeError)
 def test_concatenate_of_one_tensor():
+    """concatenate: tensors is a list of tensors, not (2,) float32"""
     ag.concatenate(leaf(2))
 
 
@@ -95,16 +86,15 @@ def test_the_error_in_a_primitive_of_the_user_is_kept_as_the_cause():
     assert caught.value.__cause__.__traceback__.tb_next.tb_frame.f_code.co_name == "shifted"
 
 
-@says(
-    TypeError,
+@says(TypeError)
+def test_an_operand_that_a_function_did_not_return():
     """
     matmul: x is None
       y w (2, 2) float32
       at {here}
       Does the function that computes it end with `return ...`?
-    """,
-)
-def test_an_operand_that_a_function_did_not_return():
+    """
+
     def hidden(x):
         ag.relu(x)
 
@@ -126,19 +116,15 @@ def test_none_in_an_option_is_not_to_blame():
         ag.conv2d(leaf(1, 4, 4, 3), leaf(1, 1, 2, 2), None)
 
 
-@says(
-    TypeError,
-    "sum: has no parameter 'dim'. Here: axis=",
-)
+@says(TypeError)
 def test_the_word_of_pytorch_for_an_axis():
+    """sum: has no parameter 'dim'. Here: axis="""
     leaf(2).sum(dim=0)
 
 
-@says(
-    TypeError,
-    "var: has no parameter 'unbiased'. Here: ddof=1, or 0 if it is False",
-)
+@says(TypeError)
 def test_the_word_of_pytorch_for_the_divisor():
+    """var: has no parameter 'unbiased'. Here: ddof=1, or 0 if it is False"""
     leaf(2).var(unbiased=True)
 
 
@@ -202,17 +188,15 @@ def user_softplus():
     return my_softplus
 
 
-@says(
-    TypeError,
-    "my_softplus.vjp(x): the rule has an unknown parameter 'ouput'. It can have g, out, x, x_shape, out_shape.",
-    cure=lambda: user_softplus().vjp(x=lambda g, out: g * (1 - np.exp(-out))),
-)
+@says(TypeError, cure=lambda: user_softplus().vjp(x=lambda g, out: g * (1 - np.exp(-out))))
 def test_a_rule_that_asks_for_an_unknown_name():
+    """my_softplus.vjp(x): the rule has an unknown parameter 'ouput'. It can have g, out, x, x_shape, out_shape."""
     user_softplus().vjp(x=lambda g, ouput: g)
 
 
-@says(TypeError, "my_softplus.vjp: y is not an input. It has x")
+@says(TypeError)
 def test_a_rule_for_an_unknown_input():
+    """my_softplus.vjp: y is not an input. It has x"""
     user_softplus().vjp(y=lambda g: g)
 
 
@@ -225,41 +209,42 @@ def user_blur():
     return blur
 
 
-@says(
-    TypeError,
-    "blur: no rule for sigma, which requires a gradient. blur.vjp(sigma=lambda g, ...: ...), or pass sigma.detach()",
-    cure=lambda: user_blur()(leaf(2), leaf(2).detach()).sum().backward(),
-)
+@says(TypeError, cure=lambda: user_blur()(leaf(2), leaf(2).detach()).sum().backward())
 def test_an_input_without_a_rule():
+    """blur: no rule for sigma, which requires a gradient. blur.vjp(sigma=lambda g, ...: ...), or pass sigma.detach()"""
     user_blur()(leaf(2), leaf(2, name="sigma"))
 
 
-@says(ValueError, "my_softplus: the rule for x ({rule}) returned (3,), x is (4, 3)")
+@says(ValueError)
 def test_a_rule_that_returns_another_shape():
+    """my_softplus: the rule for x ({rule}) returned (3,), x is (4, 3)"""
     my_softplus = user_softplus()
     my_softplus.vjp(x=lambda g, x: g[0])  # rule
     my_softplus(leaf(4, 3)).sum().backward()
 
 
-@says(TypeError, "my_softplus: the rule for x returned None: is there a return?")
+@says(TypeError)
 def test_a_rule_that_returns_nothing():
+    """my_softplus: the rule for x returned None: is there a return?"""
     my_softplus = user_softplus()
     my_softplus.vjp(x=lambda g, x: None)
     my_softplus(leaf(2)).sum().backward()
 
 
-@says(
-    TypeError,
-    "my_softplus: the rule for x returned float64 for a float32 gradient: a NumPy scalar, or np.zeros without dtype?",
-)
+@says(TypeError)
 def test_a_rule_that_returns_another_dtype():
+    """
+    my_softplus: the rule for x returned float64 for a float32 gradient: a NumPy scalar, or np.zeros without dtype?
+    """
     my_softplus = user_softplus()
     my_softplus.vjp(x=lambda g, x: np.zeros(2))
     my_softplus(leaf(2)).sum().backward()
 
 
-@says(ValueError, "primitive: relu is the package's own. Rename it, or @ag.primitive(private=True)")
+@says(ValueError)
 def test_a_name_that_is_taken():
+    """primitive: relu is the package's own. Rename it, or @ag.primitive(private=True)"""
+
     @ag.primitive
     def relu(x):
         return x
@@ -401,53 +386,45 @@ def test_a_tensor_that_a_primitive_closes_over_is_refused():
             own(lambda x: x * w)(x)
 
 
-@says(
-    TypeError,
+@says(TypeError)
+def test_a_dict_of_tensors():
     """
     rounded: params['w'] is a Tensor inside of a dict, where no rule reaches it
       at {here}
       Let the function take each Tensor as an argument, or all as one vector: ag.ravel_pytree(params)[0]
-    """,
-)
-def test_a_dict_of_tensors():
+    """
     own(rounded)({"w": leaf(2)})  # here
 
 
-@says(
-    TypeError,
+@says(TypeError)
+def test_a_list_of_tensors():
     """
     rounded: params[0] is a Tensor inside of a list, where no rule reaches it
       at {here}
       Join them first: ag.stack(params); or give a rule the parameter `position`, and params is a list
-    """,
-)
-def test_a_list_of_tensors():
+    """
     own(rounded)([leaf(2)])  # here
 
 
-@says(
-    TypeError,
+@says(TypeError)
+def test_nested_lists_of_tensors():
     """
     stack: tensors[0][0] is a Tensor inside of a list, where no rule reaches it
       at {here}
       Join each inner list first: ag.stack([ag.stack([...]), ag.stack([...])])
-    """,
-)
-def test_nested_lists_of_tensors():
+    """
     a, b, c = leaf(), leaf(), leaf()
     ag.stack([[a, 1.0], [b, c]])  # here
 
 
-@says(
-    TypeError,
+@says(TypeError)
+def test_a_list_with_a_tensor_as_an_operand():
     """
     multiply: y[1] is a Tensor inside of a list, where no rule reaches it
       x (2,) float32
       at {here}
       Join them first: ag.stack(y)
-    """,
-)
-def test_a_list_with_a_tensor_as_an_operand():
+    """
     _ = leaf(2) * [1.0, leaf()]  # here
 
 

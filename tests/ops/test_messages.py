@@ -15,49 +15,40 @@ def leaf(*shape, name=None, dtype=np.float32):
 # Integers
 
 
-@says(
-    TypeError,
+@says(TypeError, cure=lambda: ag.conv2d(np.zeros((2, 4, 4, 3), np.uint8).astype(np.float32) / 255, leaf(3, 3, 3, 8)))
+def test_bytes_into_a_convolution():
     """
     conv2d: images is uint8 (0..255)
       x images (2, 4, 4, 3) uint8    w (3, 3, 3, 8) float32
       at {here}
       Convert once: images.astype(np.float32) / 255, or ag.data.as_float32(images)
-    """,
-    cure=lambda: ag.conv2d(np.zeros((2, 4, 4, 3), np.uint8).astype(np.float32) / 255, leaf(3, 3, 3, 8)),
-)
-def test_bytes_into_a_convolution():
+    """
     images = Tensor(np.zeros((2, 4, 4, 3), np.uint8), name="images")
     ag.conv2d(images, leaf(3, 3, 3, 8))  # here
 
 
-@says(
-    TypeError,
+@says(TypeError, cure=lambda: ag.linear(np.zeros((2, 3), np.int64).astype(np.float32), leaf(3, 2)))
+def test_integers_into_linear():
     """
     linear: x is int64
       x (2, 3) int64    w (3, 2) float32
       at {here}
       Convert once: x.astype(np.float32)
-    """,
-    cure=lambda: ag.linear(np.zeros((2, 3), np.int64).astype(np.float32), leaf(3, 2)),
-)
-def test_integers_into_linear():
+    """
     ag.linear(np.zeros((2, 3), np.int64), leaf(3, 2))  # here
 
 
 # Labels and targets
 
 
-@says(
-    ValueError,
+@says(ValueError, cure=lambda: ag.mse(leaf(64, 1), np.ones(64, np.float32).reshape(64, 1)))
+def test_a_column_against_a_row():
     """
     mse: predictions (64, 1) and targets (64,) would broadcast to (64, 64)
       p (64, 1) float32    y targets (64,) float32
       at {here}
       targets.reshape(64, 1)?
-    """,
-    cure=lambda: ag.mse(leaf(64, 1), np.ones(64, np.float32).reshape(64, 1)),
-)
-def test_a_column_against_a_row():
+    """
     ag.mse(leaf(64, 1), Tensor(np.ones(64, np.float32), name="targets"))  # here
 
 
@@ -68,176 +59,146 @@ def test_every_loss_wants_equal_shapes(loss):
             loss(leaf(4), np.ones(shape, np.float32))
 
 
-@says(
-    ValueError,
+@says(ValueError, cure=lambda: ag.cross_entropy(leaf(3, 10), np.array([1, 10, 3]) - 1))
+def test_labels_that_start_at_1():
     """
     cross_entropy: label 10 at [1], but logits (3, 10) have classes 0..9
       logits (3, 10) float32    labels (3,) int64
       at {here}
       Labels that start at 1: labels - 1
-    """,
-    cure=lambda: ag.cross_entropy(leaf(3, 10), np.array([1, 10, 3]) - 1),
-)
-def test_labels_that_start_at_1():
+    """
     ag.cross_entropy(leaf(3, 10), np.array([1, 10, 3]))  # here
 
 
-@says(
-    ValueError,
+@says(ValueError)
+def test_a_label_below_0():
     """
     cross_entropy: label -1 at [2], but logits (3, 10) have classes 0..9
       logits (3, 10) float32    labels (3,) int64
       at {here}
-    """,
-)
-def test_a_label_below_0():
+    """
     ag.cross_entropy(leaf(3, 10), np.array([0, 9, -1]))  # here
 
 
-@says(
-    ValueError,
+@says(ValueError, cure=lambda: ag.cross_entropy(leaf(4, 10), np.zeros((4, 1), np.int64)[:, 0]))
+def test_labels_in_a_column():
     """
     cross_entropy: labels (4, 1), logits (4, 10)
       logits (4, 10) float32    labels (4, 1) int64
       at {here}
       labels[:, 0]?
-    """,
-    cure=lambda: ag.cross_entropy(leaf(4, 10), np.zeros((4, 1), np.int64)[:, 0]),
-)
-def test_labels_in_a_column():
+    """
     ag.cross_entropy(leaf(4, 10), np.zeros((4, 1), np.int64))  # here
 
 
 @says(
     ValueError,
+    cure=lambda: [ag.cross_entropy(leaf(3, 3), y) for y in (np.eye(3).argmax(-1), np.eye(3).astype(np.float32))],
+)
+def test_one_hot_labels_of_integers():
     """
     cross_entropy: labels (3, 3), logits (3, 3)
       logits (3, 3) float32    labels (3, 3) int64
       at {here}
       One integer per row: (3,), labels.argmax(-1); or probabilities, labels.astype(np.float32)
-    """,
-    cure=lambda: [ag.cross_entropy(leaf(3, 3), y) for y in (np.eye(3).argmax(-1), np.eye(3).astype(np.float32))],
-)
-def test_one_hot_labels_of_integers():
+    """
     ag.cross_entropy(leaf(3, 3), np.eye(3, dtype=np.int64))  # here
 
 
-@says(
-    ValueError,
+@says(ValueError, cure=lambda: ag.cross_entropy(ag.flatten(leaf(2, 8, 8, 3), 1), np.zeros(2, np.int64)))
+def test_labels_of_images_that_are_not_flattened():
     """
     cross_entropy: labels (2,), logits (2, 8, 8, 3)
       logits (2, 8, 8, 3) float32    labels (2,) int64
       at {here}
       One integer per row: (2, 8, 8). One per image: ag.flatten(x, 1) before the last layer
-    """,
-    cure=lambda: ag.cross_entropy(ag.flatten(leaf(2, 8, 8, 3), 1), np.zeros(2, np.int64)),
-)
-def test_labels_of_images_that_are_not_flattened():
+    """
     ag.cross_entropy(leaf(2, 8, 8, 3), np.zeros(2, np.int64))  # here
 
 
-@says(
-    ValueError,
+@says(ValueError)
+def test_labels_of_floats():
     """
     cross_entropy: labels (4,) float32
       logits (4, 10) float32    labels (4,) float32
       at {here}
       Integers (4,), or probabilities (4, 10)
-    """,
-)
-def test_labels_of_floats():
+    """
     ag.cross_entropy(leaf(4, 10), np.zeros(4, np.float32))  # here
 
 
-@says(
-    ValueError,
+@says(ValueError)
+def test_labels_before_logits():
     """
     cross_entropy: labels (4, 10) float32
       logits (4,) float32    labels (4, 10) float32
       at {here}
       Logits come first, then labels
-    """,
-)
-def test_labels_before_logits():
+    """
     ag.cross_entropy(leaf(4), np.zeros((4, 10), np.float32))  # here
 
 
-@says(
-    ValueError,
+@says(ValueError)
+def test_a_norm_of_images_in_nchw():
     """
     batch_norm: x (8, 3, 4, 5) has 5 channels, w is (3,)
       x (8, 3, 4, 5) float32    w (3,) float32    b (3,) float32
       at {here}
       x looks like NCHW: x.transpose(0, 2, 3, 1)
-    """,
-)
-def test_a_norm_of_images_in_nchw():
+    """
     ag.batch_norm(leaf(8, 3, 4, 5), leaf(3), leaf(3))  # here
 
 
-@says(
-    ValueError,
+@says(ValueError, cure=lambda: ag.bce_with_logits(leaf(2, 10), np.eye(10, dtype=np.float32)[np.array([9, 1])]))
+def test_class_ids_into_a_binary_loss():
     """
     bce_with_logits: targets reach 9, but must lie in [0, 1]
       z (2,) float32    y (2,) int64
       at {here}
       Class ids: cross_entropy(logits, labels), or np.eye(10, dtype=np.float32)[labels]
-    """,
-    cure=lambda: ag.bce_with_logits(leaf(2, 10), np.eye(10, dtype=np.float32)[np.array([9, 1])]),
-)
-def test_class_ids_into_a_binary_loss():
+    """
     ag.bce_with_logits(leaf(2), np.array([9, 1]))  # here
 
 
-@says(
-    ValueError,
+@says(ValueError)
+def test_logits_into_a_loss_of_probabilities():
     """
     bce: p runs from 0.5 to 1.5, but must lie in [0, 1]
       p (2,) float64    y (2,) float64
       at {here}
       For logits: bce_with_logits(z, y)
-    """,
-)
-def test_logits_into_a_loss_of_probabilities():
+    """
     ag.bce(Tensor([0.5, 1.5], requires_grad=True), np.ones(2))  # here
 
 
-@warns(
-    UserWarning,
-    "bce: some probabilities are exactly 0 or 1; their gradient is clipped. Keep the logits: bce_with_logits",
-)
+@warns(UserWarning)
 def test_a_probability_of_exactly_1():
+    """bce: some probabilities are exactly 0 or 1; their gradient is clipped. Keep the logits: bce_with_logits"""
     ag.bce(Tensor([0.5, 1.0], requires_grad=True), np.ones(2))  # here
 
 
 # Shapes
 
 
-@says(
-    ValueError,
+@says(ValueError, cure=lambda: ag.conv2d(leaf(8, 32, 32, 3), leaf(3, 3, 3, 16)))
+def test_channels_that_differ():
     """
     conv2d: x has 3 channels, w expects 1
       x images (8, 32, 32, 3) float32    w conv1.w (3, 3, 1, 16) float32
       at {here}
       Channels are x's last axis (NHWC) and w's third (HWIO). Should w be (3, 3, 3, 16)?
-    """,
-    cure=lambda: ag.conv2d(leaf(8, 32, 32, 3), leaf(3, 3, 3, 16)),
-)
-def test_channels_that_differ():
+    """
     ag.conv2d(leaf(8, 32, 32, 3, name="images"), leaf(3, 3, 1, 16, name="conv1.w"))  # here
 
 
-@says(
-    ValueError,
+@says(ValueError, cure=lambda: ag.conv2d(leaf(8, 3, 32, 32).transpose(0, 2, 3, 1), leaf(3, 3, 3, 16)))
+def test_images_with_their_channels_first():
     """
     conv2d: x has 32 channels, w expects 3
       x (8, 3, 32, 32) float32    w (3, 3, 3, 16) float32
       at {here}
       Channels are x's last axis (NHWC) and w's third (HWIO). x looks like NCHW: x.transpose(0, 2, 3, 1)
-    """,
-    cure=lambda: ag.conv2d(leaf(8, 3, 32, 32).transpose(0, 2, 3, 1), leaf(3, 3, 3, 16)),
-)
-def test_images_with_their_channels_first():
+    """
     ag.conv2d(leaf(8, 3, 32, 32), leaf(3, 3, 3, 16))  # here
 
 
@@ -260,232 +221,191 @@ def test_weights_in_another_order(x, w, cure):
     assert str(caught.value).endswith(f"(HWIO). {cure}")
 
 
-@says(
-    ValueError,
+@says(ValueError, cure=lambda: ag.conv2d(leaf(8, 32, 32, 3), leaf(16, 3, 3, 3).transpose(2, 3, 1, 0), leaf(16)))
+def test_weights_in_another_order_that_only_the_bias_shows():
     """
     conv2d: b is (16,), want (3,): one number per output channel
       x (8, 32, 32, 3) float32    w (16, 3, 3, 3) float32    b (16,) float32
       at {here}
       w looks like OIHW: w.transpose(2, 3, 1, 0)
-    """,
-    cure=lambda: ag.conv2d(leaf(8, 32, 32, 3), leaf(16, 3, 3, 3).transpose(2, 3, 1, 0), leaf(16)),
-)
-def test_weights_in_another_order_that_only_the_bias_shows():
+    """
     ag.conv2d(leaf(8, 32, 32, 3), leaf(16, 3, 3, 3), leaf(16))  # here
 
 
-@says(
-    ValueError,
+@says(ValueError, cure=lambda: ag.linear(leaf(4, 3), leaf(10, 3).T))
+def test_weights_of_a_linear_layer_in_another_order():
     """
     linear: x (4, 3) @ w (10, 3): 3 is not 10
       x (4, 3) float32    w (10, 3) float32
       at {here}
       x's last axis and w's first must have the same length. w looks like (out, in): w.T
-    """,
-    cure=lambda: ag.linear(leaf(4, 3), leaf(10, 3).T),
-)
-def test_weights_of_a_linear_layer_in_another_order():
+    """
     ag.linear(leaf(4, 3), leaf(10, 3))  # here
 
 
-@says(
-    ValueError,
+@says(ValueError)
+def test_groups_that_do_not_divide():
     """
     conv2d: groups=2 does not divide 3 channels and 4 outputs
       x (1, 4, 4, 3) float32    w (1, 1, 1, 4) float32
       at {here}
-    """,
-)
-def test_groups_that_do_not_divide():
+    """
     ag.conv2d(leaf(1, 4, 4, 3), leaf(1, 1, 1, 4), groups=2)  # here
 
 
-@says(
-    ValueError,
+@says(ValueError, cure=lambda: ag.conv2d(leaf(1, 3, 3, 1), leaf(5, 5, 1, 1), padding=1))
+def test_a_kernel_larger_than_the_image():
     """
     conv2d: height 3 + 0 + 0 padding < kernel 5 (dilation 1)
       x (1, 3, 3, 1) float32    w (5, 5, 1, 1) float32
       at {here}
       Output (3 + 0 + 0 - 1*(5 - 1) - 1) // 1 + 1 = -1. More padding, or a smaller kernel
-    """,
-    cure=lambda: ag.conv2d(leaf(1, 3, 3, 1), leaf(5, 5, 1, 1), padding=1),
-)
-def test_a_kernel_larger_than_the_image():
+    """
     ag.conv2d(leaf(1, 3, 3, 1), leaf(5, 5, 1, 1))  # here
 
 
-@says(
-    ValueError,
+@says(ValueError, cure=lambda: ag.linear(leaf(64, 5, 5, 16).flatten(1), leaf(400, 10)))
+def test_linear_after_flatten():
     """
     linear: x (64, 400) @ w (512, 10): 400 is not 512
       x (64, 400) float32    w fc.w (512, 10) float32
       at {here}
       x's last axis and w's first must have the same length
       x is flatten ({flat}) of (64, 5, 5, 16), and 5*5*16 = 400
-    """,
-    cure=lambda: ag.linear(leaf(64, 5, 5, 16).flatten(1), leaf(400, 10)),
-)
-def test_linear_after_flatten():
+    """
     x = leaf(64, 5, 5, 16).flatten(1)  # flat
     ag.linear(x, leaf(512, 10, name="fc.w"))  # here
 
 
-@says(
-    ValueError,
+@says(ValueError)
+def test_matrices_that_do_not_fit():
     """
     matmul: (4, 3) @ (4, 3): 3 is not 4
       x (4, 3) float32    y (4, 3) float32
       at {here}
-    """,
-)
-def test_matrices_that_do_not_fit():
+    """
     leaf(4, 3) @ leaf(4, 3)  # here
 
 
 # PyTorch's meanings
 
 
-@says(
-    ValueError,
+@says(ValueError, cure=lambda: leaf(2, 3, 4).swapaxes(-2, -1))
+def test_two_axes_are_no_order_of_three():
     """
     transpose: x (2, 3, 4) has 3 axes, and axes (-2, -1) puts 2 in order
       x (2, 3, 4) float32
       at {here}
       To exchange two: x.swapaxes(-2, -1)
-    """,
-    cure=lambda: leaf(2, 3, 4).swapaxes(-2, -1),
-)
-def test_two_axes_are_no_order_of_three():
+    """
     leaf(2, 3, 4).transpose(-2, -1)  # here
 
 
-@says(TypeError, "transpose: too many positional arguments. Pass a shape, or axes, as one argument: (0, 1)")
+@says(TypeError)
 def test_axes_one_by_one():
+    """transpose: too many positional arguments. Pass a shape, or axes, as one argument: (0, 1)"""
     ag.transpose(leaf(2, 3), 0, 1)
 
 
-@says(
-    TypeError,
+@says(TypeError, cure=lambda: ag.reshape(leaf(2, 18), (3, 12)))
+def test_a_shape_one_by_one():
     """
     reshape: the shape is one argument
       x (2, 18) float32
       at {here}
       (3, 12, ...), as in ag.reshape(x, (3, 12))
-    """,
-    cure=lambda: ag.reshape(leaf(2, 18), (3, 12)),
-)
-def test_a_shape_one_by_one():
+    """
     ag.reshape(leaf(2, 18), 3, 12)  # here
 
 
-@says(
-    ValueError,
+@says(ValueError, cure=lambda: (ag.array_split(leaf(2, 6), 4, 1), leaf(2, 6).split(range(4, 6, 4), 1)))
+def test_parts_of_a_length():
     """
     split: axis 1 of (2, 6) has length 6, which 4 equal parts do not divide
       x (2, 6) float32
       at {here}
       Unequal parts: ag.array_split(x, 4, 1); parts of 4 each: range(4, 6, 4)
-    """,
-    cure=lambda: (ag.array_split(leaf(2, 6), 4, 1), leaf(2, 6).split(range(4, 6, 4), 1)),
-)
-def test_parts_of_a_length():
+    """
     leaf(2, 6).split(4, -1)  # here
 
 
 # Arguments of another place
 
 
-@says(
-    TypeError,
+@says(TypeError, cure=lambda: ag.conv2d(leaf(1, 4, 4, 3), leaf(3, 3, 3, 2), stride=1))
+def test_a_stride_in_place_of_the_bias():
     """
     conv2d: b is 1
       x (1, 4, 4, 3) float32    w (3, 3, 3, 2) float32
       at {here}
       stride=1?
-    """,
-    cure=lambda: ag.conv2d(leaf(1, 4, 4, 3), leaf(3, 3, 3, 2), stride=1),
-)
-def test_a_stride_in_place_of_the_bias():
+    """
     ag.conv2d(leaf(1, 4, 4, 3), leaf(3, 3, 3, 2), 1)  # here
 
 
-@says(
-    ValueError,
+@says(ValueError, cure=lambda: ag.linear(ag.flatten(leaf(4, 6, 6, 4), 1), leaf(144, 2)))
+def test_images_that_were_not_flattened():
     """
     linear: x (4, 6, 6, 4) @ w (144, 2): 4 is not 144
       x (4, 6, 6, 4) float32    w (144, 2) float32
       at {here}
       ag.flatten(x, 1) first: 6*6*4 = 144
-    """,
-    cure=lambda: ag.linear(ag.flatten(leaf(4, 6, 6, 4), 1), leaf(144, 2)),
-)
-def test_images_that_were_not_flattened():
+    """
     ag.linear(leaf(4, 6, 6, 4), leaf(144, 2))  # here
 
 
-@says(
-    TypeError,
+@says(TypeError)
+def test_a_word_in_place_of_numbers():
     """
     where: x is 'a', want numbers
       condition (2,) bool    y (2,) float32
       at {here}
-    """,
-)
-def test_a_word_in_place_of_numbers():
+    """
     ag.where(np.ones(2, bool), "a", leaf(2))  # here
 
 
-@says(
-    ValueError,
+@says(ValueError, cure=lambda: ag.flatten(leaf(2, 3), 1))
+def test_an_axis_that_is_not_there():
     """
     flatten: x (2, 3) has no axis 5
       x (2, 3) float32
       at {here}
       nn.Flatten() and ag.flatten(x, 1) keep the first axis
-    """,
-    cure=lambda: ag.flatten(leaf(2, 3), 1),
-)
-def test_an_axis_that_is_not_there():
+    """
     ag.flatten(leaf(2, 3), 5)  # here
 
 
 # Functions made of primitives
 
 
-@says(
-    ValueError,
+@says(ValueError)
+def test_a_function_of_primitives():
     """
     layer_norm: x (6, 4), normalized_shape 5
       x (6, 4) float32
       at {here}
       It has the extents of x's last axes
-    """,
-)
-def test_a_function_of_primitives():
+    """
     ag.layer_norm(leaf(6, 4), 5)  # here
 
 
-@says(
-    ValueError,
+@says(ValueError)
+def test_a_function_of_numpy_that_is_made_of_primitives():
     """
     moveaxis: destination: axis 2 is out of bounds for array of dimension 1
       x (3,) float32    source=0
       at {here}
-    """,
-)
-def test_a_function_of_numpy_that_is_made_of_primitives():
+    """
     np.moveaxis(leaf(3), 0, 2)  # here
 
 
-@says(
-    TypeError,
+@says(TypeError)
+def test_a_list_in_place_of_images():
     """
     pixel_shuffle: x is [[1.0]], want an array
       upscale_factor=2
       at {here}
-    """,
-)
-def test_a_list_in_place_of_images():
+    """
     ag.pixel_shuffle([[1.0]], 2)  # here
 
 
@@ -500,17 +420,14 @@ def test_names_as_labels(labels, options):
     assert ag.cross_entropy(leaf(*labels.shape, 2), labels).shape == ()
 
 
-@says(
-    ValueError,
+@says(ValueError, cure=lambda: ag.cross_entropy(leaf(2, 3), ag.softmax(np.full((2, 3), -1.5))))
+def test_logits_as_probabilities():
     """
     cross_entropy: labels have -1.5, but probabilities are 0 or more
       logits (2, 3) float32    labels (2, 3) float64
       at {here}
       For logits: ag.softmax(labels)
-    """,
-    cure=lambda: ag.cross_entropy(leaf(2, 3), ag.softmax(np.full((2, 3), -1.5))),
-)
-def test_logits_as_probabilities():
+    """
     ag.cross_entropy(leaf(2, 3), np.full((2, 3), -1.5))  # here
 
 
@@ -519,8 +436,9 @@ def test_a_probability_that_is_nan():
         ag.cross_entropy(leaf(2, 3), np.full((2, 3), np.nan))
 
 
-@says(TypeError, "repeat: too many positional arguments. Copies side by side, as in PyTorch: ag.tile(x, (2, 1, 1))")
+@says(TypeError)
 def test_repeat_of_pytorch():
+    """repeat: too many positional arguments. Copies side by side, as in PyTorch: ag.tile(x, (2, 1, 1))"""
     leaf(2).repeat(2, 1, 1)
 
 
@@ -533,8 +451,9 @@ def test_a_closure_for_a_step():
     ag.optim.SGD([leaf(2)], 0.1).step(None)
 
 
-@says(ValueError, "SGD: lr is '0.1', want a number")
+@says(ValueError)
 def test_a_rate_that_is_text():
+    """SGD: lr is '0.1', want a number"""
     ag.optim.SGD([leaf(2)], "0.1")
 
 
@@ -553,8 +472,10 @@ def test_a_rule_as_a_decorated_function():
         return 2 * g
 
 
-@says(TypeError, "no_grad: too many positional arguments. With brackets: @ag.no_grad(), or with ag.no_grad(): ...")
+@says(TypeError)
 def test_no_grad_as_a_decorator_without_brackets():
+    """no_grad: too many positional arguments. With brackets: @ag.no_grad(), or with ag.no_grad(): ..."""
+
     @ag.no_grad
     def f():
         pass

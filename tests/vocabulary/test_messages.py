@@ -35,17 +35,14 @@ def test_a_wrong_argument_is_named(program, message):
         program(Tensor(np.ones((2, 4, 5, 3)), requires_grad=True))
 
 
-@says(
-    ValueError,
+@says(ValueError, cure=lambda: ag.pad(leaf(2, 6, 6, 3), ((0, 0), (3, 4), (1, 2), (0, 0))))
+def test_margins_of_images_in_one_row():
     """
     pad: (1, 2, 3, 4) is not one (before, after) pair for each of 4 axes
       x (2, 6, 6, 3) float32
       at {here}
       PyTorch's order is the opposite; here ((0, 0), (3, 4), (1, 2), (0, 0))
-    """,
-    cure=lambda: ag.pad(leaf(2, 6, 6, 3), ((0, 0), (3, 4), (1, 2), (0, 0))),
-)
-def test_margins_of_images_in_one_row():
+    """
     ag.pad(leaf(2, 6, 6, 3), (1, 2, 3, 4))  # here
 
 

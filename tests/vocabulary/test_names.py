@@ -36,15 +36,13 @@ def test_a_badly_shaped_argument_is_an_error_as_in_numpy():
             program()
 
 
-@says(
-    ValueError,
+@says(ValueError)
+def test_a_function_that_is_made_of_primitives():
     """
     quantile: Quantiles must be in the range [0, 1]
       x (3,) float64    q=1.5
       at {here}
-    """,
-)
-def test_a_function_that_is_made_of_primitives():
+    """
     np.quantile(leaf([1.0, 2.0, 3.0]), 1.5)  # here
 
 
