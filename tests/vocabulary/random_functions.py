@@ -39,19 +39,17 @@ def numpy_names():
 
 
 def filled(line, rng, live):
-    """A step for NumPy and one for PyTorch, or None, with recent values for its letters; numbers have no axis."""
+    """A step with recent values for its letters; numbers have no axis."""
     recent = [name for name in live if live[name].ndim or "{i}" not in line][-3:]
     x, y = (recent[i] for i in rng.integers(len(recent), size=2))
     if "{i}" in line:
         axis = int(rng.integers(live[x].ndim))
         line = line.replace("{i}", str(axis)).replace("{n}", str(live[x].shape[axis]))
-    line = re.sub(r"\b[xy]\b", lambda letter: {"x": x, "y": y}[letter.group()], line)
-    ours, _, theirs = (part.strip() for part in line.partition(" | "))
-    return ours, ours.replace("np.", "torch.").replace("axis=", "dim=") if theirs == "=" else theirs or None
+    return re.sub(r"\b[xy]\b", lambda letter: {"x": x, "y": y}[letter.group()], line)
 
 
 def program(seed):
-    """Texts of a program of 3 to 8 steps, ours and PyTorch's or None, and its leaves.
+    """The text of a program of 3 to 8 steps, and its leaves.
 
     NumPy runs each step, and it gives finite numbers of moderate size.
     """
@@ -60,23 +58,21 @@ def program(seed):
     live, names, texts = dict(leaves), numpy_names(), []
     while len(texts) < 3 + seed % 6:
         family = FAMILIES[rng.choice(len(FAMILIES), p=SHARES)]
-        ours, theirs = filled(family[rng.integers(len(family))], rng, live)
+        step = filled(family[rng.integers(len(family))], rng, live)
         try:
             with np.errstate(all="raise"), warnings.catch_warnings():
                 warnings.simplefilter("error")
-                value = np.asarray(eval(ours, {**names, **live}))
+                value = np.asarray(eval(step, {**names, **live}))
         except REFUSED:
             continue
         if value.ndim <= 4 and 0 < value.size <= 40 and np.max(np.abs(value)) < 20:
             name = f"t{len(texts)}"
             live[name] = value
-            texts.append((f"    {name} = {ours}\n", theirs and f"    {name} = {theirs}\n"))
-    read = " ".join(ours.partition("=")[2] for ours, _ in texts)
+            texts.append(f"    {name} = {step}\n")
+    read = " ".join(text.partition("=")[2] for text in texts)
     ends = [name for name in live if not re.search(rf"\b{name}\b", read)] + [f"0.1 * {name}" for name in leaves]
     last = f"    return {' + '.join(f'square({end})' for end in ends)}\n"
-    ours, theirs = zip(*texts, strict=True)
-    head = f"def f({', '.join(leaves)}):\n"
-    return head + "".join(ours) + last, None if None in theirs else head + "".join(theirs) + last, leaves
+    return f"def f({', '.join(leaves)}):\n" + "".join(texts) + last, leaves
 
 
 def function(text, names):

@@ -9,7 +9,7 @@ from vocabulary.random_functions import FAST, LEAVES, SLOW, function, numpy_name
 
 
 def check(seed):
-    text, _, leaves = program(seed)
+    text, leaves = program(seed)
     f = function(text, numpy_names())
     variables = [Tensor(v, requires_grad=True) for v in leaves.values()]
     loss = f(*variables)
