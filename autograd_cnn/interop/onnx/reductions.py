@@ -25,13 +25,7 @@ def ints(array: Any) -> Any:
 def _reads(f: Callable[..., Any]) -> Callable[..., Any]:
     """Return what an operator ReduceX does, if `f` is the reduction."""
 
-    def read(x: Any, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Any:
-        axes = ints(axes)
-        if not axes and noop_with_empty_axes:
-            return f(x[None], 0)
-        return f(x, axes or None, keepdims=bool(keepdims))
-
-    return read
+    return lambda x, axes=None, keepdims=1: f(x, ints(axes) or None, keepdims=bool(keepdims))
 
 
 def _reduction(operator: str, primitive: Any) -> Entry:
