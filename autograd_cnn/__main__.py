@@ -468,7 +468,7 @@ def demo(folder: Path, show: bool = True) -> int:
         print(page.resolve())
     index = folder / "index.html"
     index.write_text((demos / "index.html").read_text(encoding="utf-8").replace("$entries", entries), encoding="utf-8")
-    return _opened(index, show)
+    return _opened(index.resolve(), show)
 
 
 def live(folder: Path | None, offline: bool = False, show: bool = True) -> int:
@@ -481,7 +481,7 @@ def live(folder: Path | None, offline: bool = False, show: bool = True) -> int:
 
 
 def _opened(page: Path, show: bool) -> int:
-    print(page.resolve())
+    print(page)
     if show:
         webbrowser.open(page.resolve().as_uri())
     return 0
