@@ -53,9 +53,9 @@ ROOMS = {
         1265, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(2850, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
-    "data": Room(799, "engine files environment", "published images, folders of images, batches"),
+    "data": Room(794, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
-        1302,
+        1297,
         "engine ops nn optim data state arrayfile files plots environment",
         "the loop, what looks at a run, and folders of runs that resume",
     ),

@@ -94,14 +94,9 @@ def load_folder(
     if not parts:
         return Dataset.from_arrays(*_read_all(folder, classes, size, skip), test, classes, name, seed)
     tested = _folders(parts[1])
-    if strangers := [each for each in tested if each not in classes]:
-        stranger = parts[1] / strangers[0]
-        raise ValueError(f"load_folder: {stranger} is a class that {trained} lacks. Remove it, or add it there")
-    if missing := [each for each in classes if each not in tested]:
-        raise ValueError(
-            f"load_folder: {parts[1]} has no folder {missing[0]}: add it, with images of this class, or remove "
-            f"{trained / missing[0]}"
-        )
+    for stray in sorted({*classes} ^ {*tested}):
+        here, there = parts if stray in classes else parts[::-1]
+        raise ValueError(f"load_folder: {here / stray} is a class that {there} lacks. Remove it, or add it there")
     train_part, test_part = (_read_all(part, classes, size, skip) for part in parts)
     return Dataset.from_arrays(*train_part, test_part, classes, name)
 

@@ -18,8 +18,7 @@ from autograd_cnn.training.evaluation import ALONE, Loss, Model, as_tensor, corr
 from autograd_cnn.training.feeding import Augment
 from autograd_cnn.training.health import Health
 from autograd_cnn.training.history import History
-from autograd_cnn.training.hooks import EARLY_STOP, Callback, Checkpoint, called, check_callbacks, ctrl_c
-from autograd_cnn.training.progress import Progress
+from autograd_cnn.training.hooks import EARLY_STOP, Callback, Checkpoint, Progress, called, check_callbacks, ctrl_c
 from autograd_cnn.training.ranks import Array, Ranks
 from autograd_cnn.training.run import Run
 
