@@ -251,12 +251,10 @@ class Program:
         args = self.args
         if args.resume:
             folder = ag.training.RunFolder(args.resume)
-            if folder.settings.get("options") != [*map(_option, vars(args))]:
+            kept = [name for name in vars(args) if name not in ONCE and getattr(args, name) in (None, False)]
+            if not folder.settings.keys() >= {*kept}:
                 raise ValueError(f"{folder.path}: the run is of another program, which has to resume it")
-            kept = {
-                name: value for name, value in folder.settings.items() if getattr(args, name, value) in (None, False)
-            }
-            vars(args).update({name: value for name, value in kept.items() if name in vars(args)})
+            vars(args).update({name: folder.settings[name] for name in kept})
             data = None if _finished(folder) else self.load(_settings(folder))[0]
             return folder, data
         name, given = args.recipe, {field: getattr(args, field, None) for field in FIELDS}
