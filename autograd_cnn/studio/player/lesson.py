@@ -30,9 +30,10 @@ RATE = (
 
 def check(t: Trials, op: Op, value: Value) -> str:
     """Say what raising the example of `value` did, beside what the gradient that `op` completes predicts."""
-    if value.id not in t.outcomes:
+    pick = t.pick(value)
+    if value.id not in t.outcomes or not math.isfinite(pick.g):
         return ""
-    (after, change), pick = t.outcomes[value.id], t.pick(value)
+    after, change = t.outcomes[value.id]
     before, then, far = apart(t.base, after)
     predicted = RAISE * float(pick.g)
     happens = f"goes from {before} to {then}, {'down' if change < 0 else 'up'} by {far}" if change else "does not move"
@@ -64,7 +65,8 @@ def begin(t: Trials) -> list[str]:
         after, change = t.outcomes.get(value.id, (math.nan, RAISE * float(pick.g)))
         far = f"about {brief(abs(change), 3)}" if math.isnan(after) else apart(t.base, after)[2]
         ask = f"How does {t.goal} change when {pick.name}{f' ({place})' * bool(place)} changes a little?"
-        lines.append(f"{ask} Raise {pick.name} by {RAISE} and {t.goal} {'falls' if change < 0 else 'rises'} by {far}.")
+        happens = f"{t.goal} {'falls' if change < 0 else 'rises'} by {far}"
+        lines += [f"{ask} Raise {pick.name} by {RAISE} and {happens}."] * math.isfinite(change)
     return [*lines, f"Press → or next to walk forward{'; at the loss the way back begins' * (not t.graph.failure)}."]
 
 
