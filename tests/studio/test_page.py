@@ -270,7 +270,7 @@ def test_what_looks_wrong_is_said_at_its_step(rng):
     with np.errstate(all="ignore"):
         facts = facts_of(ag.trace(lambda x: ag.sum(ag.log(x - 2.0) * w), np.ones(3)).page())["frames"][0]
     (step,) = warned_at(facts)
-    assert step["warn"].startswith("Log is the first with nan or infinity")
+    assert step["warn"].startswith("The first nan or infinity is in log: 3 of 3 numbers")
     assert facts["ops"][step["op"]]["name"] == "log"
 
 

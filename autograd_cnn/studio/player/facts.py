@@ -89,7 +89,7 @@ class _Facts:
     def __init__(self, trials: Trials, rounds: Mapping[str, str], functions: Functions) -> None:
         self.trials, self.rounds, self.functions = trials, rounds, functions
         self.author, self.graph = trials.author, trials.graph
-        ops = [*self.graph.ops, *([self.graph.failure.op] if self.graph.failure else [])]
+        ops = _tried(self.graph)
         self.terms: dict[str, str] = defaultdict(str)  # operation -> what it is the first to need explained
         for word, meaning in FIRST.items():
             said = {o.id: f"{o.name} {_first_line(o.call.primitive)} {trials.axes.get(o.output)}" for o in ops}
@@ -250,6 +250,11 @@ class _Facts:
         return plain(text.replace(", element by element", "") if self.graph.values[op.output].size == 1 else text)
 
 
+def _tried(graph: Graph) -> list[Op]:
+    """Return the operations, with one that failed."""
+    return [*graph.ops, *([graph.failure.op] if graph.failure else [])]
+
+
 def _step(kind: str, ask: str, say: str, op: int = -1, **more: Any) -> Step:
     return record(kind=kind, ask=ask, say=say, op=op, **more)
 
@@ -263,7 +268,7 @@ def _expression(op: Op, value: Recorded, functions: Functions) -> str:
 
 def _title(graph: Graph) -> str:
     """Return the function of the last operation with its parameters, ``f(x, y)``."""
-    ops = [*graph.ops, *([graph.failure.op] if graph.failure else [])]
+    ops = _tried(graph)
     code = ops[-1].place.code if ops else None
     if code is None or code.co_name.startswith("<"):
         return "your function"
@@ -286,11 +291,14 @@ def diagnose(t: Trials) -> list[tuple[str, int]]:
         if a.dtype.kind != "f" or not a.size:
             continue
         if bad := a.size - np.count_nonzero(np.isfinite(a)):
-            return [*found, (f"{name} is the first with nan or infinity, in {count_text(int(bad), 'number')}", k)]
+            return [
+                *found,
+                (f"the first nan or infinity is in {name}: {int(bad):,} of {count_text(a.size, 'number')}", k),
+            ]
         shapes = [t.values[v].shape for _, v in op.inputs]
         if op.call.primitive.symbol not in ("", "@", "[]") and all(math.prod(s) not in (1, a.size) for s in shapes):
             spread = " and ".join(map(shape_text, shapes))
-            found.append((f"{name}: {spread} spread to {shape_text(a.shape)}, which is often a mistake", k))
+            found.append((f"{spread} spread to {shape_text(a.shape)}, which is often a mistake: {name}", k))
         if op.call.primitive.rectifies and a.ndim > 1 and len(a) >= MANY and len(dead := t.dead(op)):
             which = f"{len(dead):,} of {a.shape[-1]:,} channels of {name}"
             which += f" are 0 in the whole batch of {len(a):,} ({listed(list(map(str, dead)))})"
@@ -318,7 +326,7 @@ def diagnose(t: Trials) -> list[tuple[str, int]]:
 def functions_of(graph: Graph) -> Functions:
     """Return the user's functions whose source is available, as far as the page shows them."""
     used: dict[Any, list[int]] = defaultdict(list)
-    for op in (*graph.ops, *([graph.failure.op] if graph.failure else [])):
+    for op in _tried(graph):
         used[op.place.code].append(op.place.line)
     found: Functions = {}
     for code, lines in used.items():

@@ -382,7 +382,7 @@ def around(t: Trials, value: Value) -> Plot | None:
         says.append(f"{t.goal} is {change}. Predicted: {number(by)} × {signed(g)} = {number(by * float(g))}.")
         where.append(f"{name} = {number(place)} instead of {number(x)}")
     where[base] = f"{name} = {number(x)}"
-    says[base] = f"{t.goal} is {number(t.base)}. Drag the point, or reach it by Tab and press ← or →."
+    says[base] = f"{t.goal} is {number(t.base)}."
     axis = [number(places[0]), f"{name} = {number(x)} ± {number(end - x)}", number(end)]
     numbers = {v: [texts.get(v, "?") for texts in found] for v in found[-1]}
     drawing = frame(t.goal, losses, base, float(g) * (end - x) / base, f"g_{name} = {number(g)}")

@@ -18,8 +18,8 @@ SHORT = "g_{0} is short for the gradient of the loss with respect to {0}; calcul
 BACKWARD = (
     "Local slope: how fast the result of one operation changes when its input is raised. Rule: the line that "
     "multiplies the incoming gradient by it. Kept: what stayed in memory because a rule needs it. Check: a gradient "
-    "predicts a straight line, which only nearly fits. Numbers are shown with four digits, so a product of two can "
-    "differ in the last."
+    "predicts a straight line, which only nearly fits: drag the point, or reach it by Tab and press ← or →. Numbers "
+    "are shown with four digits, so a product of two can differ in the last."
 )
 ARRAYS = {  # explained at the start, if a role or an axis has one of these names
     "parameter": " Parameters: the numbers that training changes.",

@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -39,13 +40,13 @@ def _digit(number):
 def equations(line):
     """Check that all sides of an equation with a number are equal; return how many were compared."""
     sides = [side for side in map(computed, line.split(" = ")) if side and np.isfinite(side[0])]
-    for (one, loose), (other, free) in zip(sides, sides[1:], strict=False):
+    for (one, loose), (other, free) in pairwise(sides):
         assert abs(one - other) <= loose + free + 1e-12, line
     return max(0, len(sides) - 1)
 
 
 def ends(line, arrays):
-    """Check that the number at the end of a line is the element that the line begins with; return whether it is known."""
+    """Check that the number at the end of a line is the element at its beginning; return whether that is known."""
     name, place = re.match(r"(.*?)(?:\[([\d, ]+)\])? = ", line + " = ").groups()
     last = line.rpartition(" = ")[2].partition(": ")[0]
     if name not in arrays or "…" in name or not re.fullmatch(r"−?[\d.]+(e[+−]\d+)?", last):
