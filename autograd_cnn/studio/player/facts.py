@@ -89,7 +89,7 @@ class _Facts:
     def __init__(self, trials: Trials, rounds: Mapping[str, str], functions: Functions) -> None:
         self.trials, self.rounds, self.functions = trials, rounds, functions
         self.author, self.graph = trials.author, trials.graph
-        ops = _tried(self.graph)
+        ops = [*self.graph.ops, *([self.graph.failure.op] if self.graph.failure else [])]
         self.terms: dict[str, str] = defaultdict(str)  # operation -> what it is the first to need explained
         for word, meaning in FIRST.items():
             said = {o.id: f"{o.name} {_first_line(o.call.primitive)} {trials.axes.get(o.output)}" for o in ops}
@@ -250,11 +250,6 @@ class _Facts:
         return plain(text.replace(", element by element", "") if self.graph.values[op.output].size == 1 else text)
 
 
-def _tried(graph: Graph) -> list[Op]:
-    """Return the operations, with one that failed."""
-    return [*graph.ops, *([graph.failure.op] if graph.failure else [])]
-
-
 def _step(kind: str, ask: str, say: str, op: int = -1, **more: Any) -> Step:
     return record(kind=kind, ask=ask, say=say, op=op, **more)
 
@@ -268,7 +263,7 @@ def _expression(op: Op, value: Recorded, functions: Functions) -> str:
 
 def _title(graph: Graph) -> str:
     """Return the function of the last operation with its parameters, ``f(x, y)``."""
-    ops = _tried(graph)
+    ops = [*graph.ops, *([graph.failure.op] if graph.failure else [])]
     code = ops[-1].place.code if ops else None
     if code is None or code.co_name.startswith("<"):
         return "your function"
@@ -326,7 +321,7 @@ def diagnose(t: Trials) -> list[tuple[str, int]]:
 def functions_of(graph: Graph) -> Functions:
     """Return the user's functions whose source is available, as far as the page shows them."""
     used: dict[Any, list[int]] = defaultdict(list)
-    for op in _tried(graph):
+    for op in (*graph.ops, *([graph.failure.op] if graph.failure else [])):
         used[op.place.code].append(op.place.line)
     found: Functions = {}
     for code, lines in used.items():

@@ -20,8 +20,6 @@ SHOWN, MANY = 5, 4  # shares, parameters
 TERMS, CLASSES = 4, 10  # that are written out
 ONE = ast.Constant(1)
 Formula = dict[str, Any]  # lines, and a note; if the number is tried, a check and a plot
-Plot = dict[str, Any]  # the loss at some places; of each, what happens there. `base` is the index of the present one
-Update = dict[str, Any]  # steps at some rates, with the lines of each, one of them first, and a plot
 RATE = (
     "lr, the learning rate, is yours to choose: too small is slow, too large jumps past the bottom. A usual choice is "
     "the largest at which the loss still falls well. Training repeats this step many times, with new gradients."
@@ -235,7 +233,7 @@ def _sum_of_products(t: Trials, value: Value, share: Share, c: Any) -> tuple[lis
 # The update
 
 
-def update(t: Trials) -> Update | None:
+def update(t: Trials) -> dict[str, Any] | None:
     """Return steps against the gradient: at some learning rates the lines, and a plot of the loss after the step."""
     pairs = [(v, t.array(v), t.gradient(v)) for v in t.learnt]
     slope = sum(float(np.sum(np.square(np.asarray(g, np.float64)))) for _, _, g in pairs)
@@ -268,10 +266,8 @@ def update(t: Trials) -> Update | None:
         says.append(f"{t.goal} goes from {before} to {then}. {verdict} {predicted}")
     axis = [number(float(x) - lr * float(g) if alone else lr) for lr in (rates[0], rates[-1])]
     axis.insert(1, f"{name} after the step" if alone else "learning rate lr")
-    tangent = (
-        f"g_{name} = {number(g)}" if alone else f"−|g|² = {number(-slope)}: minus the sum of all gradients squared"
-    )
-    drawing = frame(t.goal, losses, base, -slope * unit * way, tangent)
+    squared = f"−|g|² = {number(-slope)}: minus the sum of all gradients squared"
+    drawing = frame(t.goal, losses, base, -slope * unit * way, f"g_{name} = {number(g)}" if alone else squared)
     plot = record(**drawing, axis=axis, base=base, places=[f"lr = {number(lr)}" for lr in rates], says=says)
     return {"start": base + way, "rates": rates, "lines": lines, "more": max(0, len(pairs) - MANY), "plot": plot}
 
@@ -369,8 +365,8 @@ def counted(t: Trials, op: Op, value: Value) -> str:
 # Plots: the loss against one number, or along a step against the gradient, with the tangent that gradients give
 
 
-def around(t: Trials, value: Value) -> Plot | None:
-    """Plot the loss against the example of `value`, if it was moved."""
+def around(t: Trials, value: Value) -> dict[str, Any] | None:
+    """Plot the loss against the example of `value`, if it was moved: at each place, what happens there."""
     if value.id not in t.curves:
         return None
     (_, name, _, g), (places, losses, found) = t.pick(value), zip(*t.curves[value.id], strict=True)

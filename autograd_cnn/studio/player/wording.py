@@ -6,7 +6,6 @@ import ast
 import math
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -76,7 +75,6 @@ def apart(before: float, after: float) -> list[str]:
     return [text.replace("-", "−") for text in (start, end, f"{abs(float(end) - float(start)):.{digits}f}")]
 
 
-@lru_cache(4096)
 def bare(line: str) -> str:
     """Return a line of the program as mathematics is written: without modules, with × for ``*``."""
     return re.sub(r"\b(ag|np)\.", "", line).replace(" * ", " × ")

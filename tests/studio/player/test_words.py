@@ -84,7 +84,8 @@ def test_a_loss_is_followed_from_one_image_to_the_mean(network):
     scores = np.array(values(frame)["z"]["array"]["elements"], float).reshape(2, 3)
     p = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
     losses = -np.log(p[[0, 1], y])
-    assert f"softmax(z[0]) = {p[0, 0]:.4g}, {p[0, 1]:.4g}, {p[0, 2]:.4g} | class 2 is right: " in text
+    assert f"softmax(z[0]) = {p[0, 0]:.4g}, {p[0, 1]:.4g}, {p[0, 2]:.4g} | class 2 is right: −log " in text
+    assert f" = {losses[0]:.4g} | " in text.partition("class 2 is right: −log ")[2][:30]
     assert f"= ({losses[0]:.4g} + {losses[1]:.4g}) / 2 = {losses.mean():.4g}" in text
     terms = [step.get("term", "") for step in frame["steps"]]
     assert [i for i, term in enumerate(terms) if "Softmax: " in term] == [len(frame["ops"])]
