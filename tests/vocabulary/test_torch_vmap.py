@@ -1,4 +1,4 @@
-"""Parity of `vmap` with a loop, and with `torch.func.vmap`, on the samples of PyTorch's operator database.
+"""Parity of `vmap` with a loop over the examples, on the samples of PyTorch's operator database.
 
 ``python tests/vocabulary/test_torch_vmap.py [operator ...]`` prints the counts.
 """
@@ -15,18 +15,13 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))  # pytest does so by itself
 
 import vmapped
-from vocabulary.test_torch_operators import OURS, PLAIN, converted, database, parts, samples
+from vocabulary.test_torch_operators import OURS, PLAIN, converted, parts, samples
 
 SIZE, SAMPLES, GRADIENTS = 3, 8, 3  # examples in a batch; samples of each operator, and how many are differentiated
 
 REFUSED = """
     bincount cov masked_scatter narrow put repeat_interleave tensor_split
 """  # for some arguments: shapes depend on numbers that differ, or NumPy itself asks for the numbers
-OTHERS = {
-    "cholesky linalg.cholesky linalg.cholesky_ex cholesky_solve": "PyTorch reads one triangle",
-    "index_fill": "torch.func.vmap fills in the last value for every example",
-}
-ALONE = " ".join(OTHERS).split()  # operators that are compared with a loop alone
 
 
 def operands(value, found):
@@ -55,26 +50,18 @@ def filled(value, arrays):
 
 
 class Sample:
-    """A sample of an operator: functions of its operands, ours and PyTorch's, which return lists of floats."""
+    """A sample of an operator: our function of its operands, which returns a list of floats."""
 
     def __init__(self, name, sample):
-        self.name, self.op, found = name, database()[name], []
-        self.theirs = operands([sample.input, sample.args, sample.kwargs], found)
-        self.ours = converted(self.theirs, [])
+        self.name, found = name, []
+        self.arguments = converted(operands([sample.input, sample.args, sample.kwargs], found), [])
         self.arrays = [t.detach().numpy() for t in found]
         self.floats = [i for i, a in enumerate(self.arrays) if a.dtype == np.float64 and a.size]
 
     def f(self, *arrays):
-        x, args, options = filled(self.ours, arrays)
+        x, args, options = filled(self.arguments, arrays)
         found = parts(OURS[self.name](x, *args, **options), self.name)
         return [p for p in found if self.name in PLAIN or p.dtype.kind == "f"]
-
-    def torch(self, *tensors):
-        import torch
-
-        x, args, options = filled(self.theirs, tensors)
-        found = parts(self.op(x, *args, **options), self.name)
-        return tuple(p for p in found if isinstance(p, torch.Tensor) and (self.name in PLAIN or p.is_floating_point()))
 
     def batches(self, i):
         """Ways to batch the operands: an axis for each of them, or None."""
@@ -98,17 +85,6 @@ def copies(array, axis, rng, gentle):
         changed = [array, array]
     moved = changed[1] if gentle or not array.ndim else np.roll(changed[1], 1, -1)
     return np.stack([array, changed[0], moved], axis)
-
-
-def by_torch(sample, batches, axes):
-    """The results of `torch.func.vmap`, or None where it refuses."""
-    import torch
-
-    try:
-        tensors = [torch.tensor(b) for b in batches]
-        return [t.numpy(force=True) for t in torch.func.vmap(sample.torch, in_dims=tuple(axes))(*tensors)]
-    except Exception:
-        return None
 
 
 def loop_of(f, sample, axes):
@@ -155,11 +131,6 @@ def compare(sample, axes, counts, gradients):
         vmapped.check(got, want, what)
         counts[f"{what}: " + ("some by loop" if looping else "by form")] += 1
         counts.update(f"loops: {loop}" for loop in looping)
-        if what == "values" and sample.name not in ALONE and (theirs := by_torch(sample, batches, axes)) is not None:
-            vmapped.check(
-                [t.astype(w.dtype) for t, w in zip(theirs, want, strict=True)], want, "PyTorch's " + what, 1e-7
-            )
-            counts["equal to torch.func.vmap"] += 1
 
 
 def referee(name, counts):
