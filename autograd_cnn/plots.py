@@ -10,7 +10,7 @@ import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from warnings import catch_warnings, filterwarnings
 
 import numpy as np
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from autograd_cnn.training import History
-
 __all__ = ["confusion_matrix", "influence", "loss_curve", "predictions"]
 
 
@@ -34,7 +32,16 @@ BLUE, GREEN, RED = "#0072B2", "#007A5A", "#D55E00"
 SUFFIXES = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # no date, no version
 
 
-def loss_curve(history: History, path: str | os.PathLike[str]) -> None:
+class Course(Protocol):
+    """What is drawn of a History."""
+
+    name: str
+    ended: str
+    losses: list[float]
+    epochs: list[Any]
+
+
+def loss_curve(history: Course, path: str | os.PathLike[str]) -> None:
     """Draw the loss of every step and, if there are any, the losses and accuracies of every epoch.
 
     The axis of the loss is logarithmic if the losses span more than a factor of ten.
@@ -56,14 +63,14 @@ def loss_curve(history: History, path: str | os.PathLike[str]) -> None:
     _save(loss_figure(history), path)
 
 
-def loss_curve_png(history: History) -> bytes:
+def loss_curve_png(history: Course) -> bytes:
     """Return the picture of `loss_curve` as PNG, for a notebook."""
     data = io.BytesIO()
     loss_figure(history).savefig(data, format="png", dpi=100, metadata=SUFFIXES[".png"])
     return data.getvalue()
 
 
-def loss_figure(history: History) -> Figure:
+def loss_figure(history: Course) -> Figure:
     """Return the picture of `loss_curve` as a figure of matplotlib, for `History.plot`."""
     epochs, losses = history.epochs, np.array(history.losses)
     steps, ends = np.arange(1, losses.size + 1), [epoch.step for epoch in epochs]

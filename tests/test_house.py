@@ -45,7 +45,7 @@ ROOMS = {
     "files": Room(53, "", "writes a file as a whole or not at all"),
     "arrayfile": Room(95, "files environment", "arrays in files with checksums"),
     "notebook": Room(24, "", "shows a page below a cell"),
-    "plots": Room(137, "engine files environment", "pictures of a training, by matplotlib"),
+    "plots": Room(141, "engine files environment", "pictures of a training, by matplotlib"),
     FACE: Room(100, "engine calculus ops vocabulary elsewhere", "the names that users see"),
     "__main__": Room(466, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
