@@ -274,6 +274,39 @@ def test_a_group_norm_has_the_numbers_of_onnx_runtime(tmp_path):
     np.testing.assert_allclose(model(x).data, session.run(None, {"x": x})[0], 1e-5, 1e-5)
 
 
+NEAREST = 'mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"'
+LINEAR = 'mode="linear", coordinate_transformation_mode='
+RESIZED = [  # attributes, shape, scales, sizes, and whether it has several meanings
+    (NEAREST, (2, 3, 4, 5), [1, 1, 2, 3], None, False), (NEAREST, (2, 3, 4, 5), None, [2, 3, 7, 3], False),
+    (NEAREST, (2, 3, 4), [1, 1, 2], None, False), (NEAREST, (2, 3, 4, 5), [1, 1, 1.5, 1.3], None, True),
+    (NEAREST, (2, 3, 4, 5), [1, 2, 2, 2], None, True), ('mode="nearest"', (2, 3, 4, 5), [1, 1, 2, 2], None, True),
+    (LINEAR + '"half_pixel"', (2, 3, 4, 5), [1, 1, 1.5, 1.3], None, False),
+    (LINEAR + '"half_pixel"', (2, 3, 4, 5), None, [2, 3, 1, 9], False),
+    (LINEAR + '"pytorch_half_pixel"', (2, 3, 4, 5), None, [2, 3, 3, 9], False),
+    (LINEAR + '"pytorch_half_pixel"', (2, 3, 4, 5), None, [2, 3, 1, 9], True),
+    (LINEAR + '"align_corners"', (2, 3, 4), [1, 1, 2], None, False),
+    (LINEAR + '"align_corners"', (2, 3, 4, 5), None, [2, 3, 7, 3], False),
+    (LINEAR + '"align_corners"', (2, 3, 4, 5), [1, 1, 1.5, 1.3], None, True),
+    (LINEAR + '"asymmetric"', (2, 3, 4, 5), [1, 1, 2, 2], None, True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("attributes", "shape", "scales", "sizes", "several"), RESIZED)
+def test_images_are_resized_as_in_onnx_runtime_or_refused(tmp_path, attributes, shape, scales, sizes, several):
+    runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime, which is compared with, is not installed")
+    axes = ", ".join("abcd"[: len(shape)])
+    given = {"s": np.array(sizes)} if scales is None else {"s": np.array(scales, "f")}
+    body = f"y = Resize<{attributes}>(x, , {', s' if scales is None else 's'})"
+    model = loaded(tmp_path, body, f"float[{axes}] x", f"float[{axes.upper()}] y", **given)
+    x = np.random.default_rng(0).normal(size=shape).astype("f")
+    if several:
+        with pytest.raises(ValueError, match=r"^net.onnx: Resize y: Resize of \(2, 3, .* has no counterpart$"):
+            model(x)
+        return
+    session = runtime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(model(x).data, session.run(None, {"x": x})[0], 1e-4, 1e-5)
+
+
 @pytest.mark.parametrize("largest", [0, 1])
 def test_the_largest_elements_come_with_their_places(tmp_path, largest):
     body = f"y, at = TopK<axis=1, largest={largest}>(x, k)"
