@@ -14,7 +14,6 @@ import io
 import os
 import urllib.request
 import zipfile
-from html import escape
 from pathlib import Path
 from string import Template
 
@@ -40,6 +39,7 @@ EXAMPLES = (
     "live/examples/cnn.py", "live/examples/own_primitive.py",
 )  # fmt: skip
 TIMEOUT = 30  # seconds that the server may be silent
+ELSEWHERE = "Files from elsewhere: AUTOGRAD_CNN_PYODIDE=FOLDER"
 
 
 def page(offline: bool = False) -> str:
@@ -68,7 +68,6 @@ def page(offline: bool = False) -> str:
     body = Template(assets.part("live/page.html")).substitute(
         worker=assets.part("live/worker.js"),
         files=assets.as_json(files),
-        least=escape(example("live/examples/least.py"), quote=False),
         examples=assets.as_json(
             [[source.partition("\n")[0].strip('#". '), source] for source in map(example, EXAMPLES)]
         ),
@@ -119,16 +118,13 @@ def packed() -> bytes:
 def _read(name: str) -> bytes:
     """Return a file of Pyodide with the right SHA-256, from the folder that the variable names, or from the server."""
     folder, size, sha256 = FILES[name]
-    if given := os.environ.get("AUTOGRAD_CNN_PYODIDE"):
-        place, cure = str(Path(given) / name), "AUTOGRAD_CNN_PYODIDE names the folder"
-        data = Path(place).read_bytes()
-    else:
-        place, cure = folder + name, "Files from elsewhere: AUTOGRAD_CNN_PYODIDE=FOLDER"
-        try:
-            with urllib.request.urlopen(place, timeout=TIMEOUT) as answer:
-                data = answer.read(size + 1)
-        except OSError as error:
-            raise OSError(f"{place}: {getattr(error, 'reason', error)}. {cure}") from error
+    given = os.environ.get("AUTOGRAD_CNN_PYODIDE")
+    place = Path(given, name).absolute().as_uri() if given else folder + name
+    try:
+        with urllib.request.urlopen(place, timeout=TIMEOUT) as answer:
+            data = bytes(answer.read(size + 1))
+    except OSError as error:
+        raise OSError(f"{place}: {getattr(error, 'reason', error)}. {ELSEWHERE}") from error
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise ValueError(f"{place}: not the file of Pyodide {VERSION}, whose SHA-256 is {sha256}. {cure}")
+        raise ValueError(f"{place}: not the file of Pyodide {VERSION}, whose SHA-256 is {sha256}. {ELSEWHERE}")
     return data

@@ -169,13 +169,11 @@ class _Output(io.TextIOBase):
 def _evaluated(source: str, names: dict[str, Any]) -> Any:
     """Run the program, and return the value of its last line, or None."""
     tree = ast.parse(source, FILE)
-    match tree.body:
-        case [*body, ast.Expr(last)]:
-            tree.body = body
-        case _:
-            last = ast.parse("None", mode="eval").body
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     exec(compile(tree, FILE, "exec", dont_inherit=True), names)
-    return eval(compile(ast.Expression(last), FILE, "eval", dont_inherit=True), names)
+    if isinstance(last, ast.Expr):
+        return eval(compile(ast.Expression(last.value), FILE, "eval", dont_inherit=True), names)
+    return None
 
 
 def _message(error: BaseException) -> str:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.studio.live.page import EXAMPLES
 from studio.pages import facts_of, load
-from studio.player.test_walk import LIVE, live_page, random_pages, traced
+from studio.player.test_walk import live_page, random_pages, traced
 
 CONTROLS = (Path(__file__).parent / "controls.js").read_text(encoding="utf-8")
 
@@ -63,7 +64,7 @@ def loop(x):
 
 @pytest.mark.slow
 def test_every_control_is_used_and_the_script_reads_what_python_writes(browser, tmp_path):
-    texts = [live_page(name) for name in LIVE]
+    texts = [live_page(name) for name in EXAMPLES]
     texts.append(traced(lambda x: x @ ag.tanh(x), np.ones((2, 3))))  # fails
     texts.append(traced(lambda x: ag.sum(ag.log(x)), np.array([0.0, 1.0])))  # is not finite
     graph = ag.trace(loop, np.ones(2))

@@ -15,7 +15,6 @@ from autograd_cnn.studio.live.run import run
 from studio.hostile import NAMES, network
 from studio.player.random_programs import program
 
-LIVE = [*EXAMPLES, "live/examples/least.py"]
 OTHERS = "train", "hundred_lines"  # the latter has an engine of its own
 GALLERY = sorted(p for p in (Path(__file__).parents[3] / "examples").glob("*.py") if not p.stem.startswith(OTHERS))
 PROGRAMS, EACH = 200, 10  # random ones, and how many make a test
@@ -75,7 +74,7 @@ def gallery_page(path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", LIVE)
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_a_live_example_is_walked(walk, name):
     assert walk(live_page(name)) == []
 
