@@ -54,9 +54,8 @@ def write(
 
     `net.html` is the player: it steps through the network at several moments of the training. If it is left out,
     because the network has too many operations or is another one at some moment, the report says so. The report
-    contains it, and needs no other file and no network. It shows the course of the training, its layers, filters and
-    feature maps, the worst mistakes and the confusions on the test images, the network as ladder and player, and what
-    to do next.
+    contains it, and needs no other file and no network. It shows what to do next, the course of the training and of
+    its layers, the worst mistakes and the confusions on the test images, and the network as ladder and player.
 
     Parameters
     ----------
@@ -86,6 +85,8 @@ def write(
         of the run do not name these classes.
     OSError
         If a file cannot be written.
+    ImportError
+        If Jinja2 or matplotlib is missing.
     """
     if not len(images) == len(labels) == len(result.outputs) > 0:
         raise ValueError(
@@ -110,11 +111,10 @@ def write(
     facts.looks = folder.count_look(facts.accuracy, facts.confidence)
     last = moments.graph(model) if moments else graph_of(model, loss, images[:BATCH], labels[:BATCH])
     graphs = [*(moments.graphs if moments else []), ("after the training", last)]
-    missing = refusal(graphs[0][1], graphs[1:])
-    player = "" if missing else player_page(graphs[0][1], graphs[1:], classes=facts.classes)
-    html, text = _rendered(
-        facts, images, [] if missing else [label for label, _ in graphs], missing, last.svg(), player
-    )
+    facts.missing = refusal(graphs[0][1], graphs[1:])  # why there is no player
+    facts.moments = [] if facts.missing else [label for label, _ in graphs]
+    player = "" if facts.missing else player_page(graphs[0][1], graphs[1:], classes=facts.classes)
+    html, text = _rendered(facts, images, last.svg(), player)
     write_atomically(folder.path / "report.html", html.encode())
     if player:
         write_atomically(folder.path / "net.html", player.encode())
@@ -146,16 +146,13 @@ def sentence(environment: Environment, step: Step) -> str:
     return " ".join(getattr(environment.get_template("advice.txt").module, step.name)(**step.values).split())
 
 
-def _rendered(
-    facts: Facts, images: NDArray[Any], moments: list[str], missing: str, ladder: str, player: str
-) -> tuple[str, str]:
-    """Return the page and the text; there is no player if something is `missing`, else one of these moments."""
+def _rendered(facts: Facts, images: NDArray[Any], ladder: str, player: str) -> tuple[str, str]:
+    """Return the page and the text."""
     environment = templates()
     environment.globals |= {
         "facts": facts,
         "figures": figures(facts),
         "steps": [(sentence(environment, step), step.command) for step in next_steps(facts)],
-        "moments": moments,
         "program": program(),
     }
     versions = f"Python {platform.python_version()}, NumPy {np.__version__}, {kernels()} kernels"
@@ -165,7 +162,6 @@ def _rendered(
         images=images,
         ladder=ladder,
         player=assets.as_json(player),
-        missing=missing,
         settings={**facts.settings, **facts.settings.get("settings", {}), **machine},
     )
     title = escape(plain(f"{facts.accuracy:.2%}: report of {facts.folder}"))

@@ -27,7 +27,6 @@ COLUMNS = {  # of the table of passes: the attribute of an Epoch, and the format
     "seconds": ("seconds", ".1f"),
     "waited": ("waited", ".2f"),
 }
-LAYERS = "gradients", "dead", "silent"  # attributes of an Epoch
 
 
 class Table(NamedTuple):
@@ -38,9 +37,9 @@ class Table(NamedTuple):
 
 
 def collect(
-    settings: dict[str, Any], history: History, result: Evaluation, labels: Array, probabilities: Array, **others: Any
+    settings: dict[str, Any], history: History, result: Evaluation, labels: Array, probabilities: Array
 ) -> Facts:
-    """Return the facts of a run.
+    """Return the facts that follow from numbers; `write` adds those of its folder and model.
 
     Parameters
     ----------
@@ -51,12 +50,9 @@ def collect(
         Of the test images, like the next two.
     labels : array, (N,) integer
     probabilities : array, (N, K)
-    **others
-        More facts, by name.
     """
     classes = [str(name) for name in settings["classes"]]
     return Facts(
-        **others,
         settings=settings,
         origin={name: settings[name] for name in ("data", "recipe", "seed") if name in settings},
         classes=classes,
@@ -75,16 +71,15 @@ def _of_course(history: History, settings: dict[str, Any]) -> dict[str, Any]:
     for head, (name, form) in COLUMNS.items():
         if not np.isnan(column[name]).all():
             cells[head] = ["" if math.isnan(number) else format(number, form) for number in column[name]]
-    norms, dead, silent = (_of_each_name([getattr(epoch, of) for epoch in epochs]) for of in LAYERS)
     return {
         "history": history,
         "epochs": epochs,
         "ends": np.cumsum(parts),  # of each pass, in passes
         "parts": parts,
         "steps": _means(np.array(history.losses)),
-        "gradients": norms,
-        "dead": dead,
-        "silent": silent,
+        "gradients": _of_each_name([epoch.gradients for epoch in epochs]),
+        "dead": _of_each_name([epoch.dead for epoch in epochs]),
+        "silent": _of_each_name([epoch.silent for epoch in epochs]),
         "best": history.best if epochs else 0,  # the pass whose weights are in `best.safetensors`
         "column": column,
         "validated": bool(np.isfinite(column["validation_loss"]).any()),
