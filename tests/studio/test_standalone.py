@@ -19,6 +19,7 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.studio.program.shorten import shorten
 from studio.player import random_programs
+from studio.programs import check
 
 STUDIO = Path(ag.__file__).parent / "studio"
 DEMOS, EXAMPLES = STUDIO / "player" / "demos", STUDIO / "live" / "examples"
@@ -125,8 +126,8 @@ def test_a_cnn_reads_like_one_by_hand(rng, tmp_path):
         assert f"{line}\n" in source, line
     checks = [line for line in source.splitlines() if "raise" in line]
     assert len(checks) == 2  # of the arrays, and of the labels
-    for check in checks:
-        source = source.replace(check, "")
+    for line in checks:
+        source = source.replace(line, "")
     assert not re.search(r"autograd_cnn|\bag\.|\.raw|Any|raise|errstate\(.*\):|is None", source)
     loss = small_cnn(x, *leaves, y)
     loss.backward()
@@ -192,10 +193,33 @@ def test_what_all_calls_decide_is_decided(lines, wanted, body):
         ("def f(x):\n    return tuple(x + i for i in x)", "y = f(i)", "y = f(i)"),  # another i
         ("def f(x, m=None):\n    if m is not None:\n        return m\n    m = x\n    return m", "y = f(a)", "y = a"),
         ("def f(x, m=1):\n    for i in x:\n        m = m * i\n    return m", "y = f(a)", "y = f(a)"),
+        ("def f(x, m=0):\n    return np.pad(x, x.size or m)", "y = f(a)", "y = np.pad(a, a.size or 0)"),
+        ("def f(x, m):\n    return np.take(x, m)", "y = f(a, np.array([1, 0]))", "y = np.take(a, np.array([1, 0]))"),
+        ("def f(x, m=None):\n    return x * 2 if m is None or x.size > 3 else x", "y = f(a)", "y = a * 2"),
     ],
 )
 def test_a_short_function_is_written_in_place_of_its_calls(function, line, wanted):
     assert shorten([line], {"f": ast.parse(function).body[0]}) == [wanted]
+
+
+def test_nothing_is_written_behind_the_return_that_always_runs():
+    text = "def f(x, m=None):\n    x = x * x * x\n    if m is None:\n        return x\n    return x * m"
+    functions = {"f": ast.parse(text).body[0]}
+    assert shorten(["y = f(a + a)"], functions) == ["y = f(a + a)"]
+    assert ast.unparse(functions["f"]) == "def f(x):\n    return x * x * x"
+
+
+@ag.primitive
+def pooled(x):
+    return ag.max_pool2d(x, (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1)) * 2  # as the check returns the options
+
+
+pooled.vjp(x=lambda g, x: x * ag.sum(g))
+
+
+def test_a_primitive_of_the_user_may_call_one_with_by_products(rng):
+    x = leaf(rng.normal(size=(1, 4, 4, 2)), "x")
+    check(lambda x: ag.sum(pooled(x)), x, standalone=True)
 
 
 @pytest.mark.slow
