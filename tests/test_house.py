@@ -30,7 +30,7 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(2412, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "engine": Room(2410, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(2147, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(
         1085,  # of which 285 the one checker, which tries numbers, shapes, layouts and dtypes beyond the user's

@@ -26,9 +26,6 @@ from autograd_cnn.engine.registry import hooks, registry
 from autograd_cnn.engine.tape import Leaf, Node, next_birth
 from autograd_cnn.engine.walk import exclusive, is_finite, walk
 
-if TYPE_CHECKING:
-    from autograd_cnn.studio.graph import Graph
-
 operations: dict[str, Any] = registry
 _set_grad: Any = vars(Leaf)["grad"].__set__
 IN_PLACE = frozenset(["partition", "resize", "sort"])  # methods of arrays; the functions of these names copy
@@ -396,7 +393,7 @@ class Tensor:
         """Return the values as nested Python lists."""
         return leave(_in_rule(self)).tolist()
 
-    def graph(self) -> Graph:
+    def graph(self) -> Any:  # of the studio, which the engine does not import, not for types either
         """Return the computation of this Tensor as an `autograd_cnn.Graph`, which can be drawn."""
         return hooks["graph"](self)
 
