@@ -59,14 +59,19 @@ def moved(graph: Any, momentum: bool) -> int:
     """Bytes of a step with this graph."""
     found = sum(_bytes(graph, op) for op in graph.ops if not op.call.primitive.moves)
     uses = Counter(value for op in graph.ops for port, value in op.inputs if port in op.rules)
-    found += sum(3 * (count - 1) * graph.values[value].nbytes for value, count in uses.items())
-    return found + (5 if momentum else 3) * sum(value.nbytes for value in graph.parameters)
+    found += sum(3 * (count - 1) * _size(graph.values[value]) for value, count in uses.items())
+    return found + (5 if momentum else 3) * sum(_size(value) for value in graph.parameters)
+
+
+def _size(value: Any) -> int:
+    """Bytes of an array."""
+    return value.size * np.dtype(value.dtype).itemsize
 
 
 def _bytes(graph: Any, op: Any) -> int:
     """Bytes of an operation, forward and backward."""
-    out = graph.values[op.output].nbytes
-    inputs = {port: graph.values[value].nbytes for port, value in op.inputs}
+    out = _size(graph.values[op.output])
+    inputs = {port: _size(graph.values[value]) for port, value in op.inputs}
     forward = sum(inputs.values()) + out + sum(kept.nbytes for kept in op.kept if kept.value is None)
     if not op.rules or op.name == "add":
         return forward
