@@ -61,7 +61,7 @@ def _split(x: Any, sizes: Any = None, axis: int = 0, num_outputs: Any = None, ou
 def _sequence(x: Any, sizes: Any, axis: int = 0) -> Any:
     """The only result is a list of parts."""
     if np.ndim(sizes) == 0:
-        raise ValueError("parts of one size have no counterpart")
+        sizes = [int(sizes)] * -(-x.shape[axis] // int(sizes))
     return (_split(x, sizes, axis),)
 
 
