@@ -266,7 +266,10 @@ def test_what_looks_wrong_is_said_at_its_step(rng):
     assert passes.endswith(": slope 1") and blocked.startswith("h[0, 1] = relu(−") and blocked.endswith(" = 0: slope 0")
     relu, tanh, end = warned_at(facts)
     assert [facts["ops"][step["op"]]["name"] for step in (relu, tanh)] == ["relu", "tanh"] and end["kind"] == "end"
-    assert tanh["warn"].startswith("Saturated tanh: ") and "The gradient of gone is 0: it does not" in end["warn"]
+    assert (
+        tanh["warn"].startswith("Saturated tanh: 100 % of s is ")
+        and "The gradient of gone is 0: it does not" in end["warn"]
+    )
     with np.errstate(all="ignore"):
         facts = facts_of(ag.trace(lambda x: ag.sum(ag.log(x - 2.0) * w), np.ones(3)).page())["frames"][0]
     (step,) = warned_at(facts)
@@ -654,6 +657,9 @@ def test_every_array_can_be_shown(array):
     found, drawn = look(array), maps(array, "activation")
     json.dumps([found, drawn and Store().drawn(drawn, True, "activation")])
     assert found["size"] == np.size(array)
+    if np.size(array) > 1 and np.isfinite(array).all() and found.get("statistics"):
+        zeros = np.mean(np.asarray(array) == 0)
+        assert found["statistics"][4] == ("under 1 %" if 0 < zeros < 0.01 else f"{100 * zeros:.0f} %")
     if np.size(array) and not np.isfinite(array).all():
         assert found["bad"] == np.size(array) - np.count_nonzero(np.isfinite(array))
 

@@ -69,6 +69,9 @@ def checked(graph):
                 arrays[f"g_{name}"] = value["shape"], value.get("gradient", {"elements": []})["elements"]
                 arrays[name] = value["shape"], np.ravel(graph.arrays.get(id_, []))
     count = np.zeros(3, int)
+    for step in frame["steps"]:
+        if step["kind"] == "loss" and graph.loss is not None and np.isfinite(graph.loss):
+            assert numbers(step["say"])[0] == pytest.approx(float(graph.loss), rel=6e-4)
     for formula in (f for step in frame["steps"] for f in step.get("formulas", [])):
         whole = " ".join(formula["lines"]) if formula["lines"][-1].startswith("= ") else ""
         count[0] += sum(map(equations, formula["lines"]))

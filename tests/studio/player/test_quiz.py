@@ -108,6 +108,14 @@ RIGHT = {
 }
 
 
+REASONS = {  # what a wrong number is, from the numbers of the question
+    "send back": {"the last share alone": lambda g: g[-1], "the mean": np.mean, "the product": math.prod},
+    "times as much": {"their sum": sum, "the local slope alone": lambda g: g[0]},
+    "after a step": {"a step without lr": lambda g: g[0] - g[1], "the step alone": lambda g: g[1] * g[2]},
+    "comes back": {"what a number gets that passes": lambda g: g[0], "the other sign": lambda g: -g[0]},
+}
+
+
 def check(asked):
     """Check the form of all questions, and the right answers of the first level; return the kinds of these."""
     kinds = set()
@@ -131,6 +139,9 @@ def check(asked):
                 assert want in answers[0], question
             elif want is not None:
                 assert number(answers[0]) == pytest.approx(want, rel=5e-3, abs=1e-9), (want, question)
+            for answer, reason in zip(answers, reasons, strict=True):
+                if is_ := REASONS.get(kind, {}).get(reason[8:-1]):  # That is ...
+                    assert number(answer) == pytest.approx(float(is_(given)), rel=1e-3), question
             kinds.add(kind)
     return kinds
 
@@ -204,6 +215,11 @@ def test_a_relu_and_a_pool_are_asked_for(rng):
             r"did not let (this|the marked) number through. g_\w+\[.*\] is .* What comes back to it", texts
         )
         assert "relu" not in texts or "lets numbers above 0 through" in texts
+
+
+def test_a_bias_is_no_part_of_the_products(rng):
+    x, w, b = rng.normal(size=(1, 4, 4, 3)), rng.normal(size=(3, 3, 3, 2)), ag.Tensor(rng.normal(size=2), True, "b")
+    check(levels(ag.trace(lambda x: ag.sum(ag.conv2d(x, w, b)), x)))
 
 
 def test_a_wrong_rule_is_no_right_answer():
