@@ -183,6 +183,24 @@ def test_the_confusions_are_those_of_the_evaluation(run, page):
     assert [int(cell) for cell in cells] == run.result.confusion[run.result.confusion > 0].tolist()
 
 
+def test_each_class_has_its_figures(run):
+    c, expected = run.result.confusion.tolist(), []
+    for i, name in enumerate(CLASSES):
+        most, other = max((c[i][j], -j) for j in range(3) if j != i)
+        recall, precision = c[i][i] / sum(c[i]), c[i][i] / sum(row[i] for row in c)
+        taken = f"{CLASSES[-other]} ({most})"
+        expected.append([name, f"{sum(c[i])}", f"{c[i][i]}", f"{recall:.1%}", f"{precision:.1%}", taken])
+    assert rows_of(run.html, "confusions")[-3:] == expected
+
+
+def test_the_best_pass_and_the_largest_errors_are_marked(run):
+    assert re.findall('<tr class="best"><th scope="row">(.*?)<', run.html) == ["3"]
+    c = run.result.confusion
+    share = {(i, j): c[i, j] / c[i].sum() for i in range(3) for j in range(3) if i != j and c[i, j]}
+    shades = [int(min(4 * share[i, j] / max(share.values()), 3)) for i, j in sorted(share)]
+    assert [int(shade) for shade in re.findall('class="error(.)">', run.html)] == shades and {1, 3} <= set(shades)
+
+
 def test_the_mistakes_are_the_surest_first(run, page):
     wrong = np.flatnonzero(run.result.outputs.argmax(1) != run.labels)
     surest = run.probabilities[wrong].max(axis=1).argsort()[::-1]
