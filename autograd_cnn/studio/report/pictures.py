@@ -19,7 +19,7 @@ VERMILION = {"color": "#b45000", "marker": "s", "markersize": 3, "linestyle": "-
 STYLES = {  # of lines, by name; the others are blue
     "validation": VERMILION,
     "of it waited for data": VERMILION,
-    "each step": {"color": "#0072b2", "alpha": 0.45, "linewidth": 0.7, "zorder": 1},
+    "each step": {"color": "#0072b2", "alpha": 0.45, "linewidth": 0.7, "zorder": 1.8},
 }
 GREY, GRID = "#55585e", "#d3d6db"
 STYLE: dict[Any, Any] = {  # text stays text, and the same numbers give the same bytes

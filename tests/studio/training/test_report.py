@@ -17,6 +17,7 @@ from autograd_cnn.studio.live import page as live
 from autograd_cnn.studio.report import sentence, templates
 from autograd_cnn.studio.report.advice import next_steps
 from autograd_cnn.studio.report.facts import collect, figures
+from autograd_cnn.studio.report.pictures import chart
 from autograd_cnn.training import Epoch, Evaluation, History
 from studio.pages import facts_of
 from studio.training.reports import CLASSES, Run
@@ -615,6 +616,14 @@ def test_charts_have_their_numbers_as_words(run, tmp_path):
     assert drawn(cut, "Seconds of a pass")[0].endswith(
         "time of a whole pass from 2 to 22; of it waited for data from 0.1 to 1"
     )
+
+
+def test_steps_end_where_their_passes_do():
+    address = chart({"training": np.array([1.0, 2, 3]), "each step": np.arange(6.0)}, np.array([1.0, 2, 3]))
+    picture = base64.b64decode(address.partition(",")[2]).decode()
+    lines = [re.findall(r"[ML] (\S+)", path) for path in re.findall(r'<path d="([^"]*)"[^>]*#0072b2', picture)]
+    passes, steps = (next(list(map(float, line)) for line in lines if len(line) == count) for count in (3, 6))
+    np.testing.assert_allclose(steps[1::2], passes)
 
 
 def test_equal_numbers_of_all_passes_are_drawn(tmp_path):
