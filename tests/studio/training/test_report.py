@@ -532,6 +532,15 @@ def test_advice_after_a_run_that_ended_early(run):
     assert "resume" not in advice(run, course(ended="early stop: no better pass in 3"), resume="again")
 
 
+def test_the_text_of_a_long_run_has_every_few_passes_the_best_and_the_last(tmp_path):
+    run, history = Run(tmp_path), course(70)
+    history.epochs[9].validation_loss = 0.001
+    run.folder.callback(run.folder.model())(history)
+    passes = run.write().partition("\nPasses\n")[2].partition("\n\n")[0]
+    numbers = re.findall(r"^ *(best \d+|\d+)  ", passes, re.MULTILINE)
+    assert numbers == [*"369", "best 10", *(str(i) for i in range(12, 70, 3)), "70"]
+
+
 def test_page_and_text_say_why_a_run_ended_and_how_far_it_came(tmp_path):
     run = Run(tmp_path)
     model, path = run.folder.model(), tmp_path / "cut"
