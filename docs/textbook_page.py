@@ -30,9 +30,9 @@ INTRODUCTION = """# The textbook
 These are the {count} operations with which a CNN is trained, as they stand in `autograd_cnn/ops`: each is a plain NumPy
 function, and below it stands the formula of its derivative. The package runs them as they stand if its folder `fast` is
 removed; `fast` puts faster functions in their place, and a test compares the two. `docs/textbook_page.py` makes this
-page from the source. It leaves out types, checks of arguments, example inputs, and all of a docstring but its first
-line. A function that operations share stands above the first that needs it. The last section has the names that this
-page does not define.
+page from the source. It leaves out types, checks of arguments, and all of a docstring but its first line. A function
+that operations share stands above the first that needs it. The last section has the names that this page does not
+define.
 
 **Names in a rule.** `g` is the gradient of the result, `out` the result, and `x_shape` the shape of the argument `x`;
 the other parameters of a rule are arguments or by-products. `sum`, `where`, `maximum` and the like are the operations

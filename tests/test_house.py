@@ -31,7 +31,7 @@ class Room(NamedTuple):
 ROOMS = {
     # the library
     "engine": Room(2410, "", "the tape, the recorded call, the walk back, and Tensor"),
-    "ops": Room(2147, "engine", "the textbook: operations, each with its derivative below it"),
+    "ops": Room(2036, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(
         1085,  # of which 285 the one checker, which tries numbers, shapes, layouts and dtypes beyond the user's
         "engine",
@@ -50,7 +50,7 @@ ROOMS = {
     "__main__": Room(466, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
-        1265, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
+        1246, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(2850, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(794, "engine files environment", "published images, folders of images, batches"),

@@ -54,7 +54,7 @@ finite_product.vjp(
 )
 
 
-@primitive(complex=True, elementwise=True, examples=lambda rng: [tuple(rng.uniform(0.5, 2, (2, 2, 3)))])
+@primitive(complex=True, elementwise=True)
 def quotient(x: Any, y: Any) -> Any:
     """Divides, with 0 where `y` is 0.
 
@@ -74,7 +74,7 @@ def live(y: Any, g: Any) -> Any:
     return np.where(np.equal(g, 0), 1, y) if recorded(y) is not None and recorded(g) is None else y
 
 
-@primitive(elementwise=True, examples=lambda rng: [(rng.uniform(0.5, 2, (2, 3)), n) for n in (2, -3.0)])
+@primitive(elementwise=True)
 def root(x: Any, n: Any) -> Any:
     """Takes the root of degree `n`: ``x ** (1 / n)``.
 
@@ -137,7 +137,7 @@ divide.vjp(
 )
 
 
-@primitive(elementwise=True, symbol="%", examples=lambda rng: [tuple(rng.uniform(0.5, 2, (2, 2, 3)))])
+@primitive(elementwise=True, symbol="%")
 def remainder(x: Any, y: Any) -> Any:
     """Computes ``x % y``, the remainder with the sign of `y`."""
     return np.remainder(x, y)
@@ -166,12 +166,7 @@ def base_slope(x: Any, y: Any, out: Any) -> Any:
     return where(flat, 0, out * log(where(flat, out.dtype.type(1), x)))  # 1 in out's dtype: log(1) would be float64
 
 
-@primitive(
-    complex=True,
-    elementwise=True,
-    symbol="**",
-    examples=lambda rng: [(rng.uniform(0.5, 2, (2, 3)), rng.normal(size=(2, 3))), (rng.normal(size=(2, 3)), 3)],
-)
+@primitive(complex=True, elementwise=True, symbol="**")
 def power(x: Any, y: Any) -> Any:
     """Raises `x` to the power `y`: ``x ** y``.
 
@@ -201,11 +196,7 @@ def expm1(x: Any) -> Any:
 expm1.vjp(x=lambda g, x: chain(g, exp(x)))  # out + 1 would lose digits near -1
 
 
-def _positive(rng: np.random.Generator) -> list[Any]:
-    return [(rng.uniform(0.5, 2, (2, 3)),)]
-
-
-@primitive(complex=True, elementwise=True, examples=_positive)
+@primitive(complex=True, elementwise=True)
 def log(x: Any) -> Any:
     """Takes the natural logarithm: the power to which e must be raised to give `x`.
 
@@ -218,7 +209,7 @@ def log(x: Any) -> Any:
 log.vjp(x=lambda g, x: chain(g, divide(1, x)))
 
 
-@primitive(complex=True, elementwise=True, examples=_positive)
+@primitive(complex=True, elementwise=True)
 def log1p(x: Any) -> Any:
     """Computes ``log(1 + x)`` without loss of digits near 0."""
     return np.log1p(x)
@@ -227,7 +218,7 @@ def log1p(x: Any) -> Any:
 log1p.vjp(x=lambda g, x: chain(g, divide(1, 1 + x)))
 
 
-@primitive(complex=True, elementwise=True, examples=_positive)
+@primitive(complex=True, elementwise=True)
 def sqrt(x: Any) -> Any:
     """Takes the square root.
 
@@ -355,7 +346,7 @@ maximum.vjp(x=choice, y=lambda g, x, y, out: choice(g, y, x, out))
 minimum.vjp(x=choice, y=lambda g, x, y, out: choice(g, y, x, out))
 
 
-@primitive(complex=True, elementwise=True, examples=lambda rng: [(rng.random(3) < 0.5, *rng.normal(size=(2, 2, 3)))])
+@primitive(complex=True, elementwise=True)
 def where(condition: Any, x: Any, y: Any) -> Any:
     """Takes `x` where `condition` holds, else `y`.
 
@@ -372,12 +363,7 @@ def ratio(x: Any, y: Any) -> Any:
     return where(y == 0, 0, x / where(y == 0, 1, y))
 
 
-def _bounds(rng: np.random.Generator) -> list[Any]:
-    x = rng.normal(size=(2, 3))
-    return [(x, -0.5, 0.5), (x, rng.uniform(-1, 0, 3), rng.uniform(-0.2, 0.8, 3))]
-
-
-@primitive(elementwise=True, examples=_bounds)
+@primitive(elementwise=True)
 def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     """Limits every number to at least `min` and at most `max`. Where `min` exceeds `max`, the result is `max`.
 
@@ -400,10 +386,7 @@ clip.vjp(
 )
 
 
-@primitive(
-    name="astype", complex="only as the dtype says", batch="elementwise", integers=True,
-    examples=lambda rng: [(rng.normal(size=(2, 3)), np.float64)],
-)  # fmt: skip
+@primitive(name="astype", complex="only as the dtype says", batch="elementwise", integers=True)
 def converted(x: Any, dtype: Any) -> Any:
     """Converts the numbers to another dtype of floats or complex numbers."""
     return x.astype(dtype)

@@ -1,4 +1,4 @@
-"""Axes, operands, examples, and the scales of rows: what the files of operations share."""
+"""Axes, operands, and the scales of rows: what the files of operations share."""
 
 from __future__ import annotations
 
@@ -85,21 +85,6 @@ def cast(x: Any, dtype: Any) -> Any:
 def of_first(f: Callable[..., Any]) -> Callable[..., Any]:
     """Return a form for `vmap` from ``f(x, *options)``, which takes all examples of the first operand alone."""
     return lambda primitive, args, batched, size: f(*args) if batched == {0} else NotImplemented
-
-
-def normal(*cases: Sequence[Any]) -> Callable[[np.random.Generator], list[Any]]:
-    """Return examples of an operation: for each case standard normal arrays of these shapes, then perhaps options."""
-
-    def examples(rng: np.random.Generator) -> list[Any]:
-        split = [(case[:-1], case[-1]) if isinstance(case[-1], dict) else (case, {}) for case in cases]
-        return [(tuple(rng.normal(size=shape) for shape in shapes), options) for shapes, options in split]
-
-    return examples
-
-
-def with_options(*options: Any) -> Callable[[np.random.Generator], list[Any]]:
-    """Return examples of an operation on an array of shape (2, 3, 4): one for each tuple of `options`."""
-    return lambda rng: [(rng.normal(size=(2, 3, 4)), *rest) for rest in options]
 
 
 # Powers of two for rows whose sum of squares overflows or underflows, although the result does not. Products with them

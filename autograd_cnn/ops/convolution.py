@@ -14,7 +14,6 @@ import numpy as np
 
 from autograd_cnn.engine.checks import count
 from autograd_cnn.engine.declare import primitive
-from autograd_cnn.ops.axes import normal
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import expand_dims, squeeze
 from autograd_cnn.ops.windows import Extent, Margins, Shape, add_windows, check_images, pair, window, windows
@@ -90,12 +89,6 @@ def _convolution(x: Any, w: Any, b: Any, *options: Any) -> tuple[Any, ...]:
     strict=True,
     check=_convolution,
     flops=lambda out_shape, w_shape: 2 * math.prod((*out_shape, *w_shape[:-1])),
-    examples=normal(
-        ((2, 5, 4, 3), (3, 2, 3, 4), 4, {}),
-        ((2, 6, 5, 2), (2, 3, 2, 3), {"stride": (2, 1), "padding": (1, 2)}),
-        ((1, 6, 6, 4), (3, 3, 2, 2), {"padding": "same", "dilation": 2, "groups": 2}),
-        ((1, 5, 4, 2), (3, 2, 2, 1), {"padding": "same", "stride": (2, 3)}),
-    ),
 )
 def conv2d(
     x: Any, w: Any, b: Any = None, stride: Extent = 1, padding: Margins = 0, dilation: Extent = 1, groups: int = 1
@@ -178,11 +171,6 @@ def _transposed(
     strict=True,
     check=_transposed,
     flops=lambda x_shape, w_shape: 2 * math.prod((*x_shape, *w_shape[:-1])),
-    examples=normal(
-        ((2, 3, 2, 4), (3, 2, 3, 4), 3, {}),
-        ((2, 3, 2, 4), (3, 2, 2, 4), {"stride": 2, "padding": (1, 0), "output_padding": (1, 0), "groups": 2}),
-        ((1, 1, 2, 2), (2, 2, 3, 2), {"stride": (1, 2), "output_padding": (2, 3), "dilation": 3}),
-    ),
 )
 def conv_transpose2d(
     x: Any, w: Any, b: Any = None, stride: Extent = 1, padding: Margins = 0, output_padding: Extent = 0,
@@ -250,7 +238,6 @@ def _gradients_of_each(primitive: Any, x: Any, gy: Any, w_shape: Shape, *options
     batch=lambda primitive, args, batched, size: _gradients_of_each,
     complex=True,
     check=_gradient,
-    examples=normal(((2, 5, 4, 3), (2, 3, 3, 4), {"w_shape": (3, 2, 3, 4)})),
     flops=lambda gy_shape, out_shape: 2 * math.prod((*gy_shape, *out_shape[:-1])),
 )
 def conv2d_weight_gradient(

@@ -19,7 +19,7 @@ from autograd_cnn.engine.fitting import is_complex
 from autograd_cnn.engine.numpy_calls import copied_index, known, peek, plain, plain_array
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import where
-from autograd_cnn.ops.axes import X, as_float, cut, of_first, operand, with_options
+from autograd_cnn.ops.axes import X, as_float, cut, of_first, operand
 from autograd_cnn.ops.shapes import broadcast_to, copy, expand_dims, moveaxis, reshape
 
 __all__ = [
@@ -29,14 +29,6 @@ __all__ = [
 ]  # fmt: skip
 
 Mode = Literal["raise", "wrap", "clip"]
-
-
-def _indices() -> list[Any]:
-    """Return indices of every kind into an array of shape (4, 5)."""
-    mask = np.arange(20).reshape(4, 5) % 3 == 0
-    basic: list[Any] = [(slice(1, 3), slice(None, None, 2)), 2, (..., None, 1)]
-    rows, columns = np.array([0, 2, 0]), np.array([1, 1, -4])  # the first and the last are one element
-    return [*basic, mask, (rows, columns), (np.arange(4), np.array([1, 0, 1, 1])), (mask[:, 0], 1)]
 
 
 def _repeats(index: Any) -> bool:
@@ -59,7 +51,7 @@ def _add_at(buffer: Any, g: Any, index: Any) -> None:
         np.add.at(buffer, index, g)
 
 
-@primitive(moves=True, symbol="[]", examples=lambda rng: [(rng.normal(size=(4, 5)), i) for i in _indices()])
+@primitive(moves=True, symbol="[]")
 def getitem(x: Any, index: Any) -> Any:
     """Picks elements: ``x[index]``.
 
@@ -68,9 +60,7 @@ def getitem(x: Any, index: Any) -> Any:
     return x[index]
 
 
-@primitive(complex=True, integers=True, examples=lambda rng: [
-    (rng.normal(size=3), np.array([0, 2, 0]), (4,)), (rng.normal(size=3), 1, (2, 3)),
-])  # fmt: skip
+@primitive(complex=True, integers=True)
 def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """Adds `x` to zeros of `shape`, at `index`.
 
@@ -115,12 +105,6 @@ getitem.into(x=lambda buffer, g, index, x_shape: _add_at(buffer, g, index))
 scatter.vjp(x=lambda g, index: g[index])
 
 
-def _writing(rng: np.random.Generator) -> list[Any]:
-    """Return examples of functions that write values at an index."""
-    x = rng.normal(size=(4, 5))
-    return [(x, i, rng.normal(size=x[i].shape)) for i in _indices()] + [(x, [2, 1, 2], rng.normal(size=5)), (x, 1, 2.5)]
-
-
 def _with_room(x: Any, index: Any, values: Any) -> Any:
     if values is None:
         raise TypeError("values is None")
@@ -136,7 +120,7 @@ def _write(out: Any, index: Any, values: Any) -> Any:
     return out
 
 
-@primitive(moves=True, check=_with_room, examples=_writing)
+@primitive(moves=True, check=_with_room)
 def set_at(x: Any, index: Any, values: Any) -> Any:
     """Replaces the elements at `index` by `values`, in a copy: ``x.at[index].set(values)``.
 
@@ -158,7 +142,7 @@ set_at.accelerate(lambda f: lambda x, *a: _write(x, *a) if is_own(x) and x.flags
 set_at.vjp(x=lambda g, index: set_at(g, index, 0), values=lambda g, index: _not_overwritten(g, index))
 
 
-@primitive(complex=True, integers=True, check=_with_room, examples=_writing)
+@primitive(complex=True, integers=True, check=_with_room)
 def add_at(x: Any, index: Any, values: Any) -> Any:
     """Adds `values` to the elements at `index`, in a copy: ``x.at[index].add(values)``.
 
@@ -172,7 +156,7 @@ def add_at(x: Any, index: Any, values: Any) -> Any:
 add_at.vjp(x=lambda g: g, values=lambda g, index: g[index])
 
 
-@primitive(check=_with_room, integers=True, examples=lambda rng: [(abs(x) - 1, *w) for x, *w in _writing(rng)])
+@primitive(check=_with_room, integers=True)
 def max_at(x: Any, index: Any, values: Any) -> Any:
     """Takes the larger of the elements at `index` and `values`, in a copy: ``x.at[index].max(values)``.
 
@@ -290,7 +274,7 @@ def segment_mean(data: Any, segment_ids: Any, num_segments: int | None = None) -
     return total / np.maximum(counts, 1).astype(total.dtype)
 
 
-@primitive(moves=True, examples=with_options((np.array([[5, 0], [5, -1]]),), (np.array([2, 0, -1]), 1)))
+@primitive(moves=True)
 def take(x: Any, indices: Any, axis: int | None = None, mode: Mode = "raise") -> Any:
     """Picks elements at integer `indices` along `axis`, or from the flattened `x`.
 
@@ -342,7 +326,7 @@ def compress(condition: Any, x: X, axis: int | None = None) -> X:
 # Joining and splitting: the rules of both are each other's operations.
 
 
-@primitive(moves=True, examples=lambda rng: [([*rng.normal(size=(3, 2, 4))], axis) for axis in (0, -1, None)])
+@primitive(moves=True)
 def concatenate(tensors: Sequence[Any], axis: int | None = 0, dtype: Any = None) -> Any:
     """Joins tensors along an existing axis, or all their elements if `axis` is None."""
     return np.concatenate(tensors, axis, dtype=dtype)
@@ -360,7 +344,7 @@ concatenate.vjp(tensors=_slab)
 concat = concatenate
 
 
-@primitive(moves=True, examples=lambda rng: [([*rng.normal(size=(3, 2, 4))], axis) for axis in (0, -1)])
+@primitive(moves=True)
 def stack(tensors: Sequence[Any], axis: int = 0, dtype: Any = None) -> Any:
     """Joins tensors of one shape along a new axis."""
     return np.stack(tensors, axis, dtype=dtype)
@@ -424,7 +408,7 @@ def _of_torch(values: Any, ndim: int) -> str:
     return f"\nPyTorch's order is the opposite; here {((0, 0), *pairs[::-1], (0, 0))}"
 
 
-@primitive(moves=True, examples=with_options((((1, 0), (2, 1), (0, 0)),), (1, 0.5)))
+@primitive(moves=True)
 def pad_constant(x: Any, pad_width: Any, constant_values: Any = 0) -> Any:
     """Puts a margin of a constant around `x`.
 

@@ -28,7 +28,6 @@ from autograd_cnn.ops.shapes import broadcast_to
 __all__ = ["bce", "bce_with_logits", "cross_entropy", "kl_div", "l1_loss", "mse", "nll_loss"]
 
 Reduction = Literal["mean", "sum", "none"]
-REDUCTIONS: tuple[Reduction, ...] = ("mean", "sum", "none")
 
 
 def _weighted(values: Any, weight: Any) -> Any:
@@ -100,12 +99,7 @@ def _probabilities(p: Any, y: Any, *options: Any) -> tuple[Any, ...]:
     return p, y, *options
 
 
-def _weighted_examples(rng: np.random.Generator) -> list[Any]:
-    p, y, weight = rng.uniform(0.1, 0.9, (3, 2, 3))
-    return [((p, y, how), options) for how in REDUCTIONS for options in ({}, {"weight": weight[0]})]
-
-
-@primitive(examples=_weighted_examples, check=_probabilities)
+@primitive(check=_probabilities)
 def bce(p: Any, y: Any, reduction: Reduction = "mean", weight: Any = None) -> Any:
     """Computes binary cross-entropy, the distance of probabilities to targets: ``-(y log p + (1 - y) log(1 - p))``.
 
@@ -157,7 +151,7 @@ def _logits(z: Any, y: Any) -> tuple[Any, Any]:
     return np.asarray(z, np.result_type(z, y)), y  # NumPy would make a number float64
 
 
-@primitive(name="bce_with_logits", examples=lambda rng: [(rng.normal(size=(2, 3)), rng.random((2, 3)))], check=_logits)
+@primitive(name="bce_with_logits", check=_logits)
 def logistic_loss(z: Any, y: Any) -> Any:
     """Measures how far ``sigmoid(z)`` is from each target: ``softplus(z) - z y``."""
     wrong = _product(1 - y, np.maximum(z, 0), np.where) + _product(y, np.maximum(-z, 0), np.where)
@@ -268,11 +262,7 @@ def _class_ids(logits: Any, labels: Any, reduction: Reduction) -> tuple[Any, ...
     return logits, labels, reduction
 
 
-@primitive(
-    name="cross_entropy",
-    examples=lambda rng: [(rng.normal(size=(2, 3)), np.array([2, 0]), r) for r in REDUCTIONS],
-    check=_class_ids,
-)
+@primitive(name="cross_entropy", check=_class_ids)
 def cross_entropy_of_labels(logits: Any, labels: Any, reduction: Reduction = "mean") -> Any:
     """Measures how little probability the right class has: ``-log softmax(logits)[label]``."""
     losses = -np.take_along_axis(log_softmax.raw(logits), labels[..., None], -1)[..., 0]
@@ -331,7 +321,7 @@ def cross_entropy(
     return cross_entropy_of_labels(logits, labels, reduction)
 
 
-@primitive(examples=lambda rng: [(*rng.normal(size=(2, 2, 3)), r) for r in REDUCTIONS], check=same_shape)
+@primitive(check=same_shape)
 def mse(p: Any, y: Any, reduction: Reduction = "mean") -> Any:
     """Measures how far predictions are from their targets: ``(p - y)**2``.
 

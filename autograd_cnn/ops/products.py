@@ -17,7 +17,6 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from autograd_cnn.engine.declare import primitive
 from autograd_cnn.engine.numpy_calls import recorded
 from autograd_cnn.ops.arithmetic import astype, conjugated, multiply, where
-from autograd_cnn.ops.axes import normal
 from autograd_cnn.ops.indexing import getitem, positions, take
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import axes_last, expand_dims, matrix_transpose, moveaxis, reshape, squeeze
@@ -49,11 +48,6 @@ def _flops(out_shape: tuple[int, ...], x_shape: tuple[int, ...]) -> int:
     return 2 * math.prod(out_shape) * x_shape[-1]
 
 
-_matrices = normal(
-    ((2, 3), (3, 4)), (3, 3), ((2, 3), 3), (3, (3, 4)), ((5, 2, 3), (3, 4)), ((2, 1, 2, 3), (5, 3, 2)), (3, (5, 3, 2))
-)
-
-
 def _matching(x: Any, y: Any) -> tuple[Any, Any]:
     x, y = np.asarray(x), np.asarray(y)
     if x.ndim and y.ndim and x.shape[-1] != y.shape[-min(y.ndim, 2)]:
@@ -61,7 +55,7 @@ def _matching(x: Any, y: Any) -> tuple[Any, Any]:
     return x, y
 
 
-@primitive(batch="leading", complex=True, symbol="@", strict=True, flops=_flops, examples=_matrices, check=_matching)
+@primitive(batch="leading", complex=True, symbol="@", strict=True, flops=_flops, check=_matching)
 def matmul(x: Any, y: Any) -> Any:
     """Multiplies matrices, rows by columns: ``x @ y``.
 
@@ -76,13 +70,7 @@ matmul.vjp(
 )
 
 
-def _entries(rng: np.random.Generator) -> list[Any]:
-    rows, columns, starts = rng.normal(size=4), np.array([0, 3, 1, 0]), np.array([0, 2, 2, 4])  # of a matrix (3, 4)
-    cases = ((4,), False), ((4, 2), False), ((3, 2), True)
-    return [(rng.normal(size=shape), rows, columns, starts, (3, 4), turned) for shape, turned in cases]
-
-
-@primitive(examples=_entries, complex=True)
+@primitive(complex=True)
 def sparse_matmul(x: Any, data: Any, indices: Any, indptr: Any, shape: tuple[int, int], turned: bool = False) -> Any:
     """Multiplies a vector or a matrix by a sparse matrix, or by its transpose if `turned`: ``matrix @ x``.
 
@@ -139,14 +127,7 @@ def _connected(x: Any, w: Any, b: Any) -> tuple[Any, Any, Any]:
     return x, w, b
 
 
-@primitive(
-    batch="first",
-    complex=True,
-    strict=True,
-    flops=_flops,
-    check=_connected,
-    examples=normal(((2, 3), (3, 4), (4,)), ((2, 5, 3), (3, 4))),
-)
+@primitive(batch="first", complex=True, strict=True, flops=_flops, check=_connected)
 def linear(x: Any, w: Any, b: Any = None) -> Any:
     """Multiplies by weights and adds a bias: ``x @ w + b``.
 
@@ -216,11 +197,6 @@ def _contract_flops(subscripts: str, operands_shape: Sequence[tuple[int, ...]]) 
     return 2 * math.prod({c: n for n, c in pairs}.values())
 
 
-def _contractions(rng: np.random.Generator) -> list[Any]:
-    x, y, z = rng.normal(size=(2, 3)), rng.normal(size=(3, 4)), rng.normal(size=(5, 3, 3))
-    return [("ij,jk->ik", x, y), ("...ij,...jk", z, y), ("...ii->i...", z), ("ij,jk->", x[:, :1], y)]
-
-
 def _all_contracted(primitive: Any, args: Any, batched: set[int], size: int) -> Any:
     subscripts, *operands = args
     terms, output = letters(subscripts, [np.shape(a)[i in batched :] for i, a in enumerate(operands, 1)])
@@ -229,9 +205,7 @@ def _all_contracted(primitive: Any, args: Any, batched: set[int], size: int) -> 
     return contract(",".join(terms) + "->" + examples + output, *operands)
 
 
-@primitive(
-    batch=_all_contracted, complex=True, integers=True, examples=_contractions, flops=_contract_flops, views=True
-)
+@primitive(batch=_all_contracted, complex=True, integers=True, flops=_contract_flops, views=True)
 def contract(subscripts: str, *operands: Any) -> Any:
     """Multiplies operands and sums over axes, named by letters: ``contract("ij,jk->ik", x, y)`` is ``x @ y``.
 

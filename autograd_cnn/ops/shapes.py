@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from autograd_cnn.engine.declare import primitive
-from autograd_cnn.ops.axes import Axis, Shape, X, axes_of, of_first, with_options
+from autograd_cnn.ops.axes import Axis, Shape, X, axes_of, of_first
 
 __all__ = [
     "broadcast_to", "copy", "expand_dims", "flatten", "flip", "matrix_transpose", "moveaxis", "permute_dims", "ravel",
@@ -28,7 +28,7 @@ def _shape_and_order(x: Any, shape: Shape, order: Order) -> tuple[Any, ...]:
     return x, shape, order
 
 
-@primitive(moves=True, check=_shape_and_order, examples=with_options(((3, 8),), (-1,), ((4, 6), "F")))
+@primitive(moves=True, check=_shape_and_order)
 def reshape(x: Any, shape: Shape, order: Order = "C") -> Any:
     """Arranges the same numbers in another `shape`.
 
@@ -59,7 +59,7 @@ def _all_axes(x: Any, axes: Sequence[int] | None) -> tuple[Any, ...]:
     return x, axes
 
 
-@primitive(moves=True, check=_all_axes, examples=with_options((), ((1, 2, 0),)))
+@primitive(moves=True, check=_all_axes)
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     """Puts the axes in another order, reversed by default."""
     return np.transpose(x, axes)
@@ -105,7 +105,7 @@ def matrix_transpose(x: X) -> X:
     return _reordered(x, np.matrix_transpose)
 
 
-@primitive(moves=True, examples=with_options((), (1,)))
+@primitive(moves=True)
 def flatten(x: Any, start_axis: int = 0) -> Any:
     """Joins the axes from `start_axis` on into one: ``flatten(images, 1)`` has a row of all numbers for each image."""
     if not -x.ndim <= start_axis <= x.ndim:
@@ -113,13 +113,13 @@ def flatten(x: Any, start_axis: int = 0) -> Any:
     return np.reshape(x, (*x.shape[:start_axis], int(np.prod(x.shape[start_axis:]))))
 
 
-@primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 1, 3, 1)),), (rng.normal(size=(2, 1, 3, 1)), 1)])
+@primitive(moves=True)
 def squeeze(x: Any, axis: Axis = None) -> Any:
     """Drops axes of extent 1: all, or `axis`."""
     return np.squeeze(x, axis)
 
 
-@primitive(moves=True, examples=with_options((1,), ((0, -1),)))
+@primitive(moves=True)
 def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
     """Adds new axes of extent 1 at `axis`."""
     return np.expand_dims(x, axis)
@@ -130,7 +130,7 @@ for _operation in (flatten, squeeze, expand_dims):
 reshape.batch = flatten.batch = squeeze.batch = expand_dims.batch = "reshape"
 
 
-@primitive(moves=True, examples=lambda rng: [(rng.normal(size=(3, 1)), (2, 3, 4)), (rng.normal(size=()), (2, 3))])
+@primitive(moves=True)
 def broadcast_to(x: Any, shape: Shape) -> Any:
     """Repeats `x` until it has `shape`.
 
@@ -147,7 +147,7 @@ broadcast_to.batch = of_first(_all_repeated)
 broadcast_to.vjp(x=lambda g: g)
 
 
-@primitive(moves=True, batch="axes", examples=with_options((), (1,), ((0, -1),)))
+@primitive(moves=True, batch="axes")
 def flip(x: Any, axis: Axis = None) -> Any:
     """Reverses the order of the elements along `axis`, or along all axes."""
     return np.flip(x, axis)

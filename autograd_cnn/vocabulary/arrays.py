@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from autograd_cnn.engine.fitting import numeric, precision
 from autograd_cnn.engine.numpy_calls import copied_index, plain
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import conjugated, power, where
-from autograd_cnn.ops.axes import Axis, Shape, X, fixed, normal, with_options
+from autograd_cnn.ops.axes import Axis, Shape, X, fixed
 from autograd_cnn.ops.indexing import concatenate, getitem, pad_constant, positions, scatter, split, take, widths_of
 from autograd_cnn.ops.products import contract, diagonal, kron, matmul
 from autograd_cnn.ops.shapes import axes_last, broadcast_to, copy, expand_dims, flip, moveaxis, reshape, squeeze
@@ -77,7 +77,7 @@ def flipud(x: X) -> X:
     return flip(x, 0)
 
 
-@primitive(moves=True, batch="axis", examples=with_options((5,), (-1, 2), ((1, -2, 3), (0, 1, 1)), (2, (1, 2))))
+@primitive(moves=True, batch="axis")
 def roll(x: Any, shift: Shape, axis: Axis = None) -> Any:
     """Moves the elements by `shift` along `axis`; those that leave at the end come back at the start.
 
@@ -332,11 +332,7 @@ def _convolve_rule(g: Any, other: Any, shape: tuple[int, ...]) -> Any:
     return convolve(pad(g, (missing // 2, missing - missing // 2)), flip(reshape(other, (-1,))), "valid")
 
 
-@primitive(
-    complex=True,
-    examples=lambda rng: [(rng.normal(size=n), rng.normal(size=3), mode) for mode in get_args(Ends) for n in (2, 5)],
-    flops=lambda a_shape, v_shape: 2 * a_shape[0] * v_shape[0],
-)
+@primitive(complex=True, flops=lambda a_shape, v_shape: 2 * a_shape[0] * v_shape[0])
 def convolve(a: Any, v: Any, mode: Ends = "full") -> Any:
     """Slides one vector, reversed, along the other, and sums the products at each place.
 
@@ -387,7 +383,7 @@ def polyint(p: Any, m: int = 1, k: float = 0) -> Any:
     return p
 
 
-@primitive(complex=True, examples=normal([3], [4]))
+@primitive(complex=True)
 def roots(p: Any) -> Any:
     """Computes the roots of a polynomial, given by its coefficients, highest power first.
 

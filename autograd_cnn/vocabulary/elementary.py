@@ -1,7 +1,6 @@
 """NumPy's other elementary functions: (...) -> (...), broadcasting like NumPy.
 
-Most are a line each: NumPy's ufunc, what it does, the range of its examples, and its rules. The others are functions of
-primitives.
+Most are a line each: NumPy's ufunc, what it does, and its rules. The others are functions of primitives.
 """
 
 from __future__ import annotations
@@ -30,19 +29,15 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _ufunc(ufunc: Any, doc: str, low: float = -2, high: float = 2, **rules: Any) -> Primitive[...]:
-    """Make a primitive of NumPy's function; the numbers of its examples are between `low` and `high`.
+def _ufunc(ufunc: Any, doc: str, **rules: Any) -> Primitive[...]:
+    """Make a primitive of NumPy's function.
 
     Those that NumPy has for complex numbers are holomorphic, except those that choose.
     """
-
-    def examples(rng: np.random.Generator) -> list[Any]:
-        return [tuple(rng.uniform(low, high, (inputs, 2, 3)))]
-
     inputs = getattr(ufunc, "nin", 1)  # `sinc` is no ufunc
     function: Any = (lambda x, y: ufunc(x, y)) if inputs == 2 else (lambda x: ufunc(x))
     holomorphic = "DD->D"[2 - inputs :] in getattr(ufunc, "types", ["D->D"]) and choice not in rules.values()
-    declare = primitive(elementwise=True, complex=holomorphic, name=ufunc.__name__, examples=examples)
+    declare = primitive(elementwise=True, complex=holomorphic, name=ufunc.__name__)
     made: Primitive[...] = declare(function)
     made.__name__, made.__qualname__, made.__doc__ = made.name, made.name, doc
     made.vjp(**rules)
@@ -86,27 +81,25 @@ def _rise(x: Any, y: Any) -> Any:
 # fmt: off
 positive = _ufunc(np.positive, "Copies the numbers.", x=lambda g: g)
 fabs = _ufunc(np.fabs, "Drops the sign.\n\nThe gradient at 0 and NaN is 0.", x=lambda g, x: g * sign_of(x))
-reciprocal = _ufunc(np.reciprocal, "Computes ``1 / x``.", 0.5, x=lambda g, out: chain(g, -out * out))
-cbrt = _ufunc(np.cbrt, "Takes the cube root.", 0.5, x=lambda g, out: chain(g, 1 / (3 * out * out)))
+reciprocal = _ufunc(np.reciprocal, "Computes ``1 / x``.", x=lambda g, out: chain(g, -out * out))
+cbrt = _ufunc(np.cbrt, "Takes the cube root.", x=lambda g, out: chain(g, 1 / (3 * out * out)))
 exp2 = _ufunc(np.exp2, "Raises 2 to the power `x`.", x=lambda g, out: chain(g, out * math.log(2)))
-log2 = _ufunc(np.log2, "Takes the logarithm to base 2.", 0.5, x=lambda g, x: chain(g, 1 / math.log(2) / x))
-log10 = _ufunc(np.log10, "Takes the logarithm to base 10.", 0.5, x=lambda g, x: chain(g, 1 / math.log(10) / x))
+log2 = _ufunc(np.log2, "Takes the logarithm to base 2.", x=lambda g, x: chain(g, 1 / math.log(2) / x))
+log10 = _ufunc(np.log10, "Takes the logarithm to base 10.", x=lambda g, x: chain(g, 1 / math.log(10) / x))
 deg2rad = _ufunc(np.deg2rad, "Converts degrees to radians.", x=lambda g: g * (math.pi / 180))
 rad2deg = _ufunc(np.rad2deg, "Converts radians to degrees.", x=lambda g: g * (180 / math.pi))
-tan = _ufunc(np.tan, "Takes the tangent of an angle in radians.", -1.5, 1.5, x=lambda g, out: chain(g, 1 + out * out))
-arcsin = _ufunc(np.arcsin, "Takes the angle from -pi/2 to pi/2 whose sine is `x`.", -0.9, 0.9,
+tan = _ufunc(np.tan, "Takes the tangent of an angle in radians.", x=lambda g, out: chain(g, 1 + out * out))
+arcsin = _ufunc(np.arcsin, "Takes the angle from -pi/2 to pi/2 whose sine is `x`.",
                 x=lambda g, x: chain(g, 1 / _leg(x)))
-arccos = _ufunc(np.arccos, "Takes the angle from 0 to pi whose cosine is `x`.", -0.9, 0.9,
-                x=lambda g, x: chain(g, -1 / _leg(x)))
+arccos = _ufunc(np.arccos, "Takes the angle from 0 to pi whose cosine is `x`.", x=lambda g, x: chain(g, -1 / _leg(x)))
 arctan = _ufunc(np.arctan, "Takes the angle whose tangent is `x`.", x=lambda g, x: g / (1 + x * x))
 sinh = _ufunc(np.sinh, "Takes the hyperbolic sine.", x=lambda g, x: chain(g, np.cosh(x)))
 cosh = _ufunc(np.cosh, "Takes the hyperbolic cosine.", x=lambda g, x: chain(g, np.sinh(x)))
 arcsinh = _ufunc(np.arcsinh, "Inverts the hyperbolic sine.",
                  x=lambda g, x: g / (np.sqrt(x * x - -1) if x.dtype.kind == "c" else np.hypot(1, x)))
-arccosh = _ufunc(np.arccosh, "Inverts the hyperbolic cosine.", 1.5,
+arccosh = _ufunc(np.arccosh, "Inverts the hyperbolic cosine.",
                  x=lambda g, x: chain(g, 1 / (np.sqrt(x - 1) * np.sqrt(x - -1))))
-arctanh = _ufunc(np.arctanh, "Inverts the hyperbolic tangent.", -0.9, 0.9,
-                 x=lambda g, x: chain(g, 1 / ((1 - x) * (1 + x))))
+arctanh = _ufunc(np.arctanh, "Inverts the hyperbolic tangent.", x=lambda g, x: chain(g, 1 / ((1 - x) * (1 + x))))
 sinc = _ufunc(np.sinc, "Computes ``sin(pi * x) / (pi * x)``, which is 1 at 0.",
               x=lambda g, x, out: g * _sinc_slope(x, out))
 
@@ -131,7 +124,7 @@ fmin = _ufunc(np.fmin, "Takes the smaller of `x` and `y`, or the one that is a n
 copysign = _ufunc(np.copysign, "Gives `x` the sign of `y`.\n\n"
                   "The gradient of `x` is 0 where `x` is 0 or NaN, that of `y` is 0 everywhere.",
                   x=lambda g, x, out: g * (sign_of(x) * sign_of(out)), y=lambda g: where(False, g, 0))
-fmod = _ufunc(np.fmod, "Computes the remainder of ``x / y`` with the sign of `x`.", 0.5,
+fmod = _ufunc(np.fmod, "Computes the remainder of ``x / y`` with the sign of `x`.",
               x=lambda g: g, y=lambda g, x, y, out: chain(g, -np.rint((x - out) / y)))
 # fmt: on
 
@@ -146,7 +139,7 @@ def real_if_close(x: Any, tol: float = 100) -> Any:
     return positive(x) if is_complex(np.real_if_close(plain(x), tol)) else np.real(x)
 
 
-@primitive(batch="elementwise", examples=lambda rng: [(rng.normal(size=(2, 3)), rng.integers(-3, 3, 3))])
+@primitive(batch="elementwise")
 def ldexp(x: Any, y: Any) -> Any:
     """Computes ``x * 2**y`` for integers `y`."""
     return np.ldexp(x, y)

@@ -28,16 +28,11 @@ Norm = Literal["backward", "ortho", "forward"] | None
 _OPPOSITE: dict[Norm, Norm] = {None: "forward", "backward": "forward", "forward": "backward"}
 
 
-def _examples(rng: np.random.Generator) -> list[Any]:
-    x = rng.normal(size=(2, 4))
-    return [(x,), (x[0], 5), (x, 3, -1, "ortho"), (x, 3, 0, "forward")]
-
-
 def _on_axis(a: Any, n: int | None, axis: int, norm: Norm) -> tuple[Any, ...]:
     return a, n, normalize_axis_index(axis, np.ndim(a)), norm
 
 
-_ALONG: Any = {"batch": "axes", "examples": _examples, "check": _on_axis}
+_ALONG: Any = {"batch": "axes", "check": _on_axis}
 
 
 # One axis

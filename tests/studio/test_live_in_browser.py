@@ -368,6 +368,7 @@ def test_python_that_cannot_be_loaded_is_loaded_by_a_second_try(browser, tmp_pat
     context.close()
 
 
+EXAMPLES = Path(__file__).parents[1] / "examples.py"  # conftest.py imports it; in the page the program does
 CONFORMANCE = """
 from autograd_cnn.calculus.check import conformance
 from autograd_cnn.engine.primitive import Primitive
@@ -388,7 +389,7 @@ print(len(primitives) - len(failed) - absent, absent, len(primitives), *failed, 
 
 def test_every_primitive_conforms_under_webassembly(page):
     page.set_default_timeout(600_000)
-    run(page, CONFORMANCE)
+    run(page, EXAMPLES.read_text(encoding="utf-8") + CONFORMANCE)
     assert page.is_hidden("#error")
     right, absent, total, *failed = page.inner_text("#output pre").strip().split("\n")
     print(right, absent, total)
