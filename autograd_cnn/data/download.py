@@ -23,7 +23,7 @@ PATIENCE = 60  # seconds before the average counts
 
 
 def complaint_of(source: Path | str, raw: bytes, size: int, want: str) -> str:
-    """Describe a wrong number of bytes, or a wrong SHA-256; return "" if both are right.
+    """Describe a wrong number of bytes, or a wrong SHA-256 or MD5; return "" if both are right.
 
     Examples
     --------
@@ -34,8 +34,9 @@ def complaint_of(source: Path | str, raw: bytes, size: int, want: str) -> str:
         page = raw.lstrip()[:1] == b"<"
         cause = "a web page" if page else "cut short" if len(raw) < size else "not what was published"
         return f"{source}: {len(raw):,} bytes, want {size:,}: {cause}"
-    digest = hashlib.sha256(raw).hexdigest()
-    differ = f"SHA-256 is {digest[:8]}..., want {want[:8]}...; {size:,} bytes: the content differs"
+    kind = "MD5" if len(want) == 32 else "SHA-256"
+    digest = hashlib.new(kind.replace("-", ""), raw, usedforsecurity=False).hexdigest()
+    differ = f"{kind} is {digest[:8]}..., want {want[:8]}...; {size:,} bytes: the content differs"
     return "" if digest == want else f"{source}: {differ}"
 
 

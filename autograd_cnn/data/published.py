@@ -1,7 +1,7 @@
 """Published images: a table of their files, which are found on disk or downloaded, checked, and then decoded.
 
 All safety rests on the checksums in this table. Each is computed from the same bytes that are decoded afterwards, so
-data that passes is the published data, wherever it came from. Nothing is unpickled, and no other archive is opened.
+data that passes is the published data, wherever it came from, and nothing else is unpacked or unpickled.
 
 CIFAR-10 and CIFAR-100 are by Krizhevsky, at https://www.cs.toronto.edu/~kriz/cifar.html. Fashion-MNIST is by Zalando,
 at https://github.com/zalandoresearch/fashion-mnist.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import pickle
 import sys
 import tarfile
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from autograd_cnn.data.download import complaint_of, fetch
 from autograd_cnn.files import read
 
 AnyPath = str | os.PathLike[str]
-Files = dict[str, tuple[int, str]]  # size and SHA-256 by name
+Files = dict[str, tuple[int, str]]  # size and SHA-256, or MD5, by name
 Records = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
@@ -57,6 +58,11 @@ def _decode_binary(raw: bytes, labels: int = 1) -> Records:
         raise ValueError(f"{len(raw):,} bytes are not a whole number of records of {size:,}")
     records = np.frombuffer(raw, np.uint8).reshape(-1, size)
     return _to_nhwc(records[:, labels:]), records[:, labels - 1].astype(np.int64)
+
+
+def _decode_pickle(raw: bytes) -> Records:
+    batch = pickle.loads(raw, encoding="bytes")
+    return _to_nhwc(batch[b"data"]), np.array(batch[b"labels"], np.int64)
 
 
 def _to_nhwc(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -109,6 +115,25 @@ CIFAR10 = Published(
         }.items()
     },
     decode=_decode_binary,
+)
+
+CIFAR10_PYTHON = CIFAR10._replace(
+    folder="cifar-10-batches-py",
+    archive={
+        "cifar-10-python.tar.gz": (
+            170_498_071,
+            "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+        )
+    },
+    files={  # torchvision, datasets/cifar.py
+        "data_batch_1": (31_035_704, "c99cafc152244af753f735de768cd75f"),
+        "data_batch_2": (31_035_320, "d4bba439e000b95fd0a9bffe97cbabec"),
+        "data_batch_3": (31_035_999, "54ebc095f3ab1f0389bbae665268c751"),
+        "data_batch_4": (31_035_696, "634d18415352ddfa80567beed471001a"),
+        "data_batch_5": (31_035_623, "482c414d41f54cd18b22e5b47cb7c3cb"),
+        "test_batch": (31_035_526, "40351d587109b95175f43aff81a1287e"),
+    },
+    decode=_decode_pickle,
 )
 
 CIFAR100 = Published(
@@ -185,12 +210,13 @@ def load_cifar10(
     ----------
     path : path, optional
         A folder with the images, its parent, or the archive; by default `cache_dir()`. The binary version is searched
-        for, `cifar-10-binary.tar.gz` or unpacked. The first undamaged copy is loaded.
+        for, `cifar-10-binary.tar.gz` or unpacked, then the python version. The first undamaged copy is loaded.
     download : bool
         Whether to fetch the archive (170 MB) if no undamaged copy is found, into `path`.
     verify : bool
-        False accepts unpacked files with unknown checksums, such as a subset that you made, and names the result
-        "CIFAR-10 (unverified copy)". Archives and downloads must match their checksums in any case.
+        False accepts unpacked files of the binary version with unknown checksums, such as a subset that you made, and
+        names the result "CIFAR-10 (unverified copy)". Pickles, archives and downloads must match their checksums in
+        any case.
     url : str, optional
         A mirror to download `cifar-10-binary.tar.gz` from. It may use http, since the checksum is verified.
 
@@ -220,7 +246,7 @@ def load_cifar10(
     FileNotFoundError: CIFAR-10 not found in no/such/folder
     download=True fetches 170 MB. ...
     """
-    return _load(CIFAR10, path, download, verify, url)
+    return _load(CIFAR10, path, download, verify, url, CIFAR10_PYTHON)
 
 
 def load_cifar100(
@@ -316,13 +342,16 @@ def cache_dir() -> Path:
     return Path(os.path.expanduser(own or os.path.join(base, "autograd_cnn")))
 
 
-def _load(published: Published, path: AnyPath | None, download: bool, verify: bool, url: str | None) -> Dataset:
-    """Load a set as `load_cifar10` describes it."""
+def _load(
+    published: Published, path: AnyPath | None, download: bool, verify: bool, url: str | None, *others: Published
+) -> Dataset:
+    """Load a set as `load_cifar10` describes it; `others` are further versions, which are not downloaded."""
     place = cache_dir() if path is None else Path(os.path.expanduser(path))
     damage: Exception | None = None
-    for found in _candidates(published, place):
+    versions = sorted((published, *others), key=lambda v: place.name not in (*v.archive, *v.files))
+    for version, found in [(v, found) for v in versions for found in _candidates(v, place)]:
         try:
-            return _read(published, found, verify)
+            return _read(version, found, verify)
         except (ValueError, OSError) as error:
             damage = damage or error
     folder = place.parent if place.is_file() or place.suffix == ".gz" else place  # the name of an archive or a file
@@ -369,8 +398,9 @@ def _read(published: Published, found: Path, verify: bool) -> Dataset:
         for name, (size, digest) in group:
             raws.append(members[name] if members else read(found / name))
             complaint = "" if members else complaint_of(found / name, raws[-1], size, digest)
-            if complaint and verify:
-                raise ValueError(f"{complaint}. {cure}; if you made this copy, verify=False accepts it")
+            if complaint and (verify or published.decode is _decode_pickle):  # a pickle may run any program
+                accepted = f"{CIFAR10.folder} alone" if published.decode is _decode_pickle else "it"
+                raise ValueError(f"{complaint}. {cure}; if you made this copy, verify=False accepts {accepted}")
             known = known and not complaint
         try:
             parts.append(_records(published, published.decode(*raws)))

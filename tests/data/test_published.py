@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import os
+import pickle
 import socket
 import sys
 import tarfile
@@ -17,13 +18,21 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.data import cache_dir, download, published
 
-EACH = {"CIFAR10": (10, 2), "CIFAR100": (2, 1), "FASHION_MNIST": (2, 1)}  # images of a class
-LOAD = {"CIFAR10": ag.data.load_cifar10, "CIFAR100": ag.data.load_cifar100, "FASHION_MNIST": ag.data.load_fashion_mnist}
+EACH = {"CIFAR10": (10, 2), "CIFAR10_PYTHON": (10, 2), "CIFAR100": (2, 1), "FASHION_MNIST": (2, 1)}  # images of a class
+LOAD = {
+    "CIFAR10": ag.data.load_cifar10, "CIFAR10_PYTHON": ag.data.load_cifar10, "CIFAR100": ag.data.load_cifar100,
+    "FASHION_MNIST": ag.data.load_fashion_mnist,
+}  # fmt: skip
 
 
 def binary(images, labels, groups=0):
     columns = [labels // 5] * groups + [labels, images.transpose(0, 3, 1, 2).reshape(len(images), -1)]
     return np.column_stack(columns).astype(np.uint8).tobytes()
+
+
+def pickled(images, labels):
+    planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2).reshape(len(images), -1))
+    return pickle.dumps({b"data": planes, b"labels": labels.tolist(), b"batch_label": b"a batch"}, 2)
 
 
 def idx(array):
@@ -45,7 +54,7 @@ class Small:
     """A set with the names of the published one, and with sums of small files of its own in the table."""
 
     def __init__(self, monkeypatch, rng, name):
-        self.name, self.load = name, LOAD[name]
+        self.name, self.load, self.pickled = name, LOAD[name], name == "CIFAR10_PYTHON"
         self.table = getattr(published, name)
         classes = len(self.table.classes)
         labels = [rng.permutation(np.repeat(np.arange(classes), each)) for each in EACH[name]]
@@ -57,12 +66,14 @@ class Small:
         elif name == "CIFAR100":
             contents = [binary(*part, groups=1) for part in self.parts]
         else:
-            contents = [binary(*batch) for batch in [*zip(np.split(x, 5), np.split(y, 5), strict=True), test]]
+            write = pickled if self.pickled else binary
+            contents = [write(*batch) for batch in [*zip(np.split(x, 5), np.split(y, 5), strict=True), test]]
         self.files = dict(zip(self.table.files, contents, strict=True))
         self.archive = pack(self.table.folder, self.files)
         self.monkeypatch = monkeypatch
+        self.digest = hashlib.md5 if self.pickled else hashlib.sha256
         self.replace(
-            files={n: (len(raw), hashlib.sha256(raw).hexdigest()) for n, raw in self.files.items()},
+            files={n: (len(raw), self.digest(raw).hexdigest()) for n, raw in self.files.items()},
             archive={n: (len(self.archive), hashlib.sha256(self.archive).hexdigest()) for n in self.table.archive},
             each=EACH[name],
         )
@@ -110,6 +121,12 @@ def small(request, monkeypatch, rng):
     return Small(monkeypatch, rng, request.param)
 
 
+@pytest.fixture(params=[name for name in EACH if name != "CIFAR10_PYTHON"])
+def first(request, monkeypatch, rng):
+    """The version of a set that is downloaded."""
+    return Small(monkeypatch, rng, request.param)
+
+
 @pytest.fixture
 def cifar(monkeypatch, rng):
     return Small(monkeypatch, rng, "CIFAR10")
@@ -151,11 +168,11 @@ def test_the_cache_follows_the_environment(home, monkeypatch):
     assert cache_dir() == home / "räume und daten"
 
 
-def test_not_found_says_where_and_how_and_opens_no_connection(small, home, monkeypatch):
+def test_not_found_says_where_and_how_and_opens_no_connection(first, home, monkeypatch):
     monkeypatch.setattr(socket, "socket", lambda *_, **__: pytest.fail("opened a socket"))
     with pytest.raises(FileNotFoundError) as caught:
-        small.load()
-    table, cache = small.table, home / ".cache" / "autograd_cnn"
+        first.load()
+    table, cache = first.table, home / ".cache" / "autograd_cnn"
     files = table.archive or table.files
     sizes, sums = zip(*files.values(), strict=True)
     assert str(caught.value) == (
@@ -183,7 +200,7 @@ def test_one_wrong_byte_anywhere_is_noticed(small, home):
             (folder / name).write_bytes(wrong)
             with pytest.raises(ValueError) as caught:
                 small.load(folder)
-            assert str(caught.value).startswith(f"{folder / name}: SHA-256 is ")
+            assert str(caught.value).startswith(f"{folder / name}: {'MD5' if small.pickled else 'SHA-256'} is ")
         (folder / name).write_bytes(right)
     small.check(small.load(folder))
     for name in small.table.archive:
@@ -232,6 +249,12 @@ def test_classes_are_counted(cifar, home):
 def test_a_subset_loads_unverified_and_its_name_says_so(small, home):
     folder = small.write(home)
     *_, name = small.files
+    if small.pickled:
+        (folder / name).write_bytes(b"cos\nsystem\n(S'touch ran'\ntR.")
+        with pytest.raises(ValueError, match="test_batch: .* verify=False accepts cifar-10-batches-bin alone"):
+            small.load(folder, verify=False)
+        assert not Path("ran").exists()
+        return
     images, labels = small.parts[1] = [array[:7] for array in small.parts[1]]
     if small.name == "FASHION_MNIST":
         (folder / "t10k-images-idx3-ubyte.gz").write_bytes(idx(images[..., 0]))
@@ -328,7 +351,8 @@ def fails(load, error, url, *patterns):
     assert names_in(cache_dir()) == []
 
 
-def test_a_set_is_downloaded_once_and_kept(small, server, home, capfd):
+def test_a_set_is_downloaded_once_and_kept(first, server, home, capfd):
+    small = first
     archived, folder = small.table.archive, "" if small.table.archive else "/mirror"
     contents = dict.fromkeys(archived, small.archive) or small.files
     for name, raw in contents.items():
