@@ -184,11 +184,10 @@ def _first(tree: ast.expr) -> ast.expr:
 def _definition(function: Any) -> Any:
     """Return the definition of a function or a lambda as a syntax tree, or None if it cannot be found."""
     try:
-        lines = _lines("".join(inspect.findsource(function)[0]))
+        code, names = function.__code__, frozenset(inspect.signature(function).parameters)
+        found = _lines("".join(inspect.findsource(function)[0]))[code.co_firstlineno, code.co_name, names]
     except (AttributeError, OSError, TypeError, SyntaxError):
         return None
-    names = [*inspect.signature(function).parameters]
-    found = [node for node, own in lines[function.__code__.co_firstlineno] if {*own} == {*names}]
     if len(found) != 1 or hasattr(function, "__signature__"):  # one source for many functions
         return None
     if isinstance(node := deepcopy(found[0]), ast.Lambda):
@@ -197,13 +196,14 @@ def _definition(function: Any) -> Any:
 
 
 @lru_cache
-def _lines(file: str) -> dict[int, list[tuple[Any, list[str]]]]:
-    """Return the functions in the text of a file by their first lines, each with its parameters."""
-    lines = defaultdict[int, list[tuple[Any, list[str]]]](list)
+def _lines(file: str) -> dict[tuple[int, str, frozenset[str]], list[Any]]:
+    """Return the functions in the text of a file by their first lines, names and parameters."""
+    lines = defaultdict[tuple[int, str, frozenset[str]], list[Any]](list)
     for node in ast.walk(ast.parse(file)):
         if isinstance(node, (ast.FunctionDef, ast.Lambda)):
             line = min(n.lineno for n in (node, *getattr(node, "decorator_list", ())))
-            lines[line].append((node, [n.arg for n in ast.walk(node.args) if isinstance(n, ast.arg)]))
+            names = frozenset(n.arg for n in ast.walk(node.args) if isinstance(n, ast.arg))
+            lines[line, getattr(node, "name", "<lambda>"), names].append(node)
     return lines
 
 
