@@ -27,11 +27,11 @@ def test_compiled_kernels_that_are_asked_for_and_cannot_be_had_say_what_to_insta
 @pytest.mark.skipif(not find_spec("numba"), reason="Numba is not installed")
 def test_info_reports_kernels_that_are_turned_off(autograd_cnn):
     done = autograd_cnn("info", AUTOGRAD_CNN_KERNELS="numpy")
-    assert "MB; Numba is installed, and turned off by AUTOGRAD_CNN_KERNELS\n" in done.stdout
+    assert "kernels: NumPy's; compiled ones: as AUTOGRAD_CNN_KERNELS says; " in done.stdout
     assert "pip install" not in done.stdout
 
 
 def test_info_reports_threads(autograd_cnn):
-    assert "tiles run on 3" in autograd_cnn("info", AUTOGRAD_CNN_NUM_THREADS="3").stdout
+    assert autograd_cnn("info", AUTOGRAD_CNN_NUM_THREADS="3").stdout.endswith("; 3 threads\n")
     done = autograd_cnn("info", AUTOGRAD_CNN_NUM_THREADS="many")
-    assert done.returncode == 0 and done.stderr == "" and "AUTOGRAD_CNN_NUM_THREADS is 'many'" in done.stdout
+    assert done.returncode == 2 and "AUTOGRAD_CNN_NUM_THREADS is 'many'" in done.stderr and "numpy 2." in done.stdout
