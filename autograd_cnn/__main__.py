@@ -480,8 +480,8 @@ def live(folder: Path | None, offline: bool = False, show: bool = True) -> int:
 
 def _opened(page: Path, show: bool) -> int:
     print(page)
-    if show:
-        webbrowser.open(page.resolve().as_uri())
+    if show and not webbrowser.open(page.resolve().as_uri()):
+        print("No browser was found here: open this file in one.")
     return 0
 
 

@@ -64,7 +64,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes | Callable[[Binar
         _sync_folder(path.parent)
     except OSError as error:  # name the user's path: a full disk names no file, and they know of no `.part`
         if isinstance(error, FileNotFoundError) and not path.parent.exists():
-            error = FileNotFoundError(errno.ENOENT, "no such folder; create it with os.makedirs", str(path.parent))
+            error = FileNotFoundError(errno.ENOENT, "no such folder; mkdir -p creates it", str(path.parent))
         elif error.errno is not None and error.filename in (None, str(part)):
             error.filename = str(path)
             del error.filename2

@@ -129,7 +129,7 @@ def test_a_file_size_limit_leaves_the_old_file(path):
 
 
 def test_a_missing_folder_is_an_os_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no such folder; create it with os.makedirs: ") as caught:
+    with pytest.raises(FileNotFoundError, match="no such folder; mkdir -p creates it: ") as caught:
         write_atomically(tmp_path / "no" / "folder", b"x")
     assert caught.value.filename == str(tmp_path / "no")
     assert list(tmp_path.iterdir()) == []

@@ -37,7 +37,7 @@ ROOMS = {
         "engine",
         "grad and its kin, checkpoint, and checks of gradients",
     ),
-    "nn": Room(818, "engine calculus ops state", "modules, layers and their initial weights"),
+    "nn": Room(822, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(462, "engine calculus state", "optimisers, schedules, averages"),
     "elsewhere": Room(167, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
@@ -66,7 +66,7 @@ ROOMS = {
         "weights for PyTorch, and ONNX files",
     ),
     "studio": Room(
-        5738,
+        5747,
         f"engine calculus ops nn training files notebook environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),

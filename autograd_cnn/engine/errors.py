@@ -292,11 +292,11 @@ def number_leaves(tensor: Any, caller: str) -> str:
 
 
 def becomes_number(tensor: Any, caller: str) -> TypeError:
-    code = code_of(tensor)
-    return TypeError(
-        f"{caller}({code}) would leave the graph. To fill an array: out = np.zeros_like(x), where x is a Tensor, or "
-        f"out = ag.Tensor(out); then out[i] = {code} is recorded. As a constant: {code}.item()"
-    )
+    code, cure = code_of(tensor), "Compute with {0} itself, and with ag.sin for math.sin"
+    if fills_array():
+        cure = "To fill an array: out = np.zeros_like(x), where x is a Tensor, or out = ag.Tensor(out); "
+        cure += "then out[i] = {0} is recorded"
+    return TypeError(f"{caller}({code}) would leave the graph. {cure.format(code)}. As a constant: {code}.item()")
 
 
 def constant(caller: str, argnums: tuple[int, ...]) -> str:

@@ -93,6 +93,8 @@ class Input(NamedTuple):
             return f"{'*'.join(map(str, shape))} = {many}: one image? The network takes a batch, images[None]"
         if isinstance(few, int) and isinstance(many, int) and len(shape) == 1 and few > many and few % many == 0:
             return f"{few // many}*{many} = {few}: was the batch joined as well? ag.flatten(x, 1) keeps it"
+        if len(shape) == 4 and self.outputs and not self.axes:
+            return f"nn.Flatten() before it, and nn.{layer}({math.prod(shape[1:])}, {self.outputs})?"
         made = (few, many) if few == self.outputs else (few, self.outputs)
         return f"nn.{layer}({self.remade.format(*made)})?"
 
@@ -127,6 +129,8 @@ def _check_replaced(place: str, name: str, before: Any, value: Any) -> None:
 
 def _check_found(place: str, value: Any) -> None:
     """Raise an error if a collection that `_walk` does not enter has parts of a model."""
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
+        _check_found(place, part)
     if isinstance(value, (Set, deque, ValuesView)) or (isinstance(value, np.ndarray) and value.dtype == object):
         items = value.flat if isinstance(value, np.ndarray) else value
         if any(isinstance(item, (Module, Tensor)) for item in items):

@@ -181,8 +181,8 @@ def test_a_leaf_that_has_no_gradient(argument, text):
 
 @says(
     TypeError,
-    "float(part) would leave the graph. To fill an array: out = np.zeros_like(x), where x is a Tensor, or "
-    "out = ag.Tensor(out); then out[i] = part is recorded. As a constant: part.item()",
+    "float(part) would leave the graph. Compute with part itself, and with ag.sin for math.sin. As a constant: "
+    "part.item()",
 )
 def test_a_number_of_a_function():
     def f(x):

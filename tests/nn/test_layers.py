@@ -521,6 +521,11 @@ MISTAKES = {
         (16, 28, 28),
         "x (16, 28, 28) has no axis of channels: x[..., None]",
     ),
+    "a forgotten flatten": (
+        lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.Linear(128, 10)),
+        (2, 8, 8, 3),
+        "nn.Flatten() before it, and nn.Linear(288, 10)?",
+    ),
     "one image": (
         lambda: nn.Sequential(nn.Flatten(), nn.Linear(3072, 10)),
         (32, 32, 3),

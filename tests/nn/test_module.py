@@ -597,7 +597,10 @@ def test_parts_of_a_model_that_are_made_in_the_class_are_refused(make, base):
     assert all(name.startswith("part") for name in model.state_dict())
 
 
-COLLECTIONS = [set, frozenset, deque, lambda x: np.array(x, object), lambda x: dict(enumerate(x)).values()]
+COLLECTIONS = [
+    set, frozenset, deque, lambda x: np.array(x, object), lambda x: dict(enumerate(x)).values(),
+    lambda x: [{*x}], lambda x: {"a": ({*x},)},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("collection", COLLECTIONS)

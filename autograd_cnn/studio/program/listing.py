@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Mapping
 from html import escape
 from itertools import zip_longest
 from typing import Any
@@ -30,11 +31,13 @@ def rms(array: Any) -> float:
     return math.sqrt(squares.sum() / max(squares.size, 1))
 
 
-def listing(graph: Graph, forward: list[str], backward: list[list[Line]], seed: str) -> list[Row]:
+def listing(
+    graph: Graph, names: Mapping[str, str], forward: list[str], backward: list[list[Line]], seed: str
+) -> list[Row]:
     """Return the rows of both passes, in the order of the forward pass; the last one is the start of the backward."""
     rows: list[Row] = []
     for op, line, lines in zip(graph.ops, forward, backward, strict=True):
-        shape, kept = shape_text(graph.values[op.output].shape), graph.kept(op)
+        shape, kept = shape_text(graph.values[op.output].shape), graph.kept(op, names)
         detail = f"{op.place.file}:{op.place.line}  {shape}" + (f"  keeps {kept}" if kept else "")
         rows.append((f"{line}\n{clip(detail, 2 * LEAST)}", shown(lines)))
     total = f"keeps {bytes_text(graph.kept_bytes)} in all" if graph.kept_bytes else ""

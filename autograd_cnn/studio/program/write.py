@@ -119,7 +119,7 @@ class Author(Namespace):
         step = textwrap.indent("\n".join(body).replace("\n" * 3, "\n\n").lstrip(), "    ")
         return Program(
             "\n".join([*head, step, ""]),
-            listing(graph, self.forward_lines, self.backward_lines[::-1], self.seed),
+            listing(graph, self.names, self.forward_lines, self.backward_lines[::-1], self.seed),
             list(self.inputs.values()),
             self.leaves,
             {self.inputs[name]: value.shape for name, value in given.items()},

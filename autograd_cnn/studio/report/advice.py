@@ -15,6 +15,7 @@ DEAD = 0.5  # share of the channels of a layer: a trained network can have some
 SURE = 0.05  # mean confidence against accuracy
 OFTEN = 0.1  # share of the mistakes
 MISTAKES = 30  # fewer say little about classes
+FEW = 50  # validation images; of fewer, the loss goes up and down by chance
 GUESS = 1.3  # times the accuracy of guessing: of few images, the standard error alone would pass for more
 NO_BETTER, WORSE = 0.95, 1.1  # times the loss of a constant answer
 LEARNT, FINE = 0.5, 0.99  # accuracy; below the first, most images are confused; above the second, passes add little
@@ -30,10 +31,12 @@ class Step(NamedTuple):
 
 def next_steps(facts: Facts) -> list[Step]:
     """Return what to do next, the most useful first."""
-    rules = [_chance] if _at_chance(facts) else [_course, _layers, _classes, _confidence]
+    ended = [*_ended(facts)]
+    rules = [] if ended else [_chance] if _at_chance(facts) else [_course, _layers, _classes, _confidence]
     predict = command("-m", "autograd_cnn", "predict", facts.folder, "IMAGE.png", "--why")
     return [
-        *(step for rule in (_ended, *rules) for step in rule(facts)),
+        *ended,
+        *(step for rule in rules for step in rule(facts)),
         Step("ask", {}, predict),
         Step("take", {}, f'model = ag.training.load_run("{facts.folder}")'),
     ]
@@ -100,6 +103,9 @@ def _course(facts: Facts) -> Iterator[Step]:
     losses = facts.column["validation_loss" if facts.validated else "loss"].tolist()
     training, validation = facts.epochs[last].accuracy, facts.epochs[last].validation_accuracy
     fine = max(validation, facts.accuracy) >= FINE
+    if 0 < facts.held_apart < FEW:
+        yield Step("few", {"tested": facts.images, "apart": facts.held_apart})
+        return
     if not fine and best == last and losses[last - 1] > 0 and 1 - losses[last] / losses[last - 1] > FALLING:
         values = {"name": "validation" if facts.validated else "training", "before": losses[last - 1]}
         yield Step("falling", {**values, "after": losses[last], **_longer(facts, 2)})

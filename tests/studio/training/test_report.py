@@ -527,9 +527,20 @@ def test_advice_after_a_run_that_ended_early(run):
     first = next_steps(facts_of_run(run, ended, resume="again"))[0]
     assert sentence(templates(), first) == "The run ended early: interrupted at step 30. Go on from where it stopped:"
     assert first.command == "again"
+    names = [step.name for step in next_steps(facts_of_run(run, ended, resume="again"))]
+    assert names == ["resume", "ask", "take"]  # other advice would contradict it
     own = next_steps(facts_of_run(run, ended))[0]
     assert own.command == "" and "RunFolder(..., resume=True), goes on" in sentence(templates(), own)
     assert "resume" not in advice(run, course(ended="early stop: no better pass in 3"), resume="again")
+
+
+def test_a_handful_of_images_gets_no_advice_on_settings(run):
+    facts = facts_of_run(run, course())
+    facts.held_apart = 10
+    (step,) = [step for step in next_steps(facts) if step.name == "few"]
+    assert "and 10 validation images tell little: one image more or less that" in sentence(templates(), step)
+    assert f"moves these accuracies by {100 / facts.images:.1f} and 10.0 points" in sentence(templates(), step)
+    assert not {"rising", "falling", "by_heart", "too_hard"} & {step.name for step in next_steps(facts)}
 
 
 def test_the_text_of_a_long_run_has_every_few_passes_the_best_and_the_last(tmp_path):
