@@ -14,17 +14,16 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))  # pytest does so by itself
 
 import autograd_cnn as ag
+from autograd_cnn.calculus.check import _Function
 from autograd_cnn.engine.tensor import Tensor
 from vocabulary.random_functions import FAMILIES, FAST, SLOW, function, numpy_names, program
 
 
 def check(f, leaves):
     """Derivatives of both orders, NumPy's value, and float32."""
-    try:
+    with pytest.MonkeyPatch.context() as patch:  # elsewhere it may have kinks at every step, or fill the memory
+        patch.setattr(_Function, "check_elsewhere", lambda self: None)
         ag.check_gradients(f, *leaves, order=2, rtol=1e-5)
-    except AssertionError as error:  # elsewhere a random program may have kinks at every step, and steep slopes
-        if not re.match(r"f (on longer|where|in) ", str(error)):
-            raise
     variables = [Tensor(v, requires_grad=True) for v in leaves]
     loss = f(*variables)
     loss.backward()
