@@ -162,6 +162,8 @@ def test_a_damaged_copy_is_passed_over_if_there_is_another(cifar, home):
 
 def test_the_cache_follows_the_environment(home, monkeypatch):
     assert cache_dir() == home / ".cache" / "autograd_cnn"
+    monkeypatch.setenv("XDG_CACHE_HOME", "")  # as if it were not set
+    assert cache_dir() == home / ".cache" / "autograd_cnn"
     monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache/me")
     assert cache_dir() == Path("/var/cache/me/autograd_cnn")
     monkeypatch.setenv("AUTOGRAD_CNN_DATA", "~/räume und daten")

@@ -86,6 +86,9 @@ def test_the_parts_of_an_index_are_read(tmp_path, there):
         twin = model(1)
         ag.interop.load_weights(path, twin, **TORCH)
         assert agrees(twin)
+    (tmp_path / "other.index.json").write_text(index.read_text())
+    with pytest.raises(CheckpointError, match=r"a folder with .*other\.index\.json, .*\. Pass the file of weights$"):
+        ag.interop.load_weights(tmp_path, twin, **TORCH)
     (tmp_path / "w-1.safetensors").unlink()
     with pytest.raises(FileNotFoundError, match=r"w-1\.safetensors"):
         ag.interop.load_weights(index, twin, **TORCH)

@@ -281,6 +281,11 @@ NETWORKS = {  # (input, shapes of the weights, here, in PyTorch)
                         lambda x, p: (F.conv2d(x, p.k) * p.w).reshape(())),
     "statistics of the weights": (IMAGE, {"m": (3, 2)}, lambda x, p: x.mean((1, 2)) * p.m.mean(1),
                                   lambda x, p: x.mean((2, 3)) * p.m.mean(1)),
+    "a norm over features": (IMAGE, K | {"fc": (96, 2)},
+                             lambda x, p: ag.linear(ag.layer_norm(flat(conv(x, p.k)), 96), p.fc),
+                             lambda x, p: F.linear(F.layer_norm(conv_(x, p.k).flatten(1), (96,)), p.fc)),
+    "more features": (IMAGE, K | {"fc": (97, 2)},
+                      lambda x, p: ag.linear(ag.pad(flat(conv(x, p.k)), ((0, 0), (0, 1))), p.fc), rf"fc .*pad .*{MAY}"),
 }  # fmt: skip
 
 
@@ -305,16 +310,16 @@ def test_a_network_is_the_same_in_pytorch_or_refused(tmp_path, name):
         assert re.search(there, str(error.value))
         assert list(tmp_path.iterdir()) == []
         return
+    ag.interop.save_weights(tmp_path / "w", model, layout="torch", example=x)
+    twin = Net(f, shapes)
+    ag.interop.load_weights(tmp_path / "w", twin, layout="torch", example=x)
+    for path, array in model.state_dict().items():
+        np.testing.assert_array_equal(twin.state_dict()[path], array)
     torch = pytest.importorskip("torch")
     from safetensors.torch import load_file
 
-    ag.interop.save_weights(tmp_path / "w", model, layout="torch", example=x)
     t = torch.from_numpy(x)
     arrays = {name.replace("weight", "w"): value for name, value in load_file(tmp_path / "w").items()}
     got = there(t.movedim(-1, 1) if x.ndim == 4 else t, There(arrays)).numpy()
     got = np.moveaxis(got, 1, -1) if got.ndim == 4 else got
     np.testing.assert_allclose(got, model(x).data, rtol=1e-4, atol=1e-5)
-    twin = Net(f, shapes)
-    ag.interop.load_weights(tmp_path / "w", twin, layout="torch", example=x)
-    for path, array in model.state_dict().items():
-        np.testing.assert_array_equal(twin.state_dict()[path], array)

@@ -362,6 +362,7 @@ def test_blocks_in_a_sequence_have_their_class_and_batch_norm_is_one_row(trainin
 
 def test_a_closed_scope_of_any_name_says_how_many_operations_it_has(weights):
     with ag.scope("operations"):
-        h = ag.sin(ag.tanh(weights(2)))
+        h = ag.sin(ag.tanh(weights(2, name="w")))
     boxes = {box.id: box for box in ladder(h.sum().graph(), 0).boxes}
     assert (boxes["n1"].text, boxes["n1"].below) == ("operations", "2 operations")
+    assert [box.text for box in boxes.values() if box.kind == "parameter" and not box.back] == ["w"]

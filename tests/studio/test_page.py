@@ -664,6 +664,11 @@ def test_every_array_can_be_shown(array):
         assert found["bad"] == np.size(array) - np.count_nonzero(np.isfinite(array))
 
 
+@pytest.mark.parametrize(("zeros", "text"), [(0, "0 %"), (1, "under 1 %"), (998, "99 %"), (1000, "100 %")])
+def test_only_all_is_100_per_cent(zeros, text):
+    assert look(np.repeat([0.0, 2.0], [zeros, 1000 - zeros]))["statistics"][4] == text
+
+
 def test_a_notebook_shows_a_tensor_with_its_gradient_and_its_name_as_text():
     w = ag.Tensor(np.arange(60.0).reshape(6, 10), True, "<b>w</b>")
     assert w._repr_html_().count("<img") == 1
@@ -691,6 +696,13 @@ def test_only_rectifiers_let_through_or_shut():
     reaches = [op.get("reach") for op in facts_of(ag.trace(f, x, b).page())["frames"][0]["ops"]]
     assert [bool(reach and reach["gate"]) for reach in reaches[:3]] == [False, True, False]
     assert reaches[0]["others"], "the bias, which has another shape, is named beside x"
+
+
+def test_the_margin_of_a_window_is_that_of_rows_and_of_columns(rng):
+    w = ag.Tensor(rng.normal(size=(3, 1, 1, 1)), requires_grad=True)
+    graph = ag.trace(lambda x: ag.sum(ag.conv2d(x, w, padding=(1, 0))), rng.normal(size=(1, 4, 4, 1)))
+    reach = facts_of(graph.page())["frames"][0]["ops"][0]["reach"]
+    assert (reach["kernel"], reach["pad"]) == ([3, 1], [1, 0])
 
 
 def test_a_pool_to_which_no_gradient_flows_is_on_the_page(rng):

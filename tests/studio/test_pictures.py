@@ -12,7 +12,7 @@ from autograd_cnn.environment import command
 from autograd_cnn.studio.picture import dot as dot_module
 from autograd_cnn.studio.picture.ladder import ladder
 from autograd_cnn.studio.picture.svg import written
-from autograd_cnn.studio.text import bytes_text, clip_names
+from autograd_cnn.studio.text import bytes_text, clip_names, listed
 from studio.overlaps import overlaps
 
 MODELS = [
@@ -271,6 +271,11 @@ def test_long_names_are_clipped_and_whole_in_the_tooltip(weights, drawn):
 )
 def test_bytes(count, text):
     assert bytes_text(count) == text
+
+
+def test_of_many_names_the_first_six_are_listed():
+    assert listed("abcdefgh") == "a, b, c, d, e, f, g and h"
+    assert listed("abcdefghi") == "a, b, c, d, e, f and 3 more"
 
 
 # Any name

@@ -98,6 +98,15 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_bits(photos, capsys):
     assert capsys.readouterr().out.startswith("cut: the training has ended. Its report: cut")
 
 
+def test_minutes_are_sixty_seconds(photos, capsys, monkeypatch):
+    def fit(*_, time_limit, **__):
+        raise ValueError(f"{time_limit} seconds")
+
+    monkeypatch.setattr(ag.training, "fit", fit)
+    assert main([*TRAIN, "--minutes", "2"]) == 1
+    assert capsys.readouterr().err.endswith("120.0 seconds\n")
+
+
 @pytest.mark.parametrize(("options", "place"), [([], "model.py:"), (TRAIN[2:], "__main__.py:")])
 def test_pages_show_lines_of_the_model(photos, options, place):
     train = [sys.executable, "-m", "autograd_cnn", "train", "photos", "--size", "9", *options, "--epochs", "1"]

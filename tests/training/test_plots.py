@@ -209,6 +209,8 @@ def test_the_confusion_matrix_counts(words):
     assert "shapes (synthetic): 90.0% of 30 images right" in texts
     assert sorted(text for text in texts if text.isdigit()) == ["1", "10", "2", "8", "9"]  # no zeros
     assert [texts.count(name) for name in CLASSES] == [2, 2, 2]
+    below, beside = (text for text in texts if text.startswith("the "))  # an SVG has the axis of columns first
+    assert (below, beside) == ("the network says", "the image shows")
 
 
 def test_classes_without_images_are_drawn(tmp_path):
