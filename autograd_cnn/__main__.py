@@ -481,7 +481,7 @@ def live(folder: Path | None, offline: bool = False, show: bool = True) -> int:
 def _opened(page: Path, show: bool) -> int:
     print(page)
     if show and not webbrowser.open(page.resolve().as_uri()):
-        print("No browser was found here: open this file in one.")
+        print("No browser was found here: open this file in one", file=sys.stderr)
     return 0
 
 

@@ -110,9 +110,10 @@ def test_a_notebook_shows_the_text_of_a_program_in_its_own_colours():
 
 
 def test_the_text_of_a_program_is_escaped_in_html():
-    x = ag.Tensor(np.ones(2), requires_grad=True, name="<img src=x>")
-    page = ag.sum(x * x).graph().program()._repr_html_()
-    assert "<img" not in page and "keeps &lt;img src=x&gt;" in page
+    scope = {"ag": ag, "x": ag.Tensor(np.ones(2), requires_grad=True, name="<img src=x>")}
+    exec(compile("loss = ag.sum(x * x)", "<img src=y>.py", "exec"), scope)
+    page = scope["loss"].graph().program()._repr_html_()
+    assert "<img" not in page and "&lt;img src=y&gt;.py:1" in page and "keeps _img_src_x_ " in page
 
 
 @pytest.mark.parametrize(("columns", "least"), [(60, 80), (80, 80), (110, 110), (400, 143)])
