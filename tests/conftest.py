@@ -37,6 +37,24 @@ def pytest_collection():
         gc.freeze()
 
 
+def pytest_configure(config):
+    """Also for doctests, which are in no folder below this file."""
+    config.pluginmanager.register(Restored())
+
+
+class Restored:
+    """Removes the primitives that a test or a doctest defines while it runs."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self):
+        before = dict(registry)
+        try:
+            return (yield)
+        finally:
+            registry.clear()
+            registry.update(before)
+
+
 def pytest_terminal_summary(terminalreporter):
     """Print why tests were skipped: a line for each reason."""
     reasons = Counter(report.longrepr[2] for report in terminalreporter.getreports("skipped"))
