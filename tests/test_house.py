@@ -33,7 +33,7 @@ ROOMS = {
     "engine": Room(2410, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(2036, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(
-        1085,  # of which 285 the one checker, which tries numbers, shapes, layouts and dtypes beyond the user's
+        1087,  # of which 287 the one checker, which tries numbers, shapes, layouts and dtypes beyond the user's
         "engine",
         "grad and its kin, checkpoint, and checks of gradients",
     ),

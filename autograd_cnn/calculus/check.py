@@ -76,6 +76,8 @@ def check_gradients(
     if count(order, "order") > 6:
         raise ValueError(f"check_gradients: order is {order}, want 6 or less")
     number(eps, "eps", 1e-12)
+    if isinstance(f, Primitive) and not f.rules:
+        raise TypeError(f"{f.name}: no rule to check. {f.name}.vjp({f.parameters[0]}=lambda g, ...: ...)")
     function = _Function(f, inputs, eps, rtol, atol)
     own = function.own_primitives()
     for p, args in own:

@@ -207,6 +207,12 @@ def test_a_fault_of_a_function_of_the_packages_own_operations_is_found(f, messag
         check_gradients(f, X)
 
 
+def test_a_primitive_without_a_rule_does_not_pass():
+    bare = ag.primitive(name="bare", private=True)(lambda x: x**2)
+    with pytest.raises(TypeError, match=r"^bare: no rule to check. bare.vjp\(x=lambda g, ...: ...\)$"):
+        check_gradients(bare, X)
+
+
 RIGHT = [
     (lambda p: ag.sum(np.tanh(p["x"] @ p["layers"][0]) * p["layers"][1]), {"x": np.ones((2, 3)), "layers": [SPD, 2.0]}),
     (lambda ws: np.mean(np.tanh(ws[0] @ ws[1])), [SPD[:2], SPD[0]]),
