@@ -33,7 +33,7 @@ SUFFIXES = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"Creati
 
 
 class Course(Protocol):
-    """What is drawn of a History."""
+    """The parts of a History that pictures need."""
 
     name: str
     ended: str

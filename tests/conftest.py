@@ -18,7 +18,7 @@ import pytest
 from hypothesis import settings
 
 import examples  # noqa: F401 - gives operations their examples
-from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.observe import own_operations
 
 pytest.register_assert_rewrite("wording")
 
@@ -47,12 +47,8 @@ class Restored:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self):
-        before = dict(registry)
-        try:
+        with own_operations():
             return (yield)
-        finally:
-            registry.clear()
-            registry.update(before)
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -60,15 +56,6 @@ def pytest_terminal_summary(terminalreporter):
     reasons = Counter(report.longrepr[2] for report in terminalreporter.getreports("skipped"))
     for reason, count in reasons.most_common():
         terminalreporter.write_line(f"{count:,} {reason}")
-
-
-@pytest.fixture(autouse=True)
-def own_registry():
-    """Remove the primitives that a test defines when it ends."""
-    before = dict(registry)
-    yield
-    registry.clear()
-    registry.update(before)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -391,6 +391,7 @@ def _read(published: Published, found: Path, verify: bool) -> Dataset:
         if complaint := complaint_of(found, raw, *next(iter(published.archive.values()))):
             raise ValueError(f"{complaint}. {cure}")
         with tarfile.open(fileobj=io.BytesIO(raw), mode="r:gz") as tar:
+            # an archive with the right sum has every member, which type checkers cannot know
             members = {name: tar.extractfile(f"{published.folder}/{name}").read() for name in published.files}  # type: ignore[union-attr]
     files, parts, known = list(published.files.items()), [], True
     for group in (files[k : k + published.together] for k in range(0, len(files), published.together)):

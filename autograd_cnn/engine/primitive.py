@@ -15,7 +15,7 @@ gradient `g` into the gradient of one input. The names of its other parameters d
 input, the output (`out`), a by-product or an option by its name, and by ``x_shape`` only the shape of the input `x`.
 The names are read once, when the rule is registered. The tape saves no other values.
 
-What happens at ``z = u * u``, where u is a Tensor that requires a gradient:
+Take ``z = u * u``, where u is a Tensor that requires a gradient:
 
 1. Tensor's operator looks up `multiply` by name, and calls its `run`, as ``multiply(u, u)`` would by `__call__`. If an
    observer, such as a profiler, has set `call` of the mode, the settings of this context, the call goes there instead.

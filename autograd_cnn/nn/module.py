@@ -477,8 +477,9 @@ def functional_call(module: Module, parameters: Mapping[str, Any], *args: Any, *
 def _twin(part: Any, given: Mapping[int, Tensor], twins: dict[int, Any]) -> Any:
     """Return a module with the `given` Tensors, by the id of its own; `twins` has those of modules that have one."""
     if not isinstance(part, Module):
-        cells = getattr(part, "__closure__", None) or ()
-        held = [getattr(part, "__self__", None), *(cell.cell_contents for cell in cells)]
+        function = getattr(part, "func", part)  # of a partial, whose arguments count as well
+        cells = getattr(function, "__closure__", None) or ()
+        held = [getattr(function, "__self__", None), *getattr(part, "args", ()), *(c.cell_contents for c in cells)]
         if callable(part) and any(isinstance(value, Module) for value in held):
             cure = "It would be called with its own parameters: call it in forward instead"
             raise TypeError(f"functional_call: {part!r:.40} holds a module\n{cure}")

@@ -4,6 +4,7 @@ import linecache
 import re
 import shutil
 import subprocess
+import sys
 from xml.etree import ElementTree
 
 import numpy as np
@@ -237,3 +238,14 @@ def graphviz():
 def edges_of():
     """(tail, head) of every edge in a DOT text of ours."""
     return lambda text: re.findall(r'^"(\w+)" -> "(\w+)" \[style=(\w+)', text, re.M)
+
+
+@pytest.fixture
+def textbook():
+    """Without the faster functions, if they are there."""
+    fast = sys.modules.get("autograd_cnn.fast.attach")
+    if fast:
+        fast.detach()
+    yield
+    if fast:
+        fast.attach()

@@ -1,7 +1,6 @@
 """Every derived program gives the bits of the engine: over all primitives, and all uses of the tests' tables."""
 
 import re
-import sys
 from itertools import islice
 
 import numpy as np
@@ -29,17 +28,6 @@ CALLED = (
     "linalg.cofactors",
     "set_at",
 )  # rules that decide by numbers, or are fast
-
-
-@pytest.fixture
-def textbook():
-    """Without the faster functions, if they are there."""
-    fast = sys.modules.get("autograd_cnn.fast.attach")
-    if fast:
-        fast.detach()
-    yield
-    if fast:
-        fast.attach()
 
 
 def weighted(f):

@@ -1,4 +1,4 @@
-"""What shows a graph writes the same bytes in every process and changes nothing, and its colours have contrast."""
+"""Pages of a graph have the same bytes in every process, change nothing, and have colours with contrast."""
 
 import re
 from pathlib import Path

@@ -36,15 +36,7 @@ with open("results", "wb") as file:
 """
 
 
-@pytest.fixture(autouse=True)
-def textbook():
-    """Without the faster functions, if they are there."""
-    fast = sys.modules.get("autograd_cnn.fast.attach")
-    if fast:
-        fast.detach()
-    yield
-    if fast:
-        fast.attach()
+pytestmark = pytest.mark.usefixtures("textbook")
 
 
 def same(a, b):

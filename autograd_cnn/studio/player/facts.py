@@ -274,7 +274,7 @@ def _first_line(function: Any) -> str:
     return (inspect.getdoc(function) or "").partition("\n")[0]
 
 
-# What looks wrong
+# Warnings about the numbers
 
 
 def diagnose(t: Trials) -> list[tuple[str, int]]:

@@ -46,7 +46,7 @@ def asked(kind: str, level: int = NUMBERS, most: int = 2) -> Callable[..., Any]:
 def questions(t: Trials, steps: list[Any], facts: list[Any], update: Any) -> list[list[dict[str, Any]]]:
     """Return at most ten questions of each level in the order of their steps: one of each function, then a second.
 
-    Of the answers of a question, each with its reason, the first is right.
+    Each answer of a question has its reason, and the first answer is right.
     """
     found: list[dict[str, Any]] = [{}, {}]
     for kind, level, most, ask in ASKED:

@@ -47,7 +47,7 @@ def collect(
         The content of `settings.json`.
     history : History
     result : Evaluation
-        Of the test images, like the next two.
+        The evaluation on the test images; labels and probabilities are theirs, too.
     labels : array, (N,) integer
     probabilities : array, (N, K)
     """
