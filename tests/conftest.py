@@ -19,6 +19,7 @@ from hypothesis import settings
 
 import examples  # noqa: F401 - gives operations their examples
 from autograd_cnn.engine.observe import own_operations
+from autograd_cnn.nn import seed
 
 pytest.register_assert_rewrite("wording")
 
@@ -43,10 +44,15 @@ def pytest_configure(config):
 
 
 class Restored:
-    """Removes the primitives that a test or a doctest defines while it runs."""
+    """A test or a doctest begins with the same random numbers, and the primitives that it defines are removed."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self):
+        seed(0)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self):
+        seed(0)
         with own_operations():
             return (yield)
 
