@@ -140,7 +140,7 @@ ADVICE = {
         "eval": "model.eval()",
         "set_grad_enabled inference_mode is_grad_enabled": "with ag.no_grad(): ..., and ag.enable_grad()",
         "DataLoader TensorDataset": "ag.data.batches(images, labels, batch_size, rng)",
-        "MNIST mnist load_mnist": "ag.data.load_fashion_mnist(), or ag.data.Dataset.from_arrays(images, labels)",
+        "MNIST mnist load_mnist load_fashion_mnist load_cifar100": "ag.data.Dataset.from_arrays(images, labels)",
         "ImageFolder": "ag.data.load_folder(path, size)",
         "ToTensor": "ag.data.as_float32(images)",
         "RandomCrop RandomHorizontalFlip": "ag.data.augment(images, rng)",

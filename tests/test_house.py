@@ -53,7 +53,7 @@ ROOMS = {
         1246, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(2850, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
-    "data": Room(821, "engine files environment", "published images, folders of images, batches"),
+    "data": Room(669, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
         1297,
         "engine ops nn optim data state arrayfile files plots environment",

@@ -1,10 +1,10 @@
 """Loads images (CIFAR-10, your own, drawn shapes that need no download), converts them, and cuts them into batches."""
 
+from autograd_cnn.data.cifar10 import cache_dir, load_cifar10
 from autograd_cnn.data.dataset import Dataset, as_float32, channel_statistics, one_hot
 from autograd_cnn.data.folder import load_folder
 from autograd_cnn.data.image import read_image
 from autograd_cnn.data.minibatches import augment, batches, split
-from autograd_cnn.data.published import cache_dir, load_cifar10, load_cifar100, load_fashion_mnist
 from autograd_cnn.data.shapes import load_shapes
 from autograd_cnn.engine.naming import publish
 
@@ -16,8 +16,6 @@ __all__ = [
     "cache_dir",
     "channel_statistics",
     "load_cifar10",
-    "load_cifar100",
-    "load_fashion_mnist",
     "load_folder",
     "load_shapes",
     "one_hot",

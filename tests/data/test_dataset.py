@@ -242,7 +242,8 @@ def test_other_wrong_arguments_are_named(call, error, message):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("load_mnist", "Here: ag.data.load_fashion_mnist(), or ag.data.Dataset.from_arrays(images, labels)"),
+        ("load_mnist", "Here: ag.data.Dataset.from_arrays(images, labels)"),
+        ("load_cifar100", "Here: ag.data.Dataset.from_arrays(images, labels)"),
         ("DataLoader", "Here: ag.data.batches(images, labels, batch_size, rng)"),
         ("ImageFolder", "Here: ag.data.load_folder(path, size)"),
         ("load_cifar", "Did you mean 'load_cifar10'?"),
