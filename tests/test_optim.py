@@ -120,8 +120,6 @@ def test_a_wrong_group_is_named(rng):
         optim.SGD([{"parameters": [p], "lr": 0.1}], lr=0)
     with pytest.raises(ValueError, match="SGD: p0 is in two groups"):
         optim.SGD([{"parameters": [p], "lr": 0.1}, {"parameters": [p]}], lr=1)
-    with pytest.raises(TypeError, match=r"EMA: parameters is a Linear, want \[w, b\], or model.parameters\(\)"):
-        optim.EMA(nn.Linear(2, 3))
     with pytest.raises(ValueError, match="SGD: lr is -1, want 0 or more"):
         optim.SGD([{"parameters": [p], "lr": -1}], lr=1)
 
@@ -146,22 +144,6 @@ def test_clipping_equals_pytorch(max_norm, norm_type, dtype, rng, torch):
             assert p.grad.dtype == dtype
 
 
-def test_the_averages_of_complex_parameters(rng):
-    (p,) = parameters(rng, np.complex64, [(3,)])
-    start = p.numpy()
-    average, ahead = optim.EMA([p], decay=0.75), optim.Lookahead(optim.SGD([p], lr=1), every=1, share=0.5)
-    p.grad = np.array([1, 1j, 2], np.complex64)
-    ahead.step()
-    np.testing.assert_allclose(p.data, start - p.grad / 2, rtol=1e-6)
-    average.update()
-    np.testing.assert_allclose(average.averages[0], start - p.grad / 8, rtol=1e-6)
-    for state in average, ahead:
-        state.load_state_dict(state.state_dict())
-    p.data = np.full(3, np.nan, np.complex64)
-    with pytest.raises(FloatingPointError, match="p0 is"):
-        average.update()
-
-
 def test_a_complex_gradient_with_gaps_in_memory(rng):
     (p,) = parameters(rng, np.complex128, [(3,)])
     start = p.numpy()
@@ -175,31 +157,6 @@ def test_a_norm_that_is_not_finite_changes_no_gradient(rng):
     ps[0].grad, ps[1].grad = np.array([1.0, np.inf]), np.array([3.0, 4.0])
     assert optim.clip_grad_norm(ps, 1) == np.inf
     np.testing.assert_array_equal(ps[1].grad, [3, 4])
-
-
-def test_average_of_weights(rng):
-    ps = parameters(rng, np.float32)
-    average = optim.EMA(ps, decay=0.9)
-    wanted = [p.numpy() for p in ps]
-    for _ in range(3):
-        for i, p in enumerate(ps):
-            p.data = rng.normal(size=p.shape).astype(np.float32)
-            wanted[i] = 0.9 * wanted[i] + 0.1 * p.data
-        average.update()
-    last = [p.data for p in ps]
-    with pytest.raises(ZeroDivisionError), average.applied():
-        for p, want in zip(ps, wanted, strict=True):
-            np.testing.assert_allclose(p.data, want, rtol=1e-5)
-            assert p.dtype == np.float32
-        ps[1].data += 1  # changes neither the average nor the weights
-        raise ZeroDivisionError
-    assert all(p.data is array for p, array in zip(ps, last, strict=True))
-    twin = optim.EMA(ps)
-    twin.load_state_dict(average.state_dict())
-    for a, want in zip(twin.averages, wanted, strict=True):
-        np.testing.assert_allclose(a, want, rtol=1e-5)
-    with pytest.raises(ValueError, match=r"EMA\.load_state_dict: the state does not fit"):
-        optim.EMA(ps[:2]).load_state_dict(average.state_dict())
 
 
 @recipes
@@ -448,12 +405,6 @@ W = ag.Tensor(np.ones(3), requires_grad=True, name="w")
             ValueError,
             "AdamW: weight_decay is inf, want 0 or more, and finite",
         ),
-        (lambda: optim.Lookahead(optim.SGD([W], 1), every=1.5), TypeError, "Lookahead: every is 1.5, want an int"),
-        (
-            lambda: optim.EMA([np.ones(2)]),
-            TypeError,
-            "EMA: parameter 0 is a ndarray, want a Tensor, as in model.parameters()",
-        ),
         (lambda: optim.clip_grad_norm([W], -1), ValueError, "clip_grad_norm: max_norm is -1, want 0 or more"),
         (
             lambda: optim.clip_grad_norm([W], float("nan")),
@@ -467,17 +418,6 @@ W = ag.Tensor(np.ones(3), requires_grad=True, name="w")
             lambda: optim.SGD([W], 0.1, nesterov=True),
             ValueError,
             "SGD: nesterov=True looks ahead along the momentum, which is 0. momentum=0.9?",
-        ),
-        (
-            lambda: optim.Lookahead([W]),
-            TypeError,
-            "Lookahead: optimiser is a list, want one such as SGD(parameters, lr)",
-        ),
-        (lambda: optim.Lookahead(optim.SGD([W], 0.1), 0), ValueError, "Lookahead: every is 0, want 1 or more"),
-        (
-            lambda: optim.Lookahead(optim.SGD([W], 0.1), share=2),
-            ValueError,
-            "Lookahead: share is 2, want it in (0, 1]",
         ),
         (lambda: optim.step_decay(0.1, 0), ValueError, "step_decay: every is 0, want 1 or more"),
         (lambda: optim.cosine(0.1, 0), ValueError, "cosine: steps is 0, want 1 or more"),
@@ -500,10 +440,9 @@ def test_messages(make, kind, message):
 
 
 @pytest.mark.parametrize("lr", [np.nan, np.inf, -1.0, None])
-@pytest.mark.parametrize("wrap", [lambda sgd: sgd, optim.Lookahead], ids=["SGD", "Lookahead"])
-def test_a_step_with_a_rate_that_is_none_changes_nothing(lr, wrap):
+def test_a_step_with_a_rate_that_is_none_changes_nothing(lr):
     w = ag.Tensor(np.ones(3), requires_grad=True)
-    optimiser = wrap(optim.SGD([w], 0.1, momentum=0.9))
+    optimiser = optim.SGD([w], 0.1, momentum=0.9)
     (w * w).sum().backward()
     before = optimiser.state_dict()
     optimiser.lr = lr
@@ -513,15 +452,6 @@ def test_a_step_with_a_rate_that_is_none_changes_nothing(lr, wrap):
     assert w.data.tolist() == [1, 1, 1]
     for name, value in optimiser.state_dict().items():
         np.testing.assert_array_equal(value, before[name])
-
-
-def test_lookahead_checks_a_share_before_it_steps():
-    w = ag.Tensor(np.ones(3), requires_grad=True)
-    ahead = optim.Lookahead(optim.SGD([w], 0.1), every=1, share=lambda taken: np.nan)
-    (w * w).sum().backward()
-    with pytest.raises(ValueError, match=r"Lookahead\.step: share\(1\) is nan, want it in \(0, 1\]"):
-        ahead.step()
-    assert w.data.tolist() == [1, 1, 1] and ahead.taken == 0
 
 
 # Stopping and resuming
@@ -636,49 +566,6 @@ def test_schedules_return_python_floats():
 
 def test_completion_offers_the_public_names():
     assert dir(optim) == sorted(optim.__all__)
-
-
-def test_lookahead_follows_its_formula_and_resumes(rng):
-    def share(step):
-        return 1 - 0.1 * step
-
-    def run(steps, resume_after=None):
-        generator = np.random.default_rng(3)
-        ps = parameters(np.random.default_rng(0))
-        optimiser = optim.Lookahead(optim.SGD(ps, 0.1, momentum=0.9), every=3, share=share)
-        for step in range(steps):
-            if step == resume_after:
-                state = optimiser.state_dict()
-                optimiser = optim.Lookahead(optim.SGD(ps, 0.1, momentum=0.9), every=3, share=share)
-                optimiser.load_state_dict(state)
-            optimiser.lr = 0.1 / (1 + step)
-            optimiser.zero_grad()
-            set_gradients(ps, generator)
-            optimiser.step()
-        return [p.data for p in ps]
-
-    slow = [p.data.copy() for p in parameters(np.random.default_rng(0))]
-    generator, velocities, fast = np.random.default_rng(3), [0.0] * len(slow), [array.copy() for array in slow]
-    for step in range(7):
-        for i, array in enumerate(fast):
-            velocities[i] = 0.9 * velocities[i] + np.asarray(generator.normal(size=array.shape))
-            fast[i] = array - 0.1 / (1 + step) * velocities[i]
-        if step % 3 == 2:
-            slow = [old + share(step + 1) * (new - old) for old, new in zip(slow, fast, strict=True)]
-            fast = [array.copy() for array in slow]
-    for got, want in zip(run(7), fast, strict=True):
-        np.testing.assert_allclose(got, want, rtol=1e-12)
-    for point in range(1, 7):
-        for got, want in zip(run(7, point), run(7), strict=True):
-            np.testing.assert_array_equal(got, want)
-    buffer, w = ag.Tensor(0.0), ag.Tensor(0.0, requires_grad=True)
-    optimiser = optim.Lookahead(optim.SGD([w], 0.1), every=1, share=0.25, buffers=[buffer])
-    buffer.data, w.grad = np.array(8.0), np.array(1.0)
-    optimiser.step()
-    assert buffer.item() == 2 and w.item() == -0.025
-    optimiser = optim.Lookahead(optim.SGD(parameters(rng), 0.1))
-    with pytest.raises(ValueError, match=r"Lookahead\.load_state_dict: the state does not fit"):
-        optimiser.load_state_dict({})
 
 
 # The functional form

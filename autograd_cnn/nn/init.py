@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-__all__ = ["dirac", "glorot_uniform", "he_normal", "small_normal", "standard_normal"]
+__all__ = ["glorot_uniform", "he_normal", "small_normal", "standard_normal"]
 
 Initialiser = Callable[[tuple[int, ...], Generator, Any], NDArray[Any]]
 
@@ -60,39 +60,6 @@ def glorot_uniform(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float
     """
     limit = math.sqrt(6 / sum(_fans(shape)))
     return rng.random(shape, dtype) * (2 * limit) - limit
-
-
-def dirac(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> NDArray[Any]:
-    """Let the first filters of a convolution pass on one input channel each, and draw the others.
-
-    The signal and its gradient thus pass through many layers from the first step on. The other filters are uniform
-    within ``sqrt(1 / fan_in)`` of 0.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        HWIO, with odd H and W.
-    rng : numpy.random.Generator
-    dtype : float32 or float64
-
-    References
-    ----------
-    S. Zagoruyko, N. Komodakis, "DiracNets: Training Very Deep Neural Networks Without Skip-Connections", 2017.
-
-    Examples
-    --------
-    >>> w = dirac((3, 3, 2, 4), np.random.default_rng(0))
-    >>> w[1, 1, :, :2], w[:, :, :, :2].sum()
-    (array([[1., 0.],
-           [0., 1.]], dtype=float32), np.float32(2.0))
-    """
-    if len(shape) != 4:
-        raise ValueError(f"dirac: shape {shape}, want HWIO: (height, width, inputs, outputs)")
-    w = rng.uniform(-1, 1, shape).astype(dtype) * np.asarray(math.sqrt(1 / _fans(shape)[0]), dtype)
-    passed = min(shape[2:])
-    w[..., :passed] = 0
-    w[shape[0] // 2, shape[1] // 2, :passed, :passed] = np.eye(passed)
-    return w
 
 
 def small_normal(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> NDArray[Any]:

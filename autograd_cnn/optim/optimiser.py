@@ -69,7 +69,7 @@ def _flat(array: Array) -> Array:
 
 @runtime_checkable
 class Steps(Protocol):
-    """What `fit` and `Lookahead` need of an optimiser."""
+    """What `fit` needs of an optimiser."""
 
     parameters: list[Tensor]
     lr: float

@@ -7,8 +7,9 @@ The networks and most settings are those of K. Jordan, "94% on CIFAR-10 in 3.29 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -57,14 +58,25 @@ def small_uniform(shape: tuple[int, ...], rng: np.random.Generator, dtype: np.dt
     return rng.uniform(-1, 1, shape).astype(dtype) / np.sqrt(shape[0], dtype=dtype)
 
 
+def dirac(shape: tuple[int, ...], rng: np.random.Generator, dtype: np.dtype) -> np.ndarray:
+    """Filters (H, W, inputs, outputs), the first of which pass on one channel each; the others are uniform.
+
+    The signal and its gradient thus pass through many layers from the first step on (S. Zagoruyko, N. Komodakis,
+    "DiracNets", 2017).
+    """
+    w = rng.uniform(-1, 1, shape).astype(dtype) * np.asarray(np.sqrt(1 / np.prod(shape[:3])), dtype)
+    passed = min(shape[2:])
+    w[..., :passed] = 0
+    w[shape[0] // 2, shape[1] // 2, :passed, :passed] = np.eye(passed)
+    return w
+
+
 class Block(ag.nn.Module):
     """A convolution, pooling, norm, GELU; then convolutions, norm, GELU. The third convolution adds to the first."""
 
     def __init__(self, inputs: int, outputs: int, convolutions: int, rng: np.random.Generator) -> None:
         channels = (inputs, *[outputs] * convolutions)
-        self.convs = [
-            ag.nn.Conv2d(n, outputs, 3, padding=1, bias=False, init=ag.nn.dirac, rng=rng) for n in channels[:-1]
-        ]
+        self.convs = [ag.nn.Conv2d(n, outputs, 3, padding=1, bias=False, init=dirac, rng=rng) for n in channels[:-1]]
         self.norms = [norm(outputs) for _ in self.convs]
 
     def forward(self, x: ag.Tensor) -> ag.Tensor:
@@ -130,7 +142,40 @@ def loss(settings: Settings, logits: ag.Tensor, labels: np.ndarray) -> ag.Tensor
     return ag.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
 
 
-def optimiser(settings: Settings, model: Network, steps: int) -> ag.optim.Lookahead:
+class Lookahead(ag.optim.SGD):
+    """SGD that after every five steps moves slow weights a share of the way to the parameters, which become these.
+
+    `share` is a function of the number of the step, and `buffers` move as the parameters do (M. Zhang et al.,
+    "Lookahead Optimizer: k steps forward, 1 step back", 2019).
+    """
+
+    every = 5
+
+    def __init__(
+        self, parameters: Iterable[Any], buffers: Iterable[ag.Tensor], share: Callable[[int], float], **settings: Any
+    ) -> None:
+        super().__init__(parameters, **settings)
+        self.share, self.taken, self.moved = share, 0, [*self.parameters, *buffers]
+        self.slow = [t.numpy() for t in self.moved]
+
+    def step(self) -> None:
+        super().step()
+        self.taken += 1
+        if self.taken % self.every == 0:
+            for fast, slow in zip(self.moved, self.slow, strict=True):
+                slow[...] += self.share(self.taken) * (fast.data - slow)
+                fast.data = slow.copy()
+
+    def state_dict(self) -> dict[str, Any]:
+        slow = {f"slow.{i}": array.copy() for i, array in enumerate(self.slow)}
+        return {**super().state_dict(), "taken": self.taken, **slow}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)  # which compares it with `state_dict`
+        self.taken, self.slow = int(state["taken"]), [np.array(state[f"slow.{i}"]) for i in range(len(self.slow))]
+
+
+def optimiser(settings: Settings, model: Network, steps: int) -> Lookahead:
     """SGD with Nesterov's momentum, drawn back every five steps, first not at all, in the end by three quarters.
 
     The biases of the norms have a higher rate, and the same decay in a step.
@@ -143,9 +188,9 @@ def optimiser(settings: Settings, model: Network, steps: int) -> ag.optim.Lookah
         {"parameters": others},
         {"parameters": biases, "lr": lr * faster, "weight_decay": decay / faster},
     ]
-    sgd = ag.optim.SGD(groups, lr, momentum=settings.momentum, nesterov=True, weight_decay=decay)
     buffers = [buffer for layer in norms for buffer in (layer.running_mean, layer.running_var)]
-    return ag.optim.Lookahead(sgd, every=5, share=lambda step: 1 - 0.774 * (step / steps) ** 3, buffers=buffers)
+    options = {"lr": lr, "momentum": settings.momentum, "nesterov": True, "weight_decay": decay}
+    return Lookahead(groups, buffers, lambda step: 1 - 0.774 * (step / steps) ** 3, **options)
 
 
 def schedule(settings: Settings, steps: int) -> Callable[[int], float]:

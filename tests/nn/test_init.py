@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-import autograd_cnn as ag
 from autograd_cnn import nn
 
 
@@ -21,22 +20,3 @@ def test_initialisers_have_the_deviation_of_their_formula(shape, fan_in, fan_out
         assert abs(w.mean()) < 0.03 * deviation
     assert limit * 0.99 < np.abs(glorot).max() <= limit * (1 + 1e-6)
     assert abs((he**4).mean() / (he**2).mean() ** 2 - 3) < 0.2  # normal, not uniform
-
-
-@pytest.mark.parametrize(("inputs", "outputs"), [(3, 5), (5, 3)])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_dirac_passes_channels_on_and_draws_the_other_filters(inputs, outputs, dtype, rng):
-    w = nn.dirac((3, 3, inputs, outputs), rng, dtype)
-    assert w.dtype == dtype
-    x = rng.random((1, 4, 4, inputs)).astype(dtype)
-    y = ag.conv2d(x, w, padding=1)
-    passed = min(inputs, outputs)
-    np.testing.assert_array_equal(y[..., :passed], x[..., :passed])
-    limit = np.sqrt(1 / (9 * inputs))
-    assert (np.abs(w[..., passed:]) <= limit).all()
-    assert len(np.unique(w[..., passed:])) == 9 * inputs * (outputs - passed)
-
-
-def test_dirac_is_for_convolutions(rng):
-    with pytest.raises(ValueError, match=r"dirac: shape \(3, 4\), want HWIO"):
-        nn.dirac((3, 4), rng)

@@ -54,7 +54,11 @@ class Empty(ag.nn.Module):
     [
         (ag, "autograd_cnn has no 'mse_loss'. Did you mean 'mse'?"),
         (ag, "autograd_cnn has no 'Conv2d'. Here: ag.nn.Conv2d"),
-        (ag, "autograd_cnn has no 'EMA'. Here: ag.optim.EMA"),
+        (ag, "autograd_cnn has no 'step_decay'. Here: ag.optim.step_decay"),
+        (
+            ag.optim,
+            "autograd_cnn.optim has no 'Lookahead'. Here: a part of autograd_cnn.training.quick, whose recipe uses it",
+        ),
         (ag, "autograd_cnn has no 'fit'. Here: ag.training.fit"),
         (ag.nn, "autograd_cnn.nn has no 'CrossEntropyLoss'. Did you mean 'ag.cross_entropy'?"),
         (ag.nn, "autograd_cnn.nn has no 'CosineSimilarity'. Did you mean 'ag.cosine_similarity'?"),

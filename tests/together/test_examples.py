@@ -266,6 +266,44 @@ def test_whitening_samples_large_images_and_bears_constant_colours(rng):
     assert np.isfinite(w).all() and np.abs(w).max() < 50 and most < 30e6  # all patches take 52 MB
 
 
+@pytest.mark.parametrize(("inputs", "outputs"), [(3, 5), (5, 3)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dirac_passes_channels_on_and_draws_the_other_filters(inputs, outputs, dtype, rng):
+    w = quick.dirac((3, 3, inputs, outputs), rng, dtype)
+    assert w.dtype == dtype
+    x, passed = rng.random((1, 4, 4, inputs)).astype(dtype), min(inputs, outputs)
+    np.testing.assert_array_equal(ag.conv2d(x, w, padding=1)[..., :passed], x[..., :passed])
+    assert (np.abs(w[..., passed:]) <= np.sqrt(1 / (9 * inputs))).all()
+    assert len(np.unique(w[..., passed:])) == 9 * inputs * (outputs - passed)
+
+
+def test_lookahead_follows_its_formula_and_resumes():
+    def run(steps, resume_after=None):
+        rng, w, buffer = np.random.default_rng(0), ag.Tensor(np.ones(3), requires_grad=True), ag.Tensor(2.0)
+        make = partial(quick.Lookahead, [w], [buffer], lambda step: 1 - step / 40, lr=0.1, momentum=0.9)
+        optimiser = make()
+        for step in range(steps):
+            if step == resume_after:
+                state, optimiser = optimiser.state_dict(), make()
+                optimiser.load_state_dict(state)
+            w.grad, buffer.data, optimiser.lr = rng.normal(size=3), buffer.data + step, 0.1 / (1 + step)
+            optimiser.step()
+        return np.append(w.data, buffer.data)
+
+    rng, velocity = np.random.default_rng(0), 0.0
+    slow = fast = np.array([1.0, 1, 1, 2])
+    for step in range(12):
+        velocity = 0.9 * velocity + rng.normal(size=3)
+        fast = fast + np.append(-0.1 / (1 + step) * velocity, step)
+        if step % 5 == 4:
+            slow = fast = slow + (1 - (step + 1) / 40) * (fast - slow)
+    np.testing.assert_allclose(run(12), fast, rtol=1e-12)
+    for point in range(1, 12):
+        np.testing.assert_array_equal(run(12, point), run(12))
+    with pytest.raises(ValueError, match=r"(?s)Lookahead\.load_state_dict: the state does not fit.*missing: .*taken"):
+        quick.Lookahead([ag.Tensor(1.0, requires_grad=True)], (), float, lr=1).load_state_dict({})
+
+
 @pytest.mark.parametrize(
     ("smoothing", "classes", "text"),
     [
