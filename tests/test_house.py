@@ -39,7 +39,7 @@ ROOMS = {
     ),
     "nn": Room(815, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(372, "engine calculus state", "optimisers, schedules, clipping"),
-    "elsewhere": Room(167, "", "names of other libraries, and what to write here"),
+    "elsewhere": Room(168, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
     "environment": Room(29, "", "this Python: its command line, and packages that are absent"),
     "files": Room(53, "", "writes a file as a whole or not at all"),
