@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from autograd_cnn.ops.windows import Padding, Pair, Shape
 
 from .direct import call, laid_out, read_only
-from .memory import empty, scratch
+from .memory import aligned, empty, scratch
 from .threads import map_tiles
 from .tiles import PARTS
 from .twins import compiled_pass
@@ -85,7 +85,7 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilati
 
 def _transformed(w: Array) -> Array:
     """Compute G w Gᵀ of every 3x3 part of the weights: (panels, 36, parts * C, outputs of a panel)."""
-    u = empty(_weights_shape(w.shape, w.dtype), w.dtype)
+    u = aligned(_weights_shape(w.shape, w.dtype), w.dtype)
     transform, weights = compiled_pass("products.transform_weights"), laid_out(w)
     map_tiles(lambda panel: transform(*weights, u, parts(w.shape), panel), len(u), products=False)
     return read_only(u, w.dtype)

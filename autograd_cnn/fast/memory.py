@@ -36,9 +36,7 @@ class _Region:
     """A block of memory, and its free parts: pairs (start, stop), sorted and never adjacent."""
 
     def __init__(self, size: int) -> None:
-        memory = np.empty(size + LINE, np.uint8)
-        start = -memory.ctypes.data % LINE
-        self.memory: Any = memory[start : start + size].view(Pages)
+        self.memory: Any = aligned((size,), np.uint8).view(Pages)
         self.free = [(0, size)]
 
     def is_idle(self) -> bool:
@@ -127,12 +125,20 @@ def _take(size: int) -> tuple[_Region, int]:
     return region, start
 
 
+def aligned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Return an uninitialised array that begins with a line of the cache: a load of 64 bytes would else touch two."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + LINE, np.uint8)
+    start = -memory.ctypes.data % LINE
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
 def scratch(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """Return an uninitialised array of this thread, valid until the thread requests the same name again."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     buffer = _local.buffers.get(name)
     if buffer is None or buffer.size < size:
-        buffer = np.empty(size, np.uint8)
+        buffer = aligned((size,), np.uint8)
         if size <= KEPT:
             _local.buffers[name] = buffer
     return buffer[:size].view(dtype).reshape(shape)

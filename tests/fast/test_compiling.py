@@ -38,6 +38,15 @@ for collects in True, False:
     print(gc.isenabled())
 """
 
+CODE = """
+import ctypes, hashlib
+import numpy as np
+from autograd_cnn.fast.twins import compiled_pass
+
+place = compiled_pass("products.address")(np.dtype(np.float32))
+print(len(compiled_pass("products.multiply").stats.cache_hits), hashlib.sha256(ctypes.string_at(place, 4096)).digest())
+"""
+
 
 @compiled
 @pytest.mark.slow
@@ -47,6 +56,16 @@ def test_what_was_compiled_beforehand_is_not_compiled_again(autograd_cnn, python
     assert done.returncode == 0 and f"kernels are in {tmp_path / 'kernels'}" in done.stdout
     assert done.stderr == "autograd_cnn: Numba compiles kernels. It takes some seconds, once: they are kept on disk\n"
     assert python(STEP) == "[] True\n"
+
+
+@compiled
+@pytest.mark.slow
+def test_the_code_of_a_product_is_the_same_when_it_is_compiled_and_from_the_disk(python, tmp_path, monkeypatch):
+    """Where Numba links a function into another, it optimises it once more, and the other process has another code."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    (found, compiled), (found_again, kept) = (python(CODE).split(maxsplit=1) for _ in range(2))
+    assert (found, found_again) == ("0", "1")
+    assert compiled == kept
 
 
 @compiled

@@ -96,12 +96,27 @@ def add_products(context, a, b, start, c, row, column, rows, vectors, bits):
             builder.position_at_end(after)
             return then
 
+        def kept(value):
+            """Hide a word from LLVM behind an empty piece of assembly.
+
+            It would derive the place of each row from that of the row before: a chain of 16 additions, which takes as
+            long as 16 products. So it adds a multiple of the stride to the place of every fourth row.
+            """
+            return builder.asm(ir.FunctionType(word, [word]), "", "=r,0", [value], False)
+
+        stride = kept(strides[0][0])
+        multiples = word(0), stride, builder.shl(stride, word(1)), kept(builder.mul(stride, word(3)))
+
         def step(i, k, sums):
             columns = [load(pointer(1, vector, i, k, builder.add(arguments[5], word(v * lanes)))) for v in range(width)]
             factors = []
             for m in range(height):
+                if m % 4 == 0:
+                    base = pointer(0, byte.pointee, builder.add(arguments[4], word(m)), i, k)
+                    base = builder.inttoptr(kept(builder.ptrtoint(base, word)), byte)
+                place = builder.gep(base, [multiples[m % 4]])
                 # A vector of equal numbers: the shuffle takes all of them from place 0.
-                single = builder.load(pointer(0, number, builder.add(arguments[4], word(m)), i, k))
+                single = builder.load(builder.bitcast(place, number.as_pointer()))
                 first = builder.insert_element(ir.Constant(vector, ir.Undefined), single, ir.IntType(32)(0))
                 zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), None)
                 factors.append(builder.shuffle_vector(first, first, zeros))
@@ -119,14 +134,14 @@ def add_products(context, a, b, start, c, row, column, rows, vectors, bits):
     return signature, code
 
 
-def _compiled_as(function, name):
+def _compiled_as(function, name, **options):
     """Compile a function under the name `name`.
 
     Numba finds machine code by the name and the types of the arguments, even code that another process left on disk. So
     two functions with one definition, and thus one name, would be taken for each other.
     """
     function.__name__ = function.__qualname__ = name
-    return helper(function)
+    return helper(function, **options)
 
 
 def _panel(vectors, bits):
@@ -148,7 +163,8 @@ def _panel(vectors, bits):
             add_products(a, b, start, c, row, column, 1, vectors, bits)
             row += 1
 
-    return _compiled_as(panel, f"panel_{vectors}_{bits}")
+    # As a function of its own it would be optimised again where it is linked: code from the disk would be another one.
+    return _compiled_as(panel, f"panel_{vectors}_{bits}", forceinline=True)
 
 
 _two_vectors = _panel(2, VECTOR)
