@@ -171,7 +171,7 @@ def odeint(
         raise ValueError(f"odeint: t is {times!r:.60}, want times (T,) that rise, or fall")
     y, state, params, flat = _vectors("odeint", func, y0, args, adjoint)
     t = registry["astype"](t, precision(y.dtype)) if isinstance(t, Tensor) else t
-    return vmap(state, randomness="same")((_solved if adjoint else _integrate)(y, t, params, flat, rtol, atol, mxstep))
+    return vmap(state)((_solved if adjoint else _integrate)(y, t, params, flat, rtol, atol, mxstep))
 
 
 def _vectors(caller: str, func: Any, y0: Any, args: Any, closed: bool) -> Any:

@@ -16,7 +16,6 @@ import reprlib
 from collections.abc import Callable
 from copy import copy
 from functools import cache, partial, reduce, wraps
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -113,16 +112,8 @@ class Level:
 
     variables, differentiated, nested, is_over = (), False, False, False
 
-    def __init__(self, size: int, randomness: str = "same") -> None:
-        self.size, self.randomness, self.outside = size, randomness, current.get()
-
-    def generator(self, rng: Any, caller: str) -> Any:
-        """Return the generator of an operation that is about to draw: for all examples, or for each."""
-        if self.randomness == "error":
-            cure = 'ag.vmap(f, randomness="different") draws for each example, and "same" once for all'
-            raise RuntimeError(f"{caller}: draws random numbers in vmap. {cure}")
-        each = SimpleNamespace(random=lambda size, *how: self.wrapped(rng.random((self.size, *size), *how)))
-        return rng if self.randomness == "same" else each
+    def __init__(self, size: int) -> None:
+        self.size, self.outside = size, current.get()
 
     def inside(self, **changes: Any) -> in_mode:
         """Return the mode of the function."""
@@ -289,7 +280,7 @@ def for_all(function: Callable[[Any], list[Any]], value: Any, ours: list[Level],
         return [raised(result, value, of) for result in found]
     batch = running[-1].expanded(value)
     with _outside(running[-1:]):
-        found = for_all(vmap(function, k, k, "same"), batch, ours, of)
+        found = for_all(vmap(function, k, k), batch, ours, of)
     return [running[-1].wrapped(result, running[-1] in getattr(_array(value), "varies", ())) for result in found]
 
 
@@ -359,7 +350,7 @@ def generators(f: Any, *args: Any, **options: Any) -> list[Any]:
     return [_global, *(v.bit_generator for v in (*args, *found.values()) if isinstance(v, np.random.Generator))]
 
 
-def vmap(f: Any, in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error", axis_size: Any = None) -> Any:
+def vmap(f: Any, in_axes: Any = 0, out_axes: Any = 0, axis_size: Any = None) -> Any:
     """Return a function that calls `f` for all examples of a batch at once.
 
     `f` is written for one example and runs once: each operation in it runs on all examples. A derivative inside is that
@@ -375,11 +366,6 @@ def vmap(f: Any, in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error",
         for all arguments, or a tuple with one for each. For an argument that is a tree, also a tree of axes.
     out_axes : int, None, or tree
         Where that axis is in the results. None for a result that does not depend on the example.
-    randomness : {"error", "same", "different"}
-        Whether an operation that draws random numbers, such as dropout, is refused, draws once for all examples, or
-        for each of them. What `f` itself draws, as by ``np.random.normal()`` or ``rng.normal()``, is one draw for all:
-        it is refused, unless `randomness` is "same". It is noticed of NumPy's global generator, and of those that are
-        an argument, a variable or an attribute of `f`.
     axis_size : int, optional
         The number of examples, needed if no argument counts them.
 
@@ -393,7 +379,9 @@ def vmap(f: Any, in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error",
     ValueError
         If an argument has no such axis, or if the arguments have different numbers of examples.
     RuntimeError
-        If `f` draws random numbers, unless `randomness` says how.
+        If `f` draws random numbers, which would be the same for all examples. Pass them as an argument. Draws of
+        operations are noticed, and those from NumPy's global generator and from generators that are an argument, a
+        variable or an attribute of `f`.
     TypeError
         If `f` needs the numbers of one example, as a branch ``if x > 0:`` does. Write ``np.where(x > 0, ..., ...)``.
 
@@ -410,9 +398,6 @@ def vmap(f: Any, in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error",
            [ 0.,  0.]])
     """
 
-    if randomness not in ("error", "same", "different"):
-        raise ValueError(f'vmap: randomness is {randomness!r}, want "error", "same" or "different"')
-
     @wraps(f)
     def mapped(*args: Any, **options: Any) -> Any:
         leaves = _leaves(in_axes, args, "arguments", "in_axes")
@@ -421,10 +406,10 @@ def vmap(f: Any, in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error",
         if len({*sizes.values()}) != 1:
             numbers = ", ".join(f"{size} of {place}" for place, size in sizes.items()) or "none: axis_size=n for n"
             raise ValueError(f"vmap: want one number of examples, and by in_axes={in_axes!r} there are {numbers}")
-        level = Level(next(iter(sizes.values())), randomness)
+        level = Level(next(iter(sizes.values())))
         inner = [x if axis is None else level.wrapped(_front(axis, x)) for _, axis, x in leaves]
-        drawn: dict[int, Any] = {}  # by operations, which ask the level how
-        before = [(rng, pickle.dumps(rng.state)) for rng in generators(f, *args, **options) if randomness != "same"]
+        drawn: dict[int, Any] = {}  # by operations
+        before = [(rng, pickle.dumps(rng.state)) for rng in generators(f, *args, **options)]
         with level.inside(draws=(*current.get().draws, drawn)):
             try:
                 result = f(*tree_filled(args, inner), **options)
@@ -434,9 +419,11 @@ def vmap(f: Any, in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error",
             finally:
                 level.is_over = True
             leaves = _leaves(out_axes, result, "the result", "out_axes")
-        if any(id(rng) not in drawn and pickle.dumps(rng.state) != state for rng, state in before):
-            each = f"ag.vmap(lambda x, noise: ...)(x, rng.normal(size=({level.size}, ...)))"
-            raise RuntimeError(f'vmap: f draws the same for all examples. Else: {each}; if meant: randomness="same"')
+        if drawn or any(pickle.dumps(rng.state) != state for rng, state in before):
+            cure = f"Draw for each before: ag.vmap(lambda x, noise: ...)(x, rng.normal(size=({level.size}, ...)))"
+            raise RuntimeError(
+                f"vmap: f draws random numbers, the same for all examples. {cure}. Dropout: model.eval()"
+            )
         return tree_filled(result, [_left(level, *leaf) for leaf in leaves])
 
     return mapped

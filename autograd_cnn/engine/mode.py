@@ -37,7 +37,7 @@ class Mode:
     transforms : tuple
         The evaluations of functions by transforms (`grad`, ...) that are running, innermost last.
     draws : tuple of dict
-        For each `checkpoint` that is running, the generators that drew, by their id, and their states before.
+        For each running `checkpoint` and `vmap`, the generators that drew, by their id, and their states before.
     again : int
         The birth of the second run of a function, by backward, or 0. It must not move statistics a second time, nor
         change older Tensors.

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set, ValuesView
 from contextlib import contextmanager, nullcontext
+from types import CellType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 import numpy as np
@@ -479,7 +480,8 @@ def _twin(part: Any, given: Mapping[int, Tensor], twins: dict[int, Any]) -> Any:
     if not isinstance(part, Module):
         function = getattr(part, "func", part)  # of a partial, whose arguments count as well
         cells = getattr(function, "__closure__", None) or ()
-        held = [getattr(function, "__self__", None), *getattr(part, "args", ()), *(c.cell_contents for c in cells)]
+        inside = [c.cell_contents for c in cells if c != CellType()]  # a cell may be empty as yet
+        held = [getattr(function, "__self__", None), *getattr(part, "args", ()), *inside]
         if callable(part) and any(isinstance(value, Module) for value in held):
             cure = "It would be called with its own parameters: call it in forward instead"
             raise TypeError(f"functional_call: {part!r:.40} holds a module\n{cure}")

@@ -108,10 +108,14 @@ scatter.vjp(x=lambda g, index: g[index])
 def _with_room(x: Any, index: Any, values: Any) -> Any:
     if values is None:
         raise TypeError("values is None")
-    x = np.asarray(x, getattr(x, "dtype", np.result_type(values)))
     if is_complex(values) and not is_complex(x):
         raise TypeError("values are complex numbers, and x is of real ones\nWith room for both: x.astype(complex)")
     return x, index, values
+
+
+def _copied(x: Any, values: Any) -> Any:
+    """Return a copy of `x` to write `values` into; a number gets their dtype."""
+    return np.array(x, getattr(x, "dtype", np.result_type(values)))
 
 
 def _write(out: Any, index: Any, values: Any) -> Any:
@@ -126,7 +130,7 @@ def set_at(x: Any, index: Any, values: Any) -> Any:
 
     If the index repeats, the last value is written, as in NumPy, and only that one receives a gradient.
     """
-    return _write(np.array(x), index, values)
+    return _write(_copied(x, values), index, values)
 
 
 def _not_overwritten(g: Any, index: Any) -> Any:
@@ -148,7 +152,7 @@ def add_at(x: Any, index: Any, values: Any) -> Any:
 
     If the index repeats, all the values are added up.
     """
-    out = np.array(x)
+    out = _copied(x, values)
     _add_at(out, values, index)
     return out
 
@@ -162,7 +166,7 @@ def max_at(x: Any, index: Any, values: Any) -> Any:
 
     If the index repeats, the largest value counts. Equal numbers share the gradient evenly.
     """
-    out = np.array(x)
+    out = _copied(x, values)
     np.maximum.at(out, index, values)
     return out
 

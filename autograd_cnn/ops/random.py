@@ -51,8 +51,6 @@ def generator(rng: np.random.Generator | None, caller: str) -> np.random.Generat
             f"{caller}: rng is {rng!r}. One generator serves the whole model: rng = np.random.default_rng(0), then "
             f"{caller}(..., rng=rng); or leave it out and call ag.nn.seed(0) once"
         )
-    for draws in current.get().draws:  # a second run of a checkpoint draws the same numbers
+    for draws in current.get().draws:  # a second run of a checkpoint draws the same numbers, and `vmap` refuses them
         draws.setdefault(id(rng.bit_generator), (rng.bit_generator, rng.bit_generator.state))
-    for level in filter(lambda transform: hasattr(transform, "generator"), current.get().transforms):  # of `vmap`
-        rng = level.generator(rng, caller)
     return rng

@@ -700,6 +700,14 @@ def test_a_function_that_holds_a_module_would_call_it_with_its_own_parameters(rn
         ag.functional_call(model, {n: p.data for n, p in model.named_parameters()}, np.ones((1, 2)))
 
 
+def test_a_function_may_name_a_variable_that_is_set_later(rng):
+    model, x = nn.Sequential(nn.Linear(2, 2, rng=rng), lambda x: x * later), np.ones((1, 2), np.float32)
+    with pytest.raises(NameError, match="later"):
+        ag.functional_call(model, {}, x)
+    later = 2.0
+    np.testing.assert_array_equal(ag.functional_call(model, {}, x).data, model(x).data)
+
+
 def test_the_second_run_of_a_checkpoint_has_the_other_parameters_too(rng):
     class Layer(nn.Module):
         def __init__(self, run, inner=None):
