@@ -89,7 +89,7 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
         return result
 
     def rule(g: Any) -> Any:
-        found = carry_through(run_again()._node, g, isinstance(g, Tensor), targets=set(outside), past_targets=False)
+        found = carry_through(run_again()._node, g, isinstance(g, Tensor), targets=dict.fromkeys(outside, False))
         pairs = [(c, in_precision(c.dtype, g.dtype)) for c in map(found.__getitem__, outside)]
         results = [c if c.dtype == dtype else c.astype(dtype) for c, dtype in pairs]
         return results if len(results) > 1 else results[0]

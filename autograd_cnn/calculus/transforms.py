@@ -124,7 +124,7 @@ class _Run:
         found: dict[Any, Any] = {}
         if self.value._node is not None:
             seed = np.array(seed) if known(seed) and not create_graph else seed
-            found = carry_back(self.value._node, seed, create_graph, retain, targets=set(nodes))
+            found = carry_back(self.value._node, seed, create_graph, retain, targets=dict.fromkeys(nodes, True))
         if nodes and not found and not self.differentiated:
             warn(errors.constant(self.caller, self.argnums))
             for run in (*current.get().transforms, self):  # once is enough
@@ -296,7 +296,7 @@ def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...],
         total = _inner([(gx, t) for gx, t in zip(run.back(g, True), flat, strict=True) if gx.requires_grad])
 
     def back(seed: Any) -> list[Any]:
-        return [carry_back(total._node, np.array(seed), run.nested, targets={g._node})[g._node]]
+        return [carry_back(total._node, np.array(seed), run.nested, targets={g._node: True})[g._node]]
 
     slope = run.out(Tensor(np.zeros(g.shape, g.dtype)))
     if total.requires_grad:

@@ -122,7 +122,7 @@ def primitive(function: Callable[..., Any] | None = None, /, **facts: Unpack[Fac
             raise errors.unknown_keyword("primitive", fact, Facts.__annotations__)
 
     def register(f: Callable[P, Any]) -> Primitive[P]:
-        made = Primitive(f, **facts)
+        made: Primitive[P] = Primitive(f, **facts)
         key = f"{f.__module__}.{made.name}" if made.private else made.name
         known = registry.get(key)
         if known is not None and str(known.__module__).startswith("autograd_cnn.") and f.__module__ != known.__module__:

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.messages import code_of, did_you_mean, fills_array, label_of, spell, variable_of
+from autograd_cnn.engine.messages import code_of, did_you_mean, fills_array, label_of, note, spell, variable_of
 from autograd_cnn.engine.registry import advice, registry
-from autograd_cnn.engine.tape import Leaf, Node, history, parents
+from autograd_cnn.engine.tape import Node
 
 # Errors of the walk
 
@@ -29,6 +29,13 @@ def walked_before(node: Node) -> RuntimeError:
 
 def of_rule(node: Node, rule: Any, problem: str, kind: type[Exception] = TypeError) -> Exception:
     return kind(f"{node.plan.primitive.name}: the rule for {rule.name} {problem}")
+
+
+def rule_failed(node: Node, rule: Any, error: BaseException) -> None:
+    """Raise a better error than a rule raised, if there is one, else add a note to it."""
+    if isinstance(error, ValueError) and "read-only" in str(error):
+        raise of_rule(node, rule, "writes into g or into a saved array. Return a new array", ValueError) from error
+    note(error, f"while differentiating {node} for {rule.name}")
 
 
 def returned_tensor(node: Node, rule: Any) -> Exception:
@@ -348,45 +355,3 @@ def explain_function(error: Exception, f: Any, differentiated: list[Any]) -> Non
 def running_total(tensor: Any, why: str) -> str:
     """Return the text of the warning about ``total += loss``."""
     return f"total += {label_of(tensor)}: {why}. For a running total: total += {label_of(tensor)}.item()"
-
-
-def not_finite(spoilt: list[Any], gradients: dict[Any, Any]) -> str:
-    """Return the text of the warning about gradients that are not finite, though the loss is."""
-    first = spoilt[0]
-    label = first.name or (str(first) if isinstance(first, Node) else f"a leaf {first.shape}")
-    more = f", and of {len(spoilt) - 1} more," if len(spoilt) > 1 else ""
-    return f"{_share(gradients[first])} numbers of the gradient of {label}{more} are nan or inf; the loss is finite."
-
-
-def began(node: Node, rule: Any, contribution: Any) -> str:
-    """Return the sentence about the first contribution to a gradient that is not finite."""
-    return f"First in the rule of {node} for {rule.name}: {_share(contribution)}"
-
-
-def _share(value: Any) -> str:
-    array = np.asarray(getattr(value, "_array", value))
-    return f"{array.size - int(np.isfinite(array).sum())} of {array.size}"
-
-
-def first_not_finite(root: Node) -> str:
-    """Name the first operation that gave a NaN or an infinity, as far as the saved arrays show it."""
-    finite: set[Any] = set()  # nodes known to be finite
-    bound = None
-    for node in history(root):
-        if isinstance(node, Leaf):
-            finite.add(node)  # if it is not, it is reported as an operation's input
-            continue
-        for label, array, source in node.saved_values():
-            if not isinstance(array, np.ndarray) or array.dtype.kind not in "fc":
-                continue
-            bad = array.size - int(np.isfinite(array).sum())
-            if not bad and label not in node.plan.primitive.byproducts:
-                finite.add(source)
-                bound = f"after {node}" if source is node else f"in {node} or after it"
-            elif bad and source is not node:
-                return f"First seen in {label} of {node}: {bad} of {array.size}"
-            elif bad:
-                found = f"{node}: {bad} of {array.size}" + ("" if label == "out" else f" in {label}")
-                unseen = [p for p in parents(node) if p not in finite]
-                return f"First seen in {found}; it may come from {unseen[-1]}" if unseen else f"First in {found}"
-    return f"It arose {bound}" if bound else f"It arose in {root} or before"

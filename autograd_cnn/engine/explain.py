@@ -137,7 +137,7 @@ def explain(error: Exception, primitive: Any, args: Any, values: Sequence[Any], 
 
 def refuse_nested(primitive: Any, args: Any, elements: int) -> None:
     """Raise an error if a Tensor with a history is inside of an argument of a user's primitive."""
-    if error := nested(primitive, args, elements):
+    if not primitive.packaged and (error := nested(primitive, args, elements)):
         raise explained(error, primitive.name, *described(primitive, args, elements))
 
 

@@ -53,13 +53,24 @@ def numeric(value: Any, label: str, copy: bool | None = None) -> np.ndarray:
     return array
 
 
-def fitted_result(out: Any, tensors: bool) -> Any:
+def is_sparse(*operands: Any) -> bool:
+    """Return whether an operand is a sparse matrix of SciPy."""
+    return any(hasattr(type(a), "tocsr") for a in operands)
+
+
+def fitted_result(primitive: Any, out: Any, tensors: bool) -> Any:
     """Return a result that is no plain array as one, if there are Tensors, or raise an error."""
+    if tensors and isinstance(out, np.generic):
+        out = np.asarray(out)
     if hasattr(out, "_node"):
         raise errors.not_an_argument()
     if tensors and isinstance(out, (tuple, dict)):
         raise errors.several_results(out)
-    return numeric(out, f"the function returned {type(out).__name__}, which") if tensors else out
+    if kind_of(out) == "c" and not primitive.complex:
+        raise errors.not_for_complex(primitive, "out", out.dtype)
+    if not tensors or out.__class__ is np.ndarray:
+        return out
+    return numeric(out, f"the function returned {type(out).__name__}, which")
 
 
 def kind_of(value: Any) -> str:

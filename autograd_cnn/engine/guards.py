@@ -17,14 +17,34 @@ docs/promises.md lists them.
 
 from __future__ import annotations
 
+import os
 import weakref
 from functools import partial
 from itertools import chain
 from operator import countOf, methodcaller
 from sys import getrefcount
+from threading import RLock
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+
+from autograd_cnn.engine import errors
+from autograd_cnn.engine.numpy_calls import copied_index
+
+# A thread takes the lock to claim a graph, or to change the gradients of leaves. It may take it again, since a signal
+# handler may run backward meanwhile.
+exclusive = SimpleNamespace(lock=RLock())
+if hasattr(os, "register_at_fork"):  # a child must not inherit a lock that another thread holds
+    os.register_at_fork(after_in_child=lambda: setattr(exclusive, "lock", RLock()))
+
+
+def claim(root: Any, place: Any) -> None:
+    """Note that a walk began at a node. Of two threads that walk one graph, the second raises an error."""
+    with exclusive.lock:
+        if root.walked is not None:
+            raise errors.walked_before(root)
+        root.walked = place
 
 
 class Guard:
@@ -84,6 +104,11 @@ def guard(array: np.ndarray) -> Guard | np.ndarray | None:
     if array is not owner:
         lock.add(array)
     return token
+
+
+def fixed(index: tuple[Any, ...]) -> Any:
+    """Return a copy of an index that contains arrays or lists, which could change, else None."""
+    return None if {list, np.ndarray}.isdisjoint(map(type, index)) else copied_index(index)
 
 
 def _owner(array: np.ndarray) -> np.ndarray | None:

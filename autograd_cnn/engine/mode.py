@@ -69,6 +69,14 @@ ordinary = Mode()
 current: ContextVar[Mode] = ContextVar("mode", default=ordinary)
 
 
+def record_walk(walk: Any) -> None:
+    """Record what the rules of a walk compute, in this context."""
+    mode = current.get().but(recording=True, walk=walk)
+    current.set(mode)
+    for transform in mode.transforms:
+        transform.differentiated = True
+
+
 class in_mode(ContextDecorator):
     """Context manager that changes attributes of the mode, and decorator that runs a function in the changed mode.
 

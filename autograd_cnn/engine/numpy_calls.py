@@ -159,18 +159,13 @@ def _is_tensor(value: Any) -> bool:
     return getattr(type(value), "__array_function__", None) is array_function
 
 
-def leave(tensor: Any) -> Any:
-    """Return the array of a Tensor, and tell the observer that what becomes of it is not recorded."""
-    left = current.get().left
-    if left is not None:
-        left(tensor)
-    return tensor._array
-
-
 def plain(value: Any) -> Any:
-    """Return `value` with plain arrays in place of the Tensors in it."""
+    """Return `value` with plain arrays in place of the Tensors in it, of which the observer is told."""
     if _is_tensor(value):
-        return leave(value)
+        left = current.get().left
+        if left is not None:
+            left(value)
+        return value._array
     if isinstance(value, (tuple, list)):
         return type(value)(map(plain, value))
     if isinstance(value, dict):

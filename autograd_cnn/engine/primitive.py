@@ -56,22 +56,18 @@ in a hundred lines, with the same words, see ``examples/hundred_lines.py``.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from functools import update_wrapper
-from inspect import signature
+from collections.abc import Sequence
 from typing import Any, Concatenate, Generic, ParamSpec, overload
 
 import numpy as np
 
-from autograd_cnn.engine import errors
 from autograd_cnn.engine.assignment import share
 from autograd_cnn.engine.explain import explain, refuse_nested
-from autograd_cnn.engine.fitting import all_exported, fitted_result, kind_of
+from autograd_cnn.engine.fitting import all_exported, fitted_result, is_sparse
 from autograd_cnn.engine.mode import Mode, current
 from autograd_cnn.engine.plan import Plan
-from autograd_cnn.engine.promotion import OPTIONS, promote, widen
-from autograd_cnn.engine.registry import numpys
-from autograd_cnn.engine.rules import Rules, check_names
+from autograd_cnn.engine.promotion import promote
+from autograd_cnn.engine.rules import Rules
 from autograd_cnn.engine.tensor import Tensor
 
 P = ParamSpec("P")
@@ -83,38 +79,6 @@ _new = object.__new__
 
 class Primitive(Rules, Generic[P]):
     """A recorded operation, which `primitive` makes and whose rules `vjp` registers."""
-
-    __name__: str
-    __qualname__: str
-    byproducts: tuple[str, ...] = ()
-    strict = elementwise = moves = integers = rectifies = complex = private = False
-    symbol = ""
-    examples: Callable[[np.random.Generator], list[Any]] | None = None
-    flops: Callable[..., int] | None = None
-    sparse: Callable[..., Any] | None = None  # the operation for an operand that is a sparse matrix of SciPy
-    batch: Any = ""
-    numpy: Any = None
-
-    def __init__(self, function: Callable[P, Any], name: str | None = None, **facts: Any) -> None:
-        # `run` reads these. Python finds an attribute faster if all primitives have it, in one order, before any others
-        super().__init__(function, name, facts.get("check"))
-        update_wrapper(self, function)
-        self.packaged = str(getattr(function, "__module__", "")).startswith("autograd_cnn.")
-        self.options = OPTIONS if self.packaged else OPTIONS - {tuple}  # our own tuples hold no Tensors
-        self.byproducts, self.strict, self.complex = (), False, facts.get("moves", False)
-        self.views = facts.get("moves", not self.packaged)
-        vars(self).update(facts)
-        self.widens = self.packaged and not (self.moves or self.integers or numpys(self.name))
-        self.batch = self.batch or "elementwise" * self.elementwise
-        shapes = ["out_shape", *(f"{p}_shape" for p in self.parameters)]
-        needs = signature(self.flops).parameters if self.flops else ()
-        check_names(f"{self.name}: flops", needs, *shapes, *self.parameters)
-
-    def __repr__(self) -> str:
-        return f"<primitive {self.name}{self.signature}>"
-
-    def __reduce__(self) -> str:  # for pickle and copy: by reference, as for a function
-        return self.__qualname__
 
     # For type checkers: if one of the first three arguments is a Tensor, so is the result; else it may be an array.
 
@@ -138,14 +102,9 @@ class Primitive(Rules, Generic[P]):
 
     def __call__(self, *args: Any, **options: Any) -> Any:  # type: ignore[misc]  # mypy: does not cover Q
         mode = current.get()
-        if mode.call is not None and not (self.sparse and any(hasattr(type(a), "tocsr") for a in args)):  # an observer
+        if mode.call is not None and not (self.sparse and is_sparse(*args)):  # an observer
             return mode.call(self, all_exported(args), all_exported(options), mode)
         return self.run(args, options, mode)
-
-    def raw(self, *args: Any, **options: Any) -> Any:
-        """Compute with arrays, and return the by-products, too, if there are any."""
-        is_flat = not options and len(args) == self.arity
-        return self.forward(*(args if is_flat else self.grouped(*self.bind(args, options))))
 
     def run(self, args: Any, options: dict[str, Any], mode: Mode) -> Any:
         """Take the arrays out of the Tensors, compute, and record."""
@@ -153,7 +112,7 @@ class Primitive(Rules, Generic[P]):
         if options or len(args) != self.arity:
             args, elements = self.bind(args, options)
         values, inputs, tensors = [*args], [*args], False
-        mixed = self.strict  # whether `promote` must look: it converts integers, and constants without axes
+        rare = self.strict  # whether `promote` must look: it converts integers, and constants without axes
         for a in args:
             cls = a.__class__
             if cls is Tensor:
@@ -163,28 +122,25 @@ class Primitive(Rules, Generic[P]):
                     inputs[position] = node
                     grad_mask |= 1 << position
                 elif ((dtype := data.dtype) is not float32 and dtype is not float64) or not data.shape:
-                    mixed = True
+                    rare = True
             elif cls is ndarray:
                 if ((dtype := a.dtype) is not float32 and dtype is not float64) or not a.shape:
-                    mixed = True
+                    rare = True
             elif cls not in self.options:
-                if self.sparse is not None and hasattr(cls, "tocsr"):
-                    return self.sparse(*args)
-                mixed = True
-                if not self.packaged:
-                    refuse_nested(self, args, elements)
+                rare = True
             position += 1  # noqa: SIM113 - enumerate makes a tuple for every argument
         try:
-            if mixed:
-                (promote if tensors or list in map(type, args) else widen)(self, values, inputs, elements)
-            out = self.compute(values, elements) if self.sequence else self.forward(*values)
+            if rare:
+                if self.sparse and is_sparse(*args):
+                    return self.sparse(*args)
+                refuse_nested(self, args, elements)
+                promote(self, values, inputs, elements, tensors)
+            out = self.of_sequence(values, elements) if self.sequence else self.forward(*values)
             byproducts: Any = ()
             if self.byproducts:
                 out, *byproducts = out
-            if out.__class__ is not ndarray:
-                out = np.asarray(out) if tensors and isinstance(out, np.generic) else fitted_result(out, tensors)
-            if not self.complex and kind_of(out) == "c":
-                raise errors.not_for_complex(self, "out", out.dtype)
+            if out.__class__ is not ndarray or (not self.complex and out.dtype.kind == "c"):
+                out = fitted_result(self, out, tensors)
         except Exception as error:
             explain(error, self, args, values, elements)
             raise
@@ -199,7 +155,7 @@ class Primitive(Rules, Generic[P]):
                 share(tensor, *args)
         if grad_mask and mode.recording:
             key = (grad_mask, elements) if elements else grad_mask
-            plan = self.plans.get(key) or self._plan(key, grad_mask, elements, args)
+            plan = self.plans.get(key) or self.plans.setdefault(key, Plan(self, grad_mask, elements, inputs))
             out.setflags(False)
             values.append(out)
             for array in byproducts:
@@ -210,17 +166,3 @@ class Primitive(Rules, Generic[P]):
             tensor._node = None
         tensor._array = out
         return tensor
-
-    def compute(self, values: list[Any], elements: int) -> Any:
-        """Call the plain function with flat arguments, some of which are a sequence."""
-        out = self.forward(*self.grouped(values, elements))
-        if getattr(out, "dtype", np.dtype(float)).hasobject:
-            raise TypeError(f"{self.sequence} are not all arrays of numbers")
-        return out
-
-    def _plan(self, key: Any, grad_mask: int, elements: int, args: Any) -> Plan:
-        for position, name in enumerate(self.flat_names(elements)):
-            if grad_mask >> position & 1 and name not in self.rules:
-                raise errors.no_rule(self, name, args[position])
-        plan = self.plans[key] = Plan(self, grad_mask, elements)
-        return plan

@@ -28,11 +28,13 @@ _NUMBERS = (int, float, complex, list, tuple, np.ndarray, np.generic)
 _float32, _float64 = {np.dtype(np.float32)}, {np.dtype(np.float64)}
 
 
-def promote(primitive: Any, values: list[Any], inputs: list[Any], elements: int) -> None:
+def promote(primitive: Any, values: list[Any], inputs: list[Any], elements: int, tensors: bool = True) -> None:
     """Make `values` plain, in place, and convert weak operands to the dtype of the others.
 
-    `inputs` has the nodes of operands.
+    `inputs` has the nodes of operands. Without Tensors and lists, only integers change, if NumPy lacks the operation.
     """
+    if not tensors and list not in map(type, values):
+        return widen(primitive, values, inputs, elements)
     # Most calls end here: it takes 1 us, and the rest 5
     kinds = {v.dtype if v.__class__ is np.ndarray and v.ndim else v.__class__ for v in values}.difference(OPTIONS)
     if kinds in (_float32, _float64):

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
-from typing import Any
+from functools import update_wrapper
+from inspect import Signature, signature
+from typing import Any, cast
+
+import numpy as np
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.messages import describe
+from autograd_cnn.engine.promotion import OPTIONS
+from autograd_cnn.engine.registry import numpys
 from autograd_cnn.engine.tensor import Tensor
 
 Accelerator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def untyped(function: Callable[..., Any]) -> inspect.Signature:
+def untyped(function: Callable[..., Any]) -> Signature:
     """Return the signature of a function without types."""
-    parameters = inspect.signature(function).parameters.values()
-    return inspect.Signature([p.replace(annotation=p.empty) for p in parameters])
+    parameters = signature(function).parameters.values()
+    return Signature([p.replace(annotation=p.empty) for p in parameters])
 
 
 class Parameters:
@@ -100,7 +105,7 @@ class Rule:
         self.inputs = inputs
         self.name = ", ".join(inputs)
         self.joint = len(inputs) > 1
-        self.needs = [p for p in inspect.signature(function).parameters if p != "g"]
+        self.needs = [p for p in signature(function).parameters if p != "g"]
         self._textbook = textbook  # not `self`, since nothing here may refer to itself
         self.may_write = False
         self.exact = True
@@ -129,17 +134,60 @@ def check_names(function: str, parameters: Iterable[str], *allowed: str) -> None
 
 
 class Rules(Parameters):
-    """A plain function with a derivative rule for each of its inputs; faster ones may take their places."""
+    """A plain function with its facts, which `primitive` explains, and its derivative rules, one for each input.
 
+    Faster functions may take the places of the function and of its rules.
+    """
+
+    __name__: str
+    __qualname__: str
     byproducts: tuple[str, ...] = ()
+    strict = elementwise = moves = integers = rectifies = complex = private = False
+    symbol = ""
+    examples: Callable[[np.random.Generator], list[Any]] | None = None
+    flops: Callable[..., int] | None = None
+    check: Callable[..., Any] | None = None
+    sparse: Callable[..., Any] | None = None  # the operation for an operand that is a sparse matrix of SciPy
+    batch: Any = ""
+    numpy: Any = None
     exact = True  # whether `forward` has the bits of `formula`
 
-    def __init__(self, function: Callable[..., Any], name: str | None, check: Callable[..., Any] | None) -> None:
+    def __init__(self, function: Callable[..., Any], name: str | None = None, **facts: Any) -> None:
         super().__init__(function, name)
+        # A call reads these. Python finds an attribute faster if all primitives have it, in one order, before others
         self.rules: dict[str, Rule] = {}
         self.plans: dict[Any, Any] = {}  # which follow from the rules
-        self.textbook, self.check = function, check
+        self.textbook, self.check = function, facts.get("check")
         self.forward = self.formula = self._checked(function)  # `textbook`, behind the check of its arguments
+        update_wrapper(cast(Any, self), function)
+        self.packaged = str(getattr(function, "__module__", "")).startswith("autograd_cnn.")
+        self.options = OPTIONS if self.packaged else OPTIONS - {tuple}  # our own tuples hold no Tensors
+        self.byproducts, self.strict, self.complex = (), False, facts.get("moves", False)
+        self.views = facts.get("moves", not self.packaged)
+        vars(self).update(facts)
+        self.widens = self.packaged and not (self.moves or self.integers or numpys(self.name))
+        self.batch = self.batch or "elementwise" * self.elementwise
+        shapes = ["out_shape", *(f"{p}_shape" for p in self.parameters)]
+        needs = signature(self.flops).parameters if self.flops else ()
+        check_names(f"{self.name}: flops", needs, *shapes, *self.parameters)
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}{self.signature}>"
+
+    def __reduce__(self) -> str:  # for pickle and copy: by reference, as for a function
+        return self.__qualname__
+
+    def raw(self, *args: Any, **options: Any) -> Any:
+        """Compute with arrays, and return the by-products, too, if there are any."""
+        is_flat = not options and len(args) == self.arity
+        return self.forward(*(args if is_flat else self.grouped(*self.bind(args, options))))
+
+    def of_sequence(self, values: list[Any], elements: int) -> Any:
+        """Compute with flat arguments, some of which are a sequence."""
+        out = self.forward(*self.grouped(values, elements))
+        if getattr(out, "dtype", np.dtype(float)).hasobject:
+            raise TypeError(f"{self.sequence} are not all arrays of numbers")
+        return out
 
     def vjp(self, *unnamed: Any, **rules: Callable[..., Any]) -> None:
         """Register one rule per input, ``name=lambda g, ...: gradient``.

@@ -14,6 +14,7 @@ topological order: the walk takes the youngest node first, from a heap, and noth
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -87,15 +88,14 @@ class Node:
     def __str__(self) -> str:
         return f"{self.plan.primitive.name} ({spell((self.code, self.offset))})"
 
-    def saved_values(self) -> list[tuple[str, Any, Any]]:
-        """Return the saved arrays and options: the name of each, the value, and the input or the node that it is of."""
-        places = [(p, i) for (shape, p), i in self.plan.sources.items() if not shape] if self.saved else []
-        inputs, labels = self.inputs, self.plan.labels
-        return [(labels[p], self.saved[i], inputs[p] if p < len(inputs) else self) for p, i in places]
+    def kept(self) -> dict[int, Any]:
+        """Return the saved arrays and options by the number of the value: an argument, the output or a by-product."""
+        values = len(self.plan.labels) - len(self.plan.shapes)
+        return {p: v for p, v in zip(self.plan.kept, self.saved or (), strict=False) if p < values}
 
     def saved_value(self, name: str) -> Any:
         """Return the array saved under `name` (an input, ``out`` or a by-product), or None."""
-        return next((value for label, value, _ in self.saved_values() if label == name), None)
+        return next((value for p, value in self.kept().items() if self.plan.labels[p] == name), None)
 
 
 class Constant:
@@ -124,3 +124,12 @@ def history(root: Node | Leaf, oldest: int = 0) -> list[Node | Leaf]:
                 found[parent.birth] = parent
                 stack.append(parent)
     return [found[birth] for birth in sorted(found)]
+
+
+def leading(root: Node | Leaf, targets: Iterable[Node | Leaf]) -> set[Node | Leaf]:
+    """Return the targets, and the nodes behind `root` that were computed from one."""
+    found = {*targets}
+    for node in history(root, oldest=min((t.birth for t in targets), default=root.birth)):
+        if not found.isdisjoint(parents(node)):
+            found.add(node)
+    return found

@@ -18,17 +18,20 @@ import numpy as np
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.assignment import assign, given, share
+from autograd_cnn.engine.finite import Search, first_not_finite, is_finite, not_finite
 from autograd_cnn.engine.fitting import FLOATS, as_array, exported, kind_of, numeric
+from autograd_cnn.engine.guards import exclusive
 from autograd_cnn.engine.messages import code_of, describe, here, label_of, missing, spell, warn
 from autograd_cnn.engine.mode import current
-from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, constant, copied_index, leave, plain
+from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, constant, copied_index, plain
 from autograd_cnn.engine.registry import hooks, registry
 from autograd_cnn.engine.tape import Leaf, Node, next_birth
-from autograd_cnn.engine.walk import exclusive, is_finite, walk
+from autograd_cnn.engine.walk import walk
 
 operations: dict[str, Any] = registry
 _set_grad: Any = vars(Leaf)["grad"].__set__
 IN_PLACE = frozenset(["partition", "resize", "sort"])  # methods of arrays; the functions of these names copy
+NO_OPTIONS: dict[str, Any] = {}
 LONG = 100  # a sum of this many `+=` looks like a running total
 
 Operator = Callable[["Tensor", Any], "Tensor"]
@@ -47,7 +50,7 @@ def _operator(name: str) -> tuple[Operator, Operator]:
     def direct(self: Tensor, other: Any) -> Tensor:
         mode, operation = current.get(), operations[name]
         if mode.call is None:  # as `Primitive.__call__`, without the cost of a call
-            return operation.run((self, other), {}, mode)
+            return operation.run((self, other), NO_OPTIONS, mode)
         return operation(self, other)
 
     def reflected(self: Tensor, other: Any) -> Tensor:
@@ -326,7 +329,7 @@ class Tensor:
                 raise TypeError(f"gradient: a target is a {kind}. Its Tensors one by one: gradient(*targets)")
             raise TypeError(f"gradient: want Tensors that {label_of(self)} was computed from, such as model.conv1.w")
         nodes = [t._node for t in targets]
-        wanted = {n for n in nodes if n is not None}
+        wanted = {n: True for n in nodes if n is not None}
         found = self._gradients("gradient", None, True, create_graph, wanted, _warn_not_finite)
         for target, node in zip(targets, nodes, strict=True):
             if node not in found:
@@ -349,7 +352,7 @@ class Tensor:
             if not np.isfinite(self._array).all():
                 report = None
                 if isinstance(self._node, Node):
-                    culprit = errors.first_not_finite(self._node)
+                    culprit = first_not_finite(self._node)
                     warn(f"{label_of(self)} is {self._array.item()}. {culprit}", RuntimeWarning)
             seed: Any = np.ones(self.shape, self.dtype)
         elif create_graph and isinstance(grad, Tensor):
@@ -362,12 +365,13 @@ class Tensor:
             seed.setflags(False)  # so that the walk does not add into the caller's array
         if seed.shape != self.shape:
             raise ValueError(f"{caller}: grad is {seed.shape}, {label_of(self)} is {self.shape}")
-        origin: list[Any] | None = None if report is None else []
-        found = carry_back(self._node, seed, create_graph, retain, targets=targets, origin=origin)
+        search = None if report is None else Search()
+        found = carry_back(self._node, seed, create_graph, retain, targets=targets, search=search)
         if report is not None and (spoilt := [node for node, g in found.items() if not is_finite(g)]):
-            if not origin and retain:
-                carry_through(self._node, seed, False, True, targets=targets, origin=origin, watched=True)
-            report(errors.not_finite(spoilt, found), errors.began(*origin) if origin else "")
+            if retain and search is not None and not search.began:
+                search = Search(always=True)
+                carry_through(self._node, seed, False, True, targets=targets, search=search)
+            report(not_finite(spoilt, found), search.began if search else "")
         return found
 
     # Leaving the graph
@@ -383,15 +387,15 @@ class Tensor:
     def _number(self, caller: str) -> Any:
         if self.size != 1:
             raise errors.not_one_number(caller, self)
-        return leave(self).item()
+        return plain(self).item()
 
     def numpy(self) -> np.ndarray:
         """Return a writable copy of the array."""
-        return leave(_in_rule(self)).copy()
+        return plain(_in_rule(self)).copy()
 
     def tolist(self) -> Any:
         """Return the values as nested Python lists."""
-        return leave(_in_rule(self)).tolist()
+        return plain(_in_rule(self)).tolist()
 
     def graph(self) -> Any:  # of the studio, which the engine does not import, not for types either
         """Return the computation of this Tensor as an `autograd_cnn.Graph`, which can be drawn."""
@@ -405,14 +409,14 @@ class Tensor:
                 return np.fromiter([self], object, 1).reshape(())
             if self._node is not None:
                 raise errors.leaves_graph(_in_rule(self))
-            return np.array(leave(self), dtype=dtype, copy=copy)
+            return np.array(plain(self), dtype=dtype, copy=copy)
 
     def __dlpack__(self, *, copy: bool | None = None, **options: Any) -> Any:
         if self._node is not None:
             raise errors.leaves_graph(self)
         if copy is False:
             raise BufferError(f"DLPack gets a copy of a Tensor. The memory itself: {code_of(self)}.data")
-        return np.array(leave(self)).__dlpack__(**options)  # PyTorch writes into arrays that are read-only, too
+        return np.array(plain(self)).__dlpack__(**options)  # PyTorch writes into arrays that are read-only, too
 
     def __dlpack_device__(self) -> Any:
         return self._array.__dlpack_device__()
@@ -435,13 +439,13 @@ class Tensor:
         return int(self._number("int"))
 
     def __index__(self) -> int:
-        return leave(self).__index__()
+        return plain(self).__index__()
 
     def __bool__(self) -> bool:
         return bool(self._number("bool"))
 
     def __round__(self, digits: int | None = None) -> np.ndarray:
-        return leave(self).round(digits or 0)
+        return plain(self).round(digits or 0)
 
     def __format__(self, spec: str) -> str:
         return format(self._number("format"), spec) if spec else str(self)
@@ -453,7 +457,7 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __contains__(self, value: Any) -> bool:
-        return value in leave(self)
+        return value in plain(self)
 
     def __reduce__(self) -> tuple[Any, ...]:  # for deepcopy, copy and pickle
         if isinstance(self._node, Node):
@@ -606,11 +610,11 @@ class Tensor:
 
     def argmax(self, axis: int | None = None) -> Any:
         """Return the index of the maximum, as a plain array."""
-        return leave(self).argmax(axis)
+        return plain(self).argmax(axis)
 
     def argmin(self, axis: int | None = None) -> Any:
         """Return the index of the minimum, as a plain array."""
-        return leave(self).argmin(axis)
+        return plain(self).argmin(axis)
 
     def __dir__(self) -> list[str]:
         return sorted({*object.__dir__(self), *hooks, *(name for name in operations if name.isidentifier())} - IN_PLACE)

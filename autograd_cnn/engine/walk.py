@@ -10,9 +10,9 @@ that of z, with g = 1. The rule of the first factor gives g times the second, 3:
 of the second factor gives 3 again, which is added. Then the leaf is the youngest, and its sum 6 is the result.
 
 A first reading may leave out what has its default in ``z.backward()``: `wrap` (walks that are recorded, for derivatives
-of derivatives), `targets` with `past_targets` and `needed`, `origin` with `watched` and `is_finite` (the search for
-the first NaN), `retain`, and the lock (threads). It may also leave out `into`, `may_write`, `ours` and `is_ours`, which
-decide whether memory is used again, and never change a number.
+of derivatives), `targets` with `needed`, and `retain`; also `search` and `look` (of the first NaN),
+and the lock (threads). It may leave out `into`, `may_write`, `ours` and `is_ours`, which decide whether memory is used
+again, and never change a number.
 
 Only the walk adds contributions, undoes broadcasting, and checks shapes and dtypes. Saved arrays are read-only, and the
 walk makes `g` read-only before a rule receives it, unless the rule may write into it (`Rule.may_write`). So if a
@@ -22,45 +22,26 @@ the walk may add into it, and pass it to a leaf without a copy. Any other contri
 
 from __future__ import annotations
 
-import cmath
-import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from heapq import heappop, heappush
-from threading import RLock
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.fitting import as_array, conform
-from autograd_cnn.engine.guards import is_ours
-from autograd_cnn.engine.messages import here, note
-from autograd_cnn.engine.mode import current
-from autograd_cnn.engine.numpy_calls import plain
-from autograd_cnn.engine.tape import Leaf, Node, history, parents
+from autograd_cnn.engine.guards import claim, is_ours
+from autograd_cnn.engine.messages import here
+from autograd_cnn.engine.mode import current, record_walk
+from autograd_cnn.engine.tape import Leaf, Node, leading
 
 ndarray = np.ndarray
-Wrap = Callable[[Any, Any], Any]
-
-
-# A thread takes the lock to claim a graph, or to change the gradients of leaves. It may take it again, since a signal
-# handler may run backward meanwhile.
-exclusive = SimpleNamespace(lock=RLock())
-if hasattr(os, "register_at_fork"):  # a child must not inherit a lock that another thread holds
-    os.register_at_fork(after_in_child=lambda: setattr(exclusive, "lock", RLock()))
+Wrap = Callable[[Any, Any], Any] | None
+Targets = Mapping[Node | Leaf, bool] | None
 
 
 def walk(
-    root: Any,
-    seed: Any,
-    *,
-    retain: bool = False,
-    wrap: Wrap | None = None,
-    targets: Collection[Node | Leaf] | None = None,
-    past_targets: bool = True,
-    origin: list[Any] | None = None,
-    watched: bool = False,
+    root: Any, seed: Any, *, retain: bool = False, wrap: Wrap = None, targets: Targets = None, search: Any = None
 ) -> dict[Node | Leaf, Any]:
     """Carry `seed` = d loss / d root back to the leaves, and return the gradient of each in a fresh array.
 
@@ -73,38 +54,29 @@ def walk(
         Keep the saved arrays, for another walk.
     wrap : callable, optional
         ``(array, node) -> Tensor``. If given, the rules run on Tensors, and the operations in them are recorded.
-    targets : collection of nodes, optional
-        Carry `seed` to these nodes only.
-    past_targets : bool
-        Whether to continue behind a target, to further targets that it was computed from.
-    origin : list, optional
-        Receives the node, the rule and the contribution that was the first one not finite, if the walk notices it.
-    watched : bool
-        Look at every contribution. Else the walk does so only after NumPy met an invalid number or an overflow.
+    targets : dict of nodes, optional
+        Carry `seed` to these nodes only. The value is whether to continue behind the node, to further targets that it
+        was computed from.
+    search : Search, optional
+        Looks for the first contribution that is not finite.
     """
     place = here()
     np.seterr(all="ignore")  # the forward pass has warned already
-    needed = None if targets is None else _leading(root, targets)
-    sums = _Sums(root, seed, wrap, needed, [] if origin is None else origin, watched)
+    needed = None if targets is None else leading(root, targets)
+    sums = _Sums(root, seed, wrap, needed)
+    if search is not None:
+        search.listen(sums)
     if wrap is not None:
-        current.set(current.get().but(recording=True, walk=sums))
-        for transform in current.get().transforms:
-            transform.differentiated = True
+        record_walk(sums)
     if root.__class__ is Node:
-        with exclusive.lock:  # of two threads that walk one graph, the second raises an error
-            if root.walked is not None:
-                raise errors.walked_before(root)
-            root.walked = None if retain else place
+        claim(root, None if retain else place)
     observed = current.get().steps
     results: dict[Node | Leaf, Any] = {}
-    if origin is not None:
-        np.seterr(divide="call", over="call", invalid="call")
-        np.seterrcall(sums.watch)
     entries, heap = sums.entries, sums.heap
     while heap:
         node, g, ours = entries.pop(-heappop(heap))  # the youngest
         if node.__class__ is Leaf or (targets is not None and node in targets):
-            ends = node.__class__ is Leaf or not past_targets
+            ends = node.__class__ is Leaf or not (targets and targets[node])
             results[node] = g if wrap is not None or (ends and (ours or is_ours(g))) else g.copy()
             if ends:
                 continue
@@ -128,10 +100,7 @@ def walk(
                 else:  # a name for the result would be one more reference, and `is_ours` counts them
                     sums.add(node.inputs[argnums[0]], rule.function(g, *pick(saved)), g, node, rule)
             except BaseException as error:
-                if isinstance(error, ValueError) and "read-only" in str(error):
-                    text = "writes into g or into a saved array. Return a new array"
-                    raise errors.of_rule(node, rule, text, ValueError) from error
-                note(error, f"while differentiating {node} for {rule.name}")
+                errors.rule_failed(node, rule, error)
                 raise
         if not retain:
             node.saved = node.guards = None
@@ -142,31 +111,20 @@ def walk(
 class _Sums:
     """The partial sums of gradients, by birth of their node: entries ``[node, sum, whether the walk owns the sum]``."""
 
-    __slots__ = ("entries", "heap", "needed", "node", "origin", "watched", "wrap")
+    __slots__ = ("entries", "heap", "look", "needed", "node", "wrap")
     node: Node  # whose rules run, if the walk is recorded
 
-    def __init__(
-        self, root: Node | Leaf, seed: Any, wrap: Wrap | None, needed: Any, origin: list[Any], watched: bool
-    ) -> None:
+    def __init__(self, root: Node | Leaf, seed: Any, wrap: Wrap, needed: Any) -> None:
         self.entries: dict[int, list[Any]] = {root.birth: [root, seed, False]}
         self.heap = [-root.birth]
         self.wrap, self.needed = wrap, needed
-        self.origin, self.watched = origin, watched
-
-    def watch(self, error: str, flag: int) -> None:
-        """Look at the contributions from now on: NumPy calls this where an operation gives NaN or infinity."""
-        self.watched = True
+        self.look: Any = None  # at contributions that may not be finite
 
     def add(self, parent: Any, c: Any, g: Any, node: Node, rule: Any) -> None:
         """Add `c`, the contribution that `rule` computed from `g`, to the sum of `parent`."""
-        if self.watched and not self.origin and not is_finite(c) and is_finite(g):
-            self.origin += node, rule, c
-        if (
-            c.__class__ is not ndarray
-            or c.shape != parent.shape
-            or c.dtype is not g.dtype
-            or c.dtype is not parent.dtype
-        ):
+        if self.look is not None:
+            self.look(c, g, node, rule)
+        if c.__class__ is not ndarray or c.shape != parent.shape or not c.dtype is g.dtype is parent.dtype:
             c = conform(c, g, parent, node, rule, self.wrap)  # a scalar becomes an array; broadcasting is undone
         entry = self.entries.get(parent.birth)
         if entry is None:  # the first contribution
@@ -200,21 +158,3 @@ class _Sums:
             return None
         entry[2] = True
         return entry[1]
-
-
-SMALL = 4096  # numbers; up to so many, one product of BLAS takes less time than two passes of NumPy
-
-
-def is_finite(value: Any) -> bool:
-    """Return whether no number of an array or a Tensor is NaN or infinite."""
-    array = np.asarray(plain(value))
-    return (array.size <= SMALL and cmath.isfinite(np.vdot(array, array))) or bool(np.isfinite(array).all())
-
-
-def _leading(root: Node | Leaf, targets: Collection[Node | Leaf]) -> set[Node | Leaf]:
-    """Return the targets, and the nodes behind `root` that were computed from one."""
-    found = {*targets}
-    for node in history(root, oldest=min((t.birth for t in targets), default=root.birth)):
-        if not found.isdisjoint(parents(node)):
-            found.add(node)
-    return found

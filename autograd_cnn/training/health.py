@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from autograd_cnn.engine.errors import first_not_finite
+from autograd_cnn.engine.finite import first_not_finite
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.tape import Node, history
 from autograd_cnn.engine.tensor import Tensor

@@ -226,11 +226,11 @@ class Author(Namespace):
         if node.saved is None:
             raise RuntimeError(f"program: the arrays of {node} were freed by backward(). {EARLIER}")
         places = [*op.call.arguments, *targets]
-        for (shape, p), i in node.plan.sources.items():
+        for p, value in node.kept().items():
             index = isinstance(places[p], tuple)
-            pairs = zip(places[p], node.saved[i], strict=True) if index else [(places[p], node.saved[i])]
+            pairs = zip(places[p], value, strict=True) if index else [(places[p], value)]
             for place, array in pairs:
-                if not shape and (p >= len(op.ports) or isinstance(place, Use)):
+                if p >= len(op.ports) or isinstance(place, Use):
                     self.scope[self.name(place.value) if isinstance(place, Use) else place] = array
 
     # Backward

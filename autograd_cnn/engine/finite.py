@@ -1,0 +1,79 @@
+"""The search for the first number that is not finite: in the results behind a loss, or in a walk."""
+
+from __future__ import annotations
+
+import cmath
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.engine.tape import Leaf, Node, history, parents
+
+SMALL = 4096  # numbers; up to so many, one product of BLAS takes less time than two passes of NumPy
+
+
+def is_finite(value: Any) -> bool:
+    """Return whether no number of an array or a Tensor is NaN or infinite."""
+    array = np.asarray(getattr(value, "_array", value))
+    return (array.size <= SMALL and cmath.isfinite(np.vdot(array, array))) or bool(np.isfinite(array).all())
+
+
+class Search:
+    """Looks for the first contribution of a walk that is not finite, and describes it in `began`.
+
+    It looks at contributions once NumPy has met an invalid number or an overflow; with `always`, from the first.
+    """
+
+    def __init__(self, always: bool = False) -> None:
+        self.began, self.always = "", always
+
+    def listen(self, sums: Any) -> None:
+        def notice(error: str, flag: int) -> None:
+            sums.look = self.look
+
+        np.seterr(divide="call", over="call", invalid="call")
+        np.seterrcall(notice)
+        if self.always:
+            notice("", 0)
+
+    def look(self, c: Any, g: Any, node: Node, rule: Any) -> None:
+        if not self.began and not is_finite(c) and is_finite(g):
+            self.began = f"First in the rule of {node} for {rule.name}: {_share(c)}"
+
+
+def not_finite(spoilt: list[Any], gradients: dict[Any, Any]) -> str:
+    """Return the text of the warning about gradients that are not finite, though the loss is."""
+    first = spoilt[0]
+    label = first.name or (str(first) if isinstance(first, Node) else f"a leaf {first.shape}")
+    more = f", and of {len(spoilt) - 1} more," if len(spoilt) > 1 else ""
+    return f"{_share(gradients[first])} numbers of the gradient of {label}{more} are nan or inf; the loss is finite."
+
+
+def _share(value: Any) -> str:
+    array = np.asarray(getattr(value, "_array", value))
+    return f"{array.size - int(np.isfinite(array).sum())} of {array.size}"
+
+
+def first_not_finite(root: Node) -> str:
+    """Name the first operation that gave a NaN or an infinity, as far as the saved arrays show it."""
+    finite: set[Any] = set()  # nodes known to be finite
+    bound = None
+    for node in history(root):
+        if isinstance(node, Leaf):
+            finite.add(node)  # if it is not, it is reported as an operation's input
+            continue
+        for p, array in node.kept().items():
+            label, source = node.plan.labels[p], node.inputs[p] if p < len(node.inputs) else node
+            if not isinstance(array, np.ndarray) or array.dtype.kind not in "fc":
+                continue
+            bad = array.size - int(np.isfinite(array).sum())
+            if not bad and label not in node.plan.primitive.byproducts:
+                finite.add(source)
+                bound = f"after {node}" if source is node else f"in {node} or after it"
+            elif bad and source is not node:
+                return f"First seen in {label} of {node}: {bad} of {array.size}"
+            elif bad:
+                found = f"{node}: {bad} of {array.size}" + ("" if label == "out" else f" in {label}")
+                unseen = [p for p in parents(node) if p not in finite]
+                return f"First seen in {found}; it may come from {unseen[-1]}" if unseen else f"First in {found}"
+    return f"It arose {bound}" if bound else f"It arose in {root} or before"
