@@ -22,7 +22,6 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
-from html import escape
 from importlib import metadata
 from pathlib import Path
 from traceback import extract_tb
@@ -36,10 +35,10 @@ from autograd_cnn.calculus.check import conformance
 from autograd_cnn.engine.messages import inside
 from autograd_cnn.engine.observe import operations
 from autograd_cnn.engine.primitive import Primitive
-from autograd_cnn.environment import command, plain
+from autograd_cnn.environment import command, plain, program
 
 PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz jinja2 tqdm requests pillow numba".split()
-DEMOS = {"chain_rule": "The chain rule", "spiral": "A spiral", "cnn": "A CNN", "broken": "Five broken rules"}
+DEMOS = "chain_rule", "spiral", "cnn", "broken"
 UNSURE = 0.5  # a best probability below it
 GREY = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
 
@@ -56,21 +55,29 @@ AUTOGRAD_CNN_PYODIDE names a folder that has the files of Pyodide already"""
 RUN = "the folder of a run; the code in its model.py is executed"
 TRAIN = """Trains on the images in FOLDER, of any size and mode, whose sub-folders are the classes; a fifth is held out
 for the test. Writes a run folder with a report. Needs Pillow. `train --resume RUN` goes on with a run that stopped."""
-PREDICT = """Prints the three most probable classes of each image, and "unsure" if the best has less than 50%, and less
-than the mean on the test images. An image is cut to the middle that has the proportions of the model's images, and
-resized. Needs Pillow. Exit code 2 if the run or an image cannot be read."""
+PREDICT = """Prints the three most probable classes of each image, and "unsure" if the best has less than 50%. An image
+is cut to the middle that has the proportions of the model's images, and resized. Needs Pillow. Exit code 2 if the run
+or an image cannot be read."""
 WHY = """also write a picture of each image into RUN/why: what the model got, and how much each pixel moves the output
 of the most probable class (its absolute gradient, averaged over 16 noisy copies and over neighbours)"""
 SET = "another number of the recipe's Settings, such as weight_decay=0.01; may be repeated"
-MEMORY = "a smaller --size or --batch-size takes less, or --accumulate N, which computes a batch in N parts"
+MEMORY = "a smaller --size or --batch-size takes less"
 NOTHING = "\ninterrupted. Nothing was trained yet"
 
 inside[__file__] = False  # a program: of a model that is called nowhere else, pages show the line here
 
 
+class Parser(ArgumentParser):
+    """Refuses an unknown option beside the options of the command, which its own message names."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        found, unknown = super().parse_known_args(args, namespace)
+        return (found, []) if not unknown else self.error(f"unknown: {' '.join(unknown)}")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command of the command line; return the exit code, 2 after an error in one line."""
-    parser = ArgumentParser(prog="python -m autograd_cnn", description="A tiny autograd engine on NumPy.")
+    parser = Parser(prog="python -m autograd_cnn", description="A tiny autograd engine on NumPy.")
     parser.add_argument("--version", action="version", version=f"autograd_cnn {ag.__version__}")
     commands = parser.add_subparsers(required=True)
     _add_training(commands)
@@ -80,15 +87,10 @@ def main(arguments: list[str] | None = None) -> int:
     checking.set_defaults(command=check)
     compiling = commands.add_parser("compile", help="compile Numba's kernels now, rather than in the first step")
     compiling.add_argument("--double", action="store_true", help="those of float64, rather than of float32")
-    compiling.set_defaults(command=compile_kernels, needs="get_num_threads")
+    compiling.set_defaults(command=compile_kernels)
     commands.add_parser("info", help="versions and kernels, for bug reports").set_defaults(command=info)
     options = vars(parser.parse_args(arguments))
-    run, needed = options.pop("command"), options.pop("needs", "Tensor")
-    try:
-        for name in needed.split():
-            getattr(ag, name)
-    except AttributeError as error:  # its folder was removed
-        return _failed(error)
+    run = options.pop("command")
     try:
         return run(**options)
     except BrokenPipeError:
@@ -103,30 +105,30 @@ def _add_training(commands: Any) -> None:
     parser.add_argument("--size", type=int, metavar="N", help="pixels of a side to which images are cut and resized")
     parser.add_argument("--skip-unreadable", action="store_true", help="use the other images if some cannot be read")
     Program.add_options(parser)
-    parser.set_defaults(command=train, needs="training report distributed", refuse=parser.error)
+    parser.set_defaults(command=train, refuse=parser.error)
     parser = commands.add_parser("predict", help="classify images with a model that was trained", description=PREDICT)
     parser.add_argument("run", type=Path, help=RUN)
     kinds = "BMP, GIF, JPEG, PNG, PPM, TIFF or WebP, or a folder of images"
     parser.add_argument("files", type=Path, nargs="+", metavar="IMAGE", help=kinds)
     parser.add_argument("--why", action="store_true", help=WHY)
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="for the pictures of --why, instead of RUN/why")
-    parser.set_defaults(command=predict, needs="training", refuse=parser.error)
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write them into this folder instead")
+    parser.set_defaults(command=predict)
     parser = commands.add_parser("export", help="write the network of a run as an ONNX file")
     parser.add_argument("run", type=Path, help=RUN)
     parser.add_argument("file", type=Path, metavar="FILE.onnx")
-    parser.set_defaults(command=export, needs="training interop")
+    parser.set_defaults(command=export)
 
 
 def _add_pages(commands: Any) -> None:
     parser = commands.add_parser("demo", help="networks to step through: chain rule, spiral, CNN, broken rules")
     parser.add_argument("folder", type=Path, nargs="?", default="autograd_cnn_demo", help=FOLDER)
     parser.add_argument("--no-open", dest="show", action="store_false", help="write the pages, and do not open them")
-    parser.set_defaults(command=demo, needs="trace")
+    parser.set_defaults(command=demo)
     parser = commands.add_parser("live", help="a page in which you edit a program, run it, and step through it")
     parser.add_argument("folder", type=Path, nargs="?", help="for the page [a temporary one; this, with --no-open]")
     parser.add_argument("--offline", action="store_true", help=OFFLINE)
     parser.add_argument("--no-open", dest="show", action="store_false", help="write the page, and do not open it")
-    parser.set_defaults(command=live, needs="trace")
+    parser.set_defaults(command=live)
 
 
 def _failed(why: object) -> int:
@@ -181,7 +183,6 @@ class Program:
         add("--minutes", type=float, metavar="N", help="end the training after so many, resumed parts included")
         add("--patience", type=int, metavar="N", help="end it after N passes without a better one")
         add("--clip", type=float, metavar="NORM", help="scale larger gradients down to this norm")
-        add("--accumulate", type=int, metavar="N", help="compute a batch in N parts, in less memory")
         add("--out", type=Path, metavar="FOLDER", help="for the results (default: runs/DATA-RECIPE, or -2, -3, ...)")
         add("--resume", type=Path, metavar="RUN", help="go on with the run in this folder, with its settings")
 
@@ -189,13 +190,12 @@ class Program:
         """Refuse options that do not fit together, and fill in the defaults of a new run."""
         self.args = args
         for name, value in vars(args).items():
-            if name != "seed" and type(value) in (int, float) and not value > 0:
-                refuse(f"{_option(name)} is {value}, must be more than 0")
-        if args.seed is not None and args.seed < 0:
-            refuse(f"--seed is {args.seed}, must be 0 or more")
+            least = "0 or more" if name == "seed" else "more than 0"
+            if type(value) in (int, float) and not (value > 0 or (value == 0 and name == "seed")):
+                refuse(f"{_option(name)} is {value}, must be {least}")
         given = [name for name, value in vars(args).items() if value is not None and value is not False]
         if not args.resume:
-            defaults = {"recipe": next(iter(self.recipes)), "seed": 0, "accumulate": 1}
+            defaults = {"recipe": next(iter(self.recipes)), "seed": 0}
             vars(args).update({name: value for name, value in defaults.items() if name not in given})
         elif other := [_option(name) for name in given if name not in (*RESUMED, *self.places)]:
             refuse(
@@ -263,10 +263,6 @@ class Program:
         settings = recipe.SETTINGS.get(name) or recipe.Settings()
         if absent := [field for field in (*NEEDED, *given) if not hasattr(settings, field)]:
             raise ValueError(f"{name}: its Settings have no {', '.join(absent)}, but {', '.join(vars(settings))}")
-        for field, value in given.items():
-            default = getattr(settings, field)
-            if type(value) is not type(default) and (type(value), type(default)) != (int, float):
-                raise ValueError(f"{name}: {field} is {value!r}, want one like {default!r}")
         settings = replace(settings, **given)
         data, better = self.load(settings)
         better = {field: value for field, value in better.items() if hasattr(settings, field) and field not in given}
@@ -278,6 +274,7 @@ class Program:
         facts = {
             **{name: value for name, value in vars(args).items() if name not in ONCE},
             "options": [*map(_option, vars(args))],
+            "program": program(),
             "settings": asdict(settings),
             "name": data.name,
             "classes": data.classes,
@@ -309,14 +306,13 @@ class Program:
             batch_size=settings.batch_size, schedule=recipe.schedule(settings, steps),
             augment=partial(recipe.augment, settings) if self.augmented else None,
             validation=validation, checkpoint=folder.last, callbacks=[*stop, moments, folder.callback(model)],
-            accumulate=args.accumulate, clip=args.clip, time_limit=args.minutes and 60 * args.minutes, name=data.name,
-            ranks=ranks,
+            clip=args.clip, time_limit=args.minutes and 60 * args.minutes, name=data.name, ranks=ranks,
         )  # fmt: skip
-        model, images, labels = folder.model(), data.test_images, data.test_labels  # a look at them
+        model, images, labels = folder.model(), data.test_images, data.test_labels
         if ranks.rank == 0:
             print(f"Evaluating {len(images):,} test images, and writing the report", file=sys.stderr)
         result = ag.training.evaluate(partial(recipe.views, model), loss, images, labels, settings.batch_size, ranks)
-        if ranks.rank == 0:  # the report counts the looks at the test images
+        if ranks.rank == 0:
             text = ag.report.write(folder, images, labels, result, loss, moments, self._resume(folder))
             batch = ag.Tensor(ag.data.as_float32(images[: settings.batch_size]), name="images")
             loss(model(batch), labels[: settings.batch_size]).graph().save(folder.path / "graph.svg")
@@ -393,17 +389,14 @@ def _run_with_images(run: Path, caller: str) -> ag.training.RunFolder:
     return folder
 
 
-def predict(run: Path, files: list[Path], why: bool, out: Path | None, refuse: Callable[[str], Any]) -> int:
-    """Print the most probable classes of images and, with `why`, write what decided them into RUN/why or `out`.
+def predict(run: Path, files: list[Path], why: bool, out: Path | None) -> int:
+    """Print the most probable classes of images and, with `why` or `out`, write what decided into RUN/why or `out`.
 
     Return 0, or 2 if an image cannot be read.
     """
     from autograd_cnn.data.folder import images_in
 
-    if out and not why:
-        refuse("--out is for the pictures of --why")
     code, folder = 0, _run_with_images(run, "predict")
-    usual = (folder.history().looks or [[0, 0, UNSURE]])[-1][2]
     classes, shape = list(map(plain, folder.settings["classes"])), tuple(folder.settings["image_shape"])
     model, probabilities = folder.model(), folder.module().probabilities
     files = [file for each in files for file in (each.is_dir() and images_in(each)) or [each]]
@@ -417,11 +410,12 @@ def predict(run: Path, files: list[Path], why: bool, out: Path | None, refuse: C
         if shape[2:] == (1,):
             image = np.rint(image @ GREY)[..., None].astype(np.uint8)
         (row,) = probabilities(ag.training.predict(model, image[None]))
-        order, doubt = (-row).argsort(kind="stable"), bool(row.max() < min(UNSURE, usual))
+        order, doubt = (-row).argsort(kind="stable"), bool(row.max() < UNSURE)
         best = [f"{row[i]:6.1%} {classes[i]}".ljust(wide + 7) for i in order[:3]]
         print(f"{plain(str(file)):{width}}", *best, *["(unsure)"] * doubt, sep="  ")
-        if why:
-            path = _write_why(out or run / "why", file.stem, image, model, f"{file.name}: {best[0].strip()}")
+        if why or out:
+            name = "-".join(filter(None, [file.parent.name, file.stem]))  # several folders may have one name
+            path = _write_why(out or run / "why", name, image, model, f"{file.name}: {best[0].strip()}")
             print(f"{'':{width}}  {plain(str(path))}: what the model got; the pixels that move {classes[order[0]]}")
     return code
 
@@ -450,23 +444,19 @@ def export(run: Path, file: Path) -> int:
 
 
 def demo(folder: Path, show: bool = True) -> int:
-    """Write four scripts into `folder`, run them, and open an index of the pages that they show."""
+    """Write four scripts into `folder`, run them, and open the pages that they show."""
     from unittest.mock import patch
 
     from autograd_cnn.studio import graph
 
     folder.mkdir(parents=True, exist_ok=True)
-    entries, demos = "", Path(__file__).parent / "studio" / "player" / "demos"
-    for name, title in DEMOS.items():
+    for name in DEMOS:
         script, page = folder / f"{name}.py", folder / f"{name}.html"
-        shutil.copyfile(demos / script.name, script)
+        shutil.copyfile(Path(graph.__file__).parent / "player" / "demos" / script.name, script)
         with patch.object(graph, "show_page", partial(page.write_text, encoding="utf-8")):
-            said = escape(runpy.run_path(str(script), run_name="__main__")["__doc__"].strip()).replace("\n\n", "<br>")
-        entries += f'<h2><a href="{name}.html">{title}</a></h2>\n<p>{said}</p>\n<small>made by {name}.py</small>\n'
-        print(page.resolve())
-    index = folder / "index.html"
-    index.write_text((demos / "index.html").read_text(encoding="utf-8").replace("$entries", entries), encoding="utf-8")
-    return _opened(index.resolve(), show)
+            runpy.run_path(str(script), run_name="__main__")
+        _opened(page.resolve(), show)
+    return 0
 
 
 def live(folder: Path | None, offline: bool = False, show: bool = True) -> int:

@@ -47,7 +47,7 @@ ROOMS = {
     "notebook": Room(24, "", "shows a page below a cell"),
     "plots": Room(141, "engine files environment", "pictures of a training, by matplotlib"),
     FACE: Room(100, "engine calculus ops vocabulary elsewhere", "the names that users see"),
-    "__main__": Room(466, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
+    "__main__": Room(452, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
         1246, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
@@ -55,7 +55,7 @@ ROOMS = {
     "fast": Room(2861, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(669, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
-        1323,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
+        1301,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
         "engine ops nn optim data state arrayfile files plots environment",
         "the loop, what looks at a run, and folders of runs that resume",
     ),

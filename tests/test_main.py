@@ -70,30 +70,6 @@ print(sorted({"matplotlib", "torch", "tqdm", "requests", "safetensors", "jinja2"
     )
 
 
-@pytest.mark.parametrize(
-    ("folder", "arguments", "name"),
-    [
-        ("studio", ["demo", "here", "--no-open"], "trace"),
-        ("studio", ["live", "--no-open"], "trace"),
-        ("training", ["predict", "run", "image.png"], "training"),
-        ("fast", ["compile"], "get_num_threads"),
-    ],
-)
-def test_a_command_of_a_folder_that_was_removed_says_so(python, folder, arguments, name):
-    program = f"""
-import sys
-sys.modules["autograd_cnn.{folder}"] = None
-sys.stderr = sys.stdout
-from autograd_cnn.__main__ import main
-print(main({arguments}))
-"""
-    assert python(program).splitlines() == [
-        f"autograd_cnn.{name} needs the folder {folder!r} of the package, which was removed. Put it back, or install "
-        "the package again",
-        "2",
-    ]
-
-
 def test_check_lists_right_primitives(autograd_cnn, tmp_path):
     (tmp_path / "my_ops.py").write_text(RIGHT + RIGHT.replace("swish", "twin"))
     done = autograd_cnn("check", "my_ops.py")

@@ -26,7 +26,6 @@ TYPES: dict[str, tuple[Any, str]] = {
     "batch_size": (WHOLE, "an int"),
     "schedule": (Callable | None, "a function of the number of a step"),
     "augment": (Callable | None, "a function of images and a generator"),
-    "accumulate": (WHOLE, "an int"),
     "clip": (NUMBER | None, "the largest norm of the gradients"),
     "time_limit": (NUMBER | None, "a number of seconds"),
     "validation": (tuple | list | None, "(images, labels)"),
@@ -37,7 +36,7 @@ TYPES: dict[str, tuple[Any, str]] = {
     "name": (str, "a text"),
     "ranks": (Ranks, "ag.distributed.ranks()"),
 }
-LEAST = {"epochs": 0, "steps": 0, "batch_size": 1, "accumulate": 1, "every": 1, "patience": 1}
+LEAST = {"epochs": 0, "steps": 0, "batch_size": 1, "every": 1, "patience": 1}
 ABOVE_ZERO = "clip", "time_limit"
 BRIGHT = 127  # floats from 0 to more than this, and at most 255, are the numbers of bytes
 

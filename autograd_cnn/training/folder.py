@@ -35,7 +35,7 @@ class RunFolder:
     =====================  =============================================================================
     ``settings.json``      all settings of the run, and checksums of them and of ``model.py``
     ``model.py``           a copy of the code: ``build(settings)`` and, if it is a recipe, ``Settings`` and more
-    ``history.json``       the History, with the looks at the test images, and ``loss.png``, its picture
+    ``history.json``       the History, and ``loss.png``, its picture
     ``last.safetensors``   the checkpoint, from which `fit` resumes
     ``best.safetensors``   the weights after the best pass
     =====================  =============================================================================
@@ -183,7 +183,6 @@ class RunFolder:
             nonlocal next_picture
             self._compare(None)  # another run may have been begun in this folder at the same moment
             keep(history)
-            history.looks = self.history().looks
             history.save(self.path / HISTORY)
             began, over = time.perf_counter(), history.ended or len(history.losses) == history.planned
             if plots and (over or began >= next_picture):
@@ -197,18 +196,6 @@ class RunFolder:
         """Read the History. Before the first pass has ended it is empty."""
         path = self.path / HISTORY
         return History.load(path) if path.exists() else History()
-
-    def count_look(self, accuracy: float, confidence: float) -> int:
-        """Note what a look at the test images shows; return how many such looks there were, this one included.
-
-        `ag.report.write` calls it. A run that ended early and went on looks at them a second time. Looks at
-        the same step of the training are one.
-        """
-        history = self.history()
-        step = len(history.losses)
-        history.looks = [look for look in history.looks if look[0] != step] + [[step, accuracy, confidence]]
-        history.save(self.path / HISTORY)
-        return len(history.looks)
 
     def module(self) -> ModuleType:
         """Run ``model.py``, and return it as a module, with defaults for what it lacks. Open only runs of trust."""

@@ -99,8 +99,6 @@ class History:
         reason that a callback gave: ``"early stop: no better pass in 3"``; else empty.
     planned : int
         The number of steps of the whole run.
-    looks : list of (step, accuracy, confidence)
-        The looks at the test images, by `ag.report.write`: after which step, and the mean confidence.
 
     Examples
     --------
@@ -116,7 +114,6 @@ class History:
     epochs: list[Epoch] = field(default_factory=list)
     ended: str = ""
     planned: int = 0
-    looks: list[list[float]] = field(default_factory=list)
 
     def __repr__(self) -> str:
         count = f"epochs {len(self.epochs)}, steps {len(self.losses)}"
@@ -198,9 +195,8 @@ class History:
     def from_record(cls, record: Mapping[str, Any]) -> History:
         """Build a History from the dict that `dataclasses.asdict` made of one, also after a round trip through JSON."""
         epochs = [Epoch(**{name: number(x) for name, x in epoch.items()}) for epoch in record["epochs"]]
-        looks = [[float(x) for x in look] for look in record["looks"]]
         losses = [float(x) for x in record["losses"]]
-        return cls(str(record["name"]), losses, epochs, str(record["ended"]), int(record["planned"]), looks)
+        return cls(str(record["name"]), losses, epochs, str(record["ended"]), int(record["planned"]))
 
 
 def drawing() -> ModuleType | None:

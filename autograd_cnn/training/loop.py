@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.random import Generator
@@ -39,7 +39,6 @@ def fit(
     batch_size: int = 100,
     schedule: Schedule | None = None,
     augment: Augment | None = None,
-    accumulate: int = 1,
     clip: float | None = None,
     time_limit: float | None = None,
     validation: tuple[Array, Array] | None = None,
@@ -78,9 +77,6 @@ def fit(
     augment : callable, optional
         ``augment(images, rng)`` returns a batch of images, before their conversion, such as
         `autograd_cnn.data.augment`. It runs on another thread, one or two batches ahead.
-    accumulate : int
-        Compute each batch in so many parts, whose gradients add up: less memory for the same step, if the loss is a
-        mean over the images. Batch norm takes the statistics of a part.
     clip : float, optional
         The largest norm of all gradients together; larger ones are scaled down, as by `clip_grad_norm`.
     time_limit : float, optional
@@ -139,7 +135,7 @@ def fit(
     True
     """
     check("fit", ranks=ranks)
-    numbers = {"epochs": epochs, "steps": steps, "batch_size": batch_size, "accumulate": accumulate, "every": every}
+    numbers = {"epochs": epochs, "steps": steps, "batch_size": batch_size, "every": every}
     optional = {"schedule": schedule, "augment": augment, "validation": validation, "checkpoint": checkpoint}
     with ranks.all_or_none():
         check("fit", model=model, loss=loss, optimiser=optimiser, rng=rng, **numbers, **optional)
@@ -163,7 +159,7 @@ def fit(
                 run.history.ended = ranks.first(called, run, callbacks)
             run.look_for_reasons()
         while run.closed < run.end:
-            _one_pass(run, loss, schedule, accumulate, clip, health, bar, saved)
+            _one_pass(run, loss, schedule, clip, health, bar, saved)
             run.compare(f"after step {run.step:,}")
             saved.save()  # if evaluation or a callback fails, a resumed run begins with them
             run.close(evaluated(model, loss, *validation, batch_size, ranks) if validation else None)
@@ -177,7 +173,6 @@ def _one_pass(
     run: Run,
     loss: Loss,
     schedule: Schedule | None,
-    accumulate: int,
     clip: float | None,
     health: Health,
     bar: Progress,
@@ -192,13 +187,12 @@ def _one_pass(
                 optimiser.lr = _rate(schedule, run.step)
             optimiser.zero_grad()
             with run.shared(len(labels)) as weight:
-                for x, y in _parts(images, labels, accumulate, run.sizes["batch_size"] // run.ranks.size):
-                    outputs = model(as_tensor(x))
-                    value = loss(outputs, y)
+                if len(labels):  # a small batch may have no image for this rank
+                    outputs = model(as_tensor(images))
+                    value = loss(outputs, labels)
                     health.check_loss(value)
-                    share = weight * len(y) / len(labels)
-                    value._backward(health.note_gradient, np.full(value.shape, share, value.dtype))
-                    run.count(share * value.item(), correct(outputs.data, y))
+                    value._backward(health.note_gradient, np.full(value.shape, weight, value.dtype))
+                    run.figures = [weight * value.item(), correct(outputs.data, labels)]
             health.check_gradients()
             if clip is not None:
                 clip_grad_norm(optimiser.parameters, clip)
@@ -208,16 +202,6 @@ def _one_pass(
             saved.on_step()
             if run.history.ended:
                 break
-
-
-def _parts(images: Array, labels: Array, count: int, whole: int) -> Iterator[tuple[Array, Array]]:
-    """Cut a batch into parts of nearly equal size: `count`, or fewer if it has fewer images than a `whole` one."""
-    size = len(labels)
-    most = max(whole // count, 1)
-    count = min(count, max(size // most, min(size, 1)))
-    for i in range(count):
-        part = slice(i * size // count, (i + 1) * size // count)
-        yield images[part], labels[part]
 
 
 def _rate(schedule: Schedule, step: int) -> float:

@@ -130,12 +130,13 @@ def whitening(images: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarr
 
 
 def note(settings: Settings) -> str:
-    """Return a text on the least loss, which is not 0."""
+    """Return a text on the rate of a step and, with label smoothing, on the least loss, which is not 0."""
+    rate = f"The rate of a step is lr times its images, {settings.lr * settings.batch_size:.3g} at its peak."
     other = settings.label_smoothing / settings.classes  # the target of each wrong class
     right = 1 - other * (settings.classes - 1)
     least = -sum(p * np.log(p) for p in [right, *[other] * (settings.classes - 1)] if p)
     least = f"perfect answers have a loss of {least:.3f}, not 0, and a probability of {right:.0%}, not 100%"
-    return f"With label smoothing of {settings.label_smoothing:g}, {least}." if other else ""
+    return f"{rate} With label smoothing of {settings.label_smoothing:g}, {least}." if other else rate
 
 
 def loss(settings: Settings, logits: ag.Tensor, labels: np.ndarray) -> ag.Tensor:

@@ -145,11 +145,6 @@ class Run:
         figures = [*self.figures, *self._own_reasons()]
         self.figures = [*self.ranks.sum(figures, self.optimiser.parameters, before, weight)]
 
-    def count(self, loss: float, correct: float) -> None:
-        """Add the loss of some images, and the number of right labels, to the figures of the step under way."""
-        self.figures[0] += loss
-        self.figures[1] += correct
-
     def finish_step(self) -> None:
         """Note the figures of a step, which is over, and end the run if there is a reason."""
         loss, correct, *reasons = self.figures

@@ -160,7 +160,6 @@ OPTIONS = {
     "a last batch smaller than the ranks": {"count": 15},
     "augmentation": {"augment": ag.data.augment},
     "clipping": {"clip": 0.5},
-    "parts": {"accumulate": 2},
     "validation": {"validation": images(11)},
     "lookahead": {"optimiser": ahead},
 }
@@ -449,7 +448,6 @@ ARGUMENTS = {  # of one rank, the others have those of `training`, and the rest 
     "passes": ({"epochs": 4}, "epochs is 4.0 on rank 1, and 3.0 on rank 0"),
     "steps": ({"epochs": None, "steps": 9}, "epochs is None on rank 1, and 3.0 on rank 0"),
     "clipping": ({"clip": 1}, "clip is 1.0 on rank 1, and None on rank 0"),
-    "parts": ({"accumulate": 2}, "accumulate is 2.0 on rank 1, and 1.0"),
     "validation": ({"validation": images(5)}, "validation is 'given' on rank 1, and 'missing' on rank 0"),
     "a schedule": ({"schedule": ag.optim.constant(0.05)}, "schedule is 'given' on rank 1, and 'missing'"),
     "augmentation": ({"augment": ag.data.augment}, "augment is 'given' on rank 1, and 'missing' on rank 0"),

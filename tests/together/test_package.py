@@ -92,7 +92,7 @@ def test_the_wheel_runs_without_the_tree(built, tmp_path):
     )
     lines = python("-c", program, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path / "site")}).splitlines()
     assert Path(lines[0]) == tmp_path / "site" / "autograd_cnn" / "__init__.py"
-    names = "chain_rule", "spiral", "cnn", "broken", "index"
+    names = "chain_rule", "spiral", "cnn", "broken"
     assert [Path(line).name for line in lines[1:]] == [f"{name}.html" for name in names]
 
 

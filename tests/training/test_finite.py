@@ -54,12 +54,11 @@ def test_a_gradient_that_is_not_finite_stops_the_run_before_the_step(tmp_path, s
     np.testing.assert_array_equal(again.data, twin.data)
 
 
-@pytest.mark.parametrize("accumulate", [1, 4])
-def test_it_stops_without_a_checkpoint_too_and_in_any_part_of_a_batch(accumulate):
+def test_it_stops_without_a_checkpoint_too():
     x, y = points()
     w, model, optimiser = line()
     with pytest.raises(FloatingPointError, match="the gradient of w is nan"):
-        train(model, optimiser, x, y, steps=1, accumulate=accumulate, loss=bad_gradient(w, accumulate))
+        train(model, optimiser, x, y, steps=1, loss=bad_gradient(w, 1))
     assert not w.data.any()
 
 

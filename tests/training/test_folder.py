@@ -239,7 +239,6 @@ def damage(tmp_path, recipe, unpainted):
     def start(name):
         folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
         train(folder, epochs=1)
-        folder.count_look(0.5, 0.4)
         if name == "last.safetensors":
             folder.best.unlink()
         path = folder.path / name
@@ -314,12 +313,11 @@ def test_code_that_came_after_the_run_began_is_not_executed(tmp_path):
 def test_a_folder_in_the_place_of_a_file_is_named(tmp_path, recipe, unpainted, name):
     folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
     train(folder, epochs=1)
-    folder.count_look(0.5, 0.4)
     (folder.path / name).unlink()
     (folder.path / name).mkdir()
     with pytest.raises(OSError, match=name):
         train(RunFolder(folder.path), epochs=2)
-        folder.count_look(0.5, 0.4)
+        folder.history()
 
 
 def test_the_source_is_a_file(tmp_path):
@@ -432,10 +430,10 @@ class File:
 
 
 def run_to_its_end(path, recipe):
-    """Create or resume a run, train it, and look at the test images."""
+    """Create or resume a run, train it, and read it."""
     folder = RunFolder(path, SETTINGS, recipe, resume=True)
     train(folder, epochs=2, every=3)
-    folder.count_look(0.5, 0.4)
+    folder.history()
     folder.model()
 
 

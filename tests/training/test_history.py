@@ -14,7 +14,6 @@ def example():
     first = Epoch(2, 0.1, 0.5, math.nan, math.nan, 1.25, 0.125, 0.01, {"naïve.w": 0.3, "b": math.inf}, {"relu": 0.5})
     return History(
         "naïve", [0.1, 1 / 3, math.inf], [first, Epoch(3, 1 / 3, 1.0, 0.2, 0.75, 1.0, part=0.5)], "time limit", 9,
-        [[3.0, 0.75, 0.5]],
     )  # fmt: skip
 
 
@@ -32,7 +31,7 @@ def test_a_pass_that_was_cut_short_is_the_best_only_at_the_planned_end(ended, be
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
-    write_json(tmp_path / "h.json", {"name": "", "losses": [[]], "epochs": [], "ended": "", "planned": 0, "looks": []})
+    write_json(tmp_path / "h.json", {"name": "", "losses": [[]], "epochs": [], "ended": "", "planned": 0})
     with pytest.raises(ValueError, match=r"h\.json: no saved History"):
         History.load(tmp_path / "h.json")
 

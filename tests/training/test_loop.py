@@ -141,29 +141,6 @@ def test_rectifiers_are_named_after_modules_or_lines_and_numbered():
     }
 
 
-@pytest.mark.parametrize("parts", [2, 3, 20, 99])
-def test_the_parts_of_a_batch_add_up_to_its_gradient(parts):
-    x, y = pictures(50, np.float64)
-
-    def run(**options):
-        model, sizes = network(np.random.default_rng(0), np.float64), []
-
-        def loss(outputs, labels):
-            sizes.append(len(labels))
-            return ag.cross_entropy(outputs, labels)
-
-        history = train(model, ag.optim.SGD(model.parameters(), lr=0.5), x, y, epochs=2, loss=loss, **options)
-        weights = np.concatenate([p.data.ravel() for p in model.parameters()])
-        return weights, history.losses, [epoch.accuracy for epoch in history.epochs], sizes
-
-    *whole, _ = run()
-    *sums, sizes = run(accumulate=parts)
-    for a, b in zip(whole, sums, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-10)
-    first = sizes[: min(parts, 20)]
-    assert sum(first) == 20 and max(first) - min(first) <= 1
-
-
 @pytest.mark.parametrize(("clip", "norm"), [(1e-3, 1e-3), (1e3, None)])
 def test_gradients_are_clipped_together(clip, norm):
     x, y = points()
@@ -203,8 +180,6 @@ def test_targets_that_are_not_classes_have_no_accuracy():
             "fit: the loss is float64, want a Tensor: model and loss must not leave the graph, as",
         ),
         ({"epochs": 1, "batch_size": 0}, "fit: batch_size is 0, want 1 or more"),
-        ({"epochs": 1, "accumulate": 0}, "fit: accumulate is 0, want 1 or more"),
-        ({"epochs": 1, "accumulate": 0.5}, "fit: accumulate is 0.5, want an int"),
         ({"epochs": 1, "clip": -1}, "fit: clip is -1, want more than 0, or None for no limit"),
         ({"epochs": 1, "clip": math.nan}, "fit: clip is nan, want more than 0"),
         ({"epochs": 1, "time_limit": 0}, "fit: time_limit is 0, want more than 0, or None"),
@@ -362,13 +337,10 @@ def test_progress_goes_to_stderr_or_nowhere(capsys):
 
 
 @pytest.mark.parametrize(
-    ("count", "size", "parts", "sizes"),
-    [
-        (61, 20, 1, [20, 20, 21]), (21, 20, 1, [21]), (3, 2, 1, [3]), (1, 20, 1, [1]), (3, 1, 1, [1, 1, 1]),
-        (22, 20, 5, [4] * 5 + [2]), (23, 20, 10, [2] * 10 + [3]), (4, 4, 4, [1] * 4),
-    ],
-)  # fmt: skip
-def test_no_image_is_left_alone_in_a_batch_or_a_part_of_one(count, size, parts, sizes):
+    ("count", "size", "sizes"),
+    [(61, 20, [20, 20, 21]), (21, 20, [21]), (3, 2, [3]), (1, 20, [1]), (3, 1, [1, 1, 1])],
+)
+def test_no_image_is_left_alone_in_a_batch(count, size, sizes):
     seen = []
 
     def loss(outputs, labels):
@@ -376,7 +348,7 @@ def test_no_image_is_left_alone_in_a_batch_or_a_part_of_one(count, size, parts, 
         return ag.cross_entropy(outputs, labels)
 
     x, y = points(count)
-    history = train(*line()[1:], x, y, epochs=2, batch_size=size, accumulate=parts, loss=loss)
+    history = train(*line()[1:], x, y, epochs=2, batch_size=size, loss=loss)
     assert seen == sizes * 2 and history.planned == len(history.losses) == 2 * history.epochs[0].step
 
 

@@ -75,8 +75,7 @@ def write(
     Returns
     -------
     str
-        The content of `report.txt`, to be printed. It says how often the test images have been looked at: once for each
-        step of the training at which a report was written.
+        The content of `report.txt`, to be printed.
 
     Raises
     ------
@@ -108,7 +107,6 @@ def write(
     parameters = dict(model.named_parameters())
     facts.parameters = sum(p.size for p in parameters.values())
     facts.norms = {name: row for name, row in facts.gradients.items() if parameters[name].ndim > 1} or facts.gradients
-    facts.looks = folder.count_look(facts.accuracy, facts.confidence)
     last = moments.graph(model) if moments else graph_of(model, loss, images[:BATCH], labels[:BATCH])
     graphs = [*(moments.graphs if moments else []), ("after the training", last)]
     facts.missing = refusal(graphs[0][1], graphs[1:])  # why there is no player
@@ -153,7 +151,7 @@ def _rendered(facts: Facts, images: NDArray[Any], ladder: str, player: str) -> t
         "facts": facts,
         "figures": figures(facts),
         "steps": [(sentence(environment, step), step.command) for step in next_steps(facts)],
-        "program": program(),
+        "program": facts.settings.get("program") or program(),
     }
     versions = f"Python {platform.python_version()}, NumPy {np.__version__}, {kernels()} kernels"
     machine = {"made with": f"{versions}, {os.cpu_count()} cores, {platform.machine()}"}

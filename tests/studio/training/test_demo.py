@@ -8,7 +8,7 @@ from autograd_cnn.__main__ import main
 from studio.pages import facts_of
 
 
-def test_the_demo_writes_four_pages_and_an_index(tmp_path):
+def test_the_demo_writes_four_pages(tmp_path):
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "autograd_cnn", "demo", str(tmp_path / "out"), "--no-open"],
         cwd=tmp_path,
@@ -19,11 +19,10 @@ def test_the_demo_writes_four_pages_and_an_index(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    pages = [tmp_path / "out" / f"{name}.html" for name in ("chain_rule", "spiral", "cnn", "broken", "index")]
+    pages = [tmp_path / "out" / f"{name}.html" for name in ("chain_rule", "spiral", "cnn", "broken")]
     assert done.stdout.split() == [str(path) for path in pages]
-    counts = [len(facts_of(path.read_text(encoding="utf-8"))["frames"]) for path in pages[:-1]]
+    counts = [len(facts_of(path.read_text(encoding="utf-8"))["frames"]) for path in pages]
     assert counts == [1, 4, 2, 1]
-    assert all(f'href="{path.name}"' in pages[-1].read_text(encoding="utf-8") for path in pages[:-1])
 
 
 def test_demo_needs_a_folder(tmp_path, capsys):

@@ -102,7 +102,7 @@ def test_the_headline_is_that_of_the_evaluation(run, page):
         "images a second": "50", "waited for data": "5.0%", "parameters": "625",
     }  # fmt: skip
     assert command("train.py", "--recipe", "tiny") in page.texts["header"]
-    (origin,) = [text for text in page.texts["header"] if "looked at once" in text]
+    (origin,) = [text for text in page.texts["header"] if "recipe tiny ·" in text]
     assert "data shapes (synthetic) · recipe tiny · seed 7" in origin
 
 
@@ -297,7 +297,7 @@ def test_the_text_has_the_same_facts(run, page):
     assert all(f" {name} {value} " in words for name, value in [("test accuracy", page.texts["b"][0]), *tiles])
     assert "best 3 0.3333 90.00% 0.3667 84.00% 0.00333 2.0 0.10" in words
     assert run.text.startswith(
-        f"Report of {run.folder.path}: data shapes (synthetic), recipe tiny, seed 7\n40 test images, "
+        f"Report of {run.folder.path}: data shapes (synthetic), recipe tiny, seed 7\n40 test images\n"
     )
     assert command("-m", "autograd_cnn", "predict", run.folder.path, "IMAGE.png", "--why") in run.text
     for section in "course", "confusions", "mistakes":
@@ -366,9 +366,6 @@ def test_a_run_without_passes_is_reported(tmp_path):
         path, settings = run.folder.path, {"classes": CLASSES}
         model, module, history = (lambda self: whole), (lambda self: recipe), (lambda self: History())
 
-        def count_look(self, accuracy, confidence):
-            return 1
-
     text = ag.report.write(Folder(), run.images, run.labels, run.result, ag.cross_entropy)
     assert "Passes" not in text and "test accuracy" in text and "No pass was completed." in run.html
 
@@ -418,14 +415,6 @@ def test_the_note_of_a_recipe_is_in_the_report(tmp_path):
     finally:
         del sys.modules[run.folder.module().__name__]
     assert "  The loss <4> is least at 0.325.\n" in text and "The loss &lt;4&gt; is least at 0.325." in run.html
-
-
-def test_a_report_without_origin_begins_its_line_with_a_word(tmp_path):
-    run = Run(tmp_path)
-    for name in ("data", "recipe", "seed"):
-        del run.folder.settings[name]
-    run.write()
-    assert '<p class="quiet">The test images were looked at once' in run.html
 
 
 def test_advice_follows_from_the_course(run):
@@ -674,16 +663,6 @@ def test_many_classes_are_a_picture_and_a_table(tmp_path):
     assert "confusion" not in page.texts
     assert any(a.get("class") == "matrix" and a["alt"].startswith("Confusion matrix of 30") for _, a in page.found)
     assert "class 29" in page.texts["confusions"]
-
-
-def test_the_report_says_how_often_the_test_images_were_looked_at(tmp_path):
-    run = Run(tmp_path)
-    for passes, looks in (3, "once, after the training"), (4, "2 times: whenever"), (4, "2 times: whenever"):
-        run.folder.callback(run.folder.model())(course(passes))
-        assert f"test images, looked at {looks}" in run.write()
-        assert f"The test images were looked at {looks}" in run.html
-    seen = [run.result.accuracy, pytest.approx(run.probabilities.max(axis=1).mean())]
-    assert run.folder.history().looks == [[30, *seen], [40, *seen]]
 
 
 NASTY = ["\x1b]0;owned\x07red\x1b[31m", '"><script>alert(1)</script>', "$x_{$ \u202e\r\n</svg>"]
