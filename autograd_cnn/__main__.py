@@ -70,7 +70,7 @@ inside[__file__] = False  # a program: of a model that is called nowhere else, p
 class Parser(ArgumentParser):
     """Refuses an unknown option beside the options of the command, which its own message names."""
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         found, unknown = super().parse_known_args(args, namespace)
         return (found, []) if not unknown else self.error(f"unknown: {' '.join(unknown)}")
 
