@@ -88,9 +88,7 @@ def onnx_converter(primitive: Primitive[...] | str, convert: Callable[..., str])
     CONVERTERS[operation] = Entry(None, operation, convert)
 
 
-def export_onnx(
-    path: str | os.PathLike[str], f: Callable[..., Any], *example: Any, dynamic: bool | Sequence[int] = True
-) -> None:
+def export_onnx(path: str | os.PathLike[str], f: Callable[..., Any], *example: Any, dynamic: bool = True) -> None:
     """Write a function or a Module as an ONNX file (opset 20).
 
     The file takes and returns arrays as `f` does, images as (N, H, W, C). Parameters and buffers have their names in
@@ -105,16 +103,15 @@ def export_onnx(
         options, but not on numbers in arrays.
     *example : array_like
         Arguments of `f`, whose shapes and dtypes the inputs of the file have.
-    dynamic : bool, or tuple of int
-        The axes of any size, in every input that has them: True is (0,), a batch; (0, 1, 2) are batch, height and
-        width of images (N, H, W, C), and (0, 1) batch and length of sequences. False fixes the shapes of the example.
+    dynamic : bool
+        Whether the first axis of every input, the batch, may have any size. False fixes the shapes of the example.
 
     Raises
     ------
     ImportError
         If ONNX is not installed.
     TypeError
-        If `f` returns no Tensor, or `dynamic` is something else.
+        If `f` returns no Tensor, or `dynamic` is no bool.
     ValueError
         If an operation has no converter, does not take a dtype in ONNX, or depends on a size or on numbers in a way
         that ONNX cannot express: the message names the operation and, except for a dtype, the line, or the node of a
@@ -129,21 +126,20 @@ def export_onnx(
     stem, ending = os.path.splitext(os.fspath(path))
     if ending.lower() not in ("", ".onnx"):
         raise ValueError(f"export_onnx: {os.fspath(path)} would be an ONNX file. Call it {stem}.onnx")
-    if not isinstance(dynamic, (bool, tuple, list)):
-        raise TypeError(f"export_onnx: dynamic is {dynamic!r}, want True, False or axes, such as (0, 1, 2)")
+    if not isinstance(dynamic, bool):
+        raise TypeError(f"export_onnx: dynamic is {dynamic!r}, want True, for a batch of any size, or False")
     inputs = [Tensor(a.data if isinstance(a, Tensor) else a) for a in example]
     with in_training_mode(f, training=False), np.errstate(all="ignore"):
-        axes = tuple(dynamic) if isinstance(dynamic, (tuple, list)) else (0,) * bool(dynamic)
-        content = _written(onnx, f, _Run(f, inputs), axes)
+        content = _written(onnx, f, _Run(f, inputs), dynamic)
     write_atomically(path, content)
 
 
-def _written(onnx: Any, f: Any, run: _Run, axes: tuple[int, ...]) -> bytes:
-    """Return the file; where it cannot be written, say whether it can with fewer free axes."""
+def _written(onnx: Any, f: Any, run: _Run, dynamic: bool) -> bytes:
+    """Return the file; where it cannot be written, say whether it can with the shapes of the example."""
     try:
-        for few in (True, False)[0 not in axes :]:
-            others = _second_run(f, run, axes, few)
-            writer = _Writer(f, run, others, axes)
+        for few in (True, False) if dynamic else (False,):
+            others = _second_run(f, run, dynamic, few)
+            writer = _Writer(f, run, others)
             for call in zip(run.calls, others.calls, run.places, strict=True):
                 writer.convert(*call)
         model = writer.model(onnx)
@@ -152,12 +148,10 @@ def _written(onnx: Any, f: Any, run: _Run, axes: tuple[int, ...]) -> bytes:
     except onnx.shape_inference.InferenceError as error:  # it names the node, and the dtype that this does not take
         raise ValueError(f"export_onnx: not in ONNX: {error}") from None
     except ValueError as error:
-        if not axes:
+        if not dynamic:
             raise
-        fewer = (0,) if 0 in axes and len(axes) > 1 else ()
-        _written(onnx, f, run, fewer)  # what does not depend on sizes, raises its own error
-        cure = "True works: it frees the batch alone" if fewer else "False works: it keeps the shapes of the example"
-        raise ValueError(f"{error}. dynamic={cure}") from error
+        _written(onnx, f, run, False)  # what does not depend on sizes, raises its own error
+        raise ValueError(f"{error}. dynamic=False works: it keeps the shapes of the example") from error
 
 
 class _Run:
@@ -206,48 +200,40 @@ def _arrays(values: Any) -> Iterator[np.ndarray]:
             yield array
 
 
-def _second_run(f: Any, run: _Run, axes: tuple[int, ...], few: bool) -> _Run:
-    """Run `f` on other numbers, of another size along `axes`, and compare the calls.
+def _second_run(f: Any, run: _Run, dynamic: bool, few: bool) -> _Run:
+    """Run `f` on other numbers and, if it is `dynamic`, on a batch of another size, and compare the calls.
 
-    A batch gets one more than twice as many or, with `few`, is of one. The other axes are repeated, so that strides
-    still divide them.
+    The batch gets one more than twice as many or, with `few`, is of one.
     """
     if run.lost:
         raise ValueError(f"cannot export {run.lost}")
     inputs = run.inputs
-    found = {(a, t.shape[a : a + 1]) for a in axes for t in inputs if t.ndim > a or not a}
-    if not len(found) == len({(n, _more(n, a, few)) for a, size in found for n in size}) == len(axes):
-        shapes = ", ".join(str(t.shape) for t in inputs)
-        raise ValueError(f"export_onnx: the inputs {shapes} need one size along each axis of {axes}, another for each")
+    others = [t.data for t in inputs]
+    if dynamic:
+        sizes = {n for t in inputs for n in t.shape[:1] or (None,)}
+        if len(sizes) != 1 or None in sizes:
+            shapes = ", ".join(str(t.shape) for t in inputs)
+            raise ValueError(f"export_onnx: the inputs {shapes} need the same first axis, a batch")
+        (n,) = sizes
+        count = 1 + (n == 1) if few else 2 * n + 1
+        others = [np.take(array, range(count), 0, mode="wrap") for array in others]
     failure = None
     for like in False, True:
         rng = np.random.default_rng(0)
         try:
-            again = _Run(f, [Tensor(_numbers(_larger(t.data, axes, few), rng, like)) for t in inputs])
+            again = _Run(f, [Tensor(_numbers(array, rng, like)) for array in others])
             break
         except Exception as error:
             failure = error
     else:
-        shapes = ", ".join(str(_larger(t.data, axes, few).shape) for t in inputs)
+        shapes = ", ".join(str(array.shape) for array in others)
         raise ValueError(f"export_onnx: f fails on other numbers of the shapes {shapes}: {failure}") from failure
     for call, other, place in zip(run.calls, again.calls, run.places, strict=False):
         if call.primitive is not other.primitive or call.names != other.names or call.out.ndim != other.out.ndim:
-            raise _refused(call, place, f"other numbers{', or other sizes,' * bool(axes)} take another way here")
+            raise _refused(call, place, f"other numbers{', or other sizes,' * dynamic} take another way here")
     if len(run.calls) != len(again.calls):
         raise ValueError("export_onnx: the number of operations depends on sizes or numbers of the inputs")
     return again
-
-
-def _more(n: int, axis: int, few: bool) -> int:
-    return n * (axis + 1) if axis else 2 * n + 1 if not few else 1 + (n == 1)
-
-
-def _larger(array: np.ndarray, axes: tuple[int, ...], few: bool) -> np.ndarray:
-    """Return an array of another size along `axes`, of the same numbers."""
-    for a in axes:
-        if a < array.ndim:
-            array = np.take(array, range(_more(array.shape[a], a, few)), a, mode="wrap")
-    return array
 
 
 def _numbers(array: np.ndarray, rng: np.random.Generator, like: bool) -> np.ndarray:
@@ -279,7 +265,7 @@ def _shape(array: Any, other: Any) -> Shape:
 class _Writer:
     """The nodes and constants of one file. For converters, a method adds a node: ``onnx.Mul(x, y)``."""
 
-    def __init__(self, f: Any, run: _Run, others: _Run, axes: tuple[int, ...]) -> None:
+    def __init__(self, f: Any, run: _Run, others: _Run) -> None:
         self.run, self.others = run, others
         self.nodes: list[tuple[str, list[str], str, dict[str, Any]]] = []
         self.constants: dict[str, np.ndarray] = {}
@@ -296,12 +282,7 @@ class _Writer:
         self.names = {id(t.data): name for name, t, _ in self.inputs}  # by id of the array
         self.call: Any = None
         self.other: Any = None  # the same call in the second run
-        images = "NCHW" if 3 in axes else "NHWC"
-        # By both sizes of an axis of any size: an input that has it, the axis there, and its name
-        self.free = {
-            (t.shape[a], o.shape[a]): (name, a, "N" if a == 0 else images[a] if t.ndim == 4 else f"D{a}")
-            for a in axes for name, t, o in self.inputs if t.ndim > a
-        }  # fmt: skip
+        self.batch = [(t.shape[0], o.shape[0]) for _, t, o in self.inputs[:1] if t.ndim]  # its size in both runs
 
     # What converters use
 
@@ -359,23 +340,10 @@ class _Writer:
 
     def extents(self, pairs: list[Any]) -> str:
         """Return a shape as a node, from each size in both runs."""
-        found = self.sizes()
-        if any(n != m and (n, m) not in found for n, m in pairs):
+        if any(n != m and (n, m) not in self.batch for n, m in pairs):
             raise ValueError("its shape depends on that of the inputs, but not as (N, ...)")
-        return self.node("Concat", *((n,) if n == m else self.extent(*found[n, m]) for n, m in pairs), axis=0)
-
-    def sizes(self) -> dict[tuple[int, int], tuple[str, int]]:
-        """Return a value and its axis for each size in both runs, of the operands of the call or of the inputs."""
-        found: dict[tuple[int, int], tuple[str, int]] = {}
-        for (_, array), (_, again) in zip(arrays_of(self.call), arrays_of(self.other), strict=True):
-            if name := self.names.get(id(array)):
-                source, axes = self.turned.get(name, (name, range(array.ndim)))
-                found |= zip(zip(array.shape, again.shape, strict=True), ((source, a) for a in axes), strict=True)
-        return found | {pair: (name, axis) for pair, (name, axis, _) in self.free.items()}
-
-    def extent(self, name: str, axis: int) -> str:
-        """Return the size of an axis, as an array of one number."""
-        return self.node("Slice", self.node("Shape", name), (axis,), (axis + 1,))
+        count = self.node("Shape", self.inputs[0][0], start=0, end=1)
+        return self.node("Concat", *((n,) if n == m else count for n, m in pairs), axis=0)
 
     def reshaped(self, x: str, shape: Shape) -> str:
         """Add a Reshape."""
@@ -464,27 +432,25 @@ class _Writer:
         return values | shapes
 
     def stretched(self, array: np.ndarray | None, again: np.ndarray | None) -> bool:
-        """Add a constant that repeats or counts along axes of any size, if an array is one: ``np.zeros((n, 8))``."""
-        if array is None or again is None or array.ndim != again.ndim or array.shape == again.shape:
+        """Add a constant that repeats or counts along the batch, if an array is one: ``np.zeros((n, 8))``."""
+        if array is None or again is None or array.ndim != again.ndim:
             return False
         pairs = [*zip(array.shape, again.shape, strict=True)]
-        wide, first = max(array, again, key=np.size), [slice(None if n == m else 1) for n, m in pairs]
-        once = wide[tuple(first)]
-        steps = {}
-        for k, (n, m) in enumerate(pairs):
-            if n != m and array.dtype.kind == "i":
-                second = (*first[:k], slice(1, 2), *first[k + 1 :])
-                steps[k] = wide[second] - once
+        along = [k for k, pair in enumerate(pairs) if pair in self.batch]
+        if len(along) != 1:
+            return False
+        (k,), wide = along, max(array, again, key=np.size)
+        once = np.take(wide, [0], k)
+        step = np.take(wide, [1], k) - once if array.dtype.kind == "i" else np.zeros_like(once)
         for a in array, again:
-            counts = (step * np.arange(a.shape[k]).reshape((-1, *[1] * (a.ndim - k - 1))) for k, step in steps.items())
-            if not np.array_equal(a, np.broadcast_to(once, a.shape) + sum(counts)):
+            counted = step * np.arange(a.shape[k]).reshape(-1, *[1] * (a.ndim - k - 1))
+            if not np.array_equal(a, np.broadcast_to(once, a.shape) + counted):
                 return False
         shape = self.extents(pairs)
         made = self.node("Expand", once, shape)
-        for k, step in steps.items():
-            if step.any():
-                counted = self.node("CumSum", self.node("Expand", -step, shape), np.array(k), exclusive=1)
-                made = self.node("Sub", made, counted)
+        if step.any():
+            counted = self.node("CumSum", self.node("Expand", -step, shape), np.array(k), exclusive=1)
+            made = self.node("Sub", made, counted)
         self.names[id(array)] = made
         self.kept.append(array)
         return True
@@ -538,7 +504,7 @@ class _Writer:
 
         def info(name: str, array: Any, other: Any) -> Any:
             sizes = zip(array.shape, other.shape, strict=True)
-            shape = [n if n == m else self.free.get((n, m), (None,))[-1] for n, m in sizes]
+            shape = [n if n == m else "N" if (n, m) in self.batch else None for n, m in sizes]
             return onnx.helper.make_tensor_value_info(name, _onnx_type(array.dtype), shape)
 
         initial = [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()]

@@ -22,7 +22,7 @@ def _attributes(
         raise ValueError("the size of its windows depends on that of the inputs")
     size, dilation = pair(kernel_size, "kernel_size"), pair(dilation, "dilation")
     stride = size if stride is None else pair(stride, "stride")
-    (top, bottom), (left, right) = margins(padding, size, stride, dilation, None if image and None in image else image)
+    (top, bottom), (left, right) = margins(padding, size, stride, dilation, image)
     attributes = {"kernel_shape": size, "strides": stride, "pads": (top, left, bottom, right), "dilations": dilation}
     return {name: list(value) for name, value in attributes.items()} | {name: int(f) for name, f in flags.items()}
 
