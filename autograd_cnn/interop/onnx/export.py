@@ -210,11 +210,11 @@ def _second_run(f: Any, run: _Run, dynamic: bool, few: bool) -> _Run:
     inputs = run.inputs
     others = [t.data for t in inputs]
     if dynamic:
-        sizes = {n for t in inputs for n in t.shape[:1] or (None,)}
-        if len(sizes) != 1 or None in sizes:
+        sizes = {t.shape[:1] for t in inputs}
+        if len(sizes) != 1 or () in sizes:
             shapes = ", ".join(str(t.shape) for t in inputs)
             raise ValueError(f"export_onnx: the inputs {shapes} need the same first axis, a batch")
-        (n,) = sizes
+        ((n,),) = sizes
         count = 1 + (n == 1) if few else 2 * n + 1
         others = [np.take(array, range(count), 0, mode="wrap") for array in others]
     failure = None
