@@ -31,13 +31,13 @@ class Room(NamedTuple):
 ROOMS = {
     # the library
     "engine": Room(2409, "", "the tape, the recorded call, the walk back, and Tensor"),
-    "ops": Room(2035, "engine", "the textbook: operations, each with its derivative below it"),
+    "ops": Room(2029, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(
-        1080,  # of which 288 the one checker, which tries numbers, shapes, layouts and dtypes beyond the user's
+        1083,  # of which 288 the one checker, which tries numbers, shapes, layouts and dtypes beyond the user's
         "engine",
         "grad and its kin, checkpoint, and checks of gradients",
     ),
-    "nn": Room(817, "engine calculus ops state", "modules, layers and their initial weights"),
+    "nn": Room(822, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(372, "engine calculus state", "optimisers, schedules, clipping"),
     "elsewhere": Room(168, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),

@@ -1,8 +1,9 @@
 """Transforms of functions, such as `grad` and `jacobian`: each is a short composition of recording and walking.
 
 Arguments may be arrays, numbers, Tensors, or trees of them (see `trees`), and a gradient has the structure of its
-argument. The results are arrays. If an argument requires a gradient already, as inside another transform, they are
-Tensors that can be differentiated again: ``grad(grad(f))`` is the second derivative.
+argument. A Module stands for a dict of its parameters. The results are arrays. If an argument requires a gradient
+already, as inside another transform, they are Tensors that can be differentiated again: ``grad(grad(f))`` is the second
+derivative.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.calculus.trees import leaves_like, parts_of, ravel_pytree, tree_filled, tree_items, tree_map
+from autograd_cnn.calculus.trees import as_tree, leaves_like, parts_of, ravel_pytree, tree_filled, tree_items, tree_map
 from autograd_cnn.calculus.vmap import blank, for_all, levels, lowered, numbers, raised, variable
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.declare import primitive
@@ -73,9 +74,12 @@ class _Run:
                 raise TypeError(f"{name}: cannot differentiate argument {wanted}, counted from 0: {passed}")
         if len({*self.argnums}) < len(places):
             raise TypeError(f"argnums is {argnums}: an argument is there twice. Name each once")
+        trees: dict[int, Any] = {}
         with enable_grad():
             for i in self.argnums:
-                fresh[i] = tree_filled(fresh[i], [self._variable(*v) for v in tree_items(fresh[i], f"argument {i}")])
+                tree = as_tree(args[i])
+                trees[i] = tree_filled(tree, [self._variable(*v) for v in tree_items(tree, f"argument {i}")])
+                fresh[i] = trees[i] if tree is args[i] else args[i].replaced(trees[i])
             with in_mode(transforms=(*outer, self)):
                 try:
                     value = f(*fresh, **(options or {}))
@@ -92,7 +96,7 @@ class _Run:
             self.tree = tree_map(lambda leaf: leaf if isinstance(leaf, Tensor) else Tensor(leaf), value)
             value, self.unravel = ravel_pytree(self.tree) if is_tree else (self.tree, lambda vector: vector)
             self.value = value if isinstance(value, Tensor) else Tensor(value)
-        self.arguments = tuple(fresh[i] for i in self.argnums) if isinstance(argnums, tuple) else fresh[argnums]
+        self.arguments = tuple(trees.values()) if isinstance(argnums, tuple) else trees[self.argnums[0]]
         if outer and not self.nested:  # `f` may close over the variable of a transform around this one
             found = [t for _, t in tree_items((self.value, others)) if isinstance(t, Tensor) and t.requires_grad]
             around = {v._node for run in outer for v in run.variables}
@@ -196,7 +200,8 @@ def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: boo
     Parameters
     ----------
     f : callable
-        A function that returns one number.
+        A function that returns one number. Its arguments may be trees, such as a dict of arrays. The gradient of a
+        Module is a dict of those of its parameters.
     argnums : int or tuple of int
         Which arguments to differentiate; a tuple gives a tuple of gradients.
     has_aux : bool
@@ -271,7 +276,7 @@ def _flat_tangents(caller: str, args: Any, tangents: Any) -> list[Any]:
     if not (isinstance(args, (tuple, list)) and isinstance(tangents, (tuple, list)) and len(args) == len(tangents)):
         raise TypeError(f"{caller}: want as many tangents as arguments, both in tuples: ag.{caller}(f, (x,), (dx,))")
     pairs = enumerate(zip(args, tangents, strict=True))
-    return [leaf for i, (a, t) in pairs for leaf in leaves_like(caller, a, t, f"argument {i}")]
+    return [leaf for i, (a, t) in pairs for leaf in leaves_like(caller, as_tree(a), t, f"argument {i}")]
 
 
 def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...], has_aux: bool = False) -> Any:

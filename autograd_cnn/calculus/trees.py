@@ -24,6 +24,11 @@ def parts_of(tree: Any) -> dict[Any, Any] | None:
     return None
 
 
+def as_tree(value: Any) -> Any:
+    """Return a Module as a dict of its parameters, and another value as it is."""
+    return value.parameter_tree() if hasattr(type(value), "named_parameters") else value
+
+
 def tree_map(f: Callable[[Any], Any], tree: Any) -> Any:
     """Apply `f` to every leaf, and return the results in the same structure."""
     if (parts := parts_of(tree)) is None:
@@ -115,9 +120,7 @@ def ravel_pytree(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
     >>> unravel(2 * vector)
     {'w': array([[2., 4.]]), 'b': array(6.)}
     """
-    if hasattr(type(tree), "named_parameters"):
-        tree = {name: parameter.data for name, parameter in tree.named_parameters()}
-    tree = tree_map(lambda leaf: leaf if hasattr(leaf, "dtype") else np.asarray(leaf), tree)
+    tree = tree_map(lambda leaf: leaf if hasattr(leaf, "dtype") else np.asarray(leaf), as_tree(tree))
     leaves = tree_leaves(tree)
     for leaf in leaves:
         if leaf.dtype.kind not in FLOATS:

@@ -333,7 +333,7 @@ def not_differentiable(place: str, value: Any, dtype: Any) -> TypeError:
     else:
         cure = "pass it by keyword, or let f have it from outside"
         if hasattr(value, "named_parameters"):
-            cure = "pass dict(model.named_parameters()), and let f call ag.functional_call(model, p, x)"
+            cure = "pass it as an argument of its own, which stands for its parameters"
     return TypeError(f"{place} is {found}: only floats have a gradient, {cure}")
 
 

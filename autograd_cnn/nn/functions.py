@@ -14,7 +14,7 @@ from autograd_cnn.engine.errors import wrong_arguments
 from autograd_cnn.engine.explain import explained
 from autograd_cnn.engine.rules import untyped
 from autograd_cnn.nn.module import Module
-from autograd_cnn.ops import activations, arithmetic, normalization, pooling, reductions, resizing, shapes
+from autograd_cnn.ops import activations, arithmetic, normalization, pooling, reductions, shapes
 from autograd_cnn.ops.windows import check_images, check_window
 
 __all__ = [
@@ -222,23 +222,23 @@ class Flatten(_Layer, function=lambda x, start_axis=1: shapes.flatten(x, start_a
     """Lays out each image as one row, (N, ...) -> (N, product of the rest): see `autograd_cnn.flatten`."""
 
 
-class PixelShuffle(_Layer, function=resizing.pixel_shuffle):
+class PixelShuffle(_Layer, function=pooling.pixel_shuffle):
     """Moves channels into space, (N, H, W, C r r) -> (N, H r, W r, C): see `autograd_cnn.pixel_shuffle`."""
 
 
-class PixelUnshuffle(_Layer, function=resizing.pixel_unshuffle):
+class PixelUnshuffle(_Layer, function=pooling.pixel_unshuffle):
     """Moves space into channels, (N, H r, W r, C) -> (N, H, W, C r r): see `autograd_cnn.pixel_unshuffle`."""
 
 
-class Upsample(_Layer, function=resizing.interpolate):
+class Upsample(_Layer, function=pooling.interpolate):
     """Resizes images, (N, H, W, C) -> (N, H', W', C): see `autograd_cnn.interpolate`."""
 
 
-class Unfold(_Layer, function=resizing.unfold):
+class Unfold(_Layer, function=pooling.unfold):
     """Lays out every window as a row, (N, H, W, C) -> (N, H' W', KH KW C): see `autograd_cnn.unfold`."""
 
 
-class Fold(_Layer, function=resizing.fold):
+class Fold(_Layer, function=pooling.fold):
     """Adds windows to images, (N, H' W', KH KW C) -> (N, H, W, C): see `autograd_cnn.fold`."""
 
 

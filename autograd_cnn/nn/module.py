@@ -101,31 +101,28 @@ class Input(NamedTuple):
 
 
 def _check_replaced(place: str, name: str, before: Any, value: Any) -> None:
-    """Raise an error if assigning `value` would lose a parameter or a buffer of `before` by mistake.
+    """Raise an error if assigning `value` would lose parameters or buffers of `before` by mistake.
 
-    None, and another Tensor of the same kind, may take its place. What is no Tensor may replace modules and lists.
+    None, and another Tensor of the same kind, may take the place of one. What is no result may replace modules and
+    lists.
     """
-    if isinstance(before, Tensor) and before.is_leaf:
-        kind = "parameter" if before.requires_grad else "buffer"
-        if isinstance(value, Tensor) and value.is_leaf:
-            if before.requires_grad and not value.requires_grad:
-                raise TypeError(
-                    f"{place} = ... would replace a parameter by a Tensor that is not trained. To change its numbers: "
-                    f".{name}.data = array; to freeze it: .{name}.requires_grad = False"
-                )
-        elif value is not None:
-            what = f"the result of {value.node}" if isinstance(value, Tensor) else describe(value)
+    lost = [part.name or path for path, _, _, part in _walk(before, name) if isinstance(part, Tensor)]
+    if not lost or value is None:
+        return
+    result = next((t for t in tree_leaves(value) if isinstance(t, Tensor) and not t.is_leaf), None)
+    is_one = isinstance(before, Tensor)
+    if is_one and result is None and isinstance(value, Tensor):
+        if before.requires_grad and not value.requires_grad:
             raise TypeError(
-                f"{place} = ... would replace a {kind} by {what}. To change its numbers: .{name}.data = array; to keep "
-                "a result, give it another name"
+                f"{place} = ... would replace a parameter by a Tensor that is not trained. To change its numbers: "
+                f".{name}.data = array; to freeze it: .{name}.requires_grad = False"
             )
-    elif lost := [part.name or path for path, _, _, part in _walk(before, name) if isinstance(part, Tensor)]:
-        result = next((t for t in tree_leaves(value) if isinstance(t, Tensor) and not t.is_leaf), None)
-        if result is not None:
-            raise TypeError(
-                f"{place} = ... would replace {', '.join(lost[:3])}{', ...' * (len(lost) > 3)} by the result of "
-                f"{result.node}. To change numbers: {lost[0]}.data = array; to keep a result, give it another name"
-            )
+    elif is_one or result is not None:
+        raise TypeError(
+            f"{place} = ... would replace {', '.join(lost[:3])}{', ...' * (len(lost) > 3)} by "
+            f"{describe(value) if result is None else f'the result of {result.node}'}. To change numbers: "
+            f"{f'.{name}' if is_one else lost[0]}.data = array; to keep a result, give it another name"
+        )
 
 
 def _check_found(place: str, value: Any) -> None:
@@ -178,6 +175,7 @@ class Module:
     forward: Callable[..., Any]
     path = ""
     training = True
+    _given: Mapping[str, Any] | None = None  # what `replaced` put into this copy
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -284,6 +282,28 @@ class Module:
     def buffers(self) -> Iterator[Tensor]:
         """Iterate over the Tensors that are not trained, each once, such as the running statistics of batch norm."""
         return (t for _, t in self.named_buffers())
+
+    def parameter_tree(self) -> dict[str, Any]:
+        """Return the parameters as a tree for transforms: arrays by name, or what `replaced` put in their place."""
+        return {**{name: p.data for name, p in self.named_parameters()}, **(self._given or {})}
+
+    def replaced(self: Self, parameters: Mapping[str, Any]) -> Self:
+        """Return a copy that has other parameters and buffers, by name, in the place of its own: see `functional_call`.
+
+        Lists and dicts are copies, too; arrays and other Tensors are those of this module.
+        """
+        caller = f"{type(self).__name__}.replaced"
+        check_dict(f"{caller}: parameters", parameters, ": {**p, **b}")
+        own, given = self._tensors(), dict[int, Tensor]()
+        for name, value in parameters.items():
+            other = value if isinstance(value, Tensor) else Tensor(value)
+            if name not in own or other.shape != own[name].shape:
+                has = ", ".join(f"{path} {tensor.shape}" for path, tensor in own.items())
+                raise ValueError(f"{caller}: {name} is {other.shape}, and {self._title()} has {has}")
+            given[id(own[name])] = other
+        twin = _twin(self, given, {})
+        vars(twin)["_given"] = {**(self._given or {}), **parameters}
+        return twin
 
     def train(self: Self, training: bool = True) -> Self:
         """Switch this module and all below it to training, and return it."""
@@ -437,8 +457,8 @@ def load_tensors(caller: str, tensors: Mapping[str, Tensor], state: Any, strict:
 def functional_call(module: Module, parameters: Mapping[str, Any], *args: Any, **options: Any) -> Any:
     """Call a copy of a module that has other parameters and buffers in the place of its own.
 
-    So transforms differentiate a model: ``ag.grad(lambda p: loss(ag.functional_call(model, p, x)))``. An attribute
-    that `forward` sets is one of the copy, and so are lists and dicts; arrays and Tensors are those of the module.
+    An attribute that `forward` sets is one of the copy. Transforms take a model itself, too, as the tree of its
+    parameters: ``ag.grad(lambda model: loss(model(x)))(model)`` is a dict of gradients.
 
     Parameters
     ----------
@@ -464,15 +484,8 @@ def functional_call(module: Module, parameters: Mapping[str, Any], *args: Any, *
     >>> ag.functional_call(model, {"w": np.array([[1.0], [2.0]]), "b": np.array([0.5])}, np.array([[10.0, 100.0]]))
     Tensor([[210.5]], float64)
     """
-    check_dict("functional_call: parameters", parameters, ": {**p, **b}")
-    own, given = module._tensors(), dict[int, Tensor]()
-    for name, value in parameters.items():
-        other = value if isinstance(value, Tensor) else Tensor(value)
-        if name not in own or other.shape != own[name].shape:
-            has = ", ".join(f"{path} {tensor.shape}" for path, tensor in own.items())
-            raise ValueError(f"functional_call: {name} is {other.shape}, and {module._title()} has {has}")
-        given[id(own[name])] = other
-    return _twin(module, given, {})(*(args[0] if len(args) == 1 and isinstance(args[0], tuple) else args), **options)
+    alone = len(args) == 1 and isinstance(args[0], tuple)
+    return module.replaced(parameters)(*(args[0] if alone else args), **options)
 
 
 def _twin(part: Any, given: Mapping[int, Tensor], twins: dict[int, Any]) -> Any:
@@ -484,7 +497,7 @@ def _twin(part: Any, given: Mapping[int, Tensor], twins: dict[int, Any]) -> Any:
         held = [getattr(function, "__self__", None), *getattr(part, "args", ()), *inside]
         if callable(part) and any(isinstance(value, Module) for value in held):
             cure = "It would be called with its own parameters: call it in forward instead"
-            raise TypeError(f"functional_call: {part!r:.40} holds a module\n{cure}")
+            raise TypeError(f"replaced: {part!r:.40} holds a module\n{cure}")
         return given.get(id(part), part)
     if id(part) not in twins:
         twin = twins[id(part)] = object.__new__(type(part))

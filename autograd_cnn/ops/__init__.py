@@ -13,7 +13,6 @@ from autograd_cnn.ops.normalization import *
 from autograd_cnn.ops.pooling import *
 from autograd_cnn.ops.products import *
 from autograd_cnn.ops.reductions import *
-from autograd_cnn.ops.resizing import *
 from autograd_cnn.ops.sequences import *
 from autograd_cnn.ops.shapes import *
 

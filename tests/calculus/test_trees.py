@@ -2,6 +2,7 @@
 
 from collections import OrderedDict, defaultdict
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn import nn
+from autograd_cnn.calculus.trees import tree_items
 from autograd_cnn.engine.tensor import Tensor
 
 
@@ -118,11 +120,28 @@ def test_a_dataclass_is_built_again_from_its_leaves_only():
     assert ag.ravel_pytree(p)[0].tolist() == [1, 2]
 
 
-def test_a_module_as_a_tree_is_refused_with_the_cure(rng):
-    model = nn.Linear(3, 2, rng=rng, dtype=np.float64)
-    x = rng.normal(size=(4, 3))
-    with pytest.raises(TypeError, match=r"pass dict\(model.named_parameters\(\)\), and let f call ag.functional_call"):
-        ag.grad(lambda m: ag.sum(m(x)))(model)
-    model(x).sum().backward()
-    g = ag.grad(lambda p: ag.functional_call(model, p, x).sum())({n: p.data for n, p in model.named_parameters()})
-    np.testing.assert_array_equal(g["w"], model.w.grad)
+def test_a_module_stands_for_a_dict_of_its_parameters(rng):
+    """In derivatives of every order, and where `f` differentiates it itself."""
+    model = nn.Sequential(nn.Linear(3, 2, rng=rng, dtype=np.float64), ag.tanh, nn.Linear(2, 1, rng=rng, dtype=float))
+    x, before = rng.normal(size=(4, 3)), model.state_dict()
+    p = {n: q.data for n, q in model.named_parameters()}
+    t = {n: rng.normal(size=a.shape) for n, a in p.items()}
+
+    def of_model(m):
+        return ag.sum(m(x) ** 3)
+
+    def of_dict(p):
+        return of_model(partial(ag.functional_call, model, p))
+
+    for transform in (
+        lambda f, p: ag.grad(f)(p), lambda f, p: ag.hvp(f, (p,), (t,)), lambda f, p: ag.jvp(f, (p,), (t,)),
+        lambda f, p: ag.vjp(f, p)[1](2.0), lambda f, p: ag.hessian(f)(p),
+        lambda f, p: ag.jacobian(lambda p: ag.grad(f)(p)["0.w"])(p),
+    ):  # fmt: skip
+        pairs = zip(tree_items(transform(of_model, model)), tree_items(transform(of_dict, p)), strict=True)
+        for (place, got), (same, want) in pairs:
+            assert place == same
+            np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-14)
+    assert all((a == before[n]).all() for n, a in model.state_dict().items())
+    with pytest.raises(TypeError, match=r"argument 0\[0\] is .*pass it as an argument of its own"):
+        ag.grad(lambda ms: of_model(ms[0]))([model])
