@@ -18,8 +18,8 @@ import numpy as np
 from autograd_cnn.calculus.transforms import grad, vjp
 from autograd_cnn.calculus.trees import ravel_pytree, tree_filled, tree_items, tree_leaves, tree_map
 from autograd_cnn.calculus.vmap import vmap
+from autograd_cnn.engine.arrays import FLOATS, exported, in_precision, is_complex, kind_of, precision
 from autograd_cnn.engine.checks import count, number
-from autograd_cnn.engine.fitting import FLOATS, exported, in_precision, is_complex, kind_of, precision
 from autograd_cnn.engine.numpy_calls import plain, plain_array
 from autograd_cnn.engine.observe import observing
 from autograd_cnn.engine.primitive import Primitive

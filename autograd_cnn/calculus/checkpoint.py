@@ -12,8 +12,8 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from autograd_cnn.calculus.vmap import generators, levels
+from autograd_cnn.engine.arrays import in_precision
 from autograd_cnn.engine.assignment import share
-from autograd_cnn.engine.fitting import in_precision
 from autograd_cnn.engine.mode import current, in_mode, is_recording
 from autograd_cnn.engine.plan import Plan
 from autograd_cnn.engine.primitive import Primitive

@@ -16,7 +16,7 @@ import numpy as np
 from autograd_cnn.calculus.transforms import vjp
 from autograd_cnn.calculus.trees import leaves_like, ravel_pytree, tree_map
 from autograd_cnn.calculus.vmap import blank, numbers, vmap
-from autograd_cnn.engine.fitting import is_complex, precision
+from autograd_cnn.engine.arrays import is_complex, precision
 from autograd_cnn.engine.numpy_calls import plain, recorded
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry

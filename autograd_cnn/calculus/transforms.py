@@ -18,8 +18,8 @@ import numpy as np
 from autograd_cnn.calculus.trees import as_tree, leaves_like, parts_of, ravel_pytree, tree_filled, tree_items, tree_map
 from autograd_cnn.calculus.vmap import blank, for_all, levels, lowered, numbers, raised, variable
 from autograd_cnn.engine import errors
+from autograd_cnn.engine.arrays import FLOATS, is_complex
 from autograd_cnn.engine.declare import primitive
-from autograd_cnn.engine.fitting import FLOATS, is_complex
 from autograd_cnn.engine.messages import code_of, describe, warn
 from autograd_cnn.engine.mode import current, enable_grad, in_mode
 from autograd_cnn.engine.numpy_calls import known, peek, plain, plain_array, recorded

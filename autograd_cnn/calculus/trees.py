@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.fitting import FLOATS, is_complex
+from autograd_cnn.engine.arrays import FLOATS, is_complex
 from autograd_cnn.engine.registry import registry
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.fitting import kind_of
+from autograd_cnn.engine.arrays import refusal
 from autograd_cnn.engine.messages import describe, here, spell
 from autograd_cnn.engine.tensor import Tensor
 
@@ -146,14 +146,6 @@ def described(primitive: Any, args: Any, elements: int) -> tuple[list[tuple[str,
     pairs, missing = zip(primitive.flat_names(elements), args, strict=False), object()
     given = [(name, value) for name, value in pairs if value is not primitive.defaults.get(name, missing)]
     return given, primitive.rules.keys() - primitive.defaults.keys()
-
-
-def refusal(primitive: Any, values: Sequence[Any], elements: int) -> TypeError | None:
-    """Return the error about a complex operand, unless the operation takes complex numbers."""
-    for name, value in zip(primitive.flat_names(elements), values, strict=True) if not primitive.complex else ():
-        if name in primitive.rules and (isinstance(value, complex) or kind_of(value) == "c"):
-            return errors.not_for_complex(primitive, name, np.result_type(value))
-    return None
 
 
 def nested(primitive: Any, args: Iterable[Any], elements: int) -> TypeError | None:

@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.engine.arrays import promote
 from autograd_cnn.engine.messages import Place, inside
 from autograd_cnn.engine.mode import Mode, current, in_mode
 from autograd_cnn.engine.numpy_calls import OF_SHAPES, constant
 from autograd_cnn.engine.plan import Plan
 from autograd_cnn.engine.primitive import Primitive
-from autograd_cnn.engine.promotion import promote
 from autograd_cnn.engine.registry import composites, registry
 from autograd_cnn.engine.rules import Rule
 from autograd_cnn.engine.tape import Node

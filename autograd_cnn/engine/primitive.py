@@ -61,12 +61,11 @@ from typing import Any, Concatenate, Generic, ParamSpec, overload
 
 import numpy as np
 
+from autograd_cnn.engine.arrays import all_exported, fitted_result, is_sparse, promote
 from autograd_cnn.engine.assignment import share
 from autograd_cnn.engine.explain import explain, refuse_nested
-from autograd_cnn.engine.fitting import all_exported, fitted_result, is_sparse
 from autograd_cnn.engine.mode import Mode, current
 from autograd_cnn.engine.plan import Plan
-from autograd_cnn.engine.promotion import promote
 from autograd_cnn.engine.rules import Rules
 from autograd_cnn.engine.tensor import Tensor
 

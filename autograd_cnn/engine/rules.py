@@ -10,8 +10,8 @@ from typing import Any, cast
 import numpy as np
 
 from autograd_cnn.engine import errors
+from autograd_cnn.engine.arrays import OPTIONS
 from autograd_cnn.engine.messages import describe
-from autograd_cnn.engine.promotion import OPTIONS
 from autograd_cnn.engine.registry import numpys
 from autograd_cnn.engine.tensor import Tensor
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from autograd_cnn.engine import errors
+from autograd_cnn.engine.arrays import FLOATS, as_array, exported, kind_of, numeric
 from autograd_cnn.engine.assignment import assign, given, share
 from autograd_cnn.engine.finite import Search, first_not_finite, is_finite, not_finite
-from autograd_cnn.engine.fitting import FLOATS, as_array, exported, kind_of, numeric
 from autograd_cnn.engine.guards import exclusive
 from autograd_cnn.engine.messages import code_of, describe, here, label_of, missing, spell, warn
 from autograd_cnn.engine.mode import current

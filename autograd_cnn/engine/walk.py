@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.fitting import as_array, conform
+from autograd_cnn.engine.arrays import as_array, conform
 from autograd_cnn.engine.guards import claim, is_ours
 from autograd_cnn.engine.messages import here
 from autograd_cnn.engine.mode import current, record_walk

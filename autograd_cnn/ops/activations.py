@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from autograd_cnn.engine.arrays import is_complex
 from autograd_cnn.engine.declare import primitive
-from autograd_cnn.engine.fitting import is_complex
 from autograd_cnn.ops.arithmetic import add, clip, divide, exp, expm1, minimum, multiply, negative, square, tanh, where
 from autograd_cnn.ops.axes import Axis, X, as_float, fixed
 from autograd_cnn.ops.indexing import split

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from autograd_cnn.engine.arrays import FLOATS, NUMBERS, in_precision, is_complex
 from autograd_cnn.engine.declare import primitive
-from autograd_cnn.engine.fitting import FLOATS, NUMBERS, in_precision, is_complex
 from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.numpy_calls import plain, recorded
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from autograd_cnn.engine.fitting import FLOATS, NUMBERS, as_floats
+from autograd_cnn.engine.arrays import FLOATS, NUMBERS, as_floats
 from autograd_cnn.engine.numpy_calls import known
 from autograd_cnn.engine.tensor import Tensor
 

@@ -13,9 +13,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from autograd_cnn.engine.arrays import is_complex
 from autograd_cnn.engine.assignment import is_own
 from autograd_cnn.engine.declare import primitive
-from autograd_cnn.engine.fitting import is_complex
 from autograd_cnn.engine.numpy_calls import copied_index, known, peek, plain, plain_array
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import where

@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from autograd_cnn.engine.arrays import as_floats
 from autograd_cnn.engine.declare import primitive
 from autograd_cnn.engine.errors import not_numbers
-from autograd_cnn.engine.fitting import as_floats
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.mode import is_recording
 from autograd_cnn.engine.numpy_calls import checked, known, peek, plain_array

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.fitting import as_floats
+from autograd_cnn.engine.arrays import as_floats
 from autograd_cnn.engine.numpy_calls import plain_array
 from autograd_cnn.ops.activations import sigmoid, softmax
 from autograd_cnn.ops.arithmetic import astype, multiply, tanh, where

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 
 from autograd_cnn.calculus.trees import tree_filled, tree_leaves
+from autograd_cnn.engine.arrays import numeric, precision
 from autograd_cnn.engine.checks import count
 from autograd_cnn.engine.declare import primitive
-from autograd_cnn.engine.fitting import numeric, precision
 from autograd_cnn.engine.numpy_calls import copied_index, plain
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import conjugated, power, where

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.engine.arrays import as_floats, is_complex
 from autograd_cnn.engine.declare import primitive
-from autograd_cnn.engine.fitting import as_floats, is_complex
 from autograd_cnn.engine.numpy_calls import peek, plain, plain_array
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.ops.arithmetic import abs, chain, choice, exp, live, power, quotient, ratio, remainder, sign_of, where

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
+from autograd_cnn.engine.arrays import is_complex, precision
 from autograd_cnn.engine.declare import primitive
-from autograd_cnn.engine.fitting import is_complex, precision
 from autograd_cnn.ops.arithmetic import conjugate
 from autograd_cnn.ops.axes import Axis, Shape
 from autograd_cnn.ops.indexing import scatter

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.engine.arrays import as_floats
 from autograd_cnn.engine.checks import number
-from autograd_cnn.engine.fitting import as_floats
 from autograd_cnn.engine.numpy_calls import checked, plain_array
 from autograd_cnn.ops.arithmetic import add, clip, exp, log, maximum, minimum, multiply, sqrt, square, subtract, where
 from autograd_cnn.ops.axes import as_float, channel_axis, fixed

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from autograd_cnn.engine import errors
+from autograd_cnn.engine.arrays import as_floats, is_complex, precision
 from autograd_cnn.engine.checks import flag
-from autograd_cnn.engine.fitting import as_floats, is_complex, precision
 from autograd_cnn.engine.numpy_calls import checked, constant, known, peek, plain
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import counterparts

@@ -22,7 +22,7 @@ import numpy as np
 
 import autograd_cnn as ag
 from autograd_cnn.calculus.checkpoint import Checkpoint
-from autograd_cnn.engine.fitting import is_complex
+from autograd_cnn.engine.arrays import is_complex
 from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.numpy_calls import known, peek, plain, plain_array
 from autograd_cnn.ops.axes import rescaling

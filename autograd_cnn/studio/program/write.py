@@ -23,7 +23,7 @@ import numpy as np
 
 from autograd_cnn.calculus.checkpoint import Checkpoint
 from autograd_cnn.calculus.transforms import alias
-from autograd_cnn.engine.fitting import unbroadcast
+from autograd_cnn.engine.arrays import unbroadcast
 from autograd_cnn.studio.program.listing import Line, listing, rms
 from autograd_cnn.studio.program.namespace import LOOP, Namespace
 from autograd_cnn.studio.program.program import Program
