@@ -23,7 +23,7 @@ class Mode:
     call : callable, optional
         ``(primitive, args, options, mode) -> result``. An observer (`autograd_cnn.trace`, `autograd_cnn.profile`) sets
         it to run every call in the place of `Primitive.run`, also of NumPy's functions without a derivative.
-    steps : callable, optional
+    on_rules : callable, optional
         ``(node, steps) -> steps``. An observer sets it to replace the steps of a node during a walk.
     left : callable, optional
         ``(tensor) -> None``. An observer sets it to be told of a Tensor whose numbers become a plain array.
@@ -44,7 +44,7 @@ class Mode:
     """
 
     call: Callable[..., Any] | None = None
-    steps: Callable[[Any, Any], Any] | None = None
+    on_rules: Callable[[Any, Any], Any] | None = None
     left: Callable[[Any], None] | None = None
     recording = True
     scope: Any = None

@@ -152,7 +152,7 @@ def observing(
     """
     outside = current.get()
     if derived is not None:
-        mode["steps"] = _steps(outside, derived)
+        mode["on_rules"] = _steps(outside, derived)
     with in_mode(call=_call(outside, called, failed), **mode):
         yield
 
@@ -162,7 +162,7 @@ def _call(outside: Mode, called: Callable[[Call], None], failed: Any) -> Callabl
 
     def call(primitive: Any, args: tuple[Any, ...], options: dict[str, Any], mode: Mode) -> Any:
         left = None if primitive in OF_SHAPES else mode.left
-        with in_mode(call=outside.call, steps=outside.steps, left=left):
+        with in_mode(call=outside.call, on_rules=outside.on_rules, left=left):
             if not isinstance(primitive, (Primitive, np.ufunc)):
                 return constant(primitive, args, options)
             if isinstance(primitive, np.ufunc):  # one without a derivative
@@ -200,18 +200,18 @@ def _origin(frame: Any) -> tuple[Place, Any]:
 
 
 def _steps(outside: Mode, derived: Callable[[RuleRun], None]) -> Callable[[Node, list[Any]], list[Any]]:
-    """Return a function for `Mode.steps`, which observes the rules of a node."""
+    """Return a function for `Mode.on_rules`, which observes the rules of a node."""
 
     def run(node: Node, rule: Rule, function: Callable[..., Any], *args: Any) -> Any:
         event = RuleRun(node, rule, args)
-        with in_mode(call=outside.call, steps=outside.steps):
+        with in_mode(call=outside.call, on_rules=outside.on_rules):
             _timed(event, function, *args)
             derived(event)
         return event.out
 
     def steps(node: Node, planned: list[Any]) -> list[Any]:
         found = []
-        for argnums, rule, pick in outside.steps(node, planned) if outside.steps else planned:
+        for argnums, rule, pick in outside.on_rules(node, planned) if outside.on_rules else planned:
             observed = copy(rule)
             for form in ("function", "into"):
                 if (function := getattr(rule, form)) is not None:

@@ -17,8 +17,8 @@ The names are read once, when the rule is registered. The tape saves no other va
 
 Take ``z = u * u``, where u is a Tensor that requires a gradient:
 
-1. Tensor's operator looks up `multiply` by name, and calls its `run`, as ``multiply(u, u)`` would by `__call__`. If an
-   observer, such as a profiler, has set `call` of the mode, the settings of this context, the call goes there instead.
+1. Tensor's operator looks up `multiply` by name. It does what `__call__` does, and calls `run`. If an observer, such as
+   a profiler, has set `call` of the mode, the settings of this context, the call goes there instead.
 2. `run` takes the arrays out of the Tensors and computes. `grad_mask` has a bit for each argument to which a gradient
    flows: 0b11 for ``u * u``, 0b01 for ``u * 2``.
 3. A `Plan` has, for these bits, the values to save and the steps of the walk. The first call with these bits makes the
@@ -48,9 +48,11 @@ The words of this file:
 - `arity` is the number of parameters, 2 for multiply: a call with so many positional arguments is flat as it is. It is
   -1 with a list, so that such a call is never.
 - A *joint* rule is one function for several inputs.
+- A call is *rare* if an argument is neither an array of float32 or float64 with axes, nor an option, such as an int.
+  Then `promote` makes plain arrays of the arguments and converts their dtypes, before the function is called.
 
-A first reading needs `run`, without what is rare in it, and `_plan`; then `tape`, `plan` and `walk`. For the same parts
-in a hundred lines, with the same words, see ``examples/hundred_lines.py``.
+A first reading needs `run`, without what is rare in it; then `tape`, `walk` and `plan`. For the same parts in a hundred
+lines, with the same words, see ``examples/hundred_lines.py``.
 """
 
 from __future__ import annotations
@@ -111,7 +113,7 @@ class Primitive(Rules, Generic[P]):
         if options or len(args) != self.arity:
             args, elements = self.bind(args, options)
         values, inputs, tensors = [*args], [*args], False
-        rare = self.strict  # whether `promote` must look: it converts integers, and constants without axes
+        rare = self.strict  # whether an argument is neither an array of floats with axes nor an option
         for a in args:
             cls = a.__class__
             if cls is Tensor:
@@ -125,7 +127,7 @@ class Primitive(Rules, Generic[P]):
             elif cls is ndarray:
                 if ((dtype := a.dtype) is not float32 and dtype is not float64) or not a.shape:
                     rare = True
-            elif cls not in self.options:
+            elif cls not in self.option_types:
                 rare = True
             position += 1  # noqa: SIM113 - enumerate makes a tuple for every argument
         try:
@@ -139,7 +141,7 @@ class Primitive(Rules, Generic[P]):
             if self.byproducts:
                 out, *byproducts = out
             if out.__class__ is not ndarray or (not self.complex and out.dtype.kind == "c"):
-                out = fitted_result(self, out, tensors)
+                out = fitted_result(self, out, tensors)  # NumPy returns a scalar for arrays without axes
         except Exception as error:
             explain(error, self, args, values, elements)
             raise

@@ -161,7 +161,8 @@ class Rules(Parameters):
         self.forward = self.formula = self._checked(function)  # `textbook`, behind the check of its arguments
         update_wrapper(cast(Any, self), function)
         self.packaged = str(getattr(function, "__module__", "")).startswith("autograd_cnn.")
-        self.options = OPTIONS if self.packaged else OPTIONS - {tuple}  # our own tuples hold no Tensors
+        # Classes of arguments that are no arrays; our own tuples hold no Tensors
+        self.option_types = OPTIONS if self.packaged else OPTIONS - {tuple}
         self.byproducts, self.strict, self.complex = (), False, facts.get("moves", False)
         self.views = facts.get("moves", not self.packaged)
         vars(self).update(facts)

@@ -1,4 +1,4 @@
-"""The tape: one node for every recorded operation.
+"""The tape: one node for every recorded operation. A hundred lines, ``examples/hundred_lines.py``, have the same parts.
 
 A Tensor holds its array and its `node` (`_node` in the engine), one of three: a `Leaf` if it was made with
 ``requires_grad=True``, the `Node` of the operation that computed it, or None if no gradient flows to it. After
@@ -6,9 +6,10 @@ A Tensor holds its array and its `node` (`_node` in the engine), one of three: a
 ``u.node.grad``, which ``u.grad`` returns.
 
 A node refers to its parent *nodes*, never to Tensors. So there are no reference cycles, and an activation is freed with
-the last variable that names it, unless a rule needs it. A node also holds the arrays that its rules need, and the
-user's line. A counter numbers the nodes as they are made. Parents are older than their children, so birth order is a
-topological order: the walk takes the youngest node first, from a heap, and nothing is recursive.
+the last variable that names it, unless a rule, the formula of a derivative (see `primitive`), needs it. A node also
+holds the arrays that its rules need, and the user's line. A counter numbers the nodes as they are made. Parents are
+older than their children, so birth order is a topological order: the walk takes the youngest node first, from a heap,
+and nothing is recursive.
 """
 
 from __future__ import annotations

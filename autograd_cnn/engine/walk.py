@@ -70,7 +70,7 @@ def walk(
         record_walk(sums)
     if root.__class__ is Node:
         claim(root, None if retain else place)
-    observed = current.get().steps
+    observed = current.get().on_rules
     results: dict[Node | Leaf, Any] = {}
     entries, heap = sums.entries, sums.heap
     while heap:
@@ -121,7 +121,10 @@ class _Sums:
         self.look: Any = None  # at contributions that may not be finite
 
     def add(self, parent: Any, c: Any, g: Any, node: Node, rule: Any) -> None:
-        """Add `c`, the contribution that `rule` computed from `g`, to the sum of `parent`."""
+        """Add `c`, the contribution that `rule` computed from `g`, to the sum of `parent`.
+
+        The three ways to add give the same numbers, and differ in memory only.
+        """
         if self.look is not None:
             self.look(c, g, node, rule)
         if c.__class__ is not ndarray or c.shape != parent.shape or not c.dtype is g.dtype is parent.dtype:

@@ -79,7 +79,7 @@ class profile:
         self._compiled, self._compiling = 0.0, 0.0
 
     def __enter__(self) -> profile:
-        if current.get().steps is not None:
+        if current.get().on_rules is not None:
             raise RuntimeError("profile: another one is open. Open one around both")
         self._open = ExitStack()
         if kernels().startswith("numba"):  # which imports it now, not in the first call
