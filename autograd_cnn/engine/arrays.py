@@ -134,21 +134,21 @@ def refusal(primitive: Any, values: Sequence[Any], elements: int) -> TypeError |
 
 
 def exported(value: Any) -> Any:
-    """Return the numbers of another library's array, DataFrame or image as an array, and any other value as it is."""
+    """Return the numbers of another library's array, DataFrame or image as an array, and any other value as it is.
+
+    The parts of a tuple, list or dict are converted one by one.
+    """
     kind = type(value)
+    if kind in (tuple, list):
+        return kind(map(exported, value))
+    if kind is dict:
+        return {k: exported(v) for k, v in value.items()}
     if hasattr(kind, "__array_function__") or issubclass(kind, (np.generic, str)):
         return value
     if hasattr(kind, "__array__") or hasattr(kind, "__array_interface__"):
         return np.asarray(value)  # not `np.array`: the `__array__` of PyTorch takes no `copy`
     # PyTorch's `__dlpack__` forgets the sign of a negated view, its `__array__` does not
     return np.from_dlpack(value) if hasattr(kind, "__dlpack__") else value
-
-
-def all_exported(value: Any) -> Any:
-    """Return `value` with plain arrays in place of the arrays of other libraries in it."""
-    if type(value) in (tuple, list):
-        return type(value)(map(all_exported, value))
-    return {k: all_exported(v) for k, v in value.items()} if type(value) is dict else exported(value)
 
 
 def numeric(value: Any, label: str, copy: bool | None = None) -> np.ndarray:
@@ -163,7 +163,7 @@ def numeric(value: Any, label: str, copy: bool | None = None) -> np.ndarray:
     """
     if isinstance(value, np.ndarray) and hasattr(value, "filled"):
         raise errors.masked(label)
-    value = exported(value)
+    value = value if isinstance(value, (tuple, list)) else exported(value)  # NumPy converts a long list quicker
     try:
         array = np.array(value, copy=copy)
     except ValueError as error:

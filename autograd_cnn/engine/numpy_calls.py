@@ -175,8 +175,7 @@ def plain(value: Any) -> Any:
 
 def plain_array(value: Any) -> Any:
     """Return the numbers of a value as a plain array, or under `vmap` as what stands for those of one example."""
-    value = plain(value)
-    return value if hasattr(value, "__array_function__") else np.asarray(value)
+    return peek(plain(value))
 
 
 def peek(value: Any) -> Any:

@@ -63,7 +63,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, overload
 
 import numpy as np
 
-from autograd_cnn.engine.arrays import all_exported, fitted_result, is_sparse, promote
+from autograd_cnn.engine.arrays import exported, fitted_result, is_sparse, promote
 from autograd_cnn.engine.assignment import share
 from autograd_cnn.engine.explain import explain, refuse_nested
 from autograd_cnn.engine.mode import Mode, current
@@ -104,7 +104,7 @@ class Primitive(Rules, Generic[P]):
     def __call__(self, *args: Any, **options: Any) -> Any:  # type: ignore[misc]  # mypy: does not cover Q
         mode = current.get()
         if mode.call is not None and not (self.sparse and is_sparse(*args)):  # an observer
-            return mode.call(self, all_exported(args), all_exported(options), mode)
+            return mode.call(self, exported(args), exported(options), mode)
         return self.run(args, options, mode)
 
     def run(self, args: Any, options: dict[str, Any], mode: Mode) -> Any:
