@@ -20,25 +20,20 @@ def made(function, name, **rules):
     return primitive
 
 
-def test_a_fresh_array_is_ours_and_a_kept_one_is_not():
-    entry = [np.ones(3)]
+@pytest.mark.parametrize("make", [lambda: np.ones(3), lambda: np.ones((2, 3)).T], ids=["an owner", "a view"])
+def test_a_fresh_array_is_ours_and_a_kept_one_is_not(make):
+    entry = [make()]
     fresh = is_ours(entry[0])  # outside of an assert, which holds what it looks at
-    kept = entry[0]
-    assert (fresh, is_ours(kept), is_ours(entry[0])) == (True, False, False)
-
-
-def test_a_view_is_ours_if_its_owner_is():
-    entry = [np.ones((2, 3)).T]
-    fresh = is_ours(entry[0])
     owner = entry[0].base
     ours = is_ours(entry[0])
-    assert (fresh, ours, owner.shape) == (True, False, (2, 3))
-
-
-def test_a_read_only_array_is_not_ours():
-    entry = [np.ones(3)]
+    assert (fresh, ours) == (True, owner is None)
+    owner = None
     entry[0].setflags(write=False)
-    assert not is_ours(entry[0])
+    ours = is_ours(entry[0])
+    assert not ours
+    entry[0].setflags(write=True)
+    kept = entry[0]
+    assert (is_ours(kept), is_ours(entry[0])) == (False, False)
 
 
 def both_views(g):

@@ -59,17 +59,7 @@ def test_many_thousand_operations_at_the_usual_recursion_limit(python, length):
     assert python(DEEP.replace("LENGTH", str(length))) == "done\n"
 
 
-@pytest.mark.parametrize("depth", [60, 200])
-def test_two_to_the_power_of_many_paths(depth):
-    x = leaf(1.0)
-    h = x
-    for _ in range(depth):
-        h = h + h
-    h.backward()
-    assert x.grad == 2.0**depth
-
-
-def test_a_walk_visits_every_node_once():
+def test_a_walk_visits_every_node_once_on_two_to_the_power_of_many_paths():
     visits = []
 
     @ag.primitive
@@ -79,17 +69,10 @@ def test_a_walk_visits_every_node_once():
     spy.vjp(x=lambda g: visits.append(1) or g, y=lambda g: g)
     x = leaf(1.0)
     h = x
-    for _ in range(60):
+    for _ in range(200):
         h = spy(h, h)
     h.backward()
-    assert len(visits) == 60
-
-
-def test_a_shared_node():
-    x = leaf(3.0)
-    square = x * x
-    (square + square).backward()
-    assert x.grad == 12
+    assert (len(visits), x.grad) == (200, 2.0**200)
 
 
 # Memory
