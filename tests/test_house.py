@@ -30,7 +30,7 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(2409, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "engine": Room(2391, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(2029, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(
         1083,  # of which 288 the one checker, which tries numbers, shapes, layouts and dtypes beyond the user's

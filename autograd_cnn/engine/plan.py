@@ -74,11 +74,8 @@ class Plan:
         element, lists = self.names[: argnums[0]].count(sequence), (sequence, f"{sequence}_shape")
 
         def pick(saved: Any) -> list[Any]:
-            several = [[saved[i] for i in indices] for _, indices in found]
-            return [
-                element if need == "position" else values if need in lists else values[0]
-                for (need, _), values in zip(found, several, strict=True)
-            ]
+            values = {need: [saved[i] for i in indices] for need, indices in found} | {"position": [element]}
+            return [values[need] if need in lists else values[need][0] for need in rule.needs]
 
         return pick
 

@@ -70,9 +70,6 @@ class Node:
         The user's name of the output, the place in the model, and the user's line.
     """
 
-    __slots__ = (
-        "birth", "code", "dtype", "guards", "inputs", "name", "offset", "plan", "saved", "scope", "shape", "walked",
-    )  # fmt: skip
     birth: int
     code: Any
     dtype: np.dtype
@@ -85,6 +82,7 @@ class Node:
     scope: Any
     shape: tuple[int, ...]
     walked: Place | None
+    __slots__ = tuple(__annotations__)
 
     def __str__(self) -> str:
         return f"{self.plan.primitive.name} ({spell((self.code, self.offset))})"
