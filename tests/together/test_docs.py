@@ -93,15 +93,22 @@ def test_a_quotation_stands_in_the_file_that_it_names(page, head, text):
         assert place, f"{page.name} quotes what is not in {file}, or not in this order:\n{piece}"
 
 
-def test_the_mechanism_of_the_engine_has_about_as_many_lines_as_the_readme_and_the_tour_say():
-    """Lines with code, of the files in the first list of the tour."""
-    tour = (ROOT / "docs" / "engine.md").read_text(encoding="utf-8")
-    files = re.findall(r"^- `(\w+\.py)`", tour.partition("**The idea**")[2].partition("**A Tensor")[0], re.M)
-    count = sum(code_lines((PACKAGE / "engine" / file).read_text(encoding="utf-8")) for file in files)
-    assert len(files) >= 10
-    (stated,) = re.findall(r"engine of about ([\d,]+) lines", (ROOT / "README.md").read_text(encoding="utf-8"))
-    assert f"the first list have about {stated} lines" in " ".join(tour.split())
-    assert abs(count / int(stated.replace(",", "")) - 1) < 0.25
+def test_the_core_and_the_mechanism_of_the_engine_have_about_as_many_lines_as_the_readme_and_the_tour_say():
+    """Lines with code, of the four files that the README names, and of those in the first list of the tour."""
+    tour, readme = (
+        " ".join((ROOT / page).read_text(encoding="utf-8").split()) for page in ("docs/engine.md", "README.md")
+    )
+    files = re.findall(r" - `(\w+\.py)`", tour.partition("**The idea**")[2].partition("**A Tensor")[0])
+    core = re.findall(r"\(autograd_cnn/engine/(\w+\.py)\)", readme.partition("## Read it")[2])
+    assert core == files[:4] and len(files) >= 10
+    for names, text, stated, tolerance in (
+        (core, readme, r"four files of (\d+) lines", 0.03),
+        (core, tour, r"first four files, (\d+) lines", 0.03),
+        (files, tour, r"first list have about ([\d,]+) lines", 0.25),
+    ):
+        count = sum(code_lines((PACKAGE / "engine" / file).read_text(encoding="utf-8")) for file in names)
+        (lines,) = re.findall(stated, text)
+        assert abs(count / int(lines.replace(",", "")) - 1) < tolerance
 
 
 def test_there_are_quotations():
