@@ -20,10 +20,14 @@ def lines_of(case):
 
 
 def spelled(text, case):
-    """Return the text of a message, by default the docstring of its program, with the places of marked lines."""
+    """Return the text of a message, by default the docstring of its program, with the places of marked lines.
+
+    A line of a docstring that ends with a backslash goes on in the next one.
+    """
     file = os.path.basename(case.__code__.co_filename)
     places = {mark: f"{file}:{number}" for mark, number in lines_of(case).items()}
-    return inspect.cleandoc(text or case.__doc__).format(**places)
+    text = re.sub(r" \\\n *", " ", text or case.__doc__)
+    return inspect.cleandoc(text).format(**places)
 
 
 def says(kind, text="", cure=None):

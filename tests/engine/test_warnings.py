@@ -162,25 +162,24 @@ def test_no_warning_about_nan_with_an_explicit_gradient():
 # Gradients that are not finite, of a loss that is
 
 
-@warns(
-    RuntimeWarning,
-    "3 of 3 numbers of the gradient of x are nan or inf; the loss is finite. First in the rule of sqrt ({forward}) for "
-    "x: 1 of 1",
-    cure=lambda: ag.sqrt(ag.sum(ag.square(leaf(3))) + 1e-12).backward(),
-)
+@warns(RuntimeWarning, cure=lambda: ag.sqrt(ag.sum(ag.square(leaf(3))) + 1e-12).backward())
 def test_the_norm_of_zeros():
+    r"""
+    3 of 3 numbers of the gradient of x are nan or inf; the loss is finite. First in the rule of sqrt ({forward}) for \
+    x: 1 of 1
+    """
     x = Tensor(np.zeros(3), requires_grad=True, name="x")
     h = ag.sum(x * x)
     loss = ag.sqrt(h) * 2  # forward
     loss.backward()  # here
 
 
-@warns(
-    RuntimeWarning,
-    "1 of 1 numbers of the gradient of a leaf (), and of 1 more, are nan or inf; the loss is finite. First in the "
-    "rule of divide ({forward}) for x: 1 of 2",
-)
+@warns(RuntimeWarning)
 def test_an_overflow_in_the_walk():
+    r"""
+    1 of 1 numbers of the gradient of a leaf (), and of 1 more, are nan or inf; the loss is finite. First in the rule \
+    of divide ({forward}) for x: 1 of 2
+    """
     x, w = leaf(2, dtype=np.float64), leaf(dtype=np.float64)
     loss = (x * w * [0.0, 1.0] / [1e-200, 1.0] / [1e-200, 1.0]).sum()  # forward
     loss.backward()  # here
@@ -201,12 +200,12 @@ def test_where_a_hidden_number_enters_is_found_if_the_graph_is_kept(name):
     assert re.search(r"First in the rule of multiply \(test_warnings.py:\d+\) for x: 1 of 2$", str(caught[0].message))
 
 
-@warns(
-    RuntimeWarning,
-    "1 of 2 numbers of the gradient of x are nan or inf; the loss is finite. To see where they began: the forward "
-    "code again, and backward(retain_graph=True)",
-)
+@warns(RuntimeWarning)
 def test_a_hidden_number():
+    r"""
+    1 of 2 numbers of the gradient of x are nan or inf; the loss is finite. To see where they began: the forward code \
+    again, and backward(retain_graph=True)
+    """
     x = Tensor([1.0, 2.0], requires_grad=True, name="x")
     HIDDEN["an index"](x).backward()  # here
 
