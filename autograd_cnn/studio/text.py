@@ -18,6 +18,12 @@ def clip(text: str, longest: int = LONGEST) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
+def cut(text: str, longest: int = LONGEST) -> str:
+    """Return ``plain(text)``, cut in its middle: names may differ in their ends, as ``conv1.w`` and ``conv1.b``."""
+    text, end = plain(text), longest // 2
+    return text if len(text) <= longest else f"{text[: longest - end - 1]}…{text[-end:]}"
+
+
 def clip_names(text: str, longest: int = LONGEST) -> str:
     """Return as many whole names of `text` as fit: ``conv2d_2 18 kB and 2 more``."""
     names = plain(text).split(", ")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import linecache
 import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -23,7 +24,7 @@ from autograd_cnn.calculus.checkpoint import Checkpoint
 from autograd_cnn.calculus.transforms import alias
 from autograd_cnn.engine import observe
 from autograd_cnn.engine.errors import no_history
-from autograd_cnn.engine.messages import file_of, here, note, spell
+from autograd_cnn.engine.messages import file_of, here, note, spell, variable_of
 from autograd_cnn.engine.tape import Constant, Leaf, Node, history, next_birth
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.studio.graph import Graph
@@ -39,6 +40,8 @@ class _Calls:
         self.given: dict[Node, list[Any]] = {}  # flat arguments, before weak operands were converted
         self.made: dict[int, Node] = {}  # by id of the resulting array
         self.copies: dict[int, np.ndarray] = {}  # by id of an array that no call made
+        self.names: dict[int, str] = {}  # by id of such an array: the user's variable that holds it, or ""
+        self.lines: dict[Node, tuple[Any, int]] = {}  # code and offset of the one that ran it
         self.results: list[Tensor] = []  # kept alive, so that no id is used again
         self.leaves: WeakValueDictionary[Leaf, Tensor] = WeakValueDictionary()  # that calls took
         self.after: dict[Leaf, np.ndarray] = {}  # arrays of these when the function has ended
@@ -53,11 +56,12 @@ class _Calls:
         if not isinstance(call.out, Tensor):
             return
         for array in map(_array, _flat(call.values)):
-            if array is not None and id(array) not in self.made:
-                self.copies.setdefault(id(array), _copied(array))
+            if array is not None and id(array) not in self.made and id(array) not in self.copies:
+                self.copies[id(array)] = _copied(array)
+                self.names[id(array)] = variable_of(array)
         self.leaves.update((t.node, t) for t in call.passed if isinstance(t, Tensor) and isinstance(t.node, Leaf))
         node = call.node()
-        self.given[node] = call.values
+        self.given[node], self.lines[node] = call.values, _line()
         self.made[id(call.out.data)] = node
         self.results.append(call.out)
 
@@ -67,6 +71,14 @@ class _Calls:
 
     def fail(self, call: observe.Call, error: Exception) -> None:
         self.failure = call, error
+
+
+def _line() -> tuple[Any, int]:
+    """Return code and offset of the line that ran an operation: the user's, or one of a function of this package."""
+    frame: Any = sys._getframe(2)
+    while frame.f_globals.get("__name__", "").startswith(("autograd_cnn.engine.", "autograd_cnn.studio.")):
+        frame = frame.f_back
+    return frame.f_code, frame.f_lasti
 
 
 def _copied(array: np.ndarray) -> np.ndarray:
@@ -337,10 +349,11 @@ class _Writer:
     def ops(self, nodes: list[Node], prefix: str, end: Any = None) -> list[Op]:
         following = [*((n.code, n.offset) for n in nodes[1:]), end][: len(nodes)]
         for n in nodes:
-            variables, given = self.written(n.code, n.offset, n.plan.primitive, tuple(n.plan.names))[1], n.inputs
-            own = n.code.co_varnames[n.code.co_argcount :] if variables else ()  # a parameter is another's variable
+            (code, offset), given = self.calls.lines.get(n, (n.code, n.offset)), self.calls.given.get(n, n.inputs)
+            variables = self.written(code, offset, n.plan.primitive, tuple(n.plan.names))[1]
+            own = code.co_varnames[code.co_argcount :] if variables else ()  # a parameter is another's variable
             for port, variable in variables.items():
-                if variable in own and _is_array(array := self.calls.given.get(n, given)[port]):
+                if variable in own and _is_array(array := given[port]):
                     self.read.setdefault(self.origin(array), variable)
         return [self.op(n, after, f"{prefix}{i}") for i, (n, after) in enumerate(zip(nodes, following, strict=True), 1)]
 
@@ -408,7 +421,7 @@ class _Writer:
             leaf, target = isinstance(origin, Leaf), port > 0 and "reduction" in primitive.parameters
             named = getattr(given, "name", None), "parameter" if leaf else "input"
             label, role = self.arguments.get(origin, named)
-            label = label or variable or (name if leaf or target else None)
+            label = label or variable or self.calls.names.get(id(_array(given))) or (name if leaf or target else None)
             role = "target" if target and role == "input" else role if label else "constant"
             self.known[origin] = self.value(label or f"{primitive.name}_{name}", role, given)
         value, array = self.known[origin], _array(given)

@@ -69,7 +69,8 @@ def overlaps(svg, wires=(), values=None):
         marks = [[float(mark.get(place)) for place in ("cx", "cy")] for mark in group.findall(f".//{SVG}circle")]
         texts += [("mark", (x - 3, y - 3, x + 3, y + 3)) for x, y in marks]
     complaints += [f"{a} on {b}" for (a, one), (b, two) in combinations(texts, 2) if meet(one, two)]
-    complaints += [f"{a} in the box {b}" for a, one in texts for b, two in boxes if meet(one, two)]
+    air = {name: -1.5 * (not name.startswith("image")) for name, _ in boxes}
+    complaints += [f"{a} in or at the box {b}" for a, one in texts for b, two in boxes if meet(one, two, air[b])]
     complaints += [f"box {a} on box {b}" for (a, one), (b, two) in combinations(boxes, 2) if meet(one, two)]
     for kind, (x, y), (x2, y2) in lines:
         line = min(x, x2) - 0.6, min(y, y2) - 0.6, max(x, x2) + 0.6, max(y, y2) + 0.6

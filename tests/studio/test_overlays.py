@@ -174,7 +174,7 @@ def test_a_closed_row_has_the_sum_of_its_operations(models):
     whole = sum(flops(graph, op)[0] for op in graph.ops)
     overlaid = ladder(graph, 0, "flops")
     assert f"forward {whole / 1000:.3g} kFLOP" in overlaid.caption
-    blocks = next(box for box in overlaid.boxes if box.text == "Block blocks.0-2 ×3")
+    blocks = next(box for box in overlaid.boxes if box.text == "×3 Block blocks.0-2")
     parts = sum(flops(graph, op)[0] for op in graph.ops if op.scopes and "blocks" in op.scopes[0].path)
     assert blocks.below == f"{parts / 1000:.3g} kFLOP"
 

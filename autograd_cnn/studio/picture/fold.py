@@ -17,6 +17,7 @@ from autograd_cnn.studio.text import count_text
 
 READABLE = 40  # rows; more are folded unless `depth` says otherwise
 LIMIT = 1000  # rows: 50,000 points of paper
+FEW = 4  # rounds of one operation: a frame around them would take as much room
 OUTPUTS = 8  # of a closed group; more than these are drawn as one
 
 
@@ -100,7 +101,7 @@ class Folding:
                 if i >= done and end - i >= period:
                     start = i + (end - i) % period  # cut the first round rather than the last one
                     rounds = _alike(items[k : k + period] for k in range(start, end + period, period))
-                    if len(rounds) > 1:
+                    if len(rounds) > (1 if isinstance(items[start], Group) or period > 1 else FEW):
                         shorter += [*items[done:start], self.repeated(rounds)]
                         done = start + len(rounds) * period
             if done:
@@ -196,6 +197,7 @@ class View:
         self.rows: dict[str, str] = {}
         self.stands: dict[str, str] = {}  # value -> the value that is drawn in its place
         self.differ: dict[str, set[str]] = {}  # operation -> options that differ between rounds
+        self.many: dict[str, int] = {}  # leaf -> the leaves of other rounds that it stands for, and itself
         self.last_use = {v: i for i, op in enumerate(whole.ops) for _, v in op.inputs} | {whole.result: len(whole.ops)}
         if whole.failure:
             self.last_use |= {v: len(whole.ops) for _, v in whole.failure.op.inputs}
@@ -231,6 +233,9 @@ class View:
         for same in alike:
             self.stands |= {op.output: same[0].output for op in same[1:]}
             self.rows |= {op.id: self.rows[same[0].id] for op in same[1:]}
+            for given in zip(*(op.inputs for op in same), strict=True):
+                leaves = {v for _, v in given if v not in self.made}
+                self.many |= {v: self.many.get(v, 1) * len(leaves) for _, v in given[:1] if len(leaves) > 1}
             names = [self.whole.values[op.output].name for op in same]
             used = [self.whole.values[v].name for v in self.used_after(alike[-1][-1], same)]
             if used and used != names[:1]:
@@ -305,7 +310,7 @@ def _through(names: list[str]) -> str:
 
 
 def _label(group: Group, around: Sequence[str]) -> str:
-    """Return a label such as ``Block blocks.0-2 ×3``, ``encoder`` or ``loop net.py:14-16 ×400``."""
+    """Return a label such as ``×3 Block blocks.0-2``, ``encoder`` or ``×400 loop net.py:14-16``."""
     places = [op.place for op in _ops([group])]
     if len(group.rounds) == 1 and not group.scopes:
         return f"… {len(places):,} operations"
@@ -320,7 +325,7 @@ def _label(group: Group, around: Sequence[str]) -> str:
     else:
         lines = {place.line for place in places if place.file == places[0].file}
         label = f"loop {places[0].file}:{min(lines)}" + (f"-{max(lines)}" if len(lines) > 1 else "")
-    return label + (f" ×{len(group.rounds):,}" if len(group.rounds) > 1 else "")
+    return f"×{len(group.rounds):,} {label}" if len(group.rounds) > 1 else label
 
 
 def called(scope: Scope, around: Sequence[str]) -> str:

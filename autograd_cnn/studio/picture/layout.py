@@ -19,12 +19,12 @@ from itertools import product
 
 from autograd_cnn.studio.picture.fold import LIMIT, View, called, within
 from autograd_cnn.studio.records import Op, Value
-from autograd_cnn.studio.text import LONGEST, bytes_text, clip, clip_names, plain, shape_text
+from autograd_cnn.studio.text import LONGEST, bytes_text, clip, clip_names, cut, plain, shape_text
 
 TEXT, EM = 11, 0.62
-MARGIN, HEIGHT, GAP, SLOT, LANE, ARM, PAD = 16, 30, 24, 22, 8, 12, 8
+MARGIN, HEIGHT, GAP, SLOT, LANE, ARM, PAD = 16, 30, 26, 22, 8, 12, 8
 ABOVE, BELOW, INSET = 24, 6, 6  # space for a frame above, below and beside its rows
-LEAST, MESSAGE = 64, 72  # width of a box; characters of an error
+LEAST, MESSAGE, LINE, MODULE = 64, 72, 16, 20  # width of a box; characters of an error, a line of the program, a label
 TURN = 13  # distance from a box to the fork below it, which leaves room for both arrowheads
 CHIP = 22  # the player draws small images on both sides of a shape
 
@@ -172,10 +172,10 @@ class _Ladder:
         self.view, self.graph, self.overlay, self.failure = view, view.graph, overlay, view.graph.failure
         self.backward = view.whole.loss is not None
         self.longest = overlay.brief or LONGEST
-        self.picture = Picture(_caption(view, overlay), 0 if overlay.brief else 26)
-        room = 2 * overlay.brief or LONGEST
+        self.costs = not overlay.brief and any(v.shape for v in self.graph.values.values())  # numbers take no memory
+        self.picture = Picture(_caption(view, overlay, self.costs), 0 if overlay.brief else 26)
         self.picture.frames = [
-            Box("", "frame", plain(frame.label), clip(frame.label, room), frame=[-1, *frame.around][-1])
+            Box("", "frame", plain(frame.label), self._module(frame.label), frame=[-1, *frame.around][-1])
             for frame in view.frames
         ]
         self.rows = self._rows()
@@ -218,15 +218,21 @@ class _Ladder:
         return [*rows, _Row(len(rows), rows[-1].value, None, [0], learns=[0] * self.backward)] if ops else rows
 
     def _names(self) -> dict[str, str]:
-        """Return the names of parameters relative to their frame, unless several frames use them.
+        """Return the shortest name of each leaf that no other leaf in its frames has: relative to its frame, and cut.
 
-        In a narrow picture, the layer and the parameter are enough.
+        If several frames use a leaf, its name is not relative.
         """
+        frames = {value.id: tuple(row.around) for row, _, value in self.leaves}
         found: dict[str, set[str]] = {}
         for row, _, value in self.leaves:
-            name = within(value.name, self.view.paths(row.around))
-            found.setdefault(value.id, set()).add(".".join(name.split(".")[-2:]) if self.overlay.brief else name)
-        return {v: names.pop() for v, names in found.items() if len(names) == 1}
+            found.setdefault(value.id, set()).add(within(value.name, self.view.paths(row.around)))
+        whole = {v: names.pop() if len(names) == 1 else self.graph.values[v].name for v, names in found.items()}
+        names: dict[str, str] = {}
+        for longest in (self.longest, LONGEST):
+            made = {v: cut(name, longest) for v, name in whole.items() if v not in names}
+            used = Counter((frames[v], text) for v, text in made.items())
+            names |= {v: text for v, text in made.items() if used[frames[v], text] == 1}
+        return names
 
     def _lanes(self) -> dict[str, int]:
         """Assign a lane to every value that skips rows; the lane is free again below the last use of the value."""
@@ -240,15 +246,24 @@ class _Ladder:
 
     # Texts of the boxes
 
+    def _module(self, label: str) -> str:
+        """Return the label of a folded row or of a frame, which is cut later than other names."""
+        return clip(label, max(MODULE, self.longest))
+
     def _chip(self, value: Value, used: int) -> list[tuple[str, str, float]]:
         """Return text, quiet text and width of the chips of `value` and of its gradient; each use of it has both."""
-        several, name, small = value.count > 1, self.names.get(value.id, value.name), ""
+        name, small, rounds = self.names.get(value.id, value.name), "", self.view.many.get(value.id, 1)
+        gradient = f"g_{name}"
+        if value.count > 1:
+            name, gradient = value.name, value.name.replace("parameter", "gradient")
         if not self.overlay.brief:
-            small = (f"{value.size:,}" if several else shape_text(value.shape)) + (f" used {used}×" if used > 1 else "")
-        small = self.overlay.values.get(value.id, small)
-        gradient = value.name.replace("parameter", "gradient") if several else f"g_{name}"
-        texts = (clip(name, self.longest), small), (clip(gradient, self.longest), self.overlay.leaves.get(value.id, ""))
-        return [(text, small, wide(f"{text} {small}".strip()) + PAD) for text, small in texts]
+            small = f"{value.size:,}" if value.count > 1 else _extent(value)
+            small += f" used {used}×" if used > 1 else ""
+        quiet = self.overlay.values.get(value.id, small), self.overlay.leaves.get(value.id, "")
+        chips = [(name, quiet[0]), (gradient, quiet[1])]
+        if rounds > 1:
+            chips = [(text, f"×{rounds:,} {small}".rstrip()) for text, small in chips]
+        return [(text, small, wide(f"{text} {small}".strip()) + PAD) for text, small in chips]
 
     def _write(self, row: _Row) -> None:
         """Make the boxes of a row, without their positions."""
@@ -256,7 +271,7 @@ class _Ladder:
             self._write_op(row, row.op)
             return
         value, title, (left, right), brief = row.value, _title(row.value), row.ids, self.overlay.brief
-        name, gradient = clip(value.name, self.longest), clip(f"g_{value.name}", min(24, self.longest))
+        name, gradient = cut(value.name, self.longest), cut(f"g_{value.name}", self.longest)
         if row.straight and self.backward:
             row.left = Box(left, "loss", title, f"{name} {self.graph.loss:.4g}")
             below = "starts here" if brief else "backward starts here"
@@ -268,7 +283,7 @@ class _Ladder:
             row.left = Box("error", "error", plain(f"{error}: {message}"), clip(error), below=below)
             return
         kind = "result" if row.straight else _kind(value)
-        beside = self.overlay.values.get(value.id, shape_text(value.shape) + f" {value.dtype}" * (not brief))
+        beside = self.overlay.values.get(value.id, f"{_extent(value)} {'' if brief else value.dtype}".strip())
         row.left = Box(left, kind, title, name, beside)
         if self.backward and any(v == value.id and port in op.rules for op in self.graph.ops for port, v in op.inputs):
             beside = self.overlay.leaves.get(value.id, "") if self.overlay.values else ""
@@ -288,13 +303,13 @@ class _Ladder:
             paths = self.view.paths(row.around)
             below = f"{called(op.scopes[-1], paths)} · {place}" if scope and scope not in paths else place
         title = f"{row.value.name} = {made} {place} in {op.place.function}{scope and f', {scope}'}"
-        texts = [text for text in (line, line.partition(" = ")[2]) if 0 < len(text) <= longest and not op.parts]
-        head, cross, rounds = op.name.partition(" ×")
-        name_clipped = clip(head, longest - len(cross + rounds)) + cross + rounds
-        name, beside = texts[0] if texts else name_clipped, clip(options)
+        room = min(LINE, longest)
+        texts = [text for text in (line, line.partition(" = ")[2]) if 0 < len(text) <= room and not op.parts]
+        short = self._module(op.name) if op.parts else clip(op.name, longest)
+        name, beside = texts[0] if texts else short, clip(options)
         if self.overlay.brief:  # the code is beside the picture
-            lines = [options, below * bool(op.parts), f"line {op.place.line}"]
-            beside, below = "", next(text for text in lines if 0 < len(text) <= max(longest, 13))
+            fits = not texts and len(options) <= room
+            beside, below = "", below if op.parts else options * fits
         below, bar = self.overlay.forward.get(op.id, (below, None))
         row.left = Box(left, "op", plain(title), name, beside, clip(below), bar=bar)
         if self.failure and op is self.failure.op:
@@ -307,10 +322,10 @@ class _Ladder:
             asks = dict.fromkeys(a for rule in op.rules.values() for a in rule.needs)
             title += f"; asks for {', '.join(asks) or 'nothing but g'}"
         below = clip_names(f"for {', '.join(self.names.get(v, names[v]) for v in receivers)}", 31)
-        name = name_clipped if op.parts or self.overlay.brief else clip(f"rule of {op.name}")
-        below, bar = self.overlay.backward.get(op.id, ("rule" if self.overlay.brief else below, None))
+        name = short if op.parts or self.overlay.brief else clip(f"rule of {op.name}")
+        below, bar = self.overlay.backward.get(op.id, ("" if self.overlay.brief else below, None))
         row.right = Box(right, "rule", plain(title), name, below=clip(below), back=True, bar=bar)
-        row.kept = plain(self.graph.kept(op, self.names, costs=not self.overlay.brief))
+        row.kept = plain(self.graph.kept(op, self.names, costs=self.costs))
 
     # Columns and heights
 
@@ -384,13 +399,12 @@ class _Ladder:
 
     def _name(self, value: Value, back: bool) -> str:
         """Return the longest label that an edge will have: its name, a number in its place, or both."""
-        if back:
-            return clip(f"g_{value.name}", self.longest) + " " + self.overlay.leaves.get(value.id, "")
-        return max(clip(value.name, self.longest), self.overlay.values.get(value.id, ""), key=len)
+        number = (self.overlay.leaves if back else self.overlay.values).get(value.id, "")
+        name = cut(f"g_{value.name}" if back else value.name, self.longest)
+        return f"{name} {number}".rstrip() if back or not self.overlay.brief else max(name, number, key=len)
 
     def _shape(self, value: Value) -> str:
-        hidden = value.id not in self.labelled or (self.overlay.brief and not value.shape)
-        return "" if hidden else clip(shape_text(value.shape), self.longest + 3)
+        return clip(_extent(value), self.longest + 3) if value.id in self.labelled else ""
 
     def _kept(self, row: _Row) -> list[str]:
         """Return the labels above and below a rung."""
@@ -400,7 +414,7 @@ class _Ladder:
 
     def _heights(self) -> None:
         """Place the rows from top to bottom, and the frames around them."""
-        bottom, gap = self.picture.top + (28.0 if self.backward else 12.0) - GAP, GAP
+        bottom, gap = self.picture.top + (32.0 if self.backward else 12.0) - GAP, GAP
         tops: dict[int, float] = {}  # of frames
         for row, below in zip(self.rows, [*self.rows[1:], self.rows[-1]], strict=True):
             for i in row.around:
@@ -439,7 +453,7 @@ class _Ladder:
                 texts = [
                     (text, self.middle, y + dy, "middle") for text, dy in zip(self._kept(row), (-5, 12), strict=False)
                 ]
-                title = plain(f"kept: {self.graph.kept(row.op)}") if row.op else ""
+                title = plain(f"kept: {self.graph.kept(row.op, costs=self.costs)}") if row.op else ""
                 self.picture.wires.append(Wire("kept", *row.ids, ends, title, texts))
         for i, port in enumerate(row.straight):
             above, x = self.rows[row.index - 1], 16 * (i - (len(row.straight) - 1) / 2)
@@ -509,15 +523,16 @@ class _Ladder:
             return []
         self.unlabelled.discard((value.id, back))
         row = self.made[value.id]
-        y, out = row.left.bottom + TURN + (18 if self._turns(row) else 2), self._out(row)
-        name = clip(f"g_{value.name}" if back else value.name, self.longest)
+        y, out = row.left.bottom + TURN + (18 if self._turns(row) else 3), self._out(row)
+        name = cut(f"g_{value.name}" if back else value.name, self.longest)
+        name = name if self.overlay.brief else self._name(value, back)
         texts = [(name, self._at(self.halves[back] + out, back), y, "start" if back else "end")]
         if not back and (shape := self._shape(value)):
             texts.append((shape, self.middle, y, "middle"))
         return texts
 
 
-def _caption(view: View, overlay: Overlay) -> str:
+def _caption(view: View, overlay: Overlay, costs: bool) -> str:
     graph = view.whole
     parts, rows = graph.summary(), len(view.graph.ops)
     if rows < len(graph.ops):
@@ -526,7 +541,7 @@ def _caption(view: View, overlay: Overlay) -> str:
             parts[0] += f", depth={view.all_at} draws all"
     if graph.ops and graph.loss is None and not graph.failure:
         parts[-1] = f"forward only: {parts[-1]} is not one number"
-    elif graph.kept_bytes and not overlay.brief:
+    elif graph.kept_bytes and costs:
         parts.insert(-1, f"keeps {bytes_text(graph.kept_bytes)}")
     return plain(" · ".join([*parts, overlay.caption] if overlay.caption else parts))
 
@@ -534,6 +549,11 @@ def _caption(view: View, overlay: Overlay) -> str:
 def _needs(box: Box) -> float:
     """Return the width of a box that holds its texts."""
     return max(wide(f"{box.text} {box.beside}".strip()), wide(box.below)) + PAD
+
+
+def _extent(value: Value) -> str:
+    """Return the shape of an array, and nothing of a number."""
+    return shape_text(value.shape) if value.shape else ""
 
 
 def _kind(value: Value) -> str:

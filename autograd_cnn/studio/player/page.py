@@ -29,8 +29,8 @@ from autograd_cnn.studio.text import clip, plain
 
 LIMIT = 10_000  # operations
 DRAWN = 150  # rows of a picture; the page lists every operation in any case
-PHONE = 390  # pixels: no picture is wider, if its names can be as short as one of these numbers of characters
-NAMES = 20, 16, 13, 11, 9, 7
+HALF = 600  # points: half of a window of 1280 pixels, if names can be as short as one of these numbers of characters
+NAMES = 40, 30, 24, 20, 16, 13
 
 
 def page(
@@ -93,7 +93,7 @@ def script() -> str:
 
 
 def _lay_out(graph: Graph, view: View, moments: list[dict[str, Any]]) -> Picture:
-    """Lay out a view with room for numbers of all moments, narrow enough for a phone if possible."""
+    """Lay out a view with room for numbers of all moments, and with names cut only if it fills half of a window."""
     numbers: list[dict[str, str]] = [{}, {}]
     for v, fact in (pair for moment in moments for pair in moment["values"].items()):
         for found, look in zip(numbers, ("array", "gradient"), strict=True):
@@ -104,7 +104,7 @@ def _lay_out(graph: Graph, view: View, moments: list[dict[str, Any]]) -> Picture
     lines = {op.id: once.sub("", bare(fact["forward"])) for op, fact in ops if not op.call.inside}
     for longest in NAMES:
         picture = drawn(view, Overlay(leaves=numbers[1], values=numbers[0], lines=lines, brief=longest))
-        if picture.width <= PHONE:
+        if picture.width <= HALF:
             break
     return picture
 

@@ -304,7 +304,9 @@ function read({ depth, boxes, wires, rows, result }, k) {
   const own = boxes.map(([id, x, y], i) => {
     const group = groups[groups.length - boxes.length + i];
     const [shape, text] = [group.querySelector(".shape"), group.querySelectorAll("text")];
-    const from = moment(id);
+    const [below, from] = [text[1] ?? text[0].cloneNode(), moment(id)];
+    if (!text[1]) below.setAttribute("class", "quiet");
+    text[0].after(below);
     group.setAttribute("role", "button");
     group.classList.toggle("end", id === result || id === "g_" + result);
     group.setAttribute("tabindex", -1);
@@ -316,7 +318,7 @@ function read({ depth, boxes, wires, rows, result }, k) {
     });
     const [, back, leaf] = /^(g_)?(t\d+)/.exec(id) || [];
     const scalar = value(leaf)?.[back ? "gradient" : "array"]?.number && id !== result;
-    return { id, x, y, from, group, shape, below: text[1], words: text[1]?.textContent, bar: null, leaf: scalar && leaf, back, beside: group.querySelector("tspan") };
+    return { id, x, y, from, group, shape, name: text[0], below, words: below.textContent, bar: null, leaf: scalar && leaf, back, beside: group.querySelector("tspan") };
   });
   const shapes = {};
   const by = Object.fromEntries(own.map((box) => [box.id, box.group]));
@@ -475,7 +477,8 @@ function paint() {
     const [x, y, width, height] = ["x", "y", "width", "height"].map((name) => Number(box.shape.getAttribute(name)));
     const long = boxes ? (6.2 * text.length) / (width - 8) : 0;
     box.below.textContent = long > 1.3 ? text.split(":")[0] : text; // the whole is told beside its step
-    box.group.setAttribute("aria-label", `${box.group.querySelector("text").textContent}, ${text}`);
+    box.name.setAttribute("y", y + height / 2 + (text ? -2 : 4));
+    box.group.setAttribute("aria-label", text ? `${box.name.textContent}, ${text}` : box.name.textContent);
     if (6.2 * box.below.textContent.length > width - 8 && boxes) box.below.setAttribute("textLength", width - 8);
     else box.below.removeAttribute("textLength");
     box.below.setAttribute("lengthAdjust", "spacingAndGlyphs");
