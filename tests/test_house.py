@@ -66,7 +66,7 @@ ROOMS = {
         "weights for PyTorch, and ONNX files",
     ),
     "studio": Room(
-        5747,
+        5738,
         f"engine calculus ops nn training files notebook environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),
@@ -77,7 +77,7 @@ HEAVY = {
     "matplotlib", "numba", "graphviz", "torch", "tqdm", "requests", "safetensors", "playwright", "mpi4py", "onnx",
     "jinja2",
 }  # fmt: skip
-FOR_HEAVY = {"fast.compiled", "studio.picture.paint"}  # exist for it, and are imported when they are asked for
+FOR_HEAVY = {"fast.compiled"}  # exist for it, and are imported when they are asked for
 
 
 def private(name):

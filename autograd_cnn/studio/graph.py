@@ -145,7 +145,7 @@ class Graph(records.Graph):
         ----------
         path : path
             ``.html`` (the player), ``.svg``, ``.dot`` and ``.py`` (the program) need nothing else.
-            ``.png`` and ``.pdf`` are drawn by Graphviz, or by matplotlib if Graphviz is missing.
+            ``.png`` and ``.pdf`` are drawn by Graphviz, by its program ``dot``.
         depth : int, optional
             How many levels of modules and loops to open. At 0, each of them is one row. Only the first of repeated
             rounds is drawn, except at the depth that the caption names. Default: the most that fit into 40 rows.
@@ -170,8 +170,8 @@ class Graph(records.Graph):
             If the suffix or the overlay is unknown, if the format does not take an option, if the graph lacks the
             measurements for an overlay, or if `depth` makes the picture too large to read: more than 1,000 rows
             (``.dot`` has no limit).
-        ImportError
-            If ``.png`` or ``.pdf`` is wanted, and both Graphviz and matplotlib are missing.
+        ImportError, FileNotFoundError
+            If ``.png`` or ``.pdf`` is wanted, and Graphviz or its program are missing.
         """
         options: dict[str, Any] = {"depth": depth, "overlay": overlay, "classes": tuple(classes)}
         options |= {"quiz": quiz, "source": source, "standalone": standalone}

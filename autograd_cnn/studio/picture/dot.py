@@ -1,4 +1,4 @@
-"""Writes the ladder as Graphviz text, and draws it as PNG or PDF by Graphviz, or else by matplotlib.
+"""Writes the ladder as Graphviz text, which its program ``dot`` draws as PNG or PDF.
 
 The text contains the positions of the ladder. Graphviz keeps them because of ``layout=nop2``; its own layout would
 tangle edges that skip rows, but is available to anyone who removes that attribute. Every edge of the graph is an edge
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
 
-from autograd_cnn.environment import command
+from autograd_cnn.environment import needs
 from autograd_cnn.studio.picture.ladder import ladder
 from autograd_cnn.studio.picture.layout import TEXT, Box, Picture, Text, Wire, wide
 from autograd_cnn.studio.picture.styles import FONT, LIGHT, fill, shaft
@@ -132,24 +132,15 @@ def _edge(wire: Wire) -> str:
 def _rendered(suffix: str, graph: Graph, depth: int | None = None, overlay: str | None = None) -> bytes:
     """Return the picture as a ``.png`` or ``.pdf`` file."""
     picture = ladder(graph, depth, overlay, suffix)
-    try:
+    with needs("graphviz", suffix):
         import graphviz
-
-        try:
-            return graphviz.Source(_dot(picture, notes=True)).pipe(format=suffix[1:], quiet=True)
-        except graphviz.ExecutableNotFound:
-            missing = "The Python package graphviz is installed, but its program dot is not on PATH"
-    except ImportError:
-        missing = "The Python package graphviz is not installed"
     try:
-        from autograd_cnn.studio.picture.paint import paint
-    except ImportError as error:
-        raise ImportError(
-            f'{suffix} needs matplotlib or Graphviz. Neither is needed for loss.graph().save("g.svg"). {missing}: '
-            f"apt install graphviz (macOS: brew, Windows: winget) and {command('-m', 'pip', 'install', 'graphviz')}. "
-            f"Or: {command('-m', 'pip', 'install', 'matplotlib')}"
-        ) from error
-    return paint(picture, suffix)
+        return graphviz.Source(_dot(picture, notes=True)).pipe(format=suffix[1:], quiet=True)
+    except graphviz.ExecutableNotFound:
+        raise FileNotFoundError(
+            f"{suffix} is drawn by Graphviz, whose program dot is not on PATH: apt install graphviz (macOS: brew, "
+            'Windows: winget). Nothing is needed for loss.graph().save("g.svg")'
+        ) from None
 
 
 png, pdf = partial(_rendered, ".png"), partial(_rendered, ".pdf")
