@@ -1,9 +1,12 @@
-"""Functions under `vmap` whose steps depend on numbers: of all examples."""
+"""Every use under `vmap` beside a loop over the examples; functions whose steps depend on numbers, of all examples."""
 
 import numpy as np
 import pytest
 
 import autograd_cnn as ag
+import vmapped
+from autograd_cnn.engine.tensor import Tensor
+from uses import every_use
 
 RNG = np.random.default_rng(0)
 XS, W = RNG.normal(size=(5, 3)), RNG.normal(size=(3, 2))
@@ -54,3 +57,29 @@ def test_jacobians_of_complex_functions():
 def test_complex_numbers_are_sorted():
     z = np.array([[2 + 1j, 1j, 1], [3, 2j, 2 - 1j]])
     assert ag.vmap(np.sort)(z).tolist() == np.sort(z).tolist()
+
+
+# They draw numbers, have shapes that depend on numbers, or results that are plain arrays without vmap alone.
+NOT_MAPPED = """
+    divmod dropout dropout2d frexp linalg.lstsq linalg.slogdet max_pool2d_with_indices modf scaled_dot_product_attention
+    trim_zeros
+""".split()
+USES = [u for u in every_use() if u.name not in NOT_MAPPED and not (u.name == "take" and u.inputs[0].ndim == 0)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("use", USES, ids=lambda use: use.name)
+def test_a_use_and_its_gradients(use):
+    """Each input has examples of its own, then the first alone; all have the order of the use's own numbers."""
+
+    def f(*inputs):
+        result = use.f(*(x if isinstance(x, Tensor) else Tensor(x) for x in inputs))
+        parts = result if isinstance(result, (list, tuple)) else [result]
+        return [np.real(p) for p in parts if isinstance(p, Tensor)]
+
+    inputs = [np.asarray(x, float) for x in use.inputs]
+    weights = [np.cos(np.arange(p.size)).reshape(p.shape) for p in f(*map(Tensor, inputs))]
+    for axes in [0] * len(inputs), [0, *[None] * (len(inputs) - 1)]:
+        given = [x if axis is None else np.stack([x, 0.99 * x, 0.98 * x]) for x, axis in zip(inputs, axes, strict=True)]
+        for g in f, vmapped.slopes(f, weights, [i for i, axis in enumerate(axes) if axis == 0]):
+            vmapped.check(vmapped.mapped(g, given, axes)[0], vmapped.looped(g, given, axes, 3), use.name, 1e-8)
