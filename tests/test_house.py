@@ -39,7 +39,7 @@ ROOMS = {
     ),
     "nn": Room(822, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(372, "engine calculus state", "optimisers, schedules, clipping"),
-    "elsewhere": Room(168, "", "names of other libraries, and what to write here"),
+    "elsewhere": Room(134, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
     "environment": Room(29, "", "this Python: its command line, and packages that are absent"),
     "files": Room(53, "", "writes a file as a whole or not at all"),
@@ -50,7 +50,7 @@ ROOMS = {
     "__main__": Room(452, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
-        1246, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
+        1225, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(2861, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(669, "engine files environment", "published images, folders of images, batches"),

@@ -6,9 +6,8 @@ from autograd_cnn import vocabulary
 from autograd_cnn.engine.naming import enrol
 from autograd_cnn.vocabulary import fft, linalg, special, stats
 from autograd_cnn.vocabulary.arrays import *
-from autograd_cnn.vocabulary.elementary import *
+from autograd_cnn.vocabulary.functions import *
 from autograd_cnn.vocabulary.losses import *
-from autograd_cnn.vocabulary.statistics import *
 
 if not TYPE_CHECKING:  # type checkers follow the stars
     files = [file for file in vars(vocabulary).values() if file not in (fft, linalg, special, stats)]

@@ -192,20 +192,10 @@ def cofactors(a: Any) -> Any:
     return np.linalg.det(u @ vt)[..., None, None] * np.conj((u * others[..., None, :]) @ vt)
 
 
-def _cofactors_rule(g: Any, a: Any) -> Any:
-    """With a = u s v', the cofactors are det(u v') conj(u c v'), where c has the products of all s but one.
-
-    Thus no singular value divides, and the rule holds for singular matrices.
-    """
-    m, eye, rows = a.shape[-1], _eye(a), svd_rows(a)
-    u, s, v = rows[..., :m, :], _real(rows[..., m, :]), rows[..., m + 1 :, :]
-    factors = (where(eye[k] | eye[k][:, None], 1, s[..., k, None, None]) for k in range(m))
-    others = where(eye, 0, reduce(operator.mul, factors, 1))  # [i, j]: the product of all s but those of i and j
-    inner = _adjoint(u) @ g @ v
-    across = others @ sum(where(eye, inner, 0), -1)[..., None]
-    turn = u @ _adjoint(v)
-    sign = (det(turn) if turn.dtype.kind == "c" else np.linalg.det(plain(turn)))[..., None, None]
-    return sign * (conjugated(u) @ where(eye, across, -(others * inner.mT)) @ v.mT)
+def _cofactors_rule(g: Any, a: Any, out: Any) -> Any:
+    """The cofactors are ``det(a) inv(a).mT``. So a singular matrix is refused, here and not in the rule of `det`."""
+    inverse = inv(a).mT
+    return sum(g * out, (-2, -1))[..., None, None] * inverse - out @ g.mT @ inverse
 
 
 det.vjp(a=lambda g, a: g[..., None, None] * cofactors(a))

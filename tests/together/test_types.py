@@ -62,115 +62,50 @@ t.backward()  #: None
 t.argmax(axes=0)  #: error
 
 # Operations
-ag.abs(t)  #: Tensor
-ag.add_at(t, 0, t)  #: Tensor
 ag.add(t, 1)  #: Tensor
 ag.add(1, t)  #: Tensor
 ag.add(a, t)  #: Tensor
-ag.astype(t, np.float32)  #: Tensor
-ag.avg_pool2d(t, 2)  #: Tensor
-ag.avg_unpool2d(t, (1, 2, 2, 1), 2)  #: Tensor
-ag.batch_norm(t, t, t)  #: Tensor
 ag.bce(t, a)  #: Tensor
 ag.bce_with_logits(t, a, reduction="sum")  #: Tensor
-ag.broadcast_to(t, (2, 2, 3))  #: Tensor
 ag.clip(t, 0, 1)  #: Tensor
 ag.clip(t, max=1)  #: Tensor
 ag.concat([t, t])  #: Tensor
 ag.concatenate([t, t], axis=1)  #: Tensor
 ag.concatenate((t, t))  #: Tensor
-ag.conjugate(t)  #: Tensor
 ag.conv2d(t, t)  #: Tensor
 ag.conv2d(a, t)  #: Tensor
 ag.conv2d(t, t, t, stride=(2, 1), padding="same", groups=3)  #: Tensor
 ag.conv2d(t, t, b=t, padding=((0, 1), (1, 0)))  #: Tensor
-ag.conv2d_weight_gradient(t, t, (3, 3, 1, 1))  #: Tensor
 ag.conv_transpose2d(t, t, output_padding=1)  #: Tensor
-ag.convolve(t, t)  #: Tensor
-ag.copy(t)  #: Tensor
-ag.cos(t)  #: Tensor
 ag.cross_entropy(t, a, label_smoothing=0.1)  #: Tensor
-ag.cumprod(t)  #: Tensor
 ag.cumsum(t, 1)  #: Tensor
 ag.divide(1, t)  #: Tensor
 ag.dropout(t, 0.5, np.random.default_rng(0))  #: Tensor
 ag.contract("ij,ij->", t, t)  #: Tensor
 ag.contract("ij,ij->", a, t)  #: Tensor
-ag.elu(t)  #: Tensor
-ag.exp(t)  #: Tensor
-ag.expand_dims(t, 0)  #: Tensor
-ag.expm1(t)  #: Tensor
 ag.flatten(t, 1)  #: Tensor
 ag.flip(t, (0, 1))  #: Tensor
-ag.gelu(t)  #: Tensor
-ag.getitem(t, 0)  #: Tensor
-ag.hardswish(t)  #: Tensor
-ag.imag(t)  #: Tensor
-ag.mish(t)  #: Tensor
-ag.real(t)  #: Tensor
-ag.tanhshrink(t)  #: Tensor
-ag.hardtanh(t)  #: Tensor
 ag.leaky_relu(t, 0.2)  #: Tensor
 ag.linear(a, t, t)  #: Tensor
-ag.log(t)  #: Tensor
-ag.log1p(t)  #: Tensor
 ag.log_softmax(t, axis=-1)  #: Tensor
-ag.logsumexp(t)  #: Tensor
-ag.matmul(t, t)  #: Tensor
 ag.max(t, 0)  #: Tensor
-ag.max_at(t, 0, t)  #: Tensor
-ag.max_gather2d(t, a, 2)  #: Tensor
 ag.max_pool2d(t, 2, stride=1)  #: Tensor
-ag.max_unpool2d(t, a, (1, 2, 2, 1), 2)  #: Tensor
-ag.maximum(t, 0)  #: Tensor
-ag.mean(t)  #: Tensor
-ag.min(t)  #: Tensor
 ag.minimum(0, t)  #: Tensor
-ag.mse(t, a)  #: Tensor
-ag.multiply(t, t)  #: Tensor
-ag.negative(t)  #: Tensor
-ag.normal_cdf(t)  #: Tensor
 ag.pad(t, ((1, 0), (2, 1)))  #: Tensor
 ag.pad(t, 1, mode="edge")  #: Tensor
-ag.pad_constant(t, 1)  #: Tensor
 ag.permute_dims(t, (1, 0))  #: Tensor
-ag.remainder(t, a)  #: Tensor
 ag.power(2, t)  #: Tensor
-ag.root(t, 2)  #: Tensor
-ag.quotient(t, a)  #: Tensor
-ag.finite_product(t, a)  #: Tensor
 ag.prod(t, axis=1, initial=2.0)  #: Tensor
-ag.relu(t)  #: Tensor
-ag.relu_gradient(t, t)  #: Tensor
-ag.reshape(t, (3, 2))  #: Tensor
 ag.roll(t, 1, axis=0)  #: Tensor
 ag.rot90(t)  #: Tensor
-ag.scatter(t, 0, (4,))  #: Tensor
 ag.set_at(a, 0, t)  #: Tensor
-ag.roots(t)  #: Tensor
-ag.sigmoid(t)  #: Tensor
-ag.silu(t)  #: Tensor
-ag.sin(t)  #: Tensor
-ag.softmax(t)  #: Tensor
-ag.softplus(t)  #: Tensor
-ag.softsign(t)  #: Tensor
-ag.sparse_matmul(t, a, a, a, (2, 3))  #: Tensor
 ag.special.gammaln(t)  #: Tensor
 ag.special.xlogy(2, t)  #: Tensor
 ag.stats.norm.logpdf(t)  #: Any
-ag.sqrt(t)  #: Tensor
-ag.square(t)  #: Tensor
-ag.squeeze(t)  #: Tensor
-ag.standardize(t, (0, 1))  #: Tensor
-ag.stack([t, t])  #: Tensor
 ag.std(t, ddof=1)  #: Tensor
-ag.subtract(t, t)  #: Tensor
 ag.sum(t, axis=(0, 1), keepdims=True)  #: Tensor
 ag.take(t, [0, 1], axis=0)  #: Tensor
-ag.tanh(t)  #: Tensor
-ag.tan(t)  #: Tensor
 ag.transpose(t, (1, 0))  #: Tensor
-ag.var(t)  #: Tensor
 ag.where(t > 0, t, 0)  #: Tensor
 ag.where(a > 0, 0, t)  #: Tensor
 ag.relu(a)  #: Any
@@ -293,6 +228,16 @@ loss: float = ag.cross_entropy(outputs(net, ag.Tensor(ag.data.as_float32(data.te
 accuracy: float = ag.training.evaluate(net, ag.cross_entropy, data.test_images, data.test_labels).accuracy
 """
 
+OPERATIONS = {
+    name: [p.annotation for p in inspect.signature(value.textbook).parameters.values() if p.default is p.empty]
+    for name, value in vars(ag).items()
+    if isinstance(value, Primitive) and value.name == name and not value.__module__.endswith("functions")
+}
+ARGUMENTS = {  # by the annotation of a parameter without a default
+    "Any": "t", "Sequence[Any]": "[t, t]", "Shape": "(2, 3)", "Extent": "2", "int | tuple[int, ...]": "0",
+    "tuple[int, ...]": "(4,)", "tuple[int, int]": "(2, 3)", "str": '"ij->"',
+}  # fmt: skip
+PROGRAM += "".join(f"ag.{n}({', '.join(ARGUMENTS[p] for p in of)})  #: Tensor\n" for n, of in OPERATIONS.items())
 LINES = PROGRAM.split("\n")
 WANTED = {i: line.rpartition("#: ")[2] for i, line in enumerate(LINES, 1) if "#: " in line}
 SOURCES = str(Path(ag.__file__).parents[1])
@@ -338,15 +283,6 @@ def compare(reports):
             found.setdefault(line, short(revealed[1]))
     for i, line in enumerate(LINES, 1):
         assert (i, found.get(i)) == (i, WANTED.get(i)), line
-
-
-def test_the_program_has_every_operation():
-    operations = {
-        name
-        for name, value in vars(ag).items()
-        if isinstance(value, Primitive) and value.name == name and not value.__module__.endswith("elementary")
-    }
-    assert operations <= set(re.findall(r"^ag\.(\w+)\(.*#: Tensor$", PROGRAM, re.MULTILINE))
 
 
 def test_mypy(programs):
