@@ -213,27 +213,6 @@ def test_derivatives_of_densities(name, method):
         np.testing.assert_array_equal(outside.grad, np.zeros(3))
 
 
-@pytest.mark.slow
-def test_densities_have_the_gradients_of_hips_autograd():
-    stats, grad = pytest.importorskip("autograd.scipy.stats"), pytest.importorskip("autograd").grad
-    a, b, c, v = rng.uniform(0.1, 0.9, (4, 5))
-    cases = [("norm", m, (v - 1, a, b)) for m in ("logpdf", "pdf", "cdf", "logcdf")]
-    cases += [(n, m, args) for m in ("logpdf", "pdf") for n, args in (
-        ("t", (v - 1, a + 2, b, c)), ("gamma", (a, b + 1)), ("beta", (a, b + 1, c + 1)), ("chi2", (a, 3 * np.ones(5))),
-    )]  # fmt: skip
-    points, root = rng.normal(size=(5, 3)), rng.normal(size=(3, 3))
-    cases += [("multivariate_normal", m, (points, a[:3], root @ root.T + np.eye(3))) for m in ("logpdf", "pdf")]
-    cases += [("dirichlet", "logpdf", (a / a.sum(), b + 1)), ("poisson", "logpmf", (np.arange(5.0), a))]
-    for name, method, args in cases:
-        for i in range(name == "poisson", len(args)):
-            if (name, i) == ("chi2", 1):
-                continue
-            of = [getattr(getattr(module, name), method) for module in (ag.stats, stats)]
-            ours = ag.grad(lambda *z, f=of[0]: ag.sum(f(*z)), i)(*args)
-            theirs = grad(lambda *z, f=of[1]: f(*z).sum(), i)(*args)
-            np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
-
-
 def test_vectors_and_shares_are_scipys():
     x, root, p = rng.normal(size=(2, 5, 3)), rng.normal(size=(3, 3)), rng.uniform(1, 2, (3, 4))
     for cov in (root @ root.T, 2.0, np.array([1.0, 2, 3])):
@@ -311,21 +290,11 @@ def test_a_function_of_no_numbers_says_what_it_wants():
         ag.special.gammaln("a")
 
 
-@pytest.mark.slow
-def test_expm_is_scipys_and_pytorchs(torch):
-    linalg = pytest.importorskip("scipy.linalg")
-    for size in (1e-3, 1.0, 30.0):
-        a = rng.normal(size=(4, 5, 5)) * size
-        a -= 3 * size * np.eye(5)
-        np.testing.assert_allclose(
-            ag.linalg.expm(a), linalg.expm(a), rtol=1e-9, atol=1e-9 * np.abs(linalg.expm(a)).max()
-        )
-        theirs = torch.tensor(a, requires_grad=True)
-        g = rng.normal(size=a.shape)
-        torch.linalg.matrix_exp(theirs).backward(torch.tensor(g))
-        mine = Tensor(a, requires_grad=True)
-        ag.linalg.expm(mine).backward(g)
-        np.testing.assert_allclose(mine.grad, theirs.grad, rtol=1e-8, atol=1e-9 * np.abs(mine.grad).max())
+@pytest.mark.parametrize("size", [1e-3, 1.0, 30.0])
+def test_expm_is_scipys(size):
+    a = rng.normal(size=(4, 5, 5)) * size - 3 * size * np.eye(5)
+    want = pytest.importorskip("scipy.linalg").expm(a)
+    np.testing.assert_allclose(ag.linalg.expm(a), want, rtol=1e-9, atol=1e-9 * np.abs(want).max())
 
 
 @pytest.mark.slow

@@ -12,24 +12,13 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.engine.tensor import Tensor
 from vocabulary.torch_calls import CALLS, OTHER_NAME, SAME_NAME
-from vocabulary.torch_others import (
-    FIRST_RESULT,
-    HERMITIAN,
-    NO_SECOND,
-    NOT_HERE,
-    OF_REAL,
-    PLAIN,
-    SIGNS,
-    SKIPPED,
-    VERSION,
-)
+from vocabulary.torch_others import HERMITIAN, NOT_HERE, OF_REAL, SIGNS, SKIPPED, VERSION
 
 SAMPLES, SECOND = 25, 8  # of each operator, and how many of them are differentiated twice
 
 OURS = {
     **{name: attrgetter(name.removeprefix("nn.functional."))(ag) for name in SAME_NAME},
     **{theirs: attrgetter(ours)(ag) for theirs, ours in (pair.split("=") for pair in OTHER_NAME)},
-    **{theirs: getattr(np, ours) for theirs, ours in PLAIN.items()},
     **CALLS,
 }
 
@@ -93,7 +82,7 @@ def parts(result, name):
     """The results that are compared, in one list."""
     if type(result) is list or isinstance(result, tuple):
         result = [p for r in result for p in parts(r, "")]
-        return [abs(p) for p in result] if name in SIGNS else result[:1] if name in FIRST_RESULT else result
+        return [abs(p) for p in result] if name in SIGNS else result[:1] if name.endswith("grad_oriented") else result
     return [result]
 
 
@@ -137,9 +126,8 @@ def compare(name, sample, second):
     x, args, options = (converted(v, leaves) for v in (sample.input, sample.args, sample.kwargs))
     theirs = parts(op(sample.input, *sample.args, **sample.kwargs), name)
     ours = parts(OURS[name](x, *args, **options), name)
-    if name not in PLAIN:
-        theirs = [t for t in theirs if isinstance(t, torch.Tensor) and (t.is_floating_point() or t.is_complex())]
-        ours = [o for o in ours if numbers(o).dtype.kind in "fc"]
+    theirs = [t for t in theirs if isinstance(t, torch.Tensor) and (t.is_floating_point() or t.is_complex())]
+    ours = [o for o in ours if numbers(o).dtype.kind in "fc"]
     rng = np.random.default_rng(5)
     total, expected = 0, torch.zeros((), dtype=torch.float64)
     for o, t in zip(ours, theirs, strict=True):
@@ -166,7 +154,7 @@ def compare(name, sample, second):
 def referee(name, of_complex=False):
     """Compare the samples of one operator, and return how many were not left out."""
     compared = 0
-    twice = database()[name].supports_gradgrad and name not in NO_SECOND
+    twice = database()[name].supports_gradgrad
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # PyTorch warns of its own plans
         for i, (sample, reason) in enumerate(samples(name, of_complex)):

@@ -106,41 +106,6 @@ def test_more_activations(compare, torch, name, options, rng):
     np.testing.assert_allclose(second[smooth], expected.numpy(force=True)[smooth], rtol=1e-6, atol=1e-7)
 
 
-WINDOWS = [
-    ((3, 2, 1), {"ceil_mode": True}),
-    ((2, 3), {"ceil_mode": True}),
-    (((3, 2), (2, 3), (1, 0)), {"ceil_mode": True}),
-    ((3, 1, 1), {"dilation": 2}),
-    ((2, (2, 3), 1), {"dilation": (3, 1), "ceil_mode": True}),
-    ((3, 2, 1), {"count_include_pad": False}),
-    ((3, 2, 1), {"count_include_pad": False, "ceil_mode": True}),
-]
-
-
-@pytest.mark.parametrize(("window", "options"), WINDOWS, ids=str)
-def test_options_of_pooling(compare, torch, window, options, rng):
-    f, x = torch.nn.functional, np.maximum(rng.integers(-9, 9, (2, 8, 6, 3)), 0) * 0.1  # with ties
-    if "dilation" not in options:
-        compare(
-            lambda x: ag.avg_pool2d(x, *window, **options), lambda x: nhwc(f.avg_pool2d(nchw(x), *window, **options)), x
-        )
-        if "count_include_pad" in options:
-            return
-    compare(
-        lambda x: ag.max_pool2d(x, *window, **options), lambda x: nhwc(f.max_pool2d(nchw(x), *window, **options)), x
-    )
-    _, indices = ag.max_pool2d_with_indices(x, *window, **options)
-    _, theirs = f.max_pool2d(nchw(torch.tensor(x)), *window, **options, return_indices=True)
-    np.testing.assert_array_equal(indices, nhwc(theirs).numpy())
-
-
-def test_lp_pool2d(compare, torch, rng):
-    f, x = torch.nn.functional, rng.uniform(0.1, 1, (2, 5, 6, 3))
-    for window in ((2, 3), (3, 2, 2)):
-        compare(lambda x, w=window: ag.lp_pool2d(x, *w), lambda x, w=window: nhwc(f.lp_pool2d(nchw(x), *w)), x)
-    compare(lambda x: ag.lp_pool2d(x, 2, 2, None, True), lambda x: nhwc(f.lp_pool2d(nchw(x), 2, 2, None, True)), x)
-
-
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("weight", [None, np.array([0.1, 2.0, 0.5, 1.0])])
 @pytest.mark.parametrize("labels", [np.array([0, 3, 1, 1, 2]), np.array([0, 255, 1, 255, 2]), np.full((5, 4), 0.25)])

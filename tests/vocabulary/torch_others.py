@@ -4,19 +4,26 @@ import numpy as np
 
 VERSION = "2.13"  # of PyTorch, whose database the tables were made with
 
-PLAIN = {  # no derivative: NumPy's own function, whose plain array is compared
-    name: name
-    for name in """
-    allclose all any argwhere ceil count_nonzero equal floor heaviside isclose isfinite isinf isnan isneginf isposinf
-    isreal logical_and logical_not logical_or logical_xor round sign signbit trunc argmax argmin isin gcd lcm
-    """.split()
-} | {
-    "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
-    "bitwise_and": "bitwise_and", "bitwise_or": "bitwise_or", "bitwise_xor": "bitwise_xor", "bitwise_not": "invert",
-    "bitwise_left_shift": "left_shift", "bitwise_right_shift": "right_shift", "sgn": "sign", "equal": "array_equal",
-}  # fmt: skip
-
 NOT_HERE = {
+    "a composition of operations that are compared": """
+        H addbmm addcdiv addcmul addmm* addmv addr baddbmm add sub rsub cartesian_prod cdist cholesky_* chunk
+        combinations complex cumulative_trapezoid diag_embed diagonal_scatter dist expand expand_as fill flatten
+        index_fill index_reduce* kthvalue lerp linalg.pinv|singular logdet mH masked.cum* masked.log* masked.normalize
+        masked.softm* masked_* msort narrow native_* nn.functional.bilinear nn.functional.channel_shuffle
+        nn.functional.linear_cross_entropy* nn.functional.pdist nn.functional.soft_margin_loss
+        nn.functional.upsample_* polar put renorm rsqrt scatter_reduce* select select_scatter slice slice_scatter
+        std_mean* sum_to_size topk unflatten unfold unsafe_chunk var_mean* view_as_complex view_as_real
+    """,
+    "another name or form of an operator that is compared": """
+        *_copy __radd__ __rmul__ cholesky div|floor_rounding div|no_rounding_mode linalg.*_ex
+        linalg.norm|subgradients_at_zero log_softmax|with_dtype nn.functional.softmin|with_dtype norm* pinverse qr
+        reshape_as resolve_* softmax|with_dtype split_with_sizes split|list_args std|unbiased svd t trapz
+        triangular_solve unsafe_split var|unbiased view view_as
+    """,
+    "no derivative: plain arrays of NumPy": """
+        all allclose any argmax argmin argwhere bitwise_* ceil count_nonzero eq equal floor gcd ge gt heaviside isclose
+        isfinite isin isinf isnan isneginf isposinf isreal lcm le logical_* lt ne round sgn sign signbit trunc
+    """,
     "not NumPy's: spectra of several axes that are real, and of pieces; conversions": """
         cdouble cfloat chalf fft.hfft2 fft.hfftn fft.ihfft2 fft.ihfftn istft nn.functional.silu|complex stft
     """,
@@ -70,10 +77,8 @@ NOT_HERE = {
     """,
 }
 
-OF_REAL = """
-    log_softmax|with_dtype logaddexp nn.functional.softmin|with_dtype nn.functional.softsign softmax|with_dtype
-""".split()  # PyTorch's take complex numbers, ours refuse them
-HERMITIAN = "cholesky linalg.cholesky linalg.cholesky_ex".split()  # gradients agree for Hermitian changes only
+OF_REAL = "logaddexp", "nn.functional.softsign"  # PyTorch's take complex numbers, ours refuse them
+HERMITIAN = ("linalg.cholesky",)  # gradients agree for Hermitian changes only
 
 
 def number(x, *args, **o):
@@ -103,52 +108,39 @@ def more_columns(a, full_matrices=True, some=False):
 
 SKIPPED = [  # (reason, operators, whether a sample has the argument)
     ("a number has no axis in NumPy", """
-        cummax cummin cumprod cumsum flatten gather index_add index_copy index_fill index_select kthvalue logsumexp
-        masked.cumprod masked.cumsum masked.normalize median nanmedian nanquantile norm put quantile
-        scatter scatter_add topk transpose transpose_copy unfold unfold_copy nn.functional.prelu argmax argmin sort
-        scatter_reduce|* index_reduce|* select t t_copy squeeze|multiple
+        cummax cummin cumprod cumsum gather index_add index_select logsumexp median nanmedian nanquantile quantile
+        scatter scatter_add transpose nn.functional.prelu sort squeeze|multiple
     """, number),
     ("a number has no axis in NumPy", """
-        mean masked.mean nn.functional.normalize linalg.vector_norm all any sum prod amax amin
+        mean masked.mean nn.functional.normalize linalg.vector_norm sum prod amax amin
     """, lambda x, *args, **o: x.ndim == 0 and "dim" in o),
-    ("squeeze of an axis that is longer than 1", "squeeze squeeze_copy squeeze|multiple", sizes_above_one),
+    ("squeeze of an axis that is longer than 1", "squeeze squeeze|multiple", sizes_above_one),
     ("an empty line among matrices", "cat", lambda xs, *args, **o: any(x.shape == (0,) for x in xs)),
     ("an ellipsis that is summed", "einsum",
      lambda xs, equation: "..." in equation and "..." not in equation.split("->")[-1]),
     ("extents of 1 and n in a product", "tensordot", lambda x, y, dims=2: x.shape == (1, 1, 1)),
-    ("an array in place of a number", "put", lambda x, index, *args: index.ndim == 0),
     ("an index with more axes than the array", "gather", lambda x, dim, index, **o: index.ndim != x.ndim),
     ("float32 weights", "cov", lambda x, **o: o.get("aweights") is not None),
-    ("a batch of vectors, which NumPy reads as a matrix", "linalg.solve linalg.solve_ex",
+    ("a batch of vectors, which NumPy reads as a matrix", "linalg.solve",
      lambda a, b, **o: b.ndim == a.ndim - 1 and b.ndim > 1),
     ("batches", "linalg.lstsq|grad_oriented", batched),
     ("batches", "linalg.vander", lambda x, **o: x.ndim > 1),
     ("a threshold for singular values", "linalg.pinv",
      lambda a, **o: o.get("rtol") is not None or o.get("atol") is not None),
-    ("columns without a derivative", "linalg.svd svd", more_columns),
+    ("columns without a derivative", "linalg.svd", more_columns),
     ("targets that broadcast", "nn.functional.gaussian_nll_loss",
      lambda p, y, var, **o: len({p.shape, y.shape, var.shape}) > 1),
     ("labels other than 1 and -1", "nn.functional.hinge_embedding_loss", lambda x, y, **o: x.ndim == 0),
     ("a norm with a negative power", "nn.functional.pairwise_distance", lambda x, y, p=2.0, **o: not 0 < p < np.inf),
-    ("no axis of channels", "nn.functional.batch_norm native_batch_norm", lambda x, *args, **o: x.ndim < 2),
+    ("no axis of channels", "nn.functional.batch_norm", lambda x, *args, **o: x.ndim < 2),
     ("random numbers", "nn.functional.dropout", lambda x, p=0.5, training=True, **o: training and p),
     ("random numbers", "nn.functional.scaled_dot_product_attention",
      lambda *args, **o: o.get("dropout_p", 0)),
-    ("several matrices of weights", "nn.functional.linear_cross_entropy*", lambda x, w, *args, **o: w.ndim > 2),
     ("the scale of the rounded size", "nn.functional.interpolate|*", kept("recompute_scale_factor", True)),
-    ("three dimensions", "nn.functional.interpolate|nearest nn.functional.upsample_nearest",
+    ("three dimensions", "nn.functional.interpolate|nearest",
      lambda x, *args, **o: x.ndim > 4),
     ("padding of what was cut off", "nn.functional.pad|replicate_negative", nothing_left),
     ("another divisor", "nn.functional.avg_pool2d", lambda x, *args: len(args) > 5 and args[5] is not None),
 ]  # fmt: skip
 
-FIRST_RESULT = (
-    "triangular_solve linalg.lstsq|grad_oriented native_batch_norm native_group_norm native_layer_norm".split()
-)
-SIGNS = "linalg.eig linalg.eigh linalg.svd svd".split()  # vectors are compared without their signs
-NO_SECOND = {
-    "linalg.norm|subgradients_at_zero": "PyTorch's second derivative is NaN, ours is 0",
-    "native_layer_norm": "PyTorch fails without weights",
-    "nn.functional.linear_cross_entropy|chunked": "PyTorch has none",
-    "nn.functional.linear_cross_entropy|chunked_none": "PyTorch has none",
-}
+SIGNS = "linalg.eig", "linalg.eigh", "linalg.svd"  # vectors are compared without their signs

@@ -1,35 +1,24 @@
-"""The printed derivation of random functions over the whole vocabulary gives the numbers of the walk."""
+"""The printed derivation of chains of uses gives the numbers of the walk."""
 
 import numpy as np
 import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.engine.tensor import Tensor
-from vocabulary.random_functions import FAST, LEAVES, SLOW, function, numpy_names, program
+from vocabulary.chains import CHAINS, FAST, SLOW, function_of, leaves_of, title
 
 
-def check(seed):
-    text, leaves = program(seed)
-    f = function(text, numpy_names())
-    variables = [Tensor(v, requires_grad=True) for v in leaves.values()]
-    loss = f(*variables)
+@pytest.mark.parametrize(
+    "number", [*FAST, *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)], ids=lambda n: f"{n} {title(CHAINS[n])}"
+)
+def test_the_derivation_of_a_chain_of_uses(number):
+    f, leaves = function_of(CHAINS[number]), leaves_of(CHAINS[number])
+    loss = f(*leaves)
     loss.backward()
-    value, gradients = ag.trace(f, *leaves.values()).program().run()
-    np.testing.assert_array_equal(value, loss.data, text)
-    for name, variable in zip(LEAVES, variables, strict=True):
-        np.testing.assert_array_equal(gradients[name], variable.grad, text)
-
-
-@pytest.mark.parametrize("seed", FAST)
-def test_the_derivation_of_a_random_function(seed):
-    check(seed)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seeds", [SLOW[i : i + 50] for i in range(0, len(SLOW), 50)], ids=str)
-def test_the_derivations_of_more_random_functions(seeds):
-    for seed in seeds:
-        check(seed)
+    value, gradients = ag.trace(f, *leaves).program().run()
+    np.testing.assert_array_equal(value, loss.data)
+    for leaf in leaves:
+        np.testing.assert_array_equal(gradients[leaf.name], leaf.grad)
 
 
 def test_linear_algebra_is_called_by_its_own_names():
