@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from operator import truediv
 from pathlib import Path
 
 import pytest
@@ -12,136 +13,98 @@ from studio.overlaps import overlaps_of
 from studio.player.test_walk import GALLERY, gallery_page
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+SLOW = "cnn resnet saliency ode spectrum language_model gpt pinn autoencoder".split()
+LARGE = "gpt ode resnet".split()  # pictures that take long to draw
 
 
-@pytest.fixture
-def printed(tmp_path):
-    """Runs a script without warnings, and returns what it printed; its picture is there."""
-
-    def printed(name):
-        done = subprocess.run(
-            [sys.executable, "-W", "error", EXAMPLES / f"{name}.py"],
-            cwd=tmp_path,
-            env={**os.environ, "AUTOGRAD_CNN_KERNELS": "numpy"},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.endswith(f"wrote {name}.png\n")
-        assert os.listdir(tmp_path) == [f"{name}.png"]
-        picture = (tmp_path / f"{name}.png").read_bytes()
-        assert picture.startswith(b"\x89PNG") and len(picture) > 20_000
-        return done.stdout
-
-    return printed
+def falls(losses):
+    return list(losses) == sorted(losses, reverse=True)
 
 
-def numbers(pattern, text):
-    found = re.findall(pattern, text)
-    assert found, f"{pattern} is not in:\n{text}"
-    return [float(number) for number in found]
+def near(found, true, error):
+    return all(abs(f - t) < error for f, t in zip(found, true, strict=True))
 
 
-def test_the_spiral_is_separated(printed):
-    text = printed("spiral")
-    right = numbers(r"([\d.]+)% of 300", text)
-    assert right[0] < 60 and right[-1] == 100
-    losses = numbers(r"loss ([\d.]+)", text)
-    assert losses == sorted(losses, reverse=True) and losses[-1] < 0.01
-
-    small = subprocess.check_output([sys.executable, "-W", "error", EXAMPLES / "hundred_lines.py"], text=True)
-    figures = [set(re.findall(r"step +(\d+): loss (\S+), (\S+)%", of)) for of in (text, small)]
-    assert len(figures[0] & figures[1]) == 3  # steps 0, 100 and 400, by another engine
-
-
-@pytest.mark.slow
-def test_the_cnn_learns_shapes(printed):
-    assert numbers(r"([\d.]+)% of 500 new images", printed("cnn"))[0] > 90
-
-
-@pytest.mark.slow
-def test_resnet_learns_shapes(printed):
-    text = printed("resnet")
-    assert "269,722 weights" in text  # 0.27 million, as in table 6 of the paper
-    assert numbers(r"([\d.]+)% of 200 new images", text)[0] > 85
-
-
-def test_newton_needs_fewer_gradients_than_gradient_descent(printed):
-    text = printed("newton_cg")
-    newton, descent = numbers(r"loss ([\d.]+)", text)
-    assert newton < 0.06 < descent
-    small, large = numbers(r"gradient (\d+e-\d+)", text)
-    assert small < 1e-10 < large
-    few, many = numbers(r"(\d+) gradients", text)
-    assert 10 * few < many
-
-
-@pytest.mark.slow
-def test_integrated_gradients_add_up(printed):
-    text = printed("saliency")
-    assert numbers(r"([\d.]+)% of 300 new images", text)[0] > 90
-    assert numbers(r"within ([\d.]+)%", text)[0] < 3
-
-
-@pytest.mark.slow
-def test_the_rates_of_the_differential_equation_are_found(printed):
-    text = printed("ode")
-    before, after = numbers(r"loss ([\d.]+)", text)
-    assert after < 0.0064 < before  # below the noise of the counts, 0.08 squared
-    found, true = (numbers(r"[\d.]+", part) for part in re.findall(r"\[(.*?)\]", text))
-    assert all(abs(f / t - 1) < 0.15 for f, t in zip(found, true, strict=True))
+CLAIMS = {  # of each script: a pattern of numbers that it prints, and whether they are as good as the page says
+    "spiral": {
+        r"([\d.]+)% of 300": lambda *right: right[0] < 60 and right[-1] == 100,
+        r"loss ([\d.]+)": lambda *losses: falls(losses) and losses[-1] < 0.01,
+    },
+    "newton_cg": {
+        r"loss ([\d.]+)": lambda newton, descent: newton < 0.06 < descent,
+        r"gradient (\d+e-\d+)": lambda small, large: small < 1e-10 < large,
+        r"(\d+) gradients": lambda few, many: 10 * few < many,
+    },
+    "own_primitive": {
+        r"largest error (\S+)": lambda error: error < 1e-6,
+        r"(?:eccentricity |period |true )([\d.]+)": lambda e, true_e, p, true_p: near((e, p), (true_e, true_p), 0.02),
+    },
+    "cnn": {r"([\d.]+)% of 500 new images": lambda share: share > 90},
+    "resnet": {
+        r"(\d+),722 weights": lambda thousands: thousands == 269,  # 0.27 million, as in table 6 of the paper
+        r"([\d.]+)% of 200 new images": lambda share: share > 85,
+    },
+    "saliency": {
+        r"([\d.]+)% of 300 new images": lambda share: share > 90,
+        r"within ([\d.]+)%": lambda error: error < 3,
+    },
+    "ode": {
+        r"loss ([\d.]+)": lambda before, after: after < 0.0064 < before,  # the noise of the counts, 0.08 squared
+        r"(?<=[\[ ])([\d.]+)(?=[ \]])": lambda *rates: near(map(truediv, rates[:4], rates[4:]), [1] * 4, 0.15),
+    },
+    "spectrum": {
+        r"(?:loss|alone has) ([\d.]+)": lambda first, *later: first > later[0] > later[-1] > later[-2],
+        r"(?<=[\[ ])([\d.]+)(?=[ \]])": lambda *n: near(n[:4], n[4:8], 0.05),
+    },
+    "language_model": {r"loss ([\d.]+)": lambda *losses: losses[-1] < 0.15},
+    "gpt": {r"loss ([\d.]+)": lambda *losses: losses[0] > 3.5 and falls(losses) and losses[-1] < 1.5},
+    "pinn": {r"relative error of u: ([\d.]+)%": lambda error: error < 4},
+    "autoencoder": {r"explain ([\d.]+)% of the variance": lambda share: share > 85},
+}
+WORDS = {
+    "language_model": r"the model goes on: this is the dog that worried the cat that killed the rat that ate the malt "
+    r"that lay in the house that jack built\.\n",
+    "gpt": r"that it invents:\n(  \S.*: \S.*\n){4}",
+}
 
 
-@pytest.mark.slow
-def test_the_lines_of_the_spectrum_are_found(printed):
-    text = printed("spectrum")
-    losses, (noise,) = numbers(r"loss ([\d.]+)", text), numbers(r"noise alone has ([\d.]+)", text)
-    assert losses[0] > losses[1] > noise > losses[-1]
-    found, true = (
-        numbers(r"[\d.]+", part) for part in re.findall(r"frequencies found: \[(.*?)\] true: \[(.*?)\]", text)[0]
+def run(name, folder):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / f"{name}.py"],
+        cwd=folder,
+        env={**os.environ, "AUTOGRAD_CNN_KERNELS": "numpy"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
-    assert all(abs(f - t) < 0.05 for f, t in zip(found, true, strict=True))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-@pytest.mark.slow
-def test_the_language_model_knows_the_rhyme(printed):
-    text = printed("language_model")
-    assert numbers(r"loss ([\d.]+)", text)[-1] < 0.15
-    verse = "the dog that worried the cat that killed the rat that ate the malt that lay in the house that jack built."
-    assert f"the model goes on: this is {verse}\n" in text
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in CLAIMS])
+def test_a_script_does_what_its_page_says(name, tmp_path):
+    text = run(name, tmp_path)
+    assert text.endswith(f"wrote {name}.png\n") and os.listdir(tmp_path) == [f"{name}.png"]
+    picture = (tmp_path / f"{name}.png").read_bytes()
+    assert picture.startswith(b"\x89PNG") and len(picture) > 20_000
+    for pattern, holds in CLAIMS[name].items():
+        numbers = [*map(float, re.findall(pattern, text))]
+        assert numbers and holds(*numbers), f"{pattern}: {numbers} in\n{text}"
+    assert re.search(WORDS.get(name, ""), text), text
 
 
-@pytest.mark.slow
-def test_the_gpt_learns_to_write_sentences_about_functions(printed):
-    text = printed("gpt")
-    losses = numbers(r"loss ([\d.]+)", text)
-    assert losses[0] > 3.5 and losses == sorted(losses, reverse=True) and losses[-1] < 1.5
-    invented = text.partition("that it invents:")[2].splitlines()[1:-1]
-    assert len(invented) >= 4 and all(re.match(r"  \S.*: \S", line) for line in invented)
+def test_the_engine_of_hundred_lines_trains_as_this_one(tmp_path):
+    steps = [{*re.findall(r"step +(\d+): loss (\S+), (\S+)%", run(n, tmp_path))} for n in ("spiral", "hundred_lines")]
+    assert len(steps[0] & steps[1]) == 3  # 0, 100 and 400
 
 
-@pytest.mark.slow
-def test_the_equation_of_burgers_is_solved(printed):
-    assert numbers(r"relative error of u: ([\d.]+)%", printed("pinn"))[0] < 4
+def test_every_script_with_a_picture_has_its_claims():
+    assert {path.stem for path in GALLERY} <= {*CLAIMS, "by_hand"}
 
 
-@pytest.mark.slow
-def test_two_numbers_describe_an_image(printed):
-    assert numbers(r"explain ([\d.]+)% of the variance", printed("autoencoder"))[0] > 85
-
-
-def test_the_orbit_is_found(printed):
-    text = printed("own_primitive")
-    assert numbers(r"largest error (\S+)", text)[0] < 1e-6
-    (eccentricity, true_eccentricity), (period, true_period) = (
-        numbers(rf"{name} ([\d.]+) \+- [\d.]+ \(true", text) + numbers(rf"{name}.*?\(true ([\d.]+)\)", text)
-        for name in ("eccentricity", "period")
-    )
-    assert abs(eccentricity - true_eccentricity) < 0.02 and abs(period - true_period) < 0.02
-
-
-@pytest.mark.parametrize("path", GALLERY, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [pytest.param(p, marks=pytest.mark.slow) if p.stem in LARGE else p for p in GALLERY], ids=lambda p: p.stem
+)
 def test_nothing_overlaps_in_the_pictures_of_the_gallery(path, monkeypatch):
     assert not overlaps_of(gallery_page(path, monkeypatch))
