@@ -64,8 +64,7 @@ def _along(primitive: Any, args: list[Any], batched: set[int], size: int, every:
     names = primitive.flat_names(len(args) - len(primitive.parameters) + 1)
     first, place = names.count(names[0]), names.index("axis")
     ndim, axis = max(np.ndim(a) - (i in batched) for i, a in enumerate(args[:first])), args[place]
-    numbers = any(np.ndim(a) < ndim for i, a in enumerate(args[:first]) if i not in batched)
-    if axis is None and (every or (ndim == 1 and not numbers)):
+    if axis is None and (every or {np.ndim(a) - (i in batched) for i, a in enumerate(args[:first])} == {1}):
         axis = tuple(range(ndim)) if every else 0
     axes = axis if isinstance(axis, (tuple, list)) else (axis,)
     fits = axis is not None and all(-ndim <= a and (a < ndim or primitive.moves) for a in axes)

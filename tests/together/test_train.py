@@ -210,8 +210,9 @@ def drawn(tmp_path, count, change):
             Image.fromarray(pixels).save(tmp_path / "set" / name / f"{i}.png")
 
 
-@pytest.mark.parametrize("count", [3, 4, 5, 8, 9, 13])
-@pytest.mark.parametrize("kind", ["noise", "grey", "flat"])
+@pytest.mark.parametrize(
+    ("kind", "count"), [("grey", 9), ("flat", 5), *(("noise", count) for count in (3, 4, 5, 8, 13))]
+)
 def test_any_images_train(tmp_path, monkeypatch, kind, count):
     """Few, so that a batch could be of one image, whose batch norm has no variance; all equal; one colour constant."""
     monkeypatch.setattr(ag.report, "write", lambda *arguments: "report")

@@ -36,9 +36,9 @@ def function_of(chain):
             own = [next(inputs) for _ in use.inputs]
             if before is not None:
                 own = [x + np.resize(before, np.shape(x)).astype(x.dtype) for x in own]
-            out = recorded(use.f(*own))
-            before = 0.007 * np.tanh(out)
-            total = total + np.sum(out * np.linspace(-1, 1, out.size, dtype=out.dtype)) + np.sum(before * before)
+            out = np.arctan(recorded(use.f(*own)))  # of moderate size
+            total = total + np.sum(out * np.linspace(-1, 1, out.size, dtype=out.dtype)) + np.sum(out * out)
+            before = 0.01 * out
         return total
 
     return f
