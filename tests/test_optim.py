@@ -347,41 +347,22 @@ W = ag.Tensor(np.ones(3), requires_grad=True, name="w")
     ("make", "kind", "message"),
     [
         (lambda: optim.SGD(W, 0.1), TypeError, "SGD: parameters is w (3,) float64, want [w, b], or model.parameters()"),
-        (
-            lambda: optim.SGD(nn.ReLU(), 0.1),
-            TypeError,
-            "SGD: parameters is a ReLU, want [w, b], or model.parameters()",
-        ),
-        (
-            lambda: optim.Adam(nn.Sequential(nn.ReLU())),
-            TypeError,
-            "Adam: parameter 0 is a ReLU, want Tensor(..., requires_grad=True), as in model.parameters() "
-            "or the values() of a dict",
-        ),
-        (
-            lambda: optim.Adam({"w": W}),
-            TypeError,
-            "Adam: parameter 0 is a str, want Tensor(..., requires_grad=True), as in model.parameters() "
-            "or the values() of a dict",
-        ),
-        (
-            lambda: optim.SGD([W, W * 2], 0.1),
-            TypeError,
-            "SGD: parameter 1 is (3,) float64, a result, want Tensor(..., requires_grad=True), as in "
-            "model.parameters() or the values() of a dict",
-        ),
-        (
-            lambda: optim.SGD([ag.Tensor([1.0])], 0.1),
-            TypeError,
-            "SGD: parameter 0 is (1,) float64, requires_grad=False, want Tensor(..., requires_grad=True), as in "
-            "model.parameters() or the values() of a dict",
-        ),
-        (
-            lambda: optim.SGD(iter([]), 0.1),
-            TypeError,
-            "SGD: parameters is empty. Are the layers attributes of the Module? A used generator is empty: "
-            "model.parameters() again",
-        ),
+        (lambda: optim.SGD(nn.ReLU(), 0.1), TypeError, "SGD: parameters is a ReLU, want [w, b], or model.parameters()"),
+        (lambda: optim.Adam(nn.Sequential(nn.ReLU())), TypeError,
+         "Adam: parameter 0 is a ReLU, want Tensor(..., requires_grad=True), as in model.parameters() or the "
+         "values() of a dict"),
+        (lambda: optim.Adam({"w": W}), TypeError,
+         "Adam: parameter 0 is a str, want Tensor(..., requires_grad=True), as in model.parameters() or the "
+         "values() of a dict"),
+        (lambda: optim.SGD([W, W * 2], 0.1), TypeError,
+         "SGD: parameter 1 is (3,) float64, a result, want Tensor(..., requires_grad=True), as in "
+         "model.parameters() or the values() of a dict"),
+        (lambda: optim.SGD([ag.Tensor([1.0])], 0.1), TypeError,
+         "SGD: parameter 0 is (1,) float64, requires_grad=False, want Tensor(..., requires_grad=True), as in "
+         "model.parameters() or the values() of a dict"),
+        (lambda: optim.SGD(iter([]), 0.1), TypeError,
+         "SGD: parameters is empty. Are the layers attributes of the Module? A used generator is empty: "
+         "model.parameters() again"),
         (lambda: optim.SGD([W], -0.1), ValueError, "SGD: lr is -0.1, want 0 or more"),
         (lambda: optim.SGD([W], "0.1"), ValueError, "SGD: lr is '0.1', want a number"),
         (lambda: optim.SGD([W], None), ValueError, "SGD: lr is None, want 0 or more"),
@@ -389,50 +370,32 @@ W = ag.Tensor(np.ones(3), requires_grad=True, name="w")
         (lambda: optim.SGD([W], float("nan")), ValueError, "SGD: lr is nan, want 0 or more"),
         (lambda: optim.SGD([W], float("inf")), ValueError, "SGD: lr is inf, want 0 or more, and finite"),
         (lambda: optim.SGD([W], True), ValueError, "SGD: lr is True, want 0 or more"),
-        (
-            lambda: optim.SGD([{"parameters": [W], "lr": np.inf}], 0.1),
-            ValueError,
-            "SGD: lr is inf, want 0 or more, and finite",
-        ),
+        (lambda: optim.SGD([{"parameters": [W], "lr": np.inf}], 0.1), ValueError,
+         "SGD: lr is inf, want 0 or more, and finite"),
         (lambda: optim.SGD([W], 0.1, momentum=-1), ValueError, "SGD: momentum is -1, want it in [0, 1)"),
         (lambda: optim.SGD([W], 0.1, momentum=2), ValueError, "SGD: momentum is 2, want it in [0, 1)"),
         (lambda: optim.RMSprop([W], momentum=1), ValueError, "RMSprop: momentum is 1, want it in [0, 1)"),
         (lambda: optim.RMSprop([W], alpha="0.9"), ValueError, "RMSprop: alpha is '0.9', want a number"),
         (lambda: optim.RMSprop([W], centered="no"), TypeError, "RMSprop: centered is 'no', want True or False"),
         (lambda: optim.SGD([W], 0.1, 0.9, nesterov=2), TypeError, "SGD: nesterov is 2, want True or False"),
-        (
-            lambda: optim.AdamW([W], weight_decay=np.inf),
-            ValueError,
-            "AdamW: weight_decay is inf, want 0 or more, and finite",
-        ),
+        (lambda: optim.AdamW([W], weight_decay=np.inf), ValueError,
+         "AdamW: weight_decay is inf, want 0 or more, and finite"),
         (lambda: optim.clip_grad_norm([W], -1), ValueError, "clip_grad_norm: max_norm is -1, want 0 or more"),
-        (
-            lambda: optim.clip_grad_norm([W], float("nan")),
-            ValueError,
-            "clip_grad_norm: max_norm is nan, want 0 or more",
-        ),
+        (lambda: optim.clip_grad_norm([W], float("nan")), ValueError,
+         "clip_grad_norm: max_norm is nan, want 0 or more"),
         (lambda: optim.AdamW([W], weight_decay=-1), ValueError, "AdamW: weight_decay is -1, want 0 or more"),
         (lambda: optim.Adam([W], eps=-1), ValueError, "Adam: eps is -1, want 0 or more"),
         (lambda: optim.Adam([W], betas=(0.9, 1)), ValueError, "Adam: betas are (0.9, 1), want both in [0, 1)"),
-        (
-            lambda: optim.SGD([W], 0.1, nesterov=True),
-            ValueError,
-            "SGD: nesterov=True looks ahead along the momentum, which is 0. momentum=0.9?",
-        ),
+        (lambda: optim.SGD([W], 0.1, nesterov=True), ValueError,
+         "SGD: nesterov=True looks ahead along the momentum, which is 0. momentum=0.9?"),
         (lambda: optim.step_decay(0.1, 0), ValueError, "step_decay: every is 0, want 1 or more"),
         (lambda: optim.cosine(0.1, 0), ValueError, "cosine: steps is 0, want 1 or more"),
-        (
-            lambda: optim.one_cycle(0.1, 10, warm_up=30),
-            ValueError,
-            "one_cycle: warm_up is 30, want a share of the steps in [0, 1]",
-        ),
-        (
-            lambda: optim.one_cycle(0.1, 10, anneal_strategy="cosine"),
-            ValueError,
-            "one_cycle: anneal_strategy is 'cosine', want 'cos' or 'linear'",
-        ),
+        (lambda: optim.one_cycle(0.1, 10, warm_up=30), ValueError,
+         "one_cycle: warm_up is 30, want a share of the steps in [0, 1]"),
+        (lambda: optim.one_cycle(0.1, 10, anneal_strategy="cosine"), ValueError,
+         "one_cycle: anneal_strategy is 'cosine', want 'cos' or 'linear'"),
     ],
-)
+)  # fmt: skip
 def test_messages(make, kind, message):
     with pytest.raises(kind) as caught:
         make()

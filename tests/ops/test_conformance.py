@@ -419,27 +419,18 @@ REFUSED = [
     (lambda x: ag.conv2d(x, np.ones((2, 3, 4))), r"w is 3-dimensional, want \(KH, KW, C // groups, O\)"),
     (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), np.ones(3)), r"b is \(3,\), want \(4,\)"),
     (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), padding=-1), r"padding is -1, want 0 or more"),
-    (
-        lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), padding="full"),
-        r"padding is 'full', want an int, a pair",
-    ),
+    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), padding="full"), r"padding is 'full', want an int, a pair"),
     (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=0), r"stride is 0, want 1 or more"),
     (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), groups=0), r"groups=0 does not divide 3 channels"),
     (lambda x: ag.conv2d(x[..., 0], np.ones((2, 2, 1, 4))), r"without channels \(N, H, W\): x\[..., None\]"),
     (lambda x: ag.conv2d(np.full((1, 1, 1, 1), 200, np.uint8), np.full((1, 1, 1, 1), 9, np.uint8)), r"x is uint8"),
     (lambda x: ag.conv_transpose2d(np.ones((1, 1, 1, 1), int), np.ones((1, 1, 1, 1))), r"x is int64"),
     (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 2, 3)), stride=2, padding="same"), r"several sizes fit"),
-    (
-        lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 2, 3)), output_padding=-1),
-        r"output_padding is -1, want 0",
-    ),
+    (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 2, 3)), output_padding=-1), r"output_padding is -1, want 0"),
     (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 2, 3)), np.ones(3)), r"b is \(3,\), want \(2,\)"),
     (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=1.5), r"stride is 1.5, want an int, or a pair of ints"),
-    # Options are remembered, and (1, 1) equals (1.0, 1.0).
-    (
-        lambda x: [ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=s) for s in ((1, 1), (1.0, 1.0))],
-        r"stride is \(1.0, 1.0\)",
-    ),
+    (lambda x: [ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=s) for s in ((1, 1), (1.0, 1.0))],
+     r"stride is \(1.0, 1.0\)"),
     (lambda x: [ag.max_pool2d(x, kernel) for kernel in (2, 2.0)], r"kernel_size is 2.0"),
     (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 3, 4))), r"The last axis of both counts the input channels"),
     (lambda x: ag.conv_transpose2d(x, np.ones((1, 1, 2, 3)), padding=9), r"the result would be"),
@@ -450,10 +441,8 @@ REFUSED = [
     (lambda x: ag.avg_pool2d(x, (2, 9)), r"width 5 \+ 0 \+ 0 padding < kernel 9"),
     (lambda x: ag.batch_norm(x, np.ones(2), np.ones(3)), r"has 3 channels, w is \(2,\)"),
     (lambda x: ag.batch_norm(x, np.ones(3), np.ones(3), mean=np.ones(3)), r"takes both mean and variance"),
-    (
-        lambda x: ag.batch_norm(x, *np.ones((2, 3)), 0, np.ones(2), np.ones(3)),
-        r"mean is \(2,\)(.|\n)*mean needs \(3,\)",
-    ),
+    (lambda x: ag.batch_norm(x, *np.ones((2, 3)), 0, np.ones(2), np.ones(3)),
+     r"mean is \(2,\)(.|\n)*mean needs \(3,\)"),
     (lambda x: ag.layer_norm(x, 4), r"normalized_shape 4"),
     (lambda x: ag.layer_norm(x, (5, 3), np.ones(3)), r"w needs \(5, 3\)"),
     (lambda x: ag.rms_norm(x, 3, np.ones(1)), r"w needs \(3,\)"),
@@ -490,7 +479,7 @@ REFUSED = [
     (lambda x: ag.glu(x), r"axis -1 of \(2, 4, 5, 3\) cannot be halved"),
     (lambda x: ag.dropout(x, 1.5), r"p is 1.5, want a probability"),
     (lambda x: ag.dropout(x, 0.5, 3), r"dropout: rng is 3"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("program", "message"), REFUSED)
