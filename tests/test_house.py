@@ -53,9 +53,9 @@ ROOMS = {
         1225, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(2861, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
-    "data": Room(669, "engine files environment", "published images, folders of images, batches"),
+    "data": Room(668, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
-        1301,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
+        1275,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
         "engine ops nn optim data state arrayfile files plots environment",
         "the loop, what looks at a run, and folders of runs that resume",
     ),

@@ -104,17 +104,16 @@ def load_folder(
 def _parts(folder: Path) -> tuple[Path, Path] | None:
     """Return the folders of the training and the test images, or None if those in `folder` are classes."""
     names = _folders(folder)
-    train, test = ([name for name in names if name.lower() == part] for part in ("train", "test"))
-    if len(train) == len(test) == 1:
-        return folder / train[0], folder / test[0]
-    found = [name for name in names if name.lower() in PARTS]
-    if not found or (found != names and not any(_folders(folder / name) for name in found)):
+    found = {name.lower(): folder / name for name in names if name.lower() in PARTS}
+    if {"train", "test"} <= found.keys():
+        return found["train"], found["test"]
+    if not found or (len(found) < len(names) and not any(map(_folders, found.values()))):
         return None  # a class may be called train, if others are not called like parts
-    one = next((name for name in found if name.lower().startswith("train")), found[0])
-    rename = "Rename the parts train/ and test/; or load" if len(found) > 1 else "Load"
+    listed = ", ".join(f"{each.name}/" for each in found.values())
+    one = max(found.values(), key=lambda each: each.name.lower().startswith("train"))
     raise ValueError(
-        f"load_folder: {folder} has {', '.join(f'{name}/' for name in found)}, but not train/ and test/, one of each. "
-        f"{rename} one part, of which a share is held out: {folder / one}"
+        f"load_folder: {folder} has {listed}, but not train/ and test/. Rename the parts train/ and test/; or load one "
+        f"part, of which a share is held out: {one}"
     )
 
 

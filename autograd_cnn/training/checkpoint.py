@@ -8,21 +8,18 @@ schedule and in the pass) and the seed of the pass.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
 
 from autograd_cnn.arrayfile import CheckpointError, read_arrays, write_arrays
-from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn import Module
 from autograd_cnn.nn.module import load_tensors
 from autograd_cnn.optim.optimiser import Steps
 from autograd_cnn.state import check_state, not_finite
 from autograd_cnn.training.ranks import Array
-
-SLOTS = {"square": "mean of squares", "mean": "mean of gradients"}  # what a message calls them
 
 
 def save_checkpoint(
@@ -165,19 +162,10 @@ def _of(room: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
     return {name.removeprefix(room): x for name, x in arrays.items() if name.startswith(room)}
 
 
-def names_not_finite(state: State, parameters: Sequence[Tensor]) -> dict[str, str]:
+def names_not_finite(state: State) -> dict[str, str]:
     """Return the names of the arrays and settings of a state that hold NaN or infinities, with a description."""
-
-    def label(name: str) -> str:
-        room, _, rest = name.partition(".")
-        slot, _, number = rest.rpartition(".")
-        if not number.isdecimal() or int(number) >= len(parameters) or (room == "model" and slot):
-            return rest
-        parameter = parameters[int(number)].name or f"parameter {number}"
-        return f"the optimiser's {SLOTS.get(slot, slot)} for {parameter}" if slot else parameter
-
-    numbers = {f"settings.{name}": np.asarray(x) for name, x in state.settings.items()}
-    return {label(name): bad for name, x in {**state.arrays, **numbers}.items() if (bad := not_finite(x))}
+    numbers = {f"optimiser.{name}": np.asarray(x) for name, x in state.settings.items()}
+    return {name: bad for name, x in {**state.arrays, **numbers}.items() if (bad := not_finite(x))}
 
 
 def all_generators(model: Any, others: Mapping[str, Generator] | None) -> dict[str, Generator]:

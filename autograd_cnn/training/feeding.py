@@ -56,14 +56,11 @@ def _augmented(augment: Augment, images: Array, rng: Generator) -> Array:
     """Return what `augment` makes of the images, or raise an error unless it is an image for each of their labels."""
     count, axes, raw = len(images), images.ndim, images.dtype == np.uint8
     made: Any = augment(images, rng)
-    if not isinstance(made, np.ndarray):
-        cures = {"NoneType": ". Does it end with `return images`?", "Tensor": ": its .data"}
-        cure = cures.get(type(made).__name__, ". It changes images only: write other labels before fit")
-        raise TypeError(f"fit: augment returned {type(made).__name__}, want an array of {count} images{cure}")
-    if made.ndim != axes or len(made) != count:
+    if not isinstance(made, np.ndarray) or made.ndim != axes or len(made) != count:
+        what = f"{made.shape} {made.dtype}" if isinstance(made, np.ndarray) else type(made).__name__
         raise ValueError(
-            f"fit: augment returned {made.shape} {made.dtype} for {count} labels, want {axes} axes and {count} images. "
-            "For more images, join arrays before fit: np.concatenate([images, more]), and their labels likewise"
+            f"fit: augment returned {what} for {count} labels, want an array of {axes} axes and {count} images. For "
+            "more images or other labels, change the arrays before fit"
         )
     if raw and are_bytes(made):
         raise ValueError(

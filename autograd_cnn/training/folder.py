@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -142,7 +141,7 @@ class RunFolder:
 
     def _compare(self, code: bytes | None) -> None:
         """Raise an error unless the run in the folder has these settings and this code."""
-        before, now = _flat(self._read_settings()), _flat(self.settings)
+        before, now = self._read_settings(), self.settings
         other = [
             f"{name} is {now.get(name, 'missing')!r}, was {before.get(name, 'missing')!r}"
             for name in {**before, **now}
@@ -174,21 +173,16 @@ class RunFolder:
         """Return the callback for `fit` that writes history and picture, and keeps the best weights.
 
         In the list of callbacks it stands behind those that may end the run, so that the files say why. The picture is
-        drawn at the end, and before that as often as takes a twentieth of the time. Without matplotlib there is none.
+        drawn at the end; without matplotlib there is none.
         """
-        keep = keep_best(self.best, model)
-        plots, next_picture = drawing(), 0.0
+        keep, plots = keep_best(self.best, model), drawing()
 
         def write(history: History) -> None:
-            nonlocal next_picture
             self._compare(None)  # another run may have been begun in this folder at the same moment
             keep(history)
             history.save(self.path / HISTORY)
-            began, over = time.perf_counter(), history.ended or len(history.losses) == history.planned
-            if plots and (over or began >= next_picture):
+            if plots and (history.ended or len(history.losses) == history.planned):
                 plots.loss_curve(history, self.path / PICTURE)
-                now = time.perf_counter()
-                next_picture = now + 20 * (now - began)
 
         return write
 
@@ -235,11 +229,3 @@ def load_run(path: str | os.PathLike[str]) -> Module:
         If a file is damaged; the message names it.
     """
     return RunFolder(path).model()
-
-
-def _flat(settings: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Return the values of nested dicts by dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= _flat(value, f"{before}{name}.") if isinstance(value, Mapping) else {f"{before}{name}": value}
-    return flat

@@ -57,7 +57,7 @@ class Health:
     def checked_state(self) -> State:
         """Return the state of the run, or raise an error if a number is not finite, and was at the first such check."""
         state = self.run.state()
-        found = names_not_finite(state, self.run.optimiser.parameters)
+        found = names_not_finite(state)
         if self._infinite is None:
             self._infinite = found
         for name, bad in found.items():

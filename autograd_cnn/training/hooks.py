@@ -70,13 +70,10 @@ def _check_place(path: str | os.PathLike[str]) -> None:
     """Raise an error unless the file can be written, as far as its folder shows, before hours of work are in it."""
     with needs("safetensors", "fit(checkpoint=...)"):
         import safetensors  # noqa: F401
-    path, folder = os.fspath(path), os.path.dirname(os.path.realpath(path))
-    if os.path.isdir(path):
-        raise IsADirectoryError(errno.EISDIR, "fit: checkpoint is a folder, want a file in it", path)
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(errno.ENOENT, "fit: checkpoint is in no folder; create it with os.makedirs", folder)
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(errno.EACCES, "fit: checkpoint is in a folder that cannot be written", folder)
+    if os.path.isdir(path) or not os.access(os.path.dirname(os.path.realpath(path)), os.W_OK):
+        raise OSError(
+            errno.EACCES, "fit: checkpoint wants a file in a folder that exists and can be written", os.fspath(path)
+        )
 
 
 @contextmanager
@@ -141,7 +138,7 @@ class Progress:
         self._told = ""  # the reason to end that was written
         if shown:
             with needs("tqdm", "showing progress"):
-                from tqdm import tqdm
+                from tqdm.auto import tqdm
 
             done, total = run.images_of(run.step), run.images_of(run.total)
             self._bar = tqdm(initial=done, total=total, unit=" images", unit_scale=True, disable=None)  # on a terminal

@@ -126,10 +126,10 @@ def test_a_folder_of_another_form_is_refused(flowers, tmp_path):
 @pytest.mark.parametrize(
     ("parts", "cure"),
     [
-        (["train"], "Load one part, .*train"),
+        (["train"], "Rename the parts .*train"),
         (["Training", "validation"], "Rename the parts train/ and test/; or load one part, .*Training"),
         (["train", "val"], "Rename the parts train/ and test/; or load one part, .*train"),
-        (["eval", "other"], "Load one part, .*eval"),
+        (["eval", "other"], "Rename the parts .*eval"),
     ],
 )
 def test_parts_of_a_split_are_not_taken_for_classes(tmp_path, parts, cure):
