@@ -110,18 +110,21 @@ def test_minutes_are_sixty_seconds(photos, capsys, monkeypatch):
     assert capsys.readouterr().err.endswith("120.0 seconds\n")
 
 
-@pytest.mark.parametrize(("options", "place"), [([], "model.py:"), (TRAIN[2:], "__main__.py:")])
-def test_pages_show_lines_of_the_model(photos, options, place):
-    train = [sys.executable, "-m", "autograd_cnn", "train", "photos", "--size", "9", *options, "--epochs", "1"]
-    subprocess.run([*train, "--out", "run"], check=True, capture_output=True)
+def shows_lines(run, place):
     for page in "net.html", "report.html", "graph.svg":
-        text = Path("run", page).read_text(encoding="utf-8")
+        text = Path(run, page).read_text(encoding="utf-8")
         assert place in text and "frozen" not in text and "_run_code" not in text
+
+
+def test_pages_show_lines_of_the_model(photos):
+    subprocess.run([sys.executable, "-m", "autograd_cnn", *TRAIN, "--out", "run"], check=True, capture_output=True)
+    shows_lines("run", "__main__.py:")
 
 
 def test_the_recipe_of_the_package_trains_on_other_classes_and_sizes(photos, capsys):
     assert main(["train", "photos", "--size", "9", "--epochs", "1", "--out", "run"]) == 0
     assert ag.training.load_run("run").head.w.shape == (128, 2)  # of few images
+    shows_lines("run", "model.py:")
     assert main(["train", "photos", "--size", "8", "--out", "small"]) == 2
     assert "quick: size is 8, want 9 to 256 pixels" in capsys.readouterr().err
 

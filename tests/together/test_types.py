@@ -294,6 +294,7 @@ def test_mypy(programs):
     compare([(r["file"], r["line"], r["severity"], r["message"]) for r in reports])
 
 
+@pytest.mark.slow
 def test_pyright(programs):
     command = shutil.which("pyright", path=os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]))
     if command is None:
