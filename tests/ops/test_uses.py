@@ -18,7 +18,7 @@ FIRST = {use.name: use for use in reversed(USES)}
 OTHER = """
     linalg.cho_factor linalg.cho_solve linalg.cholesky linalg.eig linalg.eigh linalg.eigvals linalg.eigvalsh linalg.svd
     sort_complex
-""".split()  # of complex numbers: see tests/vocabulary/test_complex_linalg.py and test_special.py
+""".split()  # of complex numbers: see tests/vocabulary/test_torch_operators.py and test_special.py
 every = pytest.mark.parametrize("use", USES, ids=[f"{u.name}-{i}" for i, u in enumerate(USES)])
 
 
