@@ -17,8 +17,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
 # Okabe and Ito's colours, distinguishable with all kinds of colour vision: https://jfly.uni-koeln.de/color/
-FASTER, SLOWER, OWN = "#0072B2", "#D55E00", "#009E73"
-LEGEND = {FASTER: "ours needs less", SLOWER: "ours needs more", OWN: "our own limits"}
+FASTER, SLOWER, OWN = "#0072B2", "#B45000", "#009E73"
+LEGEND = {FASTER: "left of 1: ours needs less", SLOWER: "right of 1: ours needs more", OWN: "our own limits"}
 OWN_GROUP = "Own limits"  # ratios to our own times, not to other libraries'
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 THICK = 0.4  # of a bar; those of other kernels are pale, and stand below
@@ -57,12 +57,13 @@ def draw(document: dict[str, Any], path: Path) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     machine = document["machine"]
     figure.suptitle(
-        "autograd_cnn / PyTorch (or whom the row names), time or memory, logarithmic: shorter to the left is better\n"
+        "Time or memory of autograd_cnn, divided by that of PyTorch or of whom the row names (logarithmic)\n"
+        "A bar to the left of 1 is faster or smaller, a bar to the right of 1 slower or larger\n"
         f"{machine['processor']}, threads: {machine['threads']}, float32, Python {machine['Python']}, "
         f"NumPy {machine['NumPy']}, PyTorch {machine['PyTorch']}, {document['day']}; kernels: {', '.join(kernels)}",
         fontsize=10,
     )
-    with rc_context({"svg.hashsalt": "autograd_cnn"}):  # the same bytes each time
+    with rc_context({"svg.hashsalt": "autograd_cnn", "svg.fonttype": "none"}):  # the same bytes each time, text as text
         figure.savefig(path.with_suffix(".png"), metadata={"Software": None})
         figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
 

@@ -1,5 +1,6 @@
 """The benchmarks compare equal computations, count the work of a step, and print their table. Nothing is timed here."""
 
+import html
 import importlib
 import json
 import re
@@ -120,6 +121,14 @@ def measured():
         group = group if ours.strip() else title.strip()
         rows[f"{group}: {title.strip()}"] = [cell.strip() for cell in (ours, theirs, ratio, numpy)]
     return document, rows
+
+
+def test_the_chart_says_which_side_is_the_better_one_and_has_the_rows_of_the_file(measured):
+    document, _ = measured
+    words = html.unescape(re.sub("<.*?>", " ", (ROOT / "docs" / "benchmark.svg").read_text(encoding="utf-8")))
+    assert "A bar to the left of 1 is faster or smaller, a bar to the right of 1 slower or larger" in words
+    drawn = [row for row in document["rows"] if "ratio" in row and (row["group"] != "Own limits" or row["target"])]
+    assert drawn and all(row["title"] in words and f"{row['ratio']:.2g}"[:3] in words for row in drawn)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/performance.md"])

@@ -12,13 +12,9 @@ from autograd_cnn.studio.report.facts import Facts
 FALLING = 0.01  # a loss that falls by so much in a pass, relatively, has not converged
 GAP = 0.05  # training accuracy above validation accuracy
 DEAD = 0.5  # share of the channels of a layer: a trained network can have some
-SURE = 0.05  # mean confidence against accuracy
-OFTEN = 0.1  # share of the mistakes
-MISTAKES = 30  # fewer say little about classes
 FEW = 50  # validation images; of fewer, the loss goes up and down by chance
 GUESS = 1.3  # times the accuracy of guessing: of few images, the standard error alone would pass for more
-NO_BETTER, WORSE = 0.95, 1.1  # times the loss of a constant answer
-LEARNT, FINE = 0.5, 0.99  # accuracy; below the first, most images are confused; above the second, passes add little
+FINE = 0.99  # accuracy; above it, passes add little
 
 
 class Step(NamedTuple):
@@ -32,7 +28,7 @@ class Step(NamedTuple):
 def next_steps(facts: Facts) -> list[Step]:
     """Return what to do next, the most useful first."""
     ended = [*_ended(facts)]
-    rules = [] if ended else [_chance] if _at_chance(facts) else [_course, _layers, _classes, _confidence]
+    rules = [] if ended else [_chance] if _at_chance(facts) else [_course, _layers]
     predict = command("-m", "autograd_cnn", "predict", facts.folder, "IMAGE.png", "--why")
     return [
         *ended,
@@ -81,16 +77,16 @@ def _ended(facts: Facts) -> Iterator[Step]:
 
 
 def _at_chance(facts: Facts) -> bool:
-    """Whether the accuracy is within three standard errors of that of guessing, or less, and the loss says the same."""
+    """Whether the accuracy is within three standard errors of that of guessing, or less."""
     p = facts.chance
     most = min(GUESS * p, p + 3 * math.sqrt(p * (1 - p) / facts.images))
-    return p < 1 and facts.accuracy <= most and not facts.relative_loss < NO_BETTER
+    return p < 1 and facts.accuracy <= most
 
 
 def _chance(facts: Facts) -> Iterator[Step]:
     rate = _setting(facts, "lr")
     rates = {"slower": _options(facts, lr=rate / 10), "faster": _options(facts, lr=3 * rate)}
-    diverged = not facts.relative_loss <= WORSE
+    diverged = bool(facts.steps.size) and not facts.steps[-1] <= facts.steps[0]
     values = {"accuracy": facts.accuracy, "chance": facts.chance, "diverged": diverged, **rates, **_longer(facts, 10)}
     yield Step("guessing", values)
 
@@ -115,8 +111,6 @@ def _course(facts: Facts) -> Iterator[Step]:
     least = max(GAP, error_of(facts.held_apart))
     if training - validation > least:
         yield Step("by_heart", {"gap": training - validation, "options": _regular(facts)})
-    elif validation - training > least and not fine:
-        yield Step("too_hard", {"gap": validation - training, **_longer(facts, 2)})
 
 
 def _layers(facts: Facts) -> Iterator[Step]:
@@ -125,21 +119,3 @@ def _layers(facts: Facts) -> Iterator[Step]:
         name = max(dead, key=lambda name: dead[name])
         slower = _options(facts, lr=_setting(facts, "lr") / 3)
         yield Step("dead", {"share": dead[name], "layer": name, "layers": len(dead), "most": DEAD, "options": slower})
-
-
-def _classes(facts: Facts) -> Iterator[Step]:
-    most = [(first, second, forth + back) for first, second, forth, back in facts.pairs[:3]]
-    share = sum(count for *_, count in most) / max(facts.wrong, 1)
-    if facts.wrong >= MISTAKES and facts.accuracy >= LEARNT and share >= OFTEN:
-        resize = "--size" in facts.settings.get("options", ())
-        yield Step("confused", {"wrong": facts.wrong, "share": share, "pairs": most, "resize": resize})
-
-
-def _confidence(facts: Facts) -> Iterator[Step]:
-    over, smoothed = facts.confidence - facts.accuracy, _setting(facts, "label_smoothing")
-    if abs(over) <= max(SURE, error_of(facts.images)):
-        return
-    cure = {"passes": 0, "options": _options(facts, label_smoothing=smoothed + 0.1 if over > 0 else smoothed / 2)}
-    if over < 0 and not smoothed:
-        cure = _longer(facts, 2)
-    yield Step("confidence", {"confidence": facts.confidence, "accuracy": facts.accuracy, **cure})

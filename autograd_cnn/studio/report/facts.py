@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 from itertools import combinations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -104,20 +105,13 @@ def _of_each_name(records: list[dict[str, float]]) -> dict[str, Array]:
 
 
 def _of_test(result: Evaluation, labels: Array, probabilities: Array) -> dict[str, Any]:
-    count, targets = len(labels), np.eye(probabilities.shape[1])[labels]
-    own = not np.allclose(probabilities.sum(axis=1), 1, atol=0.01)  # a probability for each class by itself
-
-    def loss(probabilities: Array) -> float:
-        p = np.clip(np.asarray(probabilities, np.float64), 1e-7, 1 - 1e-7)
-        return -float(np.mean(np.sum(targets * np.log(p) + own * (1 - targets) * np.log1p(-p), axis=1)))
-
+    count, shares = len(labels), np.bincount(labels, minlength=probabilities.shape[1]) / len(labels)
     return {
         "images": count,
         "accuracy": result.accuracy,
         "loss": result.loss,
         "confidence": float(probabilities[np.arange(count), result.outputs.argmax(-1)].mean()),
-        "chance": max(targets.mean(axis=0).max(), 1 / targets.shape[1]),  # of the same answer to all images, or of any
-        "relative_loss": loss(probabilities) / loss(targets.mean(axis=0)),  # the latter of the same answer to all
+        "chance": max(shares.max(), 1 / len(shares)),  # of the same answer to all images, or of any
     }
 
 
@@ -159,24 +153,8 @@ def figures(facts: Facts) -> dict[str, str]:
         found["best pass"] = f"{facts.best + 1} of {len(facts.epochs)}"
         if facts.epochs[-1].part < 1:
             found["last pass, cut short"] = f"{facts.epochs[-1].part:.1%}"
-        found["time"] = duration(facts.seconds)
+        found["time"] = f"{timedelta(seconds=round(facts.seconds))}"
         if facts.rate:
             found["images a second"] = f"{facts.rate:,.0f}"
         found["waited for data"] = f"{facts.waited:.1%}"
     return {**found, "parameters": f"{facts.parameters:,}"}
-
-
-def duration(seconds: float) -> str:
-    """Format a time in seconds, minutes, or hours and minutes.
-
-    Examples
-    --------
-    >>> duration(48), duration(750), duration(3840)
-    ('48 s', '12.5 min', '1 h 04 min')
-    """
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{seconds / 60:.1f} min"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes:02} min"

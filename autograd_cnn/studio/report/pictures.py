@@ -98,9 +98,3 @@ def photo(image: Array) -> str:
         cut = pixels[:height, :width].reshape(height // block, block, width // block, block, -1)
         pixels = np.rint(cut.mean(axis=(1, 3)))
     return url(np.broadcast_to(pixels, (*pixels.shape[:2], 3)).astype(np.uint8))
-
-
-def heat(matrix: Array) -> str:
-    """Return a matrix of shares in [0, 1] as a picture, from white to blue."""
-    light, dark = np.array([255, 255, 255]), np.array([0, 90, 160])
-    return url(np.rint(light + np.sqrt(matrix)[..., None] * (dark - light)).astype(np.uint8))

@@ -98,8 +98,8 @@ def test_the_headline_is_that_of_the_evaluation(run, page):
     assert "".join(page.texts["h1"]) == f"{share} of 40 test images right"
     tiles = dict(zip(page.texts["dt"], page.texts["dd"], strict=True))
     assert tiles == {
-        "test loss": f"{run.result.loss:.4f}", "validation accuracy": "84.00%", "best pass": "3 of 3", "time": "6 s",
-        "images a second": "50", "waited for data": "5.0%", "parameters": "625",
+        "test loss": f"{run.result.loss:.4f}", "validation accuracy": "84.00%", "best pass": "3 of 3",
+        "time": "0:00:06", "images a second": "50", "waited for data": "5.0%", "parameters": "625",
     }  # fmt: skip
     assert command("train.py", "--recipe", "tiny") in page.texts["header"]
     (origin,) = [text for text in page.texts["header"] if "recipe tiny ·" in text]
@@ -132,7 +132,7 @@ def test_the_figures_of_a_run_that_a_time_limit_ended(run):
     assert figures(facts) == {
         "test accuracy": f"{run.result.accuracy:.2%}", "test loss": f"{run.result.loss:.4f}",
         "validation accuracy": "70.00%",  # the part of a pass is not the best one
-        "best pass": "2 of 3", "last pass, cut short": "25.0%", "time": "10 s", "images a second": "21",
+        "best pass": "2 of 3", "last pass, cut short": "25.0%", "time": "0:00:10", "images a second": "21",
         "waited for data": "8.1%", "parameters": "625",
     }  # fmt: skip
     assert facts.passes.rows == [
@@ -150,10 +150,6 @@ def test_the_facts_of_the_test_images(run):
     p, guesses = run.probabilities.astype(float), [int(max(range(3), key=lambda k: row[k])) for row in outputs]
     assert facts.confidence == pytest.approx(sum(p[i, guess] for i, guess in enumerate(guesses)) / 40)
     assert facts.chance == 14 / 40 and facts.images == 40  # 14 of the 40 images are discs
-    counts = [14 / 40, 13 / 40, 13 / 40]
-    own = -sum(math.log(p[i, label]) for i, label in enumerate(run.labels)) / 40
-    constant = -sum(math.log(counts[label]) for label in run.labels) / 40
-    assert facts.relative_loss == pytest.approx(own / constant)
     wrong = [
         (i, guess, label) for i, (guess, label) in enumerate(zip(guesses, run.labels, strict=True)) if guess != label
     ]
@@ -168,15 +164,6 @@ def test_the_facts_of_the_test_images(run):
 def wrong_as(wrong, label, guess):
     """How many images of a class were taken for another."""
     return sum(found == (guess, label) for _, *found in map(list, wrong) for found in [tuple(found)])
-
-
-def test_each_probability_of_classes_that_are_independent_counts(run):
-    p = np.array([[0.9, 0.8, 0.1], [0.2, 0.6, 0.3]])
-    result = SimpleNamespace(outputs=p, accuracy=1.0, loss=0.0, confusion=np.diag([1, 1, 0]))
-    facts = collect(run.folder.settings, History(), result, np.array([0, 1]), p)
-    own = -np.log([0.9, 0.2, 0.9, 0.8, 0.6, 0.7]).sum() / 2
-    constant = -np.log([0.5, 0.5, 1, 0.5, 0.5, 1]).sum() / 2
-    assert facts.relative_loss == pytest.approx(own / constant, abs=1e-5)
 
 
 def test_the_confusions_are_those_of_the_evaluation(run, page):
@@ -378,33 +365,11 @@ def test_results_of_other_images_are_refused(run):
         ag.report.write(run.folder, run.images, run.labels, plain, ag.cross_entropy)
 
 
-def many(run, times=5):
-    """The same run with so many times the test images."""
-    outputs, labels = np.tile(run.result.outputs, (times, 1)), np.tile(run.labels, times)
-    result = ag.training.evaluate(lambda x: ag.Tensor(outputs), ag.cross_entropy, outputs, labels, 10**4)
-    parts = {"result": result, "labels": labels, "probabilities": np.tile(run.probabilities, (times, 1))}
-    return SimpleNamespace(folder=run.folder, **parts)
-
-
-def test_few_cases_give_no_advice(run):
-    """13 mistakes say little about classes, 40 images about confidence, and 5 about the gap."""
-    assert len(run.labels) == 40 and "confused" not in advice(run, course())
-    near = run.probabilities * 0 + (1 - run.result.accuracy - 0.08) / 2
-    near[np.arange(40), run.result.outputs.argmax(1)] = run.result.accuracy + 0.08
-    assert "confidence" not in advice(run, course(), near)
-    assert "confidence" in advice(many(run, 20), course(), np.tile(near, (20, 1)))
+def test_few_images_say_nothing_about_the_gap(run):
     history = course()
     history.epochs[2].validation_accuracy = 0.7
     for share, sure in (0.05, False), (0.5, True):  # 5 and 100 validation images
         assert ("by_heart" in advice(run, history, settings={"validation": share})) == sure
-
-
-def test_a_model_that_has_hardly_learnt_gets_no_advice_on_classes(run):
-    wrong = many(run)
-    wrong.labels = (wrong.labels + 1) % 3
-    outputs = wrong.result.outputs
-    wrong.result = ag.training.evaluate(lambda x: ag.Tensor(outputs), ag.cross_entropy, outputs, wrong.labels, 10**4)
-    assert wrong.result.accuracy < 0.5 and "confused" not in advice(wrong, course())
 
 
 def test_the_note_of_a_recipe_is_in_the_report(tmp_path):
@@ -443,22 +408,14 @@ def test_without_validation_the_training_loss_counts(run):
     assert "validation accuracy" not in figures(facts_of_run(run, history))
 
 
-@pytest.mark.parametrize(
-    ("training", "validation", "name", "text"),
-    [
-        (0.9, 0.88, "", ""),
-        (0.9, 0.7, "by_heart", "Training accuracy is 20 points above validation accuracy: the model learns images by"),
-        (0.6, 0.7, "too_hard", "Training accuracy is 10 points below validation accuracy: augmentation and dropout"),
-    ],
-)
-def test_advice_follows_from_the_gap(run, training, validation, name, text):
+@pytest.mark.parametrize(("training", "validation"), [(0.9, 0.88), (0.9, 0.7), (0.6, 0.7)])
+def test_advice_follows_from_the_gap(run, training, validation):
     history = course()
     history.epochs[2].accuracy, history.epochs[2].validation_accuracy = training, validation
-    found = advice(run, history)
-    assert {"by_heart", "too_hard"} & set(found) == {name} - {""}
-    assert not name or (
-        found[name].gap == pytest.approx(abs(training - validation)) and found[name].text.startswith(text)
-    )
+    found = advice(run, history).get("by_heart")
+    assert (found is not None) == (training - validation > 0.05)
+    text = "Training accuracy is 20 points above validation accuracy: the model learns images by"
+    assert not found or found.text.startswith(text)
 
 
 def test_advice_follows_from_layers(run):
@@ -490,19 +447,16 @@ OPTIONS = {"settings": SETTINGS, "options": ["--lr", "--epochs", "--set", "--siz
             "heart. Weight decay, augmentation or dropout will",
             "--set weight_decay=0.004 --set cutout=8 will",
         ),
-        ("confused", "or a higher resolution, would help", "or a higher resolution (--size), would help"),
-        ("confidence", "Training with 6 passes makes", "should be. --set label_smoothing=0.1 makes it more honest."),
     ],
 )
 def test_advice_names_the_options_of_the_command(run, name, words, options):
     """Those that it has, for the settings that it has; without any, words."""
-    large, history = many(run, 20), course()
-    unsure = np.tile(run.probabilities * 0 + 0.3 + 0.1 * np.eye(3)[run.result.outputs.argmax(1)], (20, 1))
+    history = course()
     if name in ("rising", "by_heart"):
         history.epochs[2].validation_loss, history.epochs[2].validation_accuracy = 0.7, 0.6
-    text = advice(large, history, unsure)[name].text
+    text = advice(run, history)[name].text
     assert words in text and "--" not in text
-    assert options in advice(large, history, unsure, **OPTIONS)[name].text
+    assert options in advice(run, history, **OPTIONS)[name].text
 
 
 def test_good_models_need_no_more_passes(run):
@@ -529,7 +483,7 @@ def test_a_handful_of_images_gets_no_advice_on_settings(run):
     (step,) = [step for step in next_steps(facts) if step.name == "few"]
     assert "and 10 validation images tell little: one image more or less that" in sentence(templates(), step)
     assert f"moves these accuracies by {100 / facts.images:.1f} and 10.0 points" in sentence(templates(), step)
-    assert not {"rising", "falling", "by_heart", "too_hard"} & {step.name for step in next_steps(facts)}
+    assert not {"rising", "falling", "by_heart"} & {step.name for step in next_steps(facts)}
 
 
 def test_the_text_of_a_long_run_has_every_few_passes_the_best_and_the_last(tmp_path):
@@ -559,52 +513,28 @@ def test_page_and_text_say_why_a_run_ended_and_how_far_it_came(tmp_path):
     assert "The run ended early: time limit. Go on from where it stopped: again" in " ".join(text.split())
 
 
-def test_advice_names_the_classes_that_are_confused(run):
-    run = many(run)
-    c = run.result.confusion
-    pairs = {(i, j): c[i, j] + c[j, i] for i in range(3) for j in range(i)}
-    i, j = max(pairs, key=pairs.get)
-    confused = advice(run, course())["confused"]
-    assert confused.wrong == len(run.labels) - np.trace(c) and confused.share == 1
-    assert {frozenset(pair[:2]): pair[2] for pair in confused.pairs} == {
-        frozenset((CLASSES[i], CLASSES[j])): count for (i, j), count in pairs.items()
-    }
-    text = confused.text
-    assert text.startswith(f"Of {confused.wrong} mistakes, 100% confuse ")
-    assert re.search(rf"^[^(]*({CLASSES[i]} and {CLASSES[j]}|{CLASSES[j]} and {CLASSES[i]}) \({pairs[i, j]}\), ", text)
-    assert "): look at these images first; " in text
-
-
-def test_advice_follows_from_confidence(run):
-    sure = np.where(run.probabilities == run.probabilities.max(axis=1, keepdims=True), 0.99, 0.005)
-    found = advice(run, course(), sure)["confidence"]
-    assert (found.confidence, found.accuracy) == (pytest.approx(0.99), run.result.accuracy)
-    assert found.text.startswith(
-        f"The model's mean confidence is 99%, its accuracy {run.result.accuracy:.0%}: it is surer"
-    )
-    assert "than it should be. Label smoothing makes it more honest." in found.text
-
-
 @pytest.mark.parametrize(
-    ("scale", "diverged", "cure"),
+    ("losses", "cure"),
     [
-        (20, True, "train again with a learning rate 10 times smaller"),
-        (0.1, False, "Train again with 30 passes, with more images, or with a larger learning rate."),
+        ([1.0, math.nan], "Its loss did not fall: train again with a learning rate 10 times smaller"),
+        ([1.0, 1.1], "Its loss did not fall: train again with a learning rate 10 times smaller"),
+        ([1.0, 0.9], "Train again with 30 passes, with more images, or with a larger learning rate."),
     ],
 )
-def test_a_model_that_guesses_gets_one_advice(run, scale, diverged, cure):
-    """It is not told that it is surer than it should be, or what it confuses."""
-    labels, outputs = np.arange(300) % 3, scale * np.eye(3, dtype=np.float32)[np.arange(300) // 3 % 3]
+def test_a_model_that_guesses_gets_one_advice(run, losses, cure):
+    labels, outputs = np.arange(300) % 3, np.eye(3, dtype=np.float32)[np.arange(300) // 3 % 3]
     result = ag.training.evaluate(lambda x: ag.Tensor(outputs), ag.cross_entropy, outputs, labels, 10**4)
     guess = SimpleNamespace(
         folder=run.folder, result=result, labels=labels, probabilities=run.folder.module().probabilities(outputs)
     )
-    found = advice(guess, course())
+    history = course()
+    history.losses = losses
+    found, diverged = advice(guess, history), "smaller" in cure
     assert list(found) == ["guessing", "ask", "take"] and found["guessing"].diverged == diverged
     text = "The model has learned next to nothing yet: its accuracy, 33.33%, is about that of guessing (33.33%). "
     assert found["guessing"].text.startswith(text) and cure in found["guessing"].text
     slower, faster = "--lr 0.001,", "--epochs 30, with more images, or with --lr 0.03."
-    assert (slower if diverged else faster) in advice(guess, course(), **OPTIONS)["guessing"].text
+    assert (slower if diverged else faster) in advice(guess, history, **OPTIONS)["guessing"].text
 
 
 def drawn(run, title):
@@ -653,7 +583,7 @@ def test_the_losses_of_many_steps_are_drawn_as_their_means(run):
     assert facts_of_run(run, history).steps.tolist() == [1.5 + 4 * i for i in range(300)]
 
 
-def test_many_classes_are_a_picture_and_a_table(tmp_path):
+def test_many_classes_are_a_table(tmp_path):
     run = Run(tmp_path)
     run.folder.settings["classes"] = [f"class {i}" for i in range(30)]
     outputs = np.random.default_rng(1).normal(size=(40, 30))
@@ -661,7 +591,6 @@ def test_many_classes_are_a_picture_and_a_table(tmp_path):
     run.write()
     page = Page(run.html)
     assert "confusion" not in page.texts
-    assert any(a.get("class") == "matrix" and a["alt"].startswith("Confusion matrix of 30") for _, a in page.found)
     assert "class 29" in page.texts["confusions"]
 
 
