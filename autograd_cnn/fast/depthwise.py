@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from autograd_cnn.ops.windows import Padding, Pair, Shape
 
 from .memory import empty
-from .tiles import map_images
-from .twins import twin
+from .tiles import parts
+from .twins import each_tile, twin
 from .windows import taps
 
 Array = NDArray[Any]
@@ -25,14 +25,14 @@ def conv2d(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, padding:
     """Write the convolution of `x` with `w` into `y`."""
     x, w = _repeated(x, w.shape, y.dtype), np.ascontiguousarray(w, y.dtype)
     bias = np.zeros(y.shape[3], y.dtype) if b is None else np.ascontiguousarray(b, y.dtype)
-    map_images(lambda x, y: output_tile(x, w, bias, y, stride, padding, dilation), x, y)
+    each_tile(output_tile, parts(x.size, len(x)), x, w, bias, y, stride, padding, dilation, whole=(1, 2))
 
 
 def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, padding: Padding, dilation: Pair) -> None:
     """Write the gradient of `conv2d` with respect to `x` into `gx`."""
     g, w = np.ascontiguousarray(g, gx.dtype), np.ascontiguousarray(w, gx.dtype)
     repeated = gx if g.shape[3] == gx.shape[3] else empty((*gx.shape[:3], g.shape[3]), gx.dtype)
-    map_images(lambda g, gx: input_gradient_tile(g, w, gx, stride, padding, dilation), g, repeated)
+    each_tile(input_gradient_tile, parts(gx.size, len(gx)), g, w, repeated, stride, padding, dilation, whole=(1,))
     if repeated is not gx:
         times = g.shape[3] // gx.shape[3]
         gx[...] = repeated[..., ::times]
@@ -42,16 +42,12 @@ def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, padding: Padding
 
 def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, padding: Padding, dilation: Pair) -> Array:
     """Gradient of `conv2d` with respect to `w`."""
-    gw = np.zeros(w_shape, np.result_type(x, g))
-    x, g = _repeated(x, w_shape, gw.dtype), np.ascontiguousarray(g, gw.dtype)
-
-    def compute(x: Array, g: Array) -> Array:
-        total = np.empty_like(gw)
-        weight_gradient_tile(x, g, total, stride, padding, dilation)
-        return total
-
-    for total in map_images(compute, x, g, products=True):
-        gw += total
+    dtype = np.result_type(x, g)
+    x, g = _repeated(x, w_shape, dtype), np.ascontiguousarray(g, dtype)
+    count = parts(x.size, len(x))
+    totals = np.empty((count * w_shape[0], *w_shape[1:]), dtype)
+    each_tile(weight_gradient_tile, count, x, g, totals, stride, padding, dilation, products=True)
+    gw: Array = totals.reshape(count, *w_shape).sum(axis=0)
     return gw
 
 

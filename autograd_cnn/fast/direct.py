@@ -14,21 +14,22 @@ from numpy.typing import NDArray
 
 from autograd_cnn.ops.windows import Padding, Pair, Shape
 
-from .memory import scratch
-from .threads import map_tiles
-from .tiles import in_parts, tiles
+from .mailbox import Plan, carved, kept
+from .memory import empty
+from .tiles import in_bands, in_order, tiles
 from .twins import compiled_pass
 
 Array = NDArray[Any]
 
+Phase = tuple[Array, Array, Padding]  # weights, outputs, and their padding
+
+LEAST = 1 << 15  # bytes of a block: few images are cut, too
 HALF_VECTOR = 32  # bytes, with AVX-512
 
 
 def conv2d(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, padding: Padding) -> None:
     """Write the convolution of `x` with `w` into `y`."""
-    w = read_only(w, y.dtype)
-    bias = read_only(np.zeros(w.shape[3]) if b is None else b, y.dtype)
-    _compute([(w, block) for block in _blocks(x, y, w.shape, stride, padding)], bias, stride)
+    _compute(("direct", stride, padding), x, [(w, y, padding)], b, y, stride)
 
 
 def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, padding: Padding) -> None:
@@ -37,7 +38,7 @@ def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, padding: Padding
     Pixels whose places differ by multiples of the stride meet the same weights. Their gradients are one convolution of
     `g` with these weights, at stride 1.
     """
-    work = []
+    phases: list[Phase] = []
     for phase in itertools.product(*map(range, stride)):
         taps, pixels, before = [], [], []
         for first, step, (margin, _), size in zip(phase, stride, padding, w.shape, strict=False):
@@ -45,70 +46,96 @@ def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, padding: Padding
             taps.append(slice(first, None, step))
             pixels.append(slice(start, None, step))
             before.append((len(range(first, size, step)) - 1 - (start + margin - first) // step, 0))
-        met = read_only(w[taps[0], taps[1]][::-1, ::-1].swapaxes(2, 3), gx.dtype)
-        out = gx[:, pixels[0], pixels[1]]
+        met, out = w[taps[0], taps[1]][::-1, ::-1].swapaxes(2, 3), gx[:, pixels[0], pixels[1]]
         if met.size and out.size:
-            work += [(met, block) for block in _blocks(g, out, met.shape, (1, 1), (before[0], before[1]))]
+            phases.append((met, out, (before[0], before[1])))
         else:
             out[...] = 0
-    _compute(work, read_only(np.zeros(gx.shape[3]), gx.dtype), (1, 1))
+    _compute(("direct input", stride, padding), g, phases, None, gx, (1, 1))
 
 
-def _compute(work: list[tuple[Array, _Block]], b: Array, stride: Pair) -> None:
-    """Convolve each block with its weights, and add the bias."""
-    missing = -len(b) % (HALF_VECTOR // b.itemsize)
-    work, b = [(_wider(w, missing), block) for w, block in work], _wider(b, missing)
+def _compute(key: Any, x: Array, phases: list[Phase], b: Array | None, out: Array, stride: Pair) -> None:
+    """Write the convolutions of `x` with several weights into parts of `out`, in one call of compiled code."""
+    if not phases:
+        return
+    outputs, dtype = phases[0][1].shape[3], phases[0][1].dtype
+    missing = -outputs % (HALF_VECTOR // dtype.itemsize)  # half a vector of outputs takes as long as one output
+    x, bias = in_order(x, dtype), np.zeros(outputs + missing, dtype)
+    bias[:outputs] = 0 if b is None else b
+    weights = [np.ascontiguousarray(_wider(w, missing), dtype) for w, _, _ in phases]
+    wide = [empty((*y.shape[:3], outputs + missing), dtype) if missing else y for _, y, _ in phases]
+    arrays = (x, bias, *weights, *(wide if missing else [out]))
 
-    def compute(index: int) -> None:
-        w, block = work[index]
-        y = scratch("wider", (*block.y.shape[:3], len(b)), b.dtype) if missing else block.y
-        call("conv2d", b.dtype, block.x(), w, b, *laid_out(y), block.padded(), *block.corner, stride)
-        if missing:
-            block.y[...] = y[..., :-missing]
+    def plan() -> Plan:
+        blocks = [
+            (block, w)
+            for w, y, (_, _, padding) in zip(weights, wide, phases, strict=True)
+            for block in _blocks(x, y, _cut(x, y, stride), w.shape, stride, padding)
+        ]
+        area, buffers = carved(dtype, [[block.size] for block, _ in blocks])
+        code = compiled_pass("products.address")(dtype)
+        calls = [
+            (code, block.x, w, bias, *laid_out(block.y), padded, *block.corner, stride)
+            for (block, w), (padded,) in zip(blocks, buffers, strict=True)
+        ]
+        work = sum(w.size * y[..., 0].size for w, y in zip(weights, wide, strict=True))
+        return Plan(compiled_pass("products.conv2d"), calls, arrays, {7}, area, work)
 
-    map_tiles(compute, len(work), products=False)
+    shapes = *(w.shape for w in weights), out.shape, out.strides
+    kept((*key, dtype, x.shape, *shapes), plan).run(*arrays)
+    if missing:
+        for (_, y, _), full in zip(phases, wide, strict=True):
+            y[...] = full[..., :outputs]
 
 
 def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, padding: Padding) -> Array:
     """Gradient of `conv2d` for `w`."""
     dtype, (kh, kw, channels, outputs) = np.result_type(x, g), w_shape
-    parts = in_parts(_blocks(x, read_only(g, dtype), w_shape, stride, padding))
+    x, g = in_order(x, dtype), in_order(g, dtype)
+    cut = in_bands(len(g), g.shape[1], _row_bytes(x, g, stride))
+    totals = np.zeros((len(cut), kh, kw * channels, outputs), dtype)
 
-    def compute(index: int) -> Array:
-        total, part = np.zeros((2, kh, kw * channels, outputs), dtype)
-        for block in parts[index]:
-            call("weight_gradient", dtype, block.x(), block.y, total, part, block.padded(), *block.corner, stride)
-        return total
+    def plan() -> Plan:
+        blocks = _blocks(x, g, cut, w_shape, stride, padding)
+        area, buffers = carved(dtype, [[totals.shape[1:], block.size] for block in blocks])
+        code = compiled_pass("products.address")(dtype)
+        calls = [
+            (code, block.x, block.y, total, *buffer, *block.corner, stride)
+            for block, total, buffer in zip(blocks, totals, buffers, strict=True)
+        ]
+        return Plan(compiled_pass("products.weight_gradient"), calls, (x, g, totals), {3, 4, 5}, area)
 
-    return np.add.reduce(map_tiles(compute, len(parts), products=False)).reshape(w_shape)
+    kept(("direct gradient", dtype, x.shape, g.shape, totals.shape, w_shape, stride, padding), plan).run(x, g, totals)
+    gw: Array = totals.sum(axis=0).reshape(w_shape)
+    return gw
 
 
 def _wider(a: Array, missing: int) -> Array:
-    """Append zeros to the last axis: half a vector of outputs takes as long as one output."""
-    return read_only(np.pad(a, (*((0, 0),) * (a.ndim - 1), (0, missing))), a.dtype) if missing else a
+    """Append zeros to the last axis."""
+    return np.pad(a, (*((0, 0),) * (a.ndim - 1), (0, missing))) if missing else a
 
 
 class _Block(NamedTuple):
     """The work of one call: some outputs, or their gradient, and the pixels that they depend on."""
 
-    pixels: Array
+    x: Array
     y: Array
-    corner: tuple[int, int]  # rows and columns of zeros before `pixels`; negative columns are cut off
+    corner: tuple[int, int]  # rows and columns of zeros before `x`; negative columns are cut off
     size: tuple[int, int, int]  # of the padded part of an image that the windows cover
 
-    def x(self) -> Array:
-        return read_only(self.pixels, self.y.dtype)
 
-    def padded(self) -> Array:
-        padded = scratch("padded", self.size, self.y.dtype)
-        padded[...] = 0
-        return padded
+def _cut(x: Array, y: Array, stride: Pair) -> list[tuple[slice, slice]]:
+    return tiles(len(y), y.shape[1], _row_bytes(x, y, stride), LEAST)
 
 
-def _blocks(x: Array, y: Array, w_shape: Shape, stride: Pair, padding: Padding) -> list[_Block]:
-    (kh, kw, channels, outputs), (down, across), ((top, _), (left, _)) = w_shape, stride, padding
+def _row_bytes(x: Array, y: Array, stride: Pair) -> int:
+    return y.shape[2] * (stride[0] * stride[1] * x.shape[3] + y.shape[3]) * y.itemsize
+
+
+def _blocks(x: Array, y: Array, cut: Any, w_shape: Shape, stride: Pair, padding: Padding) -> list[_Block]:
+    (kh, kw, channels, _), (down, across), ((top, _), (left, _)) = w_shape, stride, padding
     blocks = []
-    for images, rows in tiles(len(y), y.shape[1], y.shape[2] * (down * across * channels + outputs) * y.itemsize):
+    for images, rows in cut:
         first, high = rows.start * down - top, (rows.stop - rows.start - 1) * down + kh
         pixels = x[images, max(0, first) : max(0, first + high)]
         corner = max(0, -first), left
@@ -116,18 +143,6 @@ def _blocks(x: Array, y: Array, w_shape: Shape, stride: Pair, padding: Padding) 
     return blocks
 
 
-def read_only(a: Array, dtype: Any) -> Array:
-    """Return the array in C order, of `dtype` and read-only: Numba compiles again for each other kind of array."""
-    a = np.ascontiguousarray(a, dtype).view()
-    a.setflags(write=False)
-    return a
-
-
-def call(name: str, dtype: np.dtype[Any], *args: Any) -> None:
-    """Call a function of `compiled.products` that needs the address of `multiply`."""
-    compiled_pass(f"products.{name}")(compiled_pass("products.address")(dtype), *args)
-
-
 def laid_out(a: Array) -> tuple[Array, Shape, Shape]:
     """Return the first number of an image, the shape and the strides: of the same types for every layout of memory."""
-    return read_only(a[0, 0, 0, :1], a.dtype), a.shape, tuple(stride // a.itemsize for stride in a.strides)
+    return a[0, 0, 0, :1], a.shape, tuple(stride // a.itemsize for stride in a.strides)

@@ -18,8 +18,8 @@ from autograd_cnn.engine.rules import Accelerator
 
 from .memory import empty
 from .threads import in_tile, map_tiles
-from .tiles import SMALL
-from .twins import kernel_set, run_twin
+from .tiles import SMALL, parts
+from .twins import run_twin
 
 Array = NDArray[Any]
 Formula = TypeVar("Formula", bound=Callable[..., Any])
@@ -179,15 +179,14 @@ def by_twin(
     """
 
     def accelerator(textbook: Kernel) -> Kernel:
-        plain = formula or textbook
+        plain, compiled = formula or textbook, f"elementwise.{name}_tile"
         in_blocks = blocked(plain if exact else textbook)  # a rule that does not apply has the bits of its formula
 
         def tile(*args: Any) -> None:
-            if not run_twin(f"elementwise.{name}_tile", args, {len(args) - 1}, "fd" if exact else "f"):
-                if numpy:
-                    numpy(*args)
-                else:
-                    args[-1][...] = plain(*args[:-1])
+            if numpy:
+                numpy(*args)
+            else:
+                args[-1][...] = plain(*args[:-1])
 
         def applies(x: Any, *others: Any) -> bool:
             if not (is_large(x) and all(isinstance(a, (int, float)) for a in others[arrays - 1 :])):
@@ -198,10 +197,15 @@ def by_twin(
         def run(*args: Any) -> Any:
             if not applies(*args):
                 return in_blocks(*args)
-            x, single = args[0], numpy or (kernel_set() == "numba" and args[0].dtype == np.float32)
-            given = (*map(np.ascontiguousarray, args[:arrays]), *map(x.dtype.type, args[arrays:]))
+            x, given = args[0], (*map(np.ascontiguousarray, args[:arrays]),)
             out = x if rule and x.flags.carray else empty(x.shape, x.dtype)
-            return _fill(tile, given, out, SINGLE if single else BLOCK)
+            # A compiled pass takes numbers as arrays of one number.
+            flat = [a.reshape(-1) for a in (*given, out)]
+            flat[arrays:arrays] = [np.array([number], x.dtype) for number in args[arrays:]]
+            end, dtypes = len(args), "fd" if exact else "f"
+            if not run_twin(compiled, flat, frozenset({end}), dtypes, parts(x.size, x.size), range(arrays, end)):
+                _fill(tile, (*given, *map(x.dtype.type, args[arrays:])), out, SINGLE if numpy else BLOCK)
+            return out
 
         vars(run).update(applies=applies)
         return run

@@ -23,7 +23,7 @@ SMALLEST = 1 << 17  # bytes of an array; malloc itself reuses the memory of smal
 REGION = 1 << 28  # bytes that are reserved at once: a page costs nothing before it is touched
 SPARE = 1 << 29  # bytes that may stay free; beyond this, idle regions are released
 LINE = 64  # bytes of a cache line
-KEPT = 1 << 24  # bytes of a scratch buffer that its thread keeps; a larger one, for a huge image, is released
+KEPT = 1 << 26  # bytes of a scratch buffer that its thread keeps; a larger one, for a huge image, is released
 
 
 class Pages(np.ndarray):

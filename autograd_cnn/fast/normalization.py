@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from autograd_cnn.ops.axes import rescaling
 
 from .memory import empty, scratch
-from .tiles import map_rows
-from .twins import twin
+from .tiles import parts
+from .twins import each_tile, twin
 
 Array = NDArray[Any]
 
@@ -26,22 +26,23 @@ LONG = 1024  # numbers up to which short rows are joined
 
 def moments(x: Array) -> tuple[Array, Array]:
     """Mean and variance (divided by n, not n - 1) of each channel: (..., C) -> two arrays (C,); 0 of no numbers."""
-
-    def tile(x: Array) -> tuple[int, Array, Array]:
-        mean, squares = np.empty((2, x.shape[1]), x.dtype)
-        with np.errstate(over="ignore", invalid="ignore"):  # as the compiled twin
-            moments_tile(x, mean, squares)
-        return len(x), mean, squares
-
     if not x.size:
         return np.zeros(x.shape[-1], x.dtype), np.zeros(x.shape[-1], x.dtype)
-    parts = map_rows(tile, x)
-    counts = np.array([count for count, _, _ in parts], float)
-    means = np.array([mean for _, mean, _ in parts], float)
-    with np.errstate(over="ignore", invalid="ignore"):
+    (matrix,) = _matrices(x)
+    count, channels = parts(x.size, len(matrix)), x.shape[-1]
+    of_tiles, squares_of_tiles = np.empty((2, count * channels), x.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):  # as the compiled twin
+        each_tile(moments_tile, count, matrix, of_tiles, squares_of_tiles, products=True)
+        counts = np.diff(len(matrix) * np.arange(count + 1) // count).astype(float)
+        means = of_tiles.reshape(count, channels).astype(float)
         mean = counts @ means / counts.sum()
-        squares = np.sum([squares for _, _, squares in parts], axis=0, dtype=float) + counts @ (means - mean) ** 2
+        squares = squares_of_tiles.reshape(count, channels).sum(axis=0, dtype=float) + counts @ (means - mean) ** 2
         return mean.astype(x.dtype), (squares / counts.sum()).astype(x.dtype)
+
+
+def _matrices(*arrays: Array) -> list[Array]:
+    """The arrays in C order, as matrices with a column for each channel."""
+    return [np.ascontiguousarray(a).reshape(-1, a.shape[-1]) for a in arrays]
 
 
 def batch_norm(x: Array, w: Array, b: Array, eps: float) -> tuple[Array, Array, Array]:
@@ -66,7 +67,8 @@ def normalise(x: Array, mean: Array, scale: Array, shift: Array) -> Array:
     y = empty(x.shape, x.dtype)
     if not y.size:
         return y
-    map_rows(lambda x, y: normalise_tile(x, y, mean, scale, shift), x, y, products=False)
+    matrices = _matrices(x, y)
+    each_tile(normalise_tile, parts(x.size, len(matrices[0])), *matrices, mean, scale, shift, whole=(2, 3, 4))
     return y
 
 
@@ -84,23 +86,18 @@ def batch_norm_gradient(
         mean, variance, eps, x, powers = scaled
         w = w * powers  # only gx depends on w
 
-    def tile(g: Array, x: Array) -> Array:
-        sums = np.empty((2, x.shape[1]), x.dtype)
-        gradient_sums_tile(g, x, sums, mean)
-        return sums
-
+    matrices = _matrices(g, x)
+    count = parts(x.size, len(matrices[0]))
+    sums = np.empty((2 * count, len(mean)), x.dtype)
+    each_tile(gradient_sums_tile, count, *matrices, sums, mean, whole=(3,), products=True)
     scale = 1 / np.sqrt(variance + np.asarray(eps, x.dtype))
-    gb, gw = np.sum(map_rows(tile, g, x), axis=0)
+    gb, gw = sums.reshape(count, 2, -1).sum(axis=0)
     gw *= scale
-    count = x.size // x.shape[-1]
-    g_scale = scale * w
+    g_scale, rows = scale * w, len(matrices[0])
     gx = g if g.flags.carray else empty(x.shape, x.dtype)
-    slope, shift = -g_scale * scale * gw / count, -g_scale * gb / count
-
-    def write(g: Array, x: Array, gx: Array) -> None:
-        input_gradient_tile(g, x, gx, mean, g_scale, slope, shift)
-
-    map_rows(write, g, x, gx, products=False)
+    slope, shift = -g_scale * scale * gw / rows, -g_scale * gb / rows
+    vectors = mean, g_scale, slope, shift
+    each_tile(input_gradient_tile, count, *matrices, *_matrices(gx), *vectors, whole=(3, 4, 5, 6))
     return gx, gw, gb
 
 

@@ -12,7 +12,6 @@ may be no images at all. Outputs have the dtype of the input.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,8 @@ from autograd_cnn.ops.windows import Padding, Pair, Shape, output_size
 
 from .elementwise import select
 from .memory import empty, scratch
-from .tiles import map_images
-from .twins import twin
+from .tiles import map_images, parts
+from .twins import each_tile, twin
 from .windows import Index, taps
 
 Array = NDArray[Any]
@@ -56,14 +55,17 @@ def max_pool2d(
     >>> y.item(), argmax.item()
     (5.0, 1)
     """
-    x, window = np.ascontiguousarray(x), (kernel_size, stride, padding)
+    x = np.ascontiguousarray(x)
+    window: tuple[Pair, Pair, Padding] = kernel_size, stride, padding
     y = empty(_pooled_shape(x.shape, *window, dilation), x.dtype)
     if not places and dilation == (1, 1):
-        map_images(lambda x, y: max_tile(x, y, *window), x, y)
+        each_tile(max_tile, parts(x.size, len(x)), x, y, *window)
         return y, None
     argmax = empty(y.shape, np.min_scalar_type(kernel_size[0] * kernel_size[1]))
-    tile: Any = max_argmax_tile if dilation == (1, 1) else partial(_maxima, dilation=dilation)
-    map_images(lambda *arrays: tile(*arrays, *window), x, y, argmax)
+    if dilation == (1, 1):
+        each_tile(max_argmax_tile, parts(x.size, len(x)), x, y, argmax, *window)
+    else:
+        map_images(lambda x, y, argmax: _maxima(x, y, argmax, *window, dilation), x, y, argmax)
     return y, argmax
 
 
@@ -117,9 +119,12 @@ def max_unpool2d(
     array (N, H, W, C)
     """
     gx = empty(x_shape, g.dtype)
-    tile: Any = max_unpool_tile if dilation == (1, 1) else partial(_unpool, dilation=dilation)
-    tile = partial(tile, kernel_size=kernel_size, stride=stride, padding=padding)
-    map_images(tile, np.ascontiguousarray(g), np.ascontiguousarray(argmax), gx)
+    arrays = np.ascontiguousarray(g), np.ascontiguousarray(argmax), gx
+    window: tuple[Pair, Pair, Padding] = kernel_size, stride, padding
+    if dilation == (1, 1):
+        each_tile(max_unpool_tile, parts(gx.size, len(gx)), *arrays, *window)
+    else:
+        map_images(lambda g, argmax, gx: _unpool(g, argmax, gx, *window, dilation), *arrays)
     return gx
 
 
@@ -179,7 +184,7 @@ def avg_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> A
     array (N, OH, OW, C)
     """
     y = empty(_pooled_shape(x.shape, kernel_size, stride, padding), x.dtype)
-    map_images(lambda x, y: avg_tile(x, y, kernel_size, stride, padding), np.ascontiguousarray(x), y)
+    each_tile(avg_tile, parts(x.size, len(x)), np.ascontiguousarray(x), y, kernel_size, stride, padding)
     return y
 
 
@@ -203,7 +208,7 @@ def avg_unpool2d(g: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padd
     array (N, H, W, C)
     """
     gx = empty(x_shape, g.dtype)
-    map_images(lambda g, gx: avg_unpool_tile(g, gx, kernel_size, stride, padding), np.ascontiguousarray(g), gx)
+    each_tile(avg_unpool_tile, parts(gx.size, len(gx)), np.ascontiguousarray(g), gx, kernel_size, stride, padding)
     return gx
 
 

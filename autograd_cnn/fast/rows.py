@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from autograd_cnn.engine.rules import Accelerator
 
 from .memory import empty
-from .tiles import SMALL, map_rows
-from .twins import run_twin
+from .threads import map_tiles
+from .tiles import SMALL, parts
+from .twins import cut, run_twin
 
 Array = NDArray[Any]
 
@@ -30,8 +31,6 @@ def by_rows(name: str, numpy: Callable[..., None] | None = None) -> Accelerator:
     def accelerator(textbook: Callable[..., Any]) -> Callable[..., Any]:
         def tile(*args: Any) -> None:
             *given, out = args
-            if run_twin(f"elementwise.{name}_tile", args, {len(given)}, "f"):
-                return
             if numpy:
                 numpy(*args)
             elif out.shape[1] <= SHORT:
@@ -49,11 +48,12 @@ def by_rows(name: str, numpy: Callable[..., None] | None = None) -> Accelerator:
                 return textbook(*args)
             x, given = args[0], args[:-1]
             out = empty(x.shape, x.dtype)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                if x.size < SMALL:  # cutting tiles would cost as much as computing them
-                    tile(*(np.ascontiguousarray(a).reshape(-1, x.shape[-1]) for a in (*given, out)))
-                else:
-                    map_rows(tile, *given, out)
+            matrices = [np.ascontiguousarray(a).reshape(-1, x.shape[-1]) for a in (*given, out)]
+            count, written = parts(x.size, len(matrices[0])), frozenset({len(given)})
+            if not run_twin(f"elementwise.{name}_tile", matrices, written, "f", count):
+                part = cut(matrices, count)
+                with np.errstate(invalid="ignore", divide="ignore"):
+                    map_tiles(lambda index: tile(*part(index)), count, products=x.size >= SMALL)
             return out
 
         vars(run).update(applies=applies)

@@ -39,7 +39,7 @@ def even(x: Array, concentration: float = 0.0) -> Array:
     if not x.size:
         return np.ones(len(x), bool)
     fine = np.empty(len(x), np.uint8)
-    even_tile(x, concentration, fine)
+    even_tile(x, np.array([concentration], x.dtype), fine)
     return fine.view(bool)
 
 
@@ -57,7 +57,7 @@ def concentration(w: Array) -> float:
 
 
 @twin("spread.even_tile", writes=("fine",), only="f")
-def even_tile(x: Array, concentration: float, fine: Array) -> None:
+def even_tile(x: Array, concentration: Array, fine: Array) -> None:
     """Write whether each image is even: from its largest magnitude, that of a typical band, and the sum of squares.
 
     The typical band has the geometric mean of all bands that are not 0. The bits of a float, read as an integer, grow

@@ -54,9 +54,14 @@ def get_num_threads() -> int:
         value = os.environ.get("AUTOGRAD_CNN_NUM_THREADS", "")
         if value and not (value.isdecimal() and int(value)):
             raise ValueError(f"AUTOGRAD_CNN_NUM_THREADS is {value!r}: give a number from 1 up, or unset it")
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        _shared.threads = int(value or cores or 1)
+        _shared.threads = int(value or number_of_cores())
     return _shared.threads
+
+
+@cache
+def number_of_cores() -> int:
+    """Cores that this process may use."""
+    return (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()) or 1
 
 
 def set_num_threads(n: int) -> None:

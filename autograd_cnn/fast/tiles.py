@@ -12,22 +12,25 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .memory import empty
 from .threads import Result, map_tiles
+from .twins import kernel_set
 
 Array = NDArray[Any]
 Tile = TypeVar("Tile")
 
 CACHE = 1 << 21  # bytes that a tile may fill: about the size of a core's second-level cache
 PARTS = 16  # partial sums of a weight gradient, each computed by one thread
+MANY = 32  # tiles of a pass
 SMALL = 1 << 14  # numbers of an array below which NumPy alone is faster than tiles
 
 
-def tiles(images: int, rows: int, row_bytes: int) -> list[tuple[slice, slice]]:
+def tiles(images: int, rows: int, row_bytes: int, least: int | None = None) -> list[tuple[slice, slice]]:
     """Cut into blocks of whole images, or of rows of one image: pairs (images, rows).
 
-    A block is a quarter of the whole, but at most the cache, and at least half of it, to be worth a thread. Blocks of
-    images have nearly the same size, and their number is 1 or a multiple of four: otherwise one thread would compute
-    the last block while the others wait.
+    A block is a quarter of the whole, but at most the cache, and at least half of it, to be worth a thread of Python,
+    or `least` bytes. Blocks of images have nearly the same size, and their number is 1 or a multiple of four: otherwise
+    one thread would compute the last block while the others wait.
 
     Examples
     --------
@@ -36,7 +39,7 @@ def tiles(images: int, rows: int, row_bytes: int) -> list[tuple[slice, slice]]:
     >>> tiles(images=1, rows=32, row_bytes=CACHE // 12)[1]
     (slice(0, 1, None), slice(8, 16, None))
     """
-    block_bytes = min(CACHE, max(CACHE // 2, images * rows * row_bytes // 4))
+    block_bytes = min(CACHE, max(least or CACHE // 2, images * rows * row_bytes // 4))
     fit = max(1, block_bytes // max(1, row_bytes))
     count, row_step = images, min(fit, rows)
     if fit >= rows:
@@ -63,6 +66,36 @@ def in_parts(tiles: list[Tile]) -> list[list[Tile]]:
     return [tiles[part * len(tiles) // count : (part + 1) * len(tiles) // count] for part in range(count)]
 
 
+def in_bands(images: int, rows: int, row_bytes: int, most: int = PARTS) -> list[tuple[slice, slice]]:
+    """Cut into at most `most` parts, each for one thread to sum over: blocks of images, or bands of rows of each.
+
+    Examples
+    --------
+    >>> [block.stop for block, _ in in_bands(images=40, rows=32, row_bytes=100_000)][:4]
+    [2, 5, 7, 10]
+    >>> in_bands(images=1, rows=32, row_bytes=10_000)
+    [(slice(0, 1, None), slice(0, 32, None))]
+    """
+    count = min(most, len(tiles(images, rows, row_bytes)))
+    if images >= count:
+        return [(slice(images * n // count, images * (n + 1) // count), slice(0, rows)) for n in range(count)]
+    count = min(rows, count // images)
+    return [
+        (slice(i, i + 1), slice(rows * n // count, rows * (n + 1) // count))
+        for i in range(images)
+        for n in range(count)
+    ]
+
+
+def in_order(a: Array, dtype: Any) -> Array:
+    """Return the array in C order, of this dtype: itself, or a copy that all threads make."""
+    if a.flags.c_contiguous and a.dtype == dtype:
+        return a
+    copy = empty(a.shape, dtype)
+    map_images(lambda out, part: np.copyto(out, part), copy, a)
+    return copy
+
+
 def map_images(function: Callable[..., Result], *arrays: Array, products: bool = False) -> list[Result]:
     """Call ``function(*blocks)`` on the same few images of each array at a time; return the results, in order."""
     # Blocks fill twice the cache: their passes are short, and a thread may wait for the interpreter between two.
@@ -70,17 +103,16 @@ def map_images(function: Callable[..., Result], *arrays: Array, products: bool =
     return map_tiles(lambda index: function(*(a[blocks[index][0]] for a in arrays)), len(blocks), products)
 
 
-def map_rows(function: Callable[..., Result], *arrays: Array, products: bool = True) -> list[Result]:
-    """Call ``function(*blocks)`` on the same rows of each array at a time, as matrices in C order; return the results.
+def parts(numbers: int, most: int) -> int:
+    """Into how many tiles, of `most`, a pass over so many numbers is cut.
 
-    The last axis is a row; all arrays have the same shape. `function` may write into arrays that are in C order.
+    NumPy's threads wait for the interpreter between two passes, so their tiles are large; half a tile or less is not
+    worth a thread.
+
+    Examples
+    --------
+    >>> parts(1 << 30, most=100), parts(1 << 30, most=3), parts(1, most=100)
+    (32, 3, 1)
     """
-    length = arrays[0].shape[-1]
-    matrices = [np.ascontiguousarray(a).reshape(-1, length) for a in arrays]
-    # A single pass gains nothing from the cache: a tile is a quarter of the array, within bounds worth a thread.
-    step = max(1, min(1 << 19, max(1 << 18, -(-arrays[0].size // 4))) // length)
-
-    def tile(index: int) -> Result:
-        return function(*(a[index * step : (index + 1) * step] for a in matrices))
-
-    return map_tiles(tile, -(-len(matrices[0]) // step), products)
+    least = SMALL if kernel_set() == "numba" else 1 << 18
+    return max(1, min(MANY, most, numbers // least))

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Collection
-from functools import cache, wraps
+from collections.abc import Callable, Collection, Sequence
+from functools import cache, lru_cache, partial, wraps
 from importlib import import_module
 from importlib.util import find_spec
 from inspect import signature
@@ -19,6 +19,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from autograd_cnn.environment import command
+
+from .mailbox import Plan
+from .threads import map_tiles
 
 Pass = TypeVar("Pass", bound=Callable[..., None])
 
@@ -61,7 +64,7 @@ def twin(name: str, *, writes: tuple[str, ...], only: str = "fd") -> Callable[[P
     Parameters
     ----------
     name : str
-        ``"file.function"``, the twin's place in `compiled`.
+        ``"pooling.max_tile"`` is the function `max_tile` of the file of that name and place in `compiled`.
     writes : tuple of str
         The parameters that the pass writes into; it only reads the others.
     only : str
@@ -72,25 +75,54 @@ def twin(name: str, *, writes: tuple[str, ...], only: str = "fd") -> Callable[[P
         parameters = [*signature(function).parameters]
         if unknown := set(writes).difference(parameters):
             raise TypeError(f"twin({name!r}): {function.__name__} has no parameter {', '.join(unknown)}")
-        written = {parameters.index(name) for name in writes}
+        written = frozenset(map(parameters.index, writes))
 
         @wraps(function)
-        def run(*args: Any, **options: Any) -> None:
-            if not run_twin(name, args, written, only, **options):
-                function(*args, **options)
+        def run(*args: Any) -> None:
+            if not run_twin(name, args, written, only):
+                function(*args)
 
+        vars(run).update(compiled=partial(run_twin, name, written=written, only=only))
         return run  # type: ignore[return-value]
 
     return decorate
 
 
-def run_twin(name: str, args: tuple[Any, ...], written: Collection[int], only: str, **options: Any) -> bool:
-    """Run the twin `name`, which writes into the arguments at `written`, if the arrays suit it: see `twin`."""
+def each_tile(tile_pass: Any, count: int, *args: Any, whole: Collection[int] = (), products: bool = False) -> None:
+    """Call a pass with a twin on `count` equal parts of its arrays, cut along the first axis; those in `whole` uncut.
+
+    Examples
+    --------
+    >>> x, y = np.ones((10, 2), np.float16), np.zeros((10, 2), np.float16)
+    >>> double = twin("examples.double", writes=("y",))(lambda x, y: np.multiply(x, 2, out=y))
+    >>> each_tile(double, 3, x, y)
+    >>> y.sum().item()
+    40.0
+    """
+    if not tile_pass.compiled(args, count=count, whole=whole):
+        part = cut(args, count, whole)
+        map_tiles(lambda tile: tile_pass.__wrapped__(*part(tile)), count, products)
+
+
+def cut(args: Sequence[Any], count: int, whole: Collection[int] = ()) -> Callable[[int], list[Any]]:
+    """Return a function of the number of a tile, which returns its parts of the arrays, as `each_tile` passes them."""
+    cuts = [isinstance(a, np.ndarray) and n not in whole for n, a in enumerate(args)]
+    return lambda tile: [
+        a[len(a) * tile // count : len(a) * (tile + 1) // count] if cut else a
+        for a, cut in zip(args, cuts, strict=True)
+    ]
+
+
+def run_twin(
+    name: str, args: Sequence[Any], written: Collection[int], only: str, count: int = 1, whole: Collection[int] = ()
+) -> bool:
+    """Run the twin `name` on all parts (see `each_tile`), if the arrays suit it (see `twin`)."""
     if kernel_set() == "numpy":
         return False
-    passed, real = list(args), ""
-    for i, a in enumerate(args):
+    key, arrays, real = [], [], ""
+    for a in args:
         if not isinstance(a, np.ndarray):
+            key.append(a)
             continue
         kind = a.dtype.char
         if not (a.flags.c_contiguous and (kind in only or kind in "BH") and a.dtype.isnative):
@@ -99,11 +131,18 @@ def run_twin(name: str, args: tuple[Any, ...], written: Collection[int], only: s
             if real not in ("", kind):
                 return False
             real = kind
-        if i not in written and a.flags.writeable:  # Numba would compile again for each mix of read-only arguments
-            passed[i] = a.view()
-            passed[i].setflags(write=False)
-    compiled_pass(name)(*passed, **options)
+        key.append((kind, *a.shape))
+        arrays.append(a)
+    _plan(name, tuple(key), frozenset(written), count, tuple(whole)).run(*arrays)
     return True
+
+
+@lru_cache(1024)
+def _plan(name: str, key: tuple[Any, ...], written: frozenset[int], count: int, whole: tuple[int, ...]) -> Plan:
+    # Arrays of these shapes, whose memory nobody touches.
+    args = [np.empty(k[1:], k[0]) if isinstance(k, tuple) and isinstance(k[0], str) else k for k in key]
+    tiles = map(cut(args, count, whole), range(count))
+    return Plan(compiled_pass(name), [*tiles], [a for a in args if isinstance(a, np.ndarray)], written)
 
 
 @cache

@@ -24,7 +24,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,7 +37,7 @@ from autograd_cnn.ops.windows import Padding, Pair, Shape
 from . import spread
 from .memory import empty, scratch
 from .threads import map_tiles
-from .tiles import in_parts, tiles
+from .tiles import in_bands, in_parts, tiles
 
 Array = NDArray[Any]
 Directly = Callable[..., Any]
@@ -58,42 +59,26 @@ def parts(w_shape: Shape) -> tuple[int, int]:
 def conv2d(x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dilation: Pair, directly: Directly) -> None:
     """Write the convolution of `x` with `w`, at stride 1, into `y`.
 
-    ``directly(x, w, b, y, padding)`` computes images that hold a far pixel: see `spread`.
+    ``directly(x, w, b, y, padding)`` computes images that hold a far pixel (see `spread`), and a block if most do.
     """
     w = w.astype(y.dtype, copy=False)
     bias = np.zeros(y.shape[3], y.dtype) if b is None else b.astype(y.dtype, copy=False)
     (u,) = map_tiles(lambda _: transform_weights(w), 1)
 
-    def compute(block: Block, out: Array) -> None:
-        with np.errstate(all="ignore"):  # far pixels are computed again
-            v = _transformed(block, w.shape, y.dtype)
-            m = _matrices("m", v.shape[1], y.shape[3], y.dtype)
-            np.matmul(v, u, out=m[:, : v.shape[1]])
-            collect_images(m, bias, out, block.down, block.across)
-
-    each_block(compute, blocks(x, y, w.shape, padding, dilation), w, b, directly, products=True)
-
-
-def each_block(
-    compute: Callable[[Block, Array], None], work: list[Block], w: Array, b: Array | None, directly: Directly,
-    products: bool,
-) -> None:  # fmt: skip
-    """Compute the outputs of each block, ``compute(block, out)``, and those of images that hold a far pixel directly.
-
-    If most images do, the block is computed directly: so are identity kernels in the first steps of a training.
-
-    `block.x` and `out` are in C order, and of the dtype of the outputs.
-    """
-    concentration = spread.concentration(w)
+    work, concentration = blocks(x, y, w.shape, padding, dilation), spread.concentration(w)
 
     def tile(index: int) -> None:
         block = work[index].in_order(w.dtype)
         far = ~spread.even(block.x, concentration)
         out = block.y if block.y.flags.c_contiguous else scratch("out", block.y.shape, w.dtype)
-        if 2 * np.count_nonzero(far) > len(far):
+        if 2 * np.count_nonzero(far) > len(far):  # so are identity kernels in the first steps of a training
             directly(block.x, w, b, out, block.padding(w.shape))
         else:
-            compute(block, out)
+            with np.errstate(all="ignore"):  # far pixels are computed again
+                v = _transformed(block, w.shape, y.dtype)
+                m = _matrices("m", v.shape[1], y.shape[3], y.dtype)
+                np.matmul(v, u, out=m[:, : v.shape[1]])
+                collect_images(m, bias, out, block.down, block.across)
             if far.any():
                 part = np.empty_like(out[far])
                 directly(block.x[far], w, b, part, block.padding(w.shape))
@@ -101,7 +86,7 @@ def each_block(
         if out is not block.y:
             block.y[...] = out
 
-    map_tiles(tile, len(work), products)
+    map_tiles(tile, len(work))
 
 
 def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilation: Pair, directly: Directly) -> Array:
@@ -163,29 +148,36 @@ class Block(NamedTuple):
         return self._replace(x=np.where(kept, self.x, 0), y=np.where(kept, g, 0))
 
 
-def blocks(x: Array, y: Array, w_shape: Shape, padding: Padding, dilation: Pair, numbers: int = 36) -> list[Block]:
-    """Cut the work into blocks that fit the cache, if a tile takes `numbers` numbers of each channel.
+def phases(x: Array, y: Array, padding: Padding, dilation: Pair) -> Iterator[tuple[Array, Array, Padding]]:
+    """Yield the pixels, the outputs and the padding of each of several convolutions without dilation.
 
-    Outputs that are `dilation` apart depend only on pixels that are as far apart, so a dilated convolution is several
-    without dilation.
+    Outputs that are `dilation` apart depend only on pixels that are as far apart.
     """
-    found = []
-    below = 3 * parts(w_shape)[0] - 1  # image rows that tiles need below their own
     for phase in itertools.product(*map(range, dilation)):
         down, across = (
             (slice((i - before) % d, None, d), slice(i, None, d), -((i - before) // d))
             for i, d, (before, _) in zip(phase, dilation, padding, strict=True)
         )
-        pixels, out, top = x[:, down[0], across[0]], y[:, down[1], across[1]], down[2]
-        if not out.size:
-            continue
+        out = y[:, down[1], across[1]]
+        if out.size:
+            yield x[:, down[0], across[0]], out, ((down[2], 0), (across[2], 0))
+
+
+def blocks(
+    x: Array, y: Array, w_shape: Shape, padding: Padding, dilation: Pair, numbers: int = 36, most: int | None = None
+) -> list[Block]:
+    """Cut into blocks that fit the cache, if a tile takes `numbers` numbers of each channel; or into at most `most`."""
+    found = []
+    below = 3 * parts(w_shape)[0] - 1  # image rows that tiles need below their own
+    for pixels, out, ((top, _), (left, _)) in phases(x, y, padding, dilation):
         wide = -(-out.shape[2] // 4)
         bytes_of_row = wide * numbers * (x.shape[3] * math.prod(parts(w_shape)) + y.shape[3]) * y.itemsize
-        for images, rows in tiles(len(out), -(-out.shape[1] // 4), bytes_of_row):
+        cut = tiles if most is None else partial(in_bands, most=most)
+        for images, rows in cut(len(out), -(-out.shape[1] // 4), bytes_of_row):
             first = max(0, 4 * rows.start - top)
             band = pixels[images, first : max(first, 4 * rows.stop + below - top)]
             part = out[images, 4 * rows.start : 4 * rows.stop]
-            found.append(Block(band, top - 4 * rows.start + first, across[2], part, rows.stop - rows.start, wide))
+            found.append(Block(band, top - 4 * rows.start + first, left, part, rows.stop - rows.start, wide))
     return found
 
 

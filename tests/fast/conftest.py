@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import oracles
-from autograd_cnn.fast import threads, tiles
+from autograd_cnn.fast import mailbox, threads, tiles
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +52,12 @@ def same_on_any_number_of_threads(num_threads):
 def normal():
     """Standard normal numbers in float32, by shape and seed."""
     return lambda *shape, seed=0: np.random.default_rng(seed).standard_normal(shape, np.float32)
+
+
+@pytest.fixture(autouse=True)
+def no_plans(monkeypatch):
+    """Plans of other tests may have other tiles."""
+    monkeypatch.setattr(mailbox, "_plans", {})
 
 
 @pytest.fixture

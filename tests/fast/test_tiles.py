@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -17,10 +19,20 @@ def test_small_tiles_cut_images_into_rows(small_tiles):
 @pytest.mark.parametrize("images", [0, 1, 3, 4, 100])
 @pytest.mark.parametrize("row_bytes", [0, 10, 400, 5000])
 def test_tiles_cover_every_row_of_every_image_once(images, row_bytes, small_tiles):
-    covered = np.zeros((images, 7), int)
-    for tile in tiles.tiles(images, rows=7, row_bytes=row_bytes):
-        covered[tile] += 1
-    assert (covered == 1).all()
+    for cut in tiles.tiles, tiles.in_bands, partial(tiles.tiles, least=50), partial(tiles.in_bands, most=5):
+        covered = np.zeros((images, 7), int)
+        for tile in cut(images, rows=7, row_bytes=row_bytes):
+            covered[tile] += 1
+        assert (covered == 1).all()
+
+
+@pytest.mark.parametrize("layout", ["Fortran", "every other", "backwards"])
+def test_a_copy_in_order_has_the_same_numbers(layout, other_layouts, small_tiles):
+    a = np.arange(700.0).reshape(10, 7, 10)
+    assert tiles.in_order(a, a.dtype) is a
+    copy = tiles.in_order(other_layouts(a)[layout], np.float32)
+    assert copy.flags.c_contiguous and copy.dtype == np.float32
+    np.testing.assert_array_equal(copy, a)
 
 
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 100])
@@ -36,9 +48,3 @@ def test_map_images_passes_the_same_images_of_each_array(small_tiles):
     assert len(blocks) > 1
     np.testing.assert_array_equal(np.concatenate([x for x, _ in blocks]), x)
     np.testing.assert_array_equal(np.concatenate([y for _, y in blocks]), y)
-
-
-def test_map_rows_writes_into_arrays_in_c_order():
-    x, y = np.asfortranarray(np.arange(600_000.0).reshape(200, 300, 10)), np.empty((200, 300, 10))
-    tiles.map_rows(lambda x, y: np.multiply(x, 2, out=y), x, y)
-    np.testing.assert_array_equal(y, 2 * x)

@@ -10,17 +10,19 @@ from importlib import import_module
 from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.engine.registry import accelerators
 from autograd_cnn.fast import pooling, spread, twins
 from autograd_cnn.fast.twins import twin
 from autograd_cnn.optim import algorithms
 
 needs_numba = pytest.mark.skipif(find_spec("numba") is None, reason="Numba is not installed")
-POOL = {"kernel_size": (3, 2), "stride": (2, 1), "padding": ((1, 0), (0, 1))}
+POOL = (3, 2), (2, 1), ((1, 0), (0, 1))
 
 
 def whole(shape, dtype=np.float32):
@@ -94,19 +96,21 @@ CASES = {
     "SGD, Nesterov": ("updates.sgd_update", (whole(50), whole(50), whole(50), np.array([0.5, 0.25, 0.5, 0.5]))),
     "Adam": ("updates.adam_update", (whole(50), whole(50), whole(50), whole(50) ** 2, STEP)),
     "Adam, decay": ("updates.adam_update", (whole(50), whole(50), whole(50), whole(50) ** 2, 0.5 * STEP)),
-    "even": ("spread.even_tile", (whole((3, 17, 4, 5)), 0.2, np.empty(3, np.uint8))),
-    "even, special": ("spread.even_tile", (special((3, 5, 4, 5)), 0.2, np.empty(3, np.uint8))),
+    "even": ("spread.even_tile", (whole((3, 17, 4, 5)), np.array([0.2]), np.empty(3, np.uint8))),
+    "even, special": ("spread.even_tile", (special((3, 5, 4, 5)), np.array([0.2]), np.empty(3, np.uint8))),
 }
 
 
 FLOAT32 = ["spread.even_tile"]
 KERNELS = Path(twins.__file__).parent
-UPDATES = "sgd_update", "adam_update"
+UPDATES = {name: accelerators[f"optim.algorithms.{name}"] for name in ("sgd_update", "adam_update")}
 
 
 def numpy_pass(name):
     file, function = name.split(".")
-    return getattr(algorithms if file == "updates" else import_module(f"autograd_cnn.fast.{file}"), function)
+    if file == "updates":
+        return UPDATES[function](getattr(algorithms, function))
+    return getattr(import_module(f"autograd_cnn.fast.{file}"), function)
 
 
 def functions(path):
@@ -131,14 +135,17 @@ def declared_twins():
 def compiled_passes():
     """Parameters of each public compiled function that is a twin, by file and name; read without Numba.
 
-    Those of `products` are faster ways to `columns` and `winograd`, with which the tests of the two compare them. Those
+    Those of `mailbox` compute nothing. Those of `products` are faster ways to `columns` and `winograd`, with which the
+    tests of the two compare them. Those
     of `elementwise` are the formulas of the textbook, with which `test_textbook` compares them.
     """
     return {
         f"{path.stem}.{name}": parameters
         for path in (KERNELS / "compiled").glob("*.py")
         for name, parameters, decorators in functions(path)
-        if decorators and not name.startswith("_") and path.stem not in ("__init__", "products", "elementwise")
+        if decorators
+        and not name.startswith("_")
+        and path.stem not in ("__init__", "products", "elementwise", "mailbox")
     }
 
 
@@ -164,7 +171,7 @@ def test_no_compiled_file_calls_another():
 def results(run, name, args, change):
     """The arrays of a case, changed by `change`, after a pass."""
     own = [change(a) if isinstance(a, np.ndarray) else a for a in args]
-    run(*own, **(POOL if name.startswith("pooling.") else {}))
+    run(*own, *(POOL if name.startswith("pooling.") else ()))
     return [a for a in own if isinstance(a, np.ndarray)]
 
 
@@ -179,7 +186,11 @@ def test_a_twin_equals_its_numpy_function(name, args, dtype):
         return a.astype(dtype if a.dtype.kind == "f" else a.dtype)
 
     plain = results(numpy_pass(name).__wrapped__, name, args, change)
-    for slow, fast in zip(plain, results(twins.compiled_pass(name), name, args, change), strict=True):
+
+    def compiled(*args):
+        assert numpy_pass(name).compiled(args)
+
+    for slow, fast in zip(plain, results(compiled, name, args, change), strict=True):
         np.testing.assert_array_equal(fast, slow)
 
 
@@ -222,15 +233,15 @@ def test_large_relu_and_pooling_accept_every_real_dtype(dtype):
 @needs_numba
 def test_only_arrays_that_suit_it_reach_a_twin(monkeypatch):
     ran = []
-    monkeypatch.setattr(twins, "compiled_pass", lambda name: lambda *args, **options: ran.append(name))
+    monkeypatch.setattr(twins, "_plan", lambda name, *_: SimpleNamespace(run=lambda *arrays: ran.append(name)))
     monkeypatch.setattr(twins, "kernel_set", lambda: "numba")
     x, y = np.ones((1, 4, 4, 2), np.float32), np.empty((1, 2, 2, 2), np.float32)
-    window = {"kernel_size": (2, 2), "stride": (2, 2), "padding": ((0, 0), (0, 0))}
-    pooling.max_tile(x, y, **window)
+    window = (2, 2), (2, 2), ((0, 0), (0, 0))
+    pooling.max_tile(x, y, *window)
     assert ran == ["pooling.max_tile"]
     for other in np.asfortranarray(x), x.astype(np.float16), x.astype(float), x.astype(">f4"):
-        pooling.max_tile(other, y, **window)
-    pooling.max_tile(x.astype(float), y.astype(float), **window)
+        pooling.max_tile(other, y, *window)
+    pooling.max_tile(x.astype(float), y.astype(float), *window)
     assert len(ran) == 2
     spread.even(x)
     spread.even(x.astype(float))

@@ -2,7 +2,8 @@
 
 A public function is the twin of the NumPy function of the same file and name, and has the same parameters (see
 `fast.twins`). The twins of those in `elementwise` and `updates` are functions of the textbook. Those of `products`
-belong to `fast.direct` and `fast.fused`, and have no pass in NumPy. Innermost loops run over channels, which are
+belong to `fast.direct` and `fast.fused`, and have no pass in NumPy. `mailbox` calls all of them, at their addresses, so
+an argument is an array, a whole number or a tuple of these. Innermost loops run over channels, which are
 adjacent in memory, so that the compiler turns them into vector instructions. The twins keep no sum across channels. The
 functions release the interpreter's lock: tiles run on all cores.
 
@@ -15,7 +16,7 @@ not by its name, which would compile it again in each caller. Loops take the pla
 to, which bring code for errors and for copies. Arrays are made by the caller where that is possible, so that few
 functions count references. And one function has one type for each argument, whatever the layout in memory.
 
-Only `twins` imports this package.
+Only `twins` and `mailbox` import this package.
 """
 
 from __future__ import annotations

@@ -66,16 +66,18 @@ def relu_gradient_tile(g, y, out):
 
 @kernel
 def leaky_relu_tile(x, slope, out):
+    factor = slope[0]  # numbers arrive as arrays of one number
     for i in range(x.size):
-        out[i] = x[i] if x[i] > 0 else x[i] * slope
+        out[i] = x[i] if x[i] > 0 else x[i] * factor
 
 
 @kernel
 def leaky_relu_gradient_tile(g, x, slope, out):
+    factor = slope[0]
     for start in range(0, x.size, CHUNK):
         numbers, part = _take(g, x, out, start)
         for i in range(part.size):
-            part[i] = part[i] if numbers[i] > 0 else part[i] * slope
+            part[i] = part[i] if numbers[i] > 0 else part[i] * factor
 
 
 @inlined
@@ -123,10 +125,10 @@ def silu_gradient_tile(g, x, out):
 
 @kernel
 def softplus_tile(x, beta, out):
-    beta = f32(beta)
-    scale = ONE / beta
+    steepness = beta[0]
+    scale = ONE / steepness
     for i in range(x.size):
-        z = x[i] * beta
+        z = x[i] * steepness
         e = _exp(-abs(z), ZERO)
         t = e / (TWO + e)  # log(1 + e) is 2 artanh(t), and t is at most 1/3
         s = t * t
@@ -136,11 +138,11 @@ def softplus_tile(x, beta, out):
 
 @kernel
 def softplus_gradient_tile(g, x, beta, out):
-    beta = f32(beta)
+    steepness = beta[0]
     for start in range(0, x.size, CHUNK):
         numbers, part = _take(g, x, out, start)
         for i in range(part.size):
-            z = numbers[i] * beta
+            z = numbers[i] * steepness
             e = _exp(-abs(z), ZERO)
             part[i] *= (ONE if z > ZERO else e) / (ONE + e)
 

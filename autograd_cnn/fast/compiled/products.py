@@ -211,16 +211,17 @@ def address(dtype):
 
 
 @intrinsic
-def _call(context, product, a, b, start, c):
-    """Call `multiply` at its address: a call by name would compile its 7,000 instructions again for the caller."""
+def _call(context, function, *given):
+    """Call a kernel at its address: a call by name would compile the 7,000 instructions of `multiply` again."""
 
     def code(context, builder, signature, arguments):
-        kind = context.call_conv.get_function_type(types.none, signature.args[1:])
+        kind = context.call_conv.get_function_type(types.none, given)
         function = builder.inttoptr(arguments[0], kind.as_pointer())
-        context.call_conv.call_function(builder, function, types.none, signature.args[1:], arguments[1:])
+        values = cgutils.unpack_tuple(builder, arguments[1])
+        context.call_conv.call_function(builder, function, types.none, given, values)
         return context.get_dummy_value()
 
-    return types.void(product, a, b, start, c), code
+    return types.void(function, types.StarArgTuple.from_types(given)), code
 
 
 def _linear_map(name, matrix, add_start=False):
@@ -296,6 +297,7 @@ def conv2d(product, x, w, b, y, shape, strides, padded, top, left, stride):
     windows = strided(padded, (shape[1], shape[2], kh, kw * channels), steps)
     weights = strided(w, (kh, kw * channels, outputs), (kw * channels * outputs, outputs, 1))
     bias = strided(b, (shape[2], outputs), (0, 1))
+    padded[:] = 0
     for image in range(shape[0]):
         _copy_into(padded, x[image], top, left)
         for row in range(shape[1]):
@@ -319,6 +321,8 @@ def weight_gradient(product, x, g, gw, part, padded, top, left, stride):
     (_, wide, channels), (kh, numbers, outputs) = padded.shape, gw.shape
     steps = 1, stride[0] * wide * channels, stride[1] * channels
     sums, totals, rows, pixels = run_of(part), run_of(gw), max(1, BAND // g.shape[2]), 0
+    padded[:] = 0
+    part[:] = 0
     for image in range(len(g)):
         _copy_into(padded, x[image], top, left)
         for row in range(0, g.shape[1], rows):
@@ -342,29 +346,42 @@ def _tiles(padded, parts):
 
 
 @helper
-def _transform_images(x, padded, half, v, top, left, parts, first):
+def _transform_images(x, fine, padded, half, v, top, left, parts, first):
     """Fill `v` with rows of tiles, counted over all images, from `first` on; return the row after the last one.
 
-    `padded` holds the image of the row before `first`.
+    `padded` holds the image of the row before `first`. An image that is not fine counts as 0.
     """
     down, across = _tiles(padded, parts)
     last = min(first + v.shape[1] // across, len(x) * down)
     for row in range(first, last):
         if row % down == 0:
-            _copy_into(padded, x[row // down], top, left)
+            if fine[row // down]:
+                _copy_into(padded, x[row // down], top, left)
+            else:
+                padded[:] = 0
         _transform_image_row(padded, row % down, half, v, (row - first) * across, across, parts)
     return last
 
 
 @kernel
-def winograd_conv2d(product, x, u, b, y, padded, half, v, m, top, left, parts):
+def winograd_conv2d(product, even, limit, fine, x, u, b, y, padded, half, v, m, top, left, parts):
+    if even:
+        _call(even, x, limit, fine)
+    near = 0
+    for image in range(len(fine)):
+        near += fine[image]
+    if 2 * near < len(fine):  # so are identity kernels in the first steps of a training
+        fine[:] = 0
+        return
+    padded[:] = 0
+    half[len(half) - u.shape[3] :] = 0
     down, across = _tiles(padded, parts)
     panels, _, inputs, size = u.shape
     corner = half[len(half) - 5 * size :]
     none = strided(corner[4 * size :], (m.shape[1], size), (0, 1))  # the last numbers of `half` are zeros
     last = FIRST
     while last < len(y) * down:
-        first, last = last, _transform_images(x, padded, half, v, top, left, parts, last)
+        first, last = last, _transform_images(x, fine, padded, half, v, top, left, parts, last)
         tiles = (last - first) * across
         for panel in range(panels):
             for entry in range(36):
@@ -412,17 +429,28 @@ def _collect_row(m, place, across, half, b, y, channel, corner):
 
 
 @kernel
-def winograd_weight_gradient(product, x, g, u, padded, rows, half, v, m, top, left, parts, channel):
+def winograd_weight_gradient(
+    product, even, limit, fine, x, g, u, padded, rows, half, v, m, top, left, parts, channel
+):  # fmt: skip
+    if even:
+        _call(even, x, limit, fine[: len(g)])
+        _call(even, g, limit, fine[len(g) :])
+        for image in range(len(g)):
+            fine[image] &= fine[len(g) + image]
+    padded[:] = 0
+    rows[:] = 0
+    u[:] = 0
     down, across = _tiles(padded, parts)
     panels, _, inputs, size = u.shape
     last = FIRST
     while last < len(g) * down:
-        first, last = last, _transform_images(x, padded, half, v, top, left, parts, last)
+        first, last = last, _transform_images(x, fine, padded, half, v, top, left, parts, last)
         tiles = (last - first) * across
         for panel in range(panels):
             for done in range(first, last):
                 band = g[done // down, 4 * (done % down) : 4 * (done % down) + 4]
-                _transform_gradient_row(band, channel + panel * size, rows, half, m, (done - first) * across)
+                near = fine[done // down]
+                _transform_gradient_row(band, near, channel + panel * size, rows, half, m, (done - first) * across)
             for entry in range(36):
                 a = strided(v[entry], (inputs, 1, tiles), (1, inputs, inputs))
                 total = u[panel, entry]
@@ -431,7 +459,7 @@ def winograd_weight_gradient(product, x, g, u, padded, rows, half, v, m, top, le
 
 
 @helper
-def _transform_gradient_row(g, channel, rows, half, m, place):
+def _transform_gradient_row(g, near, channel, rows, half, m, place):
     """Write A g Aᵀ of a row of tiles, for the outputs from `channel` on, into `m`, from the tile `place` on.
 
     Places in `rows` to the right of `g` must be 0. If fewer outputs are left than `m` is wide, `rows` keeps numbers of
@@ -439,6 +467,7 @@ def _transform_gradient_row(g, channel, rows, half, m, place):
     """
     (height, width, outputs), size = g.shape, m.shape[2]
     count, pitch, entry_size = min(size, outputs - channel), rows.shape[1] * size, m.shape[1] * size
+    height = height if near else 0
     rows[height:] = 0
     for i in range(height):
         for column in range(width):

@@ -35,4 +35,4 @@ def even_tile(x, concentration, fine):
         largest = np.uint32(top >> ONE).view(np.float32)
         typical = np.uint32(levels / max(1, filled)).view(np.float32)
         near = largest <= FAR * typical and largest <= LARGEST
-        fine[image] = near and largest * largest * concentration <= LOSS * LOSS / size * total
+        fine[image] = near and largest * largest * concentration[0] <= LOSS * LOSS / size * total
