@@ -1,7 +1,6 @@
 """The engine as a program: depth, width, memory, determinism, processes. Counted, never timed."""
 
 import gc
-import os
 import tracemalloc
 import weakref
 
@@ -294,32 +293,3 @@ def test_the_global_generator_is_neither_read_nor_set():
     before = np.random.get_state()[1].copy()
     ag.dropout(leaf(np.ones(100)), 0.5, np.random.default_rng(0)).sum().backward()
     np.testing.assert_array_equal(np.random.get_state()[1], before)
-
-
-FORKED = """
-import os
-import numpy as np
-import autograd_cnn as ag
-rng = np.random.default_rng(0)
-x, w = rng.normal(size=(32, 16, 16, 8)), rng.normal(size=(3, 3, 8, 8))
-
-def gradient():
-    t = ag.Tensor(w, requires_grad=True)
-    ag.max_pool2d(ag.relu(ag.conv2d(x, t, padding=1)), 2).sum().backward()
-    return t.grad
-
-before = gradient()
-read, write = os.pipe()
-child = os.fork()
-if child == 0:
-    os.write(write, bytes([np.array_equal(gradient(), before)]))
-    os._exit(0)
-os.waitpid(child, 0)
-assert os.read(read, 1) == b"\\x01"
-print("same bits")
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_a_forked_child_gives_the_same_bits(python):
-    assert python(FORKED) == "same bits\n"
