@@ -48,8 +48,10 @@ The words of this file:
 - `arity` is the number of parameters, 2 for multiply: a call with so many positional arguments is flat as it is. It is
   -1 with a list, so that such a call is never.
 - A *joint* rule is one function for several inputs.
-- A call is *rare* if an argument is neither an array of float32 or float64 with axes, nor an option, such as an int.
-  Then `promote` makes plain arrays of the arguments and converts their dtypes, before the function is called.
+- A call is *rare* if an argument that needs no gradient is neither an array of float32 or float64 with axes, nor an
+  option, such as an int; or if the operation is strict, as conv2d. Then `promote` makes plain arrays of the arguments
+  and converts their dtypes, before the function is called.
+- `tensors` is whether there is a Tensor among the arguments: then the result is a Tensor, too.
 
 A first reading needs `run`, without what is rare in it; then `tape`, `walk` and `plan`. For the same parts in a hundred
 lines, with the same words, see ``examples/hundred_lines.py``.
@@ -113,7 +115,7 @@ class Primitive(Rules, Generic[P]):
         if options or len(args) != self.arity:
             args, elements = self.bind(args, options)
         values, inputs, tensors = [*args], [*args], False
-        rare = self.strict  # whether an argument is neither an array of floats with axes nor an option
+        rare = self.strict
         for a in args:
             cls = a.__class__
             if cls is Tensor:
@@ -130,10 +132,10 @@ class Primitive(Rules, Generic[P]):
             elif cls not in self.option_types:
                 rare = True
             position += 1  # noqa: SIM113 - enumerate makes a tuple for every argument
+        if rare and self.sparse and is_sparse(*args):
+            return self.sparse(*args)
         try:
             if rare:
-                if self.sparse and is_sparse(*args):
-                    return self.sparse(*args)
                 refuse_nested(self, args, elements)
                 promote(self, values, inputs, elements, tensors)
             out = self.of_sequence(values, elements) if self.sequence else self.forward(*values)
@@ -141,7 +143,9 @@ class Primitive(Rules, Generic[P]):
             if self.byproducts:
                 out, *byproducts = out
             if out.__class__ is not ndarray or (not self.complex and out.dtype.kind == "c"):
-                out = fitted_result(self, out, tensors)  # NumPy returns a scalar for arrays without axes
+                out = fitted_result(
+                    self, out, tensors
+                )  # an array, also of a scalar; or an error
         except Exception as error:
             explain(error, self, args, values, elements)
             raise
