@@ -8,6 +8,7 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.engine.registry import advice, registry
 from autograd_cnn.engine.tensor import Tensor
+from leaves import halves, named
 from wording import says
 
 JOIN = "array" if "array" in registry else "stack"  # without the vocabulary
@@ -19,25 +20,19 @@ def nothing_was_removed(monkeypatch):
     monkeypatch.delitem(advice, "*", raising=False)
 
 
-def leaf(*shape, name=None, dtype=np.float32):
-    return Tensor(np.full(shape, 0.5, dtype), requires_grad=True, name=name)
-
-
-def named(tensor, name):
-    tensor.name = name
-    return tensor
-
-
 # Backward and gradient
 
 
-@says(ValueError, cure=lambda: ((leaf(64, 1) * 2).mean().backward(), (leaf(64, 1) * 2).backward(grad=np.ones((64, 1)))))
+@says(
+    ValueError,
+    cure=lambda: ((halves(64, 1) * 2).mean().backward(), (halves(64, 1) * 2).backward(grad=np.ones((64, 1)))),
+)
 def test_backward_of_many_numbers():
     r"""
     backward: probs (64, 1) has 64 numbers, want one. Reduce it: .mean() or .sum(); or pass weights: \
     backward(grad=array of shape (64, 1))
     """
-    named(leaf(64, 1) * 2, "probs").backward()
+    named(halves(64, 1) * 2, "probs").backward()
 
 
 @says(ValueError)
@@ -46,14 +41,14 @@ def test_backward_where_nothing_was_recorded():
     backward: loss has no history. It was made under no_grad(), or detached, or none of its inputs requires a gradient
     """
     with ag.no_grad():
-        loss = named(leaf(3).sum(), "loss")
+        loss = named(halves(3).sum(), "loss")
     loss.backward()
 
 
 @says(ValueError)
 def test_backward_with_a_weight_of_another_shape():
     """backward: grad is (2,), h is (3,)"""
-    named(leaf(3) * 2, "h").backward(np.ones(2))
+    named(halves(3) * 2, "h").backward(np.ones(2))
 
 
 @says(RuntimeError)
@@ -62,7 +57,7 @@ def test_backward_twice():
     backward: this graph was walked before ({earlier}), and the arrays of sum ({forward}) were freed. Run the forward \
     code again, or keep them: backward(retain_graph=True)
     """
-    loss = (leaf(3) ** 2).sum()  # forward
+    loss = (halves(3) ** 2).sum()  # forward
     loss.backward()  # earlier
     loss.backward()
 
@@ -73,7 +68,7 @@ def test_backward_twice_although_nothing_was_saved():
     backward: this graph was walked before ({earlier}), and the arrays of add ({forward}) were freed. Run the forward \
     code again, or keep them: backward(retain_graph=True)
     """
-    loss = leaf() + leaf()  # forward
+    loss = halves() + halves()  # forward
     loss.backward()  # earlier
     loss.backward()
 
@@ -84,21 +79,21 @@ def test_backward_of_a_fresh_loss_joined_with_a_walked_one():
     backward: this graph was walked before ({earlier}), and the arrays of multiply ({forward}) were freed. Run the \
     forward code again, or keep them: backward(retain_graph=True)
     """
-    h = leaf() * 2  # forward
+    h = halves() * 2  # forward
     h.backward()  # earlier
-    (h + leaf()).backward()
+    (h + halves()).backward()
 
 
 @says(ValueError)
 def test_gradient_of_what_the_loss_does_not_use():
     """gradient: loss does not depend on w (2,)"""
-    named(leaf(3).sum(), "loss").gradient(leaf(2, name="w"))
+    named(halves(3).sum(), "loss").gradient(halves(2, name="w"))
 
 
 @pytest.mark.parametrize("target", ["w", np.ones(2)])
 def test_gradient_of_what_is_no_tensor(target):
     with pytest.raises(TypeError) as caught:
-        named(leaf(3).sum(), "loss").gradient(target)
+        named(halves(3).sum(), "loss").gradient(target)
     assert str(caught.value) == "gradient: want Tensors that loss was computed from, such as model.conv1.w"
 
 
@@ -106,11 +101,11 @@ def test_gradient_of_what_is_no_tensor(target):
 def test_gradient_of_what_requires_none():
     """gradient: loss does not depend on x (2,), which does not require a gradient"""
     x = Tensor([1.0, 2.0], name="x")
-    named((leaf(2, dtype=float) * x).sum(), "loss").gradient(x)
+    named((halves(2, dtype=float) * x).sum(), "loss").gradient(x)
 
 
 def test_repr_says_why_there_is_no_gradient():
-    used, unused = leaf(2), leaf(2)
+    used, unused = halves(2), halves(2)
     assert "grad=None (no backward yet)" in repr(used)
     h = used * 2
     h.sum().backward()
@@ -123,10 +118,10 @@ def test_repr_says_why_there_is_no_gradient():
 # Assignment, copies
 
 
-@says(RuntimeError, cure=lambda: leaf(2).copy().__setitem__(0, 0.0))
+@says(RuntimeError, cure=lambda: halves(2).copy().__setitem__(0, 0.0))
 def test_assignment_into_a_parameter():
     """w[...] = v: w is a parameter. Assign to a copy: w = w.copy()"""
-    leaf(2, name="w")[0] = 0.0
+    halves(2, name="w")[0] = 0.0
 
 
 @pytest.mark.parametrize(
@@ -134,7 +129,7 @@ def test_assignment_into_a_parameter():
              operator.ipow, operator.imatmul],
 )  # fmt: skip
 def test_no_operator_replaces_a_parameter_and_each_makes_a_new_result_of_others(sign):
-    w, h = leaf(2, 2, name="w"), leaf(2, 2) * 2.0
+    w, h = halves(2, 2, name="w"), halves(2, 2) * 2.0
     with pytest.raises(TypeError, match=r"w \S+= ... would replace the parameter by a result"):
         sign(w, 2 * np.ones((2, 2), np.float32))
     before = h.data
@@ -184,13 +179,13 @@ def test_a_copy_of_a_result():
     """
     Tensor(h) would leave the graph: h is the result of multiply ({here}). Use h itself; without its history: h.detach()
     """
-    h = leaf(2) * 2  # here
+    h = halves(2) * 2  # here
     h.name = "h"
     Tensor(h)
 
 
 def cured_step():
-    w = leaf(2)
+    w = halves(2)
     (w * w).sum().backward()
     w.data -= 0.1 * w.grad
     assert w.requires_grad
@@ -203,21 +198,21 @@ def test_a_step_in_place():
     w -= ... would replace the parameter by a result. Use optimiser.step(), or change its array after backward(): \
     w.data -= ...
     """
-    w = leaf(2, name="w")
+    w = halves(2, name="w")
     w -= 0.1 * np.ones(2, np.float32)
 
 
 @says(ValueError)
 def test_data_of_another_shape():
     """w.data = ...: got (3,) float32, want (2,) float32. For another shape or dtype, make a new Tensor"""
-    leaf(2, name="w").data = np.ones(3, np.float32)
+    halves(2, name="w").data = np.ones(3, np.float32)
 
 
 @pytest.mark.parametrize(("grad", "description"), [(0, "0"), ([0, 0], "[0, 0]"), (np.zeros(3), "(3,) float64")])
 def test_gradient_of_something_else(grad, description):
     @says(ValueError, f"w.grad = ...: got {description}, want (2,) float32, or None to clear it")
     def program():
-        leaf(2, name="w").grad = grad
+        halves(2, name="w").grad = grad
 
     program()
 
@@ -225,7 +220,7 @@ def test_gradient_of_something_else(grad, description):
 @says(ValueError)
 def test_gradient_of_another_dtype():
     """w.grad = ...: got (2,) float64, want (2,) float32, or None to clear it"""
-    leaf(2, name="w").grad = np.ones(2)
+    halves(2, name="w").grad = np.ones(2)
 
 
 @says(
@@ -261,7 +256,7 @@ def test_a_tensor_of_many_numbers_is_not_one_number(kind):
 
     @says(ValueError, f"{who}: h (2, 3) has 6 numbers, want one. Reduce it: {cure}")
     def program():
-        kind(named(leaf(2, 3) * 2, "h"))
+        kind(named(halves(2, 3) * 2, "h"))
 
     program()
     assert kind(Tensor([[2.5]])) == kind(2.5) if kind is not Tensor.item else Tensor([[2.5]]).item() == 2.5
@@ -283,29 +278,29 @@ def test_a_subclass():
 # NumPy
 
 
-@says(TypeError, cure=lambda: np.nextafter(leaf(2).data, 1.0))
+@says(TypeError, cure=lambda: np.nextafter(halves(2).data, 1.0))
 def test_a_ufunc_without_a_rule():
     """np.nextafter has no derivative here. Leave the graph: np.nextafter(t.data, ...); or write it: @ag.primitive"""
-    np.nextafter(leaf(2), 1.0)
+    np.nextafter(halves(2), 1.0)
 
 
-@says(TypeError, cure=lambda: pytest.importorskip("scipy.special").zeta(leaf(2).data))
+@says(TypeError, cure=lambda: pytest.importorskip("scipy.special").zeta(halves(2).data))
 def test_a_ufunc_behind_a_function_of_scipy():
     """_riemann_zeta has no derivative here. Leave the graph: pass t.data; or write it: @ag.primitive"""
     special = pytest.importorskip("scipy.special")
-    special.zeta(leaf(2))
+    special.zeta(halves(2))
 
 
-@says(TypeError, cure=lambda: np.i0(leaf(2).data))
+@says(TypeError, cure=lambda: np.i0(halves(2).data))
 def test_a_function_without_a_rule():
     """np.i0 has no derivative here. Leave the graph: np.i0(t.data, ...); or write it: @ag.primitive"""
-    np.i0(leaf(2))
+    np.i0(halves(2))
 
 
-@says(TypeError, cure=lambda: leaf(2).copy().__setitem__(0, 1.0))
+@says(TypeError, cure=lambda: halves(2).copy().__setitem__(0, 1.0))
 def test_a_function_that_is_called_otherwise_here():
     """np.put is not recorded. Here: x[index] = values"""
-    np.put(leaf(2), 0, 1.0)
+    np.put(halves(2), 0, 1.0)
 
 
 @says(TypeError)
@@ -314,7 +309,7 @@ def test_a_method_of_a_ufunc():
     np.subtract.reduce has no derivative here. Leave the graph: np.subtract.reduce(t.data, ...); or write it: \
     @ag.primitive
     """
-    np.subtract.reduce(leaf(2))
+    np.subtract.reduce(halves(2))
 
 
 # Transforms
@@ -352,4 +347,4 @@ def test_checkpoint_of_something_random():
     parameter change? Draw outside f, or pass the generator as an argument: checkpoint(f, x, rng)
     """
     hidden = [np.random.default_rng(0)]
-    ag.checkpoint(lambda x: x * hidden[0].normal(size=2), leaf(2)).sum().backward()
+    ag.checkpoint(lambda x: x * hidden[0].normal(size=2), halves(2)).sum().backward()

@@ -9,15 +9,12 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.engine.tensor import Tensor
+from leaves import halves
 from wording import says, warns
 
 
-def leaf(*shape, name=None, dtype=np.float32):
-    return Tensor(np.full(shape, 0.5, dtype), requires_grad=True, name=name)
-
-
 def squares():
-    v = leaf(3)
+    v = halves(3)
     return (v * v).sum()
 
 
@@ -41,7 +38,7 @@ ARRAYS = {
 
 @pytest.mark.parametrize("program", ARRAYS.values(), ids=ARRAYS)
 def test_who_asks_for_a_plain_array_gets_one_text(program):
-    v = leaf(3, name="v")
+    v = halves(3, name="v")
     with pytest.raises(TypeError) as caught:
         program(v)
     assert re.fullmatch(
@@ -57,20 +54,20 @@ def test_who_asks_for_a_plain_array_gets_one_text(program):
 @says(TypeError)
 def test_an_array_like_another_full_of_a_tensor():
     """np.full_like is not recorded. Here: ag.broadcast_to(x, shape)"""
-    np.full_like(leaf(3), squares())
+    np.full_like(halves(3), squares())
 
 
 def test_an_array_that_a_tensor_is_written_into():
     @says(TypeError)
     def total():
         """np.add: an array cannot take a result with a history. Without out= or +=: y = np.add(...)"""
-        total, v = np.zeros(3), leaf(3)
+        total, v = np.zeros(3), halves(3)
         total += v
 
     @says(TypeError)
     def out():
         """np.add: an array cannot take a result with a history. Without out= or +=: y = np.add(...)"""
-        np.add(leaf(3), 1, out=np.zeros(3))
+        np.add(halves(3), 1, out=np.zeros(3))
 
     total()
     out()
@@ -81,7 +78,7 @@ def test_an_array_that_a_tensor_is_written_into():
 
 def test_a_parameter_in_a_plot():
     axes = pytest.importorskip("matplotlib.figure").Figure().subplots()
-    w = leaf(3)
+    w = halves(3)
     text = r"float\(t\) leaves the graph. If that is intended: t\.item\(\)"
     with pytest.warns(UserWarning, match=text), pytest.raises(TypeError, match=r"Without it: x\.detach\(\)"):
         axes.plot(w)
@@ -93,22 +90,22 @@ def test_functions_of_scipy():
     @says(TypeError)
     def a_ufunc():
         """scipy.special.expm1 is not recorded. Here: np.expm1(x)"""
-        special.expm1(leaf(2))
+        special.expm1(halves(2))
 
     a_ufunc()
     with pytest.raises(TypeError, match=r"(?s)add: y is a sparse matrix\n.*  A dense one: y\.toarray\(\)$"):
-        leaf(2) + sparse.csr_matrix(np.eye(2))
+        halves(2) + sparse.csr_matrix(np.eye(2))
 
 
 @pytest.mark.parametrize("copying", [copy.copy, copy.deepcopy, pickle.dumps])
 def test_a_result_is_not_copied_with_its_history(copying):
-    @says(TypeError, cure=lambda: copying(ag.relu(leaf(2)).detach()))
+    @says(TypeError, cure=lambda: copying(ag.relu(halves(2)).detach()))
     def program():
         r"""
         copy and pickle: h is the result of relu ({forward}) and has a history. Without it: h.detach(), or the array \
         h.data
         """
-        h = ag.relu(leaf(2))  # forward
+        h = ag.relu(halves(2))  # forward
         copying(h)
 
     program()
@@ -123,7 +120,7 @@ def test_a_variable_is_called_by_its_name():
     u += ... would replace the parameter by a result. Use optimiser.step(), or change its array after backward(): \
     u.data += ...
     """
-    u = leaf(2)
+    u = halves(2)
     u += 1
 
 
@@ -133,7 +130,7 @@ def test_the_gradient_of_a_parameter_that_a_step_replaced():
     w.grad is None: w is the result of subtract ({here}), not a leaf. A step changes the array of a parameter: w.data \
     = w.data - lr * w.grad. The gradient of a result: loss.gradient(w)
     """
-    w = leaf(2)
+    w = halves(2)
     (w * w).sum().backward()
     w = w - 0.1 * w.grad; w.grad  # fmt: skip  # noqa: B018, E702  # here
 
@@ -197,7 +194,7 @@ def test_a_number_of_a_function():
 @says(TypeError)
 def test_targets_in_a_list():
     """gradient: a target is a list. Its Tensors one by one: gradient(*targets)"""
-    a, b = leaf(2), leaf(2)
+    a, b = halves(2), halves(2)
     (a * b).sum().gradient([a, b])
 
 

@@ -12,12 +12,8 @@ import autograd_cnn as ag
 from autograd_cnn.engine.observe import own_operations, primitives
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.tensor import Tensor
+from leaves import halves
 from wording import says, spelled
-
-
-def leaf(*shape, name=None, dtype=np.float32):
-    return Tensor(np.full(shape, 0.5, dtype), requires_grad=True, name=name)
-
 
 # Calls
 
@@ -30,10 +26,10 @@ def test_shapes_that_do_not_broadcast():
       at {here}
       Shapes are compared from the right; each pair must be equal or contain a 1.
     """
-    leaf(2) + leaf(3)  # here
+    halves(2) + halves(3)  # here
 
 
-@says(ValueError, cure=lambda: leaf(64, 10) + leaf(64).reshape(64, 1))
+@says(ValueError, cure=lambda: halves(64, 10) + halves(64).reshape(64, 1))
 def test_a_column_meant_and_a_row_given():
     """
     add: h (64, 10) and b (64,) do not broadcast
@@ -41,10 +37,10 @@ def test_a_column_meant_and_a_row_given():
       at {here}
       b.reshape(64, 1)?
     """
-    leaf(64, 10, name="h") + leaf(64, name="b")  # here
+    halves(64, 10, name="h") + halves(64, name="b")  # here
 
 
-@says(ValueError, cure=lambda: ag.matmul(leaf(4, 2), leaf(2, 3)) + leaf(3))
+@says(ValueError, cure=lambda: ag.matmul(halves(4, 2), halves(2, 3)) + halves(3))
 def test_a_bias_of_another_width():
     """
     add: x (4, 3) and b (4,) do not broadcast
@@ -52,25 +48,25 @@ def test_a_bias_of_another_width():
       at {here}
       A bias has the shape of the last axes, (3,); b.reshape(4, 1) has one for each row
     """
-    z = ag.matmul(leaf(4, 2), leaf(2, 3))
-    z + leaf(4, name="b")  # here
+    z = ag.matmul(halves(4, 2), halves(2, 3))
+    z + halves(4, name="b")  # here
 
 
 @says(TypeError)
 def test_an_option_misspelled():
     """conv2d: has no parameter 'strid'. Did you mean 'stride'?"""
-    ag.conv2d(leaf(1, 4, 4, 3), leaf(1, 1, 3, 4), strid=2)
+    ag.conv2d(halves(1, 4, 4, 3), halves(1, 1, 3, 4), strid=2)
 
 
 @says(TypeError)
 def test_concatenate_of_one_tensor():
     """concatenate: tensors is a list of tensors, not (2,) float32"""
-    ag.concatenate(leaf(2))
+    ag.concatenate(halves(2))
 
 
 def test_a_traceback_has_no_second_error_that_says_the_same():
     with pytest.raises(ValueError, match="do not broadcast") as caught:
-        leaf(2) + leaf(3)
+        halves(2) + halves(3)
     lines = "".join(traceback.format_exception(caught.value)).splitlines()
     assert len([line for line in lines if line.startswith("Traceback")]) == 1
     assert "could not be broadcast" in str(caught.value.__context__)
@@ -82,7 +78,7 @@ def test_the_error_in_a_primitive_of_the_user_is_kept_as_the_cause():
         return x + np.ones(3)
 
     with pytest.raises(ValueError, match="shifted: operands could not be broadcast") as caught:
-        shifted(leaf(2))
+        shifted(halves(2))
     assert caught.value.__cause__.__traceback__.tb_next.tb_frame.f_code.co_name == "shifted"
 
 
@@ -98,7 +94,7 @@ def test_an_operand_that_a_function_did_not_return():
     def hidden(x):
         ag.relu(x)
 
-    hidden(leaf(1, 2)) @ leaf(2, 2, name="w")  # here
+    hidden(halves(1, 2)) @ halves(2, 2, name="w")  # here
 
 
 def test_an_operand_that_is_none_without_a_tensor():
@@ -113,19 +109,19 @@ def test_an_operand_that_is_none_without_a_tensor():
 
 def test_none_in_an_option_is_not_to_blame():
     with pytest.raises(ValueError, match="conv2d: x has 3 channels"):
-        ag.conv2d(leaf(1, 4, 4, 3), leaf(1, 1, 2, 2), None)
+        ag.conv2d(halves(1, 4, 4, 3), halves(1, 1, 2, 2), None)
 
 
 @says(TypeError)
 def test_the_word_of_pytorch_for_an_axis():
     """sum: has no parameter 'dim'. Here: axis="""
-    leaf(2).sum(dim=0)
+    halves(2).sum(dim=0)
 
 
 @says(TypeError)
 def test_the_word_of_pytorch_for_the_divisor():
     """var: has no parameter 'unbiased'. Here: ddof=1, or 0 if it is False"""
-    leaf(2).var(unbiased=True)
+    halves(2).var(unbiased=True)
 
 
 def test_messages_find_the_line_through_layers_of_the_package():
@@ -148,7 +144,7 @@ def test_messages_find_the_line_through_layers_of_the_package():
 )
 def test_numpys_texts_about_shapes_are_in_the_users_words(program, text):
     with pytest.raises(ValueError, match=re.escape(text)) as caught:
-        program(leaf(2, 3))
+        program(halves(2, 3))
     assert not re.search("newaxis|remapped", str(caught.value))
 
 
@@ -157,7 +153,7 @@ def test_lists_are_arrays_with_and_without_a_tensor():
     assert ag.cross_entropy([[1.0, 2.0]], [0]) == expected
     assert (ag.add([1, 2], [3, 4]) == [4, 6]).all()
     assert (ag.concatenate([[1.0, 2.0], [3.0]]) == [1, 2, 3]).all()
-    assert ag.multiply([1.0, 2.0], leaf(2)).dtype == np.float32
+    assert ag.multiply([1.0, 2.0], halves(2)).dtype == np.float32
 
 
 # Rules
@@ -171,7 +167,7 @@ def test_an_error_inside_a_rule_says_where_it_was():
     faulty.vjp(x=lambda g: g.no_such_attribute)
 
     def program():
-        h = faulty(leaf(2))  # forward
+        h = faulty(halves(2))  # forward
         h.sum().backward()
 
     with pytest.raises(AttributeError) as caught:
@@ -209,10 +205,10 @@ def user_blur():
     return blur
 
 
-@says(TypeError, cure=lambda: user_blur()(leaf(2), leaf(2).detach()).sum().backward())
+@says(TypeError, cure=lambda: user_blur()(halves(2), halves(2).detach()).sum().backward())
 def test_an_input_without_a_rule():
     """blur: no rule for sigma, which requires a gradient. blur.vjp(sigma=lambda g, ...: ...), or pass sigma.detach()"""
-    user_blur()(leaf(2), leaf(2, name="sigma"))
+    user_blur()(halves(2), halves(2, name="sigma"))
 
 
 @says(ValueError)
@@ -220,7 +216,7 @@ def test_a_rule_that_returns_another_shape():
     """my_softplus: the rule for x ({rule}) returned (3,), x is (4, 3)"""
     my_softplus = user_softplus()
     my_softplus.vjp(x=lambda g, x: g[0])  # rule
-    my_softplus(leaf(4, 3)).sum().backward()
+    my_softplus(halves(4, 3)).sum().backward()
 
 
 @says(TypeError)
@@ -228,7 +224,7 @@ def test_a_rule_that_returns_nothing():
     """my_softplus: the rule for x returned None: is there a return?"""
     my_softplus = user_softplus()
     my_softplus.vjp(x=lambda g, x: None)
-    my_softplus(leaf(2)).sum().backward()
+    my_softplus(halves(2)).sum().backward()
 
 
 @says(TypeError)
@@ -238,7 +234,7 @@ def test_a_rule_that_returns_another_dtype():
     """
     my_softplus = user_softplus()
     my_softplus.vjp(x=lambda g, x: np.zeros(2))
-    my_softplus(leaf(2)).sum().backward()
+    my_softplus(halves(2)).sum().backward()
 
 
 @says(ValueError)
@@ -258,7 +254,7 @@ def test_a_private_primitive_may_have_a_name_that_is_taken():
             return 2 * x
 
         relu.vjp(x=lambda g: 2 * g)
-        x = leaf(2)
+        x = halves(2)
         relu(x).sum().backward()
         assert x.grad.tolist() == [2, 2]
         assert x.relu().data.tolist() == np.maximum(x.data, 0).tolist()
@@ -287,13 +283,13 @@ def test_a_primitive_with_complex_numbers_that_does_not_declare_them():
     transformed = ag.primitive(spectrum)
     transformed.vjp(x=lambda g: np.fft.fft(g))
     cure = "If its rules hold for complex numbers: @ag.primitive(complex=True)"
-    for x, problem in (leaf(4, dtype=np.float64), "out is complex128"), (leaf(4) * 1j, "x is complex"):
+    for x, problem in (halves(4, dtype=np.float64), "out is complex128"), (halves(4) * 1j, "x is complex"):
         with pytest.raises(TypeError, match=rf"spectrum: {problem}.*, and spectrum is for real numbers") as caught:
             transformed(x)
         assert cure in str(caught.value)
     declared = ag.primitive(complex=True)(spectrum)
     declared.vjp(x=lambda g: declared(g))
-    x = leaf(4, dtype=np.float64)
+    x = halves(4, dtype=np.float64)
     (abs(declared(x)) ** 2).sum().backward()
     np.testing.assert_allclose(x.grad, 2 * 4 * x.data)
 
@@ -302,14 +298,14 @@ def test_a_complex_operand_of_a_rule_with_a_real_result():
     length = ag.primitive(lambda x: np.abs(x).sum())
     length.vjp(x=lambda g, x: g * np.sign(x))
     with pytest.raises(TypeError, match="x is complex128, and <lambda> is for real numbers"):
-        length(leaf(4, dtype=np.float64) * 1j).backward()
+        length(halves(4, dtype=np.float64) * 1j).backward()
 
 
 def test_a_primitive_that_gives_integers_lets_no_gradient_through():
     steps = ag.primitive(lambda x: np.rint(x).astype(int))
     steps.vjp(x=lambda g: g)
     with pytest.raises(TypeError, match=r"gives int64, and only floats have a gradient"):
-        (steps(leaf(4)) * leaf(4)).sum().backward()
+        (steps(halves(4)) * halves(4)).sum().backward()
 
 
 @pytest.mark.parametrize("name", ["matrix", "masked"])
@@ -317,7 +313,7 @@ def test_a_rule_that_returns_an_array_of_another_class(name):
     wrap = {"matrix": lambda a: a.view(np.matrix), "masked": np.ma.asarray}[name]
     double = ag.primitive(lambda x: 2 * x)
     double.vjp(x=lambda g: wrap(2 * g))
-    x = leaf(2, 2)
+    x = halves(2, 2)
     if name == "masked":
         with pytest.raises(TypeError, match=r"the gradient of x, from its rule in <lambda>, is a masked array"):
             double(x).sum().backward()
@@ -351,21 +347,23 @@ class Pair:
 
 class Layer(ag.nn.Module):
     def __init__(self):
-        self.w = leaf(2)
+        self.w = halves(2)
 
 
 HOLDERS = {
-    "params['w']": lambda: {"w": leaf(2)},
-    "params[0]": lambda: [leaf(2), 1.0],
-    "params[1]": lambda: (1.0, leaf(2)),
-    "params[0][1]": lambda: [[1.0, leaf(2)]],
-    "params[0]['w'].w": lambda: [{"w": Pair(leaf(2))}],
+    "params['w']": lambda: {"w": halves(2)},
+    "params[0]": lambda: [halves(2), 1.0],
+    "params[1]": lambda: (1.0, halves(2)),
+    "params[0][1]": lambda: [[1.0, halves(2)]],
+    "params[0]['w'].w": lambda: [{"w": Pair(halves(2))}],
     "params.w": Layer,
 }
 
 
 @pytest.mark.parametrize("path", HOLDERS)
-@pytest.mark.parametrize("first", [(), (leaf(2),), (np.ones(2),)], ids=["alone", "beside a Tensor", "beside an array"])
+@pytest.mark.parametrize(
+    "first", [(), (halves(2),), (np.ones(2),)], ids=["alone", "beside a Tensor", "beside an array"]
+)
 def test_a_primitive_does_not_ignore_its_rule_for_a_tensor_inside_of_an_argument(path, first):
     function = (lambda x, params: x * rounded(params)) if first else rounded
     with pytest.raises(TypeError, match=f"{re.escape(path)} is a Tensor inside of a .*, where no rule reaches it"):
@@ -374,14 +372,14 @@ def test_a_primitive_does_not_ignore_its_rule_for_a_tensor_inside_of_an_argument
 
 def test_a_primitive_takes_arrays_inside_of_an_argument():
     scaled = own(lambda params, x: x * params["w"])
-    x = leaf(2)
-    scaled({"w": np.full(2, 3.0), "note": Pair(leaf(2).detach())}, x).sum().backward()
+    x = halves(2)
+    scaled({"w": np.full(2, 3.0), "note": Pair(halves(2).detach())}, x).sum().backward()
     assert x.grad.tolist() == [50, 50]
 
 
 def test_a_tensor_that_a_primitive_closes_over_is_refused():
-    w = leaf(2)
-    for x in (np.ones(2, np.float32), leaf(2)):
+    w = halves(2)
+    for x in (np.ones(2, np.float32), halves(2)):
         with pytest.raises(TypeError, match="the function computes with a Tensor that is not one of its arguments"):
             own(lambda x: x * w)(x)
 
@@ -393,7 +391,7 @@ def test_a_dict_of_tensors():
       at {here}
       Let the function take each Tensor as an argument, or all as one vector: ag.ravel_pytree(params)[0]
     """
-    own(rounded)({"w": leaf(2)})  # here
+    own(rounded)({"w": halves(2)})  # here
 
 
 @says(TypeError)
@@ -403,7 +401,7 @@ def test_a_list_of_tensors():
       at {here}
       Join them first: ag.stack(params); or give a rule the parameter `position`, and params is a list
     """
-    own(rounded)([leaf(2)])  # here
+    own(rounded)([halves(2)])  # here
 
 
 @says(TypeError)
@@ -413,7 +411,7 @@ def test_nested_lists_of_tensors():
       at {here}
       Join each inner list first: ag.stack([ag.stack([...]), ag.stack([...])])
     """
-    a, b, c = leaf(), leaf(), leaf()
+    a, b, c = halves(), halves(), halves()
     ag.stack([[a, 1.0], [b, c]])  # here
 
 
@@ -425,7 +423,7 @@ def test_a_list_with_a_tensor_as_an_operand():
       at {here}
       Join them first: ag.stack(y)
     """
-    _ = leaf(2) * [1.0, leaf()]  # here
+    _ = halves(2) * [1.0, halves()]  # here
 
 
 def test_the_cures_of_nested_lists_work():
@@ -450,11 +448,11 @@ def test_the_cures_of_nested_lists_work():
 )
 def test_a_result_that_is_no_array_is_refused(result, message):
     with pytest.raises(TypeError, match=message):
-        own(result)(leaf(2))
+        own(result)(halves(2))
 
 
 def test_a_rule_that_computes_with_a_tensor_of_its_own_is_refused():
-    x, w = leaf(2), leaf(2)
+    x, w = halves(2), halves(2)
     scaled = Primitive(lambda x: x * w.data)
     scaled.vjp(x=lambda g: g * w)
     with pytest.raises(TypeError, match="the rule for x returned a Tensor: it computes with one that is not among its"):
@@ -463,7 +461,7 @@ def test_a_rule_that_computes_with_a_tensor_of_its_own_is_refused():
 
 
 def test_a_fraction_is_a_number():
-    x = leaf(2)
+    x = halves(2)
     out = x * Fraction(1, 4) + Fraction(1, 2)
     assert (out.dtype, out.tolist()) == (np.float32, [0.625, 0.625])
     out.sum().backward()

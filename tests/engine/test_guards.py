@@ -17,10 +17,7 @@ import autograd_cnn as ag
 from autograd_cnn.engine.guards import _Lock, guard
 from autograd_cnn.engine.tape import Node, history
 from autograd_cnn.engine.tensor import Tensor
-
-
-def leaf(data, **options):
-    return Tensor(data, requires_grad=True, **options)
+from leaves import leaf
 
 
 def refused(array):

@@ -11,13 +11,9 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.engine.tensor import Tensor
+from leaves import leaf
 
 PACKAGE = os.path.dirname(ag.__file__) + os.sep
-
-
-def leaf(data, **options):
-    return Tensor(data, requires_grad=True, **options)
 
 
 def parameters_and_loss(hook):

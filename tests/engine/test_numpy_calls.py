@@ -10,18 +10,7 @@ import autograd_cnn as ag
 from autograd_cnn.engine.numpy_calls import CONSTANT, plain
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
-
-
-def leaf(data, dtype=None):
-    return Tensor(np.array(data, dtype), requires_grad=True)
-
-
-def recorded(out):
-    assert type(out) is Tensor
-    assert out.requires_grad
-    assert out.dtype.kind == "f"
-    return out
-
+from leaves import leaf, recorded
 
 # Recorded
 

@@ -6,11 +6,7 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.tensor import Tensor
-
-
-def leaf(data, **options):
-    return Tensor(data, requires_grad=True, **options)
-
+from leaves import leaf
 
 # Recording
 

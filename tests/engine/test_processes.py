@@ -12,10 +12,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-
-
-def leaf(data):
-    return ag.Tensor(data, requires_grad=True)
+from leaves import leaf
 
 
 def test_a_failing_forward_leaves_no_reference_cycle():

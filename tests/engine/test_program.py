@@ -8,12 +8,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.engine.tensor import Tensor
-
-
-def leaf(data, **options):
-    return Tensor(data, requires_grad=True, **options)
-
+from leaves import leaf
 
 # Depth and width
 

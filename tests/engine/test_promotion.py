@@ -7,18 +7,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.engine.tensor import Tensor
-
-
-def leaf(data, dtype=None):
-    return Tensor(np.array(data, dtype), requires_grad=True)
-
-
-def recorded(out):
-    assert type(out) is Tensor
-    assert out.requires_grad
-    assert out.dtype.kind == "f"
-    return out
-
+from leaves import leaf, recorded
 
 NUMBERS = [
     2, 2.0, True, np.float64(2), np.float32(2), np.int64(2), np.uint8(2), np.sqrt(2 / 3), np.array(2.0), np.array(3),

@@ -11,11 +11,7 @@ import autograd_cnn as ag
 from autograd_cnn.engine import tape
 from autograd_cnn.engine.tape import Node
 from autograd_cnn.engine.tensor import Tensor
-
-
-def leaf(data, **options):
-    return Tensor(data, requires_grad=True, **options)
-
+from leaves import leaf
 
 # Recording
 

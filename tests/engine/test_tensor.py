@@ -9,18 +9,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.engine.tensor import Tensor
-
-
-def leaf(data, **options):
-    return Tensor(data, requires_grad=True, **options)
-
-
-def recorded(out):
-    assert type(out) is Tensor
-    assert out.requires_grad
-    assert out.dtype.kind == "f"
-    return out
-
+from leaves import leaf, recorded
 
 # Operators and methods
 

@@ -8,27 +8,18 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.engine.tensor import Tensor
+from leaves import halves, named
 from wording import warns
-
-
-def leaf(*shape, name=None, dtype=np.float32):
-    return Tensor(np.full(shape, 0.5, dtype), requires_grad=True, name=name)
-
-
-def named(tensor, name):
-    tensor.name = name
-    return tensor
-
 
 # Running totals
 
 
-@warns(UserWarning, cure=lambda: 0.0 + leaf().item())
+@warns(UserWarning, cure=lambda: 0.0 + halves().item())
 def test_a_running_total_of_walked_losses():
     """total += loss: loss was walked by backward() already ({earlier}). For a running total: total += loss.item()"""
     total = Tensor(0.0)
     for _ in range(3):
-        loss = named(leaf(3).sum(), "loss")
+        loss = named(halves(3).sum(), "loss")
         loss.backward()  # earlier
         total += loss  # here
     assert total.item() == 4.5
@@ -40,7 +31,7 @@ def test_a_running_total_that_is_never_walked():
     """total += loss: a sum of 100 losses keeps every graph alive. For a running total: total += loss.item()"""
     total = Tensor(0.0)
     for _ in range(150):
-        total += named(leaf(3).sum(), "loss")  # here
+        total += named(halves(3).sum(), "loss")  # here
 
 
 # Numbers that leave the graph
@@ -49,24 +40,24 @@ def test_a_running_total_that_is_never_walked():
 OF_FLOAT = "float({0}) leaves the graph. If that is intended: {0}.item(). In the graph: ag.sqrt for math.sqrt"
 
 
-@warns(UserWarning, OF_FLOAT.format("loss"), cure=lambda: leaf().item())
+@warns(UserWarning, OF_FLOAT.format("loss"), cure=lambda: halves().item())
 def test_float_of_a_live_tensor():
-    loss = named(leaf(2).sum(), "loss")
+    loss = named(halves(2).sum(), "loss")
     assert float(loss) == 1.0  # here
 
 
-@warns(UserWarning, OF_FLOAT.format("w"), cure=lambda: ag.sqrt(leaf()))
+@warns(UserWarning, OF_FLOAT.format("w"), cure=lambda: ag.sqrt(halves()))
 def test_float_of_a_variable():
-    math.sqrt(leaf(name="w"))  # here
+    math.sqrt(halves(name="w"))  # here
 
 
 # float64
 
 
-@warns(UserWarning, cure=lambda: ag.linear(np.ones((2, 3)).astype(np.float32), leaf(3, 2)))
+@warns(UserWarning, cure=lambda: ag.linear(np.ones((2, 3)).astype(np.float32), halves(3, 2)))
 def test_float64_beside_float32():
     """linear: x is float64 beside float32: computing in float64. x.astype(np.float32) is twice as fast"""
-    w = leaf(3, 2)
+    w = halves(3, 2)
     out = ag.linear(np.ones((2, 3)), w)  # here
     out.sum().backward()
     assert out.dtype == np.float64
@@ -74,7 +65,7 @@ def test_float64_beside_float32():
 
 
 def test_a_model_in_float32_warns_once_about_its_input_in_float64():
-    first, second = leaf(3, 3), leaf(3, 3)
+    first, second = halves(3, 3), halves(3, 3)
 
     def model(x):
         return ag.linear(ag.relu(ag.linear(x, first)), second)
@@ -85,7 +76,7 @@ def test_a_model_in_float32_warns_once_about_its_input_in_float64():
             model(x)
         assert [str(w.message).partition(":")[2][:18] for w in caught] == [" points is float64"]
     with pytest.warns(UserWarning, match="x is float64"):  # of float64 alone: this operation is the first to mix
-        ag.linear(leaf(2, 3).astype(np.float64) * 2.0, first)
+        ag.linear(halves(2, 3).astype(np.float64) * 2.0, first)
 
 
 # NaN and infinity
@@ -135,7 +126,7 @@ def test_nan_is_traced_to_a_byproduct():
 
     scaled.vjp(x=lambda g, x, root: g * root)
     with np.errstate(all="ignore"):
-        loss = named(scaled(leaf(2, dtype=np.float64)).sum(), "loss")  # forward
+        loss = named(scaled(halves(2, dtype=np.float64)).sum(), "loss")  # forward
     loss.backward()  # here
 
 
@@ -148,7 +139,7 @@ def test_every_array_of_a_list_is_known_to_be_finite():
         return np.sqrt(sum(arrays))
 
     radicals.vjp(arrays=lambda g, arrays, out, position: g / (2 * out))
-    w = leaf(2)
+    w = halves(2)
     with np.errstate(all="ignore"):
         loss = named(radicals([w * -2.0, w * -3.0]).sum(), "loss")  # forward
     loss.backward()  # here
@@ -162,7 +153,7 @@ def test_no_warning_about_nan_with_an_explicit_gradient():
 # Gradients that are not finite, of a loss that is
 
 
-@warns(RuntimeWarning, cure=lambda: ag.sqrt(ag.sum(ag.square(leaf(3))) + 1e-12).backward())
+@warns(RuntimeWarning, cure=lambda: ag.sqrt(ag.sum(ag.square(halves(3))) + 1e-12).backward())
 def test_the_norm_of_zeros():
     r"""
     3 of 3 numbers of the gradient of x are nan or inf; the loss is finite. First in the rule of sqrt ({forward}) for \
@@ -180,7 +171,7 @@ def test_an_overflow_in_the_walk():
     1 of 1 numbers of the gradient of a leaf (), and of 1 more, are nan or inf; the loss is finite. First in the rule \
     of divide ({forward}) for x: 1 of 2
     """
-    x, w = leaf(2, dtype=np.float64), leaf(dtype=np.float64)
+    x, w = halves(2, dtype=np.float64), halves(dtype=np.float64)
     loss = (x * w * [0.0, 1.0] / [1e-200, 1.0] / [1e-200, 1.0]).sum()  # forward
     loss.backward()  # here
 
