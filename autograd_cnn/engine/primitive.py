@@ -153,7 +153,7 @@ class Primitive(Rules, Generic[P]):
             return out
         tensor = _new(Tensor)
         tensor._name = None
-        if self.views:
+        if self.views:  # of such an operation, `out` may share memory with an argument: see `assignment`
             if out is values[0]:
                 out = out.view()
             if out.base is not None:
