@@ -143,9 +143,7 @@ class Primitive(Rules, Generic[P]):
             if self.byproducts:
                 out, *byproducts = out
             if out.__class__ is not ndarray or (not self.complex and out.dtype.kind == "c"):
-                out = fitted_result(
-                    self, out, tensors
-                )  # an array, also of a scalar; or an error
+                out = fitted_result(self, out, tensors)  # an array, or an error
         except Exception as error:
             explain(error, self, args, values, elements)
             raise
