@@ -31,13 +31,13 @@ class Room(NamedTuple):
 ROOMS = {
     # the library
     "engine": Room(2391, "", "the tape, the recorded call, the walk back, and Tensor"),
-    "ops": Room(2029, "engine", "the textbook: operations, each with its derivative below it"),
+    "ops": Room(2030, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(
         1083,  # of which 288 the one checker, which tries numbers, shapes, layouts and dtypes beyond the user's
         "engine",
         "grad and its kin, checkpoint, and checks of gradients",
     ),
-    "nn": Room(822, "engine calculus ops state", "modules, layers and their initial weights"),
+    "nn": Room(823, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(372, "engine calculus state", "optimisers, schedules, clipping"),
     "elsewhere": Room(134, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),

@@ -24,6 +24,7 @@ from autograd_cnn.engine.messages import describe, missing
 from autograd_cnn.engine.mode import current, in_mode, no_grad
 from autograd_cnn.engine.rules import untyped
 from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.ops.windows import in_nchw
 from autograd_cnn.state import Loaded, check_dict, fit_state
 
 Part = tuple[str, "Module | None", str, Any]
@@ -86,8 +87,8 @@ class Input(NamedTuple):
         """Return what to do about an input of this shape, whose last extents are `few`, and should be `many`."""
         if math.prod(shape[1:]) == many:
             return f"nn.Flatten() before it: {'*'.join(map(str, shape[1:]))} = {many}"
-        if len(shape) == 4 and shape[1] == many:
-            return "x looks like NCHW: x.transpose(0, 2, 3, 1)"
+        if nchw := in_nchw(shape, many):
+            return nchw
         if len(shape) == self.axes - 1 and many == 1:
             return f"x {shape} has no axis of channels: x[..., None]"
         if len(shape) == 2 and not self.axes and math.prod(shape) == many:

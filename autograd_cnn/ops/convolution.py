@@ -16,7 +16,7 @@ from autograd_cnn.engine.checks import count
 from autograd_cnn.engine.declare import primitive
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import expand_dims, squeeze
-from autograd_cnn.ops.windows import Extent, Margins, Shape, add_windows, check_images, pair, window, windows
+from autograd_cnn.ops.windows import Extent, Margins, Shape, add_windows, check_images, in_nchw, pair, window, windows
 
 __all__ = ["conv1d", "conv2d", "conv2d_weight_gradient", "conv_transpose1d", "conv_transpose2d"]
 
@@ -37,12 +37,11 @@ def _line(padding: Any) -> Any:
 
 def _other_order(x: Any, w: Any, groups: int) -> str:
     """Suggest to transpose images in NCHW, weights in OIHW, or both, if the shapes look like that; else return ""."""
-    x_cure, w_cure = "x looks like NCHW: x.transpose(0, 2, 3, 1)", "w looks like OIHW: w.transpose(2, 3, 1, 0)"
-    oihw = w.shape[2] == w.shape[3] and w.shape[0] != w.shape[1]  # the kernel is square in that order only
-    channels = x.shape[1] if x.ndim == 4 else 0
-    if oihw and w.shape[1] * groups in (channels, x.shape[-1]):
-        return w_cure if w.shape[1] * groups == x.shape[-1] else f"{x_cure}; {w_cure}"
-    return x_cure if channels == w.shape[2] * groups else ""
+    if w.shape[2] == w.shape[3] and w.shape[0] != w.shape[1]:  # the kernel is square in OIHW only
+        w_cure, x_cure = "w looks like OIHW: w.transpose(2, 3, 1, 0)", in_nchw(x.shape, w.shape[1] * groups)
+        if x_cure or w.shape[1] * groups == x.shape[-1]:
+            return w_cure if w.shape[1] * groups == x.shape[-1] else f"{x_cure}; {w_cure}"
+    return in_nchw(x.shape, w.shape[2] * groups)
 
 
 def _check(x: Any, w: Any, b: Any, groups: int, transposed: bool = False) -> None:

@@ -21,6 +21,7 @@ from autograd_cnn.ops.pooling import avg_pool1d
 from autograd_cnn.ops.random import generator
 from autograd_cnn.ops.reductions import in_range, mean, sum, var
 from autograd_cnn.ops.shapes import reshape
+from autograd_cnn.ops.windows import in_nchw
 
 __all__ = [
     "batch_norm", "dropout", "dropout2d", "embedding", "group_norm", "instance_norm", "layer_norm",
@@ -42,9 +43,8 @@ def _check_shapes(x: Any, shape: tuple[int, ...], **arrays: Any) -> None:
     for name, array in arrays.items():
         if array is not None and np.shape(array) != shape:
             found = f"x {x.shape} has {shape[-1]} channels, {name} is {np.shape(array)}"
-            nchw = x.ndim == 4 and np.shape(array) == x.shape[1:2]
-            cure = "x looks like NCHW: x.transpose(0, 2, 3, 1)" if nchw else f"{name} needs {shape}"
-            raise ValueError(f"{found}\n{cure}")
+            nchw = np.ndim(array) == 1 and in_nchw(x.shape, len(array))
+            raise ValueError(f"{found}\n{nchw or f'{name} needs {shape}'}")
 
 
 def _same_dtype(x: Any, w: Any, b: Any, eps: float, mean: Any, variance: Any) -> tuple[Any, ...]:

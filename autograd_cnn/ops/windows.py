@@ -129,6 +129,11 @@ def check_window(kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: 
     window(None, kernel_size, kernel_size if stride is None else stride, 0 if padding == "same" else padding, dilation)
 
 
+def in_nchw(x: Shape, channels: Any) -> str:
+    """Suggest to transpose images of shape `x`, if they look like NCHW with so many channels; else return ""."""
+    return "x looks like NCHW: x.transpose(0, 2, 3, 1)" if len(x) == 4 and x[1] == channels else ""
+
+
 def check_images(x: Any) -> Any:
     """Return `x`, a batch of images, or raise an error."""
     if x.ndim != 4:

@@ -314,39 +314,25 @@ def attached(exact=False, may_write=False, forward=None, x=None, **facts):
 
 
 WRONG_FASTER = {
-    "an offset": (
-        {"forward": lambda formula, x, w: x * w + 1},
-        r"scaled: the faster forward differs from the formula, on \(2, 3\) float64",
-    ),
+    "an offset": ({"forward": lambda formula, x, w: x * w + 1},
+        r"scaled: the faster forward differs from the formula, on \(2, 3\) float64"),
     "a factor": ({"forward": lambda formula, x, w: 1.001 * x * w}, "scaled: the faster forward differs"),
-    "only long arrays": (
-        {"forward": lambda formula, x, w: x * w + (len(x) > 100)},
-        r"scaled: the faster forward differs from the formula, on \(\d+, \d+\) float64",
-    ),
-    "only float32": (
-        {"x": lambda formula, g, w: g * w * (1 if g.itemsize == 8 else 1.01)},
-        r"scaled: the faster rule of x differs from the formula, on \(2, 3\) float32",
-    ),
-    "only long arrays, in the rule": (
-        {"x": lambda formula, g, w: g * w * (1 + (len(g) > 100))},
-        r"scaled: the faster rule of x differs from the formula",
-    ),
+    "only long arrays": ({"forward": lambda formula, x, w: x * w + (len(x) > 100)},
+        r"scaled: the faster forward differs from the formula, on \(\d+, \d+\) float64"),
+    "only float32": ({"x": lambda formula, g, w: g * w * (1 if g.itemsize == 8 else 1.01)},
+        r"scaled: the faster rule of x differs from the formula, on \(2, 3\) float32"),
+    "only long arrays, in the rule": ({"x": lambda formula, g, w: g * w * (1 + (len(g) > 100))},
+        r"scaled: the faster rule of x differs from the formula"),
     "NaN": ({"x": lambda formula, g, w: np.where(g < 0, np.nan, g * w)}, "scaled: the faster rule of x differs"),
-    "other bits": (
-        {"forward": lambda formula, x, w: x * w * (1 + 1e-15), "exact": True},
-        "scaled: the faster forward differs from the formula, .*; exact=True says that bits and memory order",
-    ),
+    "other bits": ({"forward": lambda formula, x, w: x * w * (1 + 1e-15), "exact": True},
+        "scaled: the faster forward differs from the formula, .*; exact=True says that bits and memory order"),
     "another memory order": ({"x": turned, "exact": True}, "scaled: the faster rule of x differs .*memory order"),
-    "only where g is writable": (
-        {"x": doubled_if_writable, "may_write": True},
-        "scaled: the faster rule of x, for a writable g, differs from the formula",
-    ),
+    "only where g is writable": ({"x": doubled_if_writable, "may_write": True},
+        "scaled: the faster rule of x, for a writable g, differs from the formula"),
     "writes into g": ({"x": into_g}, "scaled: the faster rule of x raises ValueError.*read-only"),
     "fails": ({"x": failing}, "scaled: the faster rule of x raises KeyError.*; the formula does not"),
-    "another shape": (
-        {"forward": lambda formula, x, w: (x * w)[:1]},
-        r"scaled: the faster forward gives \(1, 3\) float64, the formula \(2, 3\) float64",
-    ),
+    "another shape": ({"forward": lambda formula, x, w: (x * w)[:1]},
+        r"scaled: the faster forward gives \(1, 3\) float64, the formula \(2, 3\) float64"),
 }  # fmt: skip
 
 
