@@ -249,3 +249,23 @@ def textbook():
     yield
     if fast:
         fast.attach()
+
+
+@pytest.fixture(scope="module")
+def taught(browser):
+    """The facts of a page's first moment, with the formulas, checks and plots that its script makes of them.
+
+    Of rules that are judged, and all are, the page tells whether they are right.
+    """
+    page = browser.new_page()
+
+    def found(html):
+        page.goto("about:blank")  # scripts of the page before are forgotten
+        page.set_content(html)
+        page.wait_for_selector("body.ready", state="attached")
+        return page.evaluate("""() => {
+            facts.ops.forEach((_, k) => judged.set(k, true));
+            const steps = facts.steps.map((step) => ({ ...step, formulas: formulasOf(step) }));
+            return { ...facts, steps, update: facts.update && { ...facts.update, ...updateOf(facts.update) } }; }""")
+
+    return found

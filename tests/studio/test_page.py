@@ -100,10 +100,10 @@ def test_pages_are_small(standard_cnn, rng):
     graph = ag.trace(standard_cnn, *standard_cnn.arguments(rng))
     assert len(graph.page()) < 330_000
     assert len(graph.page([(f"epoch {i}", graph) for i in range(7)])) < 1_000_000
-    assert len(ag.trace(lambda x, y: ag.sin(x * y) + x, 2.0, 3.0).page()) < 120_000
-    player = ("player/arrays.js", "player/player.js", "player/player.css", "player/page.html")
+    assert len(ag.trace(lambda x, y: ag.sin(x * y) + x, 2.0, 3.0).page()) < 140_000  # with six steps that are taken
+    player = ("player/arrays.js", "player/lesson.js", "player/player.js", "player/player.css", "player/page.html")
     files = ("page.html", "page.css", *player)
-    assert sum(len((STUDIO / name).read_text(encoding="utf-8")) for name in files) < 96_000
+    assert sum(len((STUDIO / name).read_text(encoding="utf-8")) for name in files) < 108_000
 
 
 def test_each_moment_has_its_image_or_none_has(net):
@@ -120,7 +120,7 @@ def test_each_moment_has_its_image_or_none_has(net):
 
 def test_contributions_add_up_to_the_gradient_in_the_order_of_the_walk(net):
     value = by_name(facts_of(net[0].page())["frames"][0])["h"]
-    c = [numbers(look["elements"], np.float32) for _, look in value["parts"]]
+    c = [numbers(look["elements"], np.float32) for _, look, *_ in value["parts"]]
     assert len(c) == 3
     assert np.array_equal(c[0] + c[1] + c[2], numbers(value["gradient"]["elements"], np.float32))
 
@@ -137,7 +137,7 @@ def test_a_twin_that_adds_in_place_and_a_joint_rule_contribute_too(rng):
     for p in (scale, shift):
         assert np.array_equal(numbers(values[p.name]["gradient"]["elements"], float), p.grad)
     (normed,) = (v for v in values.values() if len(v.get("parts", [])) == 3)
-    total = sum(numbers(look["elements"], float) for _, look in normed["parts"])
+    total = sum(numbers(look["elements"], float) for _, look, *_ in normed["parts"])
     np.testing.assert_allclose(total, numbers(normed["gradient"]["elements"], float), rtol=1e-12)
 
 
@@ -160,13 +160,13 @@ def lines_of(facts, ask):
     return [formula["lines"] for formula in step["formulas"]]
 
 
-def test_a_scalar_has_the_chain_rule_with_its_numbers():
+def test_a_scalar_has_the_chain_rule_with_its_numbers(taught):
     def f(x, y):
         h = x * y
         s = ag.sin(h)
         return s + x
 
-    facts = facts_of(ag.trace(f, 2.0, 3.0).page())["frames"][0]
+    facts = taught(ag.trace(f, 2.0, 3.0).page())
     assert lines_of(facts, "What is h?") == [["h = x × y", "= 2 × 3 = 6"]]
     assert lines_of(facts, "How does the loss change with h?") == [["g_h = g_s × cos(h)", "= 1 × 0.9602 = 0.9602"]]
     assert lines_of(facts, "How does the loss change with x and y?") == [
@@ -179,20 +179,20 @@ def test_a_scalar_has_the_chain_rule_with_its_numbers():
     ]
 
 
-def test_an_expression_without_a_name_is_called_as_the_graph_calls_it():
-    facts = facts_of(ag.trace(lambda t: ag.exp(-t), 0.5).page())["frames"][0]
+def test_an_expression_without_a_name_is_called_as_the_graph_calls_it(taught):
+    facts = taught(ag.trace(lambda t: ag.exp(-t), 0.5).page())
     step = next(s for s in facts["steps"] if s["ask"] == "How does the loss change with -t?")
     assert step["say"].startswith("-t (here called negative) reaches the loss only through exp(), which makes")
     assert step["formulas"][0]["check"].startswith("Raise negative by 0.01: ")
 
 
-def test_of_an_array_the_largest_element_is_a_sum_of_products(rng):
+def test_of_an_array_the_largest_element_is_a_sum_of_products(taught, rng):
     w, x = ag.Tensor(rng.normal(size=(3, 2)), True, "w"), rng.normal(size=(4, 3))
-    facts = facts_of(ag.trace(lambda x: ag.sum(ag.tanh(x @ w)), x).page())["frames"][0]
+    facts = taught(ag.trace(lambda x: ag.sum(ag.tanh(x @ w)), x).page())
     ag.sum(ag.tanh(x @ w)).backward()
     i, j = np.unravel_index(np.abs(w.grad).argmax(), w.shape)
     ((head, terms),) = lines_of(facts, "How does the loss change with w?")
-    assert head == f"g_w[{i}, {j}] = sum of all products"
+    assert head == f"g_w[{i}, {j}] = sum over the 4 numbers of matmul that it changes"
     assert terms.endswith(f" = {w.grad[i, j]:.4g}".replace("-", "−"))
     every = np.abs(x[:, i] * (1 - np.tanh(x @ w.data)[:, j] ** 2))
     first, second = every[0], np.sort(every[1:])[-1]  # item 0 is drawn, so the example is there
@@ -200,11 +200,11 @@ def test_of_an_array_the_largest_element_is_a_sum_of_products(rng):
     np.testing.assert_allclose([shown[0] * shown[1], shown[2] * shown[3]], [first, second], rtol=2e-3)
 
 
-def test_a_trial_is_a_run_of_the_function_and_its_prediction_the_gradient():
+def test_a_trial_is_a_run_of_the_function_and_its_prediction_the_gradient(taught):
     def f(x, y):
         return ag.exp(-(ag.sin(x * y) + x * x))
 
-    facts = facts_of(ag.trace(f, 0.5, 1.2).page())["frames"][0]
+    facts = taught(ag.trace(f, 0.5, 1.2).page())
     (told,) = (
         formula["check"]
         for s in facts["steps"]
@@ -226,9 +226,9 @@ def test_a_trial_is_a_run_of_the_function_and_its_prediction_the_gradient():
     assert begin["goal"][0].endswith(f"Raise x by 0.01 and the loss falls by {float(before) - float(after):.5f}.")
 
 
-def test_the_update_is_a_step_of_numpy_at_each_rate(net):
+def test_the_update_is_a_step_of_numpy_at_each_rate(taught, net):
     graph, w, v = net
-    update = facts_of(graph.page())["frames"][0]["update"]
+    update = taught(graph.page())["update"]
     arrays = {v.name: graph.arrays[v.id] for v in graph.values.values() if v.id in graph.arrays}
     assert update["rates"] == pytest.approx(np.arange(11) * update["rates"][1]) and update["rates"][1] > 0
     for rate, lines, says in zip(update["rates"], update["lines"], update["plot"]["says"], strict=True):
@@ -236,7 +236,7 @@ def test_the_update_is_a_step_of_numpy_at_each_rate(net):
         h = np.tanh(arrays["x"] @ new["w"])
         r = h + np.maximum(h @ new["v"], 0)
         loss = np.mean((r * h - arrays["y"]) ** 2)
-        assert said(says)[1] == pytest.approx(loss, rel=1e-3)
+        assert said(says)[1 if rate else 0] == pytest.approx(loss, rel=1e-3)
         for (name, text), p in zip(lines, (w, v), strict=True):
             i = np.abs(p.grad).argmax()
             element = f"{p.name}[{', '.join(map(str, np.unravel_index(i, p.shape)))}]"
@@ -262,8 +262,6 @@ def test_what_looks_wrong_is_said_at_its_step(rng):
     facts = facts_of(ag.trace(f, np.abs(rng.normal(size=(32, 3)))).page())["frames"][0]
     warned = facts["steps"][2]
     assert warned["warn"].startswith("Dead relu: 1 of 3 channels of h are 0 in the whole batch of 32 (1). ")
-    passes, blocked = (line for line in warned["formulas"][0]["lines"])
-    assert passes.endswith(": slope 1") and blocked.startswith("h[0, 1] = relu(−") and blocked.endswith(" = 0: slope 0")
     relu, tanh, end = warned_at(facts)
     assert [facts["ops"][step["op"]]["name"] for step in (relu, tanh)] == ["relu", "tanh"] and end["kind"] == "end"
     assert (
@@ -352,7 +350,7 @@ def test_a_wrong_rule_is_reported(rng):
     assert [op["versions"][0]["good"] for op in facts["ops"]] == [False, True, True]
 
 
-def test_a_number_that_is_wrong_before_a_step_says_so(rng):
+def test_a_number_that_is_wrong_before_a_step_says_so(taught, rng):
     @ag.primitive
     def middle(x):
         return np.mean(x)
@@ -368,12 +366,12 @@ def test_a_number_that_is_wrong_before_a_step_says_so(rng):
     def f(x):
         return middle(ag.tanh(twin(ag.sin(x)))) + ag.sum(x) * 0.0
 
-    facts = facts_of(ag.trace(f, rng.normal(size=4)).page())["frames"][0]
+    facts = taught(ag.trace(f, rng.normal(size=4)).page())
     checks = {facts["ops"][s["op"]]["name"]: str(s) for s in facts["steps"] if s["kind"] == "backward"}
-    assert "differ: finite differences do not agree with the rule of middle; " in checks["tanh"]
-    assert "do not agree with the rule of middle (here); " in checks["middle"]
-    assert "do not agree with the rule of twin (here) and of middle; " in checks["twin"]
-    assert "do not agree with the rule of twin and of middle; " in checks["sin"]
+    assert "differ: finite differences do not agree with the rule of middle." in checks["tanh"]
+    assert "do not agree with the rule of middle (here)." in checks["middle"]
+    assert "do not agree with the rule of twin (here) and of middle." in checks["twin"]
+    assert "do not agree with the rule of twin and of middle." in checks["sin"]
     assert "They differ" not in checks["sum"]
 
 
@@ -430,13 +428,13 @@ def test_a_tie_of_a_pool_is_no_row_of_the_table(rng):
     assert not ties & {element[element.index("[") :] for element, *_ in rows}
 
 
-def test_every_formula_has_lines():
-    facts = facts_of(ag.trace(lambda x: ag.sum(ag.relu(x)), np.full(3, np.nan)).page())["frames"][0]
+def test_every_formula_has_lines(taught):
+    facts = taught(ag.trace(lambda x: ag.sum(ag.relu(x)), np.full(3, np.nan)).page())
     assert all(formula["lines"] for step in facts["steps"] for formula in step.get("formulas") or ())
 
 
-def test_examples_follow_one_way_and_are_those_of_the_images(standard_cnn, rng):
-    facts = facts_of(ag.trace(standard_cnn, *standard_cnn.arguments(rng)).page())["frames"][0]
+def test_examples_follow_one_way_and_are_those_of_the_images(taught, standard_cnn, rng):
+    facts = taught(ag.trace(standard_cnn, *standard_cnn.arguments(rng)).page())
     incoming = {}
     followed = 0
     for step in (s for s in facts["steps"] if s["kind"] == "backward"):
@@ -451,8 +449,8 @@ def test_examples_follow_one_way_and_are_those_of_the_images(standard_cnn, rng):
     assert all("example" in v for v in facts["values"].values() if v["name"] in ("h1", "m1", "h2", "z"))
 
 
-def test_a_local_slope_is_written_with_the_numbers_of_one_element_and_gives_its_gradient(standard_cnn, rng):
-    facts = facts_of(ag.trace(standard_cnn, *standard_cnn.arguments(rng)).page())["frames"][0]
+def test_a_local_slope_is_written_with_the_numbers_of_one_element_and_gives_its_gradient(taught, standard_cnn, rng):
+    facts = taught(ag.trace(standard_cnn, *standard_cnn.arguments(rng)).page())
     found = {}
     for step in (s for s in facts["steps"] if s["kind"] == "backward"):
         lines, note = (step["formulas"][0][part] for part in ("lines", "note"))
@@ -695,7 +693,6 @@ def test_only_rectifiers_let_through_or_shut():
     x, b = np.array([[0.0, 1.0], [-1.0, 2.0]]), np.zeros(2)
     reaches = [op.get("reach") for op in facts_of(ag.trace(f, x, b).page())["frames"][0]["ops"]]
     assert [bool(reach and reach["gate"]) for reach in reaches[:3]] == [False, True, False]
-    assert reaches[0]["others"], "the bias, which has another shape, is named beside x"
 
 
 def test_the_margin_of_a_window_is_that_of_rows_and_of_columns(rng):

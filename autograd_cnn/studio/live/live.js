@@ -137,7 +137,10 @@ function showPlayer(moment) {
 }
 
 addEventListener("message", ({ source, data }) => {
-  if (source === document.querySelector("iframe").contentWindow) stepped = Number(data.step);
+  const frame = document.querySelector("iframe");
+  if (source !== frame.contentWindow) return;
+  if (data.height) frame.style.height = `${Number(data.height) + 4}px`; // the page scrolls, not the frame
+  else stepped = Number(data.step);
 });
 
 // Training.

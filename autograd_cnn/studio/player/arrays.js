@@ -24,18 +24,20 @@ function tensors(step) {
   document.body.classList.toggle("images", Boolean(reach?.kernel));
   document.body.classList.toggle("window", Boolean(way() && reach?.kernel && op(step).learns.includes(reach.w)));
   const figures = figuresOf(step);
+  scaleBars();
   if (!scene.length) return figures.filter((figure) => figure !== sumOf);
   const same = before && scene.find((entry) => entry.name === before.entry.name);
   const first = same || scene.find((entry) => entry.result) || scene.at(-1);
   const [, count, tall, wide] = first.shape;
-  const example = value(first.id)?.example ?? first.numbers.reduce((best, number, i) => (Math.abs(number) > Math.abs(first.numbers[best]) ? i : best), 0);
+  const example = ({ id, numbers }) => chosen[id] ?? value(id).example ?? numbers.reduce((best, number, i) => (Math.abs(number) > Math.abs(numbers[best]) ? i : best), 0);
   for (const side of same || !reach?.kernel ? [] : ["fine", "coarse"]) {
     const entry = scene.find((entry) => entry.id === reach[side]);
-    if (entry) channel[side] = Math.floor((value(entry.id).example ?? 0) / (entry.shape[2] * entry.shape[3])) % entry.shape[1];
+    if (entry) channel[side] = Math.floor(example(entry) / (entry.shape[2] * entry.shape[3])) % entry.shape[1];
   }
-  if (!same && first.side === "w") channel.coarse = Math.floor(example / (count * tall * wide));
+  const d = example(first);
+  if (!same && first.side === "w") channel.coarse = Math.floor(d / (count * tall * wide));
   if (same) point(same, before.c, before.y, before.x);
-  else point(first, Math.floor(example / (tall * wide)) % count, Math.floor(example / wide) % tall, example % wide);
+  else point(first, Math.floor(d / (tall * wide)) % count, Math.floor(d / wide) % tall, d % wide);
   return figures;
 }
 
@@ -127,7 +129,7 @@ function figure(look, name, role, id) {
     if (look.maps) card.append(...maps({ ...entryOf(look, name), id, gradient: role.startsWith("gradient"), fresh: role.endsWith("fresh") }));
     if (look.bars) told.append(histogram(look, name));
     if (look.statistics) told.append(statistics(look));
-    told.append(look.size <= look.elements.length ? numbers(look.elements, shape) : make("small", {}, "begins ", ...apart(look.elements.slice(0, 4))));
+    told.append(look.size <= look.elements.length ? numbers(look.elements, shape) : make("small", {}, "begins ", ...spaced(look.elements.slice(0, 4))));
     card.append(...(look.maps ? [told] : [...told.children].slice(1)));
   }
   if (look?.bad) card.append(make("p", { class: "bad" }, `${look.bad} not finite`));
@@ -149,7 +151,8 @@ function entryOf(look, name) {
   const read = (c, y, x, k = 0) => (c < 0 || c >= count || k >= filters ? NaN : y < 0 || x < 0 || y >= tall || x >= wide ? 0 : look.numbers[((k * count + c) * tall + y) * wide + x]);
   const place = (c, y, x, k) => index.split(", ").map((axis) => ({ k, c, y: y * step, x: x * step })[axis] ?? Number(axis));
   const label = (...at) => `${name}[${place(...at).join(", ")}]`;
-  return { look, name, shape, words, step, colour, read, place, label, numbers: look.numbers };
+  const at = (d) => place(Math.floor(d / (tall * wide)) % count, Math.floor(d / wide) % tall, d % wide, Math.floor(d / (count * tall * wide)));
+  return { look, name, shape, words, step, colour, read, place, label, at, numbers: look.numbers };
 }
 
 // The place of an element in words, as `told` in trials.py
@@ -170,12 +173,10 @@ function maps(entry) {
   const key = (entry.key = make("small", { class: "key" }, words));
   const help = { tabindex: 0, role: "application" };
   if (bars) {
-    const most = Math.max(...numbers.map(Math.abs).filter(Number.isFinite), Number.MIN_VALUE);
-    const signs = numbers.some((number) => number < 0);
-    entry.rows = numbers.map((number, x) => {
-      const bar = make("i", { class: number < 0 ? "negative" : "" });
-      bar.style.width = `${((signs ? 50 : 100) * Math.abs(number || 0)) / most}%`;
-      return Object.assign(make("div", {}, make("small", {}, names[x] || String(x)), make("span", signs ? { class: "signed" } : {}, bar), make("code", {}, text(number))), { x });
+    const alike = numbers.length > 2 && numbers.every((number) => number === numbers[0]); // sixteen rows of 0 are one
+    entry.rows = (alike ? numbers.slice(0, 1) : numbers).map((number, x) => {
+      const label = alike ? `all ${numbers.length}` : names[x] || String(x);
+      return Object.assign(make("div", {}, make("small", {}, label), make("span", {}, make("i", { class: number < 0 ? "negative" : "" })), make("code", {}, text(number))), { x });
     });
     entry.pane = make("div", { class: names.length ? "bars named" : "bars", ...help }, ...entry.rows);
   } else {
@@ -216,13 +217,32 @@ const GAP = 6;
 const spotted = () => op(facts.steps[at]) || {};
 const way = () => facts.steps[at].kind === "backward";
 const doubtful = () => way() && spotted().own && !spotted().versions?.[0].good; // the user's rule may be any
-const text = (number) => (Number.isFinite(number) ? (number && Math.abs(number) < 1e-4 ? number.toExponential() : String(number)).replaceAll("-", "−") : "not finite");
+const text = (number) => (Number.isFinite(number) ? (number && (Math.abs(number) < 1e-4 || Math.abs(number) >= 1e6) ? number.toExponential() : String(number)).replaceAll("-", "−") : "not finite");
+
+// The bars of a step have one scale, and those of probabilities and targets another, from 0 to 1
+function scaleBars() {
+  const shares = ({ numbers, gradient }) => !gradient && numbers.every((number) => number >= 0 && number <= 1);
+  const kinds = Map.groupBy(scene.filter((entry) => entry.rows), (entry) => (shares(entry) ? "share" : entry.gradient));
+  for (const [kind, entries] of kinds) {
+    const all = entries.flatMap(({ numbers }) => numbers).filter(Number.isFinite);
+    const most = kind === "share" ? 1 : Math.max(...all.map(Math.abs), Number.MIN_VALUE);
+    const unit = 10 ** Math.floor(Math.log10(most));
+    const [end, signs] = [unit * [1, 2, 5, 10].find((k) => k * unit >= most), all.some((number) => number < 0)];
+    for (const entry of entries) {
+      entry.words += `${entry.words && ", "}bars from ${signs ? four(-end) : 0} to ${four(end)}`;
+      entry.rows.forEach((row, x) => {
+        row.children[1].classList.toggle("signed", signs);
+        row.querySelector("i").style.width = `${((signs ? 50 : 100) * Math.abs(entry.numbers[x] || 0)) / end}%`;
+      });
+    }
+  }
+}
 
 function draw(entry) {
   const [lit, k] = [lights(entry), entry.side === "w" ? Math.min(entry.shape[0] - 1, channel.coarse) : 0];
   entry.key.textContent = entry.words.replace("{k}", k);
   entry.pane.setAttribute("aria-label", `${[entry.name, entry.key.textContent].filter(Boolean).join(": ")}. Arrow keys point at another element.`);
-  if (entry.rows) return entry.rows.forEach((bar, x) => bar.classList.toggle("lit", lit.some(([, , left, , wide]) => x >= left && x < left + wide)));
+  if (entry.rows) return entry.rows.forEach((bar, x, { length }) => bar.classList.toggle("lit", lit.some(([, , left, , wide]) => (x >= left && x < left + wide) || length < entry.numbers.length)));
   const { pane, scale: [down, across], columns, colour } = entry;
   const [, count, tall, wide] = entry.shape;
   const brush = pane.getContext("2d");
@@ -273,7 +293,6 @@ function tile({ look, shape: [, , tall, wide], read, gradient }, k, c) {
     return canvas;
   })());
 }
-const factor = (number) => (number < 0 ? `(${text(number)})` : text(number));
 const [BLUE, VERMILION] = [[0, 90, 160], [213, 94, 0]];
 
 function point(entry, c, y, x) {
@@ -288,10 +307,17 @@ function point(entry, c, y, x) {
     const [mine, theirs] = own === "fine" ? group : [group[1], group[0]];
     if (Math.floor(channel[own] / mine) !== Math.floor(channel[other] / theirs)) channel[other] = theirs * Math.floor(channel[own] / mine);
   }
+  const k = entry.side === "w" && !rows ? channel.coarse : 0;
+  const [, count, tall, wide] = entry.shape;
+  for (const id of entry.side === "each" ? [spotted().output, ...reach.each] : [entry.id]) chosen[id] = ((k * count + c) * tall + y) * wide + x;
   add();
   places = overPlaces();
   if (places && entry.side !== "w") channel.place = [y, x].map((n, axis) => (entry.side === "coarse" ? n : Math.max(0, Math.min(places.far[axis] - 1, Math.round((n - seen([0, 0], channel.tap)[axis]) / reach.stride[axis])))));
   tell();
+  $("update").querySelector("input")?.dispatchEvent(new Event("input"));
+  if (!$("formulas").childElementCount) return;
+  $("formulas").style.minHeight = `${$("formulas").offsetHeight}px`; // nothing moves under the pointer
+  lesson();
 }
 
 function tell() {
@@ -412,16 +438,7 @@ function computed() {
   const plain = [line(own)];
   if (!entry.result || doubtful()) return plain;
   const out = spotted().output;
-  if (reach.each) {
-    if (!back) {
-      const from = reach.each.map((id) => drawnOf(id)).filter(Boolean);
-      return [line(`${spotted().name} of `, [...from.map((e) => `${e.label(c, y, x)} = ${text(e.read(c, y, x))}`), ...reach.others.map((id) => value(id).name)].join(" and "), ", so ", own, reach.gate ? (entry.read(c, y, x) ? ": let through" : ": shut") : "")];
-    }
-    const [came, here] = [drawnOf(out, true)?.read(c, y, x), entry.read(c, y, x)];
-    if (!came && !(reach.gate && came === 0)) return plain;
-    const slope = reach.gate ? Number(drawnOf(out).read(c, y, x) !== 0) : (here / came).toPrecision(3);
-    return [line(`${gradientOf(out)} × slope = ${text(came)} × ${slope} = `, own, reach.gate ? (slope ? ": let through" : `: shut, as ${drawnOf(entry.id).label(c, y, x)} was`) : "")];
-  }
+  if (reach.each) return plain; // the formula says it
   const other = entry.side === "fine" ? "coarse" : "fine";
   const [w, b, from] = [drawnOf(reach.w), drawnOf(reach.b), drawnOf(reach[other], back)];
   if (entry.side === "w") {
@@ -491,12 +508,12 @@ function numbers(texts, shape) {
   const table = make("div", { class: "numbers", tabindex: 0, role: "group", "aria-label": "all elements" });
   for (let i = 0; i < texts.length; i += last) {
     const row = texts.slice(i, i + last).map((text) => text.padStart(longest).replaceAll(" ", "\u00a0"));
-    table.append(make("div", {}, ...apart(row)));
+    table.append(make("div", {}, ...spaced(row)));
   }
   return table;
 }
 
-const apart = (texts) => texts.flatMap((text) => [make("code", {}, text), " "]);
+const spaced = (texts) => texts.flatMap((text) => [make("code", {}, text), " "]);
 
 function statistics(look) {
   const terms = ["min", "mean", "rms", "max", "zeros"];

@@ -1,8 +1,8 @@
 """Collects the facts that the player shows: every value, contribution, line and sentence, forward and backward.
 
-The facts are collected while the derived program is written, because writing it runs every line. Numbers and sentences
-are formatted here, not by the page, so that the page agrees with the listing and with `.grad`. In the page a record is
-an object, without the fields that are None. A value is given by its id, and an operation by its id or its index.
+The facts are collected while the derived program is written, because writing it runs every line. Sentences are written
+here; the page writes the formula of the selected number from the numbers that it finds here. In the page a record is an
+object, without the fields that are None. A value is given by its id, and an operation by its id or its index.
 """
 
 from __future__ import annotations
@@ -29,8 +29,20 @@ from autograd_cnn.studio.player.array_views import SIDE, Store, Views
 from autograd_cnn.studio.player.geometry import axes, geometry
 from autograd_cnn.studio.player.mistakes import compare
 from autograd_cnn.studio.player.quiz import questions
-from autograd_cnn.studio.player.trials import Share, Trials, inputs_of, learning
-from autograd_cnn.studio.player.wording import ARRAYS, BACKWARD, DEAD, FIRST, KERNEL, LOSS, MINUS, SHORT, number, record
+from autograd_cnn.studio.player.trials import Share, Trials, attempt, factor, inputs_of, learning, significant
+from autograd_cnn.studio.player.wording import (
+    ARRAYS,
+    BACKWARD,
+    DEAD,
+    FIRST,
+    KERNEL,
+    LOSS,
+    MINUS,
+    SHORT,
+    number,
+    record,
+    template,
+)
 from autograd_cnn.studio.program.listing import shown
 from autograd_cnn.studio.program.measure import Measures
 from autograd_cnn.studio.program.program import as_recorded
@@ -100,12 +112,14 @@ class _Facts:
         t, graph, lines = self.trials, self.graph, reversed(self.author.backward_lines)
         ops = [self.operation(op, [x for x, _ in shown(rules)]) for op, rules in zip(graph.ops, lines, strict=True)]
         found, update = ([], None) if graph.failure else (diagnose(t), lesson.update(t))
-        steps = self.steps(found)
+        steps = self.steps(found, update is not None)
         quiz = [] if graph.failure else questions(t, steps, ops, update)
         values = {v.id: self.value(v) for v in graph.values.values() if v.id in self.outside}
         return record(
             name=_title(graph), scalar=t.scalar, steps=steps, ops=ops, values=values, result=graph.result,
-            summary=plain(graph.summary()[-1]), update=update, quiz=quiz,
+            summary=plain(graph.summary()[-1]), update=update, quiz=quiz, goal=t.goal,
+            base=t.base if math.isfinite(t.base) else None,
+            wrong=[(*place, name) for place, name in t.wrong.items()] or None,
         )  # fmt: skip
 
     def value(self, value: Recorded) -> dict[str, Any]:
@@ -120,12 +134,34 @@ class _Facts:
         array, gradient = (None if a is None else views.look(a, value, a is gradient) for a in (array, gradient))
         if gradient and views.whole and (places := views.drawn(value)) is not None:
             example = next(iter(np.flatnonzero(places == t.pick(value).i).tolist()), None)
-        parts = [(t.places[share.op.id], share.look) for share in t.shares.get(value.id, ())] or None
+        parts = [self.part(value, share) for share in t.shares.get(value.id, ())] or None
         return record(
             name=clip(value.name), role=value.role, shape=value.shape, dtype=value.dtype, code=self.author.name(value),
             full=plain(value.name), array=array, gradient=gradient, example=example, parts=parts,
-            axes=t.axes.get(value.id),
+            words=t.words(value) if value.id in t.expressions else None, axes=t.axes.get(value.id),
+            tried=self.tried(value) or None, moves=t.moves.get(value.id),
         )  # fmt: skip
+
+    def tried(self, value: Recorded) -> dict[int, list[Any]]:
+        digits = 9 if self.trials.scalar else 5
+        return {i: [significant(x, digits) for x in all_] for i, all_ in self.trials.tried.get(value.id, {}).items()}
+
+    def part(self, value: Recorded, share: Share) -> list[Any]:
+        """Return a share of a gradient: its operation, look, local slope as an expression, and products by element."""
+        t, slope = self.trials, None
+        if t.whole and t.local(value, share) is not None:
+            tree = factor(share.expression, self.author.gradient(t.values[share.op.output]))
+            slope = template(tree, self.ids(tree))
+            if not isinstance(tree, (ast.Name, ast.Constant, ast.Attribute, ast.Call)):
+                slope = [f"({slope[0]}", *slope[1:]]
+                slope[-1] += ")"
+        products = [(i, attempt(t.products, value, share, i)) for i in t.tried.get(value.id, ())]
+        return [t.places[share.op.id], share.look, slope, [(i, *found) for i, found in products if found]]
+
+    def ids(self, tree: Any) -> dict[str, str]:
+        """Return the ids of the values in an expression, by their names in the program."""
+        known = {self.author.name(v): v.id for v in self.trials.values.values()}
+        return {name: known[name] for name in names_in(tree) if name in known}
 
     def operation(self, op: Op, rules: list[str]) -> dict[str, Any]:
         """Return the line of an operation and those of its rules, and what goes in and out.
@@ -144,14 +180,15 @@ class _Facts:
         for k in opaque[:1]:  # the user's code is in the page: it has the rules in place of that comment
             sources = dict.fromkeys(text_of_source(rule.textbook.function) for _, rule in op.call.steps)
             rules[k] = "\n".join(sources) or rules[k]
-        reach = t.reach.get(op.id)
+        reach, call = t.reach.get(op.id), None if op.call.inside else self.author.call(op)
         return record(
             name=clip(op.name), inputs=inputs, output=op.output, learns=learning(op), scope=plain("/".join(scopes)),
             forward=t.lines[op.id], rules=rules, used=used, calls=calls, source=source_of(op.place, self.functions),
-            own=not op.call.primitive.packaged, versions=versions, reach=reach and record(**vars(reach)),
+            expression=template(call, self.ids(call)) if call and t.whole else None, versions=versions,
+            own=not op.call.primitive.packaged, reach=reach and record(**vars(reach)),
         )  # fmt: skip
 
-    def steps(self, found: list[tuple[str, int]]) -> list[Step]:
+    def steps(self, found: list[tuple[str, int]], moves: bool) -> list[Step]:
         """Return the steps of both passes in order: what each asks, means, computes and costs."""
         graph, t = self.graph, self.trials
         steps = [self.begin(), *(self.forward(i, op) for i, op in enumerate(graph.ops))]
@@ -159,7 +196,7 @@ class _Facts:
             steps.append(self.failed(graph.failure.op))
         else:
             back = [(i, op) for i, op in reversed(list(enumerate(graph.ops))) if op.id in t.back]
-            steps += [self.loss(), *(self.backward(i, op) for i, op in back), self.end()]
+            steps += [self.loss(), *(self.backward(i, op) for i, op in back), self.end(moves)]
         held, peak = 0, graph.kept_bytes
         for step in steps:
             if step["op"] >= 0:
@@ -218,7 +255,7 @@ class _Facts:
 
     def backward(self, i: int, op: Op) -> Step:
         t, values, kept = self.trials, [self.graph.values[v] for v in learning(op)], clip(self.graph.kept(op), 120)
-        say, formulas = lesson.backward(t, op, values)
+        say = lesson.backward(t, op, values)
         ask = f"How does {t.goal} change with {listed([t.words(v) for v in values])}?"
         others = [clip(self.graph.values[v].name) for v in dict.fromkeys(v for p, v in op.inputs if p not in op.rules)]
         costs = [f"It uses {kept}."] if kept else []
@@ -228,14 +265,14 @@ class _Facts:
         weights = [v for v in values if reach and reach.kernel and reach.w == v.id and len(t.shares[v.id]) == 1]
         goal = [KERNEL.format(clip(v.name)) for v in weights if max(t.values[reach.fine].shape[1:3]) <= SIDE]
         more = {"costs": " ".join(costs), "goal": goal or None, "round": self.rounds.get(op.id), "term": term}
-        return _step("backward", ask, say, i, formulas=formulas, **more)
+        return _step("backward", ask, say, i, **more)
 
-    def end(self) -> Step:
+    def end(self, moves: bool) -> Step:
         names = listed([clip(v.name) for v in self.author.learnt()])
         say = f"Each number of {names} has its complete gradient: loss.backward() puts it beside the array, as grad."
         own, plainly = lesson.own_step(self.trials), "each number takes a plain step, lr times its gradient"
         plainly = f"Below, to try, {plainly}" if own else f"Here {plainly}; your program may take another"
-        goal = [f"{plainly}. {MINUS}"]
+        goal = [f"{plainly}. {MINUS}"] if moves else None
         return _step("end", "What do we do with the gradients?", f"{say} {own}".strip(), goal=goal, term=lesson.RATE)
 
     def doc(self, op: Op) -> str:

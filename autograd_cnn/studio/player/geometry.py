@@ -26,7 +26,7 @@ class Reach:
     It does so by weights `w` and a bias `b`, between channels of one `group`, or as a `pool`, of which `won` are maps
     of the places of the winners in their windows. The output is the coarse image or, in a transposed convolution, the
     fine one. Of `rows`, vectors are joined in the same way. `each` lists inputs whose elements give the same element of
-    the output, beside `others`; a `gate` lets through or shuts, as relu does.
+    the output; a `gate` lets through or shuts, as relu does.
     """
 
     fine: str | None = None
@@ -42,7 +42,6 @@ class Reach:
     won: Maps | None = None
     rows: bool | None = None
     each: list[str] | None = None
-    others: list[str] | None = None
     gate: bool | None = None
 
 
@@ -141,7 +140,6 @@ def _each(op: Op, arrays: dict[str, Any]) -> Reach | None:
         made = op.call.primitive.raw(*map(part, op.call.arguments))
         if np.size(made) != 1 or not np.allclose(made, out.flat[i], 1e-4, 1e-6):
             return None
-    given = inputs_of(op)
-    inputs = [v for v in given if arrays[v].shape == out.shape]
+    inputs = [v for v in inputs_of(op) if arrays[v].shape == out.shape]
     gate = op.call.primitive.rectifies and len(inputs) == 1 and bool(np.all((out == 0) | (out == arrays[inputs[0]])))
-    return Reach(each=inputs, others=[v for v in given if v not in inputs], gate=gate) if inputs else None
+    return Reach(each=inputs, gate=gate) if inputs else None

@@ -15,13 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.studio.player.trials import LARGEST, Trials, attempt, is_float, learning, nudged
+from autograd_cnn.studio.player.trials import LARGE, LARGEST, Trials, attempt, is_float, largest, learning, nudged
 from autograd_cnn.studio.program.syntax import Replaced, names_in, parsed
 from autograd_cnn.studio.records import Op
 from autograd_cnn.studio.text import clip
 
 ENTRIES, MISTAKES = 3, 4  # elements in a table, and broken lines of an operation
-TRIED = 8  # elements that may be at a kink
 PART = ", this rule's part"  # of a gradient to which other rules add
 Version = dict[str, Any]
 CONFUSED = {"sum": "mean", "cos": "sin", "sin": "cos"}
@@ -115,7 +114,7 @@ class _Test:
 
     def smooth(self, order: np.ndarray) -> list[int]:
         """Return the first element of `order` that does not lie at a kink; [] if there is none among the first."""
-        return list(islice((int(i) for i in order[:TRIED] if not self.slope(int(i))[1]), 1))
+        return list(islice((int(i) for i in order[:LARGE] if not self.slope(int(i))[1]), 1))
 
     def differs(self, wrong: np.ndarray) -> bool:
         same = partial(np.allclose, rtol=1e-3, atol=1e-12, equal_nan=True)
@@ -135,15 +134,6 @@ class _Test:
             name = f"g_{self.name}{list(map(int, place)) or ''}{PART * self.part}"
             found.append((name, f"{d:.6g}", f"{r:.6g}", abs(d - r) <= 1e-4 * max(abs(d), abs(r)) + 1e-9))
         return found
-
-
-def largest(sizes: np.ndarray) -> np.ndarray:
-    """Return the indices of the first largest elements, in falling order: some searches are faster than a partition."""
-    found, left = [], np.array(sizes, np.float64)
-    for _ in range(min(TRIED, left.size)):
-        found.append(int(left.argmax()))
-        left[found[-1]] = -1
-    return np.array(found, int)
 
 
 def _how_far(found: np.ndarray, want: np.ndarray) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from string import Template
 from typing import Any
@@ -22,12 +23,16 @@ from autograd_cnn.studio.picture.overlays import OVERLAYS
 from autograd_cnn.studio.picture.svg import written
 from autograd_cnn.studio.player.array_views import CHANNELS, Store
 from autograd_cnn.studio.player.facts import facts_of
+from autograd_cnn.studio.player.trials import attempt
 from autograd_cnn.studio.player.wording import bare, record
 from autograd_cnn.studio.png import url
+from autograd_cnn.studio.program.program import as_recorded
+from autograd_cnn.studio.program.write import Author
 from autograd_cnn.studio.records import Graph, Op
-from autograd_cnn.studio.text import clip, plain
+from autograd_cnn.studio.text import clip, count_text, plain
 
 LIMIT = 10_000  # operations
+STEPS, SHORT = 6, 60  # against the gradient, that are written into a page of so few single numbers
 DRAWN = 150  # rows of a picture; the page lists every operation in any case
 HALF = 600  # points: half of a window of 1280 pixels, if names can be as short as one of these numbers of characters
 NAMES = 40, 30, 24, 20, 16, 13
@@ -51,14 +56,25 @@ def page(
     folding, channels, store = Folding(graph), 2 * CHANNELS // 3 if frames else CHANNELS, Store()
     depths = [depth for depth, rows in enumerate(folding.rows) if 0 < rows <= DRAWN]  # whose pictures are readable
     views, rounds, moments = [folding.view(depth) for depth in depths], folding.rounds(), []
-    for k, (label, each) in enumerate([("at the start", graph), *frames]):
+    waiting, lr = [("at the start", graph), *frames], None
+    for k, (label, each) in enumerate(waiting):
         image = url(np.asarray(images[k], np.uint8)) if images else None
         facts = facts_of(each, channels, source, rounds, store, classes)
         moments.append(facts | record(overlays=_overlays(each, views), label=plain(label), image=image))
+        if not frames and k < STEPS and (after := attempt(stepped, each, facts, lr)):
+            following, lr = after
+            waiting.append((f"after {count_text(k + 1, 'step')}", following))
     pictures = [_lay_out(graph, view, moments) for view in views]
     drawings = [_drawing(graph, *facts) for facts in zip(depths, views, pictures, strict=True)]
     usual = sum(len(view.graph.ops) <= READABLE for view in views) - 1
-    data = {"frames": moments, "pictures": drawings, "quiz": quiz, "usual": usual, "classes": [*map(plain, classes)]}
+    data = {
+        "frames": moments,
+        "pictures": drawings,
+        "quiz": quiz,
+        "usual": usual,
+        "lr": lr,
+        "classes": [*map(plain, classes)],
+    }
     drawn = "".join(written(picture).replace('role="img"', 'role="group"', 1) for picture in pictures)
     title = escape(plain(", ".join(graph.summary())))
     body = Template(assets.part("player/page.html")).substitute(
@@ -69,6 +85,22 @@ def page(
     )
     name = escape(moments[0]["name"])  # without the loss, for which the quiz asks
     return assets.page(f"Backprop player: {name}", body, assets.part("player/player.css"), script(), drawings=drawn)
+
+
+def stepped(graph: Graph, facts: dict[str, Any], lr: float | None) -> tuple[Graph, float] | None:
+    """Return the graph of single numbers after a step against their gradients, and its learning rate; else None."""
+    update, arrays = facts.get("update"), dict(graph.arrays or {})
+    if not facts["scalar"] or not update or update["more"] or len(graph.ops) > SHORT:
+        return None
+    lr = lr or update["rates"][update["start"]]
+    for v in update["learnt"]:
+        g = facts["values"][v]["gradient"]["elements"][0]
+        arrays[v] = np.asarray(arrays[v] - lr * float(g), arrays[v].dtype).reshape(np.shape(arrays[v]))
+    with as_recorded():
+        author = Author(after := replace(graph, arrays=arrays, measured=None, changed={}))
+        author.write()
+    loss = author.scope[author.name(graph.values[graph.result])]
+    return (replace(after, loss=loss.item()), lr) if np.isfinite(loss).all() else None
 
 
 def refusal(graph: Graph, frames: Sequence[tuple[str, Graph]]) -> str:
@@ -89,7 +121,7 @@ def refusal(graph: Graph, frames: Sequence[tuple[str, Graph]]) -> str:
 
 def script() -> str:
     """Return the script of every player, which the page around a frame with a player has to allow."""
-    return assets.part("player/player.js", "player/arrays.js")
+    return assets.part("player/player.js", "player/lesson.js", "player/arrays.js")
 
 
 def _lay_out(graph: Graph, view: View, moments: list[dict[str, Any]]) -> Picture:

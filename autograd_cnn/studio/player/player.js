@@ -1,5 +1,5 @@
 "use strict";
-// Steps through what the page's JSON says. Every number and sentence was written in Python; text enters as text.
+// Steps through what the page's JSON says. Text enters as text.
 
 const $ = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
@@ -41,17 +41,13 @@ function show(number, quiet) {
   $("sentence").setAttribute("aria-live", timer ? "off" : "polite");
   fill($("sentence"), step.say);
   fill($("goal"), ...(step.goal || []).map((text) => make("p", {}, text)), step.warn ? make("p", { class: "worth" }, step.warn) : null);
-  const formulas = (step.formulas || []).map(formula);
-  const first = step.op >= 0 && op(step).reach?.kernel ? 1 : formulas.length; // images stand below the first
-  fill($("formulas"), ...formulas.slice(0, first));
-  fill($("others"), ...formulas.slice(first));
-  const long = formulas.some((box) => [...box.querySelectorAll(".line")].some((line) => line.textContent.length > 43));
-  $("formulas").classList.toggle("several", first > 1 || long);
   fill($("code"), ...code(step));
   update(step);
   fill($("term"), step.term || "");
   reading();
+  $("formulas").style.minHeight = "";
   fill($("tensors"), ...tensors(step));
+  lesson();
   trial(step);
   $("arrays").hidden = step.kind === "begin" && facts.scalar;
   const calls = step.kind === "backward" ? op(step).calls.map((text) => make("p", {}, text)) : [];
@@ -61,6 +57,7 @@ function show(number, quiet) {
   remember();
   const { top } = $("where").getBoundingClientRect();
   if (top < 0 || top > innerHeight) $("where").scrollIntoView();
+  if (innerWidth <= 760) $("step").scrollTop = 0;
 }
 
 // Where we are; a question hides what it asks for
@@ -99,7 +96,18 @@ function title(step) {
 
 const twin = () => moments[facts.steps[at].kind === "forward" ? "r" : "n"][facts.steps[at].op] ?? -1;
 
-// The chain rule with its numbers, and a trial of it
+// The chain rule with its numbers, and a trial of it: again when another number is selected
+
+function lesson() {
+  const step = facts.steps[at];
+  moved?.back();
+  const boxes = formulasOf(step).map(formula);
+  const first = step.op >= 0 && op(step).reach?.kernel ? 1 : boxes.length; // images stand below the first
+  fill($("formulas"), ...boxes.slice(0, first));
+  fill($("others"), ...boxes.slice(first));
+  const long = boxes.some((box) => [...box.querySelectorAll(".line")].some((line) => line.textContent.length > 43));
+  $("formulas").classList.toggle("several", first > 1 || long);
+}
 
 function formula({ lines, note, check, plot }) {
   const texts = lines.map((text) => make("span", { class: "line" }, text, "\n"));
@@ -113,22 +121,20 @@ function drawn({ caption, axis, curve, rise, base, places, says, numbers }, star
   const y = (height) => 110 - height / 10;
   const path = (name, heights, dots) => make("path", { class: name, d: heights.map((height, k) => (height === null ? "" : `${dots || (heights[k - 1] ?? null) === null ? "M" : "L"}${x(k)} ${y(height)}h0`)).join("") });
   const line = curve.map((_, k) => (rise === undefined ? null : curve[base] + rise * (k - base)));
-  const [gap, way, handle] = ["gap", "way", "handle"].map((name) => make("path", { class: name }));
-  const paths = [path("tangent", line), path("curve", curve), path("dots", curve, true), way, gap, handle];
+  const [gap, handle] = ["gap", "handle"].map((name) => make("path", { class: name }));
+  const paths = [path("tangent", line), path("curve", curve), path("dots", curve, true), gap, handle];
   const range = make("input", { type: "range", min: 0, max: curve.length - 1, "aria-label": caption });
   const words = make("p", {});
   const choose = () => {
     const k = Number(range.value);
     const there = y(Math.max(0, Math.min(1000, curve[k] ?? 0)));
     gap.setAttribute("d", line[k] === null || curve[k] === null ? "" : `M${x(k)} ${there}V${y(line[k])}h0`);
-    way.setAttribute("d", k === base ? "" : `M${x(base)} 114H${x(k)}m${k < base ? 6 : -6} -4L${x(k)} 114l${k < base ? 6 : -6} 4`);
     handle.setAttribute("d", `M${x(k)} ${there}h0`);
     range.setAttribute("aria-valuetext", `${places[k]}: ${says[k]}`);
     fill(words, make("b", {}, places[k]), ": ", says[k]);
     tell?.(k);
     if (!moves) return;
     if (moved?.range !== range) moved?.back();
-    document.body.classList.toggle("low", range.getBoundingClientRect().top > 0.4 * innerHeight);
     follow(k === base ? null : { range, back, k, numbers: numbers || {}, place: places[k] });
   };
   const back = () => choose((range.value = start));
@@ -138,7 +144,7 @@ function drawn({ caption, axis, curve, rise, base, places, says, numbers }, star
   range.addEventListener("pointercancel", back); // the finger scrolls
   choose();
   const drawing = make("div", { class: "drawing" }, make("svg", { viewBox: "0 0 300 120", "aria-hidden": true }, ...paths), range);
-  const ends = make("small", {}, ...axis.map((text) => make("span", {}, text)));
+  const ends = make("small", {}, ...axis.map((end) => make("span", {}, four(end))));
   return make("div", { class: "plot" }, make("div", {}, drawing, ends), make("div", {}, words, make("small", {}, caption)));
 }
 
@@ -156,11 +162,22 @@ function follow(now) {
 function update(step) {
   const box = $("update");
   if (step.kind !== "end" || !facts.update) return fill(box);
-  const { start, lines, more, plot } = facts.update;
+  const { start, more } = facts.update;
   const texts = make("pre", { role: "status" });
-  const tell = (k) => fill(texts, ...lines[k].flatMap(([formula, text]) => [make("span", { class: "line" }, formula + "\n"), make("span", { class: "line" }, "    ", text, "\n")]));
-  const choice = make("div", { class: "try" }, drawn(plot, start, false, tell));
-  fill(box, make("section", { "aria-label": "Update" }, texts, more ? make("small", {}, `and ${more} more arrays`) : null, choice));
+  const tell = (k) => fill(texts, ...updateOf(facts.update).lines[k].flatMap(([formula, text]) => [make("span", { class: "line" }, formula + "\n"), make("span", { class: "line" }, "    ", text, "\n")]));
+  const choice = make("div", { class: "try" }, drawn(updateOf(facts.update).plot, start, false, tell));
+  fill(box, make("section", { "aria-label": "Update" }, texts, more ? make("small", {}, `and ${more} more arrays`) : null, choice, taken()));
+}
+
+// The next of the moments that were written with the page
+function taken() {
+  const [k, last] = [DATA.frames.indexOf(facts), DATA.frames.length - 1];
+  if (!last) return null;
+  const words = DATA.lr ? `take this step, lr = ${four(DATA.lr)}` : `go to the moment ${DATA.frames[Math.min(k + 1, last)].label}`;
+  const button = make("button", { type: "button", class: "more", id: "take" }, words);
+  button.setAttribute("aria-disabled", k === last);
+  button.addEventListener("click", () => k < last && moment(k + 1));
+  return make("p", {}, button, make("small", {}, ` ${k} of ${last} are taken; they were computed when the page was written.`));
 }
 
 // Your line; on the way back the derived line beside it
@@ -191,7 +208,12 @@ function trial(step) {
   const versions = step.kind === "backward" ? op(step).versions || [] : [];
   $("trial").hidden = step.kind !== "backward";
   $("untried").hidden = versions.length > 0;
-  $("tried").hidden = !versions.length;
+  const open = versions.length > 0 && op(step).own && !judged.has(step.op);
+  $("trial").open ||= open;
+  $("accuse").hidden = !open;
+  $("tried").hidden = !versions.length || open;
+  const guess = judged.get(step.op);
+  $("judgement").textContent = guess === undefined || !versions.length ? "" : `You ${guess ? "accused it" : "found it right"}, and ${guess === versions[0].good ? "that is wrong" : "so it is"}.`;
   fill($("versions"), ...versions.map((version, i) => {
     const radio = make("input", { type: "radio", name: "version", ...(i ? {} : { checked: "" }) });
     radio.addEventListener("change", () => compare(version));
@@ -199,6 +221,13 @@ function trial(step) {
     return make("label", { class: "slip" }, radio, make(i ? "code" : "span", {}, version.text), make("small", {}, version.what));
   }));
   versions.slice(0, 1).forEach(compare);
+}
+
+// A rule of one's own is judged by the reader first
+function judge(accused) {
+  judged.set(facts.steps[at].op, accused);
+  lesson();
+  trial(facts.steps[at]);
 }
 
 function compare({ rows, good, says }) {
@@ -340,7 +369,8 @@ function read({ depth, boxes, wires, rows, result }, k) {
 // The step that completes a value or a gradient
 const complete = (id, back) => (!back ? 0 : value(id).parts ? moments.r[value(id).parts.at(-1)[0]] : lossStep);
 
-const numberOf = (id, back) => (!back && moved?.numbers[id]?.[moved.k]) || value(id)?.[back ? "gradient" : "array"]?.number;
+const numberOf = (id, back) => (!back && movedTo(id)) || value(id)?.[back ? "gradient" : "array"]?.number;
+const movedTo = (id) => moved?.numbers[id] && four(moved.numbers[id][moved.k] ?? NaN);
 
 // What is known is written on the edge: a number, or an image of the array
 function carry({ id, back, label, shape, words, chip, from }, number) {
@@ -366,7 +396,7 @@ function zoom(by) {
 function picture(number, known = number) {
   const step = facts.steps[number];
   const way = step.kind === "backward" ? "r" : "n";
-  const loss = moved?.numbers[facts.result]?.[moved.k] || facts.summary.split(" ").at(-1);
+  const loss = movedTo(facts.result) || facts.summary.split(" ").at(-1);
   $("summary").textContent = facts.summary.replace(/\S+$/, loss);
   if (!$("rows").hidden) return mark(number);
   const { boxes, wires, rows, telling } = pictures[shown];
@@ -420,7 +450,7 @@ function list() {
   if (listed) return;
   const cells = facts.steps.map((step, i) => {
     const [back, o] = [step.kind === "backward", op(step)];
-    const tried = back && o.versions ? `differences ${o.versions[0].good ? "agree" : "do not agree"}` : "";
+    const tried = back && o.versions && !o.own ? `differences ${o.versions[0].good ? "agree" : "do not agree"}` : "";
     const code = o ? (back ? o.rules : [o.forward]).map((rule) => rule.split("\n")[0]) : [];
     const place = o && !back ? ` (${value(o.output).shape})${o.scope && ` in ${o.scope}`}` : "";
     const text = [`${i} ${title(step)}${place}${step.warn ? ": worth a look" : ""}`, ...code, tried].filter(Boolean).join("\n");
@@ -590,6 +620,15 @@ document.addEventListener("click", (event) => {
   if (!event.target.closest("#menu > :not(div), #menu :is(label, input, details)")) $("menu").open = false;
 });
 
+// On a phone, one part of the step at a time
+function tab(name) {
+  for (const button of $("tabs").children) {
+    button.setAttribute("aria-pressed", String(button.textContent === name));
+    document.body.classList.toggle(`on-${button.textContent}`, button.textContent === name);
+  }
+  for (const panel of document.querySelectorAll(`details[data-in="${name}"]`)) if (innerWidth <= 760 && panel.id !== "trial") panel.open = true;
+}
+
 function linked() {
   const link = new URLSearchParams(location.hash.slice(1));
   const k = pictures.findIndex((p) => p.depth === Number(link.get("depth") ?? -1));
@@ -597,6 +636,20 @@ function linked() {
   if (facts.overlays[link.get("overlay")]?.boxes) lens = link.get("overlay");
   const step = link.get("step");
   return /^\d+$/.test(step) ? Number(step) : Math.max(0, at);
+}
+
+function moment(k) {
+  facts = DATA.frames[k];
+  $("frame").value = k;
+  $("frames").hidden = !k && Boolean(DATA.lr);
+  $("moment").textContent = facts.label;
+  $("frame").setAttribute("aria-valuetext", facts.label);
+  listed = null;
+  fill($("rows"));
+  lenses();
+  table(!$("rows").hidden);
+  show(at);
+  $("take")?.focus();
 }
 
 async function unpack(id) {
@@ -626,20 +679,10 @@ function begin([numbers, text]) {
   $("slider").style.setProperty("--loss", (100 * lossStep) / Math.max(1, facts.steps.length - 1) + "%");
   $("slider").addEventListener("input", () => show(Number($("slider").value)));
   $("frame").max = DATA.frames.length - 1;
-  $("frames").hidden = DATA.frames.length < 2;
+  $("frames").hidden = DATA.frames.length < 2 || Boolean(DATA.lr);
   $("moment").textContent = facts.label;
   $("frame").addEventListener("pointerup", () => $("frame").blur()); // the keys are for the steps
-  $("frame").addEventListener("input", () => {
-    const k = Number($("frame").value);
-    facts = DATA.frames[k];
-    $("moment").textContent = facts.label;
-    $("frame").setAttribute("aria-valuetext", facts.label);
-    listed = null;
-    fill($("rows"));
-    lenses();
-    table(!$("rows").hidden);
-    show(at);
-  });
+  $("frame").addEventListener("input", () => moment(Number($("frame").value)));
   $("picture").addEventListener("wheel", (event) => {
     if (!event.ctrlKey) return; // the wheel alone scrolls
     event.preventDefault();
@@ -652,6 +695,11 @@ function begin([numbers, text]) {
     table($("picture").hidden);
     show(step);
   });
+  $("accuse").querySelectorAll("button").forEach((button, accused) => button.addEventListener("click", () => judge(accused === 1)));
+  for (const button of $("tabs").children) button.addEventListener("click", () => tab(button.textContent));
+  document.body.classList.toggle("framed", parent !== window);
+  if (parent !== window) new ResizeObserver(() => parent.postMessage({ height: document.body.offsetHeight }, "*")).observe(document.body);
+  tab("step");
   const step = linked();
   table(!pictures.length);
   $("table").hidden = !pictures.length;

@@ -81,8 +81,9 @@ def _answers(draft: Draft) -> list[tuple[str, str]]:
 def slope(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
     """Ask what the gradient of a result says about the loss, at the step that uses it."""
     out = t.values[op.output]
-    if out.id in t.outcomes and out is not t.result:
-        (_, name, _, g), (_, change) = t.pick(out), t.outcomes[out.id]
+    if out.id in t.tried and out is not t.result:
+        i, name, _, g = t.pick(out)
+        change = t.tried[out.id].get(i, [math.nan])[0]
         if not math.isclose(change, RAISE * g, rel_tol=0.2):
             return  # it bends, or a rule is wrong
         far = brief(RAISE * abs(g), 3)

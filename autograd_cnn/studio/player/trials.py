@@ -5,28 +5,33 @@ So the page tells what happens to the loss when a number is raised, and what one
 
 from __future__ import annotations
 
+import ast
 import math
 import re
 from collections import defaultdict, namedtuple
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.nn.functions import dead_channels
-from autograd_cnn.studio.player.array_views import Views
-from autograd_cnn.studio.player.wording import bare, number
+from autograd_cnn.studio.player.array_views import EXACT, Views
+from autograd_cnn.studio.player.wording import bare
 from autograd_cnn.studio.program.measure import flops
+from autograd_cnn.studio.program.syntax import evaluate, names_in
 from autograd_cnn.studio.program.write import Author
 from autograd_cnn.studio.records import Op, Value
 from autograd_cnn.studio.text import clip, count_text, plain
 
 COLOURS = "red", "green", "blue"
 RAISE = 0.01  # of a number that is tried
-EFFORT, RUNS = 2.2e9, 4000  # floating-point operations and lines for all trials
+EFFORT, RUNS = 2.2e9, 8000  # floating-point operations and lines for all trials
 STEP, LARGEST = 1e-6, 300_000  # of differences; elements of an array, for more of which they take too long
 PLACES = 11  # of a number that is moved; the middle one is where it stands
+LARGE = 8  # elements that are sorted by size
+ONE = ast.Constant(1)
 
 # A contribution to a gradient: the operation whose rule made it; its expression, if a line adds it alone; the numbers,
 # if they are kept; and their look, if there are several contributions
@@ -68,17 +73,19 @@ class Trials:
         self.back = {op: len(self.ops) + 2 + k for k, op in enumerate(back)}  # operation -> its step on the way back
         self.picks: dict[str, Pick] = {}
         self.double: dict[str, Any] = {}  # the whole scope in float64; empty if the program does not run in it
-        self.known: dict[tuple[str, str], Any] = {}  # operation, value -> slopes
-        self.outcomes: dict[str, tuple[float, float]] = {}  # value -> loss after its example is raised, change
-        self.curves: dict[str, list[tuple[Any, ...]]] = {}  # value -> places, each with what `move` returns
+        self.known: dict[Any, Any] = {}  # what was found for an operation and a value
+        # value -> element -> the change of the loss if it is raised; if it was moved, how far, and the changes there
+        self.tried: dict[str, dict[int, list[Any]]] = defaultdict(dict)
+        self.moves: dict[str, dict[str, list[Any]]] = {}  # of single numbers: value -> all that change, at the places
         self.scalar = all(v.size == 1 for v in self.values.values())
+        self.base = math.nan  # the loss
         if self.whole:
             double = {n: np.asarray(a, np.float64) if is_float(a) else a for n, a in self.scope.items()}
             self.base = self.run(double, ran := set(author.inputs))
             if author.name(self.result) in ran:
                 self.double = double
                 self.follow()
-                self.try_examples()
+                self.try_elements()
 
     def array(self, value: Value) -> Any:
         return self.scope.get(self.author.name(value))
@@ -90,12 +97,12 @@ class Trials:
         return self.picks.get(value.id) or self.choose(value, np.reshape(self.gradient(value), -1))
 
     def choose(self, value: Value, scores: Any) -> Pick:
-        """Make the element with the largest of `scores` the example, if possible one that is drawn."""
-        places, scores = self.views.drawn(value) if self.whole else None, np.abs(np.nan_to_num(scores))
-        if places is None or not scores[places].any():
-            places = np.arange(scores.size)
-        i = int(places[np.argmax(scores[places])])
+        """Make the element with the largest of `scores`, or else of the gradient, the example; one that is drawn."""
         x, g = self.array(value), np.reshape(self.gradient(value), -1)
+        places, scores = self.views.drawn(value) if self.whole else None, np.abs(np.nan_to_num(scores))
+        places = np.arange(scores.size) if places is None else places
+        scores = scores if scores[places].any() else np.abs(np.nan_to_num(g))
+        i = int(places[np.argmax(scores[places])])
         self.picks[value.id] = Pick(i, self.named(value, i), x if x is None else np.reshape(x, -1)[i], g[i])
         return self.picks[value.id]
 
@@ -139,45 +146,57 @@ class Trials:
         found = attempt(loss)  # None if the program holds for the recorded numbers only
         return math.nan if found is None else found
 
-    def try_examples(self) -> None:
-        """Raise the example of each value, first of those that are learnt, then move it about, while that is cheap."""
+    def try_elements(self) -> None:
+        """Raise single numbers, and move them about, while that is cheap: of each value the example, then others."""
         first = {v: k for k, op in reversed(list(enumerate(self.ops))) for _, v in op.inputs}
         values = {v.id: v for v in [*self.learnt, *(self.values[v] for v in self.shares)]}.values()
         floats = [
             v for v in values if v.size and is_float(self.double.get(self.author.name(v))) and v is not self.result
         ]
+        examples = [(v, self.pick(v).i) for v in floats]
+        offered = {v.id: range(v.size) if v.size <= EXACT else self.views.drawn(v) for v in floats}
+        few = [(v, int(i)) for v in floats if len(offered[v.id]) <= EXACT for i in offered[v.id] if i != self.pick(v).i]
         left = np.array([RUNS, EFFORT])
-        for runs in (1, PLACES):
-            for value in floats:
+        for runs, elements in (1, examples), (PLACES, examples), (1 + PLACES, few):
+            for value, i in elements:
                 start = first.get(value.id, len(self.ops))
                 rest = left - runs * np.array([len(self.ops) - start, sum(self.costs[start:])])
                 if rest.min() < 0:
                     continue
-                left, x = rest, float(self.double[self.author.name(value)].flat[self.pick(value).i])
-                if runs == 1 and math.isfinite(after := self.move(value, x + RAISE)[0]):
-                    self.outcomes[value.id] = after, after - self.base
-                elif value.id in self.outcomes:
-                    for span in float(f"{max(abs(x), 1):.1g}") / 4.0 ** np.arange(4):  # a probability stays below 1
-                        places = [float(f"{x + span * k:.6g}") if k else x for k in np.linspace(-1, 1, PLACES)]
-                        curve = self.curves[value.id] = [(place, *self.move(value, place)) for place in places]
-                        if all(math.isfinite(loss) for _, loss, _ in curve):
-                            break
+                left = rest
+                if runs != PLACES and math.isfinite(change := self.move(value, i, RAISE)[0] - self.base):
+                    self.tried[value.id][i] = [change]
+                if runs > 1 and i in self.tried.get(value.id, {}):
+                    self.tried[value.id][i] += self.around(value, i)
 
-    def move(self, value: Value, x: float) -> tuple[float, dict[str, str]]:
-        """Run with `x` as the example of `value`; return the loss, and the texts of what changes if all are numbers."""
+    def around(self, value: Value, i: int) -> list[Any]:
+        """Return how far the i-th number of `value` was moved, and the changes of the loss; None if not finite."""
+        x = float(self.double[self.author.name(value)].flat[i])
+        for span in float(f"{max(abs(x), 1):.1g}") / 4.0 ** np.arange(4):  # a probability stays below 1
+            by = [float(f"{x + span * k:.6g}") - x if k else 0.0 for k in np.linspace(-1, 1, PLACES)]
+            losses, moves = zip(*[self.move(value, i, far) for far in by], strict=True)
+            if np.isfinite(losses).all():
+                break
+        if self.scalar:
+            self.moves[value.id] = {v: [move[v] for move in moves] for v in moves[-1]}
+        return [span, *(loss - self.base if math.isfinite(loss) else None for loss in losses)]
+
+    def move(self, value: Value, i: int, by: float) -> tuple[float, dict[str, float | None]]:
+        """Run with the i-th number of `value` moved; return the loss, and what changes if all values are numbers."""
         name = self.author.name(value)
         scope, stale = {**self.double, name: np.array(self.double[name])}, {name}
-        scope[name].flat[self.pick(value).i] = x
+        scope[name].flat[i] += by
         loss, names = self.run(scope, stale), {v: self.author.name(self.values[v]) for v in self.values if self.scalar}
-        return loss, {v: number(np.reshape(scope[n], -1)[0]) for v, n in names.items() if n in stale}
+        found = {v: float(np.reshape(scope[n], -1)[0]) for v, n in names.items() if n in stale}
+        return loss, {v: x if math.isfinite(x) else None for v, x in found.items()}
 
-    def slopes(self, op: Op, value: Value) -> Any:
-        """Return how fast each number of the result of `op` changes when the example of `value` is raised.
+    def slopes(self, op: Op, value: Value, i: int | None = None) -> Any:
+        """Return how fast the numbers of the result of `op` change when the i-th of `value`, or its example, is raised.
 
         Return None if there are too many numbers or none, or if the operation does not run in float64.
         """
-        key, out, name = (op.id, value.id), self.values[op.output], self.author.name(value)
-        i = self.pick(value).i if value.size else 0
+        i = (self.pick(value).i if value.size else 0) if i is None else i
+        key, out, name = (op.id, value.id, i), self.values[op.output], self.author.name(value)
 
         def differences() -> Any:
             ends = nudged(self.codes[op.id], self.double, name, i, self.author.name(out))
@@ -187,6 +206,41 @@ class Trials:
         if key not in self.known:
             fits = out.size and value.size and max(out.size, value.size) <= 4 * LARGEST
             self.known[key] = attempt(differences) if fits else None
+        return self.known[key]
+
+    def products(self, value: Value, share: Share, i: int) -> list[Any] | None:
+        """Return of how many products a share of the i-th gradient is the sum, and the first two of them.
+
+        Each is an index of the operation's result, its incoming gradient, and the local slope. Return None unless they
+        are known and explain the share, which they do not where a rule is wrong.
+        """
+        op, out = share.op, self.values[share.op.output]
+        incoming, slope = np.reshape(self.gradient(out), -1), self.local(value, share)
+        whole = self.gradient(value) if share.array is None else share.array
+        c = np.reshape(whole, -1)[i]
+        if slope is not None and abs(slope.flat[i] * incoming[k := i if out.size > 1 else 0] - c) <= 1e-5 * abs(c):
+            return [1, k, significant(incoming[k]), significant(slope.flat[i])]
+        slopes = self.slopes(op, value, i) if len(self.uses[op.id, value.id]) == 1 else None
+        if slopes is None:
+            return None
+        terms = np.nan_to_num(slopes * incoming)
+        if not abs(float(terms.sum()) - float(c)) <= 1e-3 * abs(float(c)) + 1e-12:  # or not a number
+            return None
+        order = largest(np.abs(terms))
+        if out.id in self.picks and terms[first := self.picks[out.id].i]:  # the example goes on
+            order = np.array([first, *order[order != first]])
+        count = max(1, int(np.count_nonzero(np.abs(slopes) > STEP * np.abs(slopes).max())))
+        pairs = [(int(k), significant(incoming[k]), significant(slopes[k])) for k in order[: min(2, count)]]
+        return [count, *chain(*pairs)]
+
+    def local(self, value: Value, share: Share) -> Any:
+        """Return the local slopes of a rule that is a product with the incoming gradient, or None."""
+        out, key = self.values[share.op.output], (id(share), "slope")
+        if key not in self.known:
+            tree = share.expression and factor(share.expression, self.author.gradient(out))
+            fits = tree is not None and out.size in (1, value.size) and is_float(self.gradient(out))
+            local = evaluate, tree, self.scope
+            self.known[key] = attempt(lambda: np.broadcast_to(attempt(*local), value.shape)) if fits else None
         return self.known[key]
 
     def changed(self, op: Op, value: Value) -> Any:
@@ -223,6 +277,36 @@ class Trials:
     def dead(self, op: Op) -> Any:
         """Return the channels that are 0 in the whole batch."""
         return np.flatnonzero(dead_channels(np.asarray(self.array(self.values[op.output]))))
+
+
+def significant(x: Any, digits: int = 5) -> float | None:
+    """Return a number for the page with some digits, or None if it is not finite."""
+    return float(f"{float(x):.{digits}g}") if x is not None and math.isfinite(x) else None
+
+
+def largest(sizes: np.ndarray) -> np.ndarray:
+    """Return the indices of the first largest elements, in falling order: some searches are faster than a partition."""
+    found, left = [], np.array(sizes, np.float64)
+    for _ in range(min(LARGE, left.size)):
+        found.append(int(left.argmax()))
+        left[found[-1]] = -1
+    return np.array(found, int)
+
+
+def factor(tree: Any, g: str) -> Any:
+    """Return the factor of the name `g` in a product, or None if the expression is not a product with one `g`."""
+    match tree:
+        case ast.Name(name) if name == g:
+            return ONE
+        case ast.UnaryOp(ast.USub(), inner):
+            return (found := factor(inner, g)) and ast.UnaryOp(ast.USub(), found)
+        case ast.BinOp(left, ast.Div(), right) if g not in names_in(right):
+            return (found := factor(left, g)) and ast.BinOp(found, ast.Div(), right)
+        case ast.BinOp(left, ast.Mult(), right) if (g in names_in(left)) != (g in names_in(right)):
+            inside, other = (left, right) if g in names_in(left) else (right, left)
+            found = factor(inside, g)
+            return other if found is ONE else found and ast.BinOp(found, ast.Mult(), other)
+    return None
 
 
 def is_float(array: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -93,3 +93,10 @@ def as_mathematics(tree: Any, value: Callable[[str], Any] = lambda name: None) -
 
     rewriter = Replaced(number_of)
     return bare(ast.unparse(ast.fix_missing_locations(rewriter.visit(tree))))
+
+
+def template(tree: Any, ids: Mapping[str, str]) -> list[str]:
+    """Return an expression in parts: text, the id of a value, text, and so on."""
+    names = "|".join(sorted(map(re.escape, ids), key=len, reverse=True))
+    parts = re.split(rf"(?<![\w.])({names})(?!\w)", as_mathematics(tree)) if ids else [as_mathematics(tree)]
+    return [ids[part] if k % 2 else part for k, part in enumerate(parts)]

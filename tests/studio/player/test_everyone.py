@@ -33,7 +33,7 @@ def test_a_row_of_a_matrix_is_one_line_where_it_fits(opened, rng, width):
     v = ag.Tensor(rng.normal(size=(2, 16)), True, "v")
     u = ag.Tensor(rng.normal(), True, "u")
     page = opened(ag.trace(lambda x: ag.sum(x @ w @ v * u), x).page(), width=width)
-    page.evaluate("document.querySelectorAll('figure details').forEach((d) => { d.open = true; })")
+    page.evaluate("tab('numbers'); document.querySelectorAll('figure details').forEach((d) => { d.open = true; })")
     for name, fits in ("x", width > 1000), ("w", True), ("u", True), ("v", False):
         box = card(page, name).locator(".numbers")
         line = box.evaluate("(box) => parseFloat(getComputedStyle(box).lineHeight)")
@@ -51,12 +51,14 @@ def test_no_number_is_broken_at_its_minus(opened, rng):
     assert texts.count() > 9 and "e−8" in "".join(texts.all_inner_texts())
     for width in range(320, 440, 8):
         page.set_viewport_size({"width": width, "height": 800})
+        page.evaluate("tab('numbers')")
         assert texts.evaluate_all("(all) => all.every((text) => text.getClientRects().length === 1)")
 
 
 def test_a_wrapped_line_is_one_block(opened, cnn_page):
     page = opened(cnn_page[2], width=320)
     page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'conv2d'))")
+    page.click("#tabs button >> text=code")
     lines = page.locator("#code .rule .line")
     assert lines.count() == page.evaluate("op(facts.steps[at]).rules.length")
     heights = [box["height"] for box in (line.bounding_box() for line in lines.all())]

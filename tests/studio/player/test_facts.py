@@ -13,8 +13,8 @@ from studio.player.test_walk import live_page, random_pages, traced
 CONTROLS = (Path(__file__).parent / "controls.js").read_text(encoding="utf-8")
 
 KINDS = {"array": "look", "gradient": "look", "parts": "look", "won": "maps"}  # a record has the name of what holds it
-BY_ID = {"values", "overlays", "boxes", "folded", "numbers"}  # hold others, by their ids
-PYTHONS = {"update.rates", "versions.line", "quiz.given"}  # that only Python reads
+BY_ID = {"values", "overlays", "boxes", "folded", "tried", "moves"}  # hold others, by their ids
+PYTHONS = {"versions.line", "quiz.given"}  # that only Python reads
 
 # Wraps the parsed facts, and notes what is read of each record, but for what the script itself has put there
 WATCHED = """
@@ -71,7 +71,7 @@ def test_every_control_is_used_and_the_script_reads_what_python_writes(browser, 
     texts.append(graph.page([("later", graph)], images=[np.zeros((1, 1, 3))] * 2))
     texts += [text for _, text, _ in random_pages(range(8))]
     read, written, used, logged = set(), set(), 0, []
-    context = browser.new_context(viewport={"width": 390, "height": 800}, offline=True)
+    context = browser.new_context(viewport={"width": 800, "height": 800}, offline=True)
     context.on("console", lambda message: logged.append(message.text))
     context.on("weberror", lambda error: logged.append(str(error.error)))
     context.add_init_script(WATCHED)

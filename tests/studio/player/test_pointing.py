@@ -245,9 +245,10 @@ def test_relu_lets_through_what_is_positive(cnn):
     page, a = cnn
     go(page, "r1", "forward")
     for y, x, c in PLACES:
-        text, _, _ = point(page, "r1", y, x, c)
-        h = a["h1"][0, y, x, c]
-        assert f"= {digits(h)}".replace("-", "−") in text and text.endswith("let through" if h > 0 else "shut")
+        point(page, "r1", y, x, c)
+        h, formula = a["h1"][0, y, x, c], page.locator("#formulas section").first.inner_text()
+        assert f"r1[0, {y}, {x}, {c}] = relu({digits(h)})".replace("-", "−") in formula
+        assert ("so it passes: slope 1" in formula) == (h > 0) and ("blocked: slope 0" in formula) == (h <= 0)
 
 
 def test_arrow_keys_move_the_pixel_and_not_the_step(cnn):

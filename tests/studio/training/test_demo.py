@@ -22,7 +22,7 @@ def test_the_demo_writes_four_pages(tmp_path):
     pages = [tmp_path / "out" / f"{name}.html" for name in ("chain_rule", "spiral", "cnn", "broken")]
     assert done.stdout.split() == [str(path) for path in pages]
     counts = [len(facts_of(path.read_text(encoding="utf-8"))["frames"]) for path in pages]
-    assert counts == [1, 4, 2, 1]
+    assert counts == [7, 4, 2, 1]
 
 
 def test_demo_needs_a_folder(tmp_path, capsys):

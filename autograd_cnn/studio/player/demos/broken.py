@@ -1,7 +1,7 @@
 """Five operations. The rule of each one runs without an error, but has a mistake, each another one.
 
 A sum is missing, a factor is missing, an operand is not transposed, a stride is forgotten, a tie is paid twice: which
-is where? Go back step by step, open "Is this rule right?", and compare. The answers are at the end of the script.
+is where? Go back step by step, and accuse a rule, or find it right, before the page does. The answers are at the end.
 """
 
 import numpy as np

@@ -1,0 +1,201 @@
+// The formula, the check and the plot of the numbers that are selected: one of each value. See `value` in facts.py
+
+const chosen = {}; // value -> the index of its selected number in the maps; at first, the example
+const judged = new Map(); // operation -> whether the reader has accused its rule
+const RAISE = 0.01;
+const four = (number) => text(Number(number.toPrecision(4)));
+
+// A number in an expression: in parentheses if it is negative
+const factor = (number) => (number < 0 ? `(${four(number)})` : four(number));
+
+// Two numbers, and how far they are apart: the difference of the two as they are shown
+function apart(before, after) {
+  const change = Math.abs(after - before);
+  const digits = change > 0 && change < Infinity ? Math.max(4, 2 - Math.floor(Math.log10(change))) : 4;
+  if (digits > 12 || !(Math.abs(before) + Math.abs(after) < 1e6)) return [four(before), four(after), four(change)];
+  const [start, end] = [before, after].map((number) => number.toFixed(digits));
+  return [start, end, Math.abs(end - start).toFixed(digits)].map((number) => number.replace("-", "−"));
+}
+
+const flat = (place, shape) => place.reduce((i, k, axis) => i * shape[axis] + k, 0);
+const labelled = (id, place, back) => (back ? gradientOf(id) : value(id).name) + (place.length ? `[${place.join(", ")}]` : "");
+
+function placeOf(id, i) {
+  const place = [];
+  for (const size of [...value(id).shape].reverse()) [i, place[place.length]] = [Math.floor(i / size), i % size];
+  return place.reverse();
+}
+
+// The selected number: its place, its indices among all and among those of the maps, and its name
+function selected(id) {
+  const { shape, name, array, gradient, example } = value(id);
+  const look = [array, gradient].find((look) => look?.maps);
+  const d = chosen[id] ?? example ?? 0;
+  const place = look ? entryOf(look, name).at(d) : shape.map(() => 0);
+  return { place, d, i: flat(place, shape), label: labelled(id, place) };
+}
+
+const numberIn = (look, i, d) => (!look ? NaN : i < look.elements.length ? Number(look.elements[i]) : look.maps ? entryOf(look, "").numbers[d] ?? NaN : NaN);
+
+// The number of a value that meets an element of a result: its own, or the one that is spread there
+function aligned(id, { place, d }, to, back) {
+  const { shape, array, gradient } = value(id);
+  if (shape.length > place.length || shape.some((size, axis) => size !== 1 && size !== value(to).shape.at(axis - shape.length))) return NaN;
+  const own = shape.map((size, axis) => (size === 1 ? 0 : place.at(axis - shape.length)));
+  return numberIn(back ? gradient : array, flat(own, shape), String(shape) === String(value(to).shape) ? d : -1);
+}
+
+// An expression with the names of values, or with their numbers where they are known
+const inNames = (parts) => parts.map((part, k) => (k % 2 ? value(part).code : part)).join("");
+function filled(parts, element, to) {
+  return parts.map((part, k) => {
+    const number = k % 2 ? aligned(part, element, to) : part;
+    const alone = parts[k - 1]?.endsWith("(") && parts[k + 1]?.startsWith(")");
+    return k % 2 === 0 ? part : Number.isNaN(number) ? value(part).code : alone ? four(number) : factor(number);
+  }).join("");
+}
+
+// What is computed at this step, for the selected numbers
+
+function formulasOf(step) {
+  const o = op(step);
+  if (step.kind === "backward") return o.learns.filter((id) => value(id).gradient?.size).map((id) => backward(o, id));
+  const made = step.kind === "forward" && !step.formulas?.length && forward(o);
+  return made ? [made] : step.formulas || [];
+}
+
+function forward({ output, expression, reach }) {
+  const out = value(output);
+  if (!expression || !out.array?.size) return null;
+  const [element, plain] = [selected(output), inNames(expression)];
+  const [numbers, result] = [filled(expression, element, output), four(numberIn(out.array, element.i, element.d))];
+  const steps = numbers !== plain && !numbers.startsWith("-") ? `${numbers} = ` : "";
+  if (out.array.size > 1) {
+    if (!reach?.each || !steps) return null;
+    const passes = reach.gate ? (result === "0" ? "not above 0, so it is blocked: slope 0" : "above 0, so it passes: slope 1") : "";
+    return { lines: [`${element.label} = ${steps}${result}`], note: noted(output, element, passes) };
+  }
+  return { lines: [plain.startsWith(`${out.code}(`) ? plain : `${out.code} = ${plain}`, `= ${steps}${result}`] };
+}
+
+const noted = (id, { place }, ...notes) => [value(id).axes ? inWords(id, place) : "", ...notes].filter(Boolean).join("; ");
+
+// The chain rule: of one share, or the shares until now and their sum
+function backward(o, id) {
+  const { parts, gradient } = value(id);
+  const [element, here] = [selected(id), facts.ops.indexOf(o)];
+  const last = parts.findLastIndex(([from]) => from === here);
+  const more = parts.length - 1 - last;
+  const g = numberIn(gradient, element.i, element.d);
+  const name = labelled(id, element.place, true);
+  if (parts.length === 1) {
+    const { lines: [head, ...rest], note } = shareOf(parts[0], id, element, g);
+    return { lines: [`${name} = ${head}`, ...rest], note: noted(id, element, note), ...trialOf(id, element, g, here) };
+  }
+  const first = Math.max(0, last - 4); // of many, the last five
+  const shares = parts.slice(0, last + 1).map(([, look]) => numberIn(look, element.i, element.d));
+  const lines = parts.slice(first, last + 1).map((part, k) => {
+    const [from] = part;
+    const places = parts.flatMap(([other], i) => (other === from ? [i] : []));
+    const place = places.length > 1 ? `, place ${places.indexOf(first + k) + 1} of ${places.length}` : "";
+    const made = value(facts.ops[from].output);
+    return `through ${made.words || made.name}${place}: ${shareOf(part, id, element, shares[first + k]).lines.join(" ")}`;
+  });
+  const added = (first ? "… + " : "") + shares.slice(first).map((share, k) => (k ? factor(share) : four(share))).join(" + ");
+  lines.push(`${name} = ${added}${more ? ` + ${more.toLocaleString("en")} more to come` : ` = ${four(g)}`}`);
+  return { lines, note: noted(id, element, "the share of each way, and their sum"), ...(more ? {} : trialOf(id, element, g, here)) };
+}
+
+const bare = (expression) => expression.replace(/^\((.*)\)$/, "$1");
+
+// A share, as incoming gradient × local slope, or as the first products of its sum
+function shareOf([from, , slope, products], id, element, share) {
+  const { output, name, inputs } = facts.ops[from];
+  const [shape, alike] = [value(id).shape, String(value(output).shape) === String(value(id).shape)];
+  const came = alike ? aligned(output, element, id, true) : NaN;
+  const known = products.find(([i]) => i === element.i)?.slice(1) || (came && share / came ? [1, element.i, came, share / came] : null);
+  if (!known) return { lines: [four(share)], note: "as the rule gives it" };
+  const [count, j, g, s, , ...second] = known;
+  const first = labelled(output, placeOf(output, j), true);
+  if (count > 1) {
+    const terms = [[g, s], second].map((pair) => pair.map(factor).join(" × ")).join(" + ") + (count > 2 ? " + …" : "");
+    const head = `sum over the ${count.toLocaleString("en")} numbers of ${value(output).name} that it changes`;
+    return { lines: [head, `= ${terms} = ${four(share)}`], note: `each: incoming gradient × local slope; first that of ${first}` };
+  }
+  const local = slope ? inNames(slope) : "local slope";
+  const numbers = slope && shape.length ? filled(slope, element, id) : local;
+  const own = slope && inputs.length === 1 && !/^\(?-?1\)?$/.test(local) ? `; ${bare(local)} is that of ${name}()` : "";
+  const note = `incoming gradient × local slope${slope ? own : ` of ${name}()`}${numbers !== local ? `; here it is ${bare(numbers)}` : ""}`;
+  return { lines: [`${first} × ${local}`, `= ${four(g)} × ${factor(s)} = ${four(share)}`], note };
+}
+
+// The selected number raised, and moved about: what the loss does, and what its gradient predicts
+function trialOf(id, element, g, here) {
+  const { tried, moves, array } = value(id);
+  if (!tried || !Number.isFinite(g)) return {};
+  const [raised, span, ...changes] = tried[element.i] || [];
+  if (raised === undefined) return { check: `This number was not tried: only some were, as many as a second allows. Predicted: raise ${element.label} by ${RAISE}, and ${facts.goal} changes by ${four(RAISE * g)}.` };
+  const [before, after, far] = apart(facts.base, facts.base + raised);
+  const happens = raised ? `goes from ${before} to ${after}, ${raised < 0 ? "down" : "up"} by ${far}` : "does not move";
+  const predicted = `Predicted: ${RAISE} × ${factor(g)} = ${four(RAISE * g)}.`;
+  const why = Math.abs(raised - RAISE * g) > 0.2 * Math.abs(raised) ? ` They differ: ${doubt(id, here)}` : "";
+  const check = `Raise ${element.label} by ${RAISE}: ${facts.goal} ${happens}. ${predicted}${why}`;
+  return { check, plot: changes.length ? around(element, numberIn(array, element.i, element.d), g, span, changes, moves) : null };
+}
+
+// Why a prediction is wrong; a rule of the user's is named after it was judged
+function doubt(id, here) {
+  const found = (facts.wrong || []).filter(([k, v]) => k > here || (k === here && v === id));
+  const rules = [...new Set(found.filter(([k]) => judged.has(k) || !facts.ops[k].own).map(([k, , name]) => `of ${name}${k === here ? " (here)" : ""}`))];
+  const all = rules.length > 1 ? `${rules.slice(0, -1).join(", ")} and ${rules.at(-1)}` : rules[0];
+  return all ? `finite differences do not agree with the rule ${all}.` : found.length ? "a rule is wrong, of this step or of one before it. Which?" : "the slope changes along the way.";
+}
+
+function around({ label }, x, g, span, changes, numbers) {
+  const base = (changes.length - 1) / 2;
+  const by = changes.map((_, k) => (k === base ? 0 : Number((x + (span * (k - base)) / base).toPrecision(6)) - x));
+  const places = by.map((far, k) => `${label} = ${four(x + far)}${k === base ? "" : ` instead of ${four(x)}`}`);
+  const says = by.map((far, k) => `${facts.goal} is ${changes[k] === null ? "not finite" : `${four(facts.base + changes[k])}, changed by ${four(changes[k])}`}. Predicted: ${four(far)} × ${factor(g)} = ${four(far * g)}.`);
+  says[base] = `${facts.goal} is ${four(facts.base)}.`;
+  return { ...framed(facts.base, changes, (g * span) / base, `g_${label} = ${four(g)}`), axis: [x - span, x + span], base, places, says, numbers };
+}
+
+// The heights of losses in thousandths of a frame with room for most, null where one is not finite, and the tangent's rise
+function framed(loss, changes, rise, slope) {
+  const finite = changes.filter((change) => change !== null).sort((a, b) => a - b);
+  const sizes = finite.map(Math.abs).sort((a, b) => a - b);
+  const reach = 5 * sizes[Math.floor(0.9 * (sizes.length - 1))] || Infinity;
+  let [low, high] = [finite[0], finite.at(-1)].map((end) => Math.max(-reach, Math.min(reach, end)));
+  const missing = changes.length - finite.length;
+  const caption = `Line: ${facts.goal}, from ${apart(loss + low, loss + high).slice(0, 2).join(" to ")}. Dashed: the tangent, slope ${slope}.${missing ? ` At ${missing} of ${changes.length} places ${facts.goal} is not finite.` : ""}`;
+  const tall = Math.max(high - low, 1e-9 * Math.abs(loss)) || 1;
+  low = (low + high - tall) / 2;
+  const height = (far) => Math.round(Math.max(-1e5, Math.min(1e5, (1000 * far) / tall)));
+  return { caption, curve: changes.map((change) => (change === null ? null : height(change - low))), rise: Number.isFinite(rise) ? height(rise) : undefined };
+}
+
+// The update: w ← w − lr × g, and the loss after it
+
+function updateOf({ rates, learnt, loss, changes, slope, alone, wrong }) {
+  const picks = learnt.map((id) => {
+    const { label, i, d } = selected(id);
+    return { label, x: numberIn(value(id).array, i, d), g: numberIn(value(id).gradient, i, d) };
+  });
+  const lines = rates.map((lr) => picks.map(({ label, x, g }) => {
+    const [before, after] = apart(x, x - lr * g);
+    return [`${label} ← ${label} − lr × g_${label}`, `= ${before} − ${four(lr)} × ${factor(g)} = ${after}`];
+  }));
+  const says = rates.map((lr, k) => {
+    const [before, after] = apart(loss, loss + changes[k]);
+    if (!lr) return `${facts.goal} is ${before}. No step.`;
+    const far = changes[k] / (-lr * slope); // of what is predicted
+    const verdict = changes[k] === null || changes[k] >= 0 ? "It does not fall: this step is too long." : far < 0.5 ? "It falls, but much less than predicted: this step is too long for a straight line." : "It falls.";
+    const doubted = wrong ? " Finite differences disagree with a rule, so this is wrong." : "";
+    return `${facts.goal} goes from ${before} to ${changes[k] === null ? "what is not finite" : after}. ${verdict} Predicted: a change by −${four(lr)} × ${four(slope)} = ${four(-lr * slope)}.${doubted}`;
+  });
+  const [{ label, x, g }] = picks;
+  const axis = [rates[0], rates.at(-1)].map((lr) => (alone ? x - lr * g : lr));
+  const told = alone ? `g_${label} = ${four(g)}` : `−|g|² = ${four(-slope)}: minus the sum of all gradients squared`;
+  const frame = framed(loss, changes, -slope * (rates[1] - rates[0]), told);
+  return { lines, plot: { ...frame, axis, base: rates.indexOf(0), places: rates.map((lr) => `lr = ${four(lr)}`), says } };
+}

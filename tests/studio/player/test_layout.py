@@ -1,0 +1,175 @@
+"""Text stays in its box, one number is selected, bars have one scale, nothing moves, and a phone is one screen."""
+
+import runpy
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn import studio
+from studio.player.random_programs import program
+from studio.player.test_walk import traced
+
+pytestmark = pytest.mark.slow
+
+DEMOS = Path(studio.__file__).parent / "player" / "demos"
+WIDTHS = 390, 900, 1280, 1920
+
+# Elements outside the pictures whose text is wider than they are, or that stick out of the page
+CUT = """() => [...document.querySelectorAll("main :is(p, pre, small, td, h2, h3, button, code, dd), header *")]
+    .filter((box) => box.getClientRects().length && !box.closest("svg, .numbers, #rows, .scroll, select, #menu > div"))
+    .filter((box) => box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).display !== "inline"
+        && getComputedStyle(box).textOverflow !== "ellipsis" || box.getBoundingClientRect().right > innerWidth + 1)
+    .map((box) => `${box.tagName} ${box.className}: ${box.textContent.slice(0, 60)}`)"""
+
+
+@pytest.fixture(scope="module")
+def demos():
+    """The pages of the demos, by name."""
+    pages = {}
+    for name in ("chain_rule", "spiral", "cnn", "broken"):
+        with patch("autograd_cnn.studio.graph.show_page", lambda page, name=name: pages.update({name: page})):
+            runpy.run_path(str(DEMOS / f"{name}.py"), run_name="__main__")
+    return pages
+
+
+@pytest.mark.parametrize("name", ["chain_rule", "spiral", "cnn", "broken"])
+def test_text_stays_in_its_box(opened, demos, name):
+    page = opened(demos[name])
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 844})
+        for step in range(page.evaluate("facts.steps.length")):
+            page.evaluate("step => show(step)", step)
+            assert page.evaluate(CUT) == [], f"{width} pixels, step {step}"
+
+
+@pytest.mark.parametrize("first", range(0, 50, 10))
+def test_text_of_random_functions_stays_in_its_box(opened, first):
+    for seed in range(first, first + 10):
+        f, arguments, text = program(seed)
+        page = opened(traced(f, *arguments))
+        for width in (390, 1280):
+            page.set_viewport_size({"width": width, "height": 844})
+            for step in range(0, page.evaluate("facts.steps.length"), 3):
+                page.evaluate("step => show(step)", step)
+                assert page.evaluate(CUT) == [], f"{seed}, step {step}, {width}: {text}"
+        page.close()
+
+
+def test_formula_highlight_and_plot_speak_of_the_selected_number(opened, demos):
+    page = opened(demos["spiral"])
+    page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'tanh'))")
+
+    def spoken():
+        formula = page.locator("#formulas .line").first.inner_text()
+        lit = page.evaluate("scene.filter((e) => e.rows).map((e) => e.rows.findIndex((r) => r.matches('.lit')))")
+        return formula.partition("]")[0].partition("[0, ")[2], page.inner_text(".plot b"), set(lit)
+
+    place, plotted, lit = spoken()
+    assert lit == {int(place)} and plotted.startswith(f"linear[0, {place}] = ")
+    other = 3 if place != "3" else 5
+    page.locator(".bars").last.locator("div").nth(other).hover()
+    assert spoken()[0] == str(other) and spoken()[2] == {other}
+    assert spoken()[1].startswith(f"linear[0, {other}] = ")
+    page.keyboard.press("ArrowRight")  # the same number at the next step, the rule of linear
+    assert page.evaluate("selected(op(facts.steps[at]).output).place") == [0, other]
+
+
+def test_a_click_selects_a_weight_and_its_plot_is_a_run_with_it(opened):
+    w, x = ag.Tensor([[0.5, -0.2], [0.1, 0.3]], True, "w"), np.array([[1.0, 2.0]])
+
+    def loss(w):
+        return ag.sum(ag.tanh(x @ w))
+
+    page = opened(ag.trace(loss, w).page())
+    page.evaluate("show(facts.steps.length - 2)")
+    page.evaluate("point(scene.find((entry) => entry.name === 'g_w'), 0, 1, 0)")
+    page.locator(".plot input").first.evaluate("(r) => { r.value = 6; r.dispatchEvent(new Event('input')); }")
+    moved = w.data.copy()
+    moved[1, 0] = 0.3
+    assert page.inner_text(".plot b") == "w[1, 0] = 0.3 instead of 0.1"
+    assert f"the loss is {float(loss(moved)):.4g}," in page.inner_text(".plot")
+
+
+def test_bars_of_a_step_have_one_scale_and_those_of_probabilities_end_at_1(opened):
+    q, y = np.array([[0.1548, 0.5]]), np.array([[1.0, 0.0]])
+    page = opened(ag.trace(lambda q: ag.bce(q, y), q).page(), "#step=1")
+    widths = page.locator(".bars i").evaluate_all("(bars) => bars.map((bar) => parseFloat(bar.style.width))")
+    assert widths == pytest.approx([15.48, 50, 100, 0])
+    assert page.locator(".key").all_inner_texts() == ["item 0, bars from 0 to 1"] * 2
+    page = opened(ag.trace(lambda x: ag.sum(x * np.array([10.0, 1.0])), np.array([1.0, -2.0])).page(), "#step=1")
+    widths = page.locator(".bars i").evaluate_all("(bars) => bars.map((bar) => parseFloat(bar.style.width))")
+    assert widths == pytest.approx([5, 10, 50, 5, 50, 10])  # of half a bar, to 10
+
+
+def test_sixteen_rows_of_0_are_one(opened):
+    b = ag.Tensor(np.zeros(16), True, "b")
+    page = opened(ag.trace(lambda x: ag.sum(ag.exp(x + b)), np.ones((2, 16))).page(), "#step=1")
+    rows = page.locator("figure.parameter .bars div")
+    assert rows.count() == 1 and rows.inner_text().split() == ["all", "16", "0"]
+
+
+def test_nothing_moves_between_steps_and_between_question_and_answer(opened, demos):
+    page = opened(demos["chain_rule"])
+    places = set()
+    for step in range(page.evaluate("facts.steps.length")):
+        page.evaluate("step => show(step)", step)
+        places.add(tuple(page.locator("#picture").bounding_box().values())[:3])
+    page.keyboard.press("Home")
+    page.keyboard.press("q")
+    places.add(tuple(page.locator("#picture").bounding_box().values())[:3])
+    assert len(places) == 1
+
+
+@pytest.mark.parametrize("name", ["chain_rule", "spiral", "cnn", "broken"])
+def test_a_phone_is_one_screen(opened, demos, name):
+    page = opened(demos[name], width=390)
+    page.set_viewport_size({"width": 390, "height": 844})
+    for step in range(page.evaluate("facts.steps.length")):
+        page.evaluate("step => show(step)", step)
+        assert page.evaluate("document.documentElement.scrollHeight") == 844
+        view, title = page.locator("#picture").bounding_box(), page.locator("#where").bounding_box()
+        assert view["y"] < title["y"] < 500 and view["height"] > 100
+        if page.locator("#formulas section").count():
+            formula = page.locator("#formulas section").first.bounding_box()
+            assert title["y"] < formula["y"] < page.locator("#transport").bounding_box()["y"] - 60
+    page.click("#tabs button >> text=numbers")
+    assert page.is_visible("#arrays") and page.is_hidden("#sentence") and page.is_hidden("#costs")
+
+
+def test_a_step_is_taken_again_and_again(opened, demos):
+    page = opened(demos["chain_rule"])
+    page.keyboard.press("End")
+    x, y, losses = 0.5, 1.2, []
+    for k in range(1, 7):
+        page.click("#take")
+        loss = ag.Tensor(x, True), ag.Tensor(y, True)
+        h = loss[0] * loss[1]
+        ag.exp(-(ag.sin(h) + loss[0] * loss[0])).backward()
+        x, y = x - 0.2 * float(loss[0].grad), y - 0.2 * float(loss[1].grad)
+        losses.append(float(np.exp(-(np.sin(x * y) + x * x))))
+        assert page.inner_text("#summary") == f"loss {losses[-1]:.4g}"
+        assert page.locator("#picture text", has_text=f"x = {x:.4g}").count() == 1
+        assert f"{k} of 6 are taken; they were computed when the page was written." in page.inner_text("#update")
+    assert losses == sorted(losses, reverse=True) and page.get_attribute("#take", "aria-disabled") == "true"
+    page = opened(demos["spiral"])
+    page.keyboard.press("End")
+    before = page.inner_text("#summary")
+    page.click("#take")
+    assert page.inner_text("#moment") == "after 100 steps" and page.inner_text("#summary") != before
+
+
+def test_a_rule_is_accused_before_the_verdict(opened, demos):
+    page = opened(demos["broken"])
+    page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'mix'))")
+    assert page.is_visible("#accuse") and page.is_hidden("#tried") and "the rule of" not in page.inner_text("#step")
+    page.click("#accuse button >> text=it is right")
+    assert page.inner_text("#judgement") == "You found it right, and that is wrong."
+    assert "They do not agree" in page.inner_text("#verdict") and page.is_hidden("#accuse")
+    page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'multiply'))")
+    assert page.is_hidden("#accuse")  # a rule of the package
+    page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'shift'))")
+    page.click("#accuse button >> text=I accuse it")
+    assert page.inner_text("#judgement") == "You accused it, and so it is."
