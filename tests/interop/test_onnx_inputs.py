@@ -52,7 +52,6 @@ FUNCTIONS = {  # of inputs by their letters
     "lengths": lambda x, i: LSTM(x[..., None], lengths=i[:, 0] % 3)[0],
     "rounded": lambda x: x * np.rint(x) + np.sign(x),
     "the array of an input": lambda x, i: x * i.data,
-    "masked assignment": lambda x: filled(x, x > 0.5),
 }
 REFUSED = {  # with the line
     "an index": lambda x, i: x[i[:, 0] * 0],
@@ -67,12 +66,6 @@ REFUSED = {  # with the line
     "signs": lambda x: ag.where(np.signbit(x), 2 * x, x),
     "picked": lambda x, m: x[m].sum(),
 }
-
-
-def filled(x, mask):
-    y = x * 1
-    y[mask] = 0.5
-    return y
 
 
 GRAPHS = {  # of files: a program for each, with the result y

@@ -39,13 +39,6 @@ def _softplus(onnx: Any, x: Any, beta: Any) -> Any:
     return onnx.Softplus(x) if beta == 1 else onnx.Div(onnx.Softplus(onnx.Mul(x, beta)), beta)
 
 
-def _remainder(onnx: Any, x: Any, y: Any) -> Any:
-    """The remainder, whose sign is that of `y`."""
-    rest = onnx.Mod(x, y, fmod=1)
-    turned = onnx.Xor(onnx.Less(rest, 0.0), onnx.Less(y, 0.0))
-    return onnx.Where(onnx.And(onnx.Not(onnx.Equal(rest, 0.0)), turned), onnx.Add(rest, y), rest)
-
-
 def _constant(operator: str) -> Any:
     """Return how a function without a derivative is written: its numbers have the dtype of the comparison."""
 
@@ -111,7 +104,6 @@ ENTRIES = [
     Entry(
         "Mod", ag.fmod, lambda onnx, x, y: onnx.Mod(x, y, fmod=1), lambda x, y, fmod=0: (ag.mod, ag.fmod)[fmod](x, y)
     ),
-    Entry(None, ag.remainder, _remainder),
     Entry("Pow", ag.power, read=_power),
     Entry("Softplus", ag.softplus, _softplus),
     Entry("Erf", ag.special.erf),

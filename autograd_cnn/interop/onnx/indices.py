@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
@@ -82,22 +81,6 @@ def _roll(onnx: Any, x: Any, shift: Any, axis: Any, x_shape: Any) -> Any:
             raise ValueError("it rolls the batch")
         x = onnx.Gather(x, np.roll(np.arange(x_shape[a]), s), axis=int(a))
     return x
-
-
-def _at(reduction: str) -> Callable[..., Any]:
-    """Return the converter of `set_at`, or with "add" of `add_at`."""
-
-    def write(onnx: Any, x: Any, index: Any, values: Any, x_shape: Any, index_shape: Any) -> Any:
-        if isinstance(index, str):
-            if reduction != "none" or np.ndim(plain(onnx.call.arguments["values"])) or len(index_shape) != len(x_shape):
-                raise ValueError("an index that depends on the inputs is a mask of all numbers, and takes one number")
-            return onnx.Where(index, values, x)
-        places = _positions(x_shape)[index]
-        values = onnx.Reshape(onnx.Expand(values, np.array(places.shape, np.int64)), (-1,))
-        flat = onnx.ScatterElements(onnx.Reshape(x, (-1,)), places.ravel(), values, reduction=reduction)
-        return onnx.reshaped(flat, x_shape)
-
-    return write
 
 
 # What operators do
@@ -190,7 +173,6 @@ ENTRIES = [
     _place("ArgMin", np.argmin),
     Entry(None, ag.flip, _flip),
     Entry(None, ag.roll, _roll),
-    Entry("ScatterElements", ag.add_at, _at("add"), _scatter_elements, only=_REDUCTIONS),
+    Entry("ScatterElements", read=_scatter_elements, only=_REDUCTIONS),
     Entry("ScatterND", read=_scatter_nd, only=_REDUCTIONS),
-    Entry(None, ag.set_at, _at("none")),
 ]
