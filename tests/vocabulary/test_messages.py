@@ -1,7 +1,10 @@
-"""Errors about arguments of functions of the vocabulary."""
+"""Errors about calls of functions of the vocabulary, and NumPy's names of these functions, around a Tensor."""
+
+import inspect
 
 import numpy as np
 import pytest
+from numpy.linalg import LinAlgError
 
 import autograd_cnn as ag
 from autograd_cnn.engine.tensor import Tensor
@@ -12,27 +15,110 @@ def leaf(*shape):
     return Tensor(np.full(shape, 0.5, np.float32), requires_grad=True)
 
 
-REFUSED = [
-    (lambda x: ag.hinge_embedding_loss(x, np.zeros(x.shape)), r"Of 0 and 1: 2 \* y - 1"),
-    (lambda x: ag.vmap(ag.hinge_embedding_loss)(x, np.zeros(x.shape)), r"Of 0 and 1: 2 \* y - 1"),
-    (lambda x: ag.vmap(ag.margin_ranking_loss)(x, x, np.zeros(x.shape)), r"Of 0 and 1: 2 \* y - 1"),
-    (lambda x: ag.vmap(ag.gaussian_nll_loss)(x, x, -x), r"var needs the shape"),
-    (lambda x: np.cov(x), r"want a matrix of variables and observations"),
-    (lambda x: np.cov(x[0, 0], fweights=[1, -1, 2]), "fweights cannot be negative"),
-    (lambda x: np.cov(x[0, 0], fweights=[0.5, 1, 1]), "fweights must be integer"),
-    (lambda x: np.cov(x[0, 0], aweights=[-1, 1, 1]), "aweights cannot be negative"),
-    (lambda x: ag.cosine_embedding_loss(x, x, np.ones(2)), r"must have the shape \(2, 4, 5\)"),
-    (lambda x: ag.gaussian_nll_loss(x, x, np.ones(3)), r"var needs the shape"),
-    (lambda x: ag.gaussian_nll_loss(x, x, -x), r"var needs the shape"),
-    (lambda x: ag.huber_loss(x, x, delta=0), r"delta is 0"),
-    (lambda x: ag.smooth_l1_loss(x, x, beta=-1), r"beta is -1"),
-]
+A, TALL, STACK, V = np.eye(3) + 1, np.eye(4, 3), np.ones((2, 3, 3)), np.arange(3.0)
 
 
-@pytest.mark.parametrize(("program", "message"), REFUSED)
-def test_a_wrong_argument_is_named(program, message):
-    with pytest.raises((ValueError, TypeError, IndexError), match=message):
-        program(Tensor(np.ones((2, 4, 5, 3)), requires_grad=True))
+def some(data):
+    return Tensor(np.array(data, float), requires_grad=True)
+
+
+IMAGES, MATRIX = Tensor(np.ones((2, 4, 5, 3)), requires_grad=True), leaf(2, 3)
+REFUSED = {  # by what is passed: programs, their messages, and perhaps the kind of the error
+    IMAGES: [
+        (lambda x: ag.hinge_embedding_loss(x, np.zeros(x.shape)), r"Of 0 and 1: 2 \* y - 1"),
+        (lambda x: ag.vmap(ag.hinge_embedding_loss)(x, np.zeros(x.shape)), r"Of 0 and 1: 2 \* y - 1"),
+        (lambda x: ag.vmap(ag.margin_ranking_loss)(x, x, np.zeros(x.shape)), r"Of 0 and 1: 2 \* y - 1"),
+        (lambda x: ag.vmap(ag.gaussian_nll_loss)(x, x, -x), r"var needs the shape"),
+        (lambda x: np.cov(x), r"want a matrix of variables and observations"),
+        (lambda x: np.cov(x[0, 0], fweights=[1, -1, 2]), "fweights cannot be negative"),
+        (lambda x: np.cov(x[0, 0], fweights=[0.5, 1, 1]), "fweights must be integer"),
+        (lambda x: np.cov(x[0, 0], aweights=[-1, 1, 1]), "aweights cannot be negative"),
+        (lambda x: ag.cosine_embedding_loss(x, x, np.ones(2)), r"must have the shape \(2, 4, 5\)"),
+        (lambda x: ag.gaussian_nll_loss(x, x, np.ones(3)), r"var needs the shape"),
+        (lambda x: ag.gaussian_nll_loss(x, x, -x), r"var needs the shape"),
+        (lambda x: ag.huber_loss(x, x, delta=0), r"delta is 0"),
+        (lambda x: ag.smooth_l1_loss(x, x, beta=-1), r"beta is -1"),
+    ],
+    MATRIX: [
+        (lambda x: np.pad(x, 1, mode="foo"), "pad: mode is 'foo', want one of NumPy's names", ValueError),
+        (lambda x: np.pad(x, 1, mode=lambda *_: None), "pad: mode is <function", ValueError),
+        (lambda x: np.pad(x, -1, mode="linear_ramp"), "can't contain negative values", ValueError),
+        (lambda x: np.pad(x, 1.5, mode="mean"), "must be of integral type", TypeError),
+        (lambda x: np.pad(x, 1, "mean", stat_length=2), "np.pad with stat_length= is not recorded", TypeError),
+        (lambda x: np.pad(x, 1, "linear_ramp", end_values=2), "np.pad with end_values= is not recorded", TypeError),
+        (lambda x: np.pad(x, 1, "reflect", reflect_type="odd"), "np.pad with reflect_type= is not recorded", TypeError),
+        (lambda x: ag.pad(x, {2: 1}), "index 2 is out of bounds", IndexError),
+        (lambda x: np.repeat(x, 2.5, axis=1), "'float' object", TypeError),
+        (lambda x: np.repeat(x, 2, axis=2), "index out of range", IndexError),
+        (lambda x: np.tile(x, (2, -1)), "negative dimensions", ValueError),
+        (lambda x: np.split(x, 2, axis=1), "2 equal parts do not divide", ValueError),
+        (lambda x: np.split(x, 2, axis=2), "axis 2 is out of bounds", ValueError),
+        (lambda _: ag.hstack([]), "at least one array", ValueError),
+        (lambda x: np.diag(np.expand_dims(x, 0)), "Input must be 1- or 2-d", ValueError),
+        (lambda x: np.insert(np.arange(3), 1, x[0, 0]), "Cannot cast", TypeError),
+        (lambda x: np.concatenate([x, x], dtype=int), "Cannot cast", TypeError),
+        (lambda x: np.choose([0, 2], [x[0, :2], x[1, :2]]), "invalid entry in choice array", ValueError),
+        (lambda x: x.at[2].set(1.0), "out of bounds", IndexError),
+        (lambda x: x.at[0].set(np.ones(4)), "broadcast", ValueError),
+        (lambda x: x.at[0, 0].set(x[:1, :1]), "broadcast", ValueError),
+        (lambda x: x.at[0, 0].add(x[:1, :1]), "sequence", ValueError),
+        (lambda x: np.put(x, 0, 1.0), r"x\[index\] = values", TypeError),
+        (lambda x: np.fill_diagonal(x, 1.0), r"x\[index\] = values", TypeError),
+        (lambda x: np.put_along_axis(x, np.zeros((2, 1), int), 1.0, 1), r"Here: x\[index\] = values", TypeError),
+        (lambda x: np.add.at(x, 0, 1.0), r"x = x\.at\[index\]\.add\(values\)", TypeError),
+        (lambda x: x.put(0, 1.0), r"Here: x\[index\] = values", AttributeError),
+    ],
+    None: [
+        (lambda _: np.linalg.inv(some(np.zeros((2, 2)))), r"linalg\.inv: Singular matrix\n  a \(2, 2\)", LinAlgError),
+        (lambda _: np.linalg.solve(some(np.zeros((2, 2))), V[:2]), r"linalg\.solve: Singular matrix", LinAlgError),
+        (
+            lambda _: np.linalg.slogdet(some(np.zeros((2, 2))))[1].backward(1.0),
+            r"linalg\.inv: Singular matrix",
+            LinAlgError,
+        ),
+        (
+            lambda _: ag.hessian(np.linalg.det)(np.diag([1.0, 2, 0])),
+            r"Singular matrix(.|\n)* differentiating linalg.cof",
+            LinAlgError,
+        ),
+        (lambda _: np.linalg.inv(some(TALL)), r"linalg\.inv: Last 2 dimensions .* square", LinAlgError),
+        (
+            lambda _: np.linalg.cholesky(some(-np.eye(2))),
+            r"linalg\.cholesky: Matrix is not positive definite",
+            LinAlgError,
+        ),
+        (lambda _: np.linalg.eigh(some(TALL)), r"linalg: want square matrices, got \(4, 3\)", LinAlgError),
+        (lambda _: np.linalg.svd(some(TALL)), r"linalg\.svd: .* Pass full_matrices=False"),
+        (lambda _: np.linalg.qr(some(TALL), "complete"), r"linalg\.qr: mode 'complete' of matrices 4x3 .* Pass mode"),
+        (lambda _: np.linalg.qr(some(A), "raw"), r"linalg\.qr: mode 'raw'"),
+        (lambda _: np.linalg.pinv(some(A), hermitian=True), r"np\.linalg\.pinv with hermitian= is not recorded"),
+        (lambda _: np.linalg.lstsq(some(np.ones((3, 2))), V), r"linalg\.lstsq: a has rank 1\. .*pinv\(a\) @ b"),
+        (lambda _: np.linalg.pinv(some(np.diag([1, 5])), 0.5).sum().backward(), r"linalg\.pinv: rcond must drop"),
+        (lambda _: np.linalg.norm(some(V), "fro"), r"linalg\.norm: vectors have no norm of order 'fro'"),
+        (lambda _: np.linalg.norm(some(A), 3), r"linalg\.norm: matrices have no norm of order 3"),
+        (
+            lambda _: np.linalg.norm(some(STACK), 2),
+            r"linalg\.norm: order 2 is for vectors and matrices, not for 3 axes",
+        ),
+        (
+            lambda _: np.linalg.multi_dot([some(A), V, A]),
+            r"linalg\.multi_dot: want matrices, .* got 2, 1, 2 dimensions",
+        ),
+        (lambda _: np.linalg.multi_dot([some(STACK), A]), r"linalg\.multi_dot: want matrices, .* got 3, 2 dimensions"),
+        (lambda _: np.linalg.matrix_power(some(A), 1.5), r"cannot be interpreted as an integer"),
+        (lambda _: np.tensordot(some(TALL), TALL, 1), r"tensordot: .* of a have the extents \(3,\), .* of b \(4,\)"),
+        (lambda _: np.tensordot(some(A), A, ([0, 1], [0])), r"tensordot: .* have the extents \(3, 3\), .* of b \(3,\)"),
+        (lambda _: np.cross(some(np.ones(4)), V), r"cross: want vectors of 3 components, got \(4,\) and \(3,\)"),
+        (lambda _: np.polymul(some(V), V), r"np\.polymul is not recorded\. Here: ag\.convolve\(p, q\)"),
+    ],
+}
+
+
+@pytest.mark.parametrize(("x", "row"), [(x, row) for x, rows in REFUSED.items() for row in rows])
+def test_a_wrong_call_is_refused(x, row):
+    program, message, *kind = row
+    with pytest.raises(tuple(kind) or (ValueError, TypeError, IndexError), match=message):
+        program(x)
 
 
 @says(ValueError, cure=lambda: ag.pad(leaf(2, 6, 6, 3), ((0, 0), (3, 4), (1, 2), (0, 0))))
@@ -53,3 +139,42 @@ def test_three_axes_need_an_axis(name):
         f(leaf(2, 3, 4))
     assert f(leaf(2, 3, 4), axis=1).shape != f(leaf(2, 3, 4)[0]).shape
     assert f(leaf(2, 5, 5, 3)).shape[0] == 2  # channels are the last axis of images
+
+
+@pytest.mark.parametrize("f", [np.acos, np.linalg.trace, lambda x: np.mod(x, 2.0), lambda x: x.real])
+def test_another_name_is_recorded(f):
+    x = some([[0.1, 0.2], [0.3, 0.4]])
+    out = f(x)
+    assert type(out) is Tensor
+    assert out is not x
+    assert out.requires_grad
+
+
+def test_a_badly_shaped_argument_is_an_error_as_in_numpy():
+    x = some([[1.0, 2.0], [3.0, 4.0]])
+    for program in (
+        lambda: np.bincount([0, 1], x[0, :1]),
+        lambda: np.select([x > 0], [x, x]),
+        lambda: np.interp(x, [0, 1], [1, 2, 3]),
+        lambda: np.interp(0.5, [0, 1], x),
+        lambda: np.diff(x, n=-1),
+    ):
+        with pytest.raises(ValueError):
+            program()
+
+
+@says(ValueError)
+def test_a_function_that_is_made_of_primitives():
+    """
+    quantile: Quantiles must be in the range [0, 1]
+      x (3,) float64    q=1.5
+      at {here}
+    """
+    np.quantile(some([1.0, 2.0, 3.0]), 1.5)  # here
+
+
+def test_the_signature_of_pad_is_frozen():
+    parameters = inspect.signature(ag.pad).parameters.values()
+    assert [(p.name, p.default) for p in parameters][1:] == [
+        ("pad_width", inspect.Parameter.empty), ("constant_values", 0), ("mode", "constant"),
+    ]  # fmt: skip

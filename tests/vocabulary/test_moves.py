@@ -44,43 +44,6 @@ def test_a_rare_order_is_refused(x):
             f()
 
 
-REFUSED = [
-    (lambda x: np.pad(x, 1, mode="foo"), ValueError, "pad: mode is 'foo', want one of NumPy's names"),
-    (lambda x: np.pad(x, 1, mode=lambda *_: None), ValueError, "pad: mode is <function"),
-    (lambda x: np.pad(x, -1, mode="linear_ramp"), ValueError, "can't contain negative values"),
-    (lambda x: np.pad(x, 1.5, mode="mean"), TypeError, "must be of integral type"),
-    (lambda x: np.pad(x, 1, "mean", stat_length=2), TypeError, "np.pad with stat_length= is not recorded"),
-    (lambda x: np.pad(x, 1, "linear_ramp", end_values=2), TypeError, "np.pad with end_values= is not recorded"),
-    (lambda x: np.pad(x, 1, "reflect", reflect_type="odd"), TypeError, "np.pad with reflect_type= is not recorded"),
-    (lambda x: ag.pad(x, {2: 1}), IndexError, "index 2 is out of bounds"),
-    (lambda x: np.repeat(x, 2.5, axis=1), TypeError, "'float' object"),
-    (lambda x: np.repeat(x, 2, axis=2), IndexError, "index out of range"),
-    (lambda x: np.tile(x, (2, -1)), ValueError, "negative dimensions"),
-    (lambda x: np.split(x, 2, axis=1), ValueError, "2 equal parts do not divide"),
-    (lambda x: np.split(x, 2, axis=2), ValueError, "axis 2 is out of bounds"),
-    (lambda _: ag.hstack([]), ValueError, "at least one array"),
-    (lambda x: np.diag(np.expand_dims(x, 0)), ValueError, "Input must be 1- or 2-d"),
-    (lambda x: np.insert(np.arange(3), 1, x[0, 0]), TypeError, "Cannot cast"),
-    (lambda x: np.concatenate([x, x], dtype=int), TypeError, "Cannot cast"),
-    (lambda x: np.choose([0, 2], [x[0, :2], x[1, :2]]), ValueError, "invalid entry in choice array"),
-    (lambda x: x.at[2].set(1.0), IndexError, "out of bounds"),
-    (lambda x: x.at[0].set(np.ones(4)), ValueError, "broadcast"),
-    (lambda x: x.at[0, 0].set(x[:1, :1]), ValueError, "broadcast"),
-    (lambda x: x.at[0, 0].add(x[:1, :1]), ValueError, "sequence"),
-    (lambda x: np.put(x, 0, 1.0), TypeError, r"x\[index\] = values"),
-    (lambda x: np.fill_diagonal(x, 1.0), TypeError, r"x\[index\] = values"),
-    (lambda x: np.put_along_axis(x, np.zeros((2, 1), int), 1.0, 1), TypeError, r"Here: x\[index\] = values"),
-    (lambda x: np.add.at(x, 0, 1.0), TypeError, r"x = x\.at\[index\]\.add\(values\)"),
-    (lambda x: x.put(0, 1.0), AttributeError, r"Here: x\[index\] = values"),
-]
-
-
-@pytest.mark.parametrize(("program", "kind", "message"), REFUSED)
-def test_a_wrong_call_is_refused(x, program, kind, message):
-    with pytest.raises(kind, match=message):
-        program(x)
-
-
 def test_the_dtype_of_numpy_is_that_of_the_first_operand(x):
     """Where NumPy writes into a copy, whatever the dtype of the values."""
     wide = Tensor(np.ones(3), requires_grad=True)
