@@ -1,10 +1,10 @@
-"""Computes tiles on several threads, and keeps the threads of BLAS out of their way.
+"""Computes tiles of NumPy's on several threads, and keeps the threads of BLAS out of their way.
 
 NumPy releases the interpreter's lock while it computes, so Python threads use all cores. Work is cut into tiles, each
 small enough to stay in a core's cache over several passes, and the threads take tiles from one queue until it is
-empty. BLAS has threads of its own, which would compete for the same cores: while tiles run it is limited to one.
-Neither the tiles nor the order in which their results are joined depend on the number of threads, so every result has
-the same bits on any number of threads.
+empty. Tiles of compiled code have workers of their own, in `mailbox`. BLAS has threads of its own, which would compete
+for the same cores: while tiles run it is limited to one. Neither the tiles nor the order in which their results are
+joined depend on the number of threads, so every result has the same bits on any number of threads.
 """
 
 from __future__ import annotations
