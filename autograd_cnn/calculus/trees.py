@@ -26,7 +26,7 @@ def parts_of(tree: Any) -> dict[Any, Any] | None:
 
 def as_tree(value: Any) -> Any:
     """Return a Module as a dict of its parameters, and another value as it is."""
-    return value.parameter_tree() if hasattr(type(value), "named_parameters") else value
+    return value.parameter_tree() if hasattr(type(value), "parameter_tree") else value
 
 
 def tree_map(f: Callable[[Any], Any], tree: Any) -> Any:
