@@ -28,7 +28,7 @@ __all__ = ["confusion_matrix", "influence", "loss_curve", "predictions"]
 
 
 # Okabe and Ito's colours, distinguishable with all kinds of colour vision: https://jfly.uni-koeln.de/color/
-BLUE, GREEN, RED = "#0072B2", "#007A5A", "#D55E00"
+BLUE, GREEN, RED = "#0072B2", "#007A5A", "#B45000"
 SUFFIXES = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # no date, no version
 
 
@@ -245,8 +245,8 @@ def influence(image: NDArray[Any], found: NDArray[Any], path: str | os.PathLike[
     for panel, text in ((left, "what the model got"), (right, "what moves its answer")):
         panel.set_title(text, fontsize=10)
         panel.axis("off")
-    figure.colorbar(heat, ax=right, label="gradient at a pixel; the largest is 1")
-    figure.suptitle(plain(title), parse_math=False)
+    figure.colorbar(heat, ax=right, label="effect of a pixel; the largest is 1")
+    figure.suptitle(f"{plain(title)}\nBright: the answer changes most if these pixels do", parse_math=False)
     _save(figure, path)
 
 

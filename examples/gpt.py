@@ -95,20 +95,20 @@ def main() -> None:
     invented = [line for line in drawn if ": " in line and line.split(":")[0] not in known][:12]
     print("functions that it invents:", *invented, sep="\n  ")
 
-    figure = Figure(figsize=(14, 4.6), layout="constrained")
-    left, middle, right = figure.subplots(1, 3, width_ratios=[0.7, 1.5, 1])
-    left.plot(losses, lw=0.8)
-    left.set(xlabel="step", ylabel="nats a letter", title="loss")
+    figure = Figure(figsize=(11, 6.6), layout="constrained")
+    panels = figure.subplot_mosaic([["loss", "looks"], ["text", "looks"]], width_ratios=[1.4, 1])
+    above, below, right = panels["loss"], panels["text"], panels["looks"]
+    above.plot(losses, lw=0.8, color="#0072b2")
+    above.set(xlabel="step", ylabel="nats a letter", title="loss")
     shown = [f"step {step}:  {line}" for step, line in samples] + ["", "functions that it invents:", *invented]
-    middle.text(
-        0, 1, "\n".join(f"{line[:84]}" for line in shown), va="top", family="monospace", fontsize=7, linespacing=1.7
-    )
-    middle.set_title("what it writes")
-    middle.set_axis_off()
+    text = "\n".join(f"{line[:84]}" for line in shown)
+    below.text(0, 1, text, va="top", family="monospace", fontsize=7, linespacing=1.4)
+    below.set_title("what it writes")
+    below.set_axis_off()
     line = "mean: Computes the mean along `axis`."
     weights = model.looks(np.array([letters.index(c) for c in line])).reshape(-1, len(line), len(line))
     distances = (weights * np.abs(np.subtract.outer(np.arange(len(line)), np.arange(len(line))))).sum(-1).mean(-1)
-    right.imshow(weights[distances.argmax()], cmap="magma_r")
+    right.imshow(weights[distances.argmax()], cmap="Blues")
     right.set(title="where one head looks, row by row")
     right.set_xticks(range(len(line)), line, fontsize=7)
     right.set_yticks(range(len(line)), line, fontsize=7)

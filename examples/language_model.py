@@ -86,15 +86,17 @@ def main() -> None:
 
     figure = Figure(figsize=(12, 4), layout="constrained")
     left, middle, right = figure.subplots(1, 3, width_ratios=[0.7, 1.2, 1])
-    left.plot(losses, lw=0.8)
+    left.plot(losses, lw=0.8, color="#0072b2")
     left.set(xlabel="step", ylabel="nats a letter", title="loss")
     given = np.take_along_axis(chances, begun[:, 1:, None], axis=-1)[..., 0]
-    middle.imshow(np.pad(given, ((0, 0), (1, 0)), constant_values=1), cmap="Oranges_r", vmin=0, vmax=1, aspect="auto")
+    known = np.pad(given, ((0, 0), (1, 0)), constant_values=1)
+    middle.imshow(known, cmap="Oranges_r", vmin=0, vmax=1, aspect="auto")
     for row, verse in enumerate(verses):
         for column, letter in enumerate(verse[:24]):
-            middle.text(column, row, letter, ha="center", va="center", family="monospace")
+            ink = "black" if known[row, column] > 0.4 else "white"  # on light cells, and on dark ones
+            middle.text(column, row, letter, color=ink, ha="center", va="center", family="monospace")
     middle.set(title="each verse; dark: the letter was unexpected", xticks=[], yticks=[])
-    right.imshow(looks[looks.max(axis=-1).mean(axis=-1).argmax()], cmap="magma_r")
+    right.imshow(looks[looks.max(axis=-1).mean(axis=-1).argmax()], cmap="Blues")
     right.set(title="where one head looks, row by row")
     right.set_xticks(range(CONTEXT), seen, fontsize=6)
     right.set_yticks(range(CONTEXT), seen, fontsize=6)

@@ -22,9 +22,9 @@ def test_predict_shows_the_pixels_that_decide(tmp_path, capsys, monkeypatch):
     line = capsys.readouterr().out.splitlines()[1].strip()
     assert line == f"{path}: what the model got; the pixels that move green"
     left, right, legend = figures[0].axes
-    assert figures[0].get_suptitle() == "a.png: 100.0% green"
+    assert figures[0].get_suptitle() == "a.png: 100.0% green\nBright: the answer changes most if these pixels do"
     assert (left.get_title(), right.get_title()) == ("what the model got", "what moves its answer")
-    assert legend.get_ylabel() == "gradient at a pixel; the largest is 1"
+    assert legend.get_ylabel() == "effect of a pixel; the largest is 1"
     assert (left.images[0].get_array() == COLOURS["green"]).all()
     heat = right.images[0].get_array()
     assert heat[2:4, 2:4].min() > heat[1:5, 1:5].min() > heat[0, 0] == heat[5, 5] == 0
