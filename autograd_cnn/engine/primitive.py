@@ -130,10 +130,10 @@ class Primitive(Rules, Generic[P]):
                 if ((dtype := a.dtype) is not float32 and dtype is not float64) or not a.shape:
                     rare = True
             elif cls not in self.option_types:
+                if self.sparse and is_sparse(a):
+                    return self.sparse(*args)
                 rare = True
             position += 1  # noqa: SIM113 - enumerate makes a tuple for every argument
-        if rare and self.sparse and is_sparse(*args):
-            return self.sparse(*args)
         try:
             if rare:
                 refuse_nested(self, args, elements)
