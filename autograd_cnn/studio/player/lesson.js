@@ -61,7 +61,7 @@ function formulasOf(step) {
   const o = op(step);
   if (step.kind === "backward") return o.learns.filter((id) => value(id).gradient?.size).map((id) => backward(o, id));
   const made = step.kind === "forward" && !step.formulas?.length && forward(o);
-  return made ? [made] : step.formulas || [];
+  return made ? [made] : (step.formulas || []).map(({ lines, note }) => ({ lines, note }));
 }
 
 function forward({ output, expression, reach }) {

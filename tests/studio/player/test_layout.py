@@ -1,6 +1,7 @@
 """Text stays in its box, one number is selected, bars have one scale, nothing moves, and a phone is one screen."""
 
 import runpy
+from functools import cache
 from pathlib import Path
 from unittest.mock import patch
 
@@ -27,17 +28,21 @@ CUT = """() => [...document.querySelectorAll("main :is(p, pre, small, td, h2, h3
 
 @pytest.fixture(scope="module")
 def demos():
-    """The pages of the demos, by name."""
-    pages = {}
-    for name in ("chain_rule", "spiral", "cnn", "broken"):
-        with patch("autograd_cnn.studio.graph.show_page", lambda page, name=name: pages.update({name: page})):
+    """The page of a demo, made when it is first asked for."""
+
+    @cache
+    def made(name):
+        pages = []
+        with patch("autograd_cnn.studio.graph.show_page", pages.append):
             runpy.run_path(str(DEMOS / f"{name}.py"), run_name="__main__")
-    return pages
+        return pages[-1]
+
+    return made
 
 
 @pytest.mark.parametrize("name", ["chain_rule", "spiral", "cnn", "broken"])
 def test_text_stays_in_its_box(opened, demos, name):
-    page = opened(demos[name])
+    page = opened(demos(name))
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 844})
         for step in range(page.evaluate("facts.steps.length")):
@@ -59,7 +64,7 @@ def test_text_of_random_functions_stays_in_its_box(opened, first):
 
 
 def test_formula_highlight_and_plot_speak_of_the_selected_number(opened, demos):
-    page = opened(demos["spiral"])
+    page = opened(demos("spiral"))
     page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'tanh'))")
 
     def spoken():
@@ -112,7 +117,7 @@ def test_sixteen_rows_of_0_are_one(opened):
 
 
 def test_nothing_moves_between_steps_and_between_question_and_answer(opened, demos):
-    page = opened(demos["chain_rule"])
+    page = opened(demos("chain_rule"))
     places = set()
     for step in range(page.evaluate("facts.steps.length")):
         page.evaluate("step => show(step)", step)
@@ -125,7 +130,7 @@ def test_nothing_moves_between_steps_and_between_question_and_answer(opened, dem
 
 @pytest.mark.parametrize("name", ["chain_rule", "spiral", "cnn", "broken"])
 def test_a_phone_is_one_screen(opened, demos, name):
-    page = opened(demos[name], width=390)
+    page = opened(demos(name), width=390)
     page.set_viewport_size({"width": 390, "height": 844})
     for step in range(page.evaluate("facts.steps.length")):
         page.evaluate("step => show(step)", step)
@@ -140,7 +145,7 @@ def test_a_phone_is_one_screen(opened, demos, name):
 
 
 def test_a_step_is_taken_again_and_again(opened, demos):
-    page = opened(demos["chain_rule"])
+    page = opened(demos("chain_rule"))
     page.keyboard.press("End")
     x, y, losses = 0.5, 1.2, []
     for k in range(1, 7):
@@ -154,7 +159,7 @@ def test_a_step_is_taken_again_and_again(opened, demos):
         assert page.locator("#picture text", has_text=f"x = {x:.4g}").count() == 1
         assert f"{k} of 6 are taken; they were computed when the page was written." in page.inner_text("#update")
     assert losses == sorted(losses, reverse=True) and page.get_attribute("#take", "aria-disabled") == "true"
-    page = opened(demos["spiral"])
+    page = opened(demos("spiral"))
     page.keyboard.press("End")
     before = page.inner_text("#summary")
     page.click("#take")
@@ -162,7 +167,7 @@ def test_a_step_is_taken_again_and_again(opened, demos):
 
 
 def test_a_rule_is_accused_before_the_verdict(opened, demos):
-    page = opened(demos["broken"])
+    page = opened(demos("broken"))
     page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'mix'))")
     assert page.is_visible("#accuse") and page.is_hidden("#tried") and "the rule of" not in page.inner_text("#step")
     page.click("#accuse button >> text=it is right")
