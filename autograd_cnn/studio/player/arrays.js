@@ -178,7 +178,7 @@ function maps(entry) {
       const label = alike ? `all ${numbers.length}` : names[x] || String(x);
       return Object.assign(make("div", {}, make("small", {}, label), make("span", {}, make("i", { class: number < 0 ? "negative" : "" })), make("code", {}, text(number))), { x });
     });
-    entry.pane = make("div", { class: names.length ? "bars named" : "bars", ...help }, ...entry.rows);
+    entry.pane = make("div", { class: names.length || alike ? "bars named" : "bars", ...help }, ...entry.rows);
   } else {
     entry.columns = Math.ceil(Math.sqrt(count + entry.colour));
     const scale = Math.max(1, Math.floor(312 / (entry.columns * Math.max(tall, wide)))); // crisp, and as large as a card
