@@ -301,7 +301,7 @@ def _take_rule(g: Any, indices: Any, axis: int | None, x_shape: tuple[int, ...],
 
 def _all_taken(primitive: Any, args: Any, batched: set[int], size: int) -> Any:
     x, indices, axis, mode = args
-    if axis is None:
+    if axis is None or (x.ndim == 1 and 0 in batched and axis in (0, -1)):  # a number is taken for a vector
         x, axis = reshape(x, (size, math.prod(x.shape[1:])) if 0 in batched else -1), 0
     if 1 not in batched:
         return take(x, indices, axis % (x.ndim - 1) + 1, mode)

@@ -64,7 +64,7 @@ NOT_MAPPED = """
     divmod dropout dropout2d frexp linalg.lstsq linalg.slogdet max_pool2d_with_indices modf scaled_dot_product_attention
     trim_zeros
 """.split()
-USES = [u for u in every_use() if u.name not in NOT_MAPPED and not (u.name == "take" and u.inputs[0].ndim == 0)]
+USES = [u for u in every_use() if u.name not in NOT_MAPPED]
 
 
 @pytest.mark.slow
