@@ -119,3 +119,11 @@ def test_numbers_show_their_values():
     for name, value, gradient in (("x", x, x), ("w", w, w), ("b", b, b), ("add", h, b)):
         assert f">{name} = {value.item():.4g}<" in svg and f">g_{name} = {gradient.grad.item():.4g}<" in svg
     assert "()<" not in svg and " B<" not in svg and "keeps" not in svg
+
+
+def test_names_that_are_cut_stay_different():
+    ends, middles = ("encoder_weights_1", "encoder_weights_2"), ("decoder_one_of_all", "decoder_two_of_all")
+    w = [ag.Tensor(np.ones(2), requires_grad=True, name=name) for name in (*ends, *middles)]
+    graph = (w[0] * w[1] * w[2] * w[3]).sum().graph()
+    texts = {box.text for box in drawn(Folding(graph).view(), Overlay(brief=13)).boxes}
+    assert {"encode…ghts_2", "g_encode…ghts_2", *middles, *(f"g_{name}" for name in middles)} <= texts
