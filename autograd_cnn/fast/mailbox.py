@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Hashable, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -133,7 +134,7 @@ def _words(arguments: Sequence[Any], bounds: Sequence[tuple[int, int, int, int]]
             numbers = 0, 0, a.size, a.itemsize, place - start, *a.shape, *a.strides
             words += [(number, base if n == 4 else 0) for n, number in enumerate(numbers)]
         else:
-            words += _words(a, bounds) if isinstance(a, tuple) else [(a, 0)]
+            words += _words(a, bounds) if isinstance(a, tuple) else [(index(a), 0)]
     return words
 
 
@@ -220,7 +221,7 @@ def _workers() -> _Workers:
 def _end() -> None:
     """Let the workers leave while Python can still wait for them."""
     with _state.lock:
-        before, _state.workers, _state.ended = _state.workers, _alone(), True
+        before, _state.workers, _state.ended = _state.workers, None, True
     if before is not None:
         before.end()
 

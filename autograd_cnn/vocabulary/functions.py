@@ -23,7 +23,7 @@ from autograd_cnn.engine.numpy_calls import checked, constant, known, peek, plai
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import counterparts
 from autograd_cnn.ops import arithmetic, reductions
-from autograd_cnn.ops.arithmetic import chain, choice, conjugated, live, masked, power, quotient, sign_of, where
+from autograd_cnn.ops.arithmetic import chain, choice, clip, conjugated, live, masked, power, quotient, sign_of, where
 from autograd_cnn.ops.axes import Axis, as_float, axes_of, cut, in_double, keepdims_shape, operand
 from autograd_cnn.ops.indexing import concatenate, scatter, take, take_along_axis
 from autograd_cnn.ops.products import matmul
@@ -445,7 +445,7 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True, dtype: Any = None) -> A
         return c / c
     deviations = np.sqrt(c[(np.arange(len(c)),) * 2])
     c = c / deviations[:, None] / deviations
-    return np.clip(c.real, -1, 1) + 1j * np.clip(c.imag, -1, 1) if is_complex(c) else np.clip(c, -1, 1)
+    return clip(c.real, -1, 1) + 1j * clip(c.imag, -1, 1) if is_complex(c) else clip(c, -1, 1)
 
 
 def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
