@@ -71,6 +71,7 @@ ROOMS = {
         "what is shown of a computation: pictures, programs, pages, reports",
     ),
 }
+SCRIPTS = 1570  # lines of the player's scripts and styles that are not blank
 PROGRAMS = "studio.player.demos", "studio.live.examples", "training.quick"  # they import the face and nothing else
 
 HEAVY = {
@@ -193,6 +194,12 @@ def test_a_room_is_no_longer_than_its_budget(house, room):
         f"{room} has {lines} lines of code, and its budget is {ROOMS[room].lines}. Who needs more changes the number "
         "in ROOMS in the same commit, and says why in its message"
     )
+
+
+def test_scripts_and_styles_of_the_player_are_no_longer_than_their_budget():
+    files = [path for path in (PACKAGE / "studio" / "player").iterdir() if path.suffix in (".js", ".css")]
+    lines = [line for path in files for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    assert len(lines) <= SCRIPTS
 
 
 def test_lines_of_code_are_neither_comments_nor_docstrings():
