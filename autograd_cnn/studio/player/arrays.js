@@ -312,6 +312,10 @@ function point(entry, c, y, x) {
   for (const id of entry.side === "each" ? [spotted().output, ...reach.each] : [entry.id]) chosen[id] = ((k * count + c) * tall + y) * wide + x;
   add();
   places = overPlaces();
+  if (places && channel.coarse < places.w.shape[0]) { // the kernel's number that a pixel of either side selects
+    const [, inputs, high, broad] = places.w.shape;
+    chosen[places.w.id] = ((channel.coarse * inputs + inGroup()) * high + channel.tap[0]) * broad + channel.tap[1];
+  }
   if (places && entry.side !== "w") channel.place = [y, x].map((n, axis) => (entry.side === "coarse" ? n : Math.max(0, Math.min(places.far[axis] - 1, Math.round((n - seen([0, 0], channel.tap)[axis]) / reach.stride[axis])))));
   tell();
   $("update").querySelector("input")?.dispatchEvent(new Event("input"));

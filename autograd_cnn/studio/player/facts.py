@@ -151,7 +151,7 @@ class _Facts:
         t, slope = self.trials, None
         if t.whole and t.local(value, share) is not None:
             tree = factor(share.expression, self.author.gradient(t.values[share.op.output]))
-            slope = template(tree, self.ids(tree))
+            slope = template(tree, self.ids(tree) if _of_each(tree) else {})
             if not isinstance(tree, (ast.Name, ast.Constant, ast.Attribute, ast.Call)):
                 slope = [f"({slope[0]}", *slope[1:]]
                 slope[-1] += ")"
@@ -296,6 +296,16 @@ def _expression(op: Op, value: Recorded, functions: Functions) -> str:
     named = not re.fullmatch(rf"{re.escape(op.name)}(_\d+)?", value.name)
     lines = source_of(op.place, functions)["lines"] if op.place.columns and not named else []
     return next((marked for _, _, marked, _ in lines if 0 < len(marked) <= 24), "")
+
+
+def _of_each(tree: ast.expr) -> bool:
+    """Return whether each element of an expression depends on the elements in its own place only."""
+    nodes = [*ast.walk(tree)]
+    functions = [
+        node.func.attr for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    ]
+    every = all(name in operations and operations[name].elementwise for name in functions)
+    return every and not any(isinstance(node, ast.Subscript) for node in nodes)
 
 
 def _title(graph: Graph) -> str:

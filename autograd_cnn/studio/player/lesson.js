@@ -120,7 +120,7 @@ function shareOf([from, , slope, products], id, element, share) {
   if (count > 1) {
     const terms = [[g, s], second].map((pair) => pair.map(factor).join(" × ")).join(" + ") + (count > 2 ? " + …" : "");
     const head = `sum over the ${count.toLocaleString("en")} numbers of ${value(output).name} that it changes`;
-    return { lines: [head, `= ${terms} = ${four(share)}`], note: `each: incoming gradient × local slope; first that of ${first}` };
+    return { lines: [head, `= ${terms} = ${four(share)}`], note: `each: incoming gradient × local slope; first that of ${first}${facts.ops[from].reach?.kernel ? "; at the other places it meets a 0 or the edge" : ""}` };
   }
   const local = slope ? inNames(slope) : "local slope";
   const numbers = slope && shape.length ? filled(slope, element, id) : local;
@@ -189,7 +189,7 @@ function updateOf({ rates, learnt, loss, changes, slope, alone, wrong }) {
     const [before, after] = apart(loss, loss + changes[k]);
     if (!lr) return `${facts.goal} is ${before}. No step.`;
     const far = changes[k] / (-lr * slope); // of what is predicted
-    const verdict = changes[k] === null || changes[k] >= 0 ? "It does not fall: this step is too long." : far < 0.5 ? "It falls, but much less than predicted: this step is too long for a straight line." : "It falls.";
+    const verdict = changes[k] === null || changes[k] >= 0 ? "It does not fall: this step is too long." : far < 0.5 && !wrong ? "It falls, but much less than predicted: this step is too long for a straight line." : "It falls.";
     const doubted = wrong ? " Finite differences disagree with a rule, so this is wrong." : "";
     return `${facts.goal} goes from ${before} to ${changes[k] === null ? "what is not finite" : after}. ${verdict} Predicted: a change by −${four(lr)} × ${four(slope)} = ${four(-lr * slope)}.${doubted}`;
   });

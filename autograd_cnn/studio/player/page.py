@@ -56,13 +56,12 @@ def page(
     folding, channels, store = Folding(graph), 2 * CHANNELS // 3 if frames else CHANNELS, Store()
     depths = [depth for depth, rows in enumerate(folding.rows) if 0 < rows <= DRAWN]  # whose pictures are readable
     views, rounds, moments = [folding.view(depth) for depth in depths], folding.rounds(), []
-    waiting, lr = [("at the start", graph), *frames], None
+    waiting = [("at the start", graph), *frames]
     for k, (label, each) in enumerate(waiting):
         image = url(np.asarray(images[k], np.uint8)) if images else None
         facts = facts_of(each, channels, source, rounds, store, classes)
         moments.append(facts | record(overlays=_overlays(each, views), label=plain(label), image=image))
-        if not frames and k < STEPS and (after := attempt(stepped, each, facts, lr)):
-            following, lr = after
+        if not frames and k < STEPS and (following := attempt(stepped, each, facts)) is not None:
             waiting.append((f"after {count_text(k + 1, 'step')}", following))
     pictures = [_lay_out(graph, view, moments) for view in views]
     drawings = [_drawing(graph, *facts) for facts in zip(depths, views, pictures, strict=True)]
@@ -72,7 +71,7 @@ def page(
         "pictures": drawings,
         "quiz": quiz,
         "usual": usual,
-        "lr": lr,
+        "stepped": len(waiting) > 1 + len(frames),
         "classes": [*map(plain, classes)],
     }
     drawn = "".join(written(picture).replace('role="img"', 'role="group"', 1) for picture in pictures)
@@ -87,12 +86,12 @@ def page(
     return assets.page(f"Backprop player: {name}", body, assets.part("player/player.css"), script(), drawings=drawn)
 
 
-def stepped(graph: Graph, facts: dict[str, Any], lr: float | None) -> tuple[Graph, float] | None:
-    """Return the graph of single numbers after a step against their gradients, and its learning rate; else None."""
+def stepped(graph: Graph, facts: dict[str, Any]) -> Graph | None:
+    """Return the graph of single numbers after the step of the learning rate with which the page begins; else None."""
     update, arrays = facts.get("update"), dict(graph.arrays or {})
     if not facts["scalar"] or not update or update["more"] or len(graph.ops) > SHORT:
         return None
-    lr = lr or update["rates"][update["start"]]
+    lr = update["rates"][update["start"]]
     for v in update["learnt"]:
         g = facts["values"][v]["gradient"]["elements"][0]
         arrays[v] = np.asarray(arrays[v] - lr * float(g), arrays[v].dtype).reshape(np.shape(arrays[v]))
@@ -100,7 +99,7 @@ def stepped(graph: Graph, facts: dict[str, Any], lr: float | None) -> tuple[Grap
         author = Author(after := replace(graph, arrays=arrays, measured=None, changed={}))
         author.write()
     loss = author.scope[author.name(graph.values[graph.result])]
-    return (replace(after, loss=loss.item()), lr) if np.isfinite(loss).all() else None
+    return replace(after, loss=loss.item()) if np.isfinite(loss).all() else None
 
 
 def refusal(graph: Graph, frames: Sequence[tuple[str, Graph]]) -> str:

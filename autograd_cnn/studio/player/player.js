@@ -173,7 +173,7 @@ function update(step) {
 function taken() {
   const [k, last] = [DATA.frames.indexOf(facts), DATA.frames.length - 1];
   if (!last) return null;
-  const words = DATA.lr ? `take this step, lr = ${four(DATA.lr)}` : `go to the moment ${DATA.frames[Math.min(k + 1, last)].label}`;
+  const words = DATA.stepped ? `take this step, lr = ${four(facts.update.rates[facts.update.start])}` : `go to the moment ${DATA.frames[Math.min(k + 1, last)].label}`;
   const button = make("button", { type: "button", class: "more", id: "take" }, words);
   button.setAttribute("aria-disabled", k === last);
   button.addEventListener("click", () => k < last && moment(k + 1));
@@ -641,7 +641,7 @@ function linked() {
 function moment(k) {
   facts = DATA.frames[k];
   $("frame").value = k;
-  $("frames").hidden = !k && Boolean(DATA.lr);
+  $("frames").hidden = !k && DATA.stepped;
   $("moment").textContent = facts.label;
   $("frame").setAttribute("aria-valuetext", facts.label);
   listed = null;
@@ -679,7 +679,7 @@ function begin([numbers, text]) {
   $("slider").style.setProperty("--loss", (100 * lossStep) / Math.max(1, facts.steps.length - 1) + "%");
   $("slider").addEventListener("input", () => show(Number($("slider").value)));
   $("frame").max = DATA.frames.length - 1;
-  $("frames").hidden = DATA.frames.length < 2 || Boolean(DATA.lr);
+  $("frames").hidden = DATA.frames.length < 2 || DATA.stepped;
   $("moment").textContent = facts.label;
   $("frame").addEventListener("pointerup", () => $("frame").blur()); // the keys are for the steps
   $("frame").addEventListener("input", () => moment(Number($("frame").value)));

@@ -149,11 +149,13 @@ def test_a_step_is_taken_again_and_again(opened, demos):
     page.keyboard.press("End")
     x, y, losses = 0.5, 1.2, []
     for k in range(1, 7):
+        lr = float(page.inner_text("#take").rpartition("lr = ")[2])
+        assert page.inner_text("#update .plot b") == f"lr = {lr:g}"  # the step that is shown
         page.click("#take")
         loss = ag.Tensor(x, True), ag.Tensor(y, True)
         h = loss[0] * loss[1]
         ag.exp(-(ag.sin(h) + loss[0] * loss[0])).backward()
-        x, y = x - 0.2 * float(loss[0].grad), y - 0.2 * float(loss[1].grad)
+        x, y = x - lr * float(loss[0].grad), y - lr * float(loss[1].grad)
         losses.append(float(np.exp(-(np.sin(x * y) + x * x))))
         assert page.inner_text("#summary") == f"loss {losses[-1]:.4g}"
         assert page.locator("#picture text", has_text=f"x = {x:.4g}").count() == 1

@@ -183,6 +183,15 @@ def test_the_gradient_of_a_weight_names_the_part_of_image_0(cnn):
         assert number(text.split("With the other 3 images: ")[1].split(",")[0]) == digits(a["g_w2"][i, j, c, k])
 
 
+def test_a_pixel_of_either_side_selects_the_number_of_the_kernel_in_card_and_formula(cnn):
+    page, _ = cnn
+    go(page, "h2", "backward")
+    for name, place in ("g_h2", (5, 9, 3)), ("m1", (2, 1, 8)), ("g_w2", (0, 2, 5)):
+        text, _, _ = point(page, name, *place)
+        label = text.split(" = ")[0]
+        assert label.startswith("g_w2[") and f"{label} = " in page.inner_text("#formulas") + page.inner_text("#others")
+
+
 def test_the_window_of_a_kernels_gradient_moves_by_pointer_and_keys(cnn):
     page, a = cnn
     go(page, "h2", "backward")
