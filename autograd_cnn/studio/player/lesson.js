@@ -148,7 +148,7 @@ function doubt(id, here) {
   const found = (facts.wrong || []).filter(([k, v]) => k > here || (k === here && v === id));
   const rules = [...new Set(found.filter(([k]) => judged.has(k) || !facts.ops[k].own).map(([k, , name]) => `of ${name}${k === here ? " (here)" : ""}`))];
   const all = rules.length > 1 ? `${rules.slice(0, -1).join(", ")} and ${rules.at(-1)}` : rules[0];
-  return all ? `finite differences do not agree with the rule ${all}.` : found.length ? "a rule is wrong, of this step or of one before it. Which?" : "the slope changes along the way.";
+  return all ? `finite differences do not agree with the rule ${all}.` : found.length ? "a rule is wrong, of this step or of one nearer to the loss. Which?" : "the slope changes along the way.";
 }
 
 function around({ label }, x, g, span, changes, numbers) {

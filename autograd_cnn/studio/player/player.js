@@ -177,7 +177,7 @@ function taken() {
   const button = make("button", { type: "button", class: "more", id: "take" }, words);
   button.setAttribute("aria-disabled", k === last);
   button.addEventListener("click", () => k < last && moment(k + 1));
-  return make("p", {}, button, make("small", {}, ` ${k} of ${last} are taken; they were computed when the page was written.`));
+  return make("p", {}, button, make("small", {}, ` ${DATA.stepped ? `${k} of ${last} are taken` : `Moment ${k + 1} of ${last + 1}`}; they were computed when the page was written.`));
 }
 
 // Your line; on the way back the derived line beside it
@@ -213,7 +213,7 @@ function trial(step) {
   $("accuse").hidden = !open;
   $("tried").hidden = !versions.length || open;
   const guess = judged.get(step.op);
-  $("judgement").textContent = guess === undefined || !versions.length ? "" : `You ${guess ? "accused it" : "found it right"}, and ${guess === versions[0].good ? "that is wrong" : "so it is"}.`;
+  $("judgement").textContent = guess === undefined || !versions.length ? "" : `You ${guess ? "accused it" : "trusted it"}, ${guess === versions[0].good ? "wrongly" : "rightly"}.`;
   fill($("versions"), ...versions.map((version, i) => {
     const radio = make("input", { type: "radio", name: "version", ...(i ? {} : { checked: "" }) });
     radio.addEventListener("change", () => compare(version));

@@ -173,10 +173,10 @@ def test_a_rule_is_accused_before_the_verdict(opened, demos):
     page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'mix'))")
     assert page.is_visible("#accuse") and page.is_hidden("#tried") and "the rule of" not in page.inner_text("#step")
     page.click("#accuse button >> text=it is right")
-    assert page.inner_text("#judgement") == "You found it right, and that is wrong."
+    assert page.inner_text("#judgement") == "You trusted it, wrongly."
     assert "They do not agree" in page.inner_text("#verdict") and page.is_hidden("#accuse")
     page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'multiply'))")
     assert page.is_hidden("#accuse")  # a rule of the package
     page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'shift'))")
     page.click("#accuse button >> text=I accuse it")
-    assert page.inner_text("#judgement") == "You accused it, and so it is."
+    assert page.inner_text("#judgement") == "You accused it, rightly."
