@@ -30,9 +30,8 @@ INTRODUCTION = """# The textbook
 These are the {count} operations with which a CNN is trained, as they stand in `autograd_cnn/ops`: each is a plain NumPy
 function, and below it stands the formula of its derivative. The package runs them as they stand if its folder `fast` is
 removed; `fast` puts faster functions in their place, and a test compares the two. `docs/textbook_page.py` makes this
-page from the source. It leaves out types, checks of arguments, and all of a docstring but its first line. A function
-that operations share stands above the first that needs it. The last section has the names that this page does not
-define.
+page from the source, without types, checks of arguments, and all of a docstring but its first line. The last section
+has the names that this page does not define.
 
 **Names in a rule.** `g` is the gradient of the result, `out` the result, and `x_shape` the shape of the argument `x`;
 the other parameters of a rule are arguments or by-products. `sum`, `where`, `maximum` and the like are the operations
@@ -47,8 +46,7 @@ argument, and converts the sum to the dtype of the argument. So `g` alone is the
 of the numbers that count. In `batch_norm` and its rules, `mean` and `variance` are the arguments, which are None
 where the moments of the batch are used. `reduced` gets the functions that it calls `sum` and `mean`.
 
-**A joint rule** is one function that `.vjp` gets for several arguments, as `batch_norm.vjp(x=f, w=f, b=f)`. The walk
-calls it once, and it returns the gradients of `x`, `w` and `b`, in this order.
+**A joint rule**, as `batch_norm.vjp(x=f, w=f, b=f)`, is called once, and returns the gradients of `x`, `w` and `b`.
 
 **By-products** are further values that an operation returns behind its result, named by `@primitive(byproducts=...)`.
 Rules may take them, and the caller gets the result only. The rule of `max_pool2d` takes `argmax`, the place of the
@@ -60,8 +58,7 @@ maximum in each window. Those of `batch_norm` serve the running averages of `nn.
 **Options** may be written in several ways. The check of the operation brings them into one form. Of `conv2d(x, w,
 stride=2, padding="same")`, for images of 6x5 pixels and a kernel of 3x3, the function gets `stride={stride}`,
 `padding={padding}`, which is ((top, bottom), (left, right)), and `dilation={dilation}`. A rule gets the options as the
-caller wrote them, and passes them on to operations that check them again. An option that only the check uses does not
-occur in the function: the check of `sum` and `mean` has converted `x` to `dtype`.
+caller wrote them.
 """
 ELSEWHERE = """## Names from elsewhere
 
