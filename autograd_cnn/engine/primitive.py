@@ -17,16 +17,19 @@ The names are read once, when the rule is registered. The tape saves no other va
 
 Take ``z = u * u``, where u is a Tensor that requires a gradient:
 
-1. Tensor's operator looks up `multiply` by name. It does what `__call__` does, and calls `run`. If an observer, such as
-   a profiler, has set `call` of the mode, the settings of this context, the call goes there instead.
+1. ``u * u`` is `direct` in ``tensor.py``, which looks up `multiply` by name, does what `__call__` does, and calls
+   ``multiply.run((u, u), {}, mode)``. The mode is the settings of this context, such as `recording`. If an observer,
+   such as a profiler, has set its `call`, the call goes there instead.
 2. `run` takes the arrays out of the Tensors and computes. `grad_mask` has a bit for each argument to which a gradient
-   flows: 0b11 for ``u * u``, 0b01 for ``u * 2``.
+   flows: 0b11 for ``u * u``, 0b01 for ``u * 2``. NumPy returns a number for arrays without axes, as here, and
+   `fitted_result` makes an array of it again.
 3. A `Plan` has, for these bits, the values to save and the steps of the walk. The first call with these bits makes the
    plan, from the names of the rules' parameters, and `plans` keeps it for the next. A step is (`argnums`, `rule`,
    `pick`): the positions of the inputs that the rule is for, the rule, and a function, for which ``pick(node.saved)``
    is what the rule needs.
-4. ``plan.record`` makes the node, with the leaf of u twice in `inputs` and both factors in `saved`. It becomes
-   `z.node`. The user's line is looked for from the frame of the operator outwards.
+4. ``plan.record`` makes the node, with the leaf of u twice in `inputs` and both factors in `saved`, which are read-only
+   while the node lives. It becomes `z.node`. The user's line is that of the first frame outside of the package.
+5. ``z.backward()`` walks from this node: see `walk`.
 
 >>> import autograd_cnn as ag
 >>> u = ag.Tensor(3.0, requires_grad=True)
@@ -46,15 +49,19 @@ The words of this file:
 - Arguments are *flat* if they are all there, in the order of the parameters, with the arrays of a list one by one.
 - `elements` is the number of arrays in such a list, or 0.
 - `arity` is the number of parameters, 2 for multiply: a call with so many positional arguments is flat as it is. It is
-  -1 with a list, so that such a call is never.
-- A *joint* rule is one function for several inputs.
-- A call is *rare* if an argument that needs no gradient is neither an array of float32 or float64 with axes, nor an
-  option, such as an int; or if the operation is strict, as conv2d. Then `promote` makes plain arrays of the arguments
-  and converts their dtypes, before the function is called.
+  -1 for a primitive of lists, whose arguments `bind` always has to take apart.
+- An *option* is an argument that is no array, such as an axis. A *by-product* is a further result of the function that
+  rules may need, such as the places of maxima. A *joint* rule is one function for several inputs.
+- A call is *rare* if an argument that needs no gradient might have to be converted: an array of another dtype than
+  float32 and float64, one without axes, whose dtype is weak, or a list; or if the operation is `strict`, as conv2d,
+  which refuses to convert. A Python number, as in ``u * 2``, is not rare. In a rare call `promote` makes plain arrays
+  of the arguments and converts their dtypes, before the function is called.
+- `views`, `sequence`, `sparse`, `complex` and `strict` are facts that a primitive declares (see `declare`); multiply
+  has none of them but `complex`.
 - `tensors` is whether there is a Tensor among the arguments: then the result is a Tensor, too.
 
-A first reading needs `run`, without what is rare in it; then `tape`, `walk` and `plan`. For the same parts in a hundred
-lines, with the same words, see ``examples/hundred_lines.py``.
+A first reading needs `run`, without what is rare in it; then `tape`, `plan` and `walk`. For the same idea in a hundred
+lines, see ``examples/hundred_lines.py``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The tape: one node for every recorded operation. A hundred lines, ``examples/hundred_lines.py``, have the same parts.
+"""The tape: one node for every recorded operation. ``examples/hundred_lines.py`` is the same idea in a hundred lines.
 
 A Tensor holds its array and its `node` (`_node` in the engine), one of three: a `Leaf` if it was made with
 ``requires_grad=True``, the `Node` of the operation that computed it, or None if no gradient flows to it. After

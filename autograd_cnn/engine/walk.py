@@ -4,15 +4,18 @@ In reverse mode, each rule of a node turns ``g = d loss / d out`` into ``g * d o
 same node are added. Nodes wait in a heap that returns the youngest first. Contributions come from younger nodes only,
 so all contributions to a node have arrived when its turn comes.
 
-``z.backward()`` calls ``walk(z.node, seed)``, with an array of ones in the shape of z. Each gradient that this returns
-becomes `grad` of its leaf if that was None, and is added to it otherwise. For ``z = u * u`` at u = 3, the first node is
-that of z, with g = 1. The rule of the first factor gives g times the second, 3: the first entry of the leaf. The rule
-of the second factor gives 3 again, which is added. Then the leaf is the youngest, and its sum 6 is the result.
+``z.backward()`` (`_backward` in ``tensor.py``) leads to ``walk(z.node, seed)``, with an array of ones in the shape of
+z. Each gradient that this returns becomes `grad` of its leaf if that was None, and is added to it otherwise.
+
+For ``z = u * u`` at u = 3, the first node is that of z, with g = 1. The rule of the first factor gives g times the
+second, 3: the first entry of the leaf. The rule of the second factor gives 3 again, which is added. Then the leaf is
+the youngest, and its sum 6 is the result.
 
 A first reading may leave out what has its default in ``z.backward()``: `wrap` (walks that are recorded, for derivatives
-of derivatives), `targets` with `needed`, and `retain`; also `search` and `look` (of the first NaN),
-and the lock (threads). It may leave out `into`, `may_write`, `ours` and `is_ours`, which decide whether memory is used
-again, and never change a number.
+of derivatives), `targets` with `needed`, and `retain`; also `search` and `look` (of the first NaN), `observed`
+(profilers), `here` and `claim` (messages about a second walk). `conform` makes a contribution an array of the input's
+shape and dtype. A first reading may also leave out `into`, `may_write`, `ours` and `is_ours`, with the last paragraph:
+they decide whether memory is used again, and never change a number.
 
 Only the walk adds contributions, undoes broadcasting, and checks shapes and dtypes. Saved arrays are read-only, and the
 walk makes `g` read-only before a rule receives it, unless the rule may write into it (`Rule.may_write`). So if a
@@ -43,10 +46,11 @@ Targets = Mapping[Node | Leaf, bool] | None
 def walk(
     root: Any, seed: Any, *, retain: bool = False, wrap: Wrap = None, targets: Targets = None, search: Any = None
 ) -> dict[Node | Leaf, Any]:
-    """Carry `seed` = d loss / d root back to the leaves, and return the gradient of each in a fresh array.
+    """Carry `seed` = d loss / d root back to the leaves, and return the gradient of each.
 
-    The walk changes nothing outside the graph, so a walk that fails changes no leaf. Run it in a copy of the context:
-    it changes NumPy's errstate and the mode, and an interrupt must not leave them changed.
+    Without `wrap` these are fresh arrays. The walk changes nothing outside the graph, so a walk that fails changes no
+    leaf. Run it in a copy of the context: it changes NumPy's errstate and the mode, and an interrupt must not leave
+    them changed.
 
     Parameters
     ----------
@@ -109,7 +113,7 @@ def walk(
 
 
 class _Sums:
-    """The partial sums of gradients, by birth of their node: entries ``[node, sum, whether the walk owns the sum]``."""
+    """The partial sums of gradients, by birth of their node: entries ``[node, sum, whether it is surely ours]``."""
 
     __slots__ = ("entries", "heap", "look", "needed", "node", "wrap")
     node: Node  # whose rules run, if the walk is recorded
