@@ -160,7 +160,7 @@ class _Facts:
 
     def ids(self, tree: Any) -> dict[str, str]:
         """Return the ids of the values in an expression, by their names in the program."""
-        known = {self.author.name(v): v.id for v in self.trials.values.values()}
+        known = {self.author.name(v): v.id for v in self.trials.values.values() if v.id in self.outside}
         return {name: known[name] for name in names_in(tree) if name in known}
 
     def operation(self, op: Op, rules: list[str]) -> dict[str, Any]:
