@@ -49,7 +49,7 @@ FUNCTIONS = {  # of inputs by their letters
     "first state": lambda x: np.zeros((x.shape[0], 3), np.float32) + x @ W.T @ W,
     "places": lambda x: x + np.arange(len(x))[:, None] * 2,
     "attention": lambda x, m: ag.scaled_dot_product_attention(*[x[..., None]] * 3, m[:, None]),
-    "lengths": lambda x, i: LSTM(x[..., None], lengths=i[:, 0] % 3)[0],
+    "lengths": lambda x, i: LSTM(x[..., None], lengths=ag.clip(i[:, 0], 0, 2))[0],
     "rounded": lambda x: x * np.rint(x) + np.sign(x),
     "the array of an input": lambda x, i: x * i.data,
 }
