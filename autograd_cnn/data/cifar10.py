@@ -89,7 +89,7 @@ PYTHON = Version(
 VERSIONS = BINARY, PYTHON
 CURE = "Delete it, or fetch the images again with download=True"
 
-# What a download fetches: the archive of the binary version, from the first address that has it
+# A download fetches the archive of the binary version, from the first address that has it
 SIZE = 170_052_171
 URLS = tuple(
     f"{place}{BINARY.archive}" for place in ("https://www.cs.toronto.edu/~kriz/", "https://cave.cs.toronto.edu/kriz/")
@@ -187,6 +187,7 @@ def _read(version: Version, found: Path, verify: bool) -> Dataset:
             raise ValueError(f"{problem}. {CURE}")
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
             # an archive with the right sum has every member, which type checkers cannot know
+            # mypy: the archive was checked, so each of its names is a file.
             raws = [tar.extractfile(f"{version.folder}/{name}").read() for name in version.files]  # type: ignore[union-attr]
     else:
         for name, want in version.files.items():

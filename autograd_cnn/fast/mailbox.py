@@ -227,7 +227,7 @@ def _end() -> None:
 
 
 def _after_fork() -> None:
-    global _state  # noqa: PLW0603
+    global _state  # noqa: PLW0603 - a child's locks may be held by threads that it does not have
     _state = _State()
 
 

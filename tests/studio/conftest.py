@@ -255,7 +255,7 @@ def textbook():
 def taught(browser):
     """The facts of a page's first moment, with the formulas, checks and plots that its script makes of them.
 
-    Of rules that are judged, and all are, the page tells whether they are right.
+    All rules are judged here, so the page tells whether they are right.
     """
     page = browser.new_page()
 
