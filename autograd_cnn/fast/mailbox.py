@@ -70,6 +70,9 @@ class Plan:
         bounds = [(8 * (ARRAYS + n), _place(a), *byte_bounds(a)) for n, a in enumerate(arrays)]
         if area is not None:
             bounds.append((1, _place(area) - HEAD, _place(area), _place(area) + area.nbytes))
+        spans = sorted((low, high) for _, _, low, high in bounds if low < high)
+        # If two of the arrays share memory, their parts cannot be told apart, and other arrays need another plan.
+        self.lasts = all(high <= low for (_, high), (low, _) in itertools.pairwise(spans))
         table = np.array([_words(arguments, bounds) for arguments in tiles], np.int64)
         self.words, self.bases = (np.ascontiguousarray(table[..., n]) for n in (0, 1))
         assert self.words.shape[1] <= MOST
@@ -104,9 +107,11 @@ def kept(key: Hashable, make: Callable[[], Plan]) -> Plan:
     """Return the plan of this key; make it if there is none."""
     plan = _plans.get(key)
     if plan is None:
+        plan = make()
         if len(_plans) >= KEPT:
             _plans.clear()
-        plan = _plans[key] = make()
+        if plan.lasts:
+            _plans[key] = plan
     return plan
 
 
@@ -209,13 +214,14 @@ def _alone() -> _Workers:
 
 def _workers() -> _Workers:
     """As many workers as `set_num_threads` asks for."""
-    if _state.workers is None or _state.wanted != get_num_threads():
+    workers = _state.workers
+    if workers is None or _state.wanted != get_num_threads():
         with _state.lock:
             before, _state.wanted = _state.workers, get_num_threads()
-            _state.workers = _alone() if _state.ended else _Workers(_state.wanted - 1)
+            workers = _state.workers = _alone() if _state.ended else _Workers(_state.wanted - 1)
         if before is not None:
             before.end()
-    return _state.workers
+    return workers
 
 
 def _end() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import autograd_cnn as ag
 from autograd_cnn.fast import mailbox, threads
 from autograd_cnn.fast.twins import compiled_pass, cut
 
@@ -197,3 +198,20 @@ def test_python_ends_while_workers_wait_or_compute():
     assert run("mailbox._end(); print(compute(), len(mailbox._workers().threads))") == "True 0\n"
     for _ in range(2):
         assert run(END) == "True\n"
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("channels", [8, 16])
+def test_a_call_with_one_array_twice_leaves_no_plan_that_reads_one_for_the_other(rng, channels, stride):
+    x, w = rng.normal(size=(2, 3, 3, channels, channels))
+    images, g = rng.normal(size=(2, 3, 6, 6, channels))
+    calls = [
+        lambda a, b: ag.conv2d(a[0], b[1], stride=stride, padding=1),
+        lambda a, b: ag.conv2d_weight_gradient(a[2], b[3], (3, 3, channels, channels), padding=1),
+    ]
+    for call in calls:
+        mailbox._plans.clear()
+        expected = call((x, w, images, g), (x, w, images, g))
+        mailbox._plans.clear()
+        call((x, x, images, images), (x, x, images, images))
+        assert np.array_equal(call((x, w, images, g), (x, w, images, g)), expected)
