@@ -100,7 +100,7 @@ class Call:
 class Op:
     """A recorded operation: `inputs` are edges (port, value), `rules` are by port, `kept` is None after the walk.
 
-    In a folded graph an operation may stand for several, its `parts`. Then it may have further outputs, `others`.
+    In a folded graph an operation may stand for several, its `parts`.
     """
 
     id: str
@@ -116,7 +116,6 @@ class Op:
     call: Call = field(repr=False, compare=False)
     scopes: tuple[Scope, ...] = ()
     parts: tuple[Op, ...] = field(default=(), repr=False)
-    others: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -3,7 +3,6 @@
 import itertools
 import math
 import re
-from io import BytesIO
 
 import numpy as np
 import pytest
@@ -75,12 +74,9 @@ def test_a_checkpoint_is_measured_as_the_operations_that_it_recomputes(weights):
 
 def test_operations_of_a_convolution_are_counted(models):
     graph = models["cnn"]
-    forward, rules = flops(graph, graph.ops[3])
     product = 2 * (4 * 16 * 16 * 64) * (3 * 3 * 32)
-    assert (forward, rules) == (product, {"x": product, "w": product, "b": 4 * 16 * 16 * 64})
-    assert "for m" not in below(graph, "flops")[1][3]
-    assert below(graph, "flops")[0][3] == "37.7 MFLOP"
-    assert below(graph, "flops")[1][3] == "75.6 MFLOP: g_m 37.7 M, g_w2 37.7 M"
+    assert flops(graph, graph.ops[3]) == (product, 2 * product + 4 * 16 * 16 * 64)  # the bias is an addend
+    assert [side[3] for side in below(graph, "flops")] == ["37.7 MFLOP", "75.6 MFLOP"]
 
 
 @pytest.mark.parametrize(
@@ -98,9 +94,7 @@ def test_operations_of_a_convolution_are_counted(models):
 )
 def test_operations_by_hand(rng, f, shapes, count):
     graph = ag.trace(f, *(rng.normal(size=shape) for shape in shapes))
-    forward, rules = flops(graph, graph.ops[0])
-    assert forward == count
-    assert sum(rules.values()) == count * len(graph.ops[0].rules)
+    assert flops(graph, graph.ops[0]) == (count, count * len(graph.ops[0].rules))
 
 
 def test_a_primitive_of_the_user_is_counted_as_it_declares(weights):
@@ -114,7 +108,7 @@ def test_a_primitive_of_the_user_is_counted_as_it_declares(weights):
     x, parts = weights(4, 3), [weights(4, 3), np.ones(3)]
     graph = ag.sum(mixed(x, parts, times=7)).graph()
     count = 7 * (2 + 1) + 2
-    assert flops(graph, graph.ops[0]) == (count, {"x": count, "parts": 12})  # `parts` only adds: its rule passes g on
+    assert flops(graph, graph.ops[0]) == (count, count + 12)  # `parts` only adds: its rule passes g on
     assert below(graph, "flops")[0][0] == "23 FLOP"
 
 
@@ -125,7 +119,7 @@ def test_rules_have_the_declared_count_if_none_takes_another_input(weights):
 
     wave.vjp(x=lambda g: g)
     graph = ag.sum(wave(weights(8))).graph()
-    assert flops(graph, graph.ops[0]) == (100, {"x": 100})
+    assert flops(graph, graph.ops[0]) == (100, 100)
 
 
 def test_a_primitive_of_the_user_that_moves_elements_has_no_operations_and_shares_memory(weights):
@@ -136,7 +130,7 @@ def test_a_primitive_of_the_user_that_moves_elements_has_no_operations_and_share
     turned.vjp(x=lambda g: g[::-1])
     w = weights(3, name="w")
     graph = (turned(w) * ag.Tensor(np.ones(3), requires_grad=True)).sum().graph()
-    assert flops(graph, graph.ops[0]) == (0, {"x": 0})
+    assert flops(graph, graph.ops[0]) == (0, 0)
     assert below(graph, "flops")[0][0] == "0 FLOP"
     (lent,) = [k for k in graph.ops[1].kept if k.label == "turned"]
     assert lent.first == graph.ops[0].inputs[0][1]
@@ -202,7 +196,7 @@ def test_forward_only_operations_have_times_too(weights):
 def test_bars_of_both_ways_have_one_scale():
     graph = ag.trace(lambda x: ag.sum(ag.tanh(x)), np.ones(3))
     for there, back in (2.0, 8.0), (8.0, 2.0):
-        graph.measured = Measures({"n1": there, "n2": 1.0}, {"n1": {"x": back}, "n2": {"x": 4.0}})
+        graph.measured = Measures({"n1": there, "n2": 1.0}, {"n1": back, "n2": 4.0})
         picture = ladder(graph, overlay="time")
         found = {box.id: (box.below, box.bar) for box in picture.boxes if box.bar is not None}
         assert found["n1"] == (f"{there} ms", there / 8) and found["r1"] == (f"{back} ms", back / 8)
@@ -214,7 +208,7 @@ def test_the_shortest_time_counts(monkeypatch):
     ticks = itertools.cycle([0, 5, 5, 8, 8, 12])  # three calls: 5, 3 and 4 s
     monkeypatch.setattr("autograd_cnn.studio.program.measure.perf_counter", lambda: next(ticks))
     found = measure(ag.trace(lambda x: ag.sum(ag.tanh(x)), np.ones(3)), 3)
-    assert found.forward == {"n1": 3000, "n2": 3000} and found.rules == {"n1": {"x": 3000}, "n2": {"x": 3000}}
+    assert found.forward == {"n1": 3000, "n2": 3000} and found.rules == {"n1": 3000, "n2": 3000}
 
 
 def test_the_time_of_a_checkpoint_includes_the_recomputation_and_its_walk(weights, monkeypatch):
@@ -222,7 +216,7 @@ def test_the_time_of_a_checkpoint_includes_the_recomputation_and_its_walk(weight
     monkeypatch.setattr("autograd_cnn.studio.program.measure.perf_counter", itertools.count().__next__)  # a second each
     found = measure(ag.trace(lambda x: ag.sum(ag.checkpoint(lambda h: ag.tanh(h * w), x * w)), np.ones(3)), 1)
     assert found.forward == {"n1": 1000, "n2": 2000, "n3": 1000}
-    assert found.rules["n2"] == {"again": 2000, "walked": 3000}
+    assert found.rules["n2"] == 5000  # again, and walked
 
 
 @pytest.mark.parametrize(
@@ -235,33 +229,21 @@ def test_the_time_of_a_checkpoint_includes_the_recomputation_and_its_walk(weight
     ],
 )  # fmt: skip
 def test_numbers_are_short(write, number, text):
-    assert "".join(getattr(overlays, write)(number)) == text
-
-
-def test_times_of_rules_are_assigned_by_the_gradients_that_they_return(rng, weights):
-    v, w = weights(2, 2, name="v"), weights(2, name="blocks.0.conv1.w")
-    graph = ag.trace(lambda x: ag.sum((x * w) @ v + v @ v), rng.normal(size=(2, 2)))
-    product, matmul, square, *rest = (op.id for op in graph.ops)
-    rules = {product: {"y": 1.0}, matmul: {"x": 2.0, "y": 1.5}, square: {"x": 2.0, "y": 0.5}}
-    graph.measured = Measures(dict.fromkeys(rules, 1.0) | dict.fromkeys(rest, 1.0), rules | {op: {} for op in rest})
-    assert below(graph, "time")[1][:3] == ["1.0 ms", "3.5 ms: g_multiply 2.0, g_v 1.5", "2.5 ms"]
-    graph = ag.trace(lambda x: ag.sum(x * w), weights(2, 2, name="h"))
-    graph.measured = Measures({"n1": 1.0, "n2": 1.0}, {"n1": {"x": 0.004, "y": 0.002}, "n2": {"x": 1.0}})
-    assert below(graph, "time")[1][0] == "6 us: g_h 4, g_conv1.w 2"
+    assert getattr(overlays, write)(number) == text
 
 
 def test_the_time_of_a_rule_includes_the_sum_over_broadcast_axes(monkeypatch):
     ticks = itertools.count()
     monkeypatch.setattr("autograd_cnn.studio.program.measure.perf_counter", ticks.__next__)  # a second each
     graph = ag.trace(lambda x, b: ag.sum(x + b), np.ones((4, 3)), np.ones(3))
-    assert measure(graph, 1).rules["n1"] == {"x": 1000, "y": 2000}
+    assert measure(graph, 1).rules["n1"] == 1000 + 2000
 
 
 def test_a_joint_rule_is_counted_once(rng, weights):
     w, b = weights(3, name="w"), weights(3, name="b")
     graph = ag.trace(lambda x: ag.sum(ag.batch_norm(x, w, b)), rng.normal(size=(8, 3)))
     norm = next(op for op in graph.ops if op.name == "batch_norm")
-    assert flops(graph, norm) == (24, {"x, w, b": 24})
+    assert flops(graph, norm) == (24, 24)
 
 
 def test_only_rectifiers_have_dead_channels():
@@ -304,19 +286,6 @@ def test_dot_draws_the_ramp(overlaid):
     graph, boxes = overlaid
     fills = dict(re.findall(r'^"(\w+)" \[.*fillcolor="(#\w+)"', graph.dot(overlay="flops"), re.M))
     assert [fills[box.id] for box in boxes] == [LIGHT[fill(box)] for box in boxes]
-
-
-@pytest.mark.slow
-def test_matplotlib_draws_the_ramp(overlaid):
-    paint = pytest.importorskip("autograd_cnn.studio.picture.paint").paint
-    from matplotlib.image import imread
-
-    graph, boxes = overlaid
-    pixels = np.rint(255 * imread(BytesIO(paint(ladder(graph, overlay="flops"), ".png")))[..., :3]).astype(int)
-    there = set(map(tuple, pixels.reshape(-1, 3)))
-    for box in boxes:
-        colour = LIGHT[fill(box)]
-        assert tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5)) in there
 
 
 @pytest.mark.parametrize(

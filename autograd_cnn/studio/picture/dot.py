@@ -7,7 +7,8 @@ in the text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 
@@ -35,7 +36,7 @@ def _dot(picture: Picture, notes: bool = False) -> str:
         f'graph [label={_quoted(picture.caption)}, labelloc=t, {font}={TEXT}, bb="0,{height},{width},0", layout=nop2];',
         f"node [{font}={TEXT}, fixedsize=true];",
         f"edge [{font}={TEXT}, arrowsize=0.6];",
-        *framed(picture, partial(_cluster, picture.names), '"{}";'.format, "}"),
+        *_clusters(picture),
         *map(_node, picture.boxes),
         *map(_edge, picture.wires),
         *(_notes(picture) if notes else ()),
@@ -65,29 +66,20 @@ def _quoted(*texts: str) -> str:
     return '"' + "\\n".join(escaped) + '"'
 
 
-def framed(picture: Picture, begin: Callable[[int, Box], str], name: Callable[[str], str], end: str) -> Iterator[str]:
-    """Yield the lines of nested frames, each from `begin` to `end`, around the boxes, which `name` writes."""
-    inside: dict[int, list[str]] = {}
+def _clusters(picture: Picture) -> list[str]:
+    """Return the outer frames as clusters, which contain the inner ones and the boxes."""
+    inside = defaultdict[int, list[str]](list)
     for box in picture.boxes:
-        inside.setdefault(box.frame, []).append(name(box.id))
-    stack: list[int] = []
-    for i, frame in enumerate(picture.frames):
-        while stack and stack[-1] != frame.frame:
-            stack.pop()
-            yield end
-        stack.append(i)
-        yield begin(i, frame)
-        yield from inside.get(i, ())
-    yield from [end] * len(stack)
-
-
-def _cluster(names: float, i: int, frame: Box) -> str:
-    ends = f"{_at(frame.left, frame.top + frame.height)},{_at(frame.left + frame.width, frame.top)}"
-    name = _at(names + wide(frame.text) / 2, frame.top + 10)
-    return (
-        f'subgraph "cluster_{i}" {{\nlabel={_quoted(frame.text)}; labeljust=l; style=rounded; '
-        f'color="{LIGHT["frame"]}"; fontsize={TEXT}; bb="{ends}"; lp="{name}";'
-    )
+        inside[box.frame] += [f'"{box.id}";'] * (box.frame >= 0)
+    for i, frame in reversed([*enumerate(picture.frames)]):  # an inner frame comes behind the one around it
+        ends = f"{_at(frame.left, frame.bottom)},{_at(frame.left + frame.width, frame.top)}"
+        name = _at(picture.names + wide(frame.text) / 2, frame.top + 10)
+        begin = (
+            f'subgraph "cluster_{i}" {{\nlabel={_quoted(frame.text)}; labeljust=l; style=rounded; '
+            f'color="{LIGHT["frame"]}"; fontsize={TEXT}; bb="{ends}"; lp="{name}";'
+        )
+        inside[frame.frame].append("\n".join([begin, *inside[i], "}"]))
+    return inside[-1]
 
 
 def _node(box: Box) -> str:

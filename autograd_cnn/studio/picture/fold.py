@@ -18,7 +18,6 @@ from autograd_cnn.studio.text import count_text
 READABLE = 40  # rows; more are folded unless `depth` says otherwise
 LIMIT = 1000  # rows: 50,000 points of paper
 FEW = 4  # rounds of one operation: a frame around them would take as much room
-OUTPUTS = 8  # of a closed group; more than these are drawn as one
 
 
 Items = list["Op | Group"]
@@ -269,15 +268,13 @@ class View:
         return replace(op, inputs=inputs, kept=kept)
 
     def closed(self, group: Group, around: list[int]) -> Op:
-        """Return one operation for the whole group, whose parameters become one value, as do its kept arrays."""
+        """Return one operation for the whole group, with one value for its parameters and one for its results."""
         ops = list(_ops([group]))
         first, made = ops[0], {op.output for op in ops}
         outputs = self.used_after(ops[-1], ops) or [ops[-1].output]
-        if len(group.rounds) > 1 or len(outputs) > OUTPUTS:
-            *others, last = outputs
-            self.stands |= dict.fromkeys(others, last)
-            self.values[last] = replace(self.values[last], name=_through([self.values[v].name for v in outputs]))
-            outputs = [last]
+        *others, last = outputs
+        self.stands |= dict.fromkeys(others, last)
+        self.values[last] = replace(self.values[last], name=_through([self.values[v].name for v in outputs]))
         outside = list(dict.fromkeys(self.drawn(v) for op in ops for _, v in op.inputs if v not in made))
         learnt = {self.drawn(v) for op in ops for p, v in op.inputs if p in op.rules}
         outside = self.merged(outside, learnt, "parameter", 1, f"p{first.id[1:]}")
@@ -288,8 +285,7 @@ class View:
         kept = [Kept(count_text(len(own), "array"), None, sum(k.nbytes for k in own), None)] if own else []
         return replace(
             first, name=_label(group, self.paths(around)), options={}, ports=names, inputs=list(enumerate(outside)),
-            output=outputs[-1], byproducts=[], rules=rules, kept=None if first.kept is None else kept, parts=tuple(ops),
-            others=tuple(outputs[:-1]),
+            output=last, byproducts=[], rules=rules, kept=None if first.kept is None else kept, parts=tuple(ops),
         )  # fmt: skip
 
     def merged(self, outside: list[str], learnt: set[str], role: str, most: int, key: str) -> list[str]:

@@ -143,17 +143,12 @@ class _Row:
     left: Box = field(init=False)
     right: Box | None = None
     kept: str = ""
-    outer: dict[int | str, float] = field(default_factory=dict)  # y of wires on the outer side, by port or output
+    outer: dict[int, float] = field(default_factory=dict)  # y of wires on the outer side, by port
 
     @property
     def ids(self) -> tuple[str, str]:
         """Ids of the left and the right box."""
         return (self.op.id, f"r{self.op.id[1:]}") if self.op else (self.value.id, f"g_{self.value.id}")
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """Ids of the values computed in this row: the one below the box, then those on its outer side."""
-        return (self.value.id, *self.op.others) if self.op else (self.value.id,)
 
 
 def wide(text: str) -> float:
@@ -179,7 +174,7 @@ class _Ladder:
             for frame in view.frames
         ]
         self.rows = self._rows()
-        self.made = {v: row for row in reversed(self.rows) for v in row.outputs}
+        self.made = {row.value.id: row for row in reversed(self.rows)}
         uses = [(row, port, value) for row in self.rows for port, value in row.slots.items()]
         self.leaves = [use for use in uses if use[2].id not in self.made]
         self.names = self._names()
@@ -421,11 +416,10 @@ class _Ladder:
                 if i not in tops:
                     tops[i] = bottom + gap
                     bottom += ABOVE
-            outer: list[int | str] = [*row.slots, *row.outputs[1:]]
-            row.left.height = max(HEIGHT, SLOT * (len(outer) - 1) + 8)
+            row.left.height = max(HEIGHT, SLOT * (len(row.slots) - 1) + 8)
             row.left.y = bottom + gap + row.left.height / 2
             bottom = row.left.bottom
-            row.outer = {wire: row.left.y + SLOT * (i - (len(outer) - 1) / 2) for i, wire in enumerate(outer)}
+            row.outer = {port: row.left.y + SLOT * (i - (len(row.slots) - 1) / 2) for i, port in enumerate(row.slots)}
             gap = GAP + (16 if self._turns(row) else 0)
             for i in reversed(row.around):
                 if i not in below.around:
@@ -488,14 +482,12 @@ class _Ladder:
         below, turn = self.rows[above.index + 1], above.left.bottom + TURN
 
         def route(back: bool) -> Route:
-            box, start = (row.right, above.right) if back else (row.left, above.left)
-            assert box and start  # a rule runs in both rows
+            box = row.right if back else row.left
+            assert box  # a rule runs in the row
             lane = self.sides[back] + 5 + LANE * self.lanes[value.id]
             end = [(lane, y), (box.width, y)]
             if self.last_use.get((value.id, back)) != (row.index, port):
                 return end, True
-            if leaves := above.outer.get(value.id):
-                return [(start.width, leaves), (lane, leaves), *end], False
             out = self.halves[back] + 8 * max(0, len(below.straight) - 1)
             forks = any(not back or port in below.learns for port in below.straight)
             return [(out, above.left.bottom)] * (not forks) + [(out, turn), (lane, turn), *end], forks

@@ -12,10 +12,9 @@ from functools import partial
 from autograd_cnn.studio.picture.layout import Overlay, Reading
 from autograd_cnn.studio.program.measure import Measures, Stats, flops, measure
 from autograd_cnn.studio.records import Graph, Op
-from autograd_cnn.studio.text import bytes_text, clip
+from autograd_cnn.studio.text import bytes_text
 
-Cost = tuple[float, dict[str, float]]  # of an operation, and of each of its rules, by input
-Amount = tuple[str, str]  # a number with a space and a prefix, and its unit, which several amounts may share
+Cost = tuple[float, float]  # of an operation, and of all its rules
 
 
 def overlay_of(graph: Graph, ops: list[Op], name: str | None) -> Overlay | None:
@@ -33,58 +32,33 @@ def _bars(readings: dict[str, tuple[str, float]], *others: dict[str, tuple[str, 
     return {op: (text, n / largest) for op, (text, n) in readings.items()}
 
 
-def _costs(graph: Graph, ops: list[Op], cost: Callable[[Op], Cost], write: Callable[[float], Amount]) -> Overlay:
+def _costs(graph: Graph, ops: list[Op], cost: Callable[[Op], Cost], write: Callable[[float], str]) -> Overlay:
     """Return the overlay of `cost`; the cost of a folded row is the sum of those of its parts."""
     costs = {op.id: cost(op) for op in graph.ops}
     forward, backward = {}, {}
     for op in ops:
         own, back = _sums([costs[part.id] for part in op.parts or (op,)])
-        forward[op.id] = "".join(write(own)), own
+        forward[op.id] = write(own), own
         if op.rules:
-            shares = {"": back} if op.parts else _by_gradient(graph, op, costs[op.id][1])
-            backward[op.id] = _split(shares, write), back
+            backward[op.id] = write(back), back
     own, back = _sums(costs.values())
-    caption = f"forward {''.join(write(own))}, backward {''.join(write(back))}"
-    return Overlay(caption, _bars(forward, backward), _bars(backward, forward))
+    return Overlay(f"forward {write(own)}, backward {write(back)}", _bars(forward, backward), _bars(backward, forward))
 
 
-def _sums(costs: Collection[Cost]) -> tuple[float, float]:
-    return sum(own for own, _ in costs), sum(sum(rules.values()) for _, rules in costs)
+def _sums(costs: Collection[Cost]) -> Cost:
+    return sum(own for own, _ in costs), sum(back for _, back in costs)
 
 
-def _by_gradient(graph: Graph, op: Op, rules: dict[str, float]) -> dict[str, float]:
-    """Return the costs of `rules` by the names of the gradients that they compute."""
-    made: dict[str, list[str]] = {}
-    for port, v in op.inputs:
-        if port in op.rules:
-            name = ".".join(graph.values[v].name.split(".")[-2:])  # the layer and the parameter are enough
-            made.setdefault(", ".join(op.rules[port].inputs), []).append(f"g_{clip(name, 16)}")
-    costs: dict[str, float] = {}
-    for rule, cost in rules.items():
-        name = ", ".join(dict.fromkeys(made.get(rule, [rule])))
-        costs[name] = costs.get(name, 0) + cost
-    return costs
-
-
-def _split(shares: dict[str, float], write: Callable[[float], Amount]) -> str:
-    """Format costs as ``5.4 ms: g_x 3.1, g_w 2.2``, without those below a tenth of the sum."""
-    total = sum(shares.values())
-    text, unit = write(total)
-    large = {name: write(share) for name, share in shares.items() if share >= 0.1 * total}
-    parts = [f"{name} {part.rstrip() if own == unit else part + own}" for name, (part, own) in large.items()]
-    return f"{text}{unit}: {', '.join(parts)}" if len(parts) > 1 else f"{text}{unit}"
-
-
-def _ms(number: float) -> Amount:
+def _ms(number: float) -> str:
     if number < 0.00995:
-        return f"{1000 * number:.2g} ", "us"
-    return f"{number:#.2g} " if number < 9.95 else f"{number:.0f} ", "ms"
+        return f"{1000 * number:.2g} us"
+    return f"{number:#.2g} ms" if number < 9.95 else f"{number:.0f} ms"
 
 
-def _flop(number: float) -> Amount:
+def _flop(number: float) -> str:
     """Format a number of operations as ``2.4 MFLOP``."""
     power = next((k for k in (4, 3, 2, 1) if number >= 0.9995 * 1000**k), 0)
-    return f"{number / 1000**power:.3g} {['', *'kMGT'][power]}", "FLOP"
+    return f"{number / 1000**power:.3g} {['', *'kMGT'][power]}FLOP"
 
 
 def _time(graph: Graph, ops: list[Op]) -> Overlay:
@@ -92,7 +66,7 @@ def _time(graph: Graph, ops: list[Op]) -> Overlay:
     if found is None or not found.forward:
         raise ValueError("graph: no time was taken. ag.trace(f, *args, repeat=3) does, of several runs the shortest")
     forward, rules = found.forward, found.rules  # without the rules of a computation that has no backward pass
-    return _costs(graph, ops, lambda op: (forward[op.id], rules.get(op.id, {})), _ms)
+    return _costs(graph, ops, lambda op: (forward[op.id], rules.get(op.id, 0)), _ms)
 
 
 def _flops(graph: Graph, ops: list[Op]) -> Overlay:

@@ -43,10 +43,10 @@ class Stats:
 
 @dataclass(slots=True)
 class Measures:
-    """Milliseconds of operations and of their rules, by operation, if they were timed; statistics by value."""
+    """Milliseconds of operations and of all their rules, if they were timed; statistics by value."""
 
     forward: dict[str, float] = field(default_factory=dict)
-    rules: dict[str, dict[str, float]] = field(default_factory=dict)
+    rules: dict[str, float] = field(default_factory=dict)
     values: dict[str, Stats] = field(default_factory=dict)
     gradients: dict[str, Stats] = field(default_factory=dict)
 
@@ -71,7 +71,7 @@ def measure(graph: Graph, repeat: int = 0) -> Measures:
     """
     if graph.arrays is None:
         raise ValueError("graph: the numbers are not at hand. ag.trace(f, ...) keeps what it takes to compute them")
-    whole = {part.id: op for op in graph.ops for part in every([op])}  # also of parts of checkpoints
+    whole = {part.id: op.id for op in graph.ops for part in every([op])}  # also of parts of checkpoints
     found = Measures()
 
     def ran(op: Op, rule: Any, again: Callable[[], Any]) -> None:
@@ -80,9 +80,8 @@ def measure(graph: Graph, repeat: int = 0) -> Measures:
             start = perf_counter()
             again()
             shortest = min(shortest, perf_counter() - start)
-        times = found.forward if rule is None else found.rules.setdefault(row.id, {})
-        name = row.id if rule is None else rule.name if row is op else "walked"
-        times[name] = times.get(name, 0) + 1000 * shortest
+        times = found.forward if rule is None else found.rules
+        times[row] = times.get(row, 0) + 1000 * shortest
 
     author = Author(graph, ran=ran if repeat else None)
     with as_recorded():
@@ -92,12 +91,12 @@ def measure(graph: Graph, repeat: int = 0) -> Measures:
         found.rules.clear()
     for op in graph.ops:
         if op.call.inside and op.id in found.rules:
-            found.rules[op.id]["again"] = found.forward[op.id]
+            found.rules[op.id] += found.forward[op.id]
     return found
 
 
-def flops(graph: Graph, op: Op) -> tuple[int, dict[str, float]]:
-    """Count the floating-point operations of `op` and of each of its rules, by input.
+def flops(graph: Graph, op: Op) -> tuple[float, float]:
+    """Count the floating-point operations of `op`, and of all its rules.
 
     If the primitive declares a count, each of its rules has the same count. The exception is the rule of an addend,
     such as a bias: it only sums `g`, and is recognised because it takes no input while other rules do. Without a
@@ -105,16 +104,14 @@ def flops(graph: Graph, op: Op) -> tuple[int, dict[str, float]]:
     """
     if op.call.inside:
         counts = [flops(graph, part) for part in op.call.inside.ops]
-        return sum(count for count, _ in counts), {"": sum(sum(rules.values()) for _, rules in counts)}
+        return sum(forward for forward, _ in counts), sum(backward for _, backward in counts)
     primitive, out = op.call.primitive, graph.values[op.output]
     asks = signature(primitive.flops).parameters if primitive.flops else ()
     declared = primitive.flops(**{ask: asked(op, ask, out) for ask in asks}) if primitive.flops else 0
     elements = 0 if primitive.moves else max(out.size, *(graph.values[v].size for _, v in op.inputs))
     factors = [name for name, rule in primitive.rules.items() if not primitive.rules.keys().isdisjoint(rule.needs)]
-    rules: dict[str, float] = {}
-    for port, rule in op.rules.items():
-        name = ", ".join(rule.inputs)
-        if len(rule.inputs) == 1 or name not in rules:  # a joint rule runs once for all its inputs
-            addend = factors and op.ports[port] not in factors
-            rules[name] = rules.get(name, 0) + (elements if not declared else out.size if addend else declared)
-    return declared or elements, rules
+    backward = 0
+    for _, rule in op.call.steps:  # a joint rule runs once for all its inputs
+        addend = factors and rule.inputs[0] not in factors
+        backward += elements if not declared else out.size if addend else declared
+    return declared or elements, backward
