@@ -43,52 +43,94 @@ UNSURE = 0.5  # a best probability below it
 GREY = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
 
 QUICK = Path(__file__).parent / "training" / "quick.py"
-FIELDS = ("epochs", "batch_size", "lr", "size")  # options that replace fields of the recipe's settings
 NEEDED = ("epochs", "batch_size", "validation")  # fields that all settings have
-RESUMED = ("resume", "minutes", "patience")  # options that a resumed run may be given
-ONCE = (*FIELDS, *RESUMED, "set", "out")  # options that a resumed run does not need again
+AGAIN = ("resume", "minutes", "patience")  # options that a resumed run may be given
+ONCE = (*AGAIN, "set", "out")  # options that a resumed run does not need again
 FEW, LEAST, STEPS, PASSES, WIDTHS = 1000, 3, 8, 25, (32, 64, 128)  # training images; then a batch, its number, passes
 
-FOLDER = "for scripts and pages [%(default)s]"
-OFFLINE = """put Python into the page (12 MB): it needs no network. Without, the page loads Python from a public server.
-AUTOGRAD_CNN_PYODIDE names a folder that has the files of Pyodide already"""
-RUN = "the folder of a run; the code in its model.py is executed"
-TRAIN = """Trains on the images in FOLDER, of any size and mode, whose sub-folders are the classes; a fifth is held out
-for the test. Writes a run folder with a report. Needs Pillow. `train --resume RUN` goes on with a run that stopped."""
-PREDICT = """Prints the three most probable classes of each image, and "unsure" if the best has less than 50%. An image
-is cut to the middle that has the proportions of the model's images, and resized. Needs Pillow. Exit code 2 if the run
-or an image cannot be read."""
+SET = "another number of the recipe's Settings, such as weight_decay=0.01; may be repeated"
 WHY = """also write a picture of each image into RUN/why: what the model got, and how much each pixel moves the output
 of the most probable class (its absolute gradient, averaged over 16 noisy copies and over neighbours)"""
-SET = "another number of the recipe's Settings, such as weight_decay=0.01; may be repeated"
-MEMORY = "a smaller --size or --batch-size takes less"
+OFFLINE = """put Python into the page (12 MB): it needs no network. Without, the page loads Python from a public server.
+AUTOGRAD_CNN_PYODIDE names a folder that has the files of Pyodide already"""
 NOTHING = "\ninterrupted. Nothing was trained yet"
+CURES: dict[type[Exception], str] = {
+    FloatingPointError: ". A lower --lr, or --clip 1, in a new run may help",
+    MemoryError: ". A smaller --size or --batch-size takes less memory",
+}
 
 inside[__file__] = False  # a program: of a model that is called nowhere else, pages show the line here
 
 
-class Parser(ArgumentParser):
-    """Refuses an unknown option beside the options of the command, which its own message names."""
+def _setting(text: str, name: str = "") -> tuple[str, Any]:
+    """Read NAME=VALUE, or the value of the setting `name`."""
+    name, _, value = (name, "", text) if name else text.partition("=")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        wanted = f"value of {name}, such as 1 or 0.01" if text == value else "NAME=VALUE, such as weight_decay=0.01"
+        raise ArgumentTypeError(f"{text} is no {wanted}") from None
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        found, unknown = super().parse_known_args(args, namespace)
-        return (found, []) if not unknown else self.error(f"unknown: {' '.join(unknown)}")
+
+def _field(name: str, metavar: str) -> dict[str, Any]:
+    """Return the details of an option that is another word for ``--set name=...``."""
+    return {"type": partial(_setting, name=name), "dest": "set", "action": "append", "metavar": metavar}
+
+
+NUMBER, FOLDER, YES = {"type": int, "metavar": "N"}, {"type": Path, "metavar": "FOLDER"}, {"action": "store_true"}
+COMMANDS = {
+    "demo": "networks to step through: chain rule, spiral, CNN, broken rules",
+    "live": "a page in which you edit a program, run it, and step through it",
+    "train": "train a network on a folder of images, or go on with a run that stopped",
+    "predict": "print the three most probable classes of each image",
+    "export": "write the network of a run as an ONNX file",
+    "check": "compare the primitives of your own file with finite differences",
+    "compile": "compile Numba's kernels now, rather than in the first step",
+    "info": "versions and kernels, for bug reports",
+}
+OPTIONS: list[tuple[str, str, str, dict[str, Any]]] = [  # the commands that have it, its name, its help, its details
+    ("demo", "folder", "for scripts and pages [%(default)s]", {**FOLDER, "nargs": "?", "default": "autograd_cnn_demo"}),
+    ("live", "folder", "for the page [a temporary one; this, with --no-open]", {**FOLDER, "nargs": "?"}),
+    ("live", "--offline", OFFLINE, YES),
+    ("demo live", "--no-open", "write the pages, and do not open them", {"dest": "show", "action": "store_false"}),
+    ("train", "data", "a folder of images for each class is in it", {"nargs": "?", "metavar": "FOLDER"}),
+    ("train", "--size", "pixels of a side to which images are cut and resized", _field("size", "N")),
+    ("programs", "--epochs", "passes over the images (default: by recipe and images)", _field("epochs", "N")),
+    ("programs", "--batch-size", "(default: by recipe and images)", _field("batch_size", "N")),
+    ("programs", "--lr", "(default: that of the recipe)", _field("lr", "RATE")),
+    ("programs", "--set", SET, {"type": _setting, "action": "append", "metavar": "NAME=VALUE"}),
+    ("programs", "--seed", "for weights, order and augmentation (default: 0)", NUMBER),
+    ("programs", "--minutes", "end after so many, resumed parts included", {"type": float, "metavar": "N"}),
+    ("programs", "--patience", "end after N passes without a better one", NUMBER),
+    ("programs", "--clip", "scale larger gradients down to this norm", {"type": float, "metavar": "NORM"}),
+    ("programs", "--out", "for the results (default: runs/DATA-RECIPE, or -2, -3, ...)", FOLDER),
+    ("programs", "--resume", "go on with the run in this folder", {"type": Path, "metavar": "RUN"}),
+    ("predict export", "run", "the folder of a run; the code in its model.py is executed", {"type": Path}),
+    ("predict", "files", "an image or a folder of them", {"type": Path, "nargs": "+", "metavar": "IMAGE"}),
+    ("predict", "--why", WHY, YES),
+    ("export", "file", "", {"type": Path, "metavar": "FILE.onnx"}),
+    ("check", "file", "a Python file with @ag.primitive and .vjp(...)", {"type": Path}),
+]
+
+
+def _add_options(parser: ArgumentParser, command: str) -> None:
+    for commands, name, text, details in OPTIONS:
+        if command in commands.split():
+            parser.add_argument(name, help=text, **details)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command of the command line; return the exit code, 2 after an error in one line."""
-    parser = Parser(prog="python -m autograd_cnn", description="A tiny autograd engine on NumPy.")
+    parser = ArgumentParser(prog="python -m autograd_cnn", description="A tiny autograd engine on NumPy.")
     parser.add_argument("--version", action="version", version=f"autograd_cnn {ag.__version__}")
     commands = parser.add_subparsers(required=True)
-    _add_training(commands)
-    _add_pages(commands)
-    checking = commands.add_parser("check", help="compare the primitives of your own file with finite differences")
-    checking.add_argument("file", type=Path, help="a Python file with @ag.primitive and .vjp(...)")
-    checking.set_defaults(command=check)
-    compiling = commands.add_parser("compile", help="compile Numba's kernels now, rather than in the first step")
-    compiling.add_argument("--double", action="store_true", help="those of float64, rather than of float32")
-    compiling.set_defaults(command=compile_kernels)
-    commands.add_parser("info", help="versions and kernels, for bug reports").set_defaults(command=info)
+    for name, text in COMMANDS.items():
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=globals()[name])
+        if name == "train":
+            Images.add_options(sub)
+            sub.set_defaults(refuse=sub.error)
+        _add_options(sub, name)
     options = vars(parser.parse_args(arguments))
     run = options.pop("command")
     try:
@@ -97,38 +139,6 @@ def main(arguments: list[str] | None = None) -> int:
         raise
     except (ImportError, OSError, ValueError) as error:
         return _failed(error)
-
-
-def _add_training(commands: Any) -> None:
-    parser = commands.add_parser("train", help="train a network on a folder of images", description=TRAIN)
-    parser.add_argument("data", nargs="?", metavar="FOLDER", help="it has a folder of images for each class")
-    parser.add_argument("--size", type=int, metavar="N", help="pixels of a side to which images are cut and resized")
-    parser.add_argument("--skip-unreadable", action="store_true", help="use the other images if some cannot be read")
-    Program.add_options(parser)
-    parser.set_defaults(command=train, refuse=parser.error)
-    parser = commands.add_parser("predict", help="classify images with a model that was trained", description=PREDICT)
-    parser.add_argument("run", type=Path, help=RUN)
-    kinds = "BMP, GIF, JPEG, PNG, PPM, TIFF or WebP, or a folder of images"
-    parser.add_argument("files", type=Path, nargs="+", metavar="IMAGE", help=kinds)
-    parser.add_argument("--why", action="store_true", help=WHY)
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write them into this folder instead")
-    parser.set_defaults(command=predict)
-    parser = commands.add_parser("export", help="write the network of a run as an ONNX file")
-    parser.add_argument("run", type=Path, help=RUN)
-    parser.add_argument("file", type=Path, metavar="FILE.onnx")
-    parser.set_defaults(command=export)
-
-
-def _add_pages(commands: Any) -> None:
-    parser = commands.add_parser("demo", help="networks to step through: chain rule, spiral, CNN, broken rules")
-    parser.add_argument("folder", type=Path, nargs="?", default="autograd_cnn_demo", help=FOLDER)
-    parser.add_argument("--no-open", dest="show", action="store_false", help="write the pages, and do not open them")
-    parser.set_defaults(command=demo)
-    parser = commands.add_parser("live", help="a page in which you edit a program, run it, and step through it")
-    parser.add_argument("folder", type=Path, nargs="?", help="for the page [a temporary one; this, with --no-open]")
-    parser.add_argument("--offline", action="store_true", help=OFFLINE)
-    parser.add_argument("--no-open", dest="show", action="store_false", help="write the page, and do not open it")
-    parser.set_defaults(command=live)
 
 
 def _failed(why: object) -> int:
@@ -157,8 +167,6 @@ class Program:
         The file of each recipe, whose `SETTINGS` go by these names. The first one is the default.
     places : tuple of str
         Options that say where images are: a resumed run may be given others.
-    words : dict of str to str
-        Words of the package's messages, and those on the command line.
     augmented : bool
         Whether training images are changed at random.
     """
@@ -166,41 +174,27 @@ class Program:
     start: tuple[str, ...]
     recipes: Mapping[str, Path] = {"quick": QUICK, "best": QUICK}
     places: tuple[str, ...]
-    words: Mapping[str, str]
     augmented = True
 
     @classmethod
     def add_options(cls, parser: ArgumentParser) -> None:
         """Add the options that all programs have."""
-        one, add = parser.add_mutually_exclusive_group(), parser.add_argument
-        one.add_argument("--recipe", choices=cls.recipes, help=f"(default: {next(iter(cls.recipes))})")
-        one.add_argument("--model", dest="recipe", metavar="FILE.py", help="has build(settings, rng=None, images=None)")
-        add("--epochs", type=int, metavar="N", help="passes over the images (default: by recipe and images)")
-        add("--batch-size", type=int, metavar="N", help="(default: by recipe and images)")
-        add("--lr", type=float, metavar="RATE", help="(default: that of the recipe)")
-        add("--set", type=_setting, action="append", metavar="NAME=VALUE", help=SET)
-        add("--seed", type=int, metavar="N", help="for weights, order and augmentation (default: 0)")
-        add("--minutes", type=float, metavar="N", help="end the training after so many, resumed parts included")
-        add("--patience", type=int, metavar="N", help="end it after N passes without a better one")
-        add("--clip", type=float, metavar="NORM", help="scale larger gradients down to this norm")
-        add("--out", type=Path, metavar="FOLDER", help="for the results (default: runs/DATA-RECIPE, or -2, -3, ...)")
-        add("--resume", type=Path, metavar="RUN", help="go on with the run in this folder, with its settings")
+        names = f"{', '.join(cls.recipes)} (default: the first), or FILE.py with build(settings, rng=None, images=None)"
+        parser.add_argument("--recipe", "--model", metavar="NAME", help=names)
+        _add_options(parser, "programs")
 
     def __init__(self, args: Namespace, refuse: Callable[[str], Any]) -> None:
         """Refuse options that do not fit together, and fill in the defaults of a new run."""
         self.args = args
-        for name, value in vars(args).items():
-            least = "0 or more" if name == "seed" else "more than 0"
-            if type(value) in (int, float) and not (value > 0 or (value == 0 and name == "seed")):
-                refuse(f"{_option(name)} is {value}, must be {least}")
-        given = [name for name, value in vars(args).items() if value is not None and value is not False]
+        given = {name for name, value in vars(args).items() if value is not None and value is not False}
+        if args.seed is not None and args.seed < 0:
+            refuse(f"--seed is {args.seed}, must be 0 or more")
         if not args.resume:
-            defaults = {"recipe": next(iter(self.recipes)), "seed": 0}
-            vars(args).update({name: value for name, value in defaults.items() if name not in given})
-        elif other := [_option(name) for name in given if name not in (*RESUMED, *self.places)]:
+            args.recipe, args.seed = args.recipe or next(iter(self.recipes)), args.seed or 0
+        elif given - {*AGAIN, *self.places}:
             refuse(
-                f"--resume goes on with the settings of {args.resume}, so {', '.join(other)} cannot be given. "
-                "For other settings begin a new run"
+                f"--resume goes on with the settings of {args.resume}, so beside it only --minutes, --patience and the "
+                "place of the images can be given. For other settings begin a new run"
             )
 
     def load(self, settings: Any) -> tuple[ag.data.Dataset, dict[str, Any]]:
@@ -217,24 +211,15 @@ class Program:
         try:
             folder, data = ranks.first(self._begun)
             if data is None:
-                if ranks.rank == 0:
-                    print(f"{folder.path}: the training has ended. Its report: {folder.path / 'report.html'}")
+                say(f"{folder.path}: the training has ended. Its report: {folder.path / 'report.html'}")
                 return 0
             if self.args.resume and not folder.last.exists():
                 say(f"{folder.path}: has no checkpoint yet, so the training begins at its start")
-            code = 1
             code = self._train(folder, data, ranks)
-        except FloatingPointError as error:
-            say(f"{error}. A lower --lr, or --clip 1, in a new run may help")
         except BrokenPipeError:
             raise
-        except MemoryError as error:
-            say(f"out of memory: {error}. {MEMORY}")
-        except (ImportError, OSError, ValueError) as error:
-            text = str(error)
-            for word, ours in self.words.items():
-                text = text.replace(word, ours)
-            say(text)
+        except (ImportError, OSError, ValueError, FloatingPointError, MemoryError) as error:
+            say(f"{error}{next((cure for kind, cure in CURES.items() if isinstance(error, kind)), '')}")
         except KeyboardInterrupt:
             there = folder is not None and folder.last.exists() and self._resume(folder)
             say(f"\ninterrupted. Go on from the last checkpoint:\n    {there}" if there else NOTHING)
@@ -257,9 +242,10 @@ class Program:
             vars(args).update({name: folder.settings[name] for name in kept})
             data = None if _finished(folder) else self.load(_settings(folder))[0]
             return folder, data
-        name, given = args.recipe, {field: getattr(args, field, None) for field in FIELDS}
-        given = {field: value for field, value in given.items() if value is not None} | dict(args.set or ())
-        recipe = ag.training.read_recipe(self.recipes.get(name) or name)
+        name, given = args.recipe, dict(args.set or ())
+        if name not in self.recipes and not Path(name).exists():
+            raise ValueError(f"{name} is no recipe ({', '.join(self.recipes)}), and no file")
+        recipe = ag.training.read_recipe(self.recipes.get(name, name))
         settings = recipe.SETTINGS.get(name) or recipe.Settings()
         if absent := [field for field in (*NEEDED, *given) if not hasattr(settings, field)]:
             raise ValueError(f"{name}: its Settings have no {', '.join(absent)}, but {', '.join(vars(settings))}")
@@ -273,7 +259,6 @@ class Program:
         args, count = self.args, len(data.train_images)
         facts = {
             **{name: value for name, value in vars(args).items() if name not in ONCE},
-            "options": [*map(_option, vars(args))],
             "program": program(),
             "settings": asdict(settings),
             "name": data.name,
@@ -283,7 +268,7 @@ class Program:
         }
         path = args.out or _free(Path("runs"), f"{Path(args.data).resolve().name}-{Path(args.recipe).stem}")
         try:
-            return ag.training.RunFolder(path, facts, self.recipes.get(args.recipe) or args.recipe)
+            return ag.training.RunFolder(path, facts, self.recipes.get(args.recipe, args.recipe))
         except OSError as error:
             raise OSError(f"{error}. Elsewhere: --out FOLDER") from error
 
@@ -313,27 +298,8 @@ class Program:
             print(f"Evaluating {len(images):,} test images, and writing the report", file=sys.stderr)
         result = ag.training.evaluate(partial(recipe.views, model), loss, images, labels, settings.batch_size, ranks)
         if ranks.rank == 0:
-            text = ag.report.write(folder, images, labels, result, loss, moments, self._resume(folder))
-            batch = ag.Tensor(ag.data.as_float32(images[: settings.batch_size]), name="images")
-            loss(model(batch), labels[: settings.batch_size]).graph().save(folder.path / "graph.svg")
-            shares = recipe.probabilities(result.outputs)
-            ag.plots.predictions(images, labels, shares, data.classes, folder.path / "predictions.png", data.name)
-            ag.plots.confusion_matrix(result.confusion, data.classes, folder.path / "confusion.png", data.name)
-            print(text)
+            print(ag.report.write(folder, images, labels, result, loss, moments, self._resume(folder)))
         return 130 if history.ended.startswith("interrupted") else 0  # as a shell expects, which goes on after 0
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """Read NAME=VALUE."""
-    name, _, value = text.partition("=")
-    try:
-        return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        raise ArgumentTypeError(f"{text} is no NAME=VALUE, such as weight_decay=0.01") from None
 
 
 def _settings(folder: ag.training.RunFolder) -> Any:
@@ -341,10 +307,10 @@ def _settings(folder: ag.training.RunFolder) -> Any:
 
 
 def _finished(folder: ag.training.RunFolder) -> bool:
-    """Whether the run has made all its passes, and its report is newer than the last checkpoint."""
-    epochs, report = folder.history().epochs, folder.path / "report.html"
-    whole = len(epochs) == folder.settings["settings"]["epochs"] and epochs[-1].part == 1
-    return whole and report.exists() and report.stat().st_mtime >= folder.last.stat().st_mtime
+    """Whether the run has made all its steps, and its report is newer than the last checkpoint."""
+    history, report = folder.history(), folder.path / "report.html"
+    whole = len(history.losses) == history.planned > 0 and report.exists()
+    return whole and report.stat().st_mtime >= folder.last.stat().st_mtime
 
 
 class Images(Program):
@@ -352,16 +318,17 @@ class Images(Program):
 
     start = ("-m", "autograd_cnn", "train")
     places = ("data",)
-    words: Mapping[str, str] = {"load_folder: ": "", "Dataset: ": "", "skip=print": "--skip-unreadable"}
 
     def load(self, settings: Any) -> tuple[ag.data.Dataset, dict[str, Any]]:
         """Load a folder. For few images, choose a smaller network, smaller batches and more passes."""
-        place, size, say = self.args.data, getattr(settings, "size", 32), partial(print, "left out:", file=sys.stderr)
+        place, size = self.args.data, getattr(settings, "size", 32)
+        left: list[str] = []
         if self.args.resume and not Path(place).is_dir():
             there = command(*self.start, "FOLDER", "--resume", self.args.resume)
             raise FileNotFoundError(f"{place} does not exist. If it has moved: {there}")
-        skip = say if self.args.skip_unreadable else None
-        data = ag.data.load_folder(place, (size, size), seed=self.args.seed, skip=skip)
+        data = ag.data.load_folder(place, (size, size), seed=self.args.seed, skip=left.append)
+        if left:
+            print(f"left out, since they cannot be read: {len(left):,}, such as {left[0]}", file=sys.stderr)
         if len(data.classes) == 1:
             inside = Path(place, *data.classes)
             raise ValueError(f"{place}: has one class, {inside.name}. Want two or more; if they are in it: {inside}")
@@ -389,8 +356,8 @@ def _run_with_images(run: Path, caller: str) -> ag.training.RunFolder:
     return folder
 
 
-def predict(run: Path, files: list[Path], why: bool, out: Path | None) -> int:
-    """Print the most probable classes of images and, with `why` or `out`, write what decided into RUN/why or `out`.
+def predict(run: Path, files: list[Path], why: bool) -> int:
+    """Print the most probable classes of images and, with `why`, write what decided into RUN/why.
 
     Return 0, or 2 if an image cannot be read.
     """
@@ -413,23 +380,18 @@ def predict(run: Path, files: list[Path], why: bool, out: Path | None) -> int:
         order, doubt = (-row).argsort(kind="stable"), bool(row.max() < UNSURE)
         best = [f"{row[i]:6.1%} {classes[i]}".ljust(wide + 7) for i in order[:3]]
         print(f"{plain(str(file)):{width}}", *best, *["(unsure)"] * doubt, sep="  ")
-        if why or out:
+        if why:
             name = "-".join(filter(None, [file.parent.name, file.stem]))  # several folders may have one name
-            path = _write_why(out or run / "why", name, image, model, f"{file.name}: {best[0].strip()}")
+            path = _write_why(run / "why", name, image, model, f"{file.name}: {best[0].strip()}")
             print(f"{'':{width}}  {plain(str(path))}: what the model got; the pixels that move {classes[order[0]]}")
     return code
 
 
 def _write_why(folder: Path, name: str, image: NDArray[np.uint8], model: Any, title: str) -> Path:
     """Write what decided into NAME.png in a folder, or NAME-2.png and so on if it exists; return the path."""
-    from autograd_cnn.studio.report.model import saliency
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = _free(folder, name, ".png")
-        ag.plots.influence(image, saliency(model, ag.data.as_float32(image)), path, title)
-    except OSError as error:
-        raise OSError(f"{folder}: {error.strerror or error}. Elsewhere: --out FOLDER") from error
+    folder.mkdir(exist_ok=True)
+    path = _free(folder, name, ".png")
+    ag.plots.influence(model, ag.data.as_float32(image), path, title)
     return path
 
 
@@ -477,8 +439,6 @@ def _opened(page: Path, show: bool) -> int:
 
 def check(file: Path) -> int:
     """Run a user's file and check every primitive it registers; 0 if all pass, 1 if one fails, 2 if none can be."""
-    if not file.is_file():
-        return _failed(f"{file}: {'is a folder' if file.is_dir() else 'no such file'}")
     ours = set(operations)
     sys.path.insert(0, str(file.parent))  # the file may import its neighbours, as a script may
     try:
@@ -507,22 +467,20 @@ def check(file: Path) -> int:
     return int(failed)
 
 
-def compile_kernels(double: bool = False) -> int:
+def compile() -> int:
     """Train a network of the usual layers for a step, so that Numba compiles their kernels; 2 without Numba."""
     from autograd_cnn.fast.twins import compiled_pass, kernel_set
 
     if kernel_set() == "numpy":
         return _failed(f"nothing to compile: the kernels are {_kernels()}")
-    nn, dtype = ag.nn, np.float64 if double else np.float32
+    nn = ag.nn
     model = nn.Sequential(
         *(nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Conv2d(16, 32, 3, padding=1), nn.SiLU(), nn.AvgPool2d(2), nn.Conv2d(32, 32, 3, padding=1, groups=32)),
         *(nn.GELU(), nn.Conv2d(32, 64, 3, 2, padding=1), nn.LeakyReLU(), nn.Conv2d(64, 64, 1, 2), nn.Softplus()),
         *(nn.Flatten(), nn.Linear(256, 4096), nn.Sigmoid()),
     )
-    for p in model.parameters():
-        p.data = p.data.astype(dtype)
-    x = np.random.default_rng(0).random((100, 32, 32, 3)).astype(dtype)
+    x = np.random.default_rng(0).random((100, 32, 32, 3), np.float32)
     start = time.perf_counter()
     for optimiser in ag.optim.SGD(model.parameters(), lr=0.1), ag.optim.Adam(model.parameters()):
         ag.cross_entropy(model(x), np.zeros(100, int)).backward()

@@ -15,7 +15,7 @@ On several processes, here or on many machines that share the folder of the run 
 
 A recipe is a file: a network, its settings and its training (--model FILE.py is one of your own). The folder --out gets
 report.html (and report.txt), net.html, which steps through the network, the settings and a copy of the recipe,
-history.json, loss.png, predictions.png, confusion.png, graph.svg, the best weights and the last checkpoint.
+history.json, loss.png, the best weights and the last checkpoint.
 Ctrl-C ends the training early; its best weights are evaluated.
 
 A part of the training images is held apart to compare passes and settings. The test images are used once, at the end.
@@ -50,7 +50,6 @@ class Training(Program):
     start = (sys.argv[0],)
     recipes = RECIPES
     places = ("data_dir", "download", "url")
-    words = WORDS
 
     def __init__(self) -> None:
         parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -80,7 +79,13 @@ class Training(Program):
             data = ag.data.load_shapes(seed=args.seed)
             few = {} if args.recipe == "original" else {"epochs": 5}
         else:
-            data = ag.data.load_cifar10(args.data_dir, download=args.download, verify=not args.no_verify, url=args.url)
+            try:
+                data = ag.data.load_cifar10(args.data_dir, args.download, not args.no_verify, args.url)
+            except (OSError, ValueError) as error:
+                text = str(error)
+                for word, ours in WORDS.items():
+                    text = text.replace(word, ours)
+                raise type(error)(text) from error
         return data if args.images is None else data.take(args.images), few
 
 

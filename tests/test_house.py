@@ -45,9 +45,9 @@ ROOMS = {
     "files": Room(53, "", "writes a file as a whole or not at all"),
     "arrayfile": Room(95, "files environment", "arrays in files with checksums"),
     "notebook": Room(24, "", "shows a page below a cell"),
-    "plots": Room(141, "engine files environment", "pictures of a training, by matplotlib"),
+    "plots": Room(119, "engine files environment", "pictures of a training, by matplotlib"),
     FACE: Room(100, "engine calculus ops vocabulary elsewhere", "the names that users see"),
-    "__main__": Room(452, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
+    "__main__": Room(416, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
         1225, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
@@ -66,8 +66,8 @@ ROOMS = {
         "weights for PyTorch, and ONNX files",
     ),
     "studio": Room(
-        5619,
-        f"engine calculus ops nn training files notebook environment {FACE}",  # programs call the face
+        5460,
+        f"engine calculus ops nn training files notebook plots environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),
 }

@@ -136,8 +136,7 @@ def test_check_needs_primitives(tmp_path, capsys):
     assert main(["check", str(tmp_path)]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].endswith("empty.py: registers no primitive. @ag.primitive above a function does")
-    assert lines[1].endswith("absent.py: no such file")
-    assert lines[2] == f"{tmp_path}: is a folder"
+    assert "absent.py: FileNotFoundError: " in lines[1] and lines[2].startswith(f"{tmp_path}: ImportError: ")
 
 
 def test_a_program_shows_each_warning_once(monkeypatch):

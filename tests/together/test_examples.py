@@ -78,8 +78,8 @@ def test_the_code_of_the_docs_runs(tmp_path, page):
 
 
 RESULTS = [
-    "best.safetensors", "confusion.png", "graph.svg", "history.json", "last.safetensors",
-    "loss.png", "model.py", "net.html", "predictions.png", "report.html", "report.txt", "settings.json",
+    "best.safetensors", "history.json", "last.safetensors",
+    "loss.png", "model.py", "net.html", "report.html", "report.txt", "settings.json",
 ]  # fmt: skip
 
 
@@ -111,8 +111,9 @@ def test_the_training_script_saves_its_results(run, tmp_path, models):
         data.test_images,
         data.test_labels,
     )
-    figures = dict(re.findall(r"^  (test \w+) +(\S+)$", done.stdout, re.MULTILINE))
-    assert figures == {"test accuracy": f"{result.accuracy:.2%}", "test loss": f"{result.loss:.4f}"}
+    right = round(1000 * result.accuracy)
+    assert f"\n{right} of 1,000 test images right ({result.accuracy:.1%})\n" in done.stdout
+    assert re.search(rf"^  test loss +{result.loss:.4f}$", done.stdout, re.MULTILINE)
 
 
 @pytest.mark.slow
@@ -124,7 +125,7 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_bits(run, tmp_path):
     assert "time limit" in done.stderr and len(ag.training.RunFolder(tmp_path / "cut").history().losses) == 1
     done = run("train_cifar10.py", "--resume", "cut")
     assert done.returncode == 0, done.stderr
-    assert "1,000 test images\n" in done.stdout
+    assert " of 1,000 test images right (" in done.stdout
     whole, cut = (tmp_path / name for name in ("whole", "cut"))
     assert (whole / "best.safetensors").read_bytes() == (cut / "best.safetensors").read_bytes()
     again = run("train_cifar10.py", *options, "--out", "whole")
@@ -132,10 +133,8 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_bits(run, tmp_path):
     report = cut / "report.html"
     before = report.read_bytes()
     done = run("train_cifar10.py", "--resume", "cut")
-    assert (
-        done.returncode == 0
-        and done.stdout == f"cut: the training has ended. Its report: {report.relative_to(tmp_path)}\n"
-    )
+    assert done.returncode == 0
+    assert done.stderr == f"cut: the training has ended. Its report: {report.relative_to(tmp_path)}\n"
     assert report.read_bytes() == before
 
 
@@ -144,8 +143,8 @@ def test_a_resumed_run_keeps_its_settings(run, tmp_path):
     done = run("train_cifar10.py", "--resume", "cut", *given)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.splitlines()[-1].endswith(
-        "error: --resume goes on with the settings of cut, so --no-verify, --recipe, --epochs, --seed cannot "
-        "be given. For other settings begin a new run"
+        "error: --resume goes on with the settings of cut, so beside it only --minutes, --patience and the "
+        "place of the images can be given. For other settings begin a new run"
     )
     ag.training.RunFolder(tmp_path / "own", {"seed": 0})
     done = run("train_cifar10.py", "--resume", "own")
@@ -174,10 +173,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 @pytest.mark.parametrize(
     "place",
-    [
-        "ag.data.load_shapes",
-        *(pytest.param(f"ag.{place}", marks=pytest.mark.slow) for place in ("report.write", "plots.predictions")),
-    ],
+    ["ag.data.load_shapes", pytest.param("ag.report.write", marks=pytest.mark.slow)],
 )
 def test_ctrl_c_while_data_is_drawn_or_during_the_report_is_one_line(tmp_path, place):
     program = INTERRUPTED.format(place=place, examples=str(EXAMPLES))
@@ -206,7 +202,7 @@ def test_ctrl_c_during_the_imports_is_one_line(tmp_path):
 
 def test_one_image_is_refused_before_there_is_a_folder(run, tmp_path):
     done = run("train_cifar10.py", "--images", 1, "--out", "out")
-    assert done.returncode == 1 and not (tmp_path / "out").exists()
+    assert done.returncode == 2 and not (tmp_path / "out").exists()
     assert done.stderr.startswith("split: share 0.05 of 1 images leaves a part empty")
 
 
@@ -240,7 +236,7 @@ def test_a_training_without_a_required_package_says_what_to_install(run, tmp_pat
     (tmp_path / "absent" / "tqdm.py").write_text("raise ModuleNotFoundError(\"No module named 'tqdm'\", name='tqdm')")
     path = os.pathsep.join(filter(None, [str(tmp_path / "absent"), os.environ.get("PYTHONPATH")]))
     done = run("train_cifar10.py", "--images", 64, "--epochs", 1, "--batch-size", 32, "--out", "out", PYTHONPATH=path)
-    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert done.stderr.startswith("showing progress needs tqdm (No module named 'tqdm'): ")
 
 

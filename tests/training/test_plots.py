@@ -11,8 +11,6 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.training import Epoch, History
 
-CLASSES = ("disc", "ring", "square")
-
 
 def history(steps=120, epochs=3, validation=True, name="shapes (synthetic)"):
     each = steps // epochs
@@ -37,25 +35,11 @@ def draw_loss(path):
     ag.plots.loss_curve(history(), path)
 
 
-def draw_predictions(path):
-    images = np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), np.uint8)
-    outputs = np.eye(3)[np.arange(10) % 3]
-    ag.plots.predictions(
-        images, (np.arange(10) + (np.arange(10) == 9)) % 3, outputs, CLASSES, path, "shapes (synthetic)"
-    )
-
-
-def draw_confusion(path):
-    ag.plots.confusion_matrix(np.array([[9, 1, 0], [0, 10, 0], [2, 0, 8]]), CLASSES, path, "shapes (synthetic)")
-
-
 def draw_influence(path):
-    ag.plots.influence(np.zeros((4, 4, 1), np.uint8), np.eye(4), path, "shapes (synthetic)")
+    ag.plots.influence(ag.nn.Flatten(), np.zeros((4, 4, 1), np.float32), path, "shapes (synthetic)")
 
 
-DRAWN = {
-    "loss": draw_loss, "predictions": draw_predictions, "confusion": draw_confusion, "influence": draw_influence,
-}  # fmt: skip
+DRAWN = {"loss": draw_loss, "influence": draw_influence}
 each_picture = pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN)
 
 
@@ -80,7 +64,7 @@ def test_the_title_names_the_images(draw, words):
 FORMATS = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF", "PNG": b"\x89PNG"}
 SAVED = [
     (name, suffix)
-    if name == "confusion" or suffix in ("png", "svg")
+    if name == "influence" or suffix in ("png", "svg")
     else pytest.param(name, suffix, marks=pytest.mark.slow)
     for name in DRAWN
     for suffix in FORMATS
@@ -172,61 +156,12 @@ def test_a_run_without_steps_is_drawn(tmp_path):
     assert (tmp_path / "a.png").stat().st_size > 1000
 
 
-def test_right_and_wrong_predictions_are_marked(words):
-    texts = words(draw_predictions)
-    assert "shapes (synthetic): 1 of 10 wrong, the surest first" in texts
-    assert [texts.count(text) for text in ("disc 100% ✓", "disc 100% ✗", "is ring")] == [3, 1, 1]
-
-
-def test_the_surest_mistakes_come_first_and_then_the_least_sure_hits(words):
-    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.6, 0.4], [0.05, 0.95]])
-    labels = np.array([1, 0, 1, 0, 1])  # wrong, wrong, wrong, right, right
-
-    def drawn(count):
-        def draw(path):
-            ag.plots.predictions(np.zeros((5, 4, 4, 3)), labels, probabilities, "ab", path, "noise", count=count)
-
-        return [text for text in words(draw) if "%" in text]
-
-    assert drawn(2) == ["a 90% ✗", "b 80% ✗"]
-    assert drawn(9) == ["a 90% ✗", "b 80% ✗", "a 70% ✗", "a 60% ✓", "b 95% ✓"]
-
-
-@pytest.mark.parametrize("shape", [(3, 5, 5, 1), (3, 5, 5, 3)])
-def test_grey_images_and_floats_are_drawn(tmp_path, shape):
-    images = np.random.default_rng(0).random(shape, np.float32)
-    ag.plots.predictions(images, np.arange(3), np.eye(3), CLASSES, tmp_path / "a.png", "noise")
-    assert (tmp_path / "a.png").stat().st_size > 1000
-
-
-def test_predictions_need_as_many_labels_and_outputs_as_images():
-    with pytest.raises(ValueError, match="predictions: 2 images, 3 labels, 3 rows of probabilities"):
-        ag.plots.predictions(np.zeros((2, 4, 4, 3)), np.arange(3), np.eye(3), CLASSES, "a.png", "noise")
-
-
-def test_the_confusion_matrix_counts(words):
-    texts = words(draw_confusion)
-    assert "shapes (synthetic): 90.0% of 30 images right" in texts
-    assert sorted(text for text in texts if text.isdigit()) == ["1", "10", "2", "8", "9"]  # no zeros
-    assert [texts.count(name) for name in CLASSES] == [2, 2, 2]
-    below, beside = (text for text in texts if text.startswith("the "))  # an SVG has the axis of columns first
-    assert (below, beside) == ("the network says", "the image shows")
-
-
-def test_classes_without_images_are_drawn(tmp_path):
-    ag.plots.confusion_matrix(np.zeros((3, 3), int), CLASSES, tmp_path / "a.png", "nothing")
-    assert (tmp_path / "a.png").stat().st_size > 1000
-
-
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
 def test_names_are_text_and_no_formulas(tmp_path, suffix):
     """Dollars, an invalid formula among them, control characters, and letters that the font may not have."""
-    names = ("$x_{$", "a\x1b[31m\nb", "$5 or $6 猫")
-    images = np.zeros((3, 4, 4, 3), np.uint8)
-    path = tmp_path / f"picture{suffix}"
-    ag.plots.predictions(images, np.array([1, 2, 0]), np.eye(3), names, path, "$\\frac{$ \x07")
-    ag.plots.confusion_matrix(np.eye(3, dtype=int), names, path, "$\\frac{$ \x07")
-    ag.plots.loss_curve(history(name="$\\frac{$ \x07"), path)
+    for name in "$x_{$", "a\x1b[31m\nb", "$5 or $6 猫", "$\\frac{$ \x07":
+        ag.plots.influence(ag.nn.Flatten(), np.zeros((4, 4, 3), np.float32), tmp_path / f"picture{suffix}", name)
+        ag.plots.loss_curve(history(name=name), tmp_path / f"picture{suffix}")
 
 
 def test_a_history_draws_itself(tmp_path):

@@ -1,16 +1,16 @@
-"""Writes the report of a training run, one page and the same facts as text, and what `predict` shows of an image.
+"""Writes the report of a training run: one page, and its figures as text.
 
-`facts` collects what is known of a run, `advice` says what to do next, `model` looks into the model, and `pictures`
-draws. The templates `page.html` and `report.txt` show it all.
+`facts` collects what is known of a run and says what to do next; the templates `page.html` and `report.txt` show it.
 """
 
 from __future__ import annotations
 
+import base64
+import math
 import os
 import platform
 import textwrap
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,27 +18,65 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autograd_cnn import plots
 from autograd_cnn.engine.naming import publish
 from autograd_cnn.engine.registry import kernels
+from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.environment import needs, plain, program
 from autograd_cnn.files import write_atomically
+from autograd_cnn.nn import Module
+from autograd_cnn.nn.module import in_training_mode
 from autograd_cnn.studio import assets
+from autograd_cnn.studio.graph import Graph
 from autograd_cnn.studio.player.page import page as player_page
 from autograd_cnn.studio.player.page import refusal
-from autograd_cnn.studio.report import pictures
-from autograd_cnn.studio.report.advice import Step, next_steps
-from autograd_cnn.studio.report.facts import Facts, collect, figures
-from autograd_cnn.studio.report.model import BATCH, Loss, Moments, graph_of
+from autograd_cnn.studio.png import url
+from autograd_cnn.studio.report import facts as known
+from autograd_cnn.studio.trace import trace
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
-
-    from autograd_cnn.training import Evaluation, RunFolder
+    from autograd_cnn.training import Evaluation, History, RunFolder
 
 __all__ = ["Moments", "write"]
 
-WIDTH = 100
-ROWS = 30  # passes in the text
+Loss = Callable[[Tensor, Any], Tensor]
+
+BATCH = 4  # images in the player
+SIDE = 64  # pixels of the longer side of an image, about
+WIDTH = 96
+
+
+class Moments:
+    """A callback of `fit` that traces the model on a few images: at the start, and after passes 1, 2, 4, 8, ...
+
+    The player in the report has a slider for these moments. Make it before `fit` is called.
+
+    Parameters
+    ----------
+    model : Module
+    loss : callable
+        Outputs and labels to a Tensor of one number.
+    images : array, (N, H, W, C), NHWC
+        The first four are traced.
+    labels : array, (N,) integer
+    """
+
+    def __init__(self, model: Module, loss: Loss, images: NDArray[Any], labels: NDArray[Any]) -> None:
+        self.model, self.loss = model, loss
+        self.images, self.labels = images[:BATCH], labels[:BATCH]
+        self.graphs = [("at the start", self.graph(model))]
+
+    def __call__(self, history: History) -> None:
+        done = len(history.epochs)
+        if done & (done - 1) == 0:
+            self.graphs.append((f"after pass {done}", self.graph(self.model)))
+
+    def graph(self, model: Module) -> Graph:
+        """Trace the loss of `model` on the images, in evaluation mode."""
+        from autograd_cnn.training.evaluation import as_tensor
+
+        with in_training_mode(model, training=False):
+            return trace(lambda images: self.loss(model(images), self.labels), as_tensor(self.images))
 
 
 def write(
@@ -70,7 +108,8 @@ def write(
     moments : Moments, optional
         A callback that `fit` has called; the player then has a slider for the moments of the training.
     resume : str
-        The command that goes on with the run, for a report of one that ended early.
+        The command that goes on with the run, if a program has trained that has the options of
+        ``python -m autograd_cnn train``. The report names those that may help.
 
     Returns
     -------
@@ -94,34 +133,27 @@ def write(
         )
     if not result.confusion.size:
         raise ValueError("report: the results have no classes: labels are (N,) integers, outputs (N, classes)")
-    named, known = len(folder.settings.get("classes", ())), result.outputs.shape[1]
-    if named != known:
+    if (named := len(folder.settings.get("classes", ()))) != (classes := result.outputs.shape[1]):
         raise ValueError(
-            f"report: the results have {known} classes, and settings.json names {named}: {{'classes': [...]}} belongs "
-            "to the settings of a new RunFolder"
+            f"report: the results have {classes} classes, and settings.json names {named}: {{'classes': [...]}} "
+            "belongs to the settings of a new RunFolder"
         )
-    model, recipe = folder.model(), folder.module()
-    note = recipe.note(recipe.Settings(**folder.settings.get("settings", {})))
-    facts = collect(folder.settings, folder.history(), result, labels, recipe.probabilities(result.outputs))
-    facts.folder, facts.resume, facts.note = str(folder.path), resume, note
-    parameters = dict(model.named_parameters())
-    facts.parameters = sum(p.size for p in parameters.values())
-    facts.norms = {name: row for name, row in facts.gradients.items() if parameters[name].ndim > 1} or facts.gradients
-    last = moments.graph(model) if moments else graph_of(model, loss, images[:BATCH], labels[:BATCH])
+    facts, model = known.collect(folder, labels, result, resume), folder.model()
+    last = moments.graph(model) if moments else Moments(model, loss, images, labels).graphs[0][1]
     graphs = [*(moments.graphs if moments else []), ("after the training", last)]
-    facts.missing = refusal(graphs[0][1], graphs[1:])  # why there is no player
+    first, others = graphs[0][1], graphs[1:]
+    facts.missing = refusal(first, others)  # why there is no player
     facts.moments = [] if facts.missing else [label for label, _ in graphs]
-    player = "" if facts.missing else player_page(graphs[0][1], graphs[1:], classes=facts.classes)
+    player = "" if facts.missing else player_page(first, others, classes=facts.classes)
     html, text = _rendered(facts, images, last.svg(), player)
-    write_atomically(folder.path / "report.html", html.encode())
-    if player:
-        write_atomically(folder.path / "net.html", player.encode())
-    write_atomically(folder.path / "report.txt", text.encode())
+    for name, content in {"report.html": html, "net.html": player, "report.txt": text}.items():
+        if content:
+            write_atomically(folder.path / name, content.encode())
     return text
 
 
-def templates() -> Environment:
-    """Return the templates of this folder, in which no name steers a terminal or a page."""
+def _rendered(facts: known.Facts, images: NDArray[Any], ladder: str, player: str) -> tuple[str, str]:
+    """Return the page and the text, in which no name steers a terminal or a page."""
     with needs("jinja2", "a report"):
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
         from markupsafe import Markup
@@ -133,61 +165,42 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["form"] = lambda number, spec: "" if np.isnan(number) else format(number, spec)
-    environment.filters["columns"] = lambda rows, left=False: Markup(_columns(rows, left))
-    environment.filters["wrapped"] = lambda text, first, others: Markup(_wrapped(text, first, others))
-    return environment
-
-
-def sentence(environment: Environment, step: Step) -> str:
-    """Return the text of a step, on one line."""
-    return " ".join(getattr(environment.get_template("advice.txt").module, step.name)(**step.values).split())
-
-
-def _rendered(facts: Facts, images: NDArray[Any], ladder: str, player: str) -> tuple[str, str]:
-    """Return the page and the text."""
-    environment = templates()
+    environment.filters["form"] = lambda number, spec: "" if math.isnan(number) else format(number, spec)
+    environment.filters["wrapped"] = lambda text: Markup("\n    ".join(textwrap.wrap(plain(text), WIDTH)))
+    versions = f"Python {platform.python_version()}, NumPy {np.__version__}, {kernels()} kernels"
+    made = f"{versions}, {os.cpu_count()} cores, {platform.machine()}"
     environment.globals |= {
         "facts": facts,
-        "figures": figures(facts),
-        "steps": [(sentence(environment, step), step.command) for step in next_steps(facts)],
+        "figures": known.figures(facts),
+        "steps": known.next_steps(facts),
+        "headline": known.share(facts.accuracy, facts.images),
+        "origin": [f"{name} {facts.settings[name]}" for name in ("data", "recipe", "seed") if name in facts.settings],
         "program": facts.settings.get("program") or program(),
     }
-    versions = f"Python {platform.python_version()}, NumPy {np.__version__}, {kernels()} kernels"
-    machine = {"made with": f"{versions}, {os.cpu_count()} cores, {platform.machine()}"}
     page = environment.get_template("page.html").render(
-        pictures=pictures,
-        images=images,
-        ladder=ladder,
-        player=assets.as_json(player),
-        settings={**facts.settings, **facts.settings.get("settings", {}), **machine},
+        passes=known.passes(facts),
+        charts={
+            title: f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+            for title, svg in plots.loss_svgs(facts.history).items()
+        },
+        photo=lambda i: _photo(images[i]),
+        share=known.share,
+        ladder=Markup(ladder),
+        player=Markup(assets.as_json(player)),
+        settings={**facts.settings, **facts.values, "made with": made},
     )
-    title = escape(plain(f"{facts.accuracy:.2%}: report of {facts.folder}"))
+    title = escape(plain(f"{environment.globals['headline']}: report of {facts.folder}"))
     style, script = assets.part("report/page.css"), assets.part("report/page.js")
     html = assets.page(title, page, style, script, drawings=ladder, frame=player)
-    text = environment.get_template("report.txt").render(
-        passes=_passes(facts), path=partial(os.path.join, facts.folder)
-    )
-    return html, text + "\n"
+    return html, environment.get_template("report.txt").render() + "\n"
 
 
-def _columns(rows: Iterable[Sequence[str]], left: bool) -> str:
-    """Return rows as lines, with their columns aligned on the right, or `left`."""
-    cells = [[plain(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    align = str.ljust if left else str.rjust
-    return "\n".join(f"  {'  '.join(map(align, row, widths))}".rstrip() for row in cells)
-
-
-def _wrapped(text: str, first: str, others: str) -> str:
-    return "\n".join(textwrap.wrap(plain(text), WIDTH, initial_indent=first, subsequent_indent=others))
-
-
-def _passes(facts: Facts) -> list[list[str]]:
-    """Return the rows of the passes; of a long run about `ROWS` of them, with the best and the last."""
-    rows = [[f"best {row[0]}" if i == facts.best else row[0], *row[1:]] for i, row in enumerate(facts.passes.rows)]
-    every = -(-len(rows) // ROWS)
-    return [row for i, row in enumerate(rows, 1) if i % every == 0 or i - 1 == facts.best or i == len(rows)]
+def _photo(image: NDArray[Any]) -> str:
+    """Return an image (H, W, 3) or (H, W, 1), uint8 or floats in [0, 1], as the address of a small PNG file."""
+    every = -(-max(image.shape[:2]) // SIDE)
+    pixels = image[::every, ::every]
+    pixels = pixels if image.dtype == np.uint8 else np.rint(255 * np.clip(pixels, 0, 1)).astype(np.uint8)
+    return url(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
 
 
 publish(globals())

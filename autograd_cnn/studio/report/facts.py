@@ -1,160 +1,195 @@
-"""Collects the facts of a run: numbers, and the tables that the page and the text both show."""
+"""Collects the facts of a run, the tables that the page shows, and what to do next."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from datetime import timedelta
-from itertools import combinations
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autograd_cnn.environment import command
+
 if TYPE_CHECKING:
-    from autograd_cnn.training import Evaluation, History
+    from autograd_cnn.training import Evaluation, RunFolder
 
-Array = NDArray[Any]
 Facts = SimpleNamespace  # what `collect` returns
+Step = tuple[str, str]  # what to do next, and the command for it, or ""
 
-LISTED = 200  # mistakes
-POINTS = 300  # of the line of all steps
-COLUMNS = {  # of the table of passes: the attribute of an Epoch, and the format of its numbers
-    "loss": ("loss", ".4f"),
-    "accuracy": ("accuracy", ".2%"),
-    "val. loss": ("validation_loss", ".4f"),
-    "val. accuracy": ("validation_accuracy", ".2%"),
-    "rate": ("rate", ".3g"),
-    "seconds": ("seconds", ".1f"),
-    "waited": ("waited", ".2f"),
-}
+LISTED = 24  # mistakes, and pairs of classes
+FALLING = 0.01  # a loss that falls by so much in a pass, relatively, has not converged
+GAP = 0.05  # training accuracy above validation accuracy
+DEAD = 0.5  # share of the channels of a layer: a trained network can have some
+FEW = 50  # validation images; of fewer, the loss goes up and down by chance
+GUESS = 1.3  # times the accuracy of guessing: of few images, the standard error alone would pass for more
+FINE = 0.99  # accuracy; above it, passes add little
 
 
-class Table(NamedTuple):
-    """A table of formatted numbers; the first column names the rows."""
-
-    heads: list[str]
-    rows: list[list[str]]
-
-
-def collect(
-    settings: dict[str, Any], history: History, result: Evaluation, labels: Array, probabilities: Array
-) -> Facts:
-    """Return the facts that follow from numbers; `write` adds those of its folder and model.
-
-    Parameters
-    ----------
-    settings : dict
-        The content of `settings.json`.
-    history : History
-    result : Evaluation
-        The evaluation on the test images; labels and probabilities are theirs, too.
-    labels : array, (N,) integer
-    probabilities : array, (N, K)
-    """
-    classes = [str(name) for name in settings["classes"]]
-    return Facts(
-        settings=settings,
-        origin={name: settings[name] for name in ("data", "recipe", "seed") if name in settings},
-        classes=classes,
-        **_of_course(history, settings),
-        **_of_test(result, labels, probabilities),
-        **_of_mistakes(result, labels, probabilities, classes),
-    )
-
-
-def _of_course(history: History, settings: dict[str, Any]) -> dict[str, Any]:
-    epochs, share = history.epochs, settings.get("settings", {}).get("validation")
-    column = {name: np.array([getattr(epoch, name) for epoch in epochs]) for name, _ in COLUMNS.values()}
-    parts = np.array([epoch.part for epoch in epochs])
-    seconds, images = math.fsum(column["seconds"]), settings.get("images_per_pass")
-    cells = {"pass": [str(i) if part == 1 else f"{i} ({part:.1%})" for i, part in enumerate(parts, 1)]}
-    for head, (name, form) in COLUMNS.items():
-        if not np.isnan(column[name]).all():
-            cells[head] = ["" if math.isnan(number) else format(number, form) for number in column[name]]
-    return {
-        "history": history,
-        "epochs": epochs,
-        "ends": np.cumsum(parts),  # of each pass, in passes
-        "parts": parts,
-        "steps": _means(np.array(history.losses)),
-        "gradients": _of_each_name([epoch.gradients for epoch in epochs]),
-        "dead": _of_each_name([epoch.dead for epoch in epochs]),
-        "silent": _of_each_name([epoch.silent for epoch in epochs]),
-        "best": history.best if epochs else 0,  # the pass whose weights are in `best.safetensors`
-        "column": column,
-        "validated": bool(np.isfinite(column["validation_loss"]).any()),
-        "held_apart": round(images * share / (1 - share)) if images and share else 0,
-        "seconds": seconds,
-        "waited": math.fsum(column["waited"]) / seconds if seconds else 0.0,
-        "rate": images * parts.sum() / seconds if images and seconds else 0.0,  # images a second
-        "passes": Table(list(cells), [list(row) for row in zip(*cells.values(), strict=True)]),
-    }
-
-
-def _means(losses: Array) -> Array:
-    """Return the losses of all steps, of many the means of `POINTS` parts."""
-    cuts = np.linspace(0, len(losses), min(len(losses), POINTS) + 1).astype(int)
-    return np.add.reduceat(losses, cuts[:-1]) / np.diff(cuts) if len(losses) else losses
-
-
-def _of_each_name(records: list[dict[str, float]]) -> dict[str, Array]:
-    """Turn one record of numbers per pass into the numbers of each name, NaN where a pass has none."""
-    names = dict.fromkeys(name for record in records for name in record)
-    return {name: np.array([record.get(name, math.nan) for record in records]) for name in names}
-
-
-def _of_test(result: Evaluation, labels: Array, probabilities: Array) -> dict[str, Any]:
-    count, shares = len(labels), np.bincount(labels, minlength=probabilities.shape[1]) / len(labels)
-    return {
-        "images": count,
-        "accuracy": result.accuracy,
-        "loss": result.loss,
-        "confidence": float(probabilities[np.arange(count), result.outputs.argmax(-1)].mean()),
-        "chance": max(shares.max(), 1 / len(shares)),  # of the same answer to all images, or of any
-    }
-
-
-def _of_mistakes(result: Evaluation, labels: Array, probabilities: Array, classes: list[str]) -> dict[str, Any]:
-    """Return the mistakes with most confidence first, and the pairs of classes that are confused most."""
-    guesses, confusion = result.outputs.argmax(-1), result.confusion
-    wrong = np.flatnonzero(guesses != labels)
-    surest = wrong[np.argsort(-probabilities[wrong, guesses[wrong]], kind="stable")][:LISTED]
-    mistakes = [
-        [str(i), classes[guess], f"{probabilities[i, guess]:.1%}", classes[label], f"{probabilities[i, label]:.1%}"]
-        for i, guess, label in zip(surest, guesses[surest], labels[surest], strict=True)
-    ]
-    both = [(i, j) if confusion[i, j] >= confusion[j, i] else (j, i) for i, j in combinations(range(len(classes)), 2)]
-    pairs = [(classes[i], classes[j], int(confusion[i, j]), int(confusion[j, i])) for i, j in both if confusion[i, j]]
-    pairs.sort(key=lambda pair: -pair[2] - pair[3])
+def collect(folder: RunFolder, labels: NDArray[Any], result: Evaluation, resume: str = "") -> Facts:
+    """Return the facts of a run; the parameters are those of `write`."""
+    settings, history, recipe = folder.settings, folder.history(), folder.module()
+    values, epochs, confusion = settings.get("settings", {}), history.epochs, result.confusion
+    classes, count = [str(name) for name in settings["classes"]], len(labels)
+    images, apart = settings.get("images_per_pass", 0), values.get("validation", 0)
+    shown = np.bincount(labels, minlength=len(classes)) / count
     errors = confusion * (1 - np.eye(len(classes), dtype=int))
-    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    return {
-        "confusion": confusion,
-        "errors": errors,
-        "shares": shares,  # of the images of each class
-        "largest": max(np.max(shares * (errors > 0)), 1e-12),
-        "wrong": len(wrong),
-        "mistakes": Table(["test image", "the model says", "confidence", "it is", "probability of that"], mistakes),
-        "pairs": pairs,
-        "confused": Table(
-            ["pair", "mistakes", "1st as 2nd", "2nd as 1st"],
-            [[f"{a}, {b}", f"{m + n:,}", f"{m:,}", f"{n:,}"] for a, b, m, n in pairs],
-        ),
-    }
+    pairs = sorted(np.argwhere(errors), key=lambda pair: -errors[tuple(pair)])[:LISTED]
+    facts = Facts(
+        folder=str(folder.path),
+        settings=settings,
+        values=values,
+        note=recipe.note(recipe.Settings(**values)),
+        resume=resume,
+        history=history,
+        epochs=epochs,
+        best=history.best if epochs else 0,  # the pass whose weights are in `best.safetensors`
+        validated=any(math.isfinite(epoch.validation_loss) for epoch in epochs),
+        learned_from=images,
+        held_apart=round(images * apart / (1 - apart)),
+        classes=classes,
+        images=count,
+        right=int(np.trace(confusion)),
+        accuracy=result.accuracy,
+        loss=result.loss,
+        chance=max(shown.max(), 1 / len(classes)),  # of the same answer to all images, or of any
+        confusion=confusion,
+        errors=errors,
+        shares=errors / np.maximum(confusion.sum(axis=1, keepdims=True), 1),  # of the images of each class
+        pairs=[(classes[i], classes[j], f"{errors[i, j]:,}") for i, j in pairs],
+        mistakes=_mistakes(result, labels, recipe.probabilities(result.outputs)),
+    )
+    facts.parameters = sum(p.size for p in folder.model().parameters())
+    return facts
+
+
+def _mistakes(result: Evaluation, labels: NDArray[Any], chances: NDArray[Any]) -> list[tuple[int, int, str, int, str]]:
+    """Return image, answer, label and the probabilities of the two, of the mistakes of which the model was surest."""
+    guesses = result.outputs.argmax(-1)
+    wrong = np.flatnonzero(guesses != labels)
+    surest = wrong[np.argsort(-chances[wrong, guesses[wrong]], kind="stable")][:LISTED]
+    both = zip(surest, guesses[surest], labels[surest], strict=True)
+    return [(i, guess, f"{chances[i, guess]:.1%}", label, f"{chances[i, label]:.1%}") for i, guess, label in both]
+
+
+def share(part: float, count: int) -> str:
+    """Return a share of so many things as percent, with the digits that they can tell; "" of NaN.
+
+    Examples
+    --------
+    >>> share(10 / 12, 12), share(0.8861, 10_000)
+    ('83%', '88.61%')
+    """
+    return "" if math.isnan(part) else f"{part:.{min(max(len(f'{count - 1}') - 2, 0), 2)}%}"
 
 
 def figures(facts: Facts) -> dict[str, str]:
     """Return the headline, by name."""
-    found = {"test accuracy": f"{facts.accuracy:.2%}", "test loss": f"{facts.loss:.4f}"}
+    found = {"test loss": f"{facts.loss:.4f}"}
     if facts.epochs:
-        if math.isfinite(accuracy := facts.epochs[facts.best].validation_accuracy):
-            found["validation accuracy"] = f"{accuracy:.2%}"
+        if accuracy := share(facts.epochs[facts.best].validation_accuracy, facts.held_apart):
+            found["validation accuracy"] = accuracy
         found["best pass"] = f"{facts.best + 1} of {len(facts.epochs)}"
-        if facts.epochs[-1].part < 1:
-            found["last pass, cut short"] = f"{facts.epochs[-1].part:.1%}"
-        found["time"] = f"{timedelta(seconds=round(facts.seconds))}"
-        if facts.rate:
-            found["images a second"] = f"{facts.rate:,.0f}"
-        found["waited for data"] = f"{facts.waited:.1%}"
+        found["time"] = f"{timedelta(seconds=round(math.fsum(epoch.seconds for epoch in facts.epochs)))}"
     return {**found, "parameters": f"{facts.parameters:,}"}
+
+
+def passes(facts: Facts) -> list[list[str]]:
+    """Return the table of passes: the heads, and the figures of each pass. Columns without figures are left out."""
+    heads = ["pass", "loss", "accuracy", "val. loss", "val. accuracy", "rate", "seconds", "waited"]
+    rows = [
+        [
+            f"{i}" if epoch.part == 1 else f"{i} ({epoch.part:.1%})",
+            f"{epoch.loss:.4f}",
+            share(epoch.accuracy, facts.learned_from),
+            f"{epoch.validation_loss:.4f}",
+            share(epoch.validation_accuracy, facts.held_apart),
+            f"{epoch.rate:.3g}",
+            f"{epoch.seconds:.1f}",
+            f"{epoch.waited:.2f}",
+        ]
+        for i, epoch in enumerate(facts.epochs, 1)
+    ]
+    columns = [column for column in zip(heads, *rows, strict=True) if {*column[1:]} - {"", "nan"}]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def next_steps(facts: Facts) -> list[Step]:
+    """Return what to do next, the most useful first."""
+    ask = (
+        "Ask the model about images of your own. It knows only what it was trained on: other sizes, backgrounds or "
+        "light may mislead it:"
+    )
+    found = _ended(facts) or _guessing(facts) or [(text, "") for text in (*_course(facts), *_layers(facts))]
+    return [*found, (ask, command("-m", "autograd_cnn", "predict", facts.folder, "IMAGE.png", "--why"))]
+
+
+def _options(facts: Facts, words: str, **changes: float) -> str:
+    """Return the options that change these settings, or the words if no program with options has trained."""
+    options = [
+        f"--{name} {value:.3g}" if name in ("lr", "epochs") else f"--set {name}={value:.3g}"
+        for name, value in changes.items()
+        if facts.resume and facts.values.get(name, value) != value
+    ]
+    return " ".join(options) or words
+
+
+def _ended(facts: Facts) -> list[Step]:
+    from autograd_cnn.training.hooks import EARLY_STOP
+
+    if not facts.history.ended or facts.history.ended.startswith(EARLY_STOP):
+        return []
+    again = "The same program, with RunFolder(..., resume=True), goes on from where it stopped."
+    again = "Go on from where it stopped:" if facts.resume else again
+    return [(f"The run ended early: {facts.history.ended}. {again}", facts.resume)]
+
+
+def _guessing(facts: Facts) -> list[Step]:
+    """If the accuracy is within three standard errors of that of guessing, or less, return what to do about it."""
+    p, losses, rate = facts.chance, facts.history.losses, facts.values.get("lr", 0)
+    if facts.accuracy > min(GUESS * p, p + 3 * math.sqrt(p * (1 - p) / facts.images)) or p == 1:
+        return []
+    found, chance = share(facts.accuracy, facts.images), share(p, facts.images)
+    text = f"The model has learned next to nothing yet: its accuracy, {found}, is about that of guessing ({chance})."
+    if losses and not losses[-1] <= losses[0]:
+        slower = _options(facts, "a learning rate 10 times smaller", lr=rate / 10)
+        return [(f"{text} Its loss did not fall: train again with {slower}, and repeat this until the loss falls.", "")]
+    longer = _options(facts, "more passes", epochs=10 * len(facts.epochs))
+    faster = _options(facts, "a larger learning rate", lr=3 * rate)
+    return [(f"{text} Train again with {longer}, with more images, or with {faster}.", "")]
+
+
+def _course(facts: Facts) -> Iterator[str]:
+    """Compare the last passes with each other, and training with validation."""
+    best, last = facts.best, len(facts.epochs) - 1
+    if last < 1 or 0 < facts.held_apart < FEW or max(facts.epochs[last].validation_accuracy, facts.accuracy) >= FINE:
+        return
+    name = "validation" if facts.validated else "training"
+    losses = [epoch.validation_loss if facts.validated else epoch.loss for epoch in facts.epochs]
+    if best == last and losses[last - 1] > 0 and 1 - losses[last] / losses[last - 1] > FALLING:
+        fell = f"still falling in the last pass ({losses[last - 1]:.4f} to {losses[last]:.4f})"
+        yield f"The {name} loss was {fell}: train longer, with {_options(facts, 'more passes', epochs=2 * last + 2)}."
+    gap = facts.epochs[last].accuracy - facts.epochs[last].validation_accuracy
+    rose = facts.validated and losses[last] > losses[best] * (1 + FALLING)
+    if rose or gap > max(GAP, 1 / math.sqrt(facts.held_apart or math.inf)):  # twice the standard error
+        size, decay = facts.values.get("size", 32), 2 * facts.values.get("weight_decay", 0) or 0.01
+        words = "weight decay, augmentation or dropout"
+        regular = _options(facts, words, weight_decay=decay, cutout=size // 4, shift=size // 8)
+        sign = f"Training accuracy is {100 * gap:.0f} points above validation accuracy"
+        if rose:
+            rise = f"({losses[best]:.4f} to {losses[last]:.4f})"
+            sign = f"The validation loss was least after pass {best + 1} and rose {rise}"
+        yield f"{sign}: the model learns images by heart. Train again with {regular}, or with more images."
+
+
+def _layers(facts: Facts) -> Iterator[str]:
+    dead = {name: part for name, part in facts.epochs[-1].dead.items() if part >= DEAD} if facts.epochs else {}
+    if dead:
+        name = max(dead, key=lambda name: dead[name])
+        slower = _options(facts, "a lower learning rate", lr=facts.values.get("lr", 0) / 3)
+        yield (
+            f"{dead[name]:.0%} of the channels of {name} are 0 in all images of a batch, so they hardly learn: train "
+            f"again with {slower}."
+        )
