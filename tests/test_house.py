@@ -55,7 +55,7 @@ ROOMS = {
     "fast": Room(3310, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(668, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
-        1275,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
+        1279,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
         "engine ops nn optim data state arrayfile files plots environment",
         "the loop, what looks at a run, and folders of runs that resume",
     ),

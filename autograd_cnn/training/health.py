@@ -27,6 +27,7 @@ class Health:
         self.run = run
         self._origin = ""  # where a gradient began to be not finite
         self._infinite: Mapping[str, str] | None = None  # arrays that were not finite at the start
+        self._warned = False  # of a rectifier that is dead
 
     def check_loss(self, value: Any) -> None:
         """Raise an error unless the loss is one finite number; at the first step of a pass, note the dead channels."""
@@ -35,7 +36,14 @@ class Health:
             culprit = f" {first_not_finite(node)}" if isinstance(node, Node) else ""
             raise FloatingPointError(f"fit: loss is {number} at step {run.step:,}.{culprit}")
         if run.step == run.closed and isinstance(node, Node) and not (run.current.dead or run.current.silent):
-            run.current.dead, run.current.silent = _dead_shares(node)
+            run.current.dead, run.current.silent, whole = _dead_shares(node)
+            if whole and not self._warned:
+                self._warned = True
+                warn(
+                    f"{whole[0]}: all outputs are 0 for all images of a batch, so no gradient passes through it. Lower "
+                    "the learning rate? He initialisation?",
+                    RuntimeWarning,
+                )
 
     def note_gradient(self, problem: str, began: str) -> None:
         """Note where a gradient began to be not finite, for `check_gradients`."""
@@ -76,26 +84,22 @@ class Health:
         return f". The images may be the cause: they hold numbers as large as {largest:.3g}" if largest > LARGE else ""
 
 
-def _dead_shares(root: Node) -> tuple[dict[str, float], dict[str, float]]:
+def _dead_shares(root: Node) -> tuple[dict[str, float], dict[str, float], list[Node]]:
     """Return the share of channels that are 0 in the whole batch, for each rectifier of maps, and of units.
 
-    Warn if it is all of them.
+    The list has those rectifiers of which all channels are.
     """
     dead: dict[str, float] = {}
     silent: dict[str, float] = {}
+    whole = []
     for node in history(root):
         out = node.saved_value("out") if isinstance(node, Node) and node.plan.primitive.rectifies else None
         if isinstance(node, Node) and out is not None and out.size:
             zero = dead_channels(out)
             shares = dead if out.ndim > 2 else silent
             shares[_name(node, shares)] = float(zero.mean())
-            if zero.all():
-                warn(
-                    f"{node}: all outputs are 0 for all images of a batch, so no gradient passes through it. Lower the "
-                    "learning rate? He initialisation?",  # no numbers: Python shows a text once
-                    RuntimeWarning,
-                )
-    return dead, silent
+            whole += [node] if zero.all() else []
+    return dead, silent, whole
 
 
 def _name(node: Node, others: Mapping[str, float]) -> str:

@@ -323,6 +323,22 @@ def test_a_dead_layer_is_named():
     assert len(caught) == 1
 
 
+def test_of_several_dead_layers_a_run_names_the_first(recwarn):
+    x, y = points()
+    w = ag.Tensor(np.zeros((2, 2)), requires_grad=True)
+
+    def model(x):
+        first = ag.relu(x @ w - 1)
+        lines.append(sys._getframe().f_lineno - 1)
+        return ag.relu(first - 1)
+
+    lines = []
+    warnings.simplefilter("always")
+    train(model, ag.optim.SGD([w], lr=0.1), x, y, epochs=3, batch_size=20)
+    (message,) = {str(warning.message) for warning in recwarn}
+    assert len(recwarn) == 1 and message.startswith(f"relu (test_loop.py:{lines[0]}): all outputs are 0")
+
+
 def test_progress_goes_to_stderr_or_nowhere(capsys):
     x, y = points()
     train(*line()[1:], x, y, epochs=2, progress=True, validation=(x, y))

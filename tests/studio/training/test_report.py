@@ -426,13 +426,19 @@ def test_advice_follows_from_layers(run):
 
 
 def test_advice_names_the_options_of_the_command(run):
-    """For the settings that there are."""
+    """For the settings that there are; a program of one's own has none."""
+    assert not any("--" in text for text in advice(run, course(), settings=SETTINGS))
     falling, _, dead = advice(run, course(), resume="again", settings=SETTINGS)
     assert falling.endswith("train longer, with --epochs 6.") and dead.endswith("train again with --lr 0.00333.")
     history = course()
     history.epochs[2].validation_loss, history.epochs[2].validation_accuracy = 0.7, 0.6
     text = advice(run, history, resume="again", settings=SETTINGS)[0]
     assert text.endswith("Train again with --set weight_decay=0.004 --set cutout=8, or with more images.")
+
+
+def test_a_handful_of_images_gets_no_advice_on_settings(run):
+    (dead,) = advice(run, course(), images_per_pass=90, settings={"validation": 0.1})  # 10 are held apart
+    assert "channels" in dead
 
 
 def test_good_models_need_no_more_passes(run):
