@@ -20,6 +20,7 @@ import warnings
 import webbrowser
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from importlib import metadata
@@ -62,22 +63,28 @@ CURES: dict[type[Exception], str] = {
 inside[__file__] = False  # a program: of a model that is called nowhere else, pages show the line here
 
 
-def _setting(text: str, name: str = "") -> tuple[str, Any]:
-    """Read NAME=VALUE, or the value of the setting `name`."""
-    name, _, value = (name, "", text) if name else text.partition("=")
+def _setting(text: str) -> tuple[str, Any]:
+    """Read NAME=VALUE."""
+    name, _, value = text.partition("=")
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
-        wanted = f"value of {name}, such as 1 or 0.01" if text == value else "NAME=VALUE, such as weight_decay=0.01"
-        raise ArgumentTypeError(f"{text} is no {wanted}") from None
+        raise ArgumentTypeError(f"{text} is no NAME=VALUE, such as weight_decay=0.01") from None
 
 
-def _field(name: str, metavar: str) -> dict[str, Any]:
-    """Return the details of an option that is another word for ``--set name=...``."""
-    return {"type": partial(_setting, name=name), "dest": "set", "action": "append", "metavar": metavar}
+def _above_0(kind: type, metavar: str, setting: str = "") -> dict[str, Any]:
+    """Return the details of an option for a number above 0, which may be another word for ``--set setting=...``."""
+
+    def read(text: str) -> Any:
+        with suppress(ValueError):
+            if (number := kind(text)) > 0:
+                return (setting, number) if setting else number
+        raise ArgumentTypeError(f"{text} is no {kind.__name__} above 0")
+
+    return {"type": read, "metavar": metavar, **({"dest": "set", "action": "append"} if setting else {})}
 
 
-NUMBER, FOLDER, YES = {"type": int, "metavar": "N"}, {"type": Path, "metavar": "FOLDER"}, {"action": "store_true"}
+FOLDER, YES = {"type": Path, "metavar": "FOLDER"}, {"action": "store_true"}
 COMMANDS = {
     "demo": "networks to step through: chain rule, spiral, CNN, broken rules",
     "live": "a page in which you edit a program, run it, and step through it",
@@ -94,15 +101,15 @@ OPTIONS: list[tuple[str, str, str, dict[str, Any]]] = [  # the commands that hav
     ("live", "--offline", OFFLINE, YES),
     ("demo live", "--no-open", "write the pages, and do not open them", {"dest": "show", "action": "store_false"}),
     ("train", "data", "a folder of images for each class is in it", {"nargs": "?", "metavar": "FOLDER"}),
-    ("train", "--size", "pixels of a side to which images are cut and resized", _field("size", "N")),
-    ("programs", "--epochs", "passes over the images (default: by recipe and images)", _field("epochs", "N")),
-    ("programs", "--batch-size", "(default: by recipe and images)", _field("batch_size", "N")),
-    ("programs", "--lr", "(default: that of the recipe)", _field("lr", "RATE")),
+    ("train", "--size", "pixels of a side to which images are cut and resized", _above_0(int, "N", "size")),
+    ("programs", "--epochs", "passes over the images (default: by recipe and images)", _above_0(int, "N", "epochs")),
+    ("programs", "--batch-size", "(default: by recipe and images)", _above_0(int, "N", "batch_size")),
+    ("programs", "--lr", "(default: that of the recipe)", _above_0(float, "RATE", "lr")),
     ("programs", "--set", SET, {"type": _setting, "action": "append", "metavar": "NAME=VALUE"}),
-    ("programs", "--seed", "for weights, order and augmentation (default: 0)", NUMBER),
-    ("programs", "--minutes", "end after so many, resumed parts included", {"type": float, "metavar": "N"}),
-    ("programs", "--patience", "end after N passes without a better one", NUMBER),
-    ("programs", "--clip", "scale larger gradients down to this norm", {"type": float, "metavar": "NORM"}),
+    ("programs", "--seed", "for weights, order and augmentation (default: 0)", {"type": int, "metavar": "N"}),
+    ("programs", "--minutes", "end after so many, resumed parts included", _above_0(float, "N")),
+    ("programs", "--patience", "end after N passes without a better one", _above_0(int, "N")),
+    ("programs", "--clip", "scale larger gradients down to this norm", _above_0(float, "NORM")),
     ("programs", "--out", "for the results (default: runs/DATA-RECIPE, or -2, -3, ...)", FOLDER),
     ("programs", "--resume", "go on with the run in this folder", {"type": Path, "metavar": "RUN"}),
     ("predict export", "run", "the folder of a run; the code in its model.py is executed", {"type": Path}),

@@ -39,7 +39,7 @@ ROOMS = {
     ),
     "nn": Room(823, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(372, "engine calculus state", "optimisers, schedules, clipping"),
-    "elsewhere": Room(138, "", "names of other libraries, and what to write here"),
+    "elsewhere": Room(123, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
     "environment": Room(29, "", "this Python: its command line, and packages that are absent"),
     "files": Room(53, "", "writes a file as a whole or not at all"),
@@ -47,7 +47,7 @@ ROOMS = {
     "notebook": Room(24, "", "shows a page below a cell"),
     "plots": Room(119, "engine files environment", "pictures of a training, by matplotlib"),
     FACE: Room(100, "engine calculus ops vocabulary elsewhere", "the names that users see"),
-    "__main__": Room(416, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
+    "__main__": Room(421, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
         1225, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
@@ -66,7 +66,7 @@ ROOMS = {
         "weights for PyTorch, and ONNX files",
     ),
     "studio": Room(
-        5460,
+        5438,
         f"engine calculus ops nn training files notebook plots environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),

@@ -56,7 +56,7 @@ def test_the_examples_are_those_of_the_folder():
 
 def test_a_demo_is_in_the_menu_without_what_makes_its_page():
     menu = json.loads(re.search(r'id="examples">(.*?)</script>', live.page())[1])
-    source, (title, shown) = live.example("player/demos/spiral.py"), menu[3]
+    source, (title, shown) = live.example("player/demos/spiral.py"), menu[2]
     assert title == "A network of two layers learns two spirals" and shown == source
     assert source.endswith("return image.astype(np.uint8)") and menu[0][1].endswith(".show()")
 

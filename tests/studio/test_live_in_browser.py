@@ -166,7 +166,7 @@ def test_a_program_trains_pauses_and_steps_and_the_player_opens_on_the_step(page
 
 def test_the_player_is_seen_when_the_first_program_trains(opened):
     page = opened()
-    page.select_option("#example", label="Train a line through points")  # while Python starts
+    page.select_option("#example", label="Train a small CNN on drawn images")  # while Python starts
     for button in "#run", "#go":
         page.wait_for_selector("[data-state=training] #curve circle")
         step = int(paused(page)[0])

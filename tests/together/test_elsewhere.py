@@ -28,7 +28,7 @@ NAMES = {  # of Tensor and of the package
     "hanning": ". NumPy's, outside the graph: np.hanning(x.data)",
     "reluu": ". Did you mean 'relu'?",
     "_repr_png_": "",
-    "ones": ". Here: NumPy's, ag.Tensor(np.ones(shape))",
+    "ones": ". Here: NumPy's, such as ag.Tensor(np.zeros(shape))",
     "norm": ". Here: ag.linalg.norm(x)",
     "expit": ". Here: ag.special has it",
 }
@@ -45,7 +45,7 @@ def test_names_of_other_packages(owner, it, name):
 PROGRAMS = {  # and their errors
     "ag.mse_loss": "autograd_cnn has no 'mse_loss'. Did you mean 'mse'?",
     "ag.Conv2d": "autograd_cnn has no 'Conv2d'. Here: ag.nn.Conv2d",
-    "ag.fit": "autograd_cnn has no 'fit'. Here: ag.training.fit",
+    "ag.fit": "autograd_cnn has no 'fit'. Here: ag.training.fit, ag.training.predict or ag.training.evaluate",
     "ag.float32": "autograd_cnn has no 'float32'. Here: x.astype(dtype), with NumPy's dtypes",
     "ag.custom_vjp": "autograd_cnn has no 'custom_vjp'. Here: @ag.primitive, and f.vjp(x=lambda g, x: ...)",
     "ag.nn.CrossEntropyLoss": "autograd_cnn.nn has no 'CrossEntropyLoss'. Did you mean 'ag.cross_entropy'?",
@@ -60,7 +60,7 @@ PROGRAMS = {  # and their errors
         "autograd_cnn.optim has no 'dirac'. Here: a part of autograd_cnn.training.quick, whose recipe uses it"
     ),
     "ag.nn.Sequential().append": "Sequential has no 'append'. Here: a new one: ag.nn.Sequential(*layers, layer)",
-    "Empty().weight": "Empty has no 'weight'. Here: layer.w",
+    "Empty().weight": "Empty has no 'weight'. Here: layer.w and layer.b",
     "Empty().copy": "Empty has no 'copy'",
     "Empty().state_dic": "Empty has no 'state_dic'. Did you mean 'state_dict'?",
     "Empty()(1)": "Empty has no 'forward'. Here: define it in the class: def forward(self, x): ...",
