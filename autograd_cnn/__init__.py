@@ -1,7 +1,6 @@
 """A tiny reverse-mode autograd engine on NumPy: write a model as forward code, call backward, look at the graph."""
 
 import re
-import sys
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -47,25 +46,16 @@ _LATER |= {name: f"vocabulary.{name}" for name in ("fft", "linalg", "special", "
 _LATER["functional_call"] = "nn.module:functional_call"
 _LATER |= {name: f"fast.threads:{name}" for name in ("get_num_threads", "set_num_threads")}
 
-_FOLDERS = {re.split("[.:]", place)[0] for place in _LATER.values()}
-_NEEDS = {"interop": ("vocabulary",), "training": ("data",), "distributed": ("training", "data")}
+
+def _absent(place: str) -> bool:
+    """Return whether the folder of a place is not in the package, or one that it needs."""
+    folder = re.split("[.:]", place)[0]
+    needed = {"interop": ["vocabulary"], "training": ["data"], "distributed": ["training", "data"]}.get(folder, [])
+    return any(find_spec(f"autograd_cnn.{name}") is None for name in (folder, *needed))
 
 
-def _absent(place: str) -> str:
-    """Return the folder of a place, or one that it needs, if that is not in the package; else ""."""
-    folder = place.partition(".")[0].partition(":")[0]
-    folders = folder, *_NEEDS.get(folder, ())
-    return next((name for name in folders if find_spec(f"autograd_cnn.{name}") is None), "")
-
-
-_REMOVED = "the folder {!r} of the package, which was removed. Put it back, or install the package again"
-
-
-def _open(place: str, title: str = "") -> Any:
+def _open(place: str) -> Any:
     """Import a room, or a name from it, when it is first used, so that ``import autograd_cnn`` is fast."""
-    if folder := _absent(place):
-        title = title or "autograd_cnn." + re.split("[.:]", place)[-1]
-        raise AttributeError(f"{title} needs {_REMOVED.format(folder)}")
     room, _, name = place.partition(":")
     module = import_module(f"autograd_cnn.{room}")
     if not name:
@@ -89,10 +79,8 @@ if not _absent("fast"):
     import_module("autograd_cnn.fast.attach").attach()
 publish(globals())
 registry.advice.update(ADVICE)
-if _absent("vocabulary"):
-    registry.advice["*"] = f"It may be in {_REMOVED.format('vocabulary')}"
 registry.hooks.update(
-    graph=lambda tensor: _open("studio.trace:graph_of", "Tensor.graph")(tensor),
+    graph=lambda tensor: _open("studio.trace:graph_of")(tensor),
     at=ops.indexing.At,
     mT=ops.shapes.matrix_transpose,
     real=ops.arithmetic.real,
@@ -104,13 +92,8 @@ if not _absent("studio"):
 if not TYPE_CHECKING:  # hidden from type checkers, so that they report missing names
 
     def __getattr__(name: str) -> object:
-        if place := _LATER.get(name) or (name in _FOLDERS and _absent(name)):
-            try:
-                return _open(place)
-            except AttributeError as error:
-                if sys._getframe(1).f_code.co_name == "_handle_fromlist":  # ``from autograd_cnn import ...``
-                    raise ImportError(str(error)) from None  # else Python replaces the message
-                raise
+        if (place := _LATER.get(name)) and not _absent(place):
+            return _open(place)
         if not name.startswith("_") and name not in registry.advice:
             for room, place in _LATER.items():
                 if room in __all__ and ":" not in place and name in getattr(_open(place), "__all__", ()):

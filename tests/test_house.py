@@ -30,7 +30,7 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(2391, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "engine": Room(2388, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(2030, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(
         1083,  # of which 288 the one checker, which tries numbers, shapes, layouts and dtypes beyond the user's
@@ -46,7 +46,7 @@ ROOMS = {
     "arrayfile": Room(95, "files environment", "arrays in files with checksums"),
     "notebook": Room(24, "", "shows a page below a cell"),
     "plots": Room(119, "engine files environment", "pictures of a training, by matplotlib"),
-    FACE: Room(100, "engine calculus ops vocabulary elsewhere", "the names that users see"),
+    FACE: Room(86, "engine calculus ops vocabulary elsewhere", "the names that users see"),
     "__main__": Room(421, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(

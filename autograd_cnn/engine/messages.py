@@ -133,8 +133,6 @@ def missing(name: str, owner: str, known: Iterable[str]) -> str:
         return f"{text}. Nothing works in place; outside a graph: x.data[...] = values"
     known = [k for k in known if not k.startswith("_")]
     theirs, of_arrays = getattr(np, name, None), hasattr(np.ndarray, name)
-    if "sum" in known and "*" in advice:
-        return f"{text}.{'' if of_arrays or theirs else did_you_mean(name, known)} {advice['*']}"
     if "sum" in known and (of_arrays or theirs is not None):  # `owner` uses NumPy's names
         called = f"np.{name}(x.data)" if callable(theirs) and not isinstance(theirs, type) else f"np.{name}"
         return f"{text}. NumPy's, outside the graph: {f'x.data.{name}' if of_arrays else called}"

@@ -149,10 +149,9 @@ def _no_rule(name: str) -> str:
         return f"{name} is not recorded. Here: {advice[bare]}"
     if name.startswith("scipy.") and numpys(bare) in counterparts:
         return f"{name} is not recorded. Here: np.{bare}(x)"
-    place = f". {advice['*']}" if "*" in advice and name.startswith("np.") else ""
     call = f"{name}(t.data, ...)" if "." in name else "pass t.data"  # else it is a part of a function of a library
     cure = "Write it" if current.get().walk else f"Leave the graph: {call}; or write it"
-    return f"{name} has no derivative here. {cure}: @ag.primitive{place}"
+    return f"{name} has no derivative here. {cure}: @ag.primitive"
 
 
 def _is_tensor(value: Any) -> bool:

@@ -58,7 +58,4 @@ def kernels() -> str:
 
 
 advice: dict[str, str] = {}
-"""For names of other libraries, and for some mistakes, the code to write instead. Errors quote it.
-
-That of ``*`` is about any other name of NumPy's or of an operation: where it may be, if a folder was removed.
-"""
+"""For names of other libraries, and for some mistakes, the code to write instead. Errors quote it."""

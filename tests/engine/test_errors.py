@@ -6,18 +6,12 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.engine.registry import advice, registry
+from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
 from leaves import halves, named
 from wording import says
 
 JOIN = "array" if "array" in registry else "stack"  # without the vocabulary
-
-
-@pytest.fixture(autouse=True)
-def nothing_was_removed(monkeypatch):
-    """Texts do not mention that a folder was removed, as in a copy without it."""
-    monkeypatch.delitem(advice, "*", raising=False)
 
 
 # Backward and gradient

@@ -20,23 +20,3 @@ def test_a_copy_lacks_other_rings_and_the_tests_that_need_them(tmp_path):
     for path in kept + gone:
         assert (ROOT / path).exists()
         assert (tmp_path / "copy" / path).exists() == (path in kept)
-
-
-def test_an_import_of_a_ring_names_the_one_that_it_needs(python):
-    program = """
-import sys
-sys.modules["autograd_cnn.vocabulary"] = None
-try:
-    from autograd_cnn import interop
-except ImportError as error:
-    print(error)
-try:
-    import autograd_cnn.interop
-except AttributeError as error:
-    print(error)
-"""
-    removed = "the folder 'vocabulary' of the package, which was removed. Put it back, or install the package again"
-    assert python(program).splitlines() == [
-        f"autograd_cnn.interop needs {removed}",
-        f"autograd_cnn has no 'arccos'. It may be in {removed}",
-    ]
