@@ -33,20 +33,15 @@ removed; `fast` puts faster functions in their place, and a test compares the tw
 page from the source, without types, checks of arguments, and all of a docstring but its first line. The last section
 has the names that this page does not define.
 
-**Names in a rule.** `g` is the gradient of the result, `out` the result, and `x_shape` the shape of the argument `x`;
-the other parameters of a rule are arguments or by-products. `sum`, `where`, `maximum` and the like are the operations
-of this page, so a rule can be differentiated again; NumPy's functions are written `np.sum`. On plain arrays, as inside
-of another operation, an operation records nothing. `log_softmax.raw` also skips the check.
-
-**The walk completes a rule.** It sums what a rule returns over the axes along which broadcasting has repeated the
-argument, and converts the sum to the dtype of the argument. So `g` alone is the whole rule of `add` and of
-`broadcast_to`.
+**Names in a rule.** `g` is the gradient of the result, `out` the result, and `x_shape` the shape of `x`; the [other
+parameters](own_primitive.md) are arguments or by-products. `sum`, `where`, `maximum` and the like are the operations of
+this page, so a rule can be differentiated again; NumPy's functions are written `np.sum`. On plain arrays, as inside of
+another operation, an operation records nothing. `log_softmax.raw` also skips the check. The walk undoes broadcasting,
+so `g` alone is the whole rule of `add` and of `broadcast_to`.
 
 **A parameter hides an operation of the same name.** In `sum`, `mean` and their rules, `where` is the argument: a mask
 of the numbers that count. In `batch_norm` and its rules, `mean` and `variance` are the arguments, which are None
 where the moments of the batch are used. `reduced` gets the functions that it calls `sum` and `mean`.
-
-**A joint rule**, as `batch_norm.vjp(x=f, w=f, b=f)`, is called once, and returns the gradients of `x`, `w` and `b`.
 
 **By-products** are further values that an operation returns behind its result, named by `@primitive(byproducts=...)`.
 Rules may take them, and the caller gets the result only. The rule of `max_pool2d` takes `argmax`, the place of the

@@ -228,8 +228,6 @@ def onnx() -> str:
     """The part of the page on ONNX."""
     known = {p.name for p in primitives() if p.packaged}
     written = known & {p.name for p in CONVERTERS if p.packaged}  # a test may have added its own
-    pairs = {e.primitive.name: e.operator for e in OPERATORS.values() if e.primitive and not e.write}
-    renamed = fill(", ".join(f"`{p}` is {operator}" for p, operator in pairs.items() if p != operator.lower()), 120)
     return f"""## ONNX
 
 `ag.interop.export_onnx` writes {len(written)} of the {len(known)} primitives, and so every function of them.
@@ -239,9 +237,6 @@ tests run ONNX's own cases of them.
 ### Primitives that are written
 
 {_names(written)}
-
-These are one operator of another name:
-{renamed}.
 
 ### Operators that are read
 
