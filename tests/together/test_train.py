@@ -97,7 +97,10 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_bits(photos, capsys):
     whole, cut = (ag.training.RunFolder(name) for name in ("whole", "cut"))
     assert whole.best.read_bytes() == cut.best.read_bytes() and len(cut.history().epochs) == 3
     capsys.readouterr()
-    assert main(["train", "--resume", "cut"]) == 0
+    assert main(["train", "moved", *TRAIN[2:], "--out", "whole"]) == 2
+    assert "has a run already. Resume it (resume=True, or --resume)" in capsys.readouterr().err
+    report = Path("cut", "report.html").read_bytes()
+    assert main(["train", "--resume", "cut"]) == 0 and Path("cut", "report.html").read_bytes() == report
     assert capsys.readouterr().err.startswith("cut: the training has ended. Its report: cut")
 
 

@@ -178,7 +178,6 @@ def _rendered(facts: known.Facts, images: NDArray[Any], ladder: str, player: str
         "program": facts.settings.get("program") or program(),
     }
     page = environment.get_template("page.html").render(
-        passes=known.passes(facts),
         charts={
             title: f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
             for title, svg in plots.loss_svgs(facts.history).items()

@@ -96,26 +96,6 @@ def figures(facts: Facts) -> dict[str, str]:
     return {**found, "parameters": f"{facts.parameters:,}"}
 
 
-def passes(facts: Facts) -> list[list[str]]:
-    """Return the table of passes: the heads, and the figures of each pass. Columns without figures are left out."""
-    heads = ["pass", "loss", "accuracy", "val. loss", "val. accuracy", "rate", "seconds", "waited"]
-    rows = [
-        [
-            f"{i}" if epoch.part == 1 else f"{i} ({epoch.part:.1%})",
-            f"{epoch.loss:.4f}",
-            share(epoch.accuracy, facts.learned_from),
-            f"{epoch.validation_loss:.4f}",
-            share(epoch.validation_accuracy, facts.held_apart),
-            f"{epoch.rate:.3g}",
-            f"{epoch.seconds:.1f}",
-            f"{epoch.waited:.2f}",
-        ]
-        for i, epoch in enumerate(facts.epochs, 1)
-    ]
-    columns = [column for column in zip(heads, *rows, strict=True) if {*column[1:]} - {"", "nan"}]
-    return [list(row) for row in zip(*columns, strict=True)]
-
-
 def next_steps(facts: Facts) -> list[Step]:
     """Return what to do next, the most useful first."""
     ask = (

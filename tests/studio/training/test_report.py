@@ -14,7 +14,7 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.environment import command
 from autograd_cnn.studio.live import page as live
-from autograd_cnn.studio.report.facts import collect, figures, next_steps, passes, share
+from autograd_cnn.studio.report.facts import collect, figures, next_steps, share
 from autograd_cnn.training import Epoch, Evaluation, History
 from studio.pages import facts_of
 from studio.training.reports import CLASSES, Run
@@ -144,12 +144,6 @@ def test_the_figures_of_a_run_that_a_time_limit_ended(run):
         "test loss": f"{run.result.loss:.4f}", "validation accuracy": "70.0%",  # the part of a pass is not the best one
         "best pass": "2 of 3", "time": "0:00:10", "parameters": "625",
     }  # fmt: skip
-    assert passes(facts) == [
-        HEADS,
-        ["1", "0.8000", "50.0%", "0.9000", "45.0%", "0.02", "2.0", "0.10"],
-        ["2", "0.4000", "75.0%", "0.6000", "70.0%", "0.01", "3.0", "0.50"],
-        ["3 (25.0%)", "0.1000", "100.0%", "0.5000", "80.0%", "0.001", "5.5", "0.25"],
-    ]
     assert facts.validated and facts.held_apart == 250
 
 
@@ -404,9 +398,30 @@ def test_without_validation_the_training_loss_counts(run):
     for epoch in history.epochs:
         epoch.validation_loss = epoch.validation_accuracy = math.nan
     assert advice(run, history)[0].startswith("The training loss was still falling in the last pass (0.5000 to 0.3333)")
-    facts = facts_of_run(run, history)
-    assert passes(facts)[0] == ["pass", "loss", "accuracy", "rate", "seconds", "waited"]
-    assert "validation accuracy" not in figures(facts)
+    assert "validation accuracy" not in figures(facts_of_run(run, history))
+
+
+def test_the_table_of_a_run_that_a_time_limit_ended(tmp_path):
+    run = Run(tmp_path)
+    run.folder.callback(run.folder.model())(UNEVEN)
+    run.folder.settings.update(images_per_pass=1000)
+    run.write()
+    assert rows_of(run.html, "course") == [
+        HEADS,
+        ["1", "0.8000", "50.0%", "0.9000", "45%", "0.02", "2.0", "0.10"],
+        ["2", "0.4000", "75.0%", "0.6000", "70%", "0.01", "3.0", "0.50"],
+        ["3 (25.0%)", "0.1000", "100.0%", "0.5000", "80%", "0.001", "5.5", "0.25"],
+    ]
+    assert re.findall('<tr class="best"><th scope="row">(.*?)<', run.html) == ["2"]
+
+
+def test_a_run_without_validation_has_a_table_without_it(tmp_path):
+    run, history = Run(tmp_path), course()
+    for epoch in history.epochs:
+        epoch.validation_loss = epoch.validation_accuracy = math.nan
+    run.folder.callback(run.folder.model())(history)
+    run.write()
+    assert rows_of(run.html, "course")[0] == ["pass", "loss", "accuracy", "rate", "seconds", "waited"]
 
 
 @pytest.mark.parametrize(("training", "validation"), [(0.9, 0.88), (0.9, 0.7), (0.6, 0.7)])
