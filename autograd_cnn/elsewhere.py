@@ -103,6 +103,7 @@ ADVICE = {
         "DataLoader TensorDataset": "ag.data.batches(images, labels, batch_size, rng)",
         "MNIST mnist load_mnist load_fashion_mnist load_cifar100": "ag.data.Dataset.from_arrays(images, labels)",
         "ImageFolder": "ag.data.load_folder(path, size)",
+        "autograd_cnn.data.one_hot": "ag.one_hot(labels, classes)",
         "ToTensor": "ag.data.as_float32(images)",
         "RandomCrop RandomHorizontalFlip": "ag.data.augment(images, rng)",
         "proj_size=": "leave it out: hidden states are not projected",

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,11 @@ class Training(Program):
                 for word, ours in WORDS.items():
                     text = text.replace(word, ours)
                 raise type(error)(text) from error
-        return data if args.images is None else data.take(args.images), few
+        if args.images is not None:
+            images, labels = data.train_images[: args.images], data.train_labels[: args.images]
+            name = f"{data.name}, first {len(images):,} + {len(data.test_images):,}"
+            data = replace(data, name=name, train_images=images, train_labels=labels)
+        return data, few
 
 
 if __name__ == "__main__":

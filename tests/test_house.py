@@ -39,7 +39,7 @@ ROOMS = {
     ),
     "nn": Room(823, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(372, "engine calculus state", "optimisers, schedules, clipping"),
-    "elsewhere": Room(123, "", "names of other libraries, and what to write here"),
+    "elsewhere": Room(124, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
     "environment": Room(29, "", "this Python: its command line, and packages that are absent"),
     "files": Room(53, "", "writes a file as a whole or not at all"),
@@ -53,9 +53,9 @@ ROOMS = {
         1225, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(3310, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
-    "data": Room(668, "engine files environment", "published images, folders of images, batches"),
+    "data": Room(605, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
-        1279,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
+        1237,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
         "engine ops nn optim data state arrayfile files plots environment",
         "the loop, what looks at a run, and folders of runs that resume",
     ),

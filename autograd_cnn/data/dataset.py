@@ -7,13 +7,14 @@ times the memory, so the user decides.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from autograd_cnn.data.checks import check_array, check_pair
 from autograd_cnn.environment import plain
 
 BYTES = "From [0, 1]: np.rint(images * 255).astype(np.uint8); from 0..255: images.astype(np.uint8)"
@@ -45,7 +46,7 @@ class Dataset:
         train, test = (self.train_images, self.train_labels), (self.test_images, self.test_labels)
         for part, (images, labels) in (("training ", train), ("test ", test)):
             _check_pair(part, images, labels)
-            _check_range(f"Dataset: {part}label", labels, len(self.classes), "Name all: {} classes")
+            _check_range(part, labels, len(self.classes))
         if train[0].shape[1:] != test[0].shape[1:]:
             raise ValueError(f"Dataset: training images {train[0].shape}, but test images {test[0].shape}")
 
@@ -113,44 +114,10 @@ class Dataset:
             f"{shape} {self.train_images.dtype}, {len(self.classes)} classes>"
         )
 
-    def take(self, train: int, test: int | None = None) -> Dataset:
-        """Return the first `train` training images and the first `test` test images (by default all of these).
-
-        The images are views. The name states the numbers, since accuracies on a part are not those on all images.
-
-        Raises
-        ------
-        ValueError
-            If there are fewer images.
-
-        Examples
-        --------
-        >>> from autograd_cnn.data import load_shapes
-        >>> load_shapes(train=100, test=50).take(32)
-        <shapes (synthetic), first 32 + 50: 32 training and 50 test images (32, 32, 3) uint8, 10 classes>
-        """
-        test = len(self.test_images) if test is None else test
-        parts = (("training", train, self.train_images), ("test", test, self.test_images))
-        for part, wanted, images in parts:
-            if not isinstance(wanted, int | np.integer):
-                raise TypeError(f"take: {part} is {wanted!r}, want a number of images")
-            if not 0 <= wanted <= len(images):
-                raise ValueError(f"take: {wanted:,} {part} images wanted, {self.name} has {len(images):,}")
-        return replace(
-            self,
-            name=f"{self.name}, first {train:,} + {test:,}",
-            train_images=self.train_images[:train],
-            train_labels=self.train_labels[:train],
-            test_images=self.test_images[:test],
-            test_labels=self.test_labels[:test],
-        )
-
 
 def _check_pair(part: str, images: NDArray[Any], labels: NDArray[Any]) -> None:
     """Check the form of images and labels; `part` is "training ", "test ", or "" for all."""
-    for name, array in (("images", images), ("labels", labels)):
-        if not isinstance(array, np.ndarray):
-            raise TypeError(f"Dataset: {part}{name} are a {type(array).__name__}, want an array: np.asarray({name})")
+    check_pair("Dataset", images, labels, part)
     shape = images.shape
     if len(shape) != 4 or (shape[3] not in (1, 3, 4) and shape[1] in (1, 3, 4)):
         cures = {3: " Of one channel: images[..., None]", 4: " From NCHW: images.transpose(0, 2, 3, 1)"}
@@ -161,8 +128,6 @@ def _check_pair(part: str, images: NDArray[Any], labels: NDArray[Any]) -> None:
         column = " labels[:, 0]?" if labels.shape[1:] == (1,) else " One-hot rows: labels.argmax(axis=1)"
         cure = column if labels.ndim == 2 else ""
         raise ValueError(f"Dataset: {part}labels {labels.shape}, expected (N,).{cure}")
-    if len(labels) != len(images):
-        raise ValueError(f"Dataset: {len(images):,} {part}images, but {len(labels):,} labels")
     if not np.issubdtype(labels.dtype, np.integer):
         names = labels.dtype.kind in "OSTU"
         cure = "classes, labels = np.unique(labels, return_inverse=True)" if names else "labels.astype(np.int64)?"
@@ -175,18 +140,17 @@ def _check_classes(classes: Sequence[str]) -> None:
         raise TypeError(f'Dataset: classes are {classes!r}, want their names: ("cat", "dog")')
 
 
-def _check_range(who: str, labels: NDArray[Any], classes: int, more: str) -> None:
-    """Refuse labels outside of 0..classes-1. The cure is `more` classes, unless the labels do not start at 0."""
+def _check_range(part: str, labels: NDArray[Any], classes: int) -> None:
+    """Refuse labels outside of 0..classes-1."""
     outside = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(outside):
         at, low, high = outside[0], int(labels.min()), int(labels.max())
+        cure = f"Name all: {high + 1} classes"
         if low < 0:
             cure = "Leave out what has no label: keep = labels >= 0, then images[keep] and labels[keep]"
         elif low > 0 and high - low < classes:
             cure = f"Labels that start at {low}: labels - {low}"
-        else:
-            cure = more.format(high + 1)
-        raise ValueError(f"{who} {labels[at]} at [{at}], but classes are 0..{classes - 1}. {cure}")
+        raise ValueError(f"Dataset: {part}label {labels[at]} at [{at}], but classes are 0..{classes - 1}. {cure}")
 
 
 def _share_of_each_class(labels: NDArray[Any], share: float, rng: Generator) -> NDArray[np.bool_]:
@@ -204,11 +168,10 @@ def _numbers(labels: NDArray[Any]) -> list[str]:
     """Name the classes by their numbers, if each of them occurs."""
     found = np.unique(labels)
     if (found != np.arange(len(found))).any():
-        low, all_there = found[0], found[-1] - found[0] < len(found)
-        start = f"Labels that start at {low}: labels - {low}" if all_there and low > 0 else ""
-        cure = start or "If some classes have no images, name all: classes=[...]"
         raise ValueError(
-            f"Dataset: labels are {len(found)} numbers in {low}..{found[-1]}, expected 0..{len(found) - 1}. {cure}"
+            f"Dataset: labels are {len(found)} numbers in {found[0]}..{found[-1]}, expected 0..{len(found) - 1}. If "
+            "some classes have no images, name all: classes=[...]; else number them: "
+            "classes, labels = np.unique(labels, return_inverse=True)"
         )
     return list(map(str, found))
 
@@ -250,8 +213,7 @@ def as_float32(
 
 
 def _check_bytes(caller: str, images: Any) -> None:
-    if not isinstance(images, np.ndarray):
-        raise TypeError(f"{caller}: images are a {type(images).__name__}, want an array (N, H, W, C) uint8")
+    check_array(caller, "images", images)
     if images.dtype != np.uint8:
         raise TypeError(f"{caller}: images are {images.dtype}, expected uint8 (0..255). {BYTES}")
 
@@ -293,40 +255,3 @@ def channel_statistics(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], 
     mean = sums / pixels / 255
     variance = squares / pixels / 255**2 - mean**2
     return mean.astype(np.float32), np.sqrt(np.maximum(variance, 0)).astype(np.float32)
-
-
-def one_hot(labels: NDArray[np.integer[Any]], classes: int = 10, dtype: DTypeLike = np.float32) -> NDArray[Any]:
-    """Turn each label into a row with 1 in the column of its class and 0 elsewhere, such as `bce` needs as targets.
-
-    Parameters
-    ----------
-    labels : array, (N,) integer
-    classes : int
-        Number of columns; labels are 0..classes-1.
-    dtype : dtype
-
-    Returns
-    -------
-    array, (N, classes) of `dtype`
-
-    Raises
-    ------
-    TypeError
-        If the labels are not integers.
-    ValueError
-        If the labels have more than one axis, or one is out of range.
-
-    Examples
-    --------
-    >>> one_hot(np.array([2, 0]), classes=3)
-    array([[0., 0., 1.],
-           [1., 0., 0.]], dtype=float32)
-    """
-    labels = np.asarray(labels)
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise TypeError(f"one_hot: labels are {labels.dtype}, expected integers. labels.astype(np.int64)?")
-    if labels.ndim != 1:
-        cure = " labels[:, 0]?" if labels.ndim == 2 and labels.shape[1] == 1 else ""
-        raise ValueError(f"one_hot: labels {labels.shape}, expected (N,).{cure}")
-    _check_range("one_hot: label", labels, classes, "For all of them: classes={}")
-    return np.eye(classes, dtype=dtype)[labels]

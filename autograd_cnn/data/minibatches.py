@@ -12,8 +12,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
+
+from autograd_cnn.data.checks import check_array, check_generator, check_pair
 
 
 def batches(
@@ -51,13 +54,13 @@ def batches(
     >>> [y.tolist() for x, y in batches(images, labels, 3, np.random.default_rng(0))]
     [[2, 4, 3], [0, 1]]
     """
-    _check_pair("batches", images, labels)
+    check_pair("batches", images, labels)
     if not isinstance(batch_size, int | np.integer):
         raise TypeError(f"batches: batch_size is {batch_size!r}, want an int")
     if batch_size < 1:
         raise ValueError(f"batches: batch_size {batch_size}, must be at least 1")
     if rng is not None:
-        _check_generator("batches", rng)
+        check_generator("batches", rng)
     return _batches(images, labels, int(batch_size), rng)
 
 
@@ -69,24 +72,6 @@ def _batches(
     for start, end in pairwise([*range(0, count - left_over, batch_size), count]):
         chosen = slice(start, end) if order is None else order[start:end]
         yield images[chosen], labels[chosen]
-
-
-def _check_pair(caller: str, images: Any, labels: Any) -> None:
-    for name, rows in (("images", images), ("labels", labels)):
-        if not hasattr(rows, "shape") or not rows.shape:
-            raise TypeError(f"{caller}: {name} is {_described(rows)}, want an array: np.asarray({name})")
-    if len(images) != len(labels):
-        raise ValueError(f"{caller}: {len(images):,} images, but {len(labels):,} labels")
-
-
-def _check_generator(caller: str, rng: Any) -> None:
-    if not isinstance(rng, Generator):
-        seed = rng if isinstance(rng, int) and rng >= 0 else 0
-        raise TypeError(f"{caller}: rng is {_described(rng)}, want a generator: np.random.default_rng({seed})")
-
-
-def _described(value: Any) -> str:
-    return repr(value) if isinstance(value, int | float | str | None) else f"a {type(value).__name__}"
 
 
 def split(
@@ -115,8 +100,8 @@ def split(
     >>> y.tolist(), validation_y.tolist()
     ([0, 1, 3, 4], [2])
     """
-    _check_pair("split", images, labels)
-    _check_generator("split", rng)
+    check_pair("split", images, labels)
+    check_generator("split", rng)
     if not 0 < share < 1:
         raise ValueError(f"split: share is {share}, want it in (0, 1)")
     count = math.ceil(share * len(images))
@@ -185,8 +170,8 @@ def augment(
            [4, 3, 2, 1],
            [4, 3, 2, 1]], dtype=uint8)
     """
-    _check_pair("augment", images, images)
-    _check_generator("augment", rng)
+    check_array("augment", "images", images)
+    check_generator("augment", rng)
     if images.ndim != 4:
         raise ValueError(f"augment: images {images.shape}, expected (N, H, W, C). One image: image[None]")
     whole = all(isinstance(number, int | np.integer) for number in (shift, cutout))
@@ -198,9 +183,11 @@ def augment(
     _check_colour(images, fill)
     if not images.size:
         return images.copy()
-    count, height, width, _ = images.shape
+    count, height, width, channels = images.shape
     top, left = rng.integers(0, 2 * shift + 1, size=(2, count))
-    pixels = _windows(_padded(images, shift, mode, fill), top, left, height, width)
+    # A pixel is one item of bytes: NumPy copies items whole, and would copy three colours in a loop of three.
+    padded = _padded(images, shift, mode, fill).view(f"V{channels * images.itemsize}")[..., 0]
+    pixels = sliding_window_view(padded, (height, width), axis=(1, 2))[np.arange(count), top, left]
     if flip:
         mirrored = np.flatnonzero(rng.random(count) < 0.5)
         pixels[mirrored] = pixels[mirrored, :, ::-1]
@@ -228,10 +215,6 @@ def _check_colour(images: NDArray[Any], fill: ArrayLike) -> None:
             )
 
 
-# A pixel, and a row of pixels, are each one item of bytes here. NumPy copies items whole; it would copy the three
-# colours of a pixel in a loop of three.
-
-
 def _padded(images: NDArray[Any], shift: int, mode: str, fill: ArrayLike) -> NDArray[Any]:
     if mode == "reflect":
         return np.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), "reflect")
@@ -240,15 +223,3 @@ def _padded(images: NDArray[Any], shift: int, mode: str, fill: ArrayLike) -> NDA
     padded[...] = np.full(padded.shape[1:], fill, images.dtype)
     padded[:, shift : shift + height, shift : shift + width] = images
     return padded
-
-
-def _windows(
-    padded: NDArray[Any], top: NDArray[np.int64], left: NDArray[np.int64], height: int, width: int
-) -> NDArray[Any]:
-    """Cut a window out of each image: return its pixels, (N, height, width), each one item of bytes."""
-    count, stride, pitch, channels = padded.shape
-    pixel = channels * padded.itemsize
-    # Every run of `width` pixels is an item of this view. The items overlap, and NumPy checks that they fit.
-    runs = np.ndarray(padded.nbytes // pixel - width + 1, f"V{width * pixel}", padded, strides=(pixel,))
-    first = (np.arange(count) * stride + top) * pitch + left
-    return runs[first[:, None] + np.arange(height) * pitch].view(f"V{pixel}").reshape(count, height, width)

@@ -2,11 +2,11 @@
 
 from autograd_cnn.arrayfile import CheckpointError
 from autograd_cnn.engine.naming import publish
+from autograd_cnn.training.callbacks import early_stop, keep_best
 from autograd_cnn.training.checkpoint import load_checkpoint, save_checkpoint
 from autograd_cnn.training.evaluation import evaluate, predict
 from autograd_cnn.training.folder import RunFolder, load_run
 from autograd_cnn.training.history import Epoch, Evaluation, History
-from autograd_cnn.training.hooks import early_stop, keep_best
 from autograd_cnn.training.loop import fit
 from autograd_cnn.training.recipe import read_recipe
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
+from autograd_cnn.data.checks import check_array, check_pair, described
 from autograd_cnn.engine.messages import warn
-from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.environment import needs
 from autograd_cnn.optim.optimiser import Steps
 from autograd_cnn.training.ranks import Array, Ranks
 
@@ -53,49 +55,58 @@ def check(caller: str, /, **arguments: Any) -> None:
             raise ValueError(f"{caller}: {name} is {value}, want more than 0, or None for no limit")
 
 
-def check_validation(validation: Any) -> None:
-    """Raise an error unless this is None, or images with their labels."""
-    if validation is not None:
-        if len(validation) != 2:
-            raise ValueError(f"fit: validation has {len(validation)} parts, want (images, labels)")
-        images, labels = validation
+def check_run(given: Mapping[str, Any]) -> None:
+    """Raise an error unless the arguments of `fit`, by name, suit it and each other."""
+    check("fit", **{name: given[name] for name in TYPES if name in given})
+    if (given["epochs"] is None) == (given["steps"] is None):
+        raise TypeError("fit: pass one of epochs= and steps=")
+    if given["augment"] is not None and given["rng"] is None:
+        raise ValueError("fit: augment draws random numbers from rng: rng=np.random.default_rng(0)")
+    check_set("fit", given["images"], given["labels"])
+    if given["validation"] is not None:
+        if len(given["validation"]) != 2:
+            raise ValueError(f"fit: validation has {len(given['validation'])} parts, want (images, labels)")
+        images, labels = given["validation"]
         check_set("fit", images, labels, "validation ")
+    for i, callback in enumerate(given["callbacks"]):
+        if not callable(callback):
+            cure = "folder.callback(model)" if hasattr(callback, "callback") else "a function of the History"
+            raise TypeError(f"fit: callbacks[{i}] is {described(callback)}, want {cure}")
+    if given["checkpoint"] is None and given["every"] is not None:
+        raise ValueError(
+            f"fit: every is {given['every']}, but there is no checkpoint to write: checkpoint='last.safetensors'"
+        )
+    if given["checkpoint"] is not None and given["ranks"].rank == 0:
+        _check_place(given["checkpoint"])
 
 
-def compared(numbers: Mapping[str, Any], optional: Mapping[str, Any], images: Array, labels: Array) -> dict[str, Any]:
-    """Return what has to be the same on all ranks, besides the state of model, optimiser and generators."""
-    validation = optional["validation"] or (None, None)
-    return {
-        **{name: None if number is None else float(number) for name, number in numbers.items()},
-        **{name: "missing" if value is None else "given" for name, value in optional.items()},
-        **{"images": images, "labels": labels, "validation images": validation[0], "validation labels": validation[1]},
-    }
+def _check_place(path: str | os.PathLike[str]) -> None:
+    """Raise an error unless the file can be written, as far as its folder shows, before hours of work are in it."""
+    with needs("safetensors", "fit(checkpoint=...)"):
+        import safetensors  # noqa: F401
+    if os.path.isdir(path) or not os.access(os.path.dirname(os.path.realpath(path)), os.W_OK):
+        raise OSError(
+            errno.EACCES, "fit: checkpoint wants a file in a folder that exists and can be written", os.fspath(path)
+        )
 
 
 def check_set(caller: str, images: Any, labels: Any, whose: str = "") -> None:
-    """Raise an error unless images and labels are arrays, with one label for each image, and at least one."""
-    check_array(caller, f"{whose}images", images)
-    check_array(caller, f"{whose}labels", labels)
-    if not len(images) == len(labels) > 0:
-        raise ValueError(
-            f"{caller}: {len(images):,} {whose}images and {len(labels):,} {whose}labels, want equally many and at "
-            "least one"
-        )
+    """Raise an error unless images and labels are arrays of numbers, with a label for each image, and at least one."""
+    check_pair(caller, images, labels, whose)
+    check_numbers(caller, f"{whose}images", images)
+    check_numbers(caller, f"{whose}labels", labels)
+    if not len(images):
+        raise ValueError(f"{caller}: there are no {whose}images")
     warn_of_bytes(caller, f"{whose}images", images)
 
 
-def check_array(caller: str, name: str, array: Any) -> None:
+def check_numbers(caller: str, name: str, array: Any) -> None:
     """Raise an error unless `array` is an array of numbers with a first axis."""
-    noun = name.rpartition(" ")[2]
-    if not isinstance(array, np.ndarray):
-        cure = f": {noun}.data" if isinstance(array, Tensor) else "" if array is None else f": np.asarray({noun})"
-        raise TypeError(f"{caller}: {name} is {described(array)}, want an array{cure}")
-    if array.ndim == 0 or array.dtype.kind not in "buif":
-        words = noun == "labels" and array.dtype.kind in "USO"
+    check_array(caller, name, array)
+    if array.dtype.kind not in "buif":
+        words = name.endswith("labels") and array.dtype.kind in "USO"
         cure = ". From names: classes, labels = np.unique(labels, return_inverse=True)" if words else ""
-        raise ValueError(
-            f"{caller}: {name} {array.shape} {array.dtype}, want numbers with a first axis, (N, ...){cure}"
-        )
+        raise ValueError(f"{caller}: {name} {array.shape} {array.dtype}, want numbers{cure}")
 
 
 def warn_of_bytes(caller: str, name: str, images: Array) -> None:
@@ -114,9 +125,3 @@ def are_bytes(images: Array) -> bool:
     if images.ndim != 4 or images.dtype.kind != "f" or not some.size:
         return False
     return bool(some.min() >= 0 and BRIGHT < some.max() <= 255)
-
-
-def described(value: Any) -> str:
-    """Describe an argument in a message: a number or a short text by itself, anything else by its type."""
-    plain = value is None or isinstance(value, (bool, int, float, np.number, str))
-    return repr(value) if plain and len(repr(value)) < 40 else type(value).__name__

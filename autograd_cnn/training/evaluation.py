@@ -13,7 +13,7 @@ from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn.module import in_training_mode
-from autograd_cnn.training.arguments import check, check_array, check_set, warn_of_bytes
+from autograd_cnn.training.arguments import check, check_numbers, check_set, warn_of_bytes
 from autograd_cnn.training.history import Evaluation
 from autograd_cnn.training.ranks import Array, Ranks
 
@@ -44,7 +44,7 @@ def predict(model: Model, images: Array, batch_size: int = 100) -> Array:
     >>> predict(lambda x: x.sum(axis=1), np.ones((5, 3), np.float32), batch_size=2)
     array([3., 3., 3., 3., 3.], dtype=float32)
     """
-    check_array("predict", "images", images)
+    check_numbers("predict", "images", images)
     check("predict", batch_size=batch_size)
     warn_of_bytes("predict", "images", images)
     return _predicted(model, images, batch_size)

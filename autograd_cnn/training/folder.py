@@ -18,9 +18,9 @@ from typing import Any
 from autograd_cnn.arrayfile import SUM, read_json, spelled, write_json
 from autograd_cnn.files import read, write_atomically
 from autograd_cnn.nn import Module
+from autograd_cnn.training.callbacks import keep_best
 from autograd_cnn.training.checkpoint import load_model
 from autograd_cnn.training.history import History, drawing
-from autograd_cnn.training.hooks import keep_best
 from autograd_cnn.training.recipe import run_recipe
 
 SETTINGS, CODE, HISTORY, PICTURE = "settings.json", "model.py", "history.json", "loss.png"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PLOTS = "autograd_cnn.plots"
+EARLY_STOP = "early stop"  # the reason to end, or its beginning, if it is a callback's
 
 
 @dataclass
@@ -197,6 +198,9 @@ class History:
         epochs = [Epoch(**{name: number(x) for name, x in epoch.items()}) for epoch in record["epochs"]]
         losses = [float(x) for x in record["losses"]]
         return cls(str(record["name"]), losses, epochs, str(record["ended"]), int(record["planned"]))
+
+
+Callback = Callable[[History], object]
 
 
 def drawing() -> ModuleType | None:

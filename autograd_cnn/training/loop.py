@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 
+from autograd_cnn.engine.finite import first_not_finite
+from autograd_cnn.engine.messages import warn
+from autograd_cnn.engine.tape import Node
+from autograd_cnn.environment import needs
 from autograd_cnn.nn.module import in_training_mode
 from autograd_cnn.optim import clip_grad_norm
 from autograd_cnn.optim.optimiser import Steps
 from autograd_cnn.optim.schedules import Schedule
-from autograd_cnn.training.arguments import check, check_validation, compared
-from autograd_cnn.training.evaluation import ALONE, Loss, Model, as_tensor, correct, evaluated
+from autograd_cnn.training.arguments import check
+from autograd_cnn.training.evaluation import ALONE, Loss, Model, as_tensor, correct, evaluated, one_number
 from autograd_cnn.training.feeding import Augment
-from autograd_cnn.training.health import Health
-from autograd_cnn.training.history import History
-from autograd_cnn.training.hooks import EARLY_STOP, Callback, Checkpoint, Progress, called, check_callbacks, ctrl_c
+from autograd_cnn.training.health import dead_shares
+from autograd_cnn.training.history import EARLY_STOP, Callback, History
 from autograd_cnn.training.ranks import Array, Ranks
 from autograd_cnn.training.run import Run
 
@@ -134,74 +141,75 @@ def fit(
     >>> history.epochs[-1].accuracy > 0.95
     True
     """
+    given = locals()  # the arguments, by name
     check("fit", ranks=ranks)
-    numbers = {"epochs": epochs, "steps": steps, "batch_size": batch_size, "every": every}
-    optional = {"schedule": schedule, "augment": augment, "validation": validation, "checkpoint": checkpoint}
     with ranks.all_or_none():
-        check("fit", model=model, loss=loss, optimiser=optimiser, rng=rng, **numbers, **optional)
-        check("fit", clip=clip, time_limit=time_limit, callbacks=callbacks, name=name)
-        run = Run(model, optimiser, images, labels, rng, epochs, steps, batch_size, augment, time_limit, name, ranks)
-        check_validation(validation)
-        check_callbacks(callbacks)
-        health = Health(run)
-        saved = Checkpoint(run, health, checkpoint, every)
-    ranks.compare(lambda: compared({**numbers, "clip": clip}, optional, images, labels), SAME_ARGUMENTS)
+        run = Run(**given)
+    ranks.compare(run.arguments, SAME_ARGUMENTS)
     ended = ""
     if checkpoint is not None and ranks.first(os.path.exists, checkpoint):
         ended = run.resume(checkpoint)
     run.compare(SAME_STATE)
-    health.checked_state()
-    shown = progress and ranks.rank == 0
-    with ranks.all_or_none(), in_training_mode(model, True), ctrl_c(run.interrupt), Progress(run, shown) as bar:
+    run.checked_state()
+    with ranks.all_or_none(), in_training_mode(model, True), _ctrl_c(run.interrupt), _bar(run) as run.bar:
         if run.step:
-            bar.line(f"resuming after step {run.step:,}, from {checkpoint}")
+            run.say(f"resuming after step {run.step:,}, from {checkpoint}")
             if ended.startswith(EARLY_STOP):
-                run.history.ended = ranks.first(called, run, callbacks)
+                run.call_back()
             run.look_for_reasons()
         while run.closed < run.end:
-            _one_pass(run, loss, schedule, clip, health, bar, saved)
+            _one_pass(run)
             run.compare(f"after step {run.step:,}")
-            saved.save()  # if evaluation or a callback fails, a resumed run begins with them
+            run.save()  # if evaluation or a callback fails, a resumed run begins with them
             run.close(evaluated(model, loss, *validation, batch_size, ranks) if validation else None)
-            bar.on_pass()
-            run.history.ended = ranks.first(called, run, callbacks)
-            saved.on_pass()
+            run.call_back()
+            if run.history.epochs[-1].part == 1:  # else a resumed run completes the pass
+                run.save()
     return run.history
 
 
-def _one_pass(
-    run: Run,
-    loss: Loss,
-    schedule: Schedule | None,
-    clip: float | None,
-    health: Health,
-    bar: Progress,
-    saved: Checkpoint,
-) -> None:
+def _one_pass(run: Run) -> None:
     """Make the steps of a pass, or as many as are left of it."""
-    model, optimiser = run.model, run.optimiser
+    optimiser = run.optimiser
     with run.batches() as batches:
         for (images, labels), waited in batches:
             run.current.waited += waited
-            if schedule is not None:
-                optimiser.lr = _rate(schedule, run.step)
+            if run.schedule is not None:
+                optimiser.lr = _rate(run.schedule, run.step)
             optimiser.zero_grad()
             with run.shared(len(labels)) as weight:
                 if len(labels):  # a small batch may have no image for this rank
-                    outputs = model(as_tensor(images))
-                    value = loss(outputs, labels)
-                    health.check_loss(value)
-                    value._backward(health.note_gradient, np.full(value.shape, weight, value.dtype))
+                    outputs = run.model(as_tensor(images))
+                    value = run.loss(outputs, labels)
+                    _check_loss(run, value)
+                    value._backward(run.note_gradient, np.full(value.shape, weight, value.dtype))
                     run.figures = [weight * value.item(), correct(outputs.data, labels)]
-            health.check_gradients()
-            if clip is not None:
-                clip_grad_norm(optimiser.parameters, clip)
+            run.check_gradients()
+            if run.clip is not None:
+                clip_grad_norm(optimiser.parameters, run.clip)
             optimiser.step()
             run.finish_step()
-            bar.on_step()
-            saved.on_step()
+            if run.every and run.step % run.every == 0 and not run.history.ended:
+                run.save()
             if run.history.ended:
                 break
+
+
+def _check_loss(run: Run, value: Any) -> None:
+    """Raise an error unless the loss is one finite number; at the first step of a pass, note the dead channels."""
+    number, node = one_number("fit", value), value.node
+    if not math.isfinite(number):
+        culprit = f" {first_not_finite(node)}" if isinstance(node, Node) else ""
+        raise FloatingPointError(f"fit: loss is {number} at step {run.step:,}.{culprit}")
+    if run.step == run.closed and isinstance(node, Node) and not (run.current.dead or run.current.silent):
+        run.current.dead, run.current.silent, whole = dead_shares(node)
+        if whole and not run.warned:
+            run.warned = True
+            warn(
+                f"{whole[0]}: all outputs are 0 for all images of a batch, so no gradient passes through it. Lower the "
+                "learning rate? He initialisation?",
+                RuntimeWarning,
+            )
 
 
 def _rate(schedule: Schedule, step: int) -> float:
@@ -213,3 +221,34 @@ def _rate(schedule: Schedule, step: int) -> float:
         kind = ValueError if -math.inf < rate < 0 else FloatingPointError
         raise kind(f"{problem} {rate}, want a number from 0 on. Nothing was changed at this step")
     return float(rate)
+
+
+@contextmanager
+def _ctrl_c(event: threading.Event) -> Iterator[None]:
+    """Set an event at the first Ctrl-C, so that no step is cut short. A handler of the user stays in place."""
+
+    def handle(signum: int, frame: Any) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    replaced = default and threading.current_thread() is threading.main_thread()
+    if replaced:
+        signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        if replaced:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _bar(run: Run) -> AbstractContextManager[Any]:
+    """Return a bar of the images of a run, which only a terminal shows; None where nothing is written."""
+    if not run.progress or run.ranks.rank:
+        return nullcontext()
+    with needs("tqdm", "showing progress"):
+        from tqdm.auto import tqdm
+
+    done, total = run.images_of(run.step), run.images_of(run.total)
+    return tqdm(initial=done, total=total, unit=" images", unit_scale=True, disable=None)

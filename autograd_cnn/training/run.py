@@ -1,13 +1,14 @@
-"""The state of a run of `fit`: how far it is, the figures so far, and all that a resumed run needs."""
+"""A run of `fit`: its arguments, how far it is, the figures so far, and all that a resumed run needs."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 import os
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
@@ -20,12 +21,24 @@ from autograd_cnn.arrayfile import CheckpointError, read_arrays
 from autograd_cnn.data import batches
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.registry import kernels
+from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.environment import plain
 from autograd_cnn.nn import Module
 from autograd_cnn.optim.optimiser import Steps
-from autograd_cnn.training.arguments import check_set
-from autograd_cnn.training.checkpoint import State, all_generators, check_checkpoint, full_state, write_state
+from autograd_cnn.optim.schedules import Schedule
+from autograd_cnn.state import not_finite
+from autograd_cnn.training.arguments import check_run
+from autograd_cnn.training.checkpoint import (
+    State,
+    all_generators,
+    check_checkpoint,
+    full_state,
+    names_not_finite,
+    write_state,
+)
+from autograd_cnn.training.evaluation import Loss, Model
 from autograd_cnn.training.feeding import Augment, fed, prepared
-from autograd_cnn.training.history import Epoch, Evaluation, History, number
+from autograd_cnn.training.history import EARLY_STOP, Callback, Epoch, Evaluation, History, number
 from autograd_cnn.training.ranks import Array, Ranks
 
 
@@ -41,36 +54,69 @@ class Pass:
     gradients: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(eq=False)
 class Run:
-    """How far a run is. It knows its model, optimiser, images and ranks, but computes no step.
+    """The arguments of `fit`, and how far it is. It computes no step.
 
     A pass that is cut short gets its Epoch in the returned History; the checkpoint still counts it as unfinished.
     """
 
-    def __init__(
-        self, model: Any, optimiser: Steps, images: Array, labels: Array, rng: Generator | None, epochs: int | None,
-        steps: int | None, batch_size: int, augment: Augment | None, time_limit: float | None, name: str, ranks: Ranks,
-    ) -> None:  # fmt: skip
-        if (epochs is None) == (steps is None):
-            raise TypeError("fit: pass one of epochs= and steps=")
-        if augment is not None and rng is None:
-            raise ValueError("fit: augment draws random numbers from rng: rng=np.random.default_rng(0)")
-        check_set("fit", images, labels)
-        self.model, self.optimiser, self.images, self.labels = model, optimiser, images, labels
-        self.rng, self.augment, self.ranks = rng, augment, ranks
-        self.sizes = {"images": len(images), "batch_size": int(batch_size)}
-        self.steps_per_pass = sum(1 for _ in batches(images, labels, int(batch_size)))
-        self.total = int(steps) if steps is not None else int(epochs or 0) * self.steps_per_pass
-        self.history = History(name, planned=self.total)
+    model: Model
+    loss: Loss
+    optimiser: Steps
+    images: Array
+    labels: Array
+    rng: Generator | None
+    epochs: int | None
+    steps: int | None
+    batch_size: int
+    schedule: Schedule | None
+    augment: Augment | None
+    clip: float | None
+    time_limit: float | None
+    validation: tuple[Array, Array] | None
+    checkpoint: str | os.PathLike[str] | None
+    every: int | None
+    callbacks: Sequence[Callback]
+    name: str
+    progress: bool
+    ranks: Ranks
+
+    def __post_init__(self) -> None:
+        check_run(vars(self))
+        self.sizes = {"images": len(self.images), "batch_size": int(self.batch_size)}
+        self.steps_per_pass = sum(1 for _ in batches(self.images, self.labels, self.batch_size))
+        self.total = int(self.steps) if self.steps is not None else int(self.epochs or 0) * self.steps_per_pass
+        self.history = History(self.name, planned=self.total)
         self.current = Pass()
-        self.generators = {} if rng is None else {"fit": rng}
-        self.time_limit, self.interrupt = time_limit, threading.Event()
-        self._all_generators = [*all_generators(model, self.generators).values()]
-        self._buffers = [*model.buffers()] if isinstance(model, Module) else []
-        self._data = _digest(images) + _digest(labels)
+        self.generators = {} if self.rng is None else {"fit": self.rng}
+        self.interrupt = threading.Event()
+        self.bar: Any = None
+        self.warned = False  # of a rectifier that is dead
         # of the step under way: its loss, the number of right labels, and from all ranks the reasons to end
         self.figures = [0.0, 0.0]
+        self._all_generators = [*all_generators(self.model, self.generators).values()]
+        self._buffers = [*self.model.buffers()] if isinstance(self.model, Module) else []
+        self._data = _digest(self.images) + _digest(self.labels)
+        self._origin = ""  # where a gradient began to be not finite
+        self._infinite: Mapping[str, str] | None = None  # arrays that were not finite at the start
         self._began = time.perf_counter()
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what has to be the same on all ranks, besides the state of model, optimiser and generators."""
+        numbers = {name: getattr(self, name) for name in ("epochs", "steps", "batch_size", "every", "clip")}
+        others = {name: getattr(self, name) for name in ("schedule", "augment", "validation", "checkpoint")}
+        images, labels = self.validation or (None, None)
+        return {
+            **{name: None if value is None else float(value) for name, value in numbers.items()},
+            **{name: "missing" if value is None else "given" for name, value in others.items()},
+            **{"images": self.images, "labels": self.labels, "validation images": images, "validation labels": labels},
+        }
+
+    def say(self, text: str) -> None:
+        """Write a line above the bar. Paths and names in it cannot steer the terminal."""
+        if self.bar is not None:
+            self.bar.write(plain(text), file=sys.stderr)
 
     @property
     def step(self) -> int:
@@ -120,6 +166,18 @@ class Run:
         """Let the run end after this step or pass, if it is not the last one."""
         if not self.history.ended and self.step < self.total:
             self.history.ended = reason
+            self.say(reason)
+
+    def call_back(self) -> None:
+        """Let rank 0 call all callbacks, each of which may end the run."""
+
+        def called() -> str:
+            for callback in self.callbacks:
+                if reason := callback(self.history):
+                    self.stop(f"{EARLY_STOP}: {reason}" if isinstance(reason, str) else EARLY_STOP)
+            return self.history.ended
+
+        self.history.ended = self.ranks.first(called)
 
     def batches(self) -> AbstractContextManager[Iterator[tuple[tuple[Array, Array], float]]]:
         """Prepare the remaining batches of this pass on a thread, until the ``with`` block ends, as `fed` does."""
@@ -150,10 +208,14 @@ class Run:
         loss, correct, *reasons = self.figures
         self.history.losses.append(loss)
         self.current.correct += correct
+        if self.bar is not None:
+            accuracy = {} if math.isnan(self.accuracy) else {"accuracy": f"{self.accuracy:.1%}"}
+            self.bar.set_postfix({"loss": f"{loss:.5f}", **accuracy}, refresh=False)
+            self.bar.update(self.images_of(self.step) - self.bar.n)
         self._stop_for(*reasons)
 
     def close(self, validation: Evaluation | None) -> None:
-        """Append the Epoch of this pass, and look for reasons to end."""
+        """Append the Epoch of this pass, write its line, and look for reasons to end."""
         sizes = np.diff([self.images_of(step) for step in range(self.closed, self.step + 1)])
         loss = float(np.average(self.history.losses[self.closed :], weights=sizes))
         figures = (validation.loss, validation.accuracy) if validation else (math.nan, math.nan)
@@ -164,24 +226,58 @@ class Run:
         )  # fmt: skip
         self.history.epochs.append(epoch)
         self.current = Pass()
+        passes = math.ceil(self.total / self.steps_per_pass)
+        cut = f", step {len(sizes):,} of {self.steps_per_pass:,}" if epoch.part < 1 else ""
+        self.say(f"epoch {len(self.history.epochs)}/{passes}{cut}: {epoch}")
         self.look_for_reasons()
-
-    def state(self) -> State:
-        """Return the arrays, settings and generators that determine the next step."""
-        return full_state(self.model, self.optimiser, self.generators)
 
     def compare(self, when: str) -> None:
         """Raise an error unless all ranks are in the same state, bit for bit."""
 
         def state() -> dict[str, Any]:
-            arrays, settings, generators = self.state()
+            arrays, settings, generators = full_state(self.model, self.optimiser, self.generators)
             names = {f"generator.{name}": bits for name, bits in generators.items()}
             return {**arrays, **names, "settings": (self.sizes, self.total, settings)}
 
         self.ranks.compare(state, f"fit: {when}")
 
-    def save(self, path: str | os.PathLike[str], state: State) -> None:
-        """Write a checkpoint with the state of model, optimiser and generators."""
+    def check_gradients(self) -> None:
+        """Raise an error, before the step, if a gradient is not finite."""
+        for i, p in enumerate(self.optimiser.parameters):
+            grad = p.grad.data if isinstance(p.grad, Tensor) else p.grad
+            if grad is not None and (bad := not_finite(grad)):
+                raise FloatingPointError(
+                    f"fit: the gradient of {p.name or f'parameter {i}'} is {bad} at step {self.step:,}, though the "
+                    f"loss is {self.figures[0]:.5g}. Nothing was changed. {self._origin}The slope of a root, a norm or "
+                    "a logarithm is infinite at 0: add a small number there, as in ag.sqrt(x + 1e-12). If numbers have "
+                    "grown too large: a lower learning rate"
+                )
+        self._origin = ""  # it was of a leaf that is not trained
+
+    def note_gradient(self, problem: str, began: str) -> None:
+        """Note where a gradient began to be not finite, for `check_gradients`."""
+        self._origin = self._origin or (f"{began}. " if began else "")
+
+    def checked_state(self) -> State:
+        """Return the state of the run, or raise an error if a number is not finite, and was at the first such check."""
+        state = full_state(self.model, self.optimiser, self.generators)
+        found = names_not_finite(state)
+        if self._infinite is None:
+            self._infinite = found
+        for name, bad in found.items():
+            if name not in self._infinite:
+                raise FloatingPointError(
+                    f"fit: {name} is {bad} after step {self.step:,}, and was finite before. A checkpoint is unchanged: "
+                    "it is of an earlier step. A lower learning rate, or clip=1, keeps numbers small; so do images in "
+                    "[0, 1]"
+                )
+        return state
+
+    def save(self) -> None:
+        """Check all numbers and, if there is a path, write a checkpoint."""
+        state = self.checked_state()
+        if self.checkpoint is None or self.ranks.rank:
+            return
         if self.step > self.closed:
             self.current.gradients = self._gradients()
         progress = {
@@ -192,7 +288,7 @@ class Run:
             "elapsed": self.elapsed,
             "kernels": kernels(),
         }
-        write_state(path, state, progress)
+        write_state(self.checkpoint, state, progress)
 
     def resume(self, path: str | os.PathLike[str]) -> str:
         """Continue from a checkpoint: restore the run, the model, the optimiser and the generators, or change nothing.

@@ -110,7 +110,7 @@ def note(settings: Settings) -> str:
 
 def loss(settings: Settings, probabilities: ag.Tensor, labels: np.ndarray) -> ag.Tensor:
     """Is it class 0? Is it class 1? ... Ten questions, the binary cross-entropy of the answers."""
-    return ag.bce(probabilities, ag.data.one_hot(labels))
+    return ag.bce(probabilities, ag.one_hot(labels, 10))
 
 
 def probabilities(outputs: np.ndarray) -> np.ndarray:

@@ -65,12 +65,12 @@ def test_labels_may_be_rows(data):
         (
             lambda x, y, rng: batches(x, y, 32, np.random.RandomState(0)),
             TypeError,
-            "batches: rng is a RandomState, want a generator: np.random.default_rng(0)",
+            "batches: rng is RandomState, want a generator: np.random.default_rng(0)",
         ),
         (
             lambda x, y, rng: batches(x, list(y), 32),
             TypeError,
-            "batches: labels is a list, want an array: np.asarray(labels)",
+            "batches: labels is list, want an array: np.asarray(labels)",
         ),
         (
             lambda x, y, rng: split(x, y, 0.5, 0),
@@ -86,7 +86,7 @@ def test_labels_may_be_rows(data):
         (
             lambda x, y, rng: augment([x], rng),
             TypeError,
-            "augment: images is a list, want an array: np.asarray(images)",
+            "augment: images is list, want an array: np.asarray(images)",
         ),
     ],
 )

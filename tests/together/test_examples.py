@@ -107,7 +107,7 @@ def test_the_training_script_saves_its_results(run, tmp_path, models):
     data = ag.data.load_shapes(test=1000)
     result = ag.training.evaluate(
         lambda x: models.forward(p, x, "standard"),
-        lambda y, labels: ag.bce(y, ag.data.one_hot(labels)),
+        lambda y, labels: ag.bce(y, ag.one_hot(labels, 10)),
         data.test_images,
         data.test_labels,
     )

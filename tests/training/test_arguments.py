@@ -11,7 +11,6 @@ X, Y = np.ones((6, 4), np.float32), np.arange(6) % 3
 CALLS = [
     (data.batches, X, Y, 2),
     (data.split, X, Y, 0.5, np.random.default_rng(0)),
-    (data.one_hot, Y),
     (data.as_float32, np.ones((2, 4, 4, 3), np.uint8)),
     (data.channel_statistics, np.ones((2, 4, 4, 3), np.uint8)),
     (data.load_shapes, 2, 2),

@@ -198,11 +198,11 @@ def test_targets_that_are_not_classes_have_no_accuracy():
         ({"epochs": 1, "validation": (np.ones((3, 2)),)}, r"fit: validation has 1 parts, want \(images, labels\)"),
         (
             {"epochs": 1, "validation": (np.ones((9, 2)), np.zeros(3, int))},
-            "fit: 9 validation images and 3 validation labels, want equally many and at least one",
+            "fit: 9 validation images, but 3 labels",
         ),
         (
             {"epochs": 1, "validation": (np.ones((0, 2)), np.zeros(0, int))},
-            "fit: 0 validation images and 0 validation labels, want equally many and at least one",
+            "fit: there are no validation images",
         ),
         (
             {"epochs": 1, "validation": ([[1.0, 2.0]], np.zeros(1, int))},
@@ -284,11 +284,11 @@ def test_arguments_in_another_order_are_refused():
             ag.training.fit(*wrong, rng=None, epochs=1)
 
 
-@pytest.mark.parametrize("count", [0, 5])
-def test_the_numbers_of_images_and_labels_must_be_equal(count):
+@pytest.mark.parametrize(("count", "message"), [((0, 0), "there are no images"), ((5, 60), "5 images, but 60 labels")])
+def test_the_numbers_of_images_and_labels_must_be_equal(count, message):
     x, y = points()
-    with pytest.raises(ValueError, match=f"fit: {count} images and {len(y) if count else 0} labels"):
-        train(*line()[1:], x[:count], y if count else y[:0], epochs=1)
+    with pytest.raises(ValueError, match=f"fit: {message}"):
+        train(*line()[1:], x[: count[0]], y[: count[1]], epochs=1)
 
 
 # Failures
@@ -443,14 +443,14 @@ def test_a_model_that_returns_nothing_is_named():
         (lambda m, x, y: predict(m, ag.Tensor(x)), r"predict: images is Tensor, want an array: images\.data"),
         (lambda m, x, y: predict(m, x, 0), "predict: batch_size is 0, want 1 or more"),
         (lambda m, x, y: predict(m, x, 2.5), "predict: batch_size is 2.5, want an int"),
-        (lambda m, x, y: predict(m, np.array(["a"])), r"predict: images \(1,\) <U1, want numbers with a first axis"),
+        (lambda m, x, y: predict(m, np.array(["a"])), r"predict: images \(1,\) <U1, want numbers"),
         (
             lambda m, x, y: evaluate(m, ag.cross_entropy, x, np.array(["cat", "dog"])[y]),
             r"evaluate: labels \(60,\) <U3, want .* classes, labels = np\.unique\(labels, return_inverse=True\)",
         ),
         (
             lambda m, x, y: evaluate(m, ag.cross_entropy, x, y[:3]),
-            "evaluate: 60 images and 3 labels, want equally many and at least one",
+            "evaluate: 60 images, but 3 labels",
         ),
         (
             lambda m, x, y: evaluate(m, lambda o, y: ag.cross_entropy(o, y, reduction="none"), x, y),

@@ -117,7 +117,7 @@ def _options(facts: Facts, words: str, **changes: float) -> str:
 
 
 def _ended(facts: Facts) -> list[Step]:
-    from autograd_cnn.training.hooks import EARLY_STOP
+    from autograd_cnn.training.history import EARLY_STOP
 
     if not facts.history.ended or facts.history.ended.startswith(EARLY_STOP):
         return []
