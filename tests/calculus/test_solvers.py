@@ -168,8 +168,8 @@ def test_fixed_points_have_derivatives_of_every_order():
 
 
 SLOW = {
-    "fixed_point": lambda a: ag.fixed_point(lambda x, a: 0.9 * x + ag.sin(a), np.zeros(2), a),
-    "odeint": lambda a: ag.odeint(lambda y, t, a: -ag.sin(a) * y, np.ones(2), [0.0, 1.0, 2.0], a, adjoint=True),
+    "fixed_point": lambda a: ag.fixed_point(lambda x, a: 0.4 * x + ag.sin(a), np.zeros(2), a),
+    "odeint": lambda a: ag.odeint(lambda y, t, a: -ag.sin(a) * y, np.ones(2), [0.0, 0.5], a, adjoint=True),
 }
 
 
@@ -181,7 +181,7 @@ def test_gradients_do_not_depend_on_the_size_of_the_loss(solver, derivative):
         return f(np.array([0.7, 0.2]) if derivative is ag.vmap else 0.7) / size
 
     want = slope(1.0)
-    for size in (1e-30, 1e-7, 1e7):
+    for size in (1e-30, 1e7):
         np.testing.assert_allclose(slope(size), want, 1e-12)
     assert np.isnan(slope(np.inf)).all() and np.isnan(slope(np.nan)).all()
 

@@ -69,20 +69,9 @@ def test_python_functions():
     assert {a: 1}[a] == 1
 
 
-IMAGE = np.arange(24.0).reshape(2, 3, 4)
-
-
-def test_methods_follow_numpy():
-    x = leaf(IMAGE)
-    for name, args in {
-        "sum": (1,), "mean": (), "max": (0,), "min": (), "var": (), "std": (1,), "reshape": (6, 4), "squeeze": (),
-        "transpose": (1, 0, 2), "clip": (2, 5), "take": ([1, 2],), "flatten": (),
-    }.items():  # fmt: skip
-        np.testing.assert_array_equal(recorded(getattr(x, name)(*args)).data, getattr(IMAGE, name)(*args))
-    np.testing.assert_array_equal(recorded(x.reshape((6, 4))).data, IMAGE.reshape(6, 4))
-    np.testing.assert_array_equal(recorded(x.transpose()).data, IMAGE.T)
-    np.testing.assert_array_equal(recorded(x.transpose((1, 0, 2))).data, IMAGE.transpose(1, 0, 2))
-    np.testing.assert_array_equal(recorded(x.copy()).data, IMAGE)
+def test_methods_are_those_of_arrays_and_the_packages_own():
+    """tests/uses calls most of them."""
+    x = leaf(np.arange(24.0).reshape(2, 3, 4))
     assert recorded(x.relu().tanh().logsumexp()).shape == ()
     with pytest.raises(AttributeError, match="Tensor has no 'relo'"):
         _ = x.relo

@@ -9,7 +9,16 @@ rng = np.random.default_rng(0)
 X, Y = rng.normal(size=(2, 3)), rng.uniform(0.5, 2, (2, 3))
 LOW, HIGH = np.array([-0.4, -0.2, 0.3]), np.array([[0.6], [0.1]])
 
+OF_TWO = "add subtract multiply divide true_divide power maximum minimum".split()
+
 USES = [
+    *[use(name, getattr(np, name), Y) for name in "negative exp log log1p expm1 sqrt square abs sin cos tanh".split()],
+    *[use(name, getattr(np, name), Y, Y[:1] + 1) for name in OF_TWO],
+    *[use(name, lambda x, name=name: getattr(np, name)(x, 3), Y) for name in OF_TWO],
+    *[use(name, lambda y, name=name: getattr(np, name)(np.full(3, 4, y.dtype), y), Y) for name in OF_TWO],
+    use("add", lambda x: np.add(x, 1, where=True, casting="same_kind", dtype=None), X),
+    use("multiply", lambda x: np.multiply.outer(x, x[0]), X),
+    use("where", lambda x: np.where(np.greater(x, 0.1), x, 0.0), X),
     use("clip", lambda x: np.clip(x, -0.5, 0.5), X),
     use("clip", lambda x, a, b: np.clip(x, a_min=a, a_max=b), X, LOW, HIGH),
     use("clip", lambda x, a: np.clip(x, min=a), X, LOW),
@@ -21,7 +30,7 @@ USES = [
     use("remainder", lambda y: 5 % y, Y),
     use("absolute", np.absolute, X),
     use("pow", lambda x: ag.pow(x, 3), X, want=lambda x: x**3),
+    use("pow", lambda x: np.pow(x, 2.0), Y),
     *[use(name, getattr(np, name), X) for name in ("real", "conj", "conjugate")],
     use("sgn", lambda x, y: ag.real(np.sign(x + 1j * y)), X, Y, want=lambda x, y: np.real(np.sign(x + 1j * y))),
-    use("true_divide", np.true_divide, X, Y),
 ]

@@ -9,6 +9,7 @@ p, number = rng.normal(size=4), np.array(0.7)
 USES = [
     *(use("dot", np.dot, a, b) for a, b in ((v, v), (x, y), (x, v), (v, y), (w, v), (x, w.mT), (w, y), (v, number))),
     use("dot", lambda x, y: x.dot(y), x, y),
+    use("matmul", np.matmul, x, y),
     use("vdot", np.vdot, x, x + 1),
     *(use("inner", np.inner, a, b) for a, b in ((v, v), (x, w), (w, v), (number, v), (number, y))),
     use("outer", np.outer, x, v),

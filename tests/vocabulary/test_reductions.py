@@ -77,49 +77,6 @@ def test_row(row, dtype):
     np.testing.assert_allclose(grad, np.array(slope, dtype), rtol=tolerance, atol=0)
 
 
-@pytest.mark.parametrize("x", [[2.0, 0.0, 3.0, -1.0], [0.0, 2.0, 0.0, 3.0], [0.0, 0.0, 0.0, 1.0]])
-def test_second_derivatives_beside_zeros(torch, x):
-    def of_torch(f):
-        return torch.autograd.functional.hessian(f, torch.tensor(x, dtype=torch.float64)).numpy()
-
-    weights = np.array([1.0, -2.0, 3.0, 0.5])
-    np.testing.assert_allclose(ag.hessian(ag.prod)(np.array(x)), of_torch(torch.prod), atol=1e-12)
-    np.testing.assert_allclose(
-        ag.hessian(lambda x: ag.sum(ag.cumprod(x) * weights))(np.array(x)),
-        of_torch(lambda x: (torch.cumprod(x, 0) * torch.tensor(weights)).sum()),
-        atol=1e-12,
-    )
-
-
-@pytest.mark.parametrize(
-    "name", ["cummax", "cummin", "sort", "quantile", "nanmean", "nansum", "trapezoid", "cov", "diff"]
-)
-def test_agrees_with_pytorch_at_ties(torch, name, rng):
-    x = rng.integers(0, 4, (4, 9)).astype(float)
-    if name.startswith("nan"):
-        x[0, ::2] = nan
-    args = {"quantile": (0.35, 1), "cov": (), "diff": (2, 0), "trapezoid": ()}.get(name, (1,))
-    theirs = torch.tensor(x, requires_grad=True)
-    options = {"dim": 1, "stable": True} if name == "sort" else {}
-    out = getattr(torch, name)(theirs, *(() if options else args), **options)
-    out = out[0] if isinstance(out, tuple) else out
-    g = rng.normal(size=out.shape)
-    out.backward(torch.tensor(g))
-    value, back = ag.vjp(lambda x: getattr(ag, name)(x, *args), x)
-    np.testing.assert_allclose(value, out.detach().numpy(), rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(back(g)[0], theirs.grad.numpy(), rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("length", [1, 2, 3, 7, 8, 9, 33])
-def test_the_rule_of_cumprod_at_every_length(torch, length, rng):
-    x, g = rng.normal(size=(2, length)), rng.normal(size=(2, length))
-    x[0, length // 2] = 0
-    theirs = torch.tensor(x, requires_grad=True)
-    torch.cumprod(theirs, 1).backward(torch.tensor(g))
-    _, back = ag.vjp(lambda x: ag.cumprod(x, 1), x)
-    np.testing.assert_allclose(back(g)[0], theirs.grad.numpy(), rtol=1e-12, atol=1e-12)
-
-
 def test_a_variance_without_freedom_grows_without_bound():
     """NumPy divides by max(count - ddof, 0)."""
     for options in ({"ddof": 3}, {"ddof": 5}, {"correction": 5}):

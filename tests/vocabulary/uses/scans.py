@@ -28,6 +28,7 @@ USES = [
     use("cumprod", lambda x: np.cumprod(x, axis=1), zeros),
     use("cumprod", lambda x: np.cumprod(x, axis=0), zeros),
     use("cumprod", lambda x: np.cumprod(x), zeros),
+    *(use("cumprod", np.cumprod, np.linspace(0.8, 1.2, n) * (np.arange(n) != n // 2)) for n in (1, 2, 3, 7, 8, 9, 33)),
     use("cumsum", lambda x: np.add.accumulate(x), x),
     use("cumprod", lambda x: np.multiply.accumulate(x, 1), x),
     *(
