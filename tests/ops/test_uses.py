@@ -15,10 +15,9 @@ from uses import every_use
 
 USES = every_use()
 FIRST = {use.name: use for use in reversed(USES)}
-OTHER = """
-    linalg.cho_factor linalg.cho_solve linalg.cholesky linalg.eig linalg.eigh linalg.eigvals linalg.eigvalsh linalg.svd
-    sort_complex
-""".split()  # of complex numbers: see tests/vocabulary/test_torch_operators.py and test_special.py
+OTHER = (
+    "linalg.eig linalg.eigh linalg.eigvals linalg.eigvalsh linalg.svd sort_complex".split()
+)  # test_complex_numbers.py
 every = pytest.mark.parametrize("use", USES, ids=[f"{u.name}-{i}" for i, u in enumerate(USES)])
 
 

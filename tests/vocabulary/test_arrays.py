@@ -78,28 +78,6 @@ def test_matrices_of_results_as_in_a_rotation():
     np.testing.assert_array_equal(np.array([Tensor(1.0), 2.0], like=Tensor(0.0)).data, [1, 2])
 
 
-X = Tensor(2.0, requires_grad=True)
-
-
-@pytest.mark.parametrize(
-    ("value", "kind", "text"),
-    [
-        ([[X, 1.0], [2.0]], ValueError, "array: stack: all input arrays must have the same shape"),
-        ([X, [1.0]], ValueError, "array: stack: all input arrays must have the same shape"),
-        ([[1], [2, 3]], ValueError, "array: object is a list of parts of different lengths"),
-        ({"x": X}, TypeError, "array: object is not an array of numbers"),
-        ([X, {1}], TypeError, "array: object is not an array of numbers"),
-        ([X, None], TypeError, "array: object is None"),
-        ([X, "text"], TypeError, "array: object is not an array of numbers"),
-        ((x for x in (X, X)), TypeError, "array: object is not an array of numbers"),
-    ],
-)
-def test_what_is_no_array_is_refused(value, kind, text):
-    with pytest.raises(kind) as caught:
-        ag.array(value)
-    assert text in str(caught.value)
-
-
 @pytest.mark.parametrize(
     ("use", "option"),
     [

@@ -64,19 +64,9 @@ def test_real_numbers_receive_real_gradients():
         assert x.grad.dtype == np.float64
 
 
-def test_errors():
-    x = Tensor(np.ones((2, 3)), requires_grad=True)
-    with pytest.raises(ValueError, match=r"fft\.fftn: s has 2 lengths for 1 axes"):
-        np.fft.fftn(x, (2, 3), (0,))
-    with pytest.raises(ValueError, match=r"fft\.fft: .*\(0\)"):
-        np.fft.fft(x, 0)
-    for name, z in product(REAL, (x * 1j, 1j * x.data)):
+@pytest.mark.parametrize("name", REAL)
+def test_functions_of_real_numbers_refuse_complex_ones(name):
+    z = Tensor(np.ones((2, 3)), requires_grad=True) * 1j
+    for x in z, z.data:
         with pytest.raises(TypeError, match=rf"(?s)fft\.{name}: .*a is complex, want real numbers.*a\.real"):
-            getattr(ag.fft, name)(z)
-    for f in (ag.fft.fft, ag.fft.irfft, lambda x, axis: ag.fft.fftn(x, axes=(axis,))):
-        with pytest.raises(ValueError, match="axis 5 is out of bounds for array of dimension 2"):
-            f(x, axis=5)
-    with pytest.raises((TypeError, ValueError), match=r"fft\.hfft"):
-        np.fft.hfft(x, norm="unit")
-    with pytest.raises(TypeError, match="out"):
-        np.fft.fft(x, out=np.zeros((2, 3), complex))
+            getattr(ag.fft, name)(x)

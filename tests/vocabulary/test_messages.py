@@ -23,6 +23,7 @@ def some(data):
 
 
 IMAGES, MATRIX = Tensor(np.ones((2, 4, 5, 3)), requires_grad=True), leaf(2, 3)
+ZEROS, SQUARE, HIGH, VECTOR, STACKED = map(some, (np.zeros((2, 2)), A, TALL, V, STACK))
 REFUSED = {  # by what is passed: programs, their messages, and perhaps the kind of the error
     IMAGES: [
         (lambda x: ag.hinge_embedding_loss(x, np.zeros(x.shape)), r"Of 0 and 1: 2 \* y - 1"),
@@ -67,49 +68,91 @@ REFUSED = {  # by what is passed: programs, their messages, and perhaps the kind
         (lambda x: np.put_along_axis(x, np.zeros((2, 1), int), 1.0, 1), r"Here: x\[index\] = values", TypeError),
         (lambda x: np.add.at(x, 0, 1.0), r"x = x\.at\[index\]\.add\(values\)", TypeError),
         (lambda x: x.put(0, 1.0), r"Here: x\[index\] = values", AttributeError),
+        (lambda x: np.sum(x, axis=5), "axis 5 is out of bounds"),
+        (lambda x: np.diff(x, axis=5), "axis 5 is out of bounds"),
+        (lambda x: np.median(x, axis=5), "axis 5 is out of bounds"),
+        (lambda x: np.sum(x, axis=[0, 1]), "'list' object"),
+        (lambda x: np.sum(x, dtype=int), "dtype is int64, which has no derivative"),
+        (lambda x: np.cumprod(x, dtype=bool), "dtype is bool, which has no derivative"),
+        (lambda x: np.sum(x, out=np.zeros(())), "np.sum: an array cannot take a result with a history"),
+        (lambda x: np.sum(x, initial=x[0, 0]), "no rule for initial"),
+        (lambda x: np.max(x, where=x > 0), "initial"),
+        (lambda x: np.var(x, ddof=1, correction=2), "simultaneously"),
+        (lambda x: np.quantile(x, x[0, 0]), "would leave the graph"),
+        (lambda x: np.quantile(x, 1.5), "range"),
+        (lambda x: np.quantile(x, 0.5, weights=x, method="inverted_cdf"), "with weights= is not recorded"),
+        (lambda x: np.average(x, weights=[1.0, 2.0]), r"weights are \(2,\)"),
+        (lambda x: np.cumulative_sum(x), "x is 2-dimensional: axis is missing"),
+        (lambda x: np.var(x, mean=0.0), "np.var with mean= is not recorded"),
+        (lambda x: np.diff(x, -1), "n is -1"),
+        (lambda x: np.gradient(x, edge_order=2), "axis 0 has 2 points"),
+        (lambda x: np.gradient(x, 1, 2, 3), "3 distances for 2 axes"),
+        (lambda x: np.nanmax(x[:0]), "zero-size array"),
+        (lambda x: ag.average(x[:, 0], weights=[1, -1]), "weights add up to 0", ZeroDivisionError),
+        (lambda x: np.ravel(x, order="K"), "want 'C' or 'F'", ValueError),
+        (lambda x: np.reshape(x, (3, 2), order="A"), "want 'C' or 'F'", ValueError),
+        (lambda x: ag.ravel(x, "A"), "want 'C' or 'F'", ValueError),
+        (lambda x: ag.quantile(x, 0.5, 1, "linear", 2), "keepdims is 2, want True or False", TypeError),
+        (lambda x: ag.linalg.norm(x, None, 1, 2), "keepdims is 2, want True or False", TypeError),
+        (lambda x: ag.linalg.matrix_norm(x, keepdims=2), "keepdims is 2, want True or False", TypeError),
+        (lambda x: ag.average(x, 1, keepdims=2), "keepdims is 2, want True or False", TypeError),
+        (lambda x: ag.linalg.pinv(x, None, True), "rtol is True, want numbers", TypeError),
+        (lambda x: np.fft.fftn(x, (2, 3), (0,)), r"fft\.fftn: s has 2 lengths for 1 axes", ValueError),
+        (lambda x: np.fft.fft(x, 0), r"fft\.fft: .*\(0\)", ValueError),
+        (lambda x: ag.fft.fft(x, axis=5), "axis 5 is out of bounds for array of dimension 2", ValueError),
+        (lambda x: ag.fft.irfft(x, axis=5), "axis 5 is out of bounds for array of dimension 2", ValueError),
+        (lambda x: ag.fft.fftn(x, axes=(5,)), "axis 5 is out of bounds for array of dimension 2", ValueError),
+        (lambda x: np.fft.hfft(x, norm="unit"), r"fft\.hfft"),
+        (lambda x: np.fft.fft(x, out=np.zeros((2, 3), complex)), "out", TypeError),
+        (
+            lambda x: np.bincount([0, 1], x[0, :1]),
+            "bincount: The weights and list don't",
+            ValueError,
+        ),
+        (lambda x: np.select([x > 0], [x, x]), "select: .* is longer", ValueError),
+        (lambda x: np.interp(x, [0, 1], [1, 2, 3]), "interp: .* Both are vectors", ValueError),
+        (lambda x: np.interp(0.5, [0, 1], x), "interp: .* Both are vectors", ValueError),
+        (lambda x: ag.array([x, 1.0]), "array: stack: all input arrays must have the same shape", ValueError),
+        (lambda x: ag.array([[x, 1.0], [2.0]]), "array: stack: all input arrays must have the same shape", ValueError),
+        (lambda _: ag.array([[1], [2, 3]]), "array: object is a list of parts of different lengths", ValueError),
+        (lambda x: ag.array({"x": x}), "array: object is not an array of numbers", TypeError),
+        (lambda x: ag.array([x, {1}]), "array: object is not an array of numbers", TypeError),
+        (lambda x: ag.array([x, None]), "array: object is None", TypeError),
+        (lambda x: ag.array([x, "text"]), "array: object is not an array of numbers", TypeError),
+        (lambda x: ag.array(y for y in x), "array: object is not an array of numbers", TypeError),
     ],
     None: [
-        (lambda _: np.linalg.inv(some(np.zeros((2, 2)))), r"linalg\.inv: Singular matrix\n  a \(2, 2\)", LinAlgError),
-        (lambda _: np.linalg.solve(some(np.zeros((2, 2))), V[:2]), r"linalg\.solve: Singular matrix", LinAlgError),
-        (
-            lambda _: np.linalg.slogdet(some(np.zeros((2, 2))))[1].backward(1.0),
-            r"linalg\.inv: Singular matrix",
-            LinAlgError,
-        ),
+        (lambda _: np.linalg.inv(ZEROS), r"linalg\.inv: Singular matrix\n  a \(2, 2\)", LinAlgError),
+        (lambda _: np.linalg.solve(ZEROS, V[:2]), r"linalg\.solve: Singular matrix", LinAlgError),
+        (lambda _: np.linalg.slogdet(ZEROS)[1].backward(1.0), r"linalg\.inv: Singular matrix", LinAlgError),
         (
             lambda _: ag.hessian(np.linalg.det)(np.diag([1.0, 2, 0])),
-            r"Singular matrix(.|\n)* differentiating linalg.cof",
+            r"Singular(.|\n)*linalg.cof",
             LinAlgError,
         ),
-        (lambda _: np.linalg.inv(some(TALL)), r"linalg\.inv: Last 2 dimensions .* square", LinAlgError),
+        (lambda _: np.linalg.inv(HIGH), r"linalg\.inv: Last 2 dimensions .* square", LinAlgError),
         (
             lambda _: np.linalg.cholesky(some(-np.eye(2))),
-            r"linalg\.cholesky: Matrix is not positive definite",
+            "cholesky: Matrix is not positive",
             LinAlgError,
         ),
-        (lambda _: np.linalg.eigh(some(TALL)), r"linalg: want square matrices, got \(4, 3\)", LinAlgError),
-        (lambda _: np.linalg.svd(some(TALL)), r"linalg\.svd: .* Pass full_matrices=False"),
-        (lambda _: np.linalg.qr(some(TALL), "complete"), r"linalg\.qr: mode 'complete' of matrices 4x3 .* Pass mode"),
-        (lambda _: np.linalg.qr(some(A), "raw"), r"linalg\.qr: mode 'raw'"),
-        (lambda _: np.linalg.pinv(some(A), hermitian=True), r"np\.linalg\.pinv with hermitian= is not recorded"),
+        (lambda _: np.linalg.eigh(HIGH), r"linalg: want square matrices, got \(4, 3\)", LinAlgError),
+        (lambda _: np.linalg.svd(HIGH), r"linalg\.svd: .* Pass full_matrices=False"),
+        (lambda _: np.linalg.qr(HIGH, "complete"), r"linalg\.qr: mode 'complete' of matrices 4x3 .* Pass mode"),
+        (lambda _: np.linalg.qr(SQUARE, "raw"), r"linalg\.qr: mode 'raw'"),
+        (lambda _: np.linalg.pinv(SQUARE, hermitian=True), r"np\.linalg\.pinv with hermitian= is not recorded"),
         (lambda _: np.linalg.lstsq(some(np.ones((3, 2))), V), r"linalg\.lstsq: a has rank 1\. .*pinv\(a\) @ b"),
         (lambda _: np.linalg.pinv(some(np.diag([1, 5])), 0.5).sum().backward(), r"linalg\.pinv: rcond must drop"),
-        (lambda _: np.linalg.norm(some(V), "fro"), r"linalg\.norm: vectors have no norm of order 'fro'"),
-        (lambda _: np.linalg.norm(some(A), 3), r"linalg\.norm: matrices have no norm of order 3"),
-        (
-            lambda _: np.linalg.norm(some(STACK), 2),
-            r"linalg\.norm: order 2 is for vectors and matrices, not for 3 axes",
-        ),
-        (
-            lambda _: np.linalg.multi_dot([some(A), V, A]),
-            r"linalg\.multi_dot: want matrices, .* got 2, 1, 2 dimensions",
-        ),
-        (lambda _: np.linalg.multi_dot([some(STACK), A]), r"linalg\.multi_dot: want matrices, .* got 3, 2 dimensions"),
-        (lambda _: np.linalg.matrix_power(some(A), 1.5), r"cannot be interpreted as an integer"),
-        (lambda _: np.tensordot(some(TALL), TALL, 1), r"tensordot: .* of a have the extents \(3,\), .* of b \(4,\)"),
-        (lambda _: np.tensordot(some(A), A, ([0, 1], [0])), r"tensordot: .* have the extents \(3, 3\), .* of b \(3,\)"),
+        (lambda _: np.linalg.norm(VECTOR, "fro"), r"linalg\.norm: vectors have no norm of order 'fro'"),
+        (lambda _: np.linalg.norm(SQUARE, 3), r"linalg\.norm: matrices have no norm of order 3"),
+        (lambda _: np.linalg.norm(STACKED, 2), r"linalg\.norm: order 2 is for vectors and matrices, .* 3 axes"),
+        (lambda _: np.linalg.multi_dot([SQUARE, V, A]), r"linalg\.multi_dot: want matrices, .* got 2, 1, 2 dimensions"),
+        (lambda _: np.linalg.multi_dot([STACKED, A]), r"linalg\.multi_dot: want matrices, .* got 3, 2 dimensions"),
+        (lambda _: np.linalg.matrix_power(SQUARE, 1.5), r"cannot be interpreted as an integer"),
+        (lambda _: np.tensordot(HIGH, TALL, 1), r"tensordot: .* of a have the extents \(3,\), .* of b \(4,\)"),
+        (lambda _: np.tensordot(SQUARE, A, ([0, 1], [0])), r"tensordot: .* have the extents \(3, 3\), .* of b \(3,\)"),
         (lambda _: np.cross(some(np.ones(4)), V), r"cross: want vectors of 3 components, got \(4,\) and \(3,\)"),
-        (lambda _: np.polymul(some(V), V), r"np\.polymul is not recorded\. Here: ag\.convolve\(p, q\)"),
+        (lambda _: np.polymul(VECTOR, V), r"np\.polymul is not recorded\. Here: ag\.convolve\(p, q\)"),
     ],
 }
 
@@ -148,19 +191,6 @@ def test_another_name_is_recorded(f):
     assert type(out) is Tensor
     assert out is not x
     assert out.requires_grad
-
-
-def test_a_badly_shaped_argument_is_an_error_as_in_numpy():
-    x = some([[1.0, 2.0], [3.0, 4.0]])
-    for program in (
-        lambda: np.bincount([0, 1], x[0, :1]),
-        lambda: np.select([x > 0], [x, x]),
-        lambda: np.interp(x, [0, 1], [1, 2, 3]),
-        lambda: np.interp(0.5, [0, 1], x),
-        lambda: np.diff(x, n=-1),
-    ):
-        with pytest.raises(ValueError):
-            program()
 
 
 @says(ValueError)

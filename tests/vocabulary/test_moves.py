@@ -38,12 +38,6 @@ def test_an_empty_result_gives_zeros(x, f):
     np.testing.assert_array_equal(x.grad, np.zeros((2, 3)))
 
 
-def test_a_rare_order_is_refused(x):
-    for f in (lambda: np.ravel(x, order="K"), lambda: np.reshape(x, (3, 2), order="A"), lambda: ag.ravel(x, "A")):
-        with pytest.raises(ValueError, match="want 'C' or 'F'"):
-            f()
-
-
 def test_the_dtype_of_numpy_is_that_of_the_first_operand(x):
     """Where NumPy writes into a copy, whatever the dtype of the values."""
     wide = Tensor(np.ones(3), requires_grad=True)

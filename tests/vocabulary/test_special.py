@@ -295,28 +295,3 @@ def test_expm_is_scipys(size):
     a = rng.normal(size=(4, 5, 5)) * size - 3 * size * np.eye(5)
     want = pytest.importorskip("scipy.linalg").expm(a)
     np.testing.assert_allclose(ag.linalg.expm(a), want, rtol=1e-9, atol=1e-9 * np.abs(want).max())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("lower", [False, True])
-def test_solves_of_complex_matrices_are_pytorchs(lower, torch):
-    a, b, g = (rng.normal(size=(3, n)) + 1j * rng.normal(size=(3, n)) for n in (3, 2, 2))
-
-    def ours(a, b):
-        factor = ag.linalg.cho_factor(a @ np.conj(a.mT) + np.eye(3), lower)
-        return ag.linalg.expm(ag.linalg.solve_triangular(a, a, "C", lower)) @ ag.linalg.cho_solve(factor, b)
-
-    def theirs(a, b):
-        triangle = torch.tril(a) if lower else torch.triu(a)
-        twice = torch.linalg.solve(triangle.mH, a)
-        return torch.linalg.matrix_exp(twice) @ torch.linalg.solve(a @ a.mH + torch.eye(3), b)
-
-    mine, others = ([make(x) for x in (a, b)] for make in (Tensor, torch.tensor))
-    for x, y in zip(mine, others, strict=True):
-        x.requires_grad = y.requires_grad = True
-    out, want = ours(*mine), theirs(*others)
-    out.backward(g)
-    want.backward(torch.tensor(g))
-    np.testing.assert_allclose(out.data, want.detach(), rtol=1e-9)
-    for x, y in zip(mine, others, strict=True):
-        np.testing.assert_allclose(x.grad, y.grad, rtol=1e-8)

@@ -15,7 +15,7 @@ def symmetric(x):
 
 
 def positive(x):
-    return x @ ag.linalg.matrix_transpose(x) + np.eye(3, dtype=x.dtype)
+    return x @ np.conj(ag.linalg.matrix_transpose(x)) + np.eye(3, dtype=x.dtype)
 
 
 def uses(name, f, *inputs):
@@ -24,11 +24,13 @@ def uses(name, f, *inputs):
 
 
 def two_triangles(x, b):
-    return ag.linalg.solve_triangular(x, b), ag.linalg.solve_triangular(x, b, "T", lower=True, unit_diagonal=True)
+    lower = [ag.linalg.solve_triangular(x, b, way, lower=True, unit_diagonal=True) for way in ("T", "C")]
+    return [ag.linalg.solve_triangular(x, b), *lower]
 
 
 def solved_twice(x, b):
-    return np.linalg.solve(np.triu(x), b), np.linalg.solve((np.tril(x, -1) + np.eye(3)).mT, b)
+    lower = (np.tril(x, -1) + np.eye(3)).mT
+    return [np.linalg.solve(a, b) for a in (np.triu(x), lower, np.conj(lower))]
 
 
 def taylor(x):
