@@ -66,14 +66,39 @@ FUNCTIONS = {
     "vjp": lambda x: ag.vjp(ag.sin, x)[1](x * 2)[0],
     "vmap": lambda x: ag.vmap(lambda a: a * x.sum())(x),
     "vmap of grad": lambda x: ag.vmap(ag.grad(lambda a: a**2 * x.sum()))(x),
+    "a mask of all": lambda x: x[np.isfinite(x)],
 }
+OTHERS = {  # functions of an example and of something that differs, too
+    **{f.__name__: lambda x, i, f=f: f(x, i, 3)
+       for f in (ag.segment_sum, ag.segment_mean, ag.segment_max, ag.segment_min)},
+    "at": lambda x, i: ag.multiply_at(x, i % 3, x * 2),
+    "an index": lambda x, i: x[i],
+    "take": lambda x, i: ag.take(x, i),
+    "a place": lambda x, i: ag.set_at(x, i[0], 0.0),
+    "a row": lambda x, i: np.outer(x, x)[1, i],
+    "a column": lambda x, i: np.outer(x, x)[i, 0],
+    "two": lambda x, i: np.outer(x, x)[i[0], i],
+    "two and a number": lambda x, i: np.stack([np.outer(x, x)] * 2, -1)[i, i[1], -1],
+    "rows and columns": lambda x, i: np.outer(x, x)[np.array([[0], [1]]), i],
+    "a slice of rows": lambda x, i: np.outer(x, x)[i, 1:],
+    "of an array": lambda x, i: x.sum() * (ag.Tensor(W)[i, 0]),
+}  # fmt: skip
+IDS = RNG.integers(-1, 3, (5, 3))
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", [*FUNCTIONS, *OTHERS])
 def test_all_examples_at_once_give_what_each_gives_alone(name):
-    got = ag.vmap(FUNCTIONS[name])(XS)
+    """Values, and gradients by the example."""
+    f, *args = (FUNCTIONS[name], XS) if name in FUNCTIONS else (OTHERS[name], XS, IDS)
+    got = ag.vmap(f)(*args)
     assert isinstance(got, np.ndarray)
-    close(got, loop(FUNCTIONS[name], XS))
+    close(got, loop(f, *args))
+
+    def total(x, *rest):
+        y = f(x, *rest)
+        return ag.sum(ag.sin(ag.where(np.isfinite(y), y, 0.0))) + ag.sum(x * x)
+
+    close(ag.vmap(ag.grad(total))(*args), loop(ag.grad(total), *args), 1e-8)
 
 
 def test_a_gradient_for_each_example():
@@ -281,25 +306,9 @@ def test_a_number_of_an_example_is_as_weak_as_a_number(name, dtypes):
     close(got, np.stack([np.asarray(getattr(w, "data", w)) for w in want]), 1e-2)
 
 
-def test_indices_that_differ():
-    index = np.array([[0, 2], [1, 1], [2, 0], [0, 0], [2, 1]])
-    for f in (
-        lambda x, i: x[i],
-        lambda x, i: ag.take(x, i),
-        lambda x, i: ag.Tensor(x).at[i[0]].set(0.0) if isinstance(x, np.ndarray) else x.at[i[0]].set(0.0),
-    ):
-        close(ag.vmap(f)(XS, index), loop(f, XS, index))
-        g = ag.grad(lambda x, i, f=f: ag.sum(f(x, i) ** 2))
-        close(ag.vmap(g)(XS, index), loop(g, XS, index))
-    pairs = RNG.normal(size=(5, 3, 3, 2))
-    for f in (
-        lambda x, i: x[1, i], lambda x, i: x[i, 0], lambda x, i: x[i[0], i], lambda x, i: x[i, i[1], -1],
-        lambda x, i: x[np.array([[0], [1]]), i], lambda x, i: x[i, 1:], lambda x, i: ag.Tensor(pairs[0])[1, i],
-    ):  # fmt: skip
-        close(ag.vmap(f)(pairs, index), loop(f, pairs, index))
+def test_indices_of_different_lengths_are_refused():
     with pytest.raises(ValueError, match=r"vmap: getitem.* results of the shapes .*\n.*np.where"):
         ag.vmap(lambda x: x[x > 0])(XS)
-    close(ag.vmap(lambda x: x[np.isfinite(x)])(XS), XS)
 
 
 @pytest.mark.parametrize(
@@ -388,27 +397,6 @@ def decays(y0, rate, adjoint=True):
 def test_solvers_of_each_example(f):
     rates = np.array([1.0, 1.5, 2.0])
     np.testing.assert_allclose(ag.vmap(f)(XS[:3], rates), loop(f, XS[:3], rates), rtol=1e-6)
-
-
-IDS = RNG.integers(-1, 4, (5, 3))
-
-
-@pytest.mark.parametrize(
-    ("f", "args"),
-    [
-        *((lambda x, i, f=f: f(x, i, 3), (XS, IDS))
-          for f in (ag.segment_sum, ag.segment_mean, ag.segment_max, ag.segment_min)),
-        (lambda x, i: +x.at[i].mul(x * 2) if isinstance(x, ag.Tensor) else ag.Tensor(x).at[i].mul(x * 2),
-         (XS, IDS % 3)),
-    ],
-)  # fmt: skip
-def test_functions_whose_steps_depend_on_numbers(f, args):
-    close(ag.vmap(f)(*args), loop(f, *args))
-
-    def first(x, *rest):
-        return ag.sum(ag.sin(ag.where(np.isfinite(y := f(x, *rest)), y, 0)))
-
-    np.testing.assert_allclose(ag.vmap(ag.grad(first))(*args), loop(ag.grad(first), *args), rtol=1e-8, atol=1e-10)
 
 
 def test_no_examples():
