@@ -286,28 +286,3 @@ def test_dot_draws_the_ramp(overlaid):
     graph, boxes = overlaid
     fills = dict(re.findall(r'^"(\w+)" \[.*fillcolor="(#\w+)"', graph.dot(overlay="flops"), re.M))
     assert [fills[box.id] for box in boxes] == [LIGHT[fill(box)] for box in boxes]
-
-
-@pytest.mark.parametrize(
-    ("overlay", "text"),
-    [
-        ("heat", "graph: overlay is 'heat'. There are time, flops, bytes, gradient, zeros"),
-        (["time"], "graph: overlay is ['time']. There are time, flops, bytes, gradient, zeros"),
-        ("time", "graph: no time was taken. ag.trace(f, *args, repeat=3) does, of several runs the shortest"),
-        (
-            "gradient",
-            "graph: the numbers are not at hand. ag.trace(f, ...) keeps what it takes to compute them",
-        ),
-    ],
-)
-def test_messages(weights, overlay, text):
-    with pytest.raises(ValueError) as caught:
-        ag.sum(weights(3) * 2).graph().svg(overlay=overlay)
-    assert str(caught.value) == text
-
-
-def test_after_the_walk_there_are_no_bytes_to_show(weights):
-    loss = ag.sum(ag.tanh(weights(3)))
-    loss.backward()
-    with pytest.raises(ValueError, match=r"Take the graph before backward\(\)"):
-        loss.graph().svg(overlay="bytes")

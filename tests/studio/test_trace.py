@@ -408,65 +408,6 @@ def test_the_graph_knows_what_the_function_itself_has_made_of_a_parameter(change
         np.testing.assert_array_equal(graph.changed[given], now)
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "text"),
-    [
-        (
-            lambda: ag.trace(ag.Tensor(1.0, name="loss")),
-            TypeError,
-            "trace: it draws what a function does to tensors; you passed loss, a Tensor: loss.graph(), "
-            "or ag.trace(loss_of, x, y)",
-        ),
-        (
-            lambda: ag.trace(3),
-            TypeError,
-            "trace: it draws what a function does to tensors; you passed 3: ag.trace(loss_of, x, y)",
-        ),
-        (lambda: ag.trace(float, 3.0), TypeError, "trace: float returned float 3.0, want a Tensor"),
-        (
-            lambda: ag.trace(lambda x, k1: x * k1, 3.0, k1=2.0),
-            TypeError,
-            "trace: has no parameter 'k1'. Pass what f takes by position, or ag.trace(lambda x: f(x, k1=...), x)",
-        ),
-        (
-            lambda: ag.trace(lambda x: x, 3.0, repeats=2),
-            TypeError,
-            "trace: has no parameter 'repeats'. Did you mean 'repeat'?",
-        ),
-        (lambda: ag.trace(lambda x: None, 3.0), TypeError, "trace: <lambda> returned None, want a Tensor"),
-        (
-            lambda: ag.trace(lambda x: x * x, 3),
-            TypeError,
-            "trace: <lambda> returned int 9, want a Tensor. Integers have no gradient: pass 3.0",
-        ),
-        *(
-            (
-                lambda repeat=repeat: ag.trace(lambda x: x * x, 3.0, repeat=repeat),
-                ValueError,
-                f"trace: repeat is {repeat!r}, want the number of extra runs, such as repeat=3",
-            )
-            for repeat in (-1, 1.5, "time")
-        ),
-        (
-            lambda: ag.trace(lambda x: x * 2, np.arange(3)),
-            ValueError,
-            "graph: this tensor has no history. It was made under no_grad(), or detached, or none of its inputs "
-            "requires a gradient",
-        ),
-        (
-            lambda: ag.Tensor(1.0, name="x").graph(),
-            ValueError,
-            "graph: x has no history. It was made under no_grad(), or detached, or none of its inputs "
-            "requires a gradient",
-        ),
-    ],
-)
-def test_messages(call, error, text):
-    with pytest.raises(error) as caught:
-        call()
-    assert str(caught.value) == text
-
-
 def test_a_leaf_is_a_graph_of_one_value(weights):
     graph = weights(3, name="w").graph()
     assert repr(graph) == "Graph: 0 operations, 3 parameters, w (3,)"

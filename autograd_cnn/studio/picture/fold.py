@@ -195,7 +195,6 @@ class View:
         self.around: list[list[int]] = []
         self.rows: dict[str, str] = {}
         self.stands: dict[str, str] = {}  # value -> the value that is drawn in its place
-        self.differ: dict[str, set[str]] = {}  # operation -> options that differ between rounds
         self.many: dict[str, int] = {}  # leaf -> the leaves of other rounds that it stands for, and itself
         self.last_use = {v: i for i, op in enumerate(whole.ops) for _, v in op.inputs} | {whole.result: len(whole.ops)}
         if whole.failure:
@@ -222,9 +221,6 @@ class View:
     def framed(self, group: Group, depth: int, around: list[int]) -> None:
         """Add the first round in a frame; values that are used after the loop have their names of the last round."""
         alike = list(zip(*map(_ops, group.rounds), strict=True))
-        for first, *others in alike:
-            differ = (first.options.items() ^ other.options.items() for other in others)
-            self.differ.setdefault(first.id, set()).update(name for options in differ for name, _ in options)
         path = group.scopes[0].path if group.scopes else ""
         frame = Frame(_label(group, self.paths(around)), path, around)
         self.frames.append(frame)
@@ -260,8 +256,6 @@ class View:
         """Connect `op` to the drawn values, with one edge for each."""
         first: dict[str, str] = {}
         inputs = [(port, value) for port, v in op.inputs if first.setdefault(value := self.drawn(v), v) == v]
-        if differ := self.differ.get(op.id):
-            op = replace(op, options=op.options | dict.fromkeys(sorted(differ), "…"))
         if inputs == op.inputs:
             return op
         kept = op.kept and [replace(k, value=k.value and self.drawn(k.value)) for k in op.kept]
