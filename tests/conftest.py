@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from types import ModuleType, SimpleNamespace
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # whose others have the other cores: threads of BLAS would wait for each other
@@ -20,6 +21,7 @@ from hypothesis import settings
 import examples  # noqa: F401 - gives operations their examples
 from autograd_cnn.engine.observe import own_operations
 from autograd_cnn.nn import seed
+from processes import finished, printed
 
 pytest.register_assert_rewrite("wording")
 
@@ -139,19 +141,10 @@ def rng():
 def python(tmp_path):
     """Run a program in a process of its own, with warnings as errors; returns what it printed."""
 
-    def run(program, timeout=600):
+    def run(program):
         script = tmp_path / "program.py"
         script.write_text(program)
-        done = subprocess.run(
-            [sys.executable, "-W", "error", str(script)],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return printed("-W", "error", script, PYTHONPATH=os.pathsep.join(sys.path))
 
     return run
 
@@ -196,15 +189,4 @@ def unread():
 def autograd_cnn(tmp_path):
     """Run the command line in a folder of its own; returns the finished process."""
 
-    def run(*arguments, **environment):
-        return subprocess.run(
-            [sys.executable, "-W", "error", "-m", "autograd_cnn", *map(str, arguments)],
-            cwd=tmp_path,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-
-    return run
+    return partial(finished, "-W", "error", "-m", "autograd_cnn", cwd=tmp_path)

@@ -2,7 +2,6 @@
 
 import inspect
 import re
-import subprocess
 import sys
 from functools import partial
 from importlib.util import find_spec, module_from_spec
@@ -15,6 +14,7 @@ from autograd_cnn.engine.errors import wrong_arguments
 from autograd_cnn.engine.naming import UNNAMED
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.rules import untyped
+from processes import finished
 
 PUBLIC = """
     Tensor add subtract multiply divide negative power exp log log1p expm1 sqrt square abs sin cos tanh maximum minimum
@@ -179,5 +179,4 @@ def test_a_keyword_that_a_public_callable_does_not_have(title):
 def test_a_misspelt_name_has_one_guess(name):
     """Python would add a guess of its own to the last line of a traceback."""
     program = f"import autograd_cnn as ag; ag.{name}"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=600, check=False)
-    assert done.stderr.rstrip().split("\n")[-1].count("Did you mean") == 1
+    assert finished("-c", program).stderr.rstrip().split("\n")[-1].count("Did you mean") == 1

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +14,7 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.fast import mailbox, threads
 from autograd_cnn.fast.twins import compiled_pass, cut
+from processes import finished
 
 pytestmark = pytest.mark.skipif(not find_spec("numba"), reason="Numba is not installed")
 SIZE = 80_000  # enough to wake the workers
@@ -182,9 +181,7 @@ atexit.register(lambda: print(compute()))
 
 def run(script):
     """Run a script in a new process; return its output."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(mailbox.__file__).parents[2])}
-    command = [sys.executable, "-c", START + script]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = finished("-c", START + script, PYTHONPATH=str(Path(mailbox.__file__).parents[2]))
     return done.stdout + done.stderr
 
 

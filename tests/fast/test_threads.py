@@ -5,8 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import re
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import threadpoolctl
 from arguments import complaints_of
 from autograd_cnn.fast import columns, threads
 from autograd_cnn.fast.threads import get_num_threads, map_tiles, set_num_threads
+from processes import finished
 
 ROOT = Path(threads.__file__).parents[2]
 
@@ -28,9 +27,7 @@ def blas_threads():
 
 def run(script, **environment):
     """Run a script in a new process; return its output."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    command = [sys.executable, "-W", "error", "-c", script]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    done = finished("-W", "error", "-c", script, PYTHONPATH=str(ROOT), **environment)
     return done.stdout + re.sub(r"autograd_cnn: Numba compiles kernels.*\n", "", done.stderr)
 
 

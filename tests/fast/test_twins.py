@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
-import subprocess
-import sys
 from importlib import import_module
 from importlib.util import find_spec
 from inspect import signature
@@ -20,6 +17,7 @@ from autograd_cnn.engine.registry import accelerators
 from autograd_cnn.fast import pooling, spread, twins
 from autograd_cnn.fast.twins import twin
 from autograd_cnn.optim import algorithms
+from processes import finished
 
 needs_numba = pytest.mark.skipif(find_spec("numba") is None, reason="Numba is not installed")
 POOL = (3, 2), (2, 1), ((1, 0), (0, 1))
@@ -250,8 +248,7 @@ def test_only_arrays_that_suit_it_reach_a_twin(monkeypatch):
 
 def kernel_set(value):
     script = "from autograd_cnn.fast.twins import kernel_set; print(kernel_set())"
-    environment = {**os.environ, "AUTOGRAD_CNN_KERNELS": value}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    done = finished("-c", script, AUTOGRAD_CNN_KERNELS=value)
     return (done.stdout + done.stderr).splitlines()[-1]
 
 

@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
 import tracemalloc
 from dataclasses import replace
 from functools import partial
@@ -15,6 +13,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.training import quick
+from processes import finished
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -22,15 +21,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 @pytest.fixture
 def run(tmp_path):
     def run(name, *arguments, **environment):
-        return subprocess.run(
-            [sys.executable, "-W", "error", EXAMPLES / name, *map(str, arguments)],
-            cwd=tmp_path,
-            env={**os.environ, "XDG_CACHE_HOME": str(tmp_path), **environment},
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
+        options = {"cwd": tmp_path, "XDG_CACHE_HOME": str(tmp_path), **environment}
+        return finished("-W", "error", EXAMPLES / name, *arguments, **options)
 
     return run
 
@@ -38,43 +30,6 @@ def run(tmp_path):
 @pytest.fixture(scope="module")
 def models():
     return ag.training.read_recipe(EXAMPLES / "recipes" / "standard.py")
-
-
-@pytest.mark.parametrize(
-    "page",
-    [
-        "docs/package.md",
-        "docs/pictures.md",
-        "docs/player.md",
-        "docs/own_primitive.md",
-        "docs/vmap.md",
-        "docs/engine.md",
-        "docs/training.md",
-        "docs/distributed.md",
-        pytest.param("docs/first_steps.md", marks=pytest.mark.slow),
-        pytest.param("docs/interop.md", marks=pytest.mark.slow),
-    ],
-)
-def test_the_code_of_the_docs_runs(tmp_path, page):
-    warnings = ["-W", "error"]
-    if page == "docs/interop.md":
-        for name in ("torch", "onnx", "onnxruntime"):
-            pytest.importorskip(name, reason=f"{name}, which the page imports, is not installed")
-        warnings = []  # PyTorch's exporter warns
-    text = (EXAMPLES.parent / page).read_text(encoding="utf-8")
-    (tmp_path / "page.py").write_text(
-        "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.S | re.M)), encoding="utf-8"
-    )
-    done = subprocess.run(
-        [sys.executable, *warnings, "page.py"],
-        cwd=tmp_path,
-        env={**os.environ, "BROWSER": "true"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
 
 
 RESULTS = [
@@ -156,8 +111,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def test_ctrl_c_while_data_is_drawn_or_during_the_report_is_one_line(tmp_path, place):
     program = INTERRUPTED.format(place=place, examples=str(EXAMPLES))
     options = ["--images", "32", "--epochs", "1", "--minutes", "1e-9", "--out", "out"]
-    command = [sys.executable, "-c", program, EXAMPLES / "train_cifar10.py", *options]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
+    done = finished("-c", program, EXAMPLES / "train_cifar10.py", *options, cwd=tmp_path)
     assert done.returncode == 130, done.stderr
     assert "Traceback" not in done.stderr
     if place == "ag.data.load_shapes":
@@ -172,9 +126,7 @@ def test_ctrl_c_while_data_is_drawn_or_during_the_report_is_one_line(tmp_path, p
 def test_ctrl_c_during_the_imports_is_one_line(tmp_path):
     (tmp_path / "numpy.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path}
-    command = [sys.executable, EXAMPLES / "train_cifar10.py"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    done = finished(EXAMPLES / "train_cifar10.py", PYTHONPATH=path)
     assert (done.returncode, done.stderr) == (130, "\ninterrupted. Nothing was trained yet\n")
 
 

@@ -2,13 +2,12 @@
 
 import os
 import re
-import subprocess
-import sys
 from operator import truediv
 from pathlib import Path
 
 import pytest
 
+from processes import printed
 from studio.overlaps import overlaps_of
 from studio.player.test_walk import GALLERY, gallery_page
 
@@ -69,17 +68,7 @@ WORDS = {
 
 
 def run(name, folder):
-    done = subprocess.run(
-        [sys.executable, "-W", "error", EXAMPLES / f"{name}.py"],
-        cwd=folder,
-        env={**os.environ, "AUTOGRAD_CNN_KERNELS": "numpy"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return printed("-W", "error", EXAMPLES / f"{name}.py", cwd=folder, AUTOGRAD_CNN_KERNELS="numpy")
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in CLAIMS])

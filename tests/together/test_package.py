@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.__main__ import main
+from processes import printed
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ["autograd_cnn", "docs", "examples", "tests", ".ci", ".github"]
@@ -25,14 +25,6 @@ FILES = [
 
 def files_in(folder):
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-
-
-def python(*arguments, **options):
-    done = subprocess.run(
-        [sys.executable, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=600, **options
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +53,7 @@ def built(tree, builder, tmp_path_factory):
     """The folder of an sdist, and of the wheel that was built from it."""
     pytest.importorskip("build", reason="build, which makes packages, is not installed")
     before, out = files_in(tree), tmp_path_factory.mktemp("dist")
-    python("-m", "build", "--no-isolation", "--outdir", out, tree, cwd=tree)
+    printed("-m", "build", "--no-isolation", "--outdir", out, tree, cwd=tree)
     tree_again = {name for name in files_in(tree) if ".egg-info/" not in name}
     assert tree_again == before
     return out
@@ -90,7 +82,7 @@ def test_the_wheel_runs_without_the_tree(built, tmp_path):
         "import autograd_cnn as ag; from autograd_cnn.__main__ import main; print(ag.__file__); "
         "main(['demo', 'pages', '--no-open'])"
     )
-    lines = python("-c", program, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path / "site")}).splitlines()
+    lines = printed("-c", program, cwd=tmp_path, PYTHONPATH=str(tmp_path / "site")).splitlines()
     assert Path(lines[0]) == tmp_path / "site" / "autograd_cnn" / "__init__.py"
     names = "chain_rule", "spiral", "cnn", "broken"
     assert [Path(line).name for line in lines[1:]] == [f"{name}.html" for name in names]
@@ -102,8 +94,8 @@ def test_an_editable_installation_is_found_from_every_folder(tree, builder, tmp_
     """Python that starts in the parent sees the clone, which has no `__init__.py`, before any hook of an installer."""
     clone = tmp_path / "autograd_cnn"
     shutil.copytree(tree, clone)
-    python("-c", f"from setuptools import build_meta; build_meta.build_editable({str(tmp_path)!r})", cwd=clone)
-    python("-m", "venv", "--without-pip", tmp_path / "env")
+    printed("-c", f"from setuptools import build_meta; build_meta.build_editable({str(tmp_path)!r})", cwd=clone)
+    printed("-m", "venv", "--without-pip", tmp_path / "env")
     (own,) = (tmp_path / "env").glob("bin/python" if os.name == "posix" else "Scripts/python.exe")
     where = "import sysconfig; print(sysconfig.get_path('purelib'))"
     site = Path(
@@ -130,9 +122,8 @@ def test_the_source_distribution_has_the_tree_and_its_tests_start(tree, built, t
     (unpacked,) = tmp_path.iterdir()
     made = {name for name in files_in(unpacked) if ".egg-info/" in name} | {"PKG-INFO"}
     assert files_in(unpacked) - made == {name for name in files_in(tree) if ".egg-info/" not in name}
-    environment = {**os.environ, "PYTHONPATH": str(unpacked)}
     tests = "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/engine/test_tape.py", "tests/together/test_docs.py"
-    assert re.search(r"^\d+ passed", python(*tests, cwd=unpacked, env=environment), re.M)
+    assert re.search(r"^\d+ passed", printed(*tests, cwd=unpacked, PYTHONPATH=str(unpacked)), re.M)
 
 
 def test_every_place_has_the_same_version(capsys):
@@ -166,7 +157,7 @@ except SystemExit as end:
 packages = "numpy matplotlib tqdm requests safetensors threadpoolctl jinja2"
 print(*sorted(sys.modules.keys() & set(packages.split())))
 """
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
-    used = set(python("-c", program, cwd=tmp_path, env=environment).splitlines()[-1].split())
+    text = printed("-c", program, cwd=tmp_path, PYTHONPATH=str(ROOT), MPLBACKEND="Agg")
+    used = set(text.splitlines()[-1].split())
     assert used == required - {"graphviz"}  # `dot` renders .png and .pdf of a graph, the report has .svg
     assert {"numpy", "matplotlib", "graphviz"} <= required

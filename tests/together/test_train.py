@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.__main__ import main
 from autograd_cnn.environment import command
+from processes import printed
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow, which reads images, is not installed")
 
@@ -120,7 +120,7 @@ def shows_lines(run, place):
 
 
 def test_pages_show_lines_of_the_model(photos):
-    subprocess.run([sys.executable, "-m", "autograd_cnn", *TRAIN, "--out", "run"], check=True, capture_output=True)
+    printed("-m", "autograd_cnn", *TRAIN, "--out", "run")
     shows_lines("run", "__main__.py:")
 
 
