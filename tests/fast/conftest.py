@@ -28,26 +28,6 @@ def num_threads():
     threads.set_num_threads(before)
 
 
-@pytest.fixture
-def same_on_any_number_of_threads(num_threads):
-    """Compare a function of float32 arrays with a plain one: the same bits on 1 to 3 threads, arguments only read."""
-
-    def check(function, plain, *args):
-        before = [a.copy() for a in args]
-        results = []
-        for n in 1, 2, 3:
-            num_threads(n)
-            results.append(function(*args))
-        np.testing.assert_allclose(results[0], plain(*args), rtol=1e-5, atol=1e-5)
-        assert results[0].dtype == np.float32
-        for result in results[1:]:
-            np.testing.assert_array_equal(result, results[0])
-        for array, copy in zip(args, before, strict=True):
-            np.testing.assert_array_equal(array, copy)
-
-    return check
-
-
 @pytest.fixture(scope="session")
 def normal():
     """Standard normal numbers in float32, by shape and seed."""

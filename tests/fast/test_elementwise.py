@@ -12,26 +12,6 @@ from autograd_cnn.fast import elementwise, memory
 from autograd_cnn.fast.elementwise import LARGE, blocked
 
 
-def test_relu(normal, same_on_any_number_of_threads):
-    same_on_any_number_of_threads(ag.relu.raw, lambda x: np.maximum(x, 0), normal(700, 900))
-
-
-def test_relu_gradient(normal, same_on_any_number_of_threads):
-    y = np.maximum(normal(700, 900, seed=1), 0)
-    same_on_any_number_of_threads(ag.relu_gradient.raw, lambda g, y: np.where(y > 0, g, 0), normal(700, 900), y)
-
-
-def test_sum_rows(normal, same_on_any_number_of_threads):
-    x = normal(100, 700, 9)
-    same_on_any_number_of_threads(elementwise.sum_rows, lambda x: x.astype(float).sum((0, 1)), x)
-
-
-def test_layout_changes_no_bit(normal):
-    x = normal(600, 500)
-    np.testing.assert_array_equal(ag.relu.raw(np.asfortranarray(x)), ag.relu.raw(x))
-    np.testing.assert_array_equal(ag.relu.raw(np.repeat(x, 2, axis=1)[:, ::2]), ag.relu.raw(x))
-
-
 @pytest.mark.parametrize("shape", [(3,), (300, 400)])
 def test_relu_keeps_nan_and_its_gradient_is_zero_at_zero(shape):
     x = np.zeros(shape, np.float32)

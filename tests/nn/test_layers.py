@@ -24,68 +24,6 @@ def test_layers_start_from_he_and_zero_biases_in_float32(rng):
     assert nn.Linear(2, 3, bias=False, rng=rng).b is None
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda rng: nn.Conv2d(2, 3, 3, rng=7),
-         "Conv2d: rng is 7. One generator serves the whole model: rng = np.random.default_rng(0), then "
-         "Conv2d(..., rng=rng); or leave it out and call ag.nn.seed(0) once"),
-        (lambda rng: nn.Dropout(50, rng), "Dropout: p is 50, want a probability in [0, 1]"),
-        (lambda rng: nn.Dropout2d(-1, rng), "Dropout2d: p is -1, want a probability in [0, 1]"),
-        (lambda rng: nn.GroupNorm(4, 6), "GroupNorm: num_groups=4 does not divide 6 channels"),
-        (lambda rng: nn.ConvTranspose1d(4, 3, 3, groups=2),
-         "ConvTranspose1d: groups=2 does not divide 4 channels and 3 outputs"),
-        (lambda rng: nn.ReLU(inplace=True),
-         "ReLU: has no parameter 'inplace'. Here: leave it out, nothing works in place"),
-        (lambda rng: nn.Softmax(dim=1), "Softmax: has no parameter 'dim'. Here: axis="),
-        (lambda rng: nn.LPPool2d(2),
-         "LPPool2d: missing a required argument: 'kernel_size'; its parameters are (norm_type, kernel_size, "
-         "stride=None, ceil_mode=False)"),
-        (lambda rng: nn.ELU(1.0, alpha=2.0),
-         "ELU: multiple values for argument 'alpha'; its parameters are (alpha=1.0)"),
-        (lambda rng: nn.Conv2d(3, 4, 3, groups=2, rng=rng),
-         "Conv2d: groups=2 does not divide 3 channels and 4 outputs"),
-        (lambda rng: nn.Linear(784.0, 10), "Linear: in_features is 784.0, want an int"),
-        (lambda rng: nn.Linear(0, 2), "Linear: in_features is 0, want 1 or more"),
-        (lambda rng: nn.Linear(True, 2), "Linear: in_features is True, want an int"),
-        (lambda rng: nn.Conv2d(3, 0, 3), "Conv2d: out_channels is 0, want 1 or more"),
-        (lambda rng: nn.Conv2d(3, 8, 0), "Conv2d: kernel_size is 0, want 1 or more"),
-        (lambda rng: nn.Conv2d(3, 8, (3,)),
-         "Conv2d: kernel_size is (3,), want an int, or a pair of ints (height, width)"),
-        (lambda rng: nn.Conv2d(3, 8, 3, stride=0), "Conv2d: stride is 0, want 1 or more"),
-        (lambda rng: nn.Conv1d(3, 8, 3, dilation=0), "Conv1d: dilation is 0, want 1 or more"),
-        (lambda rng: nn.Conv2d(3, 8, 3, padding=-1),
-         "Conv2d: padding is -1, want 0 or more. To cut off a margin: x[:, 1:-1, 1:-1]"),
-        (lambda rng: nn.MaxPool2d(0), "MaxPool2d: kernel_size is 0, want 1 or more"),
-        (lambda rng: nn.AvgPool1d(2, stride=0), "AvgPool1d: stride is 0, want 1 or more"),
-        (lambda rng: nn.BatchNorm2d(0), "BatchNorm2d: channels is 0, want 1 or more"),
-        (lambda rng: nn.BatchNorm2d(3, momentum=2), "BatchNorm2d: momentum is 2, want a number from 0 to 1"),
-        (lambda rng: nn.LayerNorm((3, 0)), "LayerNorm: normalized_shape is 0, want 1 or more"),
-        (lambda rng: nn.RMSNorm(3, eps=-1), "RMSNorm: eps is -1, want a number, 0 or more"),
-        (lambda rng: nn.GroupNorm(0, 4), "GroupNorm: num_groups is 0, want 1 or more"),
-        (lambda rng: nn.Embedding(10, "a"), "Embedding: embedding_dim is 'a', want an int"),
-        (lambda rng: nn.Dropout("a"), "Dropout: p is 'a', want a probability in [0, 1]"),
-        (lambda rng: nn.Sequential([nn.ReLU()]),
-         "Sequential: layer 0 is a list. Its layers one by one: nn.Sequential(*layers)"),
-        (lambda rng: nn.ReLU()(np.ones(2), axis=1), "ReLU: has no parameter 'axis'. It has x"),
-        (lambda rng: nn.Linear(2, 3)(), "Linear: missing a required argument: 'x'; its parameters are (x)"),
-        (lambda rng: nn.Sequential(nn.ReLU(), "relu"),
-         "Sequential: layer 1 is 'relu', want a layer, or a function such as ag.relu"),
-        (lambda rng: nn.Sequential(nn.ReLU(), last=nn.Sigmoid),
-         "Sequential: layer last is <class 'autograd_cnn.nn.functions.Sigmoid'>, want Sigmoid(...)"),
-        (lambda rng: nn.Sequential(train=nn.ReLU()),
-         "Sequential: a layer cannot be called train, which every module has"),
-        (lambda rng: nn.BatchNorm2d(3)(np.ones((1, 1, 1, 3), np.float32)),
-         "BatchNorm2d: x (1, 1, 1, 3) has one value per channel, which has no variance. Use a larger batch, or "
-         "model.eval()"),
-    ],
-)  # fmt: skip
-def test_messages(make, message, rng):
-    with pytest.raises((TypeError, ValueError)) as caught:
-        make(rng)
-    assert str(caught.value) == message
-
-
 class Twin(NamedTuple):
     """A layer and its arguments, which are the same in PyTorch, and the shape of an input."""
 
