@@ -20,9 +20,13 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @pytest.fixture
 def run(tmp_path):
-    def run(name, *arguments, **environment):
+    """Run an example, which must end with a code."""
+
+    def run(name, *arguments, code=0, **environment):
         options = {"cwd": tmp_path, "XDG_CACHE_HOME": str(tmp_path), **environment}
-        return finished("-W", "error", EXAMPLES / name, *arguments, **options)
+        ended = finished("-W", "error", EXAMPLES / name, *arguments, **options)
+        assert ended.returncode == code, ended.stderr
+        return ended
 
     return run
 
@@ -40,7 +44,6 @@ RESULTS = [
 
 def test_a_loop_written_by_hand_learns(run, tmp_path):
     done = run("by_hand.py")
-    assert done.returncode == 0, done.stderr
     losses = [float(line.split()[-1]) for line in done.stdout.splitlines()]
     assert losses == sorted(losses, reverse=True) and losses[-1] < 0.5 * losses[0]
     assert "conv2d" in (tmp_path / "graph.svg").read_text(encoding="utf-8")
@@ -48,7 +51,6 @@ def test_a_loop_written_by_hand_learns(run, tmp_path):
 
 def test_the_training_script_saves_its_results(run, tmp_path, models):
     done = run("train_cifar10.py", "--images", 96, "--epochs", 1, "--batch-size", 32, "--out", "out")
-    assert done.returncode == 0, done.stderr
     assert sorted(os.listdir(tmp_path / "out")) == RESULTS
     parts = "<shapes (synthetic), first 96 + 1,000:", "conv3   Conv2d(padding=1)", "620,362", "What to do next"
     for part in (*parts, "Open this", "net.html"):
@@ -73,21 +75,21 @@ def test_the_training_script_saves_its_results(run, tmp_path, models):
 
 def test_a_resumed_run_keeps_its_settings(run, tmp_path):
     given = ["--epochs", 9, "--seed", 0, "--recipe", "standard", "--no-verify", "--minutes", 1]
-    done = run("train_cifar10.py", "--resume", "cut", *given)
-    assert done.returncode == 2 and done.stdout == ""
+    done = run("train_cifar10.py", "--resume", "cut", *given, code=2)
+    assert done.stdout == ""
     assert done.stderr.splitlines()[-1].endswith(
         "error: --resume goes on with the settings of cut, so beside it only --minutes, --patience and the "
         "place of the images can be given. For other settings begin a new run"
     )
     ag.training.RunFolder(tmp_path / "own", {"seed": 0})
-    done = run("train_cifar10.py", "--resume", "own")
-    assert (done.returncode, done.stderr) == (2, "own: the run is of another program, which has to resume it\n")
+    done = run("train_cifar10.py", "--resume", "own", code=2)
+    assert done.stderr == "own: the run is of another program, which has to resume it\n"
 
 
 def test_a_place_that_takes_no_folder_is_named_with_the_option_for_another(run, tmp_path):
     (tmp_path / "runs").write_text("a file")
-    done = run("train_cifar10.py", "--images", 64)
-    assert done.returncode == 2 and re.fullmatch(r"\[Errno \d+\] .*'runs.*'\. Elsewhere: --out FOLDER\n", done.stderr)
+    done = run("train_cifar10.py", "--images", 64, code=2)
+    assert re.fullmatch(r"\[Errno \d+\] .*'runs.*'\. Elsewhere: --out FOLDER\n", done.stderr)
 
 
 INTERRUPTED = """
@@ -131,20 +133,18 @@ def test_ctrl_c_during_the_imports_is_one_line(tmp_path):
 
 
 def test_one_image_is_refused_before_there_is_a_folder(run, tmp_path):
-    done = run("train_cifar10.py", "--images", 1, "--out", "out")
-    assert done.returncode == 2 and not (tmp_path / "out").exists()
+    done = run("train_cifar10.py", "--images", 1, "--out", "out", code=2)
+    assert not (tmp_path / "out").exists()
     assert done.stderr.startswith("split: share 0.05 of 1 images leaves a part empty")
 
 
 @pytest.mark.slow
 def test_two_images_train_and_a_run_without_a_checkpoint_begins_at_its_start(run, tmp_path):
     done = run("train_cifar10.py", "--images", 2, "--epochs", 1, "--out", "out")
-    assert done.returncode == 0, done.stderr
     (tmp_path / "out" / "last.safetensors").unlink()
     for name in ("history.json", "best.safetensors", "report.html"):
         (tmp_path / "out" / name).unlink()
     done = run("train_cifar10.py", "--resume", "out")
-    assert done.returncode == 0, done.stderr
     assert done.stderr.startswith("out: has no checkpoint yet, so the training begins at its start\n")
 
 
@@ -152,12 +152,11 @@ def test_two_images_train_and_a_run_without_a_checkpoint_begins_at_its_start(run
 def test_a_training_that_fails_says_so_in_one_line(run, tmp_path):
     options = ["--images", 64, "--epochs", 1, "--batch-size", 32, "--clip", 1, "--out", "out"]
     done = run("train_cifar10.py", *options, "--minutes", 1e-9)
-    assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "out" / "settings.json").read_text())["clip"] == 1
     path = tmp_path / "out" / "last.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
-    done = run("train_cifar10.py", "--resume", "out")
-    assert done.returncode == 2 and done.stderr.startswith(f"{path.relative_to(tmp_path)}: damaged")
+    done = run("train_cifar10.py", "--resume", "out", code=2)
+    assert done.stderr.startswith(f"{path.relative_to(tmp_path)}: damaged")
     assert done.stderr.count("\n") == 1
 
 
@@ -165,8 +164,9 @@ def test_a_training_without_a_required_package_says_what_to_install(run, tmp_pat
     (tmp_path / "absent").mkdir()
     (tmp_path / "absent" / "tqdm.py").write_text("raise ModuleNotFoundError(\"No module named 'tqdm'\", name='tqdm')")
     path = os.pathsep.join(filter(None, [str(tmp_path / "absent"), os.environ.get("PYTHONPATH")]))
-    done = run("train_cifar10.py", "--images", 64, "--epochs", 1, "--batch-size", 32, "--out", "out", PYTHONPATH=path)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    options = ["--images", 64, "--epochs", 1, "--batch-size", 32, "--out", "out"]
+    done = run("train_cifar10.py", *options, code=2, PYTHONPATH=path)
+    assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("showing progress needs tqdm (No module named 'tqdm'): ")
 
 
@@ -281,7 +281,6 @@ def test_views_are_mirrored_and_moved(rng):
 @pytest.mark.slow
 def test_the_run_of_the_hand_written_code(run, tmp_path):
     done = run("train_cifar10.py", "--recipe", "original", "--images", 100)
-    assert done.returncode == 0, done.stderr
     assert "22,151,424" in done.stdout
     out = tmp_path / "runs" / "shapes-original"
     assert sorted(os.listdir(out)) == RESULTS
@@ -290,22 +289,22 @@ def test_the_run_of_the_hand_written_code(run, tmp_path):
 
 
 def test_missing_images_give_a_message_and_exit_code_2(run):
-    done = run("train_cifar10.py", "--data", "cifar10", "--data-dir", "no/where")
-    assert done.returncode == 2 and done.stdout == ""
+    done = run("train_cifar10.py", "--data", "cifar10", "--data-dir", "no/where", code=2)
+    assert done.stdout == ""
     assert done.stderr.startswith("CIFAR-10 not found in no/where\n--download fetches 170 MB. By hand: put ")
     assert "Traceback" not in done.stderr
 
 
 def test_a_download_that_fails_names_the_options_of_the_command(run, tmp_path):
-    done = run("train_cifar10.py", "--url", "ftp://nowhere/images", "--data-dir", "new")
-    assert done.returncode == 2 and done.stdout == ""
+    done = run("train_cifar10.py", "--url", "ftp://nowhere/images", "--data-dir", "new", code=2)
+    assert done.stdout == ""
     assert "ftp://nowhere/images: " in done.stderr and done.stderr.endswith(" Mirror: --url ADDRESS\n"), done.stderr
     folder = tmp_path / "cifar-10-batches-bin"
     folder.mkdir()
     for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
         (folder / f"{name}.bin").write_bytes(bytes(3073))
-    done = run("train_cifar10.py", "--data-dir", tmp_path)
-    assert done.returncode == 2 and done.stderr.endswith(
+    done = run("train_cifar10.py", "--data-dir", tmp_path, code=2)
+    assert done.stderr.endswith(
         "Delete it, or fetch the images again with --download; if you made this copy, --no-verify accepts "
         "cifar-10-batches-bin\n"
     )
@@ -313,7 +312,7 @@ def test_a_download_that_fails_names_the_options_of_the_command(run, tmp_path):
 
 def test_help_shows_the_page(run):
     done = run("train_cifar10.py", "--help")
-    assert done.returncode == 0 and "--recipe original --images 100" in done.stdout
+    assert "--recipe original --images 100" in done.stdout
 
 
 @pytest.mark.parametrize("version", ["standard", pytest.param("original", marks=pytest.mark.slow)])
@@ -342,8 +341,7 @@ def test_the_networks_are_those_of_the_design(models, rng):
 
 @pytest.mark.slow
 def test_the_training_script_learns_the_shapes(run, tmp_path):
-    done = run("train_cifar10.py", "--epochs", 3, "--out", "out")
-    assert done.returncode == 0, done.stderr
+    run("train_cifar10.py", "--epochs", 3, "--out", "out")
     epochs = json.loads((tmp_path / "out" / "history.json").read_text())["epochs"]
     assert epochs[-1]["validation_accuracy"] > 0.8
 
@@ -354,7 +352,6 @@ def test_the_training_script_learns_from_real_images(run, tmp_path):
     if "CIFAR10_ROOT" not in os.environ:
         pytest.skip("needs the real images: CIFAR10_ROOT names their folder")
     place = ["--data", "cifar10", "--data-dir", os.environ["CIFAR10_ROOT"], "--no-verify"]
-    done = run("train_cifar10.py", *place, "--images", 10_000, "--epochs", 1, "--out", "out")
-    assert done.returncode == 0, done.stderr
+    run("train_cifar10.py", *place, "--images", 10_000, "--epochs", 1, "--out", "out")
     history = json.loads((tmp_path / "out" / "history.json").read_text())
     assert history["name"].startswith("CIFAR-10") and history["epochs"][-1]["validation_accuracy"] > 0.25

@@ -2,6 +2,7 @@
 
 import os
 import re
+from functools import cache
 from operator import truediv
 from pathlib import Path
 
@@ -67,15 +68,23 @@ WORDS = {
 }
 
 
-def run(name, folder):
-    return printed("-W", "error", EXAMPLES / f"{name}.py", cwd=folder, AUTOGRAD_CNN_KERNELS="numpy")
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Run a script, once; returns its folder and what it prints."""
+
+    @cache
+    def run(name):
+        folder = tmp_path_factory.mktemp(name)
+        return folder, printed("-W", "error", EXAMPLES / f"{name}.py", cwd=folder, AUTOGRAD_CNN_KERNELS="numpy")
+
+    return run
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in CLAIMS])
-def test_a_script_does_what_its_page_says(name, tmp_path):
-    text = run(name, tmp_path)
-    assert text.endswith(f"wrote {name}.png\n") and os.listdir(tmp_path) == [f"{name}.png"]
-    picture = (tmp_path / f"{name}.png").read_bytes()
+def test_a_script_does_what_its_page_says(name, run):
+    folder, text = run(name)
+    assert text.endswith(f"wrote {name}.png\n") and os.listdir(folder) == [f"{name}.png"]
+    picture = (folder / f"{name}.png").read_bytes()
     assert picture.startswith(b"\x89PNG") and len(picture) > 20_000
     for pattern, holds in CLAIMS[name].items():
         numbers = [*map(float, re.findall(pattern, text))]
@@ -83,8 +92,8 @@ def test_a_script_does_what_its_page_says(name, tmp_path):
     assert re.search(WORDS.get(name, ""), text), text
 
 
-def test_the_engine_of_hundred_lines_trains_as_this_one(tmp_path):
-    steps = [{*re.findall(r"step +(\d+): loss (\S+), (\S+)%", run(n, tmp_path))} for n in ("spiral", "hundred_lines")]
+def test_the_engine_of_hundred_lines_trains_as_this_one(run):
+    steps = [{*re.findall(r"step +(\d+): loss (\S+), (\S+)%", run(name)[1])} for name in ("spiral", "hundred_lines")]
     assert len(steps[0] & steps[1]) == 3  # 0, 100 and 400
 
 

@@ -52,6 +52,13 @@ def photos(tmp_path, monkeypatch):
     return tmp_path / "photos"
 
 
+@pytest.fixture
+def unreported(monkeypatch):
+    """No report is written, and no picture."""
+    monkeypatch.setattr(ag.report, "write", lambda *arguments: "report")
+    monkeypatch.setattr(ag.plots, "_save", lambda *arguments: None)
+
+
 def refused(capsys, *arguments):
     """Run a command that must fail before there is a run; return what it says."""
     assert main([*arguments]) == 2 and not os.path.exists("runs")
@@ -149,6 +156,7 @@ def test_a_folder_that_is_wrong_is_refused(photos, capsys):
     )
 
 
+@pytest.mark.usefixtures("unreported")
 def test_images_that_cannot_be_read_are_left_out_and_one_is_named(photos, capsys):
     for name in "8.png", "9.png":
         (photos / "red" / name).write_text("no image")
@@ -197,6 +205,7 @@ def test_options_that_do_not_fit_are_refused(capsys):
     assert refused(capsys, *TRAIN, "--size", "9") == message
 
 
+@pytest.mark.usefixtures("unreported")
 def test_any_number_of_the_settings_can_be_set(capsys):
     few = ["train", "photos", "--size", "9", "--epochs", "1"]
     assert (
@@ -221,15 +230,15 @@ def drawn(tmp_path, count, change):
 @pytest.mark.parametrize(
     ("kind", "count"), [("grey", 9), ("flat", 5), *(("noise", count) for count in (3, 4, 5, 8, 13))]
 )
-def test_any_images_train(tmp_path, monkeypatch, kind, count):
+@pytest.mark.usefixtures("unreported")
+def test_any_images_train(tmp_path, kind, count):
     """Few, so that a batch could be of one image, whose batch norm has no variance; all equal; one colour constant."""
-    monkeypatch.setattr(ag.report, "write", lambda *arguments: "report")
-    monkeypatch.setattr(ag.plots, "_save", lambda *arguments: None)
     drawn(tmp_path, count, lambda x, label: {"noise": x, "grey": 0 * x + 99, "flat": x * [1, 1, 0]}[kind])
     assert main(["train", "set", "--size", "16", "--epochs", "1", "--out", "run"]) == 0
     assert all(np.isfinite(array).all() for array in ag.training.load_run("run").state_dict().values())
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_run_that_failed_before_its_first_checkpoint_leaves_no_folder(capsys):
     with open("tiny.py", "a") as file:
         file.write("\ndef loss(settings, outputs, labels):\n    return outputs.sum() * float('nan')\n")
