@@ -63,6 +63,28 @@ MESSAGES = {
             "model.parameters() again",
         'optim.RMSprop([W], centered="no")': "RMSprop: centered is 'no', want True or False",
         "optim.SGD([W], 0.1, 0.9, nesterov=2)": "SGD: nesterov is 2, want True or False",
+        "nn.Sequential(nn.ReLU()).summary(np.ones((2, 3)))":
+            "Sequential.summary: input_shape is an array, want a tuple of ints, such as x.shape",
+        "nn.Sequential(nn.ReLU()).summary(W)":
+            "Sequential.summary: input_shape is an array, want a tuple of ints, such as x.shape",
+        "nn.Sequential(nn.ReLU()).summary((2, 3.0))":
+            "Sequential.summary: input_shape is (2, 3.0), want a tuple of ints, such as x.shape",
+        'nn.Sequential(nn.ReLU()).summary("two")':
+            "Sequential.summary: input_shape is 'two', want a tuple of ints, such as x.shape",
+        "ag.functional_call(nn.Linear(3, 2), ({}, {}), np.ones((1, 3)))":
+            "Linear.replaced: parameters is a tuple, want a dict: {**p, **b}",
+        'optim.Adam([{"params": [W], "lr": 1}])':
+            "Adam: a group has 'params', 'lr', want 'parameters', and any of 'lr', 'weight_decay'",
+        'optim.SGD([{"parameters": [W], "momentum": 1}], lr=1)':
+            "SGD: a group has 'parameters', 'momentum', want 'parameters', and any of 'lr', 'weight_decay'",
+        'optim.functional("Adagrad", lr=1)':
+            "functional: 'Adagrad' is no optimiser. Want a class, or one of ['SGD', 'Adam', 'AdamW', 'RMSprop']",
+        'optim.functional("SGD")':
+            "SGD: missing a required argument: 'lr'; its parameters are (parameters, lr, momentum=0, "
+            "nesterov=False, weight_decay=0)",
+        'optim.functional("Adam").init({"n": 3})':
+            "params['n'] is int64: only floats have a gradient. Tensor(np.float64(params['n']), "
+            "requires_grad=True)",
     },
     ValueError: {
         "nn.Dropout(50, rng)": "Dropout: p is 50, want a probability in [0, 1]",
@@ -138,6 +160,15 @@ MESSAGES = {
         "optim.one_cycle(0.1, 10, warm_up=30)": "one_cycle: warm_up is 30, want a share of the steps in [0, 1]",
         'optim.one_cycle(0.1, 10, anneal_strategy="cosine")':
             "one_cycle: anneal_strategy is 'cosine', want 'cos' or 'linear'",
+        'ag.functional_call(nn.Linear(3, 2), {"weight": np.ones((3, 2))}, np.ones((1, 3)))':
+            "Linear.replaced: weight is (3, 2), and Linear has w (3, 2), b (2,)",
+        'ag.functional_call(nn.Linear(3, 2), {"b": np.ones(3)}, np.ones((1, 3)))':
+            "Linear.replaced: b is (3,), and Linear has w (3, 2), b (2,)",
+        'optim.SGD([{"parameters": [W], "lr": 0.1}], lr=0)':
+            "SGD: lr is 0, and the rates of groups keep their ratio to it",
+        'optim.SGD([{"parameters": [W], "lr": 0.1}, {"parameters": [W]}], lr=1)': "SGD: w is in two groups",
+        'optim.SGD([{"parameters": [W], "lr": -1}], lr=1)': "SGD: lr is -1, want 0 or more",
+        'optim.functional("SGD", lr=-1)': "SGD: lr is -1, want 0 or more",
     },
 }  # fmt: skip
 CASES = [(program, kind, message) for kind, table in MESSAGES.items() for program, message in table.items()]

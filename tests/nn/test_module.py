@@ -369,22 +369,6 @@ def test_summary_shows_shapes_in_the_order_of_the_calls(net):
     )
 
 
-@pytest.mark.parametrize(
-    ("given", "shown"),
-    [
-        (np.ones((2, 3)), "an array"),
-        (ag.Tensor(np.ones((2, 3))), "an array"),
-        ((2, 3.0), "(2, 3.0)"),
-        ("two", "'two'"),
-    ],
-    ids=str,
-)
-def test_summary_wants_a_shape(given, shown):
-    with pytest.raises(TypeError) as caught:
-        nn.Sequential(nn.ReLU()).summary(given)
-    assert str(caught.value) == f"Sequential.summary: input_shape is {shown}, want a tuple of ints, such as x.shape"
-
-
 def test_summary_marks_a_shared_module(rng):
     layer = nn.Linear(3, 3, rng=rng)
     text = nn.Sequential(layer, layer).summary((1, 3))
@@ -739,14 +723,3 @@ def test_threads_call_a_module_with_parameters_of_their_own(rng):
         sys.setswitchinterval(interval)
     assert not wrong
     assert all(t is own[name] for name, t in model.named_parameters())
-
-
-def test_other_parameters_that_do_not_fit_are_named(rng):
-    model = nn.Linear(3, 2, rng=rng)
-    has = r"and Linear has w \(3, 2\), b \(2,\)"
-    with pytest.raises(ValueError, match=rf"Linear.replaced: weight is \(3, 2\), {has}"):
-        ag.functional_call(model, {"weight": np.ones((3, 2))}, np.ones((1, 3)))
-    with pytest.raises(ValueError, match=rf"Linear.replaced: b is \(3,\), {has}"):
-        ag.functional_call(model, {"b": np.ones(3)}, np.ones((1, 3)))
-    with pytest.raises(TypeError, match=r"parameters is a tuple, want a dict: {\*\*p, \*\*b}"):
-        ag.functional_call(model, ({}, {}), np.ones((1, 3)))
