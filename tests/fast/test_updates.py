@@ -1,6 +1,7 @@
 """Optimisers' updates: in pieces, and by the faster functions, against the textbook's."""
 
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,14 +10,9 @@ import autograd_cnn as ag
 from autograd_cnn.fast import updates
 from autograd_cnn.nn import layers
 from autograd_cnn.optim import algorithms, optimiser
+from test_optim import RECIPES
 
-MAKERS = {
-    "SGD": lambda ps: ag.optim.SGD(ps, 0.1, weight_decay=0.1),
-    "Nesterov": lambda ps: ag.optim.SGD(ps, 0.1, momentum=0.9, nesterov=True),
-    "RMSprop": lambda ps: ag.optim.RMSprop(ps, momentum=0.5, centered=True, weight_decay=0.1),
-    "Adam": lambda ps: ag.optim.Adam(ps, weight_decay=0.1),
-    "AdamW": ag.optim.AdamW,
-}
+MAKERS = {name: partial(make, **{"lr": 0.1, **options}) for name, (make, options) in RECIPES.items()}
 
 
 def trained(make, dtype):
