@@ -27,13 +27,13 @@ CASES = {  # a pass, its formula, and the shapes of its arguments
     "softmax, short": (ag.softmax.raw, softmax, (3, 5, 10)),
     "log softmax": (ag.log_softmax.raw, lambda x: np.log(softmax(x)), (30, 1000, 10)),
     "softmax gradient": (
-        lambda g, y: ag.softmax.rules["x"](g, y, -1),
-        lambda g, y: y * (g - (g * y).sum(-1, keepdims=True)),
+        lambda g, x: ag.softmax.rules["x"](g, softmax(x), -1),
+        lambda g, x: softmax(x) * (g - (g * softmax(x)).sum(-1, keepdims=True)),
         *ROWS,
     ),
     "log softmax gradient": (
-        lambda g, y: ag.log_softmax.rules["x"](g, y, -1),
-        lambda g, y: g - np.exp(y) * g.sum(-1, keepdims=True),
+        lambda g, x: ag.log_softmax.rules["x"](g, np.log(softmax(x)), -1),
+        lambda g, x: g - softmax(x) * g.sum(-1, keepdims=True),
         *ROWS,
     ),
     "normalise": (
