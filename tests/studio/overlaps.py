@@ -91,7 +91,7 @@ def overlaps_of(page):
     drawn = re.search(r'<div id="picture".*?>(<svg.*?)</div>', page, re.DOTALL)
     svgs = re.findall(r"<svg.*?</svg>", drawn[1], re.DOTALL) if drawn else []
     return [
-        f"depth {picture['depth']}: {complaint}"
-        for svg, picture in zip(svgs, data["pictures"], strict=True)
+        f"picture {k}: {complaint}"
+        for k, (svg, picture) in enumerate(zip(svgs, data["pictures"], strict=True))
         for complaint in overlaps(svg, picture["wires"], values)
     ]

@@ -31,7 +31,14 @@ def card(page, name):
 
 
 def where(page):
-    return page.evaluate("title(facts.steps[at])")
+    """The step that is shown: ``h → tanh``, or ``rule of tanh → g_h``."""
+    return page.evaluate("""() => {
+        const step = facts.steps[at];
+        if (step.op < 0) return { begin: "Start", loss: "Loss", end: "Update", failed: "Error" }[step.kind];
+        const { name, output, learns } = op(step);
+        if (step.kind === "forward") return `${name} → ${value(output).name}`;
+        return `rule of ${name} → ${learns.map(gradientOf).join(", ")}`;
+    }""")
 
 
 def choose(page, button):

@@ -17,7 +17,6 @@ from autograd_cnn.studio import assets
 from autograd_cnn.studio.player import page as page_module
 from autograd_cnn.studio.player.array_views import Store, four_digits, look, maps
 from autograd_cnn.studio.png import url
-from autograd_cnn.studio.text import bytes_text
 from studio.pages import facts_of
 from studio.pages import numbers as said
 
@@ -291,16 +290,6 @@ def test_nothing_is_said_when_nothing_looks_wrong_and_no_relu_is_dead_after_few_
         assert ["Dead" in step["warn"] for step in warned_at(facts)] == [True] * (items == 32)
 
 
-def test_memory_rises_in_the_forward_pass_and_falls_to_zero_in_the_backward_pass(models):
-    graph = models["residual"]
-    steps = facts_of(graph.page())["frames"][0]["steps"]
-    sizes = {bytes_text(n, "bytes"): n for n in range(graph.kept_bytes + 1)}
-    held = [sizes[step["holds"].partition(" of ")[0]] for step in steps]
-    turn = [step["kind"] for step in steps].index("loss")
-    assert held[0] == held[-1] == 0 and steps[turn]["holds"] == " of ".join(2 * [bytes_text(graph.kept_bytes, "bytes")])
-    assert sorted(held[:turn]) == held[:turn] and sorted(held[turn:], reverse=True) == held[turn:]
-
-
 @pytest.mark.skipif(not hasattr(tanh_net.__code__, "co_positions"), reason="Python tells columns from 3.11 on")
 def test_the_expression_is_marked_in_the_users_line(net):
     facts = facts_of(net[0].page())["frames"][0]
@@ -328,16 +317,12 @@ def test_a_script_without_functions_is_shown_around_its_operations(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["cnn", "residual", "hub", "branches", "dense", "square", "matrix"])
-def test_every_rule_agrees_with_differences_and_every_broken_rule_is_found(models, name):
+def test_every_rule_agrees_with_differences(models, name):
     facts = facts_of(models[name].page())["frames"][0]
-    trials = [op["versions"] for op in facts["ops"] if "versions" in op]
-    assert trials
-    for written, *slips in trials:
-        assert written["good"] and all(near for *_, near in written["rows"])
-        for slip in slips:
-            pairs = [(float(r), float(d)) for _, d, r, _ in slip["rows"]]
-            assert any(not np.isclose(r, d, rtol=1e-3, atol=1e-12) for r, d in pairs), slip
-            assert [near for *_, near in slip["rows"]] == [np.isclose(r, d, rtol=1.5e-4, atol=1e-9) for r, d in pairs]
+    tests = [op["test"] for op in facts["ops"] if "test" in op]
+    assert tests and all(test["rows"] and test["good"] for test in tests)
+    for _, differences, rule, near in (row for test in tests for row in test["rows"]):
+        assert near and float(rule) == pytest.approx(float(differences), rel=2e-4, abs=1e-9)
 
 
 def test_a_wrong_rule_is_reported(rng):
@@ -347,7 +332,9 @@ def test_a_wrong_rule_is_reported(rng):
 
     cube.vjp(x=lambda g, x: g * 2 * x**2)
     facts = facts_of(ag.trace(lambda x: ag.sum(ag.tanh(cube(x))), rng.normal(size=4)).page())["frames"][0]
-    assert [op["versions"][0]["good"] for op in facts["ops"]] == [False, True, True]
+    assert [op["test"]["good"] for op in facts["ops"]] == [False, True, True]
+    for _, differences, rule, near in facts["ops"][0]["test"]["rows"]:
+        assert float(rule) == pytest.approx(2 / 3 * float(differences), rel=1e-3) and not near
 
 
 def test_a_number_that_is_wrong_before_a_step_says_so(taught, rng):
@@ -377,52 +364,14 @@ def test_a_number_that_is_wrong_before_a_step_says_so(taught, rng):
 
 def test_a_kink_is_not_an_error():
     facts = facts_of(ag.trace(lambda x: ag.sum(ag.relu(x)), np.array([0.0, 1.0, -1.0])).page())["frames"][0]
-    assert facts["ops"][0]["versions"][0]["good"]
-
-
-def test_slips_of_a_product_lose_a_factor():
-    facts = facts_of(ag.trace(lambda x, y: ag.sin(x * y), 2.0, 3.0).page())["frames"][0]
-    _, *found = facts["ops"][0]["versions"]
-    slips = {slip["text"]: slip["what"] for slip in found}
-    assert list(slips.values())[:2] == ["a factor is missing"] * 2 and {"g_x = g_multiply", "g_x = y"} <= slips.keys()
-    assert any("; at these elements off by a factor of 0.3333. " in slip["says"] for slip in found)
-
-
-def test_a_broken_rule_leaves_the_inputs_as_they_were():
-    def f(x, y):
-        h = x * y
-        s = ag.sin(h)
-        t = s + x * x
-        return ag.exp(-t)
-
-    facts = facts_of(ag.trace(f, 0.5, 1.2).page())["frames"][0]
-    x, y = 0.5, 1.2
-    loss = np.exp(-(np.sin(x * y) + x * x))
-    g_h, product = -loss * np.cos(x * y), -loss * x  # of x * x, a line gives this
-    inputs = {"x": x, "y": y, "h": x * y, "loss": loss, "g_multiply": -loss, "g_h": g_h, "g_s": -loss, "g_t": -loss}
-    inputs |= {"g_negative": loss, "g_loss": 1.0, "ag": ag, "np": np, "s": np.sin(x * y), "multiply": x * x}
-    tested = 0
-    for op in facts["ops"]:
-        for slip in op["versions"][1:]:
-            total = {}
-            for k, line in enumerate(op["rules"]):
-                name, part = re.fullmatch(r"(\w+) \+?= (.*)", slip["text"] if k == slip["line"] else line).groups()
-                total[name] = total.get(name, 0) + eval(part, dict(inputs))
-            element, _, rule, _ = slip["rows"][0]
-            assert float(rule) == pytest.approx(float(total[element.partition(",")[0]]), rel=1e-5), slip["text"]
-            tested += 1
-    assert tested > 10
-    (squared,) = (op for op in facts["ops"] if op["rules"] == ["g_x = g_multiply * x", "g_x += g_multiply * x"])
-    gives = {slip["text"]: float(slip["rows"][0][2]) for slip in squared["versions"][1:]}
-    assert gives["g_x = x"] == pytest.approx(x + product, rel=1e-5)
-    assert gives["g_x = g_multiply"] == pytest.approx(-loss + product, rel=1e-5)
+    assert facts["ops"][0]["test"]["good"]
 
 
 def test_a_tie_of_a_pool_is_no_row_of_the_table(rng):
     x = rng.uniform(size=(1, 4, 4, 1))
     x[0, :2, :2] = 0.5  # the four tie
     facts = facts_of(ag.trace(lambda x: ag.sum(9 * ag.max_pool2d(x, 2)), x).page())["frames"][0]
-    rows = facts["ops"][0]["versions"][0]["rows"]
+    rows = facts["ops"][0]["test"]["rows"]
     assert rows and all(near and differences == rule for _, differences, rule, near in rows)
     ties = {f"[0, {i}, {j}, 0]" for i in (0, 1) for j in (0, 1)}
     assert not ties & {element[element.index("[") :] for element, *_ in rows}

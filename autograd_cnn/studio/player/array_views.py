@@ -1,4 +1,4 @@
-"""Shows an array as text, a histogram and numbers of four digits. Reads arrays."""
+"""Shows an array as text and numbers of four digits. Reads arrays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from autograd_cnn.studio.records import Graph, Use, Value
 from autograd_cnn.studio.text import count_text
 
 EXACT, BEGIN = 64, 4  # elements that are written out: at most all of 64, or else the first 4
-FEW, BINS = 12, 32  # more elements than these have a histogram; its bars
 CHANNELS, SIDE = 9, 64  # maps that are drawn, and their most rows and columns, of which others are skipped
 MATRIX, BARS = 32, 16  # rows and columns of a matrix, and elements of a vector, that are drawn
 WHOLE = 300  # operations; longer graphs have no images and no trials
@@ -22,7 +21,7 @@ Maps = dict[str, Any]
 
 
 def look(array: Any, whole: bool = True, drawn: Maps | None = None) -> Look:
-    """Return what is shown of an array: its number, if it is one, or statistics, a histogram and maps that are `drawn`.
+    """Return what is shown of an array: its number, if it is one, or statistics and maps that are `drawn`.
 
     The elements are all of them or the first. The statistics are the least, the mean, rms and the largest number, and
     the share of zeros; `bad` numbers are not finite. Unless it is `whole`, there is less of it.
@@ -30,19 +29,14 @@ def look(array: Any, whole: bool = True, drawn: Maps | None = None) -> Look:
     a = np.asarray(array)
     finite = a[np.isfinite(a)] if a.dtype.kind in "fc" else a.reshape(-1)
     exact = 2 if not whole else BEGIN if a.size > EXACT else EXACT
-    statistics = bars = None
+    statistics = None
     if finite.size > 1 and a.dtype.kind in "fiu":
         f = finite.astype(np.float64)
         zeros = share((a.size - np.count_nonzero(a)) / a.size)
         statistics = [*map(number, (f.min(), f.sum() / f.size, rms(f), f.max())), zeros]
-        if whole and finite.size > FEW and f.min() < f.max():
-            f = f / np.abs(f).max()  # the range may be the whole of float64, or a last digit
-            f = f - f.min()
-            counts = np.histogram(f / (f.max() or 1), BINS, (0, 1))[0]
-            bars = np.ceil(99 * counts / counts.max()).astype(int).tolist()
     return record(
         size=int(a.size), number=number(a.reshape(-1)[0]) if a.size == 1 else None,
-        elements=[str(x) for x in a.reshape(-1)[:exact]], statistics=statistics, bars=bars,
+        elements=[str(x) for x in a.reshape(-1)[:exact]], statistics=statistics,
         bad=a.size - finite.size or None, maps=drawn,
     )  # fmt: skip
 

@@ -7,19 +7,18 @@ let reach = null; // how the output of this step's operation depends on its inpu
 let opened = false; // the statistics
 const channel = {}; // pointed at last: a channel of each side, a place in the kernel, and a place of it
 let places = null; // at a kernel's gradient: see `overPlaces`
-let walking = 0;
 const found = make("div", { id: "found", role: "status" });
-const [adding, walker] = [make("button", { type: "button" }), make("input", { type: "range", min: 0, "aria-label": "Place" })];
-const walk = make("div", { id: "walk" }, adding, walker);
-const sumOf = make("div", { id: "sum" }, found, walk);
-walker.addEventListener("input", () => (add(), visit(Number(walker.value))));
-adding.addEventListener("click", () => (walking ? add() : add(600)));
+const walker = make("input", { type: "range", id: "walker", min: 0, "aria-label": "Place" });
+const sumOf = make("div", { id: "sum" }, found, walker);
+walker.addEventListener("input", () => {
+  channel.place = places.where(Number(walker.value));
+  tell();
+});
 
 function tensors(step) {
   const before = spot?.step === step.kind + step.op ? spot : null; // at another moment of the training the place stays
   [scene, spot, reach] = [[], null, (step.op >= 0 && op(step).reach) || null];
   if (!before) Object.assign(channel, { fine: 0, coarse: 0, tap: [0, 0], place: null });
-  add();
   fill($("image"), facts.image ? make("img", { src: facts.image, alt: `picture ${facts.label}` }) : null);
   document.body.classList.toggle("images", Boolean(reach?.kernel));
   document.body.classList.toggle("window", Boolean(way() && reach?.kernel && op(step).learns.includes(reach.w)));
@@ -127,7 +126,6 @@ function figure(look, name, role, id) {
     const told = make("details", opened || look.size <= 16 ? { open: "" } : {}, make("summary", {}, "numbers"));
     told.addEventListener("toggle", () => look.size > 16 && (opened = told.open));
     if (look.maps) card.append(...maps({ ...entryOf(look, name), id, gradient: role.startsWith("gradient"), fresh: role.endsWith("fresh") }));
-    if (look.bars) told.append(histogram(look, name));
     if (look.statistics) told.append(statistics(look));
     told.append(look.size <= look.elements.length ? numbers(look.elements, shape) : make("small", {}, "begins ", ...spaced(look.elements.slice(0, 4))));
     card.append(...(look.maps ? [told] : [...told.children].slice(1)));
@@ -216,7 +214,7 @@ function maps(entry) {
 const GAP = 6;
 const spotted = () => op(facts.steps[at]) || {};
 const way = () => facts.steps[at].kind === "backward";
-const doubtful = () => way() && spotted().own && !spotted().versions?.[0].good; // the user's rule may be any
+const doubtful = () => way() && spotted().own && !spotted().test?.good; // the user's rule may be any
 const text = (number) => (Number.isFinite(number) ? (number && (Math.abs(number) < 1e-4 || Math.abs(number) >= 1e6) ? number.toExponential() : String(number)).replaceAll("-", "−") : "not finite");
 
 // The bars of a step have one scale, and those of probabilities and targets another, from 0 to 1
@@ -310,7 +308,6 @@ function point(entry, c, y, x) {
   const k = entry.side === "w" && !rows ? channel.coarse : 0;
   const [, count, tall, wide] = entry.shape;
   for (const id of entry.side === "each" ? [spotted().output, ...reach.each] : [entry.id]) chosen[id] = ((k * count + c) * tall + y) * wide + x;
-  add();
   places = overPlaces();
   if (places && channel.coarse < places.w.shape[0]) { // the kernel's number that a pixel of either side selects
     const [, inputs, high, broad] = places.w.shape;
@@ -325,7 +322,7 @@ function point(entry, c, y, x) {
 }
 
 function tell() {
-  walk.hidden = !places;
+  walker.hidden = !places;
   const { w, far, terms } = places || {};
   if (places) Object.assign(walker, { max: terms.length - 1, value: channel.place[0] * far[1] + channel.place[1] });
   scene.forEach(draw);
@@ -347,20 +344,6 @@ function overPlaces() {
   const terms = Array.from({ length: far[0] * far[1] }, (_, i) => g.read(channel.coarse, ...where(i)) * a.read(channel.fine, ...seen(where(i), channel.tap)));
   channel.place ??= where(terms.reduce((best, term, i) => (Math.abs(term) > Math.abs(terms[best]) ? i : best), 0));
   return { w, a, g, far, where, terms };
-}
-
-function visit(i) {
-  channel.place = places.where(i);
-  tell();
-}
-
-// Adds up the terms that are not 0, slowly at first
-function add(pause, from = 0) {
-  clearTimeout(walking);
-  const next = pause ? places.terms.findIndex((term, i) => i >= from && (term || i === places.terms.length - 1)) : -1;
-  walking = next < 0 ? 0 : setTimeout(() => (visit(next), add(Math.max(30, pause * 0.9), next + 1)), pause);
-  found.setAttribute("aria-live", walking ? "off" : "polite");
-  adding.textContent = walking ? "■ stop" : "▶ add up all places";
 }
 
 // Along an axis, from a pixel of one side: [place in the kernel, place on the other side]
@@ -522,9 +505,4 @@ const spaced = (texts) => texts.flatMap((text) => [make("code", {}, text), " "])
 function statistics(look) {
   const terms = ["min", "mean", "rms", "max", "zeros"];
   return make("dl", {}, ...terms.map((term, i) => make("div", {}, make("dt", {}, term), make("dd", {}, look.statistics[i]))));
-}
-
-function histogram(look, name) {
-  const bars = look.bars.map((height, i) => `M${8 * i} 40v-${(height * 0.4).toFixed(1)}h7v${(height * 0.4).toFixed(1)}z`).join("");
-  return make("svg", { viewBox: "0 0 256 41", class: "histogram", role: "img", "aria-label": `histogram of ${name}, from ${look.statistics[0]} to ${look.statistics[3]}` }, make("path", { d: bars }));
 }

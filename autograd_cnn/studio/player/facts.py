@@ -23,47 +23,32 @@ import numpy as np
 from autograd_cnn.engine.observe import operations
 from autograd_cnn.ops.activations import sigmoid
 from autograd_cnn.ops.arithmetic import tanh
-from autograd_cnn.studio.picture.fold import called
 from autograd_cnn.studio.player import lesson
 from autograd_cnn.studio.player.array_views import SIDE, Store, Views
 from autograd_cnn.studio.player.geometry import axes, geometry
-from autograd_cnn.studio.player.mistakes import compare
 from autograd_cnn.studio.player.quiz import questions
-from autograd_cnn.studio.player.trials import Share, Trials, attempt, factor, inputs_of, learning, significant
-from autograd_cnn.studio.player.wording import (
-    ARRAYS,
-    BACKWARD,
-    DEAD,
-    FIRST,
-    KERNEL,
-    LOSS,
-    MINUS,
-    SHORT,
-    number,
-    record,
-    template,
-)
+from autograd_cnn.studio.player.trials import Share, Trials, attempt, compare, factor, inputs_of, learning, significant
+from autograd_cnn.studio.player.wording import number, record, template
 from autograd_cnn.studio.program.listing import shown
-from autograd_cnn.studio.program.measure import Measures
 from autograd_cnn.studio.program.program import as_recorded
 from autograd_cnn.studio.program.syntax import names_in
 from autograd_cnn.studio.program.write import Author
 from autograd_cnn.studio.records import Graph, Op, Place
 from autograd_cnn.studio.records import Value as Recorded
-from autograd_cnn.studio.text import bytes_text, clip, count_text, listed, plain, shape_text
+from autograd_cnn.studio.text import clip, count_text, listed, plain, shape_text
 
 FAR, ENDS = 100, 0.02  # ratio between layers, distance from the end of a range
 MANY = 32  # items, of which a unit that is on for one in ten is off for all with a chance of 3 %; of 4, of 66 %
 CONTEXT = 6  # lines of source shown before and after those with operations
 LONGEST = 40  # lines of a rule
 Functions = dict[Any, tuple[int, list[tuple[int, str]]]]  # by code object: the indent, and the lines with their numbers
-Step = dict[str, Any]  # its question, sentences, formulas and costs; `op` is the index of its operation, or -1
+Step = dict[str, Any]  # its question, sentences and formulas; `op` is the index of its operation, or -1
 
 
 def facts_of(
     graph: Graph, channels: int, source: bool, rounds: Mapping[str, str], store: Store, classes: Sequence[str] = ()
 ) -> dict[str, Any]:  # fmt: skip
-    """Return everything that the page shows of `graph`, as text and numbers, but for the overlays.
+    """Return everything that the page shows of `graph`, as text and numbers.
 
     At most `channels` maps of an array are drawn; their numbers go into `store`. If `source`, the user's code is
     included. `rounds` maps the ids of operations to the rounds of their loops; `classes` are the names of classes.
@@ -84,8 +69,6 @@ def facts_of(
     with as_recorded():
         author = Author(graph, contributed=contributed)
         author.write()
-        if graph.arrays is not None:  # then the overlays need not run the program again
-            graph.measured = graph.measured or Measures().add_statistics(author)
         functions = functions_of(graph) if source else {}
         last = {(op.place.code, op.place.line, op.place.columns): op for op in graph.ops}  # of each expression
         expressions = {o.output: _expression(o, graph.values[o.output], functions) for o in last.values()}
@@ -103,7 +86,7 @@ class _Facts:
         self.author, self.graph = trials.author, trials.graph
         ops = [*self.graph.ops, *([self.graph.failure.op] if self.graph.failure else [])]
         self.terms: dict[str, str] = defaultdict(str)  # operation -> what it is the first to need explained
-        for word, meaning in FIRST.items():
+        for word, meaning in lesson.FIRST.items():
             said = {o.id: f"{o.name} {_first_line(o.call.primitive)} {trials.axes.get(o.output)}" for o in ops}
             self.terms[next((o for o in said if word in said[o]), "")] += meaning
         self.outside = {v for op in ops for v in (op.output, *inputs_of(op))} | {self.graph.result}
@@ -113,7 +96,7 @@ class _Facts:
         ops = [self.operation(op, [x for x, _ in shown(rules)]) for op, rules in zip(graph.ops, lines, strict=True)]
         found, update = ([], None) if graph.failure else (diagnose(t), lesson.update(t))
         steps = self.steps(found, update is not None)
-        quiz = [] if graph.failure else questions(t, steps, ops, update)
+        quiz = [] if graph.failure else questions(t, steps, update)
         values = {v.id: self.value(v) for v in graph.values.values() if v.id in self.outside}
         return record(
             name=_title(graph), scalar=t.scalar, steps=steps, ops=ops, values=values, result=graph.result,
@@ -170,26 +153,23 @@ class _Facts:
         """
         t, inputs = self.trials, inputs_of(op)
         trees = [next(iter(ast.parse(text).body[-1:]), None) for text in rules]  # of a comment, None
-        scopes = (f"{called(s, ())}{f' ({s.instance})' if s.instance > 1 else ''}" for s in op.scopes)
         words = {name for tree in trees if tree for name in names_in(tree)}
         used = [v for v in [*inputs, op.output] if self.author.name(t.values[v]) in words]
-        named = dict.fromkeys(re.findall(r"\bag\.(\w+)\(", " ".join(rules)))
-        calls = [f"{name}: {_first_line(operations[name])}".replace("`", "") for name in named if name in operations]
-        versions = compare(t, op, trees) if t.whole else None
+        test = compare(t, op, trees) if t.whole else None
         opaque = [k for k, text in enumerate(rules) if text.endswith(": the rule itself is called") and self.functions]
         for k in opaque[:1]:  # the user's code is in the page: it has the rules in place of that comment
             sources = dict.fromkeys(text_of_source(rule.textbook.function) for _, rule in op.call.steps)
             rules[k] = "\n".join(sources) or rules[k]
         reach, call = t.reach.get(op.id), None if op.call.inside else self.author.call(op)
         return record(
-            name=clip(op.name), inputs=inputs, output=op.output, learns=learning(op), scope=plain("/".join(scopes)),
-            forward=t.lines[op.id], rules=rules, used=used, calls=calls, source=source_of(op.place, self.functions),
-            expression=template(call, self.ids(call)) if call and t.whole else None, versions=versions,
+            name=clip(op.name), inputs=inputs, output=op.output, learns=learning(op),
+            forward=t.lines[op.id], rules=rules, used=used, source=source_of(op.place, self.functions),
+            expression=template(call, self.ids(call)) if call and t.whole else None, test=test,
             own=not op.call.primitive.packaged, reach=reach and record(**vars(reach)),
         )  # fmt: skip
 
     def steps(self, found: list[tuple[str, int]], moves: bool) -> list[Step]:
-        """Return the steps of both passes in order: what each asks, means, computes and costs."""
+        """Return the steps of both passes in order: what each asks, means and computes."""
         graph, t = self.graph, self.trials
         steps = [self.begin(), *(self.forward(i, op) for i, op in enumerate(graph.ops))]
         if graph.failure:
@@ -197,38 +177,27 @@ class _Facts:
         else:
             back = [(i, op) for i, op in reversed(list(enumerate(graph.ops))) if op.id in t.back]
             steps += [self.loss(), *(self.backward(i, op) for i, op in back), self.end(moves)]
-        held, peak = 0, graph.kept_bytes
-        for step in steps:
-            if step["op"] >= 0:
-                added = sum(kept.nbytes for kept in graph.added(graph.ops[step["op"]]))
-                held += -added if step["kind"] == "backward" else added
-            if peak is not None:
-                step["holds"] = f"{bytes_text(held, 'bytes')} of {bytes_text(peak, 'bytes')}"
         for text, k in found:
-            warn = f"{text[0].upper()}{text[1:]}. {DEAD * text.startswith('dead')}"
+            warn = f"{text[0].upper()}{text[1:]}. {lesson.DEAD * text.startswith('dead')}"
             steps[k]["warn"] = f"{steps[k].get('warn', '')} {warn}".strip()
         return steps
 
     def begin(self) -> Step:
         say, *goal = lesson.begin(self.trials)
-        costs = plain(f"{', '.join(self.graph.summary())}.")
         known = {v.role for v in self.graph.values.values()}.union(*self.trials.axes.values())
-        term = LOSS + "".join(meaning for words, meaning in ARRAYS.items() if known & set(words.split()))
+        term = lesson.LOSS + "".join(meaning for words, meaning in lesson.ARRAYS.items() if known & set(words.split()))
         source = source_of(self.graph.ops[-1].place, self.functions, whole=True) if self.graph.ops else None
         ask = f"What does {_title(self.graph)} compute?"
-        return _step("begin", ask, say, costs=costs, goal=goal, source=source, term=term)
+        return _step("begin", ask, say, goal=goal, source=source, term=term)
 
     def forward(self, i: int, op: Op) -> Step:
         t, out = self.trials, self.graph.values[op.output]
         name, say, expression = clip(out.name), self.doc(op), t.expressions.get(op.output)
         if expression:
             say = f"Your code gives {expression} no name; here it is called {name}. {say}"
-        costs = [f"Its shape is {shape_text(out.shape)}{t.extent(out)}."] if out.shape else []
-        if op.kept:
-            costs.append(f"It keeps for the way back: {clip(self.graph.kept(op), 120)}.")
-        elif not op.rules and not self.graph.failure:
+        if not op.kept and not op.rules and not self.graph.failure:
             say += " Nothing before it learns, so it has no step on the way back."
-        more = {"round": self.rounds.get(op.id), "term": self.terms[op.id] or None, "costs": " ".join(costs)}
+        more = {"round": self.rounds.get(op.id), "term": self.terms[op.id] or None}
         return _step("forward", f"What is {expression or name}?", say, i, formulas=lesson.forward(t, op), **more)
 
     def failed(self, op: Op) -> Step:
@@ -249,22 +218,19 @@ class _Facts:
                 "when a value is raised? For the loss itself the answer is 1."
             )
         first = [v for op in graph.ops[:1] for v in (op.output, *learning(op)) if v != graph.result]
-        term = SHORT.format(clip(graph.values[first[0]].name)) if first else None
+        term = lesson.SHORT.format(clip(graph.values[first[0]].name)) if first else None
         formula = {"lines": [f"g_{end} = 1"], "note": f"d {end} / d {end}"}
         return _step("loss", "Where does the way back begin?", say, formulas=[formula], term=term)
 
     def backward(self, i: int, op: Op) -> Step:
-        t, values, kept = self.trials, [self.graph.values[v] for v in learning(op)], clip(self.graph.kept(op), 120)
+        t, values = self.trials, [self.graph.values[v] for v in learning(op)]
         say = lesson.backward(t, op, values)
         ask = f"How does {t.goal} change with {listed([t.words(v) for v in values])}?"
-        others = [clip(self.graph.values[v].name) for v in dict.fromkeys(v for p, v in op.inputs if p not in op.rules)]
-        costs = [f"It uses {kept}."] if kept else []
-        costs += [f"No gradient is needed for {listed(others)}."] if others else []
-        term = BACKWARD if op.id == next(iter(t.back)) else None
+        term = lesson.BACKWARD if op.id == next(iter(t.back)) else None
         reach: Any = t.reach.get(op.id)
         weights = [v for v in values if reach and reach.kernel and reach.w == v.id and len(t.shares[v.id]) == 1]
-        goal = [KERNEL.format(clip(v.name)) for v in weights if max(t.values[reach.fine].shape[1:3]) <= SIDE]
-        more = {"costs": " ".join(costs), "goal": goal or None, "round": self.rounds.get(op.id), "term": term}
+        goal = [lesson.KERNEL.format(clip(v.name)) for v in weights if max(t.values[reach.fine].shape[1:3]) <= SIDE]
+        more = {"goal": goal or None, "round": self.rounds.get(op.id), "term": term}
         return _step("backward", ask, say, i, **more)
 
     def end(self, moves: bool) -> Step:
@@ -272,7 +238,7 @@ class _Facts:
         say = f"Each number of {names} has its complete gradient: loss.backward() puts it beside the array, as grad."
         own, plainly = lesson.own_step(self.trials), "each number takes a plain step, lr times its gradient"
         plainly = f"Below, to try, {plainly}" if own else f"Here {plainly}; your program may take another"
-        goal = [f"{plainly}. {MINUS}"] if moves else None
+        goal = [f"{plainly}. {lesson.MINUS}"] if moves else None
         return _step("end", "What do we do with the gradients?", f"{say} {own}".strip(), goal=goal, term=lesson.RATE)
 
     def doc(self, op: Op) -> str:

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.studio.player.trials import EFFORT, PLACES, RAISE, Trials, attempt, inputs_of
-from autograd_cnn.studio.player.wording import ADD, SQUARE, apart, as_mathematics, brief, number, signed
-from autograd_cnn.studio.program.syntax import names_in
+from autograd_cnn.studio.player.wording import apart, bare, brief, number, signed
 from autograd_cnn.studio.records import Op, Use, Value
 from autograd_cnn.studio.text import clip, count_text, listed
 
@@ -18,6 +17,35 @@ SHOWN, MANY = 5, 4  # shares, parameters
 TERMS, CLASSES = 4, 10  # that are written out
 ONE = ast.Constant(1)
 Formula = dict[str, Any]  # lines, and a note; if the number is tried, a check and a plot
+LOSS = "Loss: the number at the end, to be made small. Gradient: how fast the loss changes when one number is raised."
+SHORT = "g_{0} is short for the gradient of the loss with respect to {0}; calculus writes d loss / d {0}."
+BACKWARD = (
+    "Local slope: how fast the result of one operation changes when its input is raised. Rule: the line that "
+    "multiplies the incoming gradient by it. Kept: what stayed in memory because a rule needs it. Check: a gradient "
+    "predicts a straight line, which only nearly fits: drag the point, or reach it by Tab and press ← or →. Numbers "
+    "are shown with four digits, so a product of two can differ in the last."
+)
+ARRAYS = {  # explained at the start, if a role or an axis has one of these names
+    "parameter": " Parameters: the numbers that training changes.",
+    "item image": " Batch: the items that run together, along the first axis.",
+    "channel colour": " Channel: one place on the last axis, as a colour of an image or what one filter makes.",
+    "row": " In brackets: [item, row, column, channel]; of filters [row, column, input channel, filter].",
+}
+FIRST = {  # explained where they first appear
+    "class": "Class: one of the answers to choose from; each has a score, and the highest is the network's answer.",
+    "softmax": (
+        "Softmax: turns the scores of an item into probabilities, which add up to 1: exp of each, divided by the sum "
+        "of all. If the right class has probability p, −log p is near 0 for p near 1, and large for p near 0."
+    ),
+}
+DEAD = (
+    "Where relu gives 0 its slope is 0: nothing comes back. A channel that is 0 for all items of this batch gets no "
+    "gradient from it; if it is 0 for all others too, it never learns, and is wasted."
+)
+ADD = "Raise {0} a little: each way changes the loss a little, and the changes add up."
+SQUARE = "A square, for example, uses its number twice, and its slope is twice the number. "
+KERNEL = "Each number of {} is used at every place, so its gradient is a sum over them; below is one."
+MINUS = "Where g is above 0, raising the number raises the loss, so it goes down; where g is below 0, it goes up."
 RATE = (
     "lr, the learning rate, is yours to choose: too small is slow, too large jumps past the bottom. A usual choice is "
     "the largest at which the loss still falls well. Training repeats this step many times, with new gradients."
@@ -56,25 +84,8 @@ def forward(t: Trials, op: Op) -> list[Formula]:
     if not (found := attempt(terms, t, op)):
         return []
     (first, filled, note), out = found, t.values[op.output]
-    line = f"{t.author.name(out)} = {as_mathematics(t.author.call(op))}"
+    line = f"{t.author.name(out)} = {bare(ast.unparse(t.author.call(op)))}"
     return [*first, {"lines": [line, f"= {filled} = {number(np.reshape(t.array(out), -1)[0])}"], "note": note}]
-
-
-def in_numbers(t: Trials, op: Op, i: int) -> tuple[str, str]:
-    """Return the expression of an operation, and the same with the numbers that give the i-th of its result."""
-    call = t.author.call(op)
-    return as_mathematics(call), as_mathematics(call, _numbers_at(t, call, i, t.values[op.output].shape).get)
-
-
-def _numbers_at(t: Trials, tree: Any, i: int, shape: tuple[int, ...]) -> dict[str, Any]:
-    """Return the numbers of the arrays in an expression that give the i-th of a result of this shape, if they do."""
-
-    def number_of(name: str) -> Any:
-        a = np.asarray(t.scope[name])
-        return np.broadcast_to(a.reshape(()) if a.size == 1 else a, shape).flat[i] if a.dtype.kind in "fc" else None
-
-    found = {name: attempt(number_of, name) for name in names_in(tree)}
-    return {name: x for name, x in found.items() if x is not None}
 
 
 def backward(t: Trials, op: Op, values: list[Value]) -> str:

@@ -19,7 +19,6 @@ import numpy as np
 from autograd_cnn.studio import assets
 from autograd_cnn.studio.picture.fold import READABLE, Folding, View
 from autograd_cnn.studio.picture.layout import Overlay, Picture, drawn
-from autograd_cnn.studio.picture.overlays import OVERLAYS
 from autograd_cnn.studio.picture.svg import written
 from autograd_cnn.studio.player.array_views import CHANNELS, Store
 from autograd_cnn.studio.player.facts import facts_of
@@ -28,12 +27,12 @@ from autograd_cnn.studio.player.wording import bare, record
 from autograd_cnn.studio.png import url
 from autograd_cnn.studio.program.program import as_recorded
 from autograd_cnn.studio.program.write import Author
-from autograd_cnn.studio.records import Graph, Op
+from autograd_cnn.studio.records import Graph
 from autograd_cnn.studio.text import clip, count_text, plain
 
 LIMIT = 10_000  # operations
 STEPS, SHORT = 6, 60  # against the gradient, that are written into a page of so few single numbers
-DRAWN = 150  # rows of a picture; the page lists every operation in any case
+DRAWN = 150  # rows of a picture; if all pictures have more, there is one
 HALF = 600  # points: half of a window of 1280 pixels, if names can be as short as one of these numbers of characters
 NAMES = 40, 30, 24, 20, 16, 13
 
@@ -54,17 +53,18 @@ def page(
     if images and len(images) != 1 + len(frames):
         raise ValueError(f"graph: {len(images)} images for {1 + len(frames)} moments. The first is of the graph itself")
     folding, channels, store = Folding(graph), 2 * CHANNELS // 3 if frames else CHANNELS, Store()
-    depths = [depth for depth, rows in enumerate(folding.rows) if 0 < rows <= DRAWN]  # whose pictures are readable
-    views, rounds, moments = [folding.view(depth) for depth in depths], folding.rounds(), []
+    depths = [depth for depth, rows in enumerate(folding.rows) if rows <= DRAWN]  # whose pictures are readable
+    views = [folding.view(depth) for depth in depths] or [folding.view()]
+    rounds, moments = folding.rounds(), []
     waiting = [("at the start", graph), *frames]
     for k, (label, each) in enumerate(waiting):
         image = url(np.asarray(images[k], np.uint8)) if images else None
         facts = facts_of(each, channels, source, rounds, store, classes)
-        moments.append(facts | record(overlays=_overlays(each, views), label=plain(label), image=image))
+        moments.append(facts | record(label=plain(label), image=image))
         if not frames and k < STEPS and (following := attempt(stepped, each, facts)) is not None:
             waiting.append((f"after {count_text(k + 1, 'step')}", following))
     pictures = [_lay_out(graph, view, moments) for view in views]
-    drawings = [_drawing(graph, *facts) for facts in zip(depths, views, pictures, strict=True)]
+    drawings = [_drawing(graph, *facts) for facts in zip(views, pictures, strict=True)]
     usual = sum(len(view.graph.ops) <= READABLE for view in views) - 1
     data = {
         "frames": moments,
@@ -140,7 +140,7 @@ def _lay_out(graph: Graph, view: View, moments: list[dict[str, Any]]) -> Picture
     return picture
 
 
-def _drawing(graph: Graph, depth: int, view: View, picture: Picture) -> dict[str, Any]:
+def _drawing(graph: Graph, view: View, picture: Picture) -> dict[str, Any]:
     """Return boxes with their centres as fractions of width and height, wires, and the row of each operation.
 
     A wire has its ends, and the value whose name it has, if it has one.
@@ -148,27 +148,7 @@ def _drawing(graph: Graph, depth: int, view: View, picture: Picture) -> dict[str
     boxes = [(b.id, round(b.x / picture.width, 4), round(b.y / picture.height, 4)) for b in picture.boxes]
     wires = [(w.tail, w.head, w.value) for w in picture.wires]
     rows = [int(view.rows[op.id][1:]) for op in graph.ops]
-    return {"depth": depth, "boxes": boxes, "wires": wires, "rows": rows, "result": view.graph.result}
-
-
-def _overlays(graph: Graph, views: list[View]) -> dict[str, Any]:
-    """Return the readings of operations and of folded rows, by overlay, or the reason that an overlay is missing."""
-
-    def readings(ops: list[Op], name: str) -> tuple[str, dict[str, Any]]:
-        found = OVERLAYS[name](graph, ops)
-        boxes = [*found.forward.items(), *((f"r{op[1:]}", reading) for op, reading in found.backward.items())]
-        return plain(found.caption), {box: (text, bar and round(bar, 3)) for box, (text, bar) in boxes}
-
-    overlays: dict[str, Any] = {}
-    for name in OVERLAYS:
-        try:
-            levels = [view.graph.ops for view in views]
-            folded = [readings(ops, name)[1] if any(op.parts for op in ops) else None for ops in levels]
-            caption, boxes = readings(graph.ops, name)
-            overlays[name] = {"caption": caption, "boxes": boxes, "folded": folded}
-        except ValueError as missing:
-            overlays[name] = {"caption": plain(str(missing).removeprefix("graph: "))}
-    return overlays
+    return {"boxes": boxes, "wires": wires, "rows": rows, "result": view.graph.result}
 
 
 def _structure(graph: Graph) -> Any:

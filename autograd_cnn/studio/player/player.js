@@ -6,9 +6,8 @@ const SVG = "http://www.w3.org/2000/svg";
 let DATA; // all there is
 let facts; // of the moment of training that is shown
 let at = -1; // the step that is shown
-let timer = 0;
 let remembering = 0;
-const quiz = { on: false, level: 0, open: false, from: 0, seen: new Set(), right: 0, skipped: 0 };
+const quiz = { on: false, open: false, from: 0, seen: new Set(), right: 0, skipped: 0 };
 
 // Elements
 
@@ -36,22 +35,18 @@ function show(number, quiet) {
   for (const way of ["begin", "forward", "loss", "backward", "end", "failed"]) document.body.classList.toggle(way, way === step.kind);
   // not `disabled`: a button that has the focus would take the keys with it
   const [begins, ends] = [at === 0, at === steps.length - 1];
-  const idle = { first: begins, back: begins, last: ends, next: ends && due() < 0, twin: twin() < 0 };
+  const idle = { first: begins, back: begins, last: ends, next: ends && due() < 0 };
   for (const [id, on] of Object.entries(idle)) $(id).setAttribute("aria-disabled", on);
-  $("sentence").setAttribute("aria-live", timer ? "off" : "polite");
   fill($("sentence"), step.say);
   fill($("goal"), ...(step.goal || []).map((text) => make("p", {}, text)), step.warn ? make("p", { class: "worth" }, step.warn) : null);
   fill($("code"), ...code(step));
   update(step);
   fill($("term"), step.term || "");
-  reading();
   $("formulas").style.minHeight = "";
   fill($("tensors"), ...tensors(step));
   lesson();
-  trial(step);
+  tested(step);
   $("arrays").hidden = step.kind === "begin" && facts.scalar;
-  const calls = step.kind === "backward" ? op(step).calls.map((text) => make("p", {}, text)) : [];
-  fill($("costs").lastChild, ...calls, step.costs || "", step.holds ? ` Kept for the way back, after this step: ${step.holds}.` : "");
   ask(due());
   if (quiet) return;
   remember();
@@ -63,7 +58,7 @@ function show(number, quiet) {
 // Where we are; a question hides what it asks for
 function locate(asks) {
   const step = facts.steps[at];
-  const called = asks ? `Question ${quiz.seen.size + quiz.open} of ${asked().filter((q) => q.step >= quiz.from).length}` : step.ask;
+  const called = asks ? `Question ${quiz.seen.size + quiz.open} of ${facts.quiz.filter((q) => q.step >= quiz.from).length}` : step.ask;
   const [forward, back] = [lossStep - 1, facts.steps.length - lossStep - 2];
   const place = { begin: "start", forward: `forward ${at} of ${forward}`, loss: "the loss", backward: `backward ${at - lossStep} of ${back}`, end: "the update", failed: "the error" }[step.kind];
   fill($("where"), called);
@@ -79,22 +74,13 @@ function locate(asks) {
 function remember() {
   clearTimeout(remembering);
   remembering = setTimeout(() => {  // once a key rests: browsers refuse some hundred changes in half a minute
-    const depth = shown === usual() ? "" : "&depth=" + pictures[shown].depth;
     try {
-      history.replaceState(null, "", "#step=" + at + (lens ? "&overlay=" + lens : "") + depth);
+      history.replaceState(null, "", "#step=" + at);
     } catch {
       parent.postMessage({ step: at }, "*"); // a sandboxed frame has no history: the page around it may remember
     }
   }, 200);
 }
-
-function title(step) {
-  if (step.op < 0) return { begin: "Start", loss: "Loss", end: "Update", failed: "Error" }[step.kind];
-  const o = op(step);
-  return step.kind === "forward" ? `${o.name} → ${value(o.output).name}` : `rule of ${o.name} → ${o.learns.map(gradientOf).join(", ")}`;
-}
-
-const twin = () => moments[facts.steps[at].kind === "forward" ? "r" : "n"][facts.steps[at].op] ?? -1;
 
 // The chain rule with its numbers, and a trial of it: again when another number is selected
 
@@ -155,7 +141,7 @@ function follow(now) {
   moved = now;
   const marks = Boolean(now && facts.scalar);
   document.body.classList.toggle("moved", marks);
-  fill($("caption"), ...(marks ? [make("mark", {}, now.place), ". The gradients are still those of the start."] : [facts.overlays[lens]?.caption || ""]));
+  fill($("caption"), ...(marks ? [make("mark", {}, now.place), ". The gradients are still those of the start."] : []));
   if (facts.scalar) picture(at);
 }
 
@@ -202,57 +188,45 @@ function source({ lines }) {
   }));
 }
 
-// Is the rule right?
+// Is the rule right? The reader says so first of a rule of one's own
 
-function trial(step) {
-  const versions = step.kind === "backward" ? op(step).versions || [] : [];
+function tested(step) {
+  const { test, own } = step.kind === "backward" ? op(step) : {};
+  const asks = Boolean(test && own && !judged.has(step.op));
   $("trial").hidden = step.kind !== "backward";
-  $("untried").hidden = versions.length > 0;
-  const open = versions.length > 0 && op(step).own && !judged.has(step.op);
-  $("trial").open ||= open;
-  $("accuse").hidden = !open;
-  $("tried").hidden = !versions.length || open;
+  $("trial").open ||= asks;
+  $("untried").hidden = Boolean(test);
+  $("accuse").hidden = !asks;
+  $("tried").hidden = !test || asks;
+  if (!test) return;
   const guess = judged.get(step.op);
-  $("judgement").textContent = guess === undefined || !versions.length ? "" : `You ${guess ? "accused it" : "trusted it"}, ${guess === versions[0].good ? "wrongly" : "rightly"}.`;
-  fill($("versions"), ...versions.map((version, i) => {
-    const radio = make("input", { type: "radio", name: "version", ...(i ? {} : { checked: "" }) });
-    radio.addEventListener("change", () => compare(version));
-    radio.addEventListener("click", () => radio.matches(":focus-visible") || radio.blur()); // after the mouse, arrows step
-    return make("label", { class: "slip" }, radio, make(i ? "code" : "span", {}, version.text), make("small", {}, version.what));
-  }));
-  versions.slice(0, 1).forEach(compare);
+  $("judgement").textContent = guess === undefined ? "" : `You ${guess ? "accused it" : "trusted it"}, ${guess === test.good ? "wrongly" : "rightly"}.`;
+  fill($("compared"), ...test.rows.map(([element, differences, rule, near]) =>
+    make("tr", {}, make("th", { scope: "row" }, element), make("td", {}, differences), make("td", { class: near ? "" : "far" }, rule))));
+  $("verdict").className = test.good ? "good" : "bad";
+  $("verdict").textContent = test.says;
 }
 
-// A rule of one's own is judged by the reader first
 function judge(accused) {
   judged.set(facts.steps[at].op, accused);
   lesson();
-  trial(facts.steps[at]);
+  tested(facts.steps[at]);
 }
 
-function compare({ rows, good, says }) {
-  fill($("compared"), ...rows.map(([element, differences, rule, near]) =>
-    make("tr", {}, make("th", { scope: "row" }, element), make("td", {}, differences), make("td", { class: near ? "" : "far" }, rule))));
-  $("verdict").className = good ? "good" : "bad";
-  $("verdict").textContent = says;
-}
+// Quiz: a question about a step before it is shown
 
-// Quiz: a question about a step before it is shown; on the second level it is about code
-
-const asked = () => facts.quiz[quiz.level] || [];
-const due = () => asked().findIndex(({ step }, i) => quiz.on && step === at && step >= quiz.from && !quiz.seen.has(i));
+const due = () => facts.quiz.findIndex(({ step }, i) => quiz.on && step === at && step >= quiz.from && !quiz.seen.has(i));
 
 function ask(number) {
-  const [asks, box] = [asked()[number], $("ask")];
+  const [asks, box] = [facts.quiz[number], $("ask")];
   box.hidden = !asks;
   quiz.open = Boolean(asks);
   locate(asks);
   if (!asks) return;
   fill($("sentence"), asks.text);
   const answers = [...asks.answers].sort(([a], [b]) => (a < b ? -1 : 1)); // the right one was the first
-  const drawn = (asks.picture || []).map((part) => (part.rows ? grid(part.rows, [part.caption], part.marks) : part));
-  fill(box, drawn.length ? make("div", { class: "line" }, ...drawn) : null, ...answers.map((answer, i) => {
-    const button = make("button", { type: "button" }, make("kbd", {}, "abcd"[i]), " ", make(quiz.level ? "code" : "span", {}, answer[0]));
+  fill(box, ...answers.map((answer, i) => {
+    const button = make("button", { type: "button" }, make("kbd", {}, "abcd"[i]), " ", make("span", {}, answer[0]));
     button.addEventListener("click", () => reply(number, button));
     button.answer = answer;
     return button;
@@ -264,7 +238,7 @@ const score = () => `${quiz.right} of ${quiz.seen.size - quiz.skipped} right${qu
 // Without a button: skipped
 function reply(number, chosen) {
   if (!quiz.open) return;
-  const { text, answers: [right] } = asked()[number];
+  const { text, answers: [right] } = facts.quiz[number];
   const [answer, why] = chosen?.answer || [];
   quiz.open = false;
   quiz.seen.add(number);
@@ -277,35 +251,28 @@ function reply(number, chosen) {
   }
   const told = chosen ? ["You chose “", answer, "”. ", why, " "] : ["Skipped. "];
   const said = answer === right[0] ? ["Yes: ", answer, "."] : [...told, "Right: ", right[0], "."];
-  quiz.on = asked().some(({ step }, i) => step >= at && !quiz.seen.has(i));
-  locate(asked()[due()]); // hidden until the last question about this step
+  quiz.on = facts.quiz.some(({ step }, i) => step >= at && !quiz.seen.has(i));
+  locate(facts.quiz[due()]); // hidden until the last question about this step
   fill($("sentence"), text, " ", make("b", {}, ...said), `${quiz.on ? " So far" : " The quiz is over:"} ${score()}.`);
   $("told")?.remove();
   $("goal").prepend(make("p", { id: "told" }, facts.steps[at].say));
   $("next").setAttribute("aria-disabled", at === facts.steps.length - 1 && due() < 0);
-  const more = !quiz.on && facts.quiz[quiz.level + 1];
-  if (more) $("ask").append(make("button", { type: "button", class: "more" }, `go on with lines of code: ${more.length} questions`));
-  $("ask").querySelector(".more")?.addEventListener("click", actions.rules);
-  ($("ask").querySelector(".more") || $("next")).focus();
+  $("next").focus();
 }
 
-// Starts a level at the step that is shown, or stops it
-function level(number) {
-  const on = !quiz.on || quiz.level !== number;
-  Object.assign(quiz, { level: number, seen: new Set(), right: 0, skipped: 0 });
-  const first = (asked().find(({ step }) => step >= at) || asked()[0])?.step ?? at; // none left: from the start
-  Object.assign(quiz, { on: on && asked().length > 0, from: first });
-  show(quiz.on ? first : at);
+// Starts at the step that is shown, or stops
+function quizzed() {
+  const from = (facts.quiz.find(({ step }) => step >= at) || facts.quiz[0])?.step ?? at; // none left: from the start
+  Object.assign(quiz, { on: !quiz.on && facts.quiz.length > 0, seen: new Set(), right: 0, skipped: 0, from });
+  show(quiz.on ? from : at);
 }
 
-// The network: a picture at some depths, and all operations as rows
+// The network: a picture at some depths
 
 let pictures = [];
 let shown = 0; // which of them
-let lens = ""; // the overlay
 const moments = { n: [], r: [] }; // operation -> its step, forward and backward
 let lossStep = 0;
-let listed = null; // the rows, once they are wanted: [forward, backward], each a button
 // The deepest that fits: others are opened by a click
 function usual() {
   const room = innerWidth > 760 ? innerWidth / 2 : innerWidth;
@@ -313,7 +280,7 @@ function usual() {
 }
 
 // The groups of a drawing are its frames and wires, then its boxes, in the order of the lists in DATA.
-function read({ depth, boxes, wires, rows, result }, k) {
+function read({ boxes, wires, rows, result }, k) {
   const svg = $("picture").children[k];
   svg.style.setProperty("--natural", svg.viewBox.baseVal.width + "px");
   const groups = [...svg.querySelectorAll(":scope > g")];
@@ -332,10 +299,7 @@ function read({ depth, boxes, wires, rows, result }, k) {
   const wired = groups.slice(groups.findIndex((group) => group.querySelector("path.wire")));
   const own = boxes.map(([id, x, y], i) => {
     const group = groups[groups.length - boxes.length + i];
-    const [shape, text] = [group.querySelector(".shape"), group.querySelectorAll("text")];
-    const [below, from] = [text[1] ?? text[0].cloneNode(), moment(id)];
-    if (!text[1]) below.setAttribute("class", "quiet");
-    text[0].after(below);
+    const [text, from] = [group.querySelectorAll("text"), moment(id)];
     group.setAttribute("role", "button");
     group.classList.toggle("end", id === result || id === "g_" + result);
     group.setAttribute("tabindex", -1);
@@ -347,13 +311,13 @@ function read({ depth, boxes, wires, rows, result }, k) {
     });
     const [, back, leaf] = /^(g_)?(t\d+)/.exec(id) || [];
     const scalar = value(leaf)?.[back ? "gradient" : "array"]?.number && id !== result;
-    return { id, x, y, from, group, shape, name: text[0], below, words: below.textContent, bar: null, leaf: scalar && leaf, back, beside: group.querySelector("tspan") };
+    return { id, x, y, from, group, leaf: scalar && leaf, back, beside: group.querySelector("tspan") };
   });
   const shapes = {};
   const by = Object.fromEntries(own.map((box) => [box.id, box.group]));
   const pairs = own.filter(({ id }) => /^n\d+$/.test(id)).map(({ id }) => [by[id], by["r" + id.slice(1)]]);
   return {
-    depth, svg, rows, boxes: own, cells: pairs, telling: telling.map((text) => [text, text.textContent.slice(0, -loss.length)]),
+    svg, rows, boxes: own, cells: pairs, telling: telling.map((text) => [text, text.textContent.slice(0, -loss.length)]),
     wires: wires.map(([tail, head, labelled], i) => {
       const wire = { tail, head, from: moment(tail), group: wired[i] };
       const [label, shape] = labelled ? wired[i].querySelectorAll("text") : [];
@@ -398,7 +362,6 @@ function picture(number, known = number) {
   const way = step.kind === "backward" ? "r" : "n";
   const loss = movedTo(facts.result) || facts.summary.split(" ").at(-1);
   $("summary").textContent = facts.summary.replace(/\S+$/, loss);
-  if (!$("rows").hidden) return mark(number);
   const { boxes, wires, rows, telling } = pictures[shown];
   for (const [text, words] of telling) text.textContent = words + loss;
   const now = step.op < 0 ? "" : way + rows[step.op];
@@ -426,127 +389,18 @@ function scroll(x, y) {
   pane.scrollTop = y * pane.scrollHeight - pane.clientHeight / 2;
 }
 
-let marked = [];
-function mark(number) {
-  const step = facts.steps[number];
-  for (const cell of marked) {
-    cell.classList.remove("now", "twin");
-    cell.tabIndex = -1;
-  }
-  marked = (step.op >= 0 ? listed[step.op + 1] : listed.at(["begin", "end"].includes(step.kind) ? 0 : -1)).filter(Boolean);
-  for (const cell of marked) cell.classList.add(cell.step === number ? "now" : "twin");
-  const here = marked.find((cell) => cell.step === number) ?? marked[0];
-  if (!here) return;
-  here.tabIndex = 0;
-  const pane = $("rows");
-  const below = (element) => element.getBoundingClientRect().top - pane.getBoundingClientRect().top - pane.clientHeight / 2;
-  if (Math.abs(below(here)) < pane.clientHeight / 3) return; // the list stands still while it can
-  pane.scrollTop += below(here.closest("ol")); // so that its part is laid out
-  pane.scrollTop += below(here);
-}
-
-// All steps, also in print: each operation beside its rule, between the start and the loss
-function list() {
-  if (listed) return;
-  const cells = facts.steps.map((step, i) => {
-    const [back, o] = [step.kind === "backward", op(step)];
-    const tried = back && o.versions && !o.own ? `differences ${o.versions[0].good ? "agree" : "do not agree"}` : "";
-    const code = o ? (back ? o.rules : [o.forward]).map((rule) => rule.split("\n")[0]) : [];
-    const place = o && !back ? ` (${value(o.output).shape})${o.scope && ` in ${o.scope}`}` : "";
-    const text = [`${i} ${title(step)}${place}${step.warn ? ": worth a look" : ""}`, ...code, tried].filter(Boolean).join("\n");
-    return Object.assign(make("button", { type: "button", tabindex: -1, class: i < lossStep ? "forward" : "backward", title: text }, text), { step: i });
-  });
-  const ends = [cells[0], ...cells.slice(lossStep + 1).slice(-1)];
-  listed = [ends, ...facts.ops.map((_, i) => [cells[moments.n[i]], cells[moments.r[i]] ?? null]), [cells[lossStep]]];
-  for (let i = 0; i < listed.length; i += 50) { // a part out of sight costs nothing
-    $("rows").append(make("ol", {}, ...listed.slice(i, i + 50).map((pair) => make("li", {}, ...pair.filter(Boolean)))));
-  }
-}
-
-function table(on) {
-  if (!on && !pictures.length) return;
-  if (on) list();
-  $("rows").hidden = !on;
-  $("picture").hidden = on;
-  $("table").setAttribute("aria-pressed", String(on));
-  $("fold").setAttribute("aria-disabled", on || !shown);
-  $("unfold").setAttribute("aria-disabled", on || shown >= pictures.length - 1);
-  pictures.forEach(({ svg }, k) => svg.toggleAttribute("hidden", k !== shown));
-  paint();
-  if (at >= 0) picture(at);
-}
-
 function fold(change) {
   shown = Math.max(0, Math.min(pictures.length - 1, shown + change));
-  table($("picture").hidden);
-  remember();
-}
-
-// The overlay's numbers and bars
-
-const heat = (bar) => `heat${Math.min(4, Math.floor(5 * bar))}`;
-
-function paint() {
-  const found = facts.overlays[lens];
-  $("overlay").value = lens;
-  fill($("caption"), found ? found.caption : "");
-  if (!$("rows").hidden) {
-    listed.forEach((pair, i) => pair.forEach((cell, back) => {
-      const [text, bar] = found?.boxes["nr"[back] + i] || ["", null];
-      if (!cell || (cell.dataset.reading || "") === text) return;
-      cell.dataset.reading = text;
-      cell.style.setProperty("--heat", bar === null ? "" : `var(--${heat(bar)})`);
-      cell.style.setProperty("--bar", bar || 0);
-    }));
-    return;
-  }
-  const boxes = found?.folded[shown] || found?.boxes;
-  for (const box of pictures[shown].boxes) {
-    if (!/^[nr]\d/.test(box.id)) continue;
-    const [text, bar] = boxes?.[box.id] || [box.words, null];
-    const [x, y, width, height] = ["x", "y", "width", "height"].map((name) => Number(box.shape.getAttribute(name)));
-    const long = boxes ? (6.2 * text.length) / (width - 8) : 0;
-    box.below.textContent = long > 1.3 ? text.split(":")[0] : text; // the whole is told beside its step
-    box.name.setAttribute("y", y + height / 2 + (text ? -2 : 4));
-    box.group.setAttribute("aria-label", text ? `${box.name.textContent}, ${text}` : box.name.textContent);
-    if (6.2 * box.below.textContent.length > width - 8 && boxes) box.below.setAttribute("textLength", width - 8);
-    else box.below.removeAttribute("textLength");
-    box.below.setAttribute("lengthAdjust", "spacingAndGlyphs");
-    box.bar?.remove();
-    box.shape.classList.remove("heat0", "heat1", "heat2", "heat3", "heat4");
-    box.below.setAttribute("y", y + height - (bar ? 6 : 5));
-    if (bar === null) continue;
-    box.shape.classList.add(heat(bar));
-    box.bar = make("path", { class: "bar", d: `M${x + 6} ${y + height - 3}h${bar * (width - 12)}v3H${x + 6}z` });
-    if (bar) box.group.append(box.bar);
-  }
-}
-
-// The overlay's words for this step, which its box may have no room for
-function reading() {
-  const { kind, op } = facts.steps[at];
-  const found = facts.overlays[lens]?.boxes[(kind === "backward" ? "r" : "n") + (op + 1)];
-  fill($("reading"), found ? `${lens}: ${found[0]}` : "");
-}
-
-// Those of this moment only
-function lenses() {
-  const all = Object.entries(facts.overlays).map(([value, { boxes, caption }]) => make("option", boxes ? { value } : { value, title: caption, disabled: "" }, boxes ? value : `${value} (not at hand)`));
-  fill($("overlay"), make("option", { value: "" }, "none"), ...all);
-  if (!facts.overlays[lens]?.boxes) lens = "";
-}
-
-function overlay(name) {
-  lens = name;
-  paint();
-  reading();
-  remember();
+  $("fold").setAttribute("aria-disabled", !shown);
+  $("unfold").setAttribute("aria-disabled", shown >= pictures.length - 1);
+  pictures.forEach(({ svg }, k) => svg.toggleAttribute("hidden", k !== shown));
+  if (at >= 0) picture(at);
 }
 
 // Rows by keyboard
 
 function move(way) {
-  const all = $("rows").hidden ? pictures[shown].cells : listed;
+  const all = pictures[shown].cells;
   const current = (cell) => cell?.tabIndex === 0;
   const i = all.findIndex((pair) => pair.some(current));
   const pair = all[Math.max(0, Math.min(all.length - 1, i + way))];
@@ -559,18 +413,10 @@ function move(way) {
 
 // Keys, buttons, sliders, links
 
-function play(on) {
-  clearInterval(timer);
-  timer = on ? setInterval(() => (at < facts.steps.length - 1 ? show(at + 1) : play(false)), 1000) : 0;
-  $("play").textContent = on ? "pause" : "play";
-  $("play").title = on ? "Pause (Space)" : "Play (Space)";
-}
-
 function escape() {
   if (moved) moved.back();
   else if ($("menu").open) $("menu").open = false;
-  else if (quiz.on) level(quiz.level);
-  else if (!$("rows").hidden) table(false);
+  else if (quiz.on) quizzed();
   else document.activeElement.blur();
 }
 
@@ -584,40 +430,35 @@ const actions = {
   },
   last: () => show(facts.steps.length - 1),
   loss: () => show(lossStep),
-  twin: () => twin() >= 0 && show(twin()),
-  play: () => play(!timer),
-  quiz: () => level(0),
-  rules: () => level(1),
-  table: () => (table($("rows").hidden), $("view").scrollIntoView({ block: "nearest" })),
+  quiz: quizzed,
   fold: () => fold(-1),
   unfold: () => fold(1),
 };
 const KEYS = {
-  ArrowRight: actions.next, ArrowLeft: actions.back, Home: actions.first, End: actions.last, Escape: escape, " ": actions.play, l: actions.loss, b: actions.twin,
-  q: actions.quiz, "?": () => ($("menu").open = $("help").open = true) && $("help").firstElementChild.focus(), t: actions.table,
+  ArrowRight: actions.next, ArrowLeft: actions.back, Home: actions.first, End: actions.last, Escape: escape, l: actions.loss,
+  q: actions.quiz, "?": () => ($("menu").open = true) && $("menu").firstElementChild.focus(),
   "[": actions.fold, "]": actions.unfold, "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), 0: () => zoom(0),
 };
 
 document.addEventListener("keydown", (event) => {
   const { target, key } = event;
   if (event.ctrlKey || event.altKey || event.metaKey) return;
-  const letter = key.length === 1 && key !== " ";
-  const busy = target.closest("input, select") || (key === " " && target.closest("button, summary, a, [role=button]"));
+  const letter = key.length === 1;
+  const busy = target.closest("input");
   if (target.closest("#picture g") && (key === "Enter" || key === " ")) target.dispatchEvent(new MouseEvent("click", { bubbles: true }));
   if ((busy && key !== "Escape") || (letter && !$("letters").checked)) return;
   const choice = quiz.open && $("ask").querySelectorAll("button")[letter ? "abcd1234".indexOf(key.toLowerCase()) % 4 : -1];
   if (choice) return choice.click();
   if (quiz.on && "abcd".includes(key.toLowerCase())) return; // too late
-  const rows = target.closest("#picture, #rows") && { ArrowUp: () => move(-1), ArrowDown: () => move(1) }[key];
+  const rows = target.closest("#picture") && { ArrowUp: () => move(-1), ArrowDown: () => move(1) }[key];
   const action = rows || KEYS[letter ? key.toLowerCase() : key];
   if (!action) return;
   event.preventDefault();
-  if (action !== actions.play) play(false);
   action();
 });
 
 document.addEventListener("click", (event) => {
-  if (!event.target.closest("#menu > :not(div), #menu :is(label, input, details)")) $("menu").open = false;
+  if (!event.target.closest("#menu > :not(div), #menu :is(label, ul, p)")) $("menu").open = false;
 });
 
 // On a phone, one part of the step at a time
@@ -630,11 +471,7 @@ function tab(name) {
 }
 
 function linked() {
-  const link = new URLSearchParams(location.hash.slice(1));
-  const k = pictures.findIndex((p) => p.depth === Number(link.get("depth") ?? -1));
-  if (k >= 0) shown = k;
-  if (facts.overlays[link.get("overlay")]?.boxes) lens = link.get("overlay");
-  const step = link.get("step");
+  const step = new URLSearchParams(location.hash.slice(1)).get("step");
   return /^\d+$/.test(step) ? Number(step) : Math.max(0, at);
 }
 
@@ -644,10 +481,6 @@ function moment(k) {
   $("frames").hidden = !k && DATA.stepped;
   $("moment").textContent = facts.label;
   $("frame").setAttribute("aria-valuetext", facts.label);
-  listed = null;
-  fill($("rows"));
-  lenses();
-  table(!$("rows").hidden);
   show(at);
   $("take")?.focus();
 }
@@ -667,14 +500,7 @@ function begin([numbers, text]) {
   fill(document.querySelector("h1"), facts.name);
   $("arrays").open = !facts.scalar;
   document.body.classList.toggle("scalar", facts.scalar);
-  for (const [id, action] of Object.entries(actions)) {
-    $(id).addEventListener("click", () => {
-      if (id !== "play") play(false);
-      action();
-    });
-  }
-  lenses();
-  $("overlay").addEventListener("change", () => overlay($("overlay").value));
+  for (const [id, action] of Object.entries(actions)) $(id).addEventListener("click", action);
   $("slider").max = facts.steps.length - 1;
   $("slider").style.setProperty("--loss", (100 * lossStep) / Math.max(1, facts.steps.length - 1) + "%");
   $("slider").addEventListener("input", () => show(Number($("slider").value)));
@@ -688,26 +514,17 @@ function begin([numbers, text]) {
     event.preventDefault();
     zoom(Math.exp(-event.deltaY / 300));
   }, { passive: false });
-  window.addEventListener("beforeprint", list);
-  $("rows").addEventListener("click", (event) => event.target.step !== undefined && show(event.target.step));
-  window.addEventListener("hashchange", () => {
-    const step = linked();
-    table($("picture").hidden);
-    show(step);
-  });
+  window.addEventListener("hashchange", () => show(linked()));
   $("accuse").querySelectorAll("button").forEach((button, accused) => button.addEventListener("click", () => judge(accused === 1)));
   for (const button of $("tabs").children) button.addEventListener("click", () => tab(button.textContent));
   document.body.classList.toggle("framed", parent !== window);
   if (parent !== window) new ResizeObserver(() => parent.postMessage({ height: document.body.offsetHeight }, "*")).observe(document.body);
   tab("step");
-  const step = linked();
-  table(!pictures.length);
-  $("table").hidden = !pictures.length;
+  fold(0);
   $("fold").hidden = $("unfold").hidden = pictures.length < 2;
   quiz.on = DATA.quiz;
   $("quiz").hidden = !facts.quiz.length;
-  $("rules").hidden = facts.quiz.length < 2;
-  show(step, true);
+  show(linked(), true);
   document.body.classList.add("ready");
 }
 

@@ -11,7 +11,8 @@ import re
 from collections import defaultdict, namedtuple
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from itertools import chain
+from functools import cache, partial
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ RAISE = 0.01  # of a number that is tried
 EFFORT, RUNS = 2.2e9, 8000  # floating-point operations and lines for all trials
 STEP, LARGEST = 1e-6, 300_000  # of differences; elements of an array, for more of which they take too long
 PLACES = 11  # of a number that is moved; the middle one is where it stands
-LARGE = 8  # elements that are sorted by size
+LARGE, ENTRIES = 8, 3  # elements that are sorted by size, and in a comparison
+PART = ", this rule's part"  # of a gradient to which other rules add
 ONE = ast.Constant(1)
 
 # A contribution to a gradient: the operation whose rule made it; its expression, if a line adds it alone; the numbers,
@@ -257,23 +259,6 @@ class Trials:
         words, name = self.words(value), clip(value.name)
         return words if words == name else f"{words} (here called {name})"
 
-    def gate(self, op: Op) -> tuple[int | None, int | None]:
-        """Return elements of a relu of an array at hand: one that passes, and one that is blocked; else None and None.
-
-        The first is the example or the largest element; the second is of a dead channel, if there is one.
-        """
-        if not op.call.primitive.rectifies or len(op.inputs) != 1:
-            return None, None
-        x, y = (self.array(self.values[v]) for v in (op.inputs[0][1], op.output))
-        if not (is_float(x) and is_float(y) and np.size(y) > 1 and np.shape(x) == np.shape(y)):
-            return None, None
-        shut, dead, g = y == 0, self.dead(op), self.gradient(self.values[op.output])
-        if len(dead) and y.ndim > 1:
-            shut = shut & np.isin(np.arange(y.shape[-1]), dead)
-        blocked = int(np.argmax(np.where(shut, 1.0 if g is None else np.abs(g) + 1e-30, 0))) if shut.any() else None
-        places = [self.picks[op.output].i if op.output in self.picks else 0, int(np.argmax(y))]
-        return next((i for i in places if y.flat[i] > 0), None), blocked
-
     def dead(self, op: Op) -> Any:
         """Return the channels that are 0 in the whole batch."""
         return np.flatnonzero(dead_channels(np.asarray(self.array(self.values[op.output]))))
@@ -344,3 +329,66 @@ def nudged(code: Any, scope: dict[str, Any], name: str, i: int, output: str) -> 
         return inner[output]
 
     return result(-step), result(step), step
+
+
+# Is a rule right?
+
+
+def compare(t: Trials, op: Op, trees: list[Any]) -> dict[str, Any] | None:
+    """Compare the statements of the rules of `op` with central differences; return None if that is impossible.
+
+    A row has an element of a gradient, the number by differences and by the rule, and whether they are near. The
+    statements run in float64, with the recorded inputs and gradient. Gradients that disagree are noted in `t.wrong`.
+    """
+    values, output, forward = [t.values[v] for v in learning(op)], t.values[op.output], t.codes[op.id]
+    names, result = [t.author.name(v) for v in values], t.author.name(output)
+    floats = [*names, f"g_{result}"]
+    if not trees or max(v.size for v in [output, *values]) > LARGEST or not all(v.size for v in values):
+        return None
+    if not all(is_float(t.scope.get(name)) for name in floats):
+        return None
+    scope = t.scope | {name: np.array(t.scope[name], np.float64) for name in floats}
+
+    def rows() -> list[list[Any]]:
+        exec(forward, scope)
+        inner = scope | {f"g_{n}": np.zeros(scope[n].shape) for n in names}
+        body = [tree for tree in trees if tree is not None]
+        exec(compile(ast.Module(body, []), "<rule>", "exec"), inner)
+        return [_rows(n, inner[f"g_{n}"], cache(partial(_slope, forward, scope, result, n))) for n in names]
+
+    if (each := attempt(rows)) is None:  # a user's rule may not work in float64
+        return None
+    for v, found in zip(values, each, strict=True):
+        if any(s.op is not op for s in t.shares[v.id]):
+            found[:] = [(f"{element}{PART}", *numbers) for element, *numbers in found]
+        if not all(near for *_, near in found):
+            t.wrong[t.places[op.id], v.id] = clip(op.name)
+    found, good = list(chain(*each)), all(near for rows in each for *_, near in rows)
+    says = "They agree: the rule is right here." if good else "They do not agree: the rule is wrong."
+    return {"rows": found, "good": good, "says": says if found else "Nothing to compare: only kinks."}
+
+
+def _rows(name: str, gradient: Any, slope: Callable[[int], tuple[float, bool]]) -> list[Any]:
+    """Compare a gradient with differences at its largest element and two of middling size.
+
+    At a kink, as in a tie of a pool, there is no slope to compare with: another element takes its place.
+    """
+    sizes, rows = np.abs(gradient).reshape(-1), []
+    some = np.unique([*largest(sizes), *range(0, sizes.size, 1 + sizes.size // 1000)])  # to sort all takes long
+    order = some[np.argsort(-sizes[some], kind="stable")]
+    nonzero = max(1, int(np.count_nonzero(sizes[some])))
+    starts = [nonzero * k // ENTRIES for k in range(ENTRIES)]
+    smooth = ((int(i) for i in order[k : k + LARGE] if not slope(int(i))[1]) for k in starts)
+    for i in sorted({i for near in smooth for i in islice(near, 1)}):
+        place, d, r = np.unravel_index(i, gradient.shape), slope(i)[0], float(gradient.flat[i])
+        element = f"g_{name}{list(map(int, place)) or ''}"
+        rows.append((element, f"{d:.6g}", f"{r:.6g}", abs(d - r) <= 1e-4 * max(abs(d), abs(r)) + 1e-9))
+    return rows
+
+
+def _slope(forward: Any, scope: dict[str, Any], output: str, name: str, i: int) -> tuple[float, bool]:
+    """Estimate the derivative for the i-th element of an input, and detect a kink there."""
+    down, up, step = nudged(forward, scope, name, i, output)
+    changes = scope[output] - down, up - scope[output], up - down
+    left, right, both = (float(np.sum(scope[f"g_{output}"] * change)) / step for change in changes)
+    return both / 2, abs(left - right) > 1e-2 * max(abs(left), abs(right))

@@ -1,4 +1,4 @@
-"""The page for everyone: dark, small, printed, by keyboard and by ear, without a network, with hostile names."""
+"""The page for everyone: dark, small, by keyboard and by ear, without a network, with hostile names."""
 
 import pytest
 
@@ -66,17 +66,6 @@ def test_a_wrapped_line_is_one_block(opened, cnn_page):
     assert page.evaluate("op(facts.steps[at]).rules") == page.locator(".rule mark").all_inner_texts()
 
 
-def test_print_has_the_picture_and_the_table(opened, small):
-    page = opened(small[0], "#step=3")
-    page.emulate_media(media="print")
-    page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert page.is_hidden("#transport") and page.is_visible("#picture svg")
-    rows = page.locator("#rows button:visible")
-    assert rows.count() == page.evaluate("facts.steps.length")
-    assert "9 rule of mse → g_s\ng_s = g_loss / 20 * (2 * (s - y))\ndifferences agree" in rows.all_text_contents()
-    assert page.pdf()[:4] == b"%PDF"
-
-
 def test_reduced_motion_stops_what_travels(opened, small):
     names = []
     for motion in ("no-preference", "reduce"):
@@ -93,8 +82,6 @@ def test_forced_colours_keep_the_mark_and_the_dashes(opened, small):
         getComputedStyle(document.querySelector("#code mark")).backgroundColor,
         getComputedStyle(document.querySelector("figure.gradient")).borderTopStyle]""")
     assert mark != ground and border == "dashed"
-    page.keyboard.press("t")
-    assert page.evaluate("getComputedStyle(document.querySelector('#rows .backward')).borderTopStyle") == "dashed"
 
 
 def test_a_planted_image_is_refused(browser, small, tmp_path):
@@ -141,12 +128,7 @@ def test_every_control_has_a_name_and_is_large_enough_for_a_finger(opened, small
 def test_axe_finds_nothing(opened, barriers, small, cnn_page, scheme, width):
     page = opened(small[0], "#step=11", width, color_scheme=scheme, bypass_csp=True)
     page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
-    for step, before in (
-        (0, ""),
-        (3, "$('menu').open = true"),
-        (8, "overlay('zeros'); table(true)"),
-        (16, "table(false)"),
-    ):
+    for step, before in (0, ""), (3, "$('menu').open = true"), (8, ""), (16, ""):
         page.evaluate(f"{before}; show({step})")
         assert not barriers(page)
     assert page.is_visible("#update input")

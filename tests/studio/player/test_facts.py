@@ -13,8 +13,8 @@ from studio.player.test_walk import live_page, random_pages, traced
 CONTROLS = (Path(__file__).parent / "controls.js").read_text(encoding="utf-8")
 
 KINDS = {"array": "look", "gradient": "look", "parts": "look", "won": "maps"}  # a record has the name of what holds it
-BY_ID = {"values", "overlays", "boxes", "folded", "tried", "moves"}  # hold others, by their ids
-PYTHONS = {"versions.line", "quiz.given"}  # that only Python reads
+BY_ID = {"values", "tried", "moves"}  # hold others, by their ids
+PYTHONS = {"quiz.given", "ops.forward"}  # that only Python reads
 
 # Wraps the parsed facts, and notes what is read of each record, but for what the script itself has put there
 WATCHED = """

@@ -141,7 +141,7 @@ def test_a_phone_is_one_screen(opened, demos, name):
             formula = page.locator("#formulas section").first.bounding_box()
             assert title["y"] < formula["y"] < page.locator("#transport").bounding_box()["y"] - 60
     page.click("#tabs button >> text=numbers")
-    assert page.is_visible("#arrays") and page.is_hidden("#sentence") and page.is_hidden("#costs")
+    assert page.is_visible("#arrays") and page.is_hidden("#sentence") and page.is_hidden("#code")
 
 
 def test_a_step_is_taken_again_and_again(opened, demos):

@@ -114,16 +114,3 @@ def test_pages_full_of_hostile_names_are_walked(walk, name):
         raise ValueError(name, f(p, x).shape)
 
     assert walk(traced(f, *arguments)) == walk(traced(fails, *arguments)) == []
-
-
-@pytest.mark.slow
-def test_an_overlay_that_another_moment_lacks_is_left(opened):
-    x = np.ones(3)
-    timed, later = (ag.trace(lambda x: ag.tanh(x * x).sum(), x, repeat=repeat) for repeat in (1, 0))
-    page = opened(timed.page([("later", later)]), "#overlay=time")
-    assert page.inner_text("#caption")
-    page.evaluate(
-        "document.getElementById('frame').value = 1; document.getElementById('frame').dispatchEvent(new Event('input'))"
-    )
-    page.keyboard.press("ArrowRight")
-    assert page.evaluate("at") == 1 and page.input_value("#overlay") == "" and not page.inner_text("#caption")
