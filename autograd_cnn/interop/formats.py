@@ -1,11 +1,10 @@
-"""Reads weights from files of other programs: safetensors, PyTorch's, NumPy's, and the index of a file in parts.
+"""Reads weights from files of other programs: safetensors, PyTorch's and NumPy's.
 
 A file is recognised by its first bytes, because an ending such as ``.bin`` has several meanings. Nothing is executed.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import zipfile
@@ -32,18 +31,13 @@ def read_weights(path: str | os.PathLike[str]) -> tuple[Mapping[str, Any], dict[
         If the file cannot be read.
     """
     path = os.fspath(path)
-    if os.path.isdir(path):
-        found = sorted(os.listdir(path))
-        indices = [name for name in found if name.endswith(".index.json")]
-        if len(indices) != 1:
-            raise CheckpointError(f"{path}: a folder with {', '.join(found) or 'nothing'}. Pass the file of weights")
-        path = os.path.join(path, indices[0])
     start = read(path, 9)
     try:
         if start[4:] == b"\0\0\0\0{" or not start.startswith((b"PK", b"\x80", b"{", b"\x89HDF")):
             return read_arrays(path)  # the length of its header, and the header
         if start.startswith(b"{"):
-            return _parts(path), None
+            call = "{name: a for part in parts for name, a in safetensors.numpy.load_file(part).items()}"
+            raise ValueError(f"JSON, perhaps the index of a file in parts. Pass the arrays of all parts: {call}")
         inside = zipfile.ZipFile(path).namelist() if start.startswith(b"PK") else []
         if "model.weights.h5" in inside or start.startswith(b"\x89HDF"):
             whole = "net.load_weights" if path.endswith(".weights.h5") else "net = keras.saving.load_model"
@@ -57,14 +51,6 @@ def read_weights(path: str | os.PathLike[str]) -> tuple[Mapping[str, Any], dict[
         raise CheckpointError(f"{path}: {error}") from error
     except Exception as error:  # damage gives zipfile, NumPy and PyTorch errors of many types
         raise CheckpointError(f"{path}: damaged ({error}). Restore it from a copy") from error
-
-
-def _parts(path: str) -> Mapping[str, Any]:
-    """Read the files that an index names, such as ``model.safetensors.index.json``. They are beside it."""
-    files = sorted({*json.loads(read(path)).get("weight_map", {}).values()})
-    if not files:
-        raise ValueError("JSON without a weight_map, which the index of a file in parts has")
-    return dict(item for name in files for item in read_weights(os.path.join(os.path.dirname(path), name))[0].items())
 
 
 def _from_torch(path: str) -> Mapping[str, Any]:

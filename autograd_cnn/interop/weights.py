@@ -78,9 +78,8 @@ def load_weights(
     Parameters
     ----------
     path : path, or dict of str to array or Tensor of PyTorch
-        From `save_weights`, or a file of safetensors, PyTorch (``.pt``, which needs PyTorch) or NumPy (``.npz``), or
-        the index of a file in parts (``.index.json``), or the folder in which it is. Or the weights themselves,
-        ``net.state_dict()``.
+        From `save_weights`, or a file of safetensors, PyTorch (``.pt``, which needs PyTorch) or NumPy (``.npz``). Or
+        the weights themselves, ``net.state_dict()``.
     model : Module, or dict of str to Tensor
         Must have the same names and shapes; names of the file may all have the same prefix, such as ``module.``. It
         receives copies. A dtype with fewer bits, such as float16 and bfloat16, is converted.

@@ -10,7 +10,7 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn import nn
 from autograd_cnn.interop.onnx.table import OPERATORS
-from interop.torch_networks import MODELS, X, cnn, randomised, resnet, torch_resnet
+from interop.torch_networks import MODELS, X, cnn, randomised, torch_resnet
 
 onnx = pytest.importorskip("onnx", reason="ONNX is not installed")
 
@@ -78,15 +78,6 @@ def test_the_newer_exporter_of_pytorch_works_too(tmp_path):
     assert all(p.grad is not None for p in model.parameters())
 
 
-@pytest.mark.parametrize(("make", "x"), [*MODELS, (lambda n: resnet(), X)])
-def test_our_own_files_come_back(tmp_path, make, x):
-    model = randomised(make(nn)).eval()
-    ag.interop.export_onnx(tmp_path / "f", model, x)
-    twin = ag.interop.load_onnx(tmp_path / "f")
-    np.testing.assert_allclose(twin(x).data, model(x).data, rtol=1e-5, atol=1e-5)
-    assert {name for name, _ in model.named_parameters()} <= {name for name, _ in twin.named_parameters()}
-
-
 def test_a_loaded_network_trains(tmp_path):
     ag.interop.export_onnx(tmp_path / "f", randomised(cnn(nn)), X)
     model = ag.interop.load_onnx(tmp_path / "f")
@@ -115,16 +106,6 @@ def network(tmp_path, body, inputs="float[N, 2] x", outputs="float[a, b] y", ops
 
 def loaded(*args, **options):
     return ag.interop.load_onnx(network(*args, **options))
-
-
-def test_files_that_are_old_or_damaged_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="has opset 6, want 7 or later"):
-        loaded(tmp_path, "y = Relu(x)", opset=6)
-    (tmp_path / "g").write_bytes(b"no ONNX")
-    with pytest.raises(ValueError, match="g is damaged, or not an ONNX file"):
-        ag.interop.load_onnx(tmp_path / "g")
-    with pytest.raises(FileNotFoundError):
-        ag.interop.load_onnx(tmp_path / "missing")
 
 
 def test_initialisers_of_the_oldest_files_need_not_be_inputs(tmp_path):
@@ -165,11 +146,12 @@ def test_an_extent_of_minus_one_is_free(tmp_path):
 NAMES = [
     *"forward forward_ train eval path training parameters _nodes _constants _file inputs outputs".split(),
     *"requires_grad __class__ __dict__ a.b a/b é 1 class forward__".split(), "a b", "\x1b[31m",
+    "\\x1b\x1b", "\x1b\\x1b", "\\x1b\\x1b",  # which are printed as one
 ]  # fmt: skip
 
 
 def test_constants_may_have_any_name(tmp_path):
-    """Each keeps its numbers, and its name unless every Module has it."""
+    """Each keeps its numbers, and its name unless it is not printable."""
     path = network(tmp_path, "y = Relu(x)")
     model = onnx.load(path)
     constants = [onnx.numpy_helper.from_array(np.array([k, k + 1], "f"), name) for k, name in enumerate(NAMES)]
@@ -180,8 +162,7 @@ def test_constants_may_have_any_name(tmp_path):
     assert model(np.ones((1, 2), "f")).data.tolist() == [[len(NAMES) - 1, len(NAMES)]]
     found = dict(model.named_parameters())
     assert [found[p].data[0] for p in found] == [*range(len(NAMES))]
-    assert {"a.b", "a/b", "é", "forward_", "forward__"} <= {*found}
-    assert found["forward_"].data[0] == 1 and found["forward___"].data[0] == 0
+    assert {name for name in NAMES if name.isprintable()} <= {*found}
     assert model.training and not model.eval().training and isinstance(repr(model), str)
     assert "\x1b" not in repr(model)
     twin = ag.interop.load_onnx(path)
@@ -252,7 +233,7 @@ def test_further_results_are_refused_only_where_they_are_used(tmp_path):
      ("Round(x) b = Hardmax(x) z = Hardmax(b)", r"has operators that this package lacks: Hardmax \(2\)"),
      ("Resize<mode=\"linear\", antialias=1>(x, , x)", "antialias=1"), ("NonMaxSuppression(x, x)", "NonMaxSuppression"),
      ("AveragePool<kernel_shape=[2], dilations=[2]>(x)", r"dilations=\[2\]"), ("GridSample(x, x)", "GridSample"),
-     ("ScatterElements<reduction=\"max\">(x, i, x)", "reduction='max'"), ("RoiAlign(x, x, i)", "RoiAlign"),
+     ("ScatterND<reduction=\"max\">(x, i, x)", "reduction='max'"), ("RoiAlign(x, x, i)", "RoiAlign"),
      ("ConvTranspose<output_shape=[5]>(x, x)", r"output_shape=\[5\]"), ("DepthToSpace<blocksize=2>(x)", "mode='DCR'"),
      ("MaxPool<kernel_shape=[2], storage_order=1>(x)", "storage_order=1"),
      ("Resize<mode=\"cubic\">(x, , x)", "'cubic'"), ("Conv<auto_pad=\"SAME_LOWER\">(x, x)", "auto_pad=.SAME_LOWER"),
@@ -280,7 +261,8 @@ RESIZED = [  # attributes, shape, scales, sizes, and whether it has several mean
     (NEAREST, (2, 3, 4, 5), [1, 1, 2, 3], None, False), (NEAREST, (2, 3, 4, 5), None, [2, 3, 7, 3], False),
     (NEAREST, (2, 3, 4), [1, 1, 2], None, False), (NEAREST, (2, 3, 4, 5), [1, 1, 1.5, 1.3], None, True),
     (NEAREST, (2, 3, 4, 5), [1, 2, 2, 2], None, True), ('mode="nearest"', (2, 3, 4, 5), [1, 1, 2, 2], None, True),
-    (LINEAR + '"half_pixel"', (2, 3, 4, 5), [1, 1, 1.5, 1.3], None, False),
+    (LINEAR + '"half_pixel"', (2, 3, 4, 5), [1, 1, 1.5, 1.4], None, False),
+    (LINEAR + '"half_pixel"', (2, 3, 4, 5), [1, 1, 1.5, 1.3], None, True),
     (LINEAR + '"half_pixel"', (2, 3, 4, 5), None, [2, 3, 1, 9], False),
     (LINEAR + '"pytorch_half_pixel"', (2, 3, 4, 5), None, [2, 3, 3, 9], False),
     (LINEAR + '"pytorch_half_pixel"', (2, 3, 4, 5), None, [2, 3, 1, 9], True),
@@ -307,17 +289,6 @@ def test_images_are_resized_as_in_onnx_runtime_or_refused(tmp_path, attributes, 
     np.testing.assert_allclose(model(x).data, session.run(None, {"x": x})[0], 1e-4, 1e-5)
 
 
-@pytest.mark.parametrize("largest", [0, 1])
-def test_the_largest_elements_come_with_their_places(tmp_path, largest):
-    body = f"y, at = TopK<axis=1, largest={largest}>(x, k)"
-    model = loaded(tmp_path, body, "float[2, 4] x", "float[a, b] y, int64[c, d] at", k=np.array([3]))
-    x = ag.Tensor(np.array([[3, 1, 3, 2], [0, 0, 0, 5]], "f"), requires_grad=True)
-    y, at = model(x)
-    assert at.tolist() == ([[0, 2, 3], [3, 0, 1]] if largest else [[1, 3, 0], [0, 1, 2]])  # of equal ones, the first
-    y.sum().backward()
-    assert x.grad.sum() == 6 and np.take_along_axis(x.grad, at, 1).tolist() == [[1] * 3] * 2
-
-
 def test_a_list_of_parts_is_read_by_places(tmp_path):
     """As PyTorch's present exporter writes `split` without its optimiser."""
     body, x = "p = SplitToSequence<axis=1>(x, sizes) y = SequenceAt(p, k)", np.arange(10, dtype="f").reshape(2, 5)
@@ -337,27 +308,33 @@ def test_constants_in_nodes_are_parameters_where_there_are_no_others(tmp_path):
     assert [name for name, _ in model.named_parameters()] == ["u"]
 
 
-OLD = {  # name: (opset, nodes, scales)
-    "softmax over the rest": (12, "y = Softmax<axis=1>(x)", None),
-    "softmax at the end": (7, "y = LogSoftmax<axis=-1>(x)", None),
+OLD = {  # name: (opset, nodes)
+    "softmax over the rest": (12, "y = Softmax<axis=1>(x)"),
+    "softmax at the end": (7, "y = LogSoftmax<axis=-1>(x)"),
     "options as attributes": (9, """a = Clip<min=0.0, max=0.5>(x) b = Pad<pads=[0, 0, 1, 1, 0, 0, 0, 2]>(a)
         c = Slice<axes=[2], starts=[1], ends=[-1]>(b) d = Unsqueeze<axes=[1]>(c) e = Squeeze<axes=[1]>(d)
-        y = ReduceSum<axes=[0], keepdims=1>(e)""", None),
-    "larger": (9, "y = Upsample<mode=\"nearest\">(x, s)", [1, 1, 2, 3]),
-    "larger in opset 10": (10, "y = Resize<mode=\"nearest\">(x, s)", [1, 1, 3, 2]),
+        y = ReduceSum<axes=[0], keepdims=1>(e)"""),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", OLD)
 def test_older_files_are_converted(tmp_path, name):
     runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime, which is compared with, is not installed")
-    opset, body, scales = OLD[name]
-    constants, four = {} if scales is None else {"s": np.array(scales, "f")}, "float[a, b, c, d]"
-    model = loaded(tmp_path, body, f"{four} x", f"{four.replace('[', '[e')} y", opset, **constants)
+    (opset, body), four = OLD[name], "float[a, b, c, d]"
+    model = loaded(tmp_path, body, f"{four} x", f"{four.replace('[', '[e')} y", opset)
     x = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype("f")
     runtime.set_default_logger_severity(4)
     session = runtime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
     np.testing.assert_allclose(model(x).data, session.run(None, {"x": x})[0], 1e-5, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("opset", "body", "want"),
+    [(6, "y = Relu(x)", "7"), (9, "y = Upsample(x, x)", "11 or later for Resize"), (10, "y = Resize(x, x)", "11 or")],
+)
+def test_files_that_are_too_old_are_refused(tmp_path, opset, body, want):
+    with pytest.raises(ValueError, match=f"net.onnx has opset {opset}, want {want}.*. Export it again$"):
+        loaded(tmp_path, body, opset=opset)
 
 
 def test_an_older_file_that_onnx_does_not_convert_is_refused(tmp_path, monkeypatch):

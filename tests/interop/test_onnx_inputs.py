@@ -47,7 +47,6 @@ FUNCTIONS = {  # of inputs by their letters
     "logical": lambda x, m: np.where(np.logical_and(m, x > 1), x, 0.5),
     "clip": lambda x, i: ag.clip(x, 0, 2) * i,
     "first state": lambda x: np.zeros((x.shape[0], 3), np.float32) + x @ W.T @ W,
-    "places": lambda x: x + np.arange(len(x))[:, None] * 2,
     "attention": lambda x, m: ag.scaled_dot_product_attention(*[x[..., None]] * 3, m[:, None]),
     "lengths": lambda x, i: LSTM(x[..., None], lengths=ag.clip(i[:, 0], 0, 2))[0],
     "rounded": lambda x: x * np.rint(x) + np.sign(x),
@@ -80,7 +79,6 @@ GRAPHS = {  # of files: a program for each, with the result y
     "positions": "e = Equal(i, two) n = Not(e) c = Cast<to=7>(n) s = CumSum(c, last) p = Mul(s, c) y = Gather(w, p)",
     "largest": "a = ArgMax<axis=1, keepdims=0>(x) y = Gather(w, a)",
     "least": "a = ArgMin<axis=1>(x) f = Cast<to=1>(a) y = Mul(x, f)",
-    "one of several": "f = OneHot(i, six, range) y = ReduceSum(f, axis)",
     "rounded": "r = Round(x) y = Mul(x, r)",
     "division": "q = Div(i, two) f = Cast<to=1>(q) y = Add(x, f)",
     "power": "q = Pow(x, k) y = Add(x, q)",
@@ -90,19 +88,15 @@ GRAPHS = {  # of files: a program for each, with the result y
     "elements": "y = GatherElements<axis=0>(w, i)",
     "picked": "u = Unsqueeze(i, last_) y = GatherND(w, u)",
     "written": "u = Unsqueeze(i, last_) g = Gather(w, i) y = ScatterND(w, u, g)",
-    "added": "g = Gather(w, i) h = ReduceMax<keepdims=0>(g, last_) y = ScatterElements<axis=0>(w, i, h)",
-    "top": "v, j = TopK(x, two_) y = Gather(w, j)",
     "reach": "z = ReduceMax<keepdims=0>(i) r = Range(nought, z, unit) y = Cast<to=1>(r)",
     "shape": "z = ReduceMax<keepdims=1>(i) f = Reshape(z, unit_) y = ConstantOfShape(f)",
 }  # fmt: skip
 UNWRITTEN = {  # those that are refused, by this node
-    "picked": "GatherND y", "written": "ScatterND y", "added": "ScatterElements y",
-    "top": "TopK v", "reach": "Range r", "shape": "ConstantOfShape y",
+    "picked": "GatherND y", "written": "ScatterND y", "reach": "Range r", "shape": "ConstantOfShape y",
 }  # fmt: skip
 CONSTANTS = {
     "zero": np.float32(0), "one": np.float32(1), "ten": np.float32(10), "axis": np.array([1]), "two": np.int64(2),
-    "two_": np.array([2]), "w": W, "six": np.int64(6), "range": np.float32([-1, 2]), "last": np.int64(1),
-    "last_": np.array([2]), "nought": np.int64(0), "unit": np.int64(1),
+    "w": W, "last": np.int64(1), "last_": np.array([2]), "nought": np.int64(0), "unit": np.int64(1),
     "unit_": np.array([1]),
 }  # fmt: skip
 

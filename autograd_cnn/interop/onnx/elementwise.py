@@ -1,4 +1,4 @@
-"""Operations on each number. Those that are written take images in either order of axes."""
+"""Operations on each number."""
 
 from __future__ import annotations
 

@@ -145,9 +145,8 @@ def _instance_norm(x: Any, w: Any, b: Any, epsilon: float = 1e-5) -> Any:
 
 
 _WAYS = {  # of a mode and the places of pixels: the mode of `interpolate`, and its `align_corners`
-    "nearest asymmetric floor": ("nearest", False), "nearest asymmetric simple": ("nearest", False),
-    "linear half_pixel": ("bilinear", False), "linear pytorch_half_pixel": ("bilinear", False),
-    "linear align_corners": ("bilinear", True),
+    "nearest asymmetric floor": ("nearest", False), "linear half_pixel": ("bilinear", False),
+    "linear pytorch_half_pixel": ("bilinear", False), "linear align_corners": ("bilinear", True),
 }  # fmt: skip
 
 
@@ -158,20 +157,13 @@ def _resize(
     """Resize images, or sequences, as PyTorch does. What programs do in several ways is refused."""
     grid = coordinate_transformation_mode
     name = f"{mode} {grid} {nearest_mode}" if mode == "nearest" else f"{mode} {grid}"
-    way = _WAYS.get(name)
-    size = np.float32(x.shape) * np.ravel(scales) if sizes is None or not np.size(sizes) else np.ravel(sizes)
-    whole = np.floor(size)
-    exact = bool((size == whole).all())
-    unclear = (
-        (not exact and way != ("bilinear", False))
-        or (name == "linear pytorch_half_pixel" and 1 in whole)
-        or (name == "nearest asymmetric simple" and (whole < x.shape).any())
-    )
-    if way is None or unclear or x.ndim not in (3, 4) or tuple(whole[:2]) != x.shape[:2]:
+    way, given = _WAYS.get(name), sizes is not None and np.size(sizes)
+    size = np.ravel(sizes) if given else np.float32(x.shape) * np.ravel(scales)
+    clear = way and (size == np.floor(size)).all() and not (grid == "pytorch_half_pixel" and 1 in size)
+    if not way or not clear or x.ndim not in (3, 4) or tuple(size[:2]) != x.shape[:2]:
         raise ValueError(f"Resize of {x.shape} to {tuple(size.tolist())}, {name}, has no counterpart")
-    given = whole.astype(int).tolist() if exact else np.ravel(scales).tolist()
-    option = {"size" if exact else "scale_factor": (*(1,) * (4 - x.ndim), *given[2:])}
-    return _images(ag.interpolate, x, mode=way[0], align_corners=way[1], **option)
+    extents = (*(1,) * (4 - x.ndim), *size[2:].astype(int).tolist())
+    return _images(ag.interpolate, x, size=extents, mode=way[0], align_corners=way[1])
 
 
 _RESIZED = {

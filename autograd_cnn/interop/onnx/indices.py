@@ -16,7 +16,6 @@ from autograd_cnn.interop.onnx.reductions import ints
 from autograd_cnn.ops.axes import axes_of
 
 _END = 2**31 - 1  # of an axis, for Slice
-_REDUCTIONS = {"reduction": ("none", "add")}
 
 
 def _sliced(onnx: Any, x: Any, slices: list[tuple[int, int, int, int]]) -> Any:
@@ -102,30 +101,11 @@ def _part(start: int, end: int, step: int, n: int) -> slice:
     return slice(min(max(start, 0), n - 1), end if end >= 0 else None, step)
 
 
-def _grid(axis: int, index: Any) -> Any:
-    """Return the index of the elements that `index` picks along `axis`, as GatherElements means it."""
-    places: list[Any] = list(np.ogrid[tuple(map(slice, index.shape))])
-    places[axis] = index.astype(int)
-    return tuple(places)
-
-
 def _gather_elements(x: Any, indices: Any, axis: int = 0) -> Any:
     steps = [math.prod(x.shape[k + 1 :]) for k in range(x.ndim)]
     places: list[Any] = list(np.ogrid[tuple(map(slice, indices.shape))])
     places[axis] = np.where(indices < 0, indices + x.shape[axis], indices)
     return ag.take(ag.reshape(x, (-1,)), reduce(ag.add, map(ag.multiply, places, steps)), 0)
-
-
-def _first(x: Any, axis: int, largest: Any) -> Any:
-    """Return the order of the elements along an axis; the earlier of equal ones comes first."""
-    if not largest:
-        return np.argsort(x, axis, kind="stable")
-    return np.flip(x.shape[axis] - 1 - np.argsort(np.flip(x, axis), axis, kind="stable"), axis)
-
-
-def _top_k(x: Any, k: Any, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> Any:
-    at = np.take(_first(plain(x), axis, largest), range(int(k[0])), axis)
-    return x[_grid(axis, at)], at
 
 
 def _place(operator: str, f: Any) -> Entry:
@@ -141,24 +121,8 @@ def _place(operator: str, f: Any) -> Entry:
     return Entry(operator, place.primitive, write, lambda x, axis=0, keepdims=1: place(x, axis, bool(keepdims)))
 
 
-def _one_hot(places: Any, depth: Any, values: Any, axis: int = -1) -> Any:
-    n = int(plain(depth).item())
-    places = ag.expand_dims(places, axis)
-    all_places = np.arange(n).reshape([n if a == axis % places.ndim else 1 for a in range(places.ndim)])
-    return np.where((places == all_places) | (places == all_places - n), values[1], values[0])
-
-
 def _scatter_nd(x: Any, indices: Any, updates: Any, reduction: str = "none") -> Any:
-    return _written(x, tuple(np.moveaxis(plain(indices), -1, 0)), updates, reduction)
-
-
-def _scatter_elements(x: Any, indices: Any, updates: Any, axis: int = 0, reduction: str = "none") -> Any:
-    return _written(x, _grid(axis, plain(indices)), updates, reduction)
-
-
-def _written(x: Any, index: Any, updates: Any, reduction: str) -> Any:
-    """Write, or add, numbers at an index."""
-    at = (x if isinstance(x, ag.Tensor) else ag.Tensor(x)).at[index]
+    at = (x if isinstance(x, ag.Tensor) else ag.Tensor(x)).at[tuple(np.moveaxis(plain(indices), -1, 0))]
     return at.set(updates) if reduction == "none" else at.add(updates)
 
 
@@ -167,12 +131,9 @@ ENTRIES = [
     Entry("Gather", ag.take, _take, lambda x, indices, axis=0: ag.take(x, indices, axis)),
     Entry("GatherElements", read=_gather_elements),
     Entry("GatherND", read=lambda x, indices: x[tuple(np.moveaxis(indices, -1, 0))]),
-    Entry("OneHot", read=_one_hot, options=(2,)),
-    Entry("TopK", read=_top_k, results=2),
     _place("ArgMax", np.argmax),
     _place("ArgMin", np.argmin),
     Entry(None, ag.flip, _flip),
     Entry(None, ag.roll, _roll),
-    Entry("ScatterElements", read=_scatter_elements, only=_REDUCTIONS),
-    Entry("ScatterND", read=_scatter_nd, only=_REDUCTIONS),
+    Entry("ScatterND", read=_scatter_nd, only={"reduction": ("none", "add")}),
 ]

@@ -1,4 +1,4 @@
-"""Operations along axes. Those that are written take images in either order of axes."""
+"""Operations along axes."""
 
 from __future__ import annotations
 

@@ -85,14 +85,14 @@ def _pad(x: Any, pads: Any, value: Any = None, axes: Any = None, mode: str = "co
 
 def _constant(**value: Any) -> Any:
     (name, content), *_ = value.items()
-    kinds = {"value": None, "value_float": "f4", "value_floats": "f4", "value_int": "i8", "value_ints": "i8"}
-    return np.asarray(content, kinds[name])
+    kinds = {"value_float": "f4", "value_floats": "f4", "value_int": "i8", "value_ints": "i8"}
+    return np.asarray(content, kinds.get(name))
 
 
 def _cast(x: Any, to: int, saturate: int = 1) -> Any:
     from onnx.helper import tensor_dtype_to_np_dtype
 
-    return ag.astype(x, tensor_dtype_to_np_dtype(to) if to else x.dtype)
+    return ag.astype(x, tensor_dtype_to_np_dtype(to))
 
 
 def _write_cumsum(onnx: Any, x: Any, axis: Any) -> Any:
@@ -100,11 +100,6 @@ def _write_cumsum(onnx: Any, x: Any, axis: Any) -> Any:
 
 
 # Products and losses
-
-
-def _write_matmul(onnx: Any, x: Any, y: Any, x_shape: Any, y_shape: Any) -> Any:
-    turned = onnx.turned.get(y) if len(x_shape) == len(y_shape) == 2 and onnx.call.out.dtype.kind == "f" else None
-    return onnx.Gemm(x, turned[0], transB=1) if turned else onnx.MatMul(x, y)  # the weights of PyTorch's Linear
 
 
 def _write_linear(onnx: Any, x: Any, w: Any, b: Any, x_shape: Any) -> Any:
@@ -142,7 +137,6 @@ ENTRIES = [
     Entry("Trilu", read=lambda x, k=0, upper=1: (ag.triu if upper else ag.tril)(x, int(k))),
     Entry("Constant", read=_constant),
     Entry("ConstantOfShape", read=lambda shape, value=_ZERO: np.full(ints(shape), value[0])),
-    Entry("EyeLike", read=lambda x, dtype=None, k=0: _cast(np.eye(len(x), x.shape[1], k, x.dtype), dtype or 0)),
     Entry("Range", read=lambda start, limit, delta: np.arange(*plain((start, limit, delta)), dtype=start.dtype)),
     Entry("Shape", read=lambda x, start=0, end=None: np.array(x.shape[start:end], np.int64)),
     Entry("Size", read=lambda x: np.array(math.prod(x.shape), np.int64)),
@@ -152,7 +146,7 @@ ENTRIES = [
     Entry("CumSum", ag.cumsum, _write_cumsum, lambda x, axis: ag.cumsum(x, int(axis))),
     Entry(None, ag.var, var),
     Entry(None, ag.std, std),
-    Entry("MatMul", ag.matmul, _write_matmul),
+    Entry("MatMul", ag.matmul),
     Entry("Gemm", ag.linear, _write_linear, _gemm),
     Entry("Einsum", ag.contract, _write_contract, lambda *arrays, equation: ag.einsum(equation, *arrays)),
 ]
