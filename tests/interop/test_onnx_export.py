@@ -48,7 +48,7 @@ def test_an_operator_and_a_primitive_have_one_entry():
 NOT_IN_ONNX = {  # words of the reason for which single examples are refused
     "batch_norm": "statistics of the batch", "conv_transpose2d": "output_padding", "elu": "alpha is an array",
     **dict.fromkeys(["mean", "var", "std", "sum", "prod", "max", "min"], "(where|initial) has no counterpart"),
-    "reshape": "order has no counterpart",
+    "reshape": "order has no counterpart", "hardtanh": "f fails on other numbers .* min_val is .* greater than max_val",
 }  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def test_the_examples_of_a_primitive(tmp_path, primitive):
         try:
             ag.interop.export_onnx(tmp_path / "f", f, *inputs, dynamic=False)
         except ValueError as error:
-            assert re.search(NOT_IN_ONNX[name], str(error)), error
+            assert re.search(f"(?s){NOT_IN_ONNX[name]}", str(error)), error
             continue
         agree(tmp_path / "f", f, *inputs)
         written += 1

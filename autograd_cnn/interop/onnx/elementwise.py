@@ -112,6 +112,7 @@ ENTRIES = [
     Entry("Celu", read=ag.celu),
     Entry("HardSigmoid", read=lambda x, alpha=0.2, beta=0.5: ag.clip(alpha * x + beta, 0, 1)),
     Entry("PRelu", read=ag.prelu),
+    Entry("Sum", read=lambda *arrays: reduce(ag.add, arrays)),
     Entry("Selu", read=lambda x, alpha=1.6732632, gamma=1.0507009: gamma * ag.elu(x, alpha)),
     # Primitives that are several operators there
     Entry(None, alias, lambda onnx, x: onnx.Identity(x)),
