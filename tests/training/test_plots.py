@@ -174,6 +174,21 @@ def test_a_history_draws_itself(tmp_path):
     assert len(History().plot().axes) == 1  # before the first step
 
 
+def test_the_lines_have_the_numbers_of_the_history():
+    run = history()
+    losses, ends = np.array(run.losses), [epoch.step for epoch in run.epochs]
+    wanted = [
+        (range(1, 121), losses),
+        (range(2, 121), (losses[:-1] + losses[1:]) / 2),  # a mean stands at its last step
+        (ends, [epoch.validation_loss for epoch in run.epochs]),
+        (ends, [100 * epoch.accuracy for epoch in run.epochs]),
+        (ends, [100 * epoch.validation_accuracy for epoch in run.epochs]),
+    ]
+    lines = [line for panel in run.plot().axes for line in panel.lines]
+    for line, numbers in zip(lines, wanted, strict=True):
+        np.testing.assert_allclose(line.get_data(), numbers)
+
+
 def test_without_matplotlib_a_history_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r"needs matplotlib .* install"):
