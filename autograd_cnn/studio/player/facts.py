@@ -270,7 +270,7 @@ def _of_each(tree: ast.expr) -> bool:
     functions = [
         node.func.attr for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     ]
-    every = all(name in operations and operations[name].elementwise for name in functions)
+    every = all(getattr(operations.get(name), "elementwise", False) for name in functions)
     return every and not any(isinstance(node, ast.Subscript) for node in nodes)
 
 
