@@ -66,7 +66,7 @@ ROOMS = {
         "weights for PyTorch, and ONNX files",
     ),
     "studio": Room(
-        5187,
+        5181,
         f"engine calculus ops nn training files notebook plots environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),
