@@ -199,6 +199,12 @@ def test_of_an_array_the_largest_element_is_a_sum_of_products(taught, rng):
     np.testing.assert_allclose([shown[0] * shown[1], shown[2] * shown[3]], [first, second], rtol=2e-3)
 
 
+@pytest.mark.parametrize(("f", "way"), [(np.exp, "rises"), (lambda x: np.exp(-x), "falls")])
+def test_the_goal_says_which_way_the_result_goes(f, way):
+    begin = facts_of(ag.trace(f, 0.0).page())["frames"][0]["steps"][0]
+    assert begin["goal"][0].partition("Raise x by 0.01 and the loss ")[2].startswith(way)
+
+
 def test_a_trial_is_a_run_of_the_function_and_its_prediction_the_gradient(taught):
     def f(x, y):
         return ag.exp(-(ag.sin(x * y) + x * x))
