@@ -53,7 +53,7 @@ ROOMS = {
         1225, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(3310, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
-    "data": Room(605, "engine files environment", "published images, folders of images, batches"),
+    "data": Room(639, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
         1237,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
         "engine ops nn optim data state arrayfile files plots environment",
