@@ -349,13 +349,6 @@ function carry({ id, back, label, shape, words, chip, from }, number) {
   for (const [name, part] of Object.entries({ href: image, x: back ? x + beside : x - beside - 18, y: y - 13 })) chip.setAttribute(name, part);
 }
 
-let scale = 1; // of the drawing; 1 fits it into its pane
-function zoom(by) {
-  scale = by ? Math.min(8, Math.max(0.3, scale * by)) : 1;
-  $("picture").style.setProperty("--zoom", scale);
-  picture(at);
-}
-
 // What is known before a question is that of the step before
 function picture(number, known = number) {
   const step = facts.steps[number];
@@ -437,7 +430,7 @@ const actions = {
 const KEYS = {
   ArrowRight: actions.next, ArrowLeft: actions.back, Home: actions.first, End: actions.last, Escape: escape, l: actions.loss,
   q: actions.quiz, "?": () => ($("menu").open = true) && $("menu").firstElementChild.focus(),
-  "[": actions.fold, "]": actions.unfold, "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), 0: () => zoom(0),
+  "[": actions.fold, "]": actions.unfold,
 };
 
 document.addEventListener("keydown", (event) => {
@@ -509,11 +502,6 @@ function begin([numbers, text]) {
   $("moment").textContent = facts.label;
   $("frame").addEventListener("pointerup", () => $("frame").blur()); // the keys are for the steps
   $("frame").addEventListener("input", () => moment(Number($("frame").value)));
-  $("picture").addEventListener("wheel", (event) => {
-    if (!event.ctrlKey) return; // the wheel alone scrolls
-    event.preventDefault();
-    zoom(Math.exp(-event.deltaY / 300));
-  }, { passive: false });
   window.addEventListener("hashchange", () => show(linked()));
   $("accuse").querySelectorAll("button").forEach((button, accused) => button.addEventListener("click", () => judge(accused === 1)));
   for (const button of $("tabs").children) button.addEventListener("click", () => tab(button.textContent));
