@@ -34,7 +34,7 @@ LAX = {  # arguments that are accepted although they say nothing, as NumPy accep
     **{"sum": ["x"], "max": ["x"], "min": ["x"], "nanmean": ["axis"], "nanvar": ["axis"]},  # of None, and of a number
     **{"einsum": ["optimize"], "poisson_nll_loss": ["eps"], "nll_loss": ["ignore_index"], "interp": ["left", "right"]},
     **{"concat": ["axis", "dtype"], "pad_constant": ["constant_values"], "permute_dims": ["x"], "set_at": ["x"]},
-    **{"clip": ["x"], "relu_gradient": ["x"], "sparse_matmul": ["shape"]},
+    **{"clip": ["x"], "relu_gradient": ["x"], "sparse_matmul": ["shape"], "getitem": ["x"]},  # "a"[0] is "a"
     **{"scaled_dot_product_attention": ["rng"], "array": ["dtype"], "asarray": ["dtype"]},
 }
 FAMILIES = "autograd_cnn.ops.", "autograd_cnn.vocabulary."  # the packages of operations

@@ -304,8 +304,8 @@ def test_a_download_that_fails_names_the_options_of_the_command(run, tmp_path):
     for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
         (folder / f"{name}.bin").write_bytes(bytes(3073))
     done = run("train_cifar10.py", "--data-dir", tmp_path, code=2)
-    cure = "Delete it, or fetch the images again with --download; if you made this copy, --no-verify accepts it\n"
-    assert done.stderr.endswith(cure)
+    cure = "Delete it, or fetch the images again with --download; if you made this copy, --no-verify accepts "
+    assert done.stderr.endswith(f"{cure}cifar-10-batches-bin\n")
 
 
 def test_help_shows_the_page(run):
