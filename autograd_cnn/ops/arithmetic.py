@@ -83,7 +83,8 @@ def root(x: Any, n: Any) -> Any:
     return np.power(x, 1 / n)
 
 
-root.vjp(x=lambda g, n, out: g * quotient(1 / n, live(out, g) ** (n - 1)))
+# Not `**`, which has other bits for a number, as in a derived program, than for an array of one
+root.vjp(x=lambda g, n, out: g * quotient(1 / n, np.power(live(out, g), n - 1)))
 
 
 @primitive(complex=True, elementwise=True, symbol="+")
