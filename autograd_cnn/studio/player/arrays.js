@@ -34,7 +34,7 @@ function tensors(step) {
     if (entry) channel[side] = Math.floor(example(entry) / (entry.shape[2] * entry.shape[3])) % entry.shape[1];
   }
   const d = example(first);
-  if (!same && first.side === "w") channel.coarse = Math.floor(d / (count * tall * wide));
+  if (!same && first.shape[0] > 1) channel.coarse = Math.floor(d / (count * tall * wide));
   if (same) point(same, before.c, before.y, before.x);
   else point(first, Math.floor(d / (tall * wide)) % count, Math.floor(d / wide) % tall, d % wide);
   return figures;
@@ -236,8 +236,10 @@ function scaleBars() {
   }
 }
 
+const filterOf = ({ shape: [filters] }) => Math.min(filters - 1, channel.coarse); // of weights, one filter is drawn
+
 function draw(entry) {
-  const [lit, k] = [lights(entry), entry.side === "w" ? Math.min(entry.shape[0] - 1, channel.coarse) : 0];
+  const [lit, k] = [lights(entry), filterOf(entry)];
   entry.key.textContent = entry.words.replace("{k}", k);
   entry.pane.setAttribute("aria-label", `${[entry.name, entry.key.textContent].filter(Boolean).join(": ")}. Arrow keys point at another element.`);
   if (entry.rows) return entry.rows.forEach((bar, x, { length }) => bar.classList.toggle("lit", lit.some(([, , left, , wide]) => (x >= left && x < left + wide) || length < entry.numbers.length)));
@@ -305,7 +307,7 @@ function point(entry, c, y, x) {
     const [mine, theirs] = own === "fine" ? group : [group[1], group[0]];
     if (Math.floor(channel[own] / mine) !== Math.floor(channel[other] / theirs)) channel[other] = theirs * Math.floor(channel[own] / mine);
   }
-  const k = entry.side === "w" && !rows ? channel.coarse : 0;
+  const k = filterOf(entry);
   const [, count, tall, wide] = entry.shape;
   for (const id of entry.side === "each" ? [spotted().output, ...reach.each] : [entry.id]) chosen[id] = ((k * count + c) * tall + y) * wide + x;
   places = overPlaces();

@@ -42,6 +42,7 @@ function show(number, quiet) {
   fill($("code"), ...code(step));
   update(step);
   fill($("term"), step.term || "");
+  fill($("formulas")); // those of the step before keep no place
   $("formulas").style.minHeight = "";
   fill($("tensors"), ...tensors(step));
   lesson();

@@ -1,5 +1,6 @@
 """The picture of the network in a browser: folding, rows, numbers on the edges."""
 
+import numpy as np
 import pytest
 
 import autograd_cnn as ag
@@ -111,3 +112,20 @@ def test_a_click_folds_a_frame_and_opens_a_closed_row(opened, blocks):
         page.keyboard.press("[")
     page.locator("#picture svg:not([hidden]) g[role=button]").filter(has_text="×").first.click()
     assert page.evaluate("shown") == 1
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_update_is_of_the_number_that_the_page_follows(opened, rng, width):
+    x, w = rng.normal(size=(4, 6, 6, 1)), ag.Tensor(rng.normal(size=(3, 3, 1, 2)), True, "w")
+    page = opened(
+        ag.trace(lambda w: ag.cross_entropy(ag.conv2d(x, w).sum((1, 2)), np.array([0, 1, 0, 1])), w).page(), width=width
+    )
+    page.evaluate("chosen[facts.update.learnt[0]] = 12; show(facts.steps.length - 2)")  # a number of the second filter
+    name = page.evaluate("selected(facts.update.learnt[0]).label")
+    assert name.endswith(", 1]") and name in page.text_content("#formulas")
+    page.keyboard.press("ArrowRight")
+    assert page.text_content("#update pre").startswith(f"{name} ← {name}")
+    assert page.locator("#formulas").bounding_box()["height"] < 30  # and nothing is kept free for a formula
+    if width == 390:
+        page.click("#tabs button:last-child")
+        assert not page.is_visible("#trial")

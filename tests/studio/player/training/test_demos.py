@@ -29,5 +29,4 @@ def test_a_demo_is_walked_and_fits(walk, opened, path, tmp_path, monkeypatch):
         svg = page.locator("#picture svg:not([hidden])")
         fits = svg.evaluate("(svg) => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width")
         more = page.evaluate("$('picture').scrollWidth - $('picture').clientWidth")
-        # On a phone a ladder of numbers may be 20 points wider than the window, and scrolls in its pane.
-        assert fits > 0.999 and more <= (20 if width == 390 else 0), width
+        assert fits > (0.88 if width == 390 else 0.999) and more <= 0, width  # on a phone it may shrink a little
