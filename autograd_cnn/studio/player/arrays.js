@@ -453,7 +453,7 @@ function computed() {
   const f = down.map(([i]) => across.map(([j]) => w.read(inGroup(), i, j, channel.coarse)));
   const what = other === "fine" ? "channel" : "filter";
   return [
-    line(`Σ over ${count} ${what}s of ${from.name} × ${w.name}${bias} = `, own),
+    line(`Σ over ${count} ${what}${count > 1 ? "s" : ""} of ${from.name} × ${w.name}${bias} = `, own),
     a.flat().length ? product(a, f, [`${from.name}, ${what} ${channel[other]}`, w.name + (other === "coarse" && f.flat()[1] ? ", turned" : "")], { more: count - 1, bias, whole: entry.read(c, y, x, k), what }) : make("p", {}, "No window covers it."),
   ];
 }

@@ -120,7 +120,7 @@ function shareOf([from, , slope, products], id, element, share) {
   if (count > 1) {
     const terms = [[g, s], second].map((pair) => pair.map(factor).join(" × ")).join(" + ") + (count > 2 ? " + …" : "");
     const head = `sum over the ${count.toLocaleString("en")} numbers of ${value(output).name} that it changes`;
-    return { lines: [head, `= ${terms} = ${four(share)}`], note: `each: incoming gradient × local slope; first that of ${first}${facts.ops[from].reach?.kernel ? "; at the other places it meets a 0 or the edge" : ""}` };
+    return { lines: [head, `= ${terms} = ${four(share)}`], note: `each: incoming gradient × local slope; first that of ${first}${facts.ops[from].reach?.kernel && count < value(output).shape.slice(0, -1).reduce((n, k) => n * k) ? "; at the other places it meets a 0 or the edge" : ""}` };
   }
   const local = slope ? inNames(slope) : "local slope";
   const numbers = slope && shape.length ? filled(slope, element, id) : local;
