@@ -1,4 +1,4 @@
-"""What layers, optimisers and schedules say of a call that is wrong: programs, and the whole text of their errors."""
+"""Wrong calls of layers, optimisers and schedules: programs, and the whole text of the error of each."""
 
 import numpy as np
 import pytest

@@ -83,7 +83,7 @@ def check_run(given: Mapping[str, Any]) -> None:
 def _check_place(path: str | os.PathLike[str]) -> None:
     """Raise an error unless the file can be written, as far as its folder shows, before hours of work are in it."""
     with needs("safetensors", "fit(checkpoint=...)"):
-        import safetensors  # noqa: F401
+        import safetensors  # noqa: F401 - to be missed before a step, not at the first checkpoint
     if os.path.isdir(path) or not os.access(os.path.dirname(os.path.realpath(path)), os.W_OK):
         raise OSError(
             errno.EACCES, "fit: checkpoint wants a file in a folder that exists and can be written", os.fspath(path)
