@@ -1,4 +1,4 @@
-"""Measures all claims about speed and memory, against PyTorch, onnxruntime, MyGrad and HIPS autograd, if installed.
+"""Measures all claims about speed and memory, against PyTorch, onnxruntime, JAX, MyGrad and HIPS, if installed.
 
     python tests/benchmarks/compare.py [--runs 3] [--kernels numpy,numba] [--json FILE] [--chart FILE]
     python tests/benchmarks/compare.py --quick --only chain pooling

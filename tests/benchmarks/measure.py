@@ -35,6 +35,7 @@ Figures = dict[str, list[float]]
 
 MODULES = {
     "PyTorch": "torch", "tuned": "torch", "MyGrad": "mygrad", "HIPS": "autograd", "onnxruntime": "onnxruntime",
+    "JAX": "jax",
 }  # fmt: skip # by first word
 WARM_UP = 1  # rounds that do not count
 SAMPLE = 0.1  # seconds: a quick workload is repeated for that long, and timed as one
@@ -146,7 +147,7 @@ def machine() -> dict[str, Any]:
     blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
     packages = {
         "NumPy": "numpy", "Numba": "numba", "PyTorch": "torch", "onnxruntime": "onnxruntime",
-        "MyGrad": "mygrad", "HIPS autograd": "autograd",
+        "MyGrad": "mygrad", "HIPS autograd": "autograd", "JAX": "jax",
     }  # fmt: skip
     return {
         "processor": f"{models[0] if models else platform.processor()}, {platform.machine()}",

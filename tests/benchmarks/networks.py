@@ -219,6 +219,50 @@ def onnx_inference(name: str, batch: int) -> Work:
     return Work(lambda: session.run(None, feed), lambda: session.run(None, feed))
 
 
+def _jax_probabilities(parameters: list[Any], x: Any) -> Any:
+    """The standard CNN in JAX, which has our layout of images and weights."""
+    import jax
+
+    (*convolutions, (hidden, shift), (w, b)) = zip(parameters[::2], parameters[1::2], strict=True)
+    for kernel, bias in convolutions:
+        x = jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        x = jax.lax.reduce_window(
+            jax.nn.relu(x + bias), -np.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID"
+        )  # max pooling
+    return jax.nn.sigmoid(jax.nn.relu(x.reshape(len(x), -1) @ hidden + shift) @ w + b)
+
+
+def jax_step(batch: int) -> Work:
+    """One training step of the standard CNN, compiled by ``jax.jit``, which starts a thread for each core."""
+    import jax
+
+    prepared = Prepared("standard CNN", batch)
+    state = [jax.numpy.asarray(p.data) for p in prepared.model.parameters()]
+    x, y = map(jax.numpy.asarray, (prepared.x, prepared.y))
+
+    def loss(parameters: list[Any]) -> Any:
+        p = _jax_probabilities(parameters, x)
+        return -jax.numpy.mean(y * jax.numpy.log(p) + (1 - y) * jax.numpy.log(1 - p))
+
+    gradients = jax.jit(jax.grad(loss))
+    update = jax.jit(lambda state: jax.tree.map(lambda p, g: p - 0.01 * g, state, jax.grad(loss)(state)))
+
+    def run() -> None:
+        state[:] = jax.block_until_ready(update(state))
+
+    return Work(run, lambda: [np.asarray(g) for g in gradients(state)])
+
+
+def jax_inference(batch: int) -> Work:
+    """The forward pass of the standard CNN, compiled by ``jax.jit``."""
+    import jax
+
+    prepared = Prepared("standard CNN", batch)
+    parameters = [jax.numpy.asarray(p.data) for p in prepared.model.parameters()]
+    forward, x = jax.jit(_jax_probabilities), jax.numpy.asarray(prepared.x)
+    return Work(lambda: jax.block_until_ready(forward(parameters, x)), lambda: [np.asarray(forward(parameters, x))])
+
+
 def _contest(work: Callable[..., Work], name: str, batch: int) -> dict[str, Builder]:
     theirs = {library: partial(work, name, batch, layout) for library, layout in LAYOUTS.items()}
     tuned = {COMPILED: partial(work, name, batch, "channels_last", compiled=True)}
@@ -233,3 +277,5 @@ CONTESTS: dict[str, dict[str, Builder]] = {
 }
 for batch in (1, 100, 1000):
     CONTESTS[f"standard CNN, inference {batch}"]["onnxruntime"] = partial(onnx_inference, "standard CNN", batch)
+    CONTESTS[f"standard CNN, inference {batch}"]["JAX"] = partial(jax_inference, batch)
+CONTESTS["standard CNN, step 100"]["JAX"] = partial(jax_step, 100)

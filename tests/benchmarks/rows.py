@@ -43,13 +43,17 @@ class Row:
     at_least: bool = False
 
 
-def _step(title: str, targets: Aims, batch: int = 100) -> Row:
-    return Row("Training step", f"{title}, batch {batch}", "alone", f"{title}, step {batch}", targets)
+def _step(title: str, targets: Aims, batch: int = 100, over: str = "PyTorch") -> Row:
+    return Row("Training step", _label(title, batch, over), "alone", f"{title}, step {batch}", targets, over=over)
 
 
-def _inference(title: str, target: float, batch: int = 100, over: str = "PyTorch") -> Row:
-    label = f"{title}, batch {batch}" + (f" / {over}" if over != "PyTorch" else "")
+def _inference(title: str, target: float | None, batch: int = 100, over: str = "PyTorch") -> Row:
+    label = _label(title, batch, over)
     return Row("Inference", label, "alone", f"{title}, inference {batch}", (target, None), over=over)
+
+
+def _label(title: str, batch: int, over: str) -> str:
+    return f"{title}, batch {batch}" + (f" / {over}" if over != "PyTorch" else "")
 
 
 def _in_turn(title: str, targets: Aims) -> Row:
@@ -77,6 +81,7 @@ def rows(threads: int) -> list[Row]:
     """All rows, for as many threads."""
     found = [
         _step("standard CNN", (0.6, 1.0)),
+        _step("standard CNN", NO_AIM, over="JAX"),
         _in_turn("standard CNN", (0.75, 1.1)),
         _step("standard CNN", (0.75, None), batch=32),
         _step("original CNN", (0.45, 0.95)),
@@ -89,6 +94,7 @@ def rows(threads: int) -> list[Row]:
     for batch, target, beside_onnx in ((1, 1.0, 2.0), (100, 0.5, 0.8), (1000, 0.35, 0.8)):
         found.append(_inference("standard CNN", target, batch))
         found.append(_inference("standard CNN", beside_onnx, batch, "onnxruntime"))
+        found.append(_inference("standard CNN", None, batch, "JAX"))
     found += [Row("Convolution alone", title, "alone", title, (1.0, None)) for title in CONVOLUTIONS]
     found += [_layer(title) for title in LAYERS]
     found += [_layer(title, (1.0, None)) for title in ELEMENTWISE]

@@ -54,6 +54,15 @@ def test_onnxruntime_computes_the_same():
     np.testing.assert_allclose(ours.results()[0], theirs.results()[0], atol=1e-5)
 
 
+def test_jax_computes_the_same():
+    pytest.importorskip("jax")
+    networks = module("networks")
+    for ours, theirs in ((networks.inference("standard CNN", 2), networks.jax_inference(2)),
+                         (networks.step("standard CNN", 2), networks.jax_step(2))):  # fmt: skip
+        for a, b in zip(ours.results(), theirs.results(), strict=True):
+            assert np.linalg.norm(a - b) < 1e-3 * np.linalg.norm(b)
+
+
 def test_the_direct_products_of_a_step_follow_from_its_shapes():
     convolutions = [(32**2, 27, 32), (16**2, 288, 64), (8**2, 576, 128)]
     layers = [m * k * n for m, k, n in [*convolutions, (1, 2048, 256), (1, 256, 10)]]
