@@ -1,4 +1,4 @@
-"""Photographs the player and the live page, in Chromium, into its own folder: ``python docs/photograph.py``.
+"""Photographs and films the player and the live page, in Chromium, into its own folder: ``python docs/photograph.py``.
 
 The live page needs Pyodide, in the folder that ``AUTOGRAD_CNN_PYODIDE`` names.
 """
@@ -41,6 +41,41 @@ def player(browser: Browser, folder: Path) -> None:
     save(page, "player.png", 980)
 
 
+def clip(browser: Browser, folder: Path) -> None:
+    """The demo of the chain rule in some twelve seconds: walk to the last step back, drag an input, take steps."""
+    page = browser.new_page(viewport={"width": 1100, "height": 720})
+    page.goto((folder / "chain_rule.html").as_uri())
+    page.wait_for_selector("body.ready")
+    shots, times = [], []
+
+    def shoot(milliseconds: int) -> None:
+        page.wait_for_timeout(400)  # animations end
+        shots.append(Image.open(BytesIO(page.screenshot())).convert("RGB"))
+        times.append(milliseconds)
+
+    shoot(1200)
+    while page.inner_text("#where") != "How does the loss change with x and y?":
+        page.keyboard.press("ArrowRight")
+        shoot(400)
+    plot = page.locator("#formulas svg").last
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    for part in (0.5, 0.42, 0.34, 0.26, 0.34, 0.5, 0.62, 0.74, 0.86, 0.74, 0.6):
+        page.mouse.move(box["x"] + box["width"] * part, box["y"] + box["height"] / 2)
+        shoot(150)
+    page.mouse.up()
+    page.keyboard.press("ArrowRight")
+    shoot(1000)
+    for _ in range(4):
+        page.click("#take")
+        shoot(800)
+    colours = shots[-6].quantize(128)  # of one picture for all: else they flicker
+    first, *others = [shot.quantize(palette=colours, dither=Image.Dither.NONE) for shot in shots]
+    first.save(HERE / "player.gif", save_all=True, append_images=others, duration=times, loop=0, optimize=True)
+
+
 def live_page(browser: Browser, folder: Path) -> None:
     """The live page's network for spirals, paused in its training."""
     live.write(folder / "live.html", offline=True)
@@ -61,5 +96,6 @@ if __name__ == "__main__":
         path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
         chromium = playwright.chromium.launch(executable_path=path)
         player(chromium, Path(folder))
+        clip(chromium, Path(folder))
         if "AUTOGRAD_CNN_PYODIDE" in os.environ:
             live_page(chromium, Path(folder))
