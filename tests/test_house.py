@@ -37,7 +37,7 @@ ROOMS = {
         "engine",
         "grad and its kin, checkpoint, and checks of gradients",
     ),
-    "nn": Room(823, "engine calculus ops state", "modules, layers and their initial weights"),
+    "nn": Room(769, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(372, "engine calculus state", "optimisers, schedules, clipping"),
     "elsewhere": Room(124, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),

@@ -112,8 +112,7 @@ MESSAGES = {
             "or model.eval()",
         "nn.LSTM(3, 4)(Z[0, 0])": "LSTM: x is (3,), want a batch of sequences, or one (T, features)",
         "nn.LSTM(3, 4)(Z[:, :0])": "LSTM: x is (2, 0, 3), want a batch of sequences, or one (T, features)",
-        "nn.GRU(2, 4)(Z)":
-            "GRU: x has 3 features, the layer takes 2\n  x (2, 5, 3) float32\n  at <string>:1\n  nn.GRU(3, 4)?",
+        "nn.GRU(2, 4)(Z)": "GRU: x is (2, 5, 3), want 2 features on its last axis",
         "nn.LSTM(3, 4)(Z, np.zeros((1, 2, 4)))": "LSTM: hx has (1, 2, 4), want (1, 2, 4), (1, 2, 4)",
         "nn.GRUCell(3, 4)(Z[:, 0], np.zeros(4))": "GRUCell: hx has (4,), want (2, 4)",
         "nn.GRU(3, 4)(Z, lengths=[2, 9])": "lengths are array([2, 9]), want ints from 0 to 5, of shape (2,)",

@@ -10,12 +10,13 @@ from functools import partial
 from inspect import Signature
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from autograd_cnn.engine.errors import wrong_arguments
-from autograd_cnn.engine.explain import explained
 from autograd_cnn.engine.rules import untyped
 from autograd_cnn.nn.module import Module
 from autograd_cnn.ops import activations, arithmetic, normalization, pooling, reductions, shapes
-from autograd_cnn.ops.windows import check_images, check_window
+from autograd_cnn.ops.windows import check_window
 
 __all__ = [
     "CELU", "ELU", "GELU", "GLU", "SELU", "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "AvgPool1d", "AvgPool2d",
@@ -57,12 +58,6 @@ class _Layer(Module):
             setattr(self, name, value)
         if "kernel_size" in given.arguments:
             check_window(**{n: v for n, v in given.arguments.items() if n in WINDOW})
-
-    def _reworded(self, error: Exception, args: tuple[Any, ...], options: dict[str, Any]) -> Exception | None:
-        better = super()._reworded(error, args, options)
-        if better is None and not hasattr(error, "explained"):
-            return explained(error, self._title(), [("x", args[0])], ())
-        return better
 
     def forward(self, x: Any) -> Any:
         return self._function(x, *[getattr(self, name) for name in self._names])
@@ -203,7 +198,8 @@ class AdaptiveMaxPool2d(_Layer, function=pooling.adaptive_max_pool2d):
 
 
 def _global_mean(x: Any) -> Any:
-    check_images(x)
+    if np.ndim(x) != 4:
+        raise ValueError(f"GlobalAvgPool2d: x is {np.shape(x)}, want (N, H, W, C). One image: x[None]")
     return reductions.mean(x, axis=(1, 2))
 
 

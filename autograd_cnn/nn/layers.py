@@ -13,7 +13,7 @@ from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.registry import accelerated
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn.init import Initialiser, he_normal, standard_normal
-from autograd_cnn.nn.module import Input, Module
+from autograd_cnn.nn.module import Module
 from autograd_cnn.ops import activations, convolution, normalization, products
 from autograd_cnn.ops.random import generator
 from autograd_cnn.ops.windows import Extent, Margins, check_window, pair
@@ -51,15 +51,6 @@ class _Convolution(Module):
         self.w = _parameter(init((*kernel, in_channels // groups, out_channels), generator(rng, name), dtype))
         self.b = _parameter(np.zeros(out_channels, dtype)) if bias else None
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
-
-    def _extents(self) -> tuple[int, int]:
-        """Return the numbers of channels and of outputs."""
-        return self.w.shape[-2] * self.groups, self.w.shape[-1]
-
-    def _input(self) -> Input:
-        kernel, (channels, outputs) = self.w.shape[:-2], self._extents()
-        size = kernel[0] if len(set(kernel)) == 1 else kernel
-        return Input((channels,), "channel", f"{{}}, {{}}, {size}", outputs, self._axes + 2)
 
     def forward(self, x: Any) -> Any:
         return self._function(x, self.w, self.b, self.stride, self.padding, self.dilation, self.groups)
@@ -155,9 +146,6 @@ class _Transposed(_Convolution):
         parts = self.w.data.reshape(*kernel, in_channels // groups, groups, out_channels // groups)
         self.w = _parameter(np.swapaxes(parts, -1, -3).reshape(*kernel, out_channels // groups, in_channels))
         self.output_padding = output_padding
-
-    def _extents(self) -> tuple[int, int]:
-        return self.w.shape[-1], self.w.shape[-2] * self.groups
 
     def forward(self, x: Any) -> Any:
         options = self.stride, self.padding, self.output_padding, self.dilation, self.groups
@@ -284,9 +272,6 @@ class Linear(Module):
         self.w = _parameter(init(shape, generator(rng, type(self).__name__), dtype))
         self.b = _parameter(np.zeros(out_features, dtype)) if bias else None
 
-    def _input(self) -> Input:
-        return Input(self.w.shape[:1], "feature", "{}, {}", self.w.shape[1])
-
     def forward(self, x: Any) -> Any:
         return products.linear(x, self.w, self.b)
 
@@ -352,7 +337,6 @@ class PReLU(Module):
 class _Norm(Module):
     """Its parameters are a scale and a shift, which start at 1 and 0; either may be None."""
 
-    _noun, _remade = "channel", "{}"
     w: Any
     b: Any
 
@@ -362,9 +346,6 @@ class _Norm(Module):
         self.w = _parameter(np.ones(self._shape, dtype)) if scale else None
         self.b = _parameter(np.zeros(self._shape, dtype)) if shift else None
         self.eps = number(eps, "eps", 0)
-
-    def _input(self) -> Input:
-        return Input(self._shape, self._noun, self._remade)
 
 
 class BatchNorm2d(_Norm):
@@ -500,8 +481,6 @@ class LayerNorm(_Norm):
     J. Ba et al., "Layer Normalization", 2016.
     """
 
-    _noun = "feature"
-
     def __init__(
         self,
         normalized_shape: Shape,
@@ -538,8 +517,6 @@ class RMSNorm(_Norm):
         The scale, which starts at 1.
     """
 
-    _noun = "feature"
-
     def __init__(
         self, normalized_shape: Shape, eps: float | None = None, affine: bool = True, dtype: DTypeLike = np.float32
     ) -> None:
@@ -572,7 +549,7 @@ class GroupNorm(_Norm):
         if count(num_channels, "num_channels") % count(num_groups, "num_groups"):
             raise ValueError(f"GroupNorm: num_groups={num_groups} does not divide {num_channels} channels")
         self._start("num_channels", num_channels, eps, affine, affine and bias, dtype)
-        self.num_groups, self._remade = num_groups, f"{num_groups}, {{}}"
+        self.num_groups = num_groups
 
     def forward(self, x: Any) -> Any:
         return normalization.group_norm(x, self.num_groups, self.w, self.b, self.eps)

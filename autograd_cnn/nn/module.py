@@ -6,25 +6,22 @@ One function, `_walk`, finds the parts of a module; everything else is built on 
 from __future__ import annotations
 
 import inspect
-import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set, ValuesView
 from contextlib import contextmanager, nullcontext
 from types import CellType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from autograd_cnn.calculus.trees import tree_leaves, tree_map
 from autograd_cnn.engine.errors import wrong_arguments
-from autograd_cnn.engine.explain import explained
 from autograd_cnn.engine.messages import describe, missing
 from autograd_cnn.engine.mode import current, in_mode, no_grad
 from autograd_cnn.engine.rules import untyped
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.ops.windows import in_nchw
 from autograd_cnn.state import Loaded, check_dict, fit_state
 
 Part = tuple[str, "Module | None", str, Any]
@@ -69,36 +66,6 @@ def _name(parts: Iterable[Part]) -> None:
                 former[id(value)], value.path = value.path, place
         elif value.name in (None, before):
             value.name = place
-
-
-class Input(NamedTuple):
-    """The input of a layer: its last extents, their noun, and the arguments that made the layer, with gaps.
-
-    The second gap is for the layer's `outputs`, if it has a number of them; `axes` counts the input's axes, 0 for any.
-    """
-
-    extents: tuple[int, ...]
-    noun: str
-    remade: str
-    outputs: int = 0
-    axes: int = 0
-
-    def cure(self, shape: tuple[int, ...], few: Any, many: Any, layer: str) -> str:
-        """Return what to do about an input of this shape, whose last extents are `few`, and should be `many`."""
-        if math.prod(shape[1:]) == many:
-            return f"nn.Flatten() before it: {'*'.join(map(str, shape[1:]))} = {many}"
-        if nchw := in_nchw(shape, many):
-            return nchw
-        if len(shape) == self.axes - 1 and many == 1:
-            return f"x {shape} has no axis of channels: x[..., None]"
-        if len(shape) == 2 and not self.axes and math.prod(shape) == many:
-            return f"{'*'.join(map(str, shape))} = {many}: one image? The network takes a batch, images[None]"
-        if isinstance(few, int) and isinstance(many, int) and len(shape) == 1 and few > many and few % many == 0:
-            return f"{few // many}*{many} = {few}: was the batch joined as well? ag.flatten(x, 1) keeps it"
-        if len(shape) == 4 and self.outputs and not self.axes:
-            return f"nn.Flatten() before it, and nn.{layer}({math.prod(shape[1:])}, {self.outputs})?"
-        made = (few, many) if few == self.outputs else (few, self.outputs)
-        return f"nn.{layer}({self.remade.format(*made)})?"
 
 
 def _check_replaced(place: str, name: str, before: Any, value: Any) -> None:
@@ -210,35 +177,17 @@ class Module:
             scope = self.path, current.get().scope, type(self).__name__
             with in_mode(scope=scope) if self.path else nullcontext():
                 out = forward(*args, **options)
-        except (TypeError, ValueError) as error:
-            better = self._reworded(error, args, options)
-            if better is None:
-                raise
-            raise better from None
+        except TypeError as error:
+            if error.__traceback__ and error.__traceback__.tb_next is None:  # `forward` was not entered
+                raise wrong_arguments(self._title(), untyped(self.forward), args, options) from None
+            raise
         if out is None:
             raise TypeError(f"{type(self).__name__}.forward returned None. Does it end with `return ...`?")
         return out
 
-    def _reworded(self, error: Exception, args: tuple[Any, ...], options: dict[str, Any]) -> Exception | None:
-        """Return the error of a call that does not fit `forward`, or of an input that does not fit this layer."""
-        title = self._title()
-        if isinstance(error, TypeError) and error.__traceback__ and error.__traceback__.tb_next is None:
-            return wrong_arguments(title, untyped(self.forward), args, options)
-        shape, wanted = getattr(args[0], "shape", None) if args else None, self._input()
-        if shape is None or wanted is None or not shape or shape[-len(wanted.extents) :] == wanted.extents:
-            return None
-        few, many = (e[0] if len(e) == 1 else e for e in (shape[-len(wanted.extents) :], wanted.extents))
-        problem = f"x has {few} {wanted.noun}{'s' * (few != 1)}, the layer takes {many}"
-        cure = wanted.cure(shape, few, many, type(self).__name__)
-        return explained(ValueError(f"{problem}\n{cure}"), title, [("x", args[0])], ())
-
     def _title(self) -> str:
         """Return the name in messages, such as ``Conv2d features.0``."""
         return f"{type(self).__name__} {self.path}".rstrip()
-
-    def _input(self) -> Input | None:
-        """Return what this layer takes, where that is fixed."""
-        return None
 
     def _listed_forward(self, *args: Any, **options: Any) -> Any:
         """Call `forward`, and list the call for `summary`."""

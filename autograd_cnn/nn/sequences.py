@@ -16,7 +16,7 @@ from autograd_cnn.engine.numpy_calls import known, peek
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn.init import glorot_uniform
 from autograd_cnn.nn.layers import Dropout, LayerNorm, Linear
-from autograd_cnn.nn.module import Input, Module
+from autograd_cnn.nn.module import Module
 from autograd_cnn.ops import activations, concatenate, relu, split, stack, tanh, where
 from autograd_cnn.ops.random import generator
 from autograd_cnn.ops.sequences import as_operand, attention_weights, gru_step, lstm_step, scan, sums
@@ -49,8 +49,9 @@ class _Cell(Module):
     def _weights(self, suffix: str) -> list[Any]:
         return [getattr(self, name + suffix) for name in _NAMES]
 
-    def _input(self) -> Input:
-        return Input((self.input_size,), "feature", "{}, {}", self.hidden_size)
+    def _check(self, x: Any) -> None:
+        if np.shape(x)[-1:] != (self.input_size,):
+            raise ValueError(f"{self._title()}: x is {np.shape(x)}, want {self.input_size} features on its last axis")
 
     def _initial(self, hx: Any, sets: tuple[int, ...], batch: tuple[int, ...]) -> Any:
         """Return the initial states: by default zeros, which are the same for any batch."""
@@ -63,6 +64,7 @@ class _Cell(Module):
         return given
 
     def forward(self, x: Any, hx: Any = None) -> Any:
+        self._check(x)
         _, new = scan(self._step, x[None], self._initial(hx, (), np.shape(x)[:-1]), self._weights(""))
         return new if len(new) > 1 else new[0]
 
@@ -81,6 +83,7 @@ class _Layer(_Cell):
     def forward(self, x: Any, hx: Any = None, lengths: Any = None) -> Any:
         if np.ndim(x) not in (2, 3) or not x.shape[-2 if self.batch_first else 0]:
             raise ValueError(f"{self._title()}: x is {np.shape(x)}, want a batch of sequences, or one (T, features)")
+        self._check(x)
         x = x.swapaxes(0, -2) if self.batch_first else x
         alive = None if lengths is None else _alive(as_operand(lengths), *x.shape[:-1])
         x = x if alive is None else where(alive, x, 0)  # a NaN in the padding would reach the gradients of the weights

@@ -113,8 +113,8 @@ def _misfit(x: tuple[int, ...], w: tuple[int, ...]) -> str:
     if len(w) != 2:
         return f"w is {len(w)}-dimensional, want (in, out)"
     problem = f"x {x} @ w {w}: {x[-1] if x else 'no axis'} is not {w[0]}\n"
-    if len(x) > 2 and math.prod(x[1:]) == w[0]:
-        return problem + f"ag.flatten(x, 1) first: {'*'.join(map(str, x[1:]))} = {w[0]}"
+    if len(x) == 4 or (len(x) > 2 and math.prod(x[1:]) == w[0]):
+        return problem + f"ag.flatten(x, 1) first: {'*'.join(map(str, x[1:]))} = {math.prod(x[1:])}"
     order = ". w looks like (out, in): w.T" if x and x[-1:] == w[1:] else ""
     return problem + "x's last axis and w's first must have the same length" + order
 
