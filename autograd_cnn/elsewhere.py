@@ -86,7 +86,6 @@ ADVICE = {
         "Conv3d MaxPool3d AvgPool3d BatchNorm3d conv3d": "nn.Conv2d for images, nn.Conv1d for sequences",
         "TransformerEncoder": "nn.Sequential(*(nn.TransformerEncoderLayer(d_model, nhead) for _ in range(6)))",
         "erf erfc erfinv expit logit log_expit xlogy digamma polygamma gammaln ndtr": "ag.special has it",
-        "SGD Adam AdamW RMSprop": "ag.optim has it",
         "param_groups add_param_group": 'at the start: SGD([{"parameters": [w], "lr": 0.01}, ...], lr)',
         "LBFGS": "scipy.optimize.minimize, on the vector of ag.ravel_pytree(parameters)",
         "jacrev jacfwd": "ag.jacobian(f)",
@@ -94,7 +93,7 @@ ADVICE = {
         "enable_grad(*)": "With brackets: @ag.enable_grad(), or with ag.enable_grad(): ...",
         "profile(*)": "Around the code: with ag.profile() as p: f(x)",
         "repeat(*)": "Copies side by side, as in PyTorch: ag.tile(x, {})",
-        "SGD.step(*) Adam.step(*) AdamW.step(*) RMSprop.step(*)": (
+        "step(*)": (
             "It calls no closure. Before it: optimiser.zero_grad(), loss = ..., loss.backward(); then optimiser.step()"
         ),
         "Sequential.append Sequential.extend Sequential.insert": "a new one: ag.nn.Sequential(*layers, layer)",

@@ -33,12 +33,12 @@ ROOMS = {
     "engine": Room(2388, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(2030, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(
-        1083,  # of which 288 the one checker, which tries numbers, shapes, layouts and dtypes beyond the user's
+        1085,  # of which 288 the one checker, which tries numbers, shapes, layouts and dtypes beyond the user's
         "engine",
         "grad and its kin, checkpoint, and checks of gradients",
     ),
-    "nn": Room(769, "engine calculus ops state", "modules, layers and their initial weights"),
-    "optim": Room(372, "engine calculus state", "optimisers, schedules, clipping"),
+    "nn": Room(770, "engine calculus ops state", "modules, layers and their initial weights"),
+    "optim": Room(364, "engine calculus state", "optimisers, schedules, clipping"),
     "elsewhere": Room(124, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
     "environment": Room(29, "", "this Python: its command line, and packages that are absent"),

@@ -323,7 +323,7 @@ def test_a_step_with_a_rate_that_is_none_changes_nothing(lr):
     (w * w).sum().backward()
     before = optimiser.state_dict()
     optimiser.lr = lr
-    with pytest.raises(ValueError, match=rf"SGD\.step: lr is {lr}, want 0 or more"):
+    with pytest.raises((TypeError, ValueError), match=rf"SGD\.step: lr is {lr}, want a number, 0 or more"):
         optimiser.step()
     optimiser.lr = 0.1
     assert w.data.tolist() == [1, 1, 1]
@@ -566,8 +566,8 @@ def test_the_functional_form_refuses_what_it_cannot_do():
         adam.update(np.ones(2), adam.init(np.ones(3)), np.ones(2))
     model = nn.Linear(3, 2)
     assert same(adam.init(model), adam.init(dict(model.named_parameters())))
-    with pytest.raises(ValueError, match=r"params\['w'\].grad = ...: got \{'w': Tensor"):
-        adam.update(dict(model.named_parameters()), adam.init(model), model)
+    grads, own = ({name: p.data for name, p in model.named_parameters()} for _ in range(2))
+    assert same(adam.update(grads, adam.init(model), model), adam.update(grads, adam.init(own), own))
     x = ag.Tensor(np.ones(2), requires_grad=True)
     with pytest.raises(TypeError, match="params is .* a result, and an update is not recorded. As a constant"):
         adam.init(x * 2)

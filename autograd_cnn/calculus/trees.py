@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
+from functools import singledispatch
 from itertools import accumulate
 from typing import Any
 
@@ -24,9 +25,13 @@ def parts_of(tree: Any) -> dict[Any, Any] | None:
     return None
 
 
+@singledispatch
 def as_tree(value: Any) -> Any:
-    """Return a Module as a dict of its parameters, and another value as it is."""
-    return value.parameter_tree() if hasattr(type(value), "parameter_tree") else value
+    """Return the tree for which a value stands: itself, unless its class registers another one here.
+
+    Such a class has ``replaced(tree)``, which returns a value that stands for another tree of this structure.
+    """
+    return value
 
 
 def tree_map(f: Callable[[Any], Any], tree: Any) -> Any:

@@ -27,7 +27,7 @@ def count(value: Any, name: str, least: int = 1) -> int:
 def number(value: Any, name: str, low: float = -math.inf, high: float = math.inf) -> Any:
     """Return `value`, a finite number from `low` to `high`."""
     try:
-        given = math.nan if isinstance(value, (str, bytes)) else float(value)
+        given = math.nan if isinstance(value, (str, bytes, bool, np.bool_)) else float(value)
     except (TypeError, ValueError, OverflowError):
         given = math.nan
     if not (math.isfinite(given) and low <= given <= high):

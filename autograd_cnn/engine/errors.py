@@ -171,7 +171,7 @@ def wrong_arguments(name: str, signature: Signature, args: tuple[Any, ...], opti
     try:
         signature.bind(*args, **options)
     except TypeError as error:
-        if cure := advice.get(f"{name}(*)"):
+        if cure := advice.get(f"{name}(*)", advice.get(f"{name.partition('.')[2]}(*)")):
             return TypeError(f"{name}: {error}. {cure.format(args[1:])}")
         if {"shape", "axes", "axis"} & {*known} and all(isinstance(a, (int, np.integer)) for a in args[1:]):
             return TypeError(f"{name}: {error}. Pass a shape, or axes, as one argument: {args[1:]}")

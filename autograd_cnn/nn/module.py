@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from autograd_cnn.calculus.trees import tree_leaves, tree_map
+from autograd_cnn.calculus.trees import as_tree, tree_leaves, tree_map
 from autograd_cnn.engine.errors import wrong_arguments
 from autograd_cnn.engine.messages import describe, missing
 from autograd_cnn.engine.mode import current, in_mode, no_grad
@@ -233,10 +233,6 @@ class Module:
         """Iterate over the Tensors that are not trained, each once, such as the running statistics of batch norm."""
         return (t for _, t in self.named_buffers())
 
-    def parameter_tree(self) -> dict[str, Any]:
-        """Return the parameters as a tree for transforms: arrays by name, or what `replaced` put in their place."""
-        return {**{name: p.data for name, p in self.named_parameters()}, **(self._given or {})}
-
     def replaced(self: Self, parameters: Mapping[str, Any]) -> Self:
         """Return a copy that has other parameters and buffers, by name, in the place of its own: see `functional_call`.
 
@@ -393,6 +389,12 @@ class Module:
         ]
         rows.append(["total", "", "", f"{_count(tensors):,}"])
         return "\n".join(_aligned(rows))
+
+
+@as_tree.register(Module)
+def _parameters(module: Module) -> dict[str, Any]:
+    """Return the arrays of the parameters by name, or what `replaced` put in their place."""
+    return {**{name: p.data for name, p in module.named_parameters()}, **(module._given or {})}
 
 
 def load_tensors(caller: str, tensors: Mapping[str, Tensor], state: Any, strict: bool = True) -> Loaded:

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from autograd_cnn.calculus.trees import leaves_like, tree_items, tree_map
-from autograd_cnn.engine.checks import flag
+from autograd_cnn.calculus.trees import as_tree, leaves_like, tree_items, tree_map
+from autograd_cnn.engine.checks import flag, number
 from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.registry import accelerated
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.optim.optimiser import Array, Optimiser, check_number, described
+from autograd_cnn.optim.optimiser import Array, Optimiser, described
 
 __all__ = ["SGD", "Adam", "AdamW", "RMSprop", "functional"]
 
@@ -128,7 +128,7 @@ class RMSprop(Optimiser):
         momentum: float = 0,
         centered: bool = False,
     ) -> None:
-        check_number("RMSprop", "alpha", alpha, below=1)
+        number(alpha, "alpha", 0, 1)
         flag(centered, "centered")
         self.slots = ("square", *["mean"] * centered, *["momentum"] * bool(momentum))
         super().__init__(parameters, lr, eps=eps, weight_decay=weight_decay, momentum=momentum)
@@ -284,7 +284,7 @@ def functional(optimiser: str | type[Optimiser], **settings: Any) -> Functional:
     -------
     init : callable
         ``params -> state``: a dict of arrays, which is that of the class's `state_dict`. Its `lr` is the rate of the
-        next step, unless `lr` is a schedule. A Module stands for ``dict(model.named_parameters())``.
+        next step, unless `lr` is a schedule. A Module stands for a dict of its parameters.
     update : callable
         ``(grads, state, params) -> (params, state)``. `params` is a tree of arrays, numbers or Tensors, and `grads` one
         of the same structure and shapes. The new tree has arrays, and Tensors where `params` has them.
@@ -315,11 +315,10 @@ def functional(optimiser: str | type[Optimiser], **settings: Any) -> Functional:
     make([Tensor(0.0, requires_grad=True)], **settings)  # an error about a setting is raised at once
 
     def copied(params: Any) -> Any:
-        params = dict(params.named_parameters()) if hasattr(params, "named_parameters") else params
         return make([Tensor(_constant(leaf, at), True, at) for at, leaf in tree_items(params, "params")], **settings)
 
     def update(grads: Any, state: dict[str, Any], params: Any) -> tuple[Any, dict[str, Any]]:
-        own = copied(params)
+        own = copied(params := as_tree(params))
         own.load_state_dict(state)
         own.lr = rate(max(own.steps)) if callable(rate) else own.lr
         slopes = leaves_like(f"{make.__name__}.update", params, grads, "params", "gradient")
@@ -329,7 +328,7 @@ def functional(optimiser: str | type[Optimiser], **settings: Any) -> Functional:
         made = iter(own.parameters)
         return tree_map(lambda old: _like(next(made), old), params), own.state_dict()
 
-    return Functional(lambda params: copied(params).state_dict(), update)
+    return Functional(lambda params: copied(as_tree(params)).state_dict(), update)
 
 
 def _constant(leaf: Any, path: str) -> Any:

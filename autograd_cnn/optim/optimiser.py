@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from autograd_cnn.engine.checks import number
 from autograd_cnn.engine.messages import describe, missing, warn
 from autograd_cnn.engine.registry import accelerated
 from autograd_cnn.engine.tape import next_birth
@@ -29,16 +30,6 @@ def described(value: Any) -> str:
     if not value.is_leaf:
         return f"{describe(value)}, a result"
     return describe(value) if value.requires_grad else f"{describe(value)}, requires_grad=False"
-
-
-def check_number(caller: str, name: str, value: Any, below: float = math.inf) -> None:
-    """Raise a ValueError unless a setting is a number from 0 on, and less than `below`."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value < below:
-        if isinstance(value, str):
-            raise ValueError(f"{caller}: {name} is {value!r:.40}, want a number")
-        want = "0 or more" if below == math.inf else f"it in [0, {below})"
-        finite = ", and finite" if isinstance(value, (float, np.number)) and value == below == math.inf else ""
-        raise ValueError(f"{caller}: {name} is {value!r}, want {want}{finite}")
 
 
 def grouped(optimiser: str, parameters: Iterable[Any], settings: Any) -> list[tuple[Tensor, dict[str, float]]]:
@@ -159,7 +150,7 @@ class Optimiser:
                     "model.parameters() or the values() of a dict"
                 )
         for name, value in [("lr", lr), *settings.items(), *(item for _, own in found for item in own.items())]:
-            check_number(optimiser, name, value, 1 if name == "momentum" else math.inf)
+            number(value, name, 0, 1 if name == "momentum" else math.inf)
         if not lr and any(own.get("lr") for _, own in found):
             raise ValueError(f"{optimiser}: lr is 0, and the rates of groups keep their ratio to it")
         self.lr = float(lr)
@@ -194,8 +185,8 @@ class Optimiser:
             If `lr` is negative or not finite. Nothing has changed then.
         """
         self._check_gradients()
-        check_number(f"{type(self).__name__}.step", "lr", self.lr)
-        lr = float(self.lr)  # a schedule may return np.float64, which would turn float32 into float64
+        # A schedule may return np.float64, which would turn float32 into float64
+        lr = float(number(self.lr, f"{type(self).__name__}.step: lr", 0))
         work, changed = [], []
         for i, p in enumerate(self.parameters):
             if p.grad is None:
