@@ -52,7 +52,7 @@ ROOMS = {
     "vocabulary": Room(
         1225, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
-    "fast": Room(3310, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
+    "fast": Room(3313, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(639, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
         1237,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses

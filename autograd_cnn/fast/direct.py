@@ -120,7 +120,7 @@ class _Block(NamedTuple):
 
     x: Array
     y: Array
-    corner: tuple[int, int]  # rows and columns of zeros before `x`; negative columns are cut off
+    corner: tuple[int, int]  # rows and columns of zeros before `x`; of negative ones so many are cut off
     size: tuple[int, int, int]  # of the padded part of an image that the windows cover
 
 
@@ -137,9 +137,8 @@ def _blocks(x: Array, y: Array, cut: Any, w_shape: Shape, stride: Pair, padding:
     blocks = []
     for images, rows in cut:
         first, high = rows.start * down - top, (rows.stop - rows.start - 1) * down + kh
-        pixels = x[images, max(0, first) : max(0, first + high)]
-        corner = max(0, -first), left
-        blocks.append(_Block(pixels, y[images, rows], corner, (high, (y.shape[2] - 1) * across + kw, channels)))
+        size = high, (y.shape[2] - 1) * across + kw, channels
+        blocks.append(_Block(x[images], y[images, rows], (-first, left), size))
     return blocks
 
 

@@ -76,7 +76,12 @@ class Plan:
         table = np.array([_words(arguments, bounds) for arguments in tiles], np.int64)
         self.words, self.bases = (np.ascontiguousarray(table[..., n]) for n in (0, 1))
         assert self.words.shape[1] <= MOST
-        code = address(kernel, tiles[0], written)
+        # An argument is compiled for numbers in one piece only if those of all tiles are.
+        loosest = [
+            min(each, key=lambda a: isinstance(a, np.ndarray) and a.flags.c_contiguous)
+            for each in zip(*tiles, strict=True)
+        ]
+        code = address(kernel, loosest, written)
         self.area = HEAD + (0 if area is None else -(-area.nbytes // 64) * 64)
         waking = max(work // 16, sum(a.size for a in arrays)) >= WAKING
         self.job = np.zeros(ARRAYS + len(arrays), np.int64)

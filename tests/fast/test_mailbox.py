@@ -53,6 +53,14 @@ def test_each_worker_has_memory_of_its_own(num_threads):
     assert with_area.area >= of.area + area.nbytes
 
 
+def test_tiles_may_differ_in_layout():
+    """The code is compiled once for all tiles: for numbers in one piece, it would read the second tile's wrongly."""
+    x, y = np.arange(12, dtype=np.float32), np.zeros(8, np.float32)
+    tiles = [(x[:4], y[:4]), (x[4::2], y[4:])]
+    mailbox.Plan(compiled_pass("elementwise.relu_tile"), tiles, (x, y), {1}).run(x, y)
+    np.testing.assert_array_equal(y, [0, 1, 2, 3, 4, 6, 8, 10])
+
+
 def test_callers_in_many_threads_get_their_own_results(num_threads):
     num_threads(3)
     of, failures = plan(16), []

@@ -145,6 +145,14 @@ def compare(compute, tolerance):
         np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * size)
 
 
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 2, 2), (4, 3, 2), (4, 3, 3), (5, 2, 4), (5, 3, 3)])
+def test_some_phases_of_a_strided_convolution_read_from_the_second_row_on(kernel, stride, padding):
+    """The parts of several images that they read are not in one piece, as those of the first phase are."""
+    rng = np.random.default_rng(0)
+    g, w = normal(rng, 4, 8, 8, 16).astype("f"), normal(rng, kernel, kernel, 8, 16).astype("f")
+    compare(lambda: [ag.conv_transpose2d(g, w, stride=stride, padding=padding)], 1e-5)
+
+
 def is_float(a):
     return isinstance(a, np.ndarray) and a.dtype.kind == "f"
 
