@@ -38,7 +38,7 @@ from autograd_cnn.engine.observe import operations
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.environment import command, plain, program
 
-PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz jinja2 tqdm requests pillow numba".split()
+PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz jinja2 tqdm pillow numba".split()
 DEMOS = "chain_rule", "spiral", "cnn", "broken"
 UNSURE = 0.5  # a best probability below it
 GREY = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)

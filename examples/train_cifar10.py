@@ -42,7 +42,7 @@ WORDS = {  # of the package's messages, on the command line
     "download=True": "--download",
     "verify=False": "--no-verify",
     "path=": "--data-dir",
-    "url=...": "--url ADDRESS",
+    "url=": "--url ",
     "ag.data.load_shapes()": "--data shapes",
 }
 

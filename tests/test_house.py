@@ -75,7 +75,7 @@ SCRIPTS = 1341  # lines of the player's scripts and styles that are not blank
 PROGRAMS = "studio.player.demos", "studio.live.examples", "training.quick"  # they import the face and nothing else
 
 HEAVY = {
-    "matplotlib", "numba", "graphviz", "torch", "tqdm", "requests", "safetensors", "playwright", "mpi4py", "onnx",
+    "matplotlib", "numba", "graphviz", "torch", "tqdm", "safetensors", "playwright", "mpi4py", "onnx",
     "jinja2",
 }  # fmt: skip
 FOR_HEAVY = {"fast.compiled"}  # exist for it, and are imported when they are asked for
@@ -267,7 +267,7 @@ IMPORTED = """
 import sys
 before = set(sys.modules)
 import autograd_cnn as ag
-heavy = {"matplotlib", "numba", "graphviz", "torch", "tqdm", "requests", "safetensors", "jinja2"}
+heavy = {"matplotlib", "numba", "graphviz", "torch", "tqdm", "safetensors", "jinja2"}
 assert not heavy & (set(sys.modules) - before)
 ag.conv2d, ag.Tensor
 print("light")

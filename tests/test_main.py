@@ -64,7 +64,7 @@ from autograd_cnn.__main__ import main
 from autograd_cnn.environment import command
 with contextlib.redirect_stdout(io.StringIO()):
     main(["info"])
-print(sorted({"matplotlib", "torch", "tqdm", "requests", "safetensors", "jinja2"} & sys.modules.keys()))
+print(sorted({"matplotlib", "torch", "tqdm", "safetensors", "jinja2"} & sys.modules.keys()))
 """)
         == "[]\n"
     )

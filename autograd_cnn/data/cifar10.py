@@ -14,9 +14,11 @@ import os
 import pickle
 import sys
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from http.client import HTTPException
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.request import urlopen
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,9 +89,8 @@ PYTHON = Version(
 )
 VERSIONS = BINARY, PYTHON
 SIZE = 170_052_171  # of the archive of the binary version, which a download fetches
-URLS = tuple(
-    f"{place}{BINARY.archive}" for place in ("https://www.cs.toronto.edu/~kriz/", "https://cave.cs.toronto.edu/kriz/")
-)
+URL = f"https://www.cs.toronto.edu/~kriz/{BINARY.archive}"
+MIRROR = f"https://cave.cs.toronto.edu/kriz/{BINARY.archive}"
 TIMEOUT = 30  # seconds that a host may be silent
 CURE = "Delete it, or fetch the images again with download=True"
 
@@ -123,9 +124,9 @@ def load_cifar10(
     FileNotFoundError
         If nothing was found.
     ValueError
-        If a copy, or the answer of a server, is damaged or is not CIFAR-10.
+        If a copy is damaged or is not CIFAR-10.
     OSError
-        If a file cannot be read, or the network or the disk fails.
+        If a file cannot be read, the network or the disk fails, or what a server sends is not CIFAR-10.
 
     References
     ----------
@@ -148,14 +149,14 @@ def load_cifar10(
             damage = damage or error
     folder = place.parent if place.is_file() or place.suffix == ".gz" else place
     if download:
-        _fetch(URLS if url is None else [url], folder / BINARY.archive)
+        _fetch(url or URL, folder / BINARY.archive)
         return _read(BINARY, folder / BINARY.archive, verify)
     if damage is not None:
         raise damage
     raise FileNotFoundError(
         f"CIFAR-10 not found in {place}\n"
-        f"download=True fetches {SIZE / 1e6:.0f} MB. By hand: put {BINARY.archive} in {folder} "
-        f"({URLS[0]}, SHA-256 {BINARY.sum}). Without CIFAR-10: ag.data.load_shapes()"
+        f"download=True fetches {SIZE / 1e6:.0f} MB. {_by_hand(folder / BINARY.archive)}. "
+        "Without CIFAR-10: ag.data.load_shapes()"
     )
 
 
@@ -207,43 +208,24 @@ def _complaint(source: Path | str, raw: bytes, want: str) -> str:
     return "" if digest == want else wrong
 
 
-def _fetch(urls: Sequence[str], target: Path) -> None:
-    """Download the archive from the first address that has it, and keep it only if its checksum is right."""
-    with needs("requests", "a download", "download"):
-        import requests  # noqa: F401 - before a folder is made
-    failures: list[ConnectionError | ValueError] = []
+def _fetch(url: str, target: Path) -> None:
+    """Download the archive, and keep it only if its checksum is right, so that http is safe too."""
+    with needs("tqdm", "a download"):
+        from tqdm.auto import tqdm
+
+    raw, options = io.BytesIO(), {"total": SIZE, "unit": "B", "unit_scale": True, "disable": None}
     target.parent.mkdir(parents=True, exist_ok=True)
-    for url in urls:
-        try:
-            archive = _received(url)
-        except (ConnectionError, ValueError) as error:
-            failures.append(error)
-        else:
-            return write_atomically(target, archive)
-    raise type(failures[-1])(
-        "\n".join(map(str, failures)) + "\nKept nothing. "
-        f"In a browser: download {urls[0]}, put it in {target.parent}, SHA-256 {BINARY.sum}. Mirror: url=..."
-    ) from failures[-1]
-
-
-def _received(url: str) -> bytes:
-    """Download the archive, and check it; http is allowed, since the checksum is verified."""
-    import requests
-    from tqdm.auto import tqdm
-    from urllib3.exceptions import HTTPError
-
-    raw = io.BytesIO()
     try:
-        options = {"Accept-Encoding": "identity"}  # some servers declare a .tar.gz as a gzipped .tar
-        with (
-            requests.get(url, stream=True, timeout=TIMEOUT, headers=options) as response,
-            tqdm(total=SIZE, unit="B", unit_scale=True, disable=None) as bar,
-        ):
-            response.raise_for_status()
-            while raw.tell() <= SIZE and (chunk := response.raw.read(1 << 16)):
+        with urlopen(url, timeout=TIMEOUT) as answer, tqdm(**options) as bar:
+            while raw.tell() <= SIZE and (chunk := answer.read(1 << 16)):
                 bar.update(raw.write(chunk))
-    except (requests.RequestException, HTTPError) as error:
-        raise ConnectionError(f"{url}: {error}") from error
-    if problem := _complaint(url, raw.getvalue(), BINARY.sum):
-        raise ValueError(problem)
-    return raw.getvalue()
+        problem = _complaint(url, raw.getvalue(), BINARY.sum)
+    except (OSError, ValueError, HTTPException) as error:
+        problem = f"{url}: {error}"
+    if problem:
+        raise ConnectionError(f"{problem}\nKept nothing. {_by_hand(target)}. Mirror: url={MIRROR!r}")
+    write_atomically(target, raw.getvalue())
+
+
+def _by_hand(target: Path) -> str:
+    return f"By hand: put {target.name} in {target.parent} ({URL}, SHA-256 {BINARY.sum})"

@@ -48,7 +48,6 @@ ABSENT = {
     "PIL": [
         ("autograd_cnn[images]", "reading images", lambda: ag.data.read_image("a.png", (2, 2))),
     ],
-    "requests": [("autograd_cnn[download]", "a download", lambda: ag.data.load_cifar10("cifar", download=True))],
     "onnx": [
         ("autograd_cnn[onnx]", "export_onnx", lambda: ag.interop.export_onnx("a.onnx", MODULE, IMAGES)),
         ("autograd_cnn[onnx]", "load_onnx", lambda: ag.interop.load_onnx("a.onnx")),
@@ -94,15 +93,13 @@ assert main(["info"]) == 0
 
 def test_numpy_alone_suffices_to_train_and_to_draw(python, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    packages = (
-        "tqdm safetensors matplotlib graphviz threadpoolctl jinja2 PIL requests onnx mpi4py numba scipy torch IPython"
-    )
+    packages = "tqdm safetensors matplotlib graphviz threadpoolctl jinja2 PIL onnx mpi4py numba scipy torch IPython"
     assert "kernels: NumPy's; compiled ones: " in python(BARE.replace("{packages}", repr(packages.split())))
 
 
 WITHOUT_LOCKS = """
 import sys, threading
-for name in "fcntl msvcrt tqdm safetensors requests threadpoolctl matplotlib graphviz numba PIL".split():
+for name in "fcntl msvcrt tqdm safetensors threadpoolctl matplotlib graphviz numba PIL".split():
     sys.modules[name] = None
 
 def start(self):

@@ -154,7 +154,7 @@ try:
     runpy.run_path({str(ROOT / "examples" / "train_cifar10.py")!r}, run_name="__main__")
 except SystemExit as end:
     assert not end.code
-packages = "numpy matplotlib tqdm requests safetensors threadpoolctl jinja2"
+packages = "numpy matplotlib tqdm safetensors threadpoolctl jinja2"
 print(*sorted(sys.modules.keys() & set(packages.split())))
 """
     text = printed("-c", program, cwd=tmp_path, PYTHONPATH=str(ROOT), MPLBACKEND="Agg")
