@@ -287,8 +287,7 @@ class Program:
             (images, labels), validation = ag.data.split(images, labels, settings.validation, rng)
         model = ranks.broadcast(recipe.build(settings, rng, images))
         if ranks.rank == 0:
-            notes = filter(None, [recipe.note(settings)])
-            print(data, model.summary((1, *images.shape[1:])), *notes, sep="\n\n", end="\n\n")
+            print(data, model.summary((1, *images.shape[1:])), sep="\n\n", end="\n\n")
         steps = settings.epochs * sum(1 for _ in ag.data.batches(images, labels, settings.batch_size))
         loss = partial(recipe.loss, settings)
         moments = ag.report.Moments(model, loss, images[:4], labels[:4])

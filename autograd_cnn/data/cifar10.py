@@ -17,7 +17,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.request import urlopen
 
 import numpy as np
@@ -213,10 +213,10 @@ def _fetch(url: str, target: Path) -> None:
     with needs("tqdm", "a download"):
         from tqdm.auto import tqdm
 
-    raw, options = io.BytesIO(), {"total": SIZE, "unit": "B", "unit_scale": True, "disable": None}
     target.parent.mkdir(parents=True, exist_ok=True)
+    raw, bar = io.BytesIO(), tqdm(total=SIZE, unit="B", unit_scale=True, disable=None)
     try:
-        with urlopen(url, timeout=TIMEOUT) as answer, tqdm(**options) as bar:
+        with bar, urlopen(url, timeout=TIMEOUT) as answer:
             while raw.tell() <= SIZE and (chunk := answer.read(1 << 16)):
                 bar.update(raw.write(chunk))
         problem = _complaint(url, raw.getvalue(), BINARY.sum)

@@ -9,22 +9,22 @@ from autograd_cnn.engine.tape import Node, history
 from autograd_cnn.nn.functions import dead_channels
 
 
-def dead_shares(root: Node) -> tuple[dict[str, float], dict[str, float], list[Node]]:
-    """Return the share of channels that are 0 in the whole batch, for each rectifier of maps, and of units.
+def dead_shares(root: Node) -> tuple[dict[str, float], list[Node]]:
+    """Return the share of channels that are 0 in the whole batch, for each rectifier of maps.
 
-    The list has those rectifiers of which all channels are.
+    The list has the rectifiers, of maps or of units, of which all channels are. A unit has one number per image, so a
+    share of units may be 0 in a batch without harm.
     """
     dead: dict[str, float] = {}
-    silent: dict[str, float] = {}
     whole = []
     for node in history(root):
         out = node.saved_value("out") if isinstance(node, Node) and node.plan.primitive.rectifies else None
         if isinstance(node, Node) and out is not None and out.size:
             zero = dead_channels(out)
-            shares = dead if out.ndim > 2 else silent
-            shares[_name(node, shares)] = float(zero.mean())
             whole += [node] if zero.all() else []
-    return dead, silent, whole
+            if out.ndim > 2:
+                dead[_name(node, dead)] = float(zero.mean())
+    return dead, whole
 
 
 def _name(node: Node, others: Mapping[str, float]) -> str:

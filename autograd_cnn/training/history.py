@@ -47,10 +47,9 @@ class Epoch:
         The learning rate of the last step.
     gradients : dict of str to float
         The norm of the gradient of each parameter at the last step, after clipping.
-    dead, silent : dict of str to float
-        For each rectifier, the share of its channels that were 0 for the whole first batch, or the first part of it:
-        `dead` channels of maps, (N, H, W, C), and `silent` units, (N, C). A unit has one number per image, so one that
-        answers to few images may be silent in a batch without harm.
+    dead : dict of str to float
+        For each rectifier of maps, (N, H, W, C), the share of its channels that were 0 for the whole first batch, or
+        the first part of it.
     part : float
         The share of the images that was used: less than 1 if the run ended within the pass.
     """
@@ -66,7 +65,6 @@ class Epoch:
     gradients: dict[str, float] = field(default_factory=dict)
     dead: dict[str, float] = field(default_factory=dict)
     part: float = 1.0
-    silent: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return ", ".join(f"{name} {figure}" for name, figure in self.figures.items() if "nan" not in figure)

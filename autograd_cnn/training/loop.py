@@ -201,8 +201,8 @@ def _check_loss(run: Run, value: Any) -> None:
     if not math.isfinite(number):
         culprit = f" {first_not_finite(node)}" if isinstance(node, Node) else ""
         raise FloatingPointError(f"fit: loss is {number} at step {run.step:,}.{culprit}")
-    if run.step == run.closed and isinstance(node, Node) and not (run.current.dead or run.current.silent):
-        run.current.dead, run.current.silent, whole = dead_shares(node)
+    if run.step == run.closed and isinstance(node, Node) and not run.current.dead:
+        run.current.dead, whole = dead_shares(node)
         if whole and not run.warned:
             run.warned = True
             warn(

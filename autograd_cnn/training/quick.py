@@ -129,16 +129,6 @@ def whitening(images: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarr
     return np.concatenate([filters, -filters], axis=1).astype(np.float32).reshape(2, 2, images.shape[3], -1)
 
 
-def note(settings: Settings) -> str:
-    """Return a text on the rate of a step and, with label smoothing, on the least loss, which is not 0."""
-    rate = f"The rate of a step is lr times its images, {settings.lr * settings.batch_size:.3g} at its peak."
-    other = settings.label_smoothing / settings.classes  # the target of each wrong class
-    right = 1 - other * (settings.classes - 1)
-    least = -sum(p * np.log(p) for p in [right, *[other] * (settings.classes - 1)] if p)
-    least = f"perfect answers have a loss of {least:.3f}, not 0, and a probability of {right:.0%}, not 100%"
-    return f"{rate} With label smoothing of {settings.label_smoothing:g}, {least}." if other else rate
-
-
 def loss(settings: Settings, logits: ag.Tensor, labels: np.ndarray) -> ag.Tensor:
     return ag.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
 

@@ -37,7 +37,6 @@ DEFAULTS: dict[str, Any] = {
     "Settings": Settings,
     "SETTINGS": {},
     "loss": lambda settings, outputs, labels: cross_entropy(outputs, labels),
-    "note": lambda settings: "",
     "probabilities": softmax,
     "optimiser": lambda settings, model, steps: AdamW(model.parameters(), settings.lr, weight_decay=0.01),
     "schedule": lambda settings, steps: one_cycle(settings.lr, steps),

@@ -50,7 +50,6 @@ class Pass:
     correct: float = 0.0  # a number of images
     waited: float = 0.0
     dead: dict[str, float] = field(default_factory=dict)
-    silent: dict[str, float] = field(default_factory=dict)
     gradients: dict[str, float] = field(default_factory=dict)
 
 
@@ -222,7 +221,7 @@ class Run:
         now, seconds = self.current, self.elapsed - math.fsum(epoch.seconds for epoch in self.history.epochs)
         epoch = Epoch(
             self.step, loss, self.accuracy, *figures, seconds, now.waited, float(self.optimiser.lr),
-            self._gradients(), now.dead, int(sizes.sum()) / self.sizes["images"], now.silent,
+            self._gradients(), now.dead, int(sizes.sum()) / self.sizes["images"],
         )  # fmt: skip
         self.history.epochs.append(epoch)
         self.current = Pass()

@@ -100,16 +100,8 @@ def build(settings: Settings, rng: np.random.Generator | None = None, images: np
     return CNN(settings.version, rng or np.random.default_rng())
 
 
-def note(settings: Settings) -> str:
-    return (
-        "The loss is the mean of ten yes-or-no questions, one for each class: 0.69 is that of a coin, 0.33 that of a "
-        "model that only knows that each class is one in ten. So it is small before many answers are right, and the "
-        "ten probabilities of an image need not add up to 100%."
-    )
-
-
 def loss(settings: Settings, probabilities: ag.Tensor, labels: np.ndarray) -> ag.Tensor:
-    """Is it class 0? Is it class 1? ... Ten questions, the binary cross-entropy of the answers."""
+    """Is it class 0? Is it class 1? ... The mean binary cross-entropy of ten answers: by chance 0.69, or 0.33."""
     return ag.bce(probabilities, ag.one_hot(labels, 10))
 
 

@@ -280,8 +280,8 @@ def fails(url, *patterns):
 def test_a_set_is_downloaded_once_and_kept(cifar, server, home, capfd, monkeypatch):
     url = server.answer("/any", sends(cifar.archive, Content_Encoding="x-gzip"))
     monkeypatch.setattr(cifar10, "URL", url)
-    for path, url in (None, None), (None, None), (home / "folder", url), (home / "a.tar.gz", url):
-        cifar.check(load(path, download=True, url=url))
+    for path, place in (None, None), (None, None), (home / "folder", url), (home / "a.tar.gz", url):
+        cifar.check(load(path, download=True, url=place))
     assert server.requests == ["/any"] * 3
     assert names_in(cache_dir()) == names_in(home / "folder") == ["cifar-10-binary.tar.gz"]
     assert capfd.readouterr() == ("", "")  # no progress bar without a terminal
@@ -324,7 +324,8 @@ def test_a_server_that_misbehaves_leaves_nothing_and_the_next_call_recovers(cifa
     monkeypatch.setattr(cifar10, "TIMEOUT", 0.1 if case == "silent" else 30)
     url = server.answer("/a", answer)
     try:
-        fails(url, url, text, f"Kept nothing. By hand: put cifar-10-binary.tar.gz in {cache_dir()} (https://", "url='http")
+        by_hand = f"Kept nothing. By hand: put cifar-10-binary.tar.gz in {cache_dir()} (https://"
+        fails(url, url, text, by_hand, "Mirror: url='http")
     finally:
         over.set()
     server.answer("/a", sends(archive))

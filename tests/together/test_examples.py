@@ -230,22 +230,6 @@ def test_lookahead_follows_its_formula_and_resumes():
         quick.Lookahead([ag.Tensor(1.0, requires_grad=True)], (), float, lr=1).load_state_dict({})
 
 
-@pytest.mark.parametrize(
-    ("smoothing", "classes", "text"),
-    [
-        (0.2, 2, "With label smoothing of 0.2, perfect answers have a loss of 0.325, not 0, and a probability of 90%"),
-        (0.1, 10, "With label smoothing of 0.1, perfect answers have a loss of 0.500, not 0, and a probability of 91%"),
-        (0, 10, "The rate of a step is lr times its images, 0.732 at its peak."),
-    ],
-)
-def test_the_note_of_quick_says_what_its_least_loss_is(smoothing, classes, text):
-    settings = quick.Settings(classes=classes, label_smoothing=smoothing)
-    assert text in quick.note(settings) and quick.note(settings).startswith("The rate of a step is lr times its")
-    if smoothing:
-        logits = np.where(np.eye(classes) == 1, np.log((1 - smoothing) * classes / smoothing + 1), 0)
-        assert f"{ag.cross_entropy(logits, np.arange(classes), label_smoothing=smoothing):.3f}" in text
-
-
 @pytest.mark.parametrize("version", ["quick", "best"])
 def test_quick_and_best_learn(rng, version):
     recipe = ag.training.read_recipe(quick.__file__)

@@ -30,7 +30,7 @@ FINE = 0.99  # accuracy; above it, passes add little
 
 def collect(folder: RunFolder, labels: NDArray[Any], result: Evaluation, resume: str = "") -> Facts:
     """Return the facts of a run; the parameters are those of `write`."""
-    settings, history, recipe = folder.settings, folder.history(), folder.module()
+    settings, history = folder.settings, folder.history()
     values, epochs, confusion = settings.get("settings", {}), history.epochs, result.confusion
     classes, count = [str(name) for name in settings["classes"]], len(labels)
     images, apart = settings.get("images_per_pass", 0), values.get("validation", 0)
@@ -41,7 +41,6 @@ def collect(folder: RunFolder, labels: NDArray[Any], result: Evaluation, resume:
         folder=str(folder.path),
         settings=settings,
         values=values,
-        note=recipe.note(recipe.Settings(**values)),
         resume=resume,
         history=history,
         epochs=epochs,
@@ -59,7 +58,7 @@ def collect(folder: RunFolder, labels: NDArray[Any], result: Evaluation, resume:
         errors=errors,
         shares=errors / np.maximum(confusion.sum(axis=1, keepdims=True), 1),  # of the images of each class
         pairs=[(classes[i], classes[j], f"{errors[i, j]:,}") for i, j in pairs],
-        mistakes=_mistakes(result, labels, recipe.probabilities(result.outputs)),
+        mistakes=_mistakes(result, labels, folder.module().probabilities(result.outputs)),
     )
     facts.parameters = sum(p.size for p in folder.model().parameters())
     return facts

@@ -211,7 +211,7 @@ def test_gradients_and_dead_channels_have_their_numbers(run):
 
 def test_numbers_that_a_pass_lacks_are_left_out(tmp_path):
     run, history = Run(tmp_path), course()
-    history.epochs[0].gradients, history.epochs[2].silent = {}, {"relu of 5": 0.5}
+    history.epochs[0].gradients, history.epochs[2].dead = {}, {"relu of 5": 0.5}
     run.folder.callback(run.folder.model())(history)
     run.write()
     rows = rows_of(run.html, "layers")
@@ -360,16 +360,6 @@ def test_few_images_say_nothing_about_the_gap(run, apart, accuracy, sure):
     assert any("by heart" in text for text in texts) == sure
 
 
-def test_the_note_of_a_recipe_is_in_the_report(tmp_path):
-    run = Run(tmp_path)
-    run.folder.module().note = lambda settings: f"The loss <{settings.width}> is least at 0.325."
-    try:
-        text = run.write()
-    finally:
-        del sys.modules[run.folder.module().__name__]
-    assert "  The loss <4> is least at 0.325.\n" in text and "The loss &lt;4&gt; is least at 0.325." in run.html
-
-
 FALLING = "The validation loss was still falling in the last pass (0.5500 to 0.3667): train longer, with more passes."
 ROSE = "The validation loss was least after pass 2 and rose (0.5500 to 0.7000): the model learns images by heart. Train"
 GAP = "Training accuracy is 20 points above validation accuracy: the model learns images by heart. Train again with "
@@ -436,7 +426,7 @@ def test_advice_follows_from_layers(run):
     history.epochs[2].dead = {"relu of 0": 0.5, "relu of 1": 0.75, "relu of 2": 0.4}
     assert advice(run, history)[2].startswith("75% of the channels of relu of 1 are 0 in all")
     for epoch in history.epochs:
-        epoch.dead, epoch.silent, epoch.waited = {"relu of 0": 0.4}, {"relu of fc": 0.6}, 0.01
+        epoch.dead, epoch.waited = {"relu of 0": 0.4}, 0.01
     assert len(advice(run, history)) == 2
 
 
