@@ -29,7 +29,6 @@ from traceback import extract_tb
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import autograd_cnn as ag
 from autograd_cnn.calculus.check import conformance
@@ -256,6 +255,11 @@ class Program:
         settings = recipe.SETTINGS.get(name) or recipe.Settings()
         if absent := [field for field in (*NEEDED, *given) if not hasattr(settings, field)]:
             raise ValueError(f"{name}: its Settings have no {', '.join(absent)}, but {', '.join(vars(settings))}")
+        for field, value in given.items():
+            usual = getattr(settings, field)
+            kind = int | float if isinstance(usual, float) else type(usual)
+            if usual is not None and not isinstance(value, kind):
+                raise ValueError(f"{field} is {value!r}, want {type(usual).__name__}, such as {field}={usual!r}")
         settings = replace(settings, **given)
         data, better = self.load(settings)
         better = {field: value for field, value in better.items() if hasattr(settings, field) and field not in given}
@@ -388,17 +392,11 @@ def predict(run: Path, files: list[Path], why: bool) -> int:
         print(f"{plain(str(file)):{width}}", *best, *["(unsure)"] * doubt, sep="  ")
         if why:
             name = "-".join(filter(None, [file.parent.name, file.stem]))  # several folders may have one name
-            path = _write_why(run / "why", name, image, model, f"{file.name}: {best[0].strip()}")
+            (run / "why").mkdir(exist_ok=True)
+            path = _free(run / "why", name, ".png")
+            ag.plots.influence(model, ag.data.as_float32(image), path, f"{file.name}: {best[0].strip()}")
             print(f"{'':{width}}  {plain(str(path))}: what the model got; the pixels that move {classes[order[0]]}")
     return code
-
-
-def _write_why(folder: Path, name: str, image: NDArray[np.uint8], model: Any, title: str) -> Path:
-    """Write what decided into NAME.png in a folder, or NAME-2.png and so on if it exists; return the path."""
-    folder.mkdir(exist_ok=True)
-    path = _free(folder, name, ".png")
-    ag.plots.influence(model, ag.data.as_float32(image), path, title)
-    return path
 
 
 def export(run: Path, file: Path) -> int:

@@ -67,9 +67,7 @@ def loss_curve(history: Course, path: str | os.PathLike[str]) -> None:
 
 def loss_curve_png(history: Course) -> bytes:
     """Return the picture of `loss_curve` as PNG, for a notebook."""
-    data = io.BytesIO()
-    loss_figure(history).savefig(data, format="png", dpi=100, metadata=SUFFIXES[".png"])
-    return data.getvalue()
+    return _file(loss_figure(history), ".png", dpi=100)
 
 
 def loss_figure(history: Course) -> Figure:
@@ -88,10 +86,9 @@ def loss_svgs(history: Course) -> dict[str, bytes]:
     """Return the panels of `loss_curve` as SVG pictures without a ground, by their titles, for a page."""
     pictures = {}
     for title, draw in _panels(history).items():
-        figure, data = _figure(5.6, 3.0), io.BytesIO()
+        figure = _figure(5.6, 3.0)
         draw(figure.subplots(), history)
-        _write(figure, data, ".svg", transparent=True)
-        pictures[title] = data.getvalue()
+        pictures[title] = _file(figure, ".svg", transparent=True)
     return pictures
 
 
@@ -163,12 +160,12 @@ def influence(
     ImportError
         If matplotlib is missing.
     ValueError
-        If `path` has another suffix.
+        If `path` has another suffix, or image or outputs have other axes.
     """
-    figure = _figure(7.4, 3.8)
+    effects, figure = _effects(model, image), _figure(7.4, 3.8)
     left, right = figure.subplots(1, 2)
     left.imshow(image.squeeze(), cmap="gray", interpolation="nearest")
-    heat = right.imshow(_effects(model, image), cmap="inferno", vmin=0, vmax=1, interpolation="nearest")
+    heat = right.imshow(effects, cmap="inferno", vmin=0, vmax=1, interpolation="nearest")
     for panel, text in ((left, "what the model got"), (right, "what moves its answer")):
         panel.set_title(text, fontsize=10)
         panel.axis("off")
@@ -179,7 +176,13 @@ def influence(
 
 def _effects(model: Callable[[Tensor], Tensor], image: NDArray[np.float32]) -> NDArray[Any]:
     """Return how much each pixel moves the answer, (H, W) in [0, 1]; the largest is 1, unless no pixel matters."""
-    answer = int(model(Tensor(image[None])).data.argmax())
+    if image.ndim != 3:
+        raise ValueError(f"influence: image {image.shape}, want (H, W, C). Of one channel: image[..., None]")
+    outputs = model(Tensor(image[None]))
+    if outputs.ndim != 2:
+        cure = "Of one number for each image: lambda x: model(x)[:, None]"
+        raise ValueError(f"influence: the model returned {outputs.shape} for one image, want (1, K). {cure}")
+    answer = int(outputs.data.argmax())
     noise = np.random.default_rng(0).normal(0, NOISE, (COPIES, *image.shape)).astype(np.float32)
     copies = Tensor(image + noise, requires_grad=True, name="images")
     gradient = np.asarray(model(copies)[:, answer].sum().gradient(copies))
@@ -199,15 +202,18 @@ def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"{path}: a picture is saved as {', '.join(SUFFIXES)}")
-    write_atomically(path, lambda file: _write(figure, file, suffix))
+    write_atomically(path, _file(figure, suffix))
 
 
-def _write(figure: Figure, file: Any, suffix: str, transparent: bool = False) -> None:
+def _file(figure: Figure, suffix: str, **options: Any) -> bytes:
+    """Return the content of a file with the picture."""
     from matplotlib import rc_context
 
+    file = io.BytesIO()
     with rc_context({"svg.hashsalt": "autograd_cnn"}), catch_warnings():  # identifiers in an SVG are random otherwise
         filterwarnings("ignore", "Glyph .* missing from")  # names of classes in scripts that no font here has
-        figure.savefig(file, format=suffix[1:], metadata=SUFFIXES[suffix], transparent=transparent)
+        figure.savefig(file, format=suffix[1:], metadata=SUFFIXES[suffix], **options)
+    return file.getvalue()
 
 
 publish(globals())

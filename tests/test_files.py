@@ -161,6 +161,13 @@ def test_errors_of_other_files_keep_their_names(path):
     assert caught.value.filename == str(path.parent / "other")
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="needs a file whose reading fails")
+def test_a_disk_that_fails_amid_a_file_is_an_error_that_names_the_file():
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)) as caught:
+        files.read("/proc/self/mem", 4)
+    assert caught.value.filename == "/proc/self/mem"
+
+
 @posix
 def test_pipes_and_folders_are_left_alone(tmp_path):
     os.mkfifo(tmp_path / "pipe")

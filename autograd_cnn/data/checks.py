@@ -10,8 +10,8 @@ from numpy.random import Generator
 from autograd_cnn.engine.tensor import Tensor
 
 
-def described(value: Any) -> str:
-    """Describe an argument in a message: a number or a short text by itself, anything else by its type."""
+def value_or_type(value: Any) -> str:
+    """Return the text of a number or of a short text, for a message, and of anything else the name of its type."""
     plain = value is None or isinstance(value, (bool, int, float, np.number, str))
     return repr(value) if plain and len(repr(value)) < 40 else type(value).__name__
 
@@ -21,7 +21,7 @@ def check_array(caller: str, name: str, array: Any) -> None:
     if not isinstance(array, np.ndarray):
         noun = name.rpartition(" ")[2]
         cure = f": {noun}.data" if isinstance(array, Tensor) else "" if array is None else f": np.asarray({noun})"
-        raise TypeError(f"{caller}: {name} is {described(array)}, want an array{cure}")
+        raise TypeError(f"{caller}: {name} is {value_or_type(array)}, want an array{cure}")
     if not array.ndim:
         raise ValueError(f"{caller}: {name} is an array without axes, want (N, ...)")
 
@@ -38,4 +38,4 @@ def check_generator(caller: str, rng: Any) -> None:
     """Raise an error unless `rng` is a generator of NumPy."""
     if not isinstance(rng, Generator):
         seed = rng if isinstance(rng, int) and rng >= 0 else 0
-        raise TypeError(f"{caller}: rng is {described(rng)}, want a generator: np.random.default_rng({seed})")
+        raise TypeError(f"{caller}: rng is {value_or_type(rng)}, want a generator: np.random.default_rng({seed})")

@@ -70,7 +70,7 @@ class Dataset:
         test : float, or (images, labels)
             The share of each class to hold out, rounded; or the test images themselves.
         classes : sequence of str, optional
-            The name of each label. By default their numbers, each of which must then occur.
+            The name of each label. By default their numbers, from 0 to the largest label.
         name : str
         seed : int
             Chooses the images that are held out. Both parts keep their order.
@@ -93,17 +93,14 @@ class Dataset:
         <own images: 8 training and 2 test images (8, 8, 1) uint8, 2 classes>
         """
         images, labels = np.asarray(images), np.asarray(labels)
-        if isinstance(test, float | int):
-            _check_pair("", images, labels)
-            apart = _share_of_each_class(labels, test, np.random.default_rng(seed))
-            test_images, test_labels = images[apart], labels[apart]
-            images, labels = images[~apart], labels[~apart]
-        else:
-            test_images, test_labels = map(np.asarray, test)
-            _check_pair("training ", images, labels)
-            _check_pair("test ", test_images, test_labels)
+        _check_pair("", images, labels)
         if classes is None:
-            classes = _numbers(np.concatenate([labels, test_labels]))
+            classes = [str(label) for label in range(int(labels.max(initial=0)) + 1)]
+        if isinstance(test, float | int):
+            apart = _share_of_each_class(labels, test, np.random.default_rng(seed))
+            test, images, labels = (images[apart], labels[apart]), images[~apart], labels[~apart]
+        test_images, test_labels = map(np.asarray, test)
+        _check_pair("test ", test_images, test_labels)
         _check_classes(classes)
         return cls(name, tuple(classes), images, labels.astype(np.int64), test_images, test_labels.astype(np.int64))
 
@@ -162,18 +159,6 @@ def _share_of_each_class(labels: NDArray[Any], share: float, rng: Generator) -> 
     if not apart.any():
         raise ValueError(f"Dataset: {len(apart)} images are too few to hold out {share}. Want 2 or more of each class")
     return apart
-
-
-def _numbers(labels: NDArray[Any]) -> list[str]:
-    """Name the classes by their numbers, if each of them occurs."""
-    found = np.unique(labels)
-    if (found != np.arange(len(found))).any():
-        raise ValueError(
-            f"Dataset: labels are {len(found)} numbers in {found[0]}..{found[-1]}, expected 0..{len(found) - 1}. If "
-            "some classes have no images, name all: classes=[...]; else number them: "
-            "classes, labels = np.unique(labels, return_inverse=True)"
-        )
-    return list(map(str, found))
 
 
 def as_float32(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from autograd_cnn.data.checks import check_array, check_pair, described
+from autograd_cnn.data.checks import check_array, check_pair, value_or_type
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.environment import needs
 from autograd_cnn.optim.optimiser import Steps
@@ -48,7 +48,7 @@ def check(caller: str, /, **arguments: Any) -> None:
     for name, value in arguments.items():
         expected, want = TYPES[name]
         if not isinstance(value, expected) or isinstance(value, bool):
-            raise TypeError(f"{caller}: {name} is {described(value)}, want {want}")
+            raise TypeError(f"{caller}: {name} is {value_or_type(value)}, want {want}")
         if value is not None and name in LEAST and value < LEAST[name]:
             raise ValueError(f"{caller}: {name} is {value}, want {LEAST[name]} or more")
         if value is not None and name in ABOVE_ZERO and not value > 0:
@@ -71,7 +71,7 @@ def check_run(given: Mapping[str, Any]) -> None:
     for i, callback in enumerate(given["callbacks"]):
         if not callable(callback):
             cure = "folder.callback(model)" if hasattr(callback, "callback") else "a function of the History"
-            raise TypeError(f"fit: callbacks[{i}] is {described(callback)}, want {cure}")
+            raise TypeError(f"fit: callbacks[{i}] is {value_or_type(callback)}, want {cure}")
     if given["checkpoint"] is None and given["every"] is not None:
         raise ValueError(
             f"fit: every is {given['every']}, but there is no checkpoint to write: checkpoint='last.safetensors'"

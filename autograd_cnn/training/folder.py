@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from autograd_cnn.arrayfile import SUM, read_json, spelled, write_json
+from autograd_cnn.arrayfile import read_json, spelled, write_json
 from autograd_cnn.files import read, write_atomically
 from autograd_cnn.nn import Module
 from autograd_cnn.training.callbacks import keep_best
@@ -25,14 +25,13 @@ from autograd_cnn.training.recipe import run_recipe
 
 SETTINGS, CODE, HISTORY, PICTURE = "settings.json", "model.py", "history.json", "loss.png"
 LAST, BEST = "last.safetensors", "best.safetensors"
-CODE_SUM = f"{SUM} of {CODE}"  # an entry of settings.json
 
 
 class RunFolder:
     """The folder of a training run, which is complete in itself.
 
     =====================  =============================================================================
-    ``settings.json``      all settings of the run, and checksums of them and of ``model.py``
+    ``settings.json``      all settings of the run, and checksums of this file and of ``model.py``
     ``model.py``           a copy of the code: ``build(settings)`` and, if it is a recipe, ``Settings`` and more
     ``history.json``       the History, and ``loss.png``, its picture
     ``last.safetensors``   the checkpoint, from which `fit` resumes
@@ -103,13 +102,7 @@ class RunFolder:
         if settings is None:
             self.settings = self._read_settings()
             return
-        if not isinstance(settings, Mapping):
-            raise TypeError(f"RunFolder: settings is {type(settings).__name__}, want a dict")
-        if reserved := [name for name in (SUM, CODE_SUM) if name in settings]:
-            raise ValueError(f"RunFolder: settings have {reserved[0]!r}, which is reserved for a checksum; rename it")
-        self.settings = json.loads(json.dumps(spelled(settings)))  # as a later process will read them
-        if source is not None and not isinstance(source, (str, os.PathLike)):
-            raise TypeError(f"RunFolder: source is {type(source).__name__}, want the path of a file that has build")
+        self.settings = json.loads(json.dumps(spelled(dict(settings))))  # as a later process will read them
         code = Path(source).read_bytes() if source else None
         if not exists:
             self._create(code)
@@ -130,7 +123,7 @@ class RunFolder:
         if code is not None:
             self._code_sum = hashlib.sha256(code).hexdigest()
             write_atomically(self.path / CODE, code)
-        write_json(self.path / SETTINGS, {**self.settings, CODE_SUM: self._code_sum})
+        write_json(self.path / SETTINGS, {"run": self.settings, CODE: self._code_sum})
 
     def remove(self) -> None:
         """Remove the settings and the code of a run that has no checkpoint, and the folder if nothing else is in it."""
@@ -154,8 +147,8 @@ class RunFolder:
 
     def _read_settings(self) -> dict[str, Any]:
         record = read_json(self.path / SETTINGS)
-        self._code_sum = record.pop(CODE_SUM, None)
-        return record
+        self._code_sum = record.get(CODE)
+        return dict(record.get("run", {}))
 
     def _read_code(self) -> bytes:
         path = self.path / CODE

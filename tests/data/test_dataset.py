@@ -48,6 +48,7 @@ def test_arrays_become_two_parts_with_every_image_once_and_its_label():
         np.testing.assert_array_equal(of_part, part % 4)
         assert len(set(np.bincount(of_part))) == 1  # the same share of each class
     assert data.classes == ("0", "1", "2", "3")
+    assert Dataset.from_arrays(images, labels + 1).classes == ("0", "1", "2", "3", "4")
 
 
 def test_the_seed_chooses_the_test_images():
@@ -83,12 +84,8 @@ IMAGES, LABELS = arrays()
          "Dataset: labels are float64, expected integers. labels.astype(np.int64)?"),
         (IMAGES, np.array(list("cats"))[LABELS], {}, TypeError,
          "Dataset: labels are <U1, expected integers. classes, labels = np.unique(labels, return_inverse=True)"),
-        (IMAGES, LABELS + 1, {}, ValueError,
-         "Dataset: labels are 4 numbers in 1..4, expected 0..3. If some classes have no images, name all: "
-         "classes=[...]; else number them: classes, labels = np.unique(labels, return_inverse=True)"),
-        (IMAGES, 2 * LABELS, {}, ValueError,
-         "Dataset: labels are 4 numbers in 0..6, expected 0..3. If some classes have no images, name all: "
-         "classes=[...]; else number them: classes, labels = np.unique(labels, return_inverse=True)"),
+        (IMAGES, LABELS, {"test": (IMAGES, np.arange(20) % 5)}, ValueError,
+         "Dataset: test label 4 at [4], but classes are 0..3. Name all: 5 classes"),
         (IMAGES, LABELS + 20, {"classes": list("abcd")}, ValueError,
          "Dataset: training label 20 at [0], but classes are 0..3. Labels that start at 20: labels - 20"),
         (IMAGES, LABELS, {"classes": "abcd"}, TypeError,
@@ -196,7 +193,6 @@ def test_other_wrong_arguments_are_named(call, error, message):
     [
         ("load_mnist", "Here: ag.data.Dataset.from_arrays(images, labels)"),
         ("load_cifar100", "Here: ag.data.Dataset.from_arrays(images, labels)"),
-        ("one_hot", "Here: ag.one_hot(labels, classes)"),
         ("DataLoader", "Here: ag.data.batches(images, labels, batch_size, rng)"),
         ("ImageFolder", "Here: ag.data.load_folder(path, size)"),
         ("load_cifar", "Did you mean 'load_cifar10'?"),

@@ -53,9 +53,6 @@ PROGRAMS = {  # and their errors
     "ag.training.fitt": "autograd_cnn.training has no 'fitt'. Did you mean 'fit'?",
     "ag.plots.los_curve": "autograd_cnn.plots has no 'los_curve'. Did you mean 'loss_curve'?",
     "ag.step_decay": "autograd_cnn has no 'step_decay'. Here: ag.optim.step_decay",
-    "ag.optim.dirac": (
-        "autograd_cnn.optim has no 'dirac'. Here: a part of autograd_cnn.training.quick, whose recipe uses it"
-    ),
     "ag.nn.Sequential().append": "Sequential has no 'append'. Here: a new one: ag.nn.Sequential(*layers, layer)",
     "Empty().weight": "Empty has no 'weight'. Here: layer.w and layer.b",
     "Empty().copy": "Empty has no 'copy'",

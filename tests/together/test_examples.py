@@ -58,7 +58,9 @@ def test_the_training_script_saves_its_results(run, tmp_path, models):
     assert "epoch 1/1: loss" in done.stderr
     history = json.loads((tmp_path / "out" / "history.json").read_text())
     assert history["name"].startswith("shapes (synthetic)") and len(history["losses"]) == 3
-    assert json.loads((tmp_path / "out" / "settings.json").read_text())["images_per_pass"] == 91  # 5 are held apart
+    assert (
+        json.loads((tmp_path / "out" / "settings.json").read_text())["run"]["images_per_pass"] == 91
+    )  # 5 are held apart
     p = models.parameters("standard", np.random.default_rng(1))
     ag.interop.load_weights(tmp_path / "out" / "best.safetensors", p)  # into the other form of the model
     data = ag.data.load_shapes(test=1000)
@@ -152,7 +154,7 @@ def test_two_images_train_and_a_run_without_a_checkpoint_begins_at_its_start(run
 def test_a_training_that_fails_says_so_in_one_line(run, tmp_path):
     options = ["--images", 64, "--epochs", 1, "--batch-size", 32, "--clip", 1, "--out", "out"]
     done = run("train_cifar10.py", *options, "--minutes", 1e-9)
-    assert json.loads((tmp_path / "out" / "settings.json").read_text())["clip"] == 1
+    assert json.loads((tmp_path / "out" / "settings.json").read_text())["run"]["clip"] == 1
     path = tmp_path / "out" / "last.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
     done = run("train_cifar10.py", "--resume", "out", code=2)

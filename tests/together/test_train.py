@@ -214,7 +214,13 @@ def test_any_number_of_the_settings_can_be_set(capsys):
     settings = ag.training.RunFolder("run").settings
     given = {name: settings["settings"][name] for name in ("cutout", "weight_decay", "widths")}
     assert given == {"cutout": 2, "weight_decay": 1, "widths": [4, 4, 4]}
-    assert main([*few, "--set", "cutout=2.5"]) == 2 and "augment: shift=2, cutout=2.5" in capsys.readouterr().err
+    capsys.readouterr()
+    for wrong, want in {
+        "epochs=2.5": "int, such as epochs=7",
+        "widths=4": "tuple, such as widths=(64, 128, 256)",
+    }.items():
+        assert main([*few, "--set", wrong]) == 2
+        assert capsys.readouterr().err == f"{wrong.replace('=', ' is ')}, want {want}\n"
 
 
 def drawn(tmp_path, count, change):

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import random
 import shutil
@@ -256,35 +257,19 @@ def test_every_flip_and_every_truncation_is_refused_by_name_or_harmless(damage, 
     assert flipped.count(False) < len(flipped) / 8  # spaces of JSON, and 1e-5 as 1E-5: what was read is the same
 
 
-@pytest.mark.parametrize("name", [name for name in READ if name.endswith("json")])
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda record: [],
-        lambda record: None,
-        lambda record: {},
-        lambda record: {name: value for name, value in record.items() if name != "sha256"},
-        lambda record: {**record, "sha256": None},
-        lambda record: {**record, "sha256": record["sha256"].upper()},
-        lambda record: {**record, "version": 2},
-        lambda record: {name: str(value) for name, value in record.items()},
-    ],
-)
-def test_another_content_is_refused_by_name(damage, name, change):
-    raw, read = damage(name)
-    assert read(json.dumps(change(json.loads(raw))).encode())
-
-
 @pytest.mark.parametrize("name", READ)
-def test_other_files_under_its_name_are_refused_by_name(damage, name):
-    _, read = damage(name)
-    for wrong in (b"", b"\0" * 100, b"{" * 10**5, b'{"a": 1, "a": 1}', b"\xff\xfe", safetensors.numpy.save({})):
-        assert read(wrong)
-
-
-def test_weights_without_a_checksum_are_refused(damage):
-    raw, read = damage("best.safetensors")
-    assert read(safetensors.numpy.save(safetensors.numpy.load(raw)))
+def test_other_contents_are_refused_by_name(damage, name):
+    raw, read = damage(name)
+    wrong = [b"", b"\0" * 100, b"{" * 10**5, b'{"a": 1, "a": 1}', b"\xff\xfe", safetensors.numpy.save({})]
+    if name.endswith("json"):
+        record = json.loads(raw)
+        unsigned = {key: value for key, value in record.items() if key != "sha256"}
+        sums = None, record["sha256"].upper()
+        others = [], None, {}, unsigned, {**record, "version": 2}, *({**unsigned, "sha256": sum} for sum in sums)
+        wrong += [json.dumps(other).encode() for other in others]
+    if name == "best.safetensors":
+        wrong.append(safetensors.numpy.save(safetensors.numpy.load(raw)))  # the weights, without a checksum
+    assert all(map(read, wrong))
 
 
 def test_code_that_came_after_the_run_began_is_not_executed(tmp_path):
@@ -303,21 +288,6 @@ def test_a_folder_in_the_place_of_a_file_is_named(tmp_path, recipe, unpainted, n
     with pytest.raises(OSError, match=name):
         train(RunFolder(folder.path), epochs=2)
         folder.history()
-
-
-def test_the_source_is_a_file(tmp_path):
-    with pytest.raises(TypeError, match="RunFolder: source is Linear, want the path of a file that has build"):
-        RunFolder(tmp_path / "a", SETTINGS, ag.nn.Linear(2, 2))
-    assert not (tmp_path / "a").exists()
-
-
-@pytest.mark.parametrize("settings", [[("seed", 0)], {"sha256": "mine"}, {"sha256 of model.py": "mine"}])
-def test_settings_that_cannot_be_kept_are_refused(tmp_path, settings):
-    with pytest.raises(
-        (TypeError, ValueError), match=r"RunFolder: settings (is list, want a dict|have 'sha256.*reserved)"
-    ):
-        RunFolder(tmp_path / "a", settings)
-    assert not (tmp_path / "a").exists()
 
 
 def test_a_folder_that_another_run_has_taken_is_left_to_it(tmp_path, recipe, unpainted):
@@ -372,46 +342,23 @@ def test_an_interrupted_run_resumes_to_equal_files(tmp_path, recipe, unpainted, 
 
 
 class Disk:
-    """Counts the calls that change files, or read them, and lets one of them fail, or all from this one on."""
-
-    CALLS = "write", "truncate", "flush", "read"
+    """Counts the calls that open, flush and name files, and lets one of them fail, or all from this one on."""
 
     def __init__(self, monkeypatch, error=errno.ENOSPC, fails=None, for_good=False):
-        self.error, self.fails, self.for_good, self.count, self.called = error, fails, for_good, 0, []
-        for name in "open", "fsync", "replace", "fchmod":
-            monkeypatch.setattr(files.os, name, self.watched(name, getattr(os, name)))
-        monkeypatch.setattr(files, "open", self.open, raising=False)
+        self.called = []
 
-    def watched(self, name, function):
-        def call(*arguments, **options):
-            self.count += 1
-            self.called.append(name)
-            if self.fails is not None and (self.count == self.fails or (self.for_good and self.count > self.fails)):
-                raise OSError(self.error, os.strerror(self.error))
-            return function(*arguments, **options)
+        def watched(name, function):
+            def call(*arguments, **options):
+                self.called.append(name)
+                late = len(self.called) - (fails or math.inf)
+                if late == 0 or (for_good and late > 0):
+                    raise OSError(error, os.strerror(error))
+                return function(*arguments, **options)
 
-        return call
+            return call
 
-    def open(self, *arguments, **options):
-        file = self.watched("open file", open)(*arguments, **options)
-        return File(file, {name: self.watched(name, getattr(file, name)) for name in self.CALLS})
-
-
-class File:
-    """An open file, some of whose methods are replaced."""
-
-    def __init__(self, file, methods):
-        self.file = file
-        vars(self).update(methods)
-
-    def __getattr__(self, name):
-        return getattr(self.file, name)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.file.close()
+        for name in "open", "fsync", "replace":
+            monkeypatch.setattr(files.os, name, watched(name, getattr(os, name)))
 
 
 def run_to_its_end(path, recipe):
@@ -441,7 +388,7 @@ def test_a_fault_at_any_call_ends_the_run_by_name_and_loses_nothing(
     with pytest.MonkeyPatch.context() as patch:
         disk = Disk(patch)
         run_to_its_end(tmp_path / "straight", recipe)
-    assert disk.count > 100 and set(disk.called) >= {"write", "flush", "fsync", "replace", "read", "open file"}
+    assert len(disk.called) > 50 and set(disk.called) == {"open", "fsync", "replace"}
     for moment in moments(disk.called, all_of_them):
         path = tmp_path / f"{moment}"
         with pytest.MonkeyPatch.context() as patch, pytest.raises(OSError, match=os.strerror(error)) as caught:
