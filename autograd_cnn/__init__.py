@@ -86,8 +86,6 @@ registry.hooks.update(
     real=ops.arithmetic.real,
     imag=ops.arithmetic.imag,
 )
-if not _absent("studio"):
-    registry.hooks["html"] = lambda tensor: _open("studio.cell:html")(tensor)
 
 if not TYPE_CHECKING:  # hidden from type checkers, so that they report missing names
 

@@ -34,7 +34,7 @@ def numpys(name: str) -> Any:
 
 
 hooks: dict[str, Callable[..., Any]] = {}
-"""Functions of rooms above that a Tensor calls: ``graph`` returns its Graph, ``html`` its view in a notebook.
+"""Functions of rooms above that a Tensor calls: ``graph`` returns its Graph.
 
 The others are attributes: ``t.at`` is ``hooks["at"](t)``.
 """

@@ -476,9 +476,6 @@ class Tensor:
             parts.append(f"grad={'None (' + reached + ')' if self.grad is None else self.grad.shape}")
         return ", ".join(parts) + ")"
 
-    def _repr_html_(self) -> str | None:
-        return hooks["html"](self) if "html" in hooks else None
-
     __hash__ = object.__hash__
 
     __array_ufunc__ = array_ufunc

@@ -6,7 +6,6 @@ An open `profile` observes the calls and rules of its context. It neither measur
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,6 @@ import numpy as np
 
 from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.observe import Call, RuleRun, observing
-from autograd_cnn.engine.registry import kernels
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.environment import plain
 
@@ -34,8 +32,8 @@ class Cost:
 class profile:
     """Context manager that times every primitive that this thread runs inside it.
 
-    If a rule calls primitives, their time counts for the rule. The compilation of kernels, which happens once, counts
-    for no primitive, and has a row of its own. Each thread can have one open profile.
+    If a rule calls primitives, their time counts for the rule. The first call of a primitive may compile its kernel or
+    read it from the disk, so let a pass run before. Each thread can have one open profile.
 
     Attributes
     ----------
@@ -75,30 +73,23 @@ class profile:
         self.costs: dict[str, Cost] = {}
         self.seconds = 0.0
         self._start: float | None = None
-        self._clock: Any = None  # of Numba, which compiles; how much of it belongs to the calls before
-        self._compiled, self._compiling = 0.0, 0.0
 
     def __enter__(self) -> profile:
         if current.get().on_rules is not None:
             raise RuntimeError("profile: another one is open. Open one around both")
-        self._open = ExitStack()
-        if kernels().startswith("numba"):  # which imports it now, not in the first call
-            from numba.core import event
-
-            self._clock = event.TimingListener()
-            self._open.enter_context(event.install_listener("numba:compiler_lock", self._clock))
-        self._open.enter_context(observing(self._called, derived=self._derived))
+        self._open = observing(self._called, derived=self._derived)
+        self._open.__enter__()
         self._start = time.perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.seconds, self._start = self._spent(), None
-        self._open.close()
+        self._open.__exit__(None, None, None)
 
     def _called(self, call: Call) -> None:
         cost = self._cost(call.primitive.name)
         cost.calls += 1
-        cost.forward += self._computing(call.seconds)
+        cost.forward += call.seconds
         cost.forward_bytes += _made(call.values, [call.out])
         if isinstance(call.out, Tensor) and call.out.node is not None:
             made = [call.out.node.saved_value(byproduct) for byproduct in call.primitive.byproducts]
@@ -107,16 +98,8 @@ class profile:
     def _derived(self, run: RuleRun) -> None:
         cost, out = self._cost(run.node.plan.primitive.name), run.out
         results = run.args[:1] if out is None else out if isinstance(out, tuple) else (out,)  # a rule may add to a sum
-        cost.backward += self._computing(run.seconds)
+        cost.backward += run.seconds
         cost.backward_bytes += _made(run.args, results)
-
-    def _computing(self, seconds: float) -> float:
-        """Return the time of a call or a rule without that of the compilation in it."""
-        before, self._compiled = self._compiled, self._clock.duration if self._clock and self._clock.done else 0.0
-        inside = self._compiled - before
-        inside *= inside < seconds  # else it was in between, as in an optimiser
-        self._compiling += inside
-        return seconds - inside
 
     def _cost(self, name: str) -> Cost:
         return self.costs.setdefault(name, Cost(name))
@@ -138,9 +121,7 @@ class profile:
             rest -= spent
             times = [_ms(cost.forward), _ms(cost.backward), f"{spent / total:.1%}"]
             rows.append([plain(cost.name), f"{cost.calls:,}", *times, f"{made:,.1f} MB"])
-        if self._compiling:
-            rows.append(["compilation", "", "", "", f"{self._compiling / total:.1%}", ""])
-        rows.append(["all else", "", "", "", f"{(rest - self._compiling) / (total or 1):.1%}", ""])
+        rows.append(["all else", "", "", "", f"{rest / (total or 1):.1%}", ""])
         rows.append(["in all", "", _ms(total), "", "", ""])
         first, *others = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join([row[0].ljust(first), *map(str.rjust, row[1:], others)]) for row in rows]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import itertools
-import re
 import threading
 
 import numpy as np
@@ -90,31 +88,6 @@ def test_it_can_be_printed_before_inside_and_after_its_block():
         assert repr(p).startswith("profile, open: primitives 1, calls 1, time ")
         assert "exp" in str(p)
     assert repr(p) == f"profile: primitives 1, calls 1, time {p.seconds * 1e3:.2f} ms. print(...) lists them"
-
-
-def test_compilation_counts_for_no_primitive(monkeypatch):
-    """The clock ticks once at each look, so a call takes a second; a compilation in it takes three quarters."""
-    event = pytest.importorskip("numba.core.event", reason="Numba, which compiles, is not installed")
-
-    class Clock(event.Listener):
-        done, duration = True, 0.0
-        on_start = on_end = lambda self, event: None
-
-    @ag.primitive
-    def compiled(x):
-        Clock.duration += 0.75
-        return 2 * x
-
-    compiled.vjp(x=lambda g: 2 * g)
-    ticks = itertools.count()
-    monkeypatch.setattr(event, "TimingListener", Clock)
-    monkeypatch.setattr("autograd_cnn.studio.profiler.kernels", lambda: "numba")
-    with ag.profile() as p:
-        monkeypatch.setattr("autograd_cnn.engine.observe.perf_counter", lambda: float(next(ticks)))
-        Clock.duration += 50  # in between, as in an optimiser
-        compiled(ag.exp(ag.Tensor(1.0)))
-    assert {name: cost.forward for name, cost in p.costs.items()} == {"compiled": 0.25, "exp": 1}
-    assert re.search(r"\ncompilation +\S+%\n", str(p))
 
 
 def test_columns_stay_apart_whatever_their_numbers():
