@@ -33,7 +33,7 @@ ROOMS = {
     "engine": Room(2388, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(2030, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(
-        1085,  # of which 288 the one checker, which tries numbers, shapes, layouts and dtypes beyond the user's
+        1087,  # of which 288 the one checker, which tries numbers, shapes, layouts and dtypes beyond the user's
         "engine",
         "grad and its kin, checkpoint, and checks of gradients",
     ),
@@ -66,7 +66,7 @@ ROOMS = {
         "weights for PyTorch, and ONNX files",
     ),
     "studio": Room(
-        5181,
+        5069,
         f"engine calculus ops nn training files notebook plots environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),

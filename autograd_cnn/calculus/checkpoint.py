@@ -14,7 +14,7 @@ import numpy as np
 from autograd_cnn.calculus.vmap import generators, levels
 from autograd_cnn.engine.arrays import in_precision
 from autograd_cnn.engine.assignment import share
-from autograd_cnn.engine.mode import current, in_mode, is_recording
+from autograd_cnn.engine.mode import current, in_mode, is_recording, scope
 from autograd_cnn.engine.plan import Plan
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.tape import Node, history, next_birth, parents
@@ -33,7 +33,7 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
     f : callable
         Takes Tensors and returns one Tensor. A second run must give the same bits. So generators draw the same numbers
         again: those of layers, NumPy's global one, and each that is an argument, a variable or an attribute of `f`.
-        Batch norm moves its statistics once. Inside `vmap`, `f` is called as it is.
+        Batch norm moves its statistics once. Inside `vmap` and `trace`, `f` is called as it is.
     *args : array_like or Tensor
 
     Raises
@@ -55,8 +55,10 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
     """
     if not args and any(p.default is p.empty and p.kind < 2 for p in inspect.signature(f).parameters.values()):
         raise TypeError("checkpoint: f needs arguments. They stand in the same call: checkpoint(f, x)")
-    if not is_recording() or levels():  # `f` cannot be run again after its vmap
-        return f(*args)
+    name = f"checkpoint of {getattr(f, '__name__', type(f).__name__)}"
+    if not is_recording() or levels() or current.get().left:  # `f` cannot run again after its vmap; a trace shows it
+        with scope(name):
+            return f(*args)
     before = next_birth()  # older nodes are outside `f`
     # By id: a bit generator, and its state before `f` drew from it. Layers add theirs
     draws = {id(bits): (bits, bits.state) for bits in generators(f, *args)}
@@ -95,7 +97,7 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
         return results if len(results) > 1 else results[0]
 
     operation = Checkpoint(run_again, complex=True)  # the operations in the function refuse what they do not take
-    operation.name = f"checkpoint of {getattr(f, '__name__', type(f).__name__)}"
+    operation.name = name
     operation.parameters, operation.sequence = tuple(f"x{i}" for i in range(len(outside))), ""
     operation.vjp(**dict.fromkeys(operation.parameters, rule))
     plan = Plan(operation, (1 << len(outside)) - 1, 0)

@@ -86,14 +86,12 @@ class Call:
     """How an operation was called, for the program: flat `arguments`, with a `Use` for each array.
 
     `steps` are (ports, rule) in the order of the walk. Without a trace, `node` holds the arrays that the rules need.
-    For a checkpoint, `inside` is the computation that it runs again.
     """
 
     primitive: Any
     arguments: list[Any]
     steps: list[tuple[tuple[int | None, ...], Any]]
     node: Any
-    inside: Graph | None
 
 
 @dataclass(slots=True)

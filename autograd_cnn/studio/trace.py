@@ -20,12 +20,11 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from autograd_cnn.calculus.checkpoint import Checkpoint
 from autograd_cnn.calculus.transforms import alias
 from autograd_cnn.engine import observe
 from autograd_cnn.engine.errors import no_history
 from autograd_cnn.engine.messages import file_of, here, note, spell, variable_of
-from autograd_cnn.engine.tape import Constant, Leaf, Node, history, next_birth
+from autograd_cnn.engine.tape import Constant, Leaf, Node, history
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.studio.graph import Graph
 from autograd_cnn.studio.names import Site, Source
@@ -292,7 +291,7 @@ class _Writer:
             name, role = self.arguments.get(root, (root.name, "parameter"))
             value = self.value(name or "x", role, root)
             return Graph([], self.values, value.id, None, {value.id: np.array(tensor.data)})
-        ops = self.ops(self.nodes(root), "n")
+        ops = self.ops(self.nodes(root))
         result, loss = self.known[root], None
         if tensor.size == 1 and tensor.dtype.kind != "c":
             result.role, loss = "loss", float(tensor.item())
@@ -308,7 +307,7 @@ class _Writer:
         """Return the graph of all calls before `error`; `failed` is the call that raised it, if a call did."""
         code, offset = _user_line(error)
         nodes: list[Any] = sorted(self.calls.given, key=attrgetter("birth"))
-        ops = self.ops(nodes, "n", (code, offset))
+        ops = self.ops(nodes, (code, offset))
         place, primitive, ports, values = _place(self.source, code, offset), None, [], []
         if failed:
             primitive, ports, values = failed.primitive, failed.names, failed.values
@@ -318,35 +317,27 @@ class _Writer:
             for value in filter(_is_array, _flat(tensors)):
                 self.value(value.name, "input", value)
         line = linecache.getline(code.co_filename, place.line).strip() or type(error).__name__
-        name, call = primitive.name if primitive else line, Call(primitive, [], [], None, None)
+        name, call = primitive.name if primitive else line, Call(primitive, [], [], None)
         op = Op("failed", name, options, ports, inputs, "failed", [], place, {}, [], call)
         result = ops[-1].output if ops else next(iter(self.values))
         failure = Failure(op, type(error).__name__, str(error))
         return Graph(ops, self.values, result, None, self.arrays, failure=failure)
 
-    def inside(self, checkpoint: Checkpoint, prefix: str) -> Graph:
-        """Return the computation that a checkpoint runs again."""
-        start = next_birth()
-        with self.calls.observed():
-            root = checkpoint.raw().node
-        ops = self.ops(self.nodes(root, start), prefix)
-        return Graph(ops, self.values, ops[-1].output, None)
-
-    def nodes(self, root: Node, oldest: int = 0) -> list[Node]:
+    def nodes(self, root: Node) -> list[Node]:
         """Return the nodes behind `root`, the oldest first; after a trace also those that no gradient reaches."""
-        past = history(root, oldest)
+        past = history(root)
         self.tape.update(past)
         waiting = [n for n in past if isinstance(n, Node)]
         found = set(waiting)
         while waiting:
             for given in filter(_is_array, _flat(self.calls.given.get(waiting.pop(), ()))):
                 maker = self.origin(given)
-                if isinstance(maker, Node) and maker.birth > oldest and maker not in found:
+                if isinstance(maker, Node) and maker not in found:
                     found.add(maker)
                     waiting.append(maker)
         return sorted(found, key=attrgetter("birth"))
 
-    def ops(self, nodes: list[Node], prefix: str, end: Any = None) -> list[Op]:
+    def ops(self, nodes: list[Node], end: Any = None) -> list[Op]:
         following = [*((n.code, n.offset) for n in nodes[1:]), end][: len(nodes)]
         for n in nodes:
             (code, offset), given = self.calls.lines.get(n, (n.code, n.offset)), self.calls.given.get(n, n.inputs)
@@ -355,7 +346,7 @@ class _Writer:
             for port, variable in variables.items():
                 if variable in own and _is_array(array := given[port]):
                     self.read.setdefault(self.origin(array), variable)
-        return [self.op(n, after, f"{prefix}{i}") for i, (n, after) in enumerate(zip(nodes, following, strict=True), 1)]
+        return [self.op(n, after, f"n{i}") for i, (n, after) in enumerate(zip(nodes, following, strict=True), 1)]
 
     def op(self, node: Node, following: Any, rank: str) -> Op:
         plan, primitive = node.plan, node.plan.primitive
@@ -372,9 +363,8 @@ class _Writer:
         output = self.known[node] = self.value(node.name or name, "activation", node)
         rules = {p: Rule(r.inputs, tuple(r.needs)) for ports, r, _ in steps for p in ports if p is not None}
         kept = self.kept(rank, node, saved, dict(inputs))
-        again = self.inside(primitive, f"{rank}_") if isinstance(primitive, Checkpoint) and self.traced else None
         recorded = None if node in self.calls.given else node
-        call = Call(primitive, arguments, [(ports, rule) for ports, rule, _ in steps], recorded, again)
+        call = Call(primitive, arguments, [(ports, rule) for ports, rule, _ in steps], recorded)
         byproducts = list(primitive.byproducts)
         scopes = self.scopes_around(node.scope)
         return Op(

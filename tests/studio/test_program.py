@@ -251,23 +251,6 @@ def test_dropout(w):
     assert "random" not in program.source  # the mask is an input
 
 
-def test_checkpoints_within_each_other(w):
-    u, b = w("u", 4, 4), w("b", 4)
-
-    def inner(h):
-        return ag.sin(h @ u) * h
-
-    def block(h):
-        return ag.checkpoint(inner, h + b) + h * h
-
-    def f(u, b):
-        h = u @ b
-        c = ag.checkpoint(block, h)
-        return ag.sum(ag.checkpoint(block, c) * h + c)
-
-    assert "# checkpoint of block: backward runs this again" in check(f, u, b).source
-
-
 def test_operations_without_a_gradient_are_computed_too(w, rng):
     x = rng.normal(size=(6, 3))
 

@@ -219,7 +219,7 @@ def test_an_observer_may_run_every_step_again(w):
         count += 1
 
     def f(x, b):
-        h = ag.checkpoint(lambda h: ag.tanh(h) * h, x + b)
+        h = ag.tanh(x + b) * (x + b)
         n = ag.batch_norm(h, b, b)
         return ag.sum(n[0] * n[1] + n[0])
 
@@ -437,7 +437,6 @@ CONSTANTS = {
     "x.argmax()": lambda x: x[x.argmax()] * 1,
     "x[0] > 0": lambda x: ag.sum(x) if x[0] > 0 else ag.mean(x),
     "float(x.detach()[0])": lambda x: ag.sum(x * float(x.detach()[0])),
-    "h[h > 0]": lambda x: ag.sum(ag.checkpoint(lambda h: h[h > 0] * 1, x)),
 }
 
 

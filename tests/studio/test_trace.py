@@ -419,16 +419,19 @@ def test_a_checkpoint_is_one_operation(weights):
     assert [op.name for op in graph.ops] == ["checkpoint of <lambda>", "sum"]
 
 
-def test_a_checkpoint_may_use_a_detached_result_from_outside(weights):
+def test_a_trace_shows_the_operations_in_a_checkpoint(weights):
     w = weights(3)
 
-    def f(x):
+    def f(x, checkpoint=lambda f, *args: f(*args)):
         gate = ag.tanh(x * w).detach()
-        return ag.sum(ag.checkpoint(lambda t: t * gate, x * w))
+        return ag.sum(checkpoint(lambda t: checkpoint(ag.sin, t * gate) * t, x * w))
 
-    graph = ag.trace(f, np.ones(3))
-    assert [op.name for op in graph.ops] == ["multiply", "checkpoint of <lambda>", "sum"]
-    assert graph.program().run()[0] == graph.loss
+    graph, plain = ag.trace(f, np.ones(3), ag.checkpoint), ag.trace(f, np.ones(3))
+    assert graph.program().source == plain.program().source and graph.kept_bytes == plain.kept_bytes
+    outer = "checkpoint of <lambda>"
+    assert [".".join(scope.path for scope in op.scopes) for op in graph.ops[3:]] == [
+        outer, f"{outer}.checkpoint of sin", outer, ""
+    ]  # fmt: skip
 
 
 def test_the_variable_of_a_transform_is_named_after_the_argument_and_its_seed_seed():

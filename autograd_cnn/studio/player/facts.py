@@ -58,8 +58,6 @@ def facts_of(
     counts = Counter(v for op in graph.ops for p, v in op.inputs if p in op.rules)  # expected contributions
 
     def contributed(op: Op, value: Recorded, tree: Any, array: Any) -> None:
-        if author.inner:  # inside a checkpoint
-            return
         view = None
         if counts[value.id] > 1:  # a single contribution is the gradient itself
             view = views.look(array, value, True)
@@ -160,11 +158,11 @@ class _Facts:
         for k in opaque[:1]:  # the user's code is in the page: it has the rules in place of that comment
             sources = dict.fromkeys(text_of_source(rule.textbook.function) for _, rule in op.call.steps)
             rules[k] = "\n".join(sources) or rules[k]
-        reach, call = t.reach.get(op.id), None if op.call.inside else self.author.call(op)
+        reach, call = t.reach.get(op.id), self.author.call(op)
         return record(
             name=clip(op.name), inputs=inputs, output=op.output, learns=learning(op),
             forward=t.lines[op.id], rules=rules, used=used, source=source_of(op.place, self.functions),
-            expression=template(call, self.ids(call)) if call and t.whole else None, test=test,
+            expression=template(call, self.ids(call)) if t.whole else None, test=test,
             own=not op.call.primitive.packaged, reach=reach and record(**vars(reach)),
         )  # fmt: skip
 

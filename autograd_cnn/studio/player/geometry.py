@@ -48,7 +48,7 @@ class Reach:
 def geometry(t: Trials, op: Op) -> Reach | None:
     """Return how the output of `op` depends on its inputs, or None if it is in none of these ways."""
     known = {v: t.array(t.values[v]) for v in (op.output, *inputs_of(op))}
-    if op.call.inside or any(a is None for a in known.values()):
+    if any(a is None for a in known.values()):
         return None
     arrays = {v: np.asarray(a) for v, a in known.items()}
     distinct = len(arrays) == 1 + len(op.inputs)  # in x @ x an element of x is in a row and in a column

@@ -79,7 +79,7 @@ def begin(t: Trials) -> list[str]:
 
 def forward(t: Trials, op: Op) -> list[Formula]:
     """Return the terms of a loss, or of the mean or sum of an array, with their numbers."""
-    if not t.values[op.output].size or op.call.inside or t.array(t.values[op.output]) is None:
+    if not t.values[op.output].size or t.array(t.values[op.output]) is None:
         return []
     if not (found := attempt(terms, t, op)):
         return []

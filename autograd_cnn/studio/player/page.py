@@ -132,7 +132,7 @@ def _lay_out(graph: Graph, view: View, moments: list[dict[str, Any]]) -> Picture
                 found[v] = max(found.get(v, ""), f"= {number}", key=len)
     ops = zip(graph.ops, moments[0]["ops"], strict=True)
     once = re.compile(r"^(\w+?)(_\d+)? = (?=\1\()")  # relu = relu(h)
-    lines = {op.id: once.sub("", bare(fact["forward"])) for op, fact in ops if not op.call.inside}
+    lines = {op.id: once.sub("", bare(fact["forward"])) for op, fact in ops}
     for longest in NAMES:
         picture = drawn(view, Overlay(leaves=numbers[1], values=numbers[0], lines=lines, brief=longest))
         if picture.width <= HALF:

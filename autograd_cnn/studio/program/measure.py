@@ -17,7 +17,7 @@ import numpy as np
 from autograd_cnn.nn.functions import dead_channels
 from autograd_cnn.studio.program.listing import rms
 from autograd_cnn.studio.program.program import as_recorded
-from autograd_cnn.studio.program.write import Author, asked, every
+from autograd_cnn.studio.program.write import Author, asked
 from autograd_cnn.studio.records import Graph, Op
 
 
@@ -71,17 +71,16 @@ def measure(graph: Graph, repeat: int = 0) -> Measures:
     """
     if graph.arrays is None:
         raise ValueError("graph: the numbers are not at hand. ag.trace(f, ...) keeps what it takes to compute them")
-    whole = {part.id: op.id for op in graph.ops for part in every([op])}  # also of parts of checkpoints
     found = Measures()
 
     def ran(op: Op, rule: Any, again: Callable[[], Any]) -> None:
-        shortest, row = math.inf, whole[op.id]
+        shortest = math.inf
         for _ in range(repeat):
             start = perf_counter()
             again()
             shortest = min(shortest, perf_counter() - start)
         times = found.forward if rule is None else found.rules
-        times[row] = times.get(row, 0) + 1000 * shortest
+        times[op.id] = times.get(op.id, 0) + 1000 * shortest
 
     author = Author(graph, ran=ran if repeat else None)
     with as_recorded():
@@ -89,9 +88,6 @@ def measure(graph: Graph, repeat: int = 0) -> Measures:
         graph.measured = found.add_statistics(author)
     if graph.loss is None:
         found.rules.clear()
-    for op in graph.ops:
-        if op.call.inside and op.id in found.rules:
-            found.rules[op.id] += found.forward[op.id]
     return found
 
 
@@ -102,9 +98,6 @@ def flops(graph: Graph, op: Op) -> tuple[float, float]:
     such as a bias: it only sums `g`, and is recognised because it takes no input while other rules do. Without a
     declared count, a primitive that moves elements counts 0, and any other counts 1 per element of its largest array.
     """
-    if op.call.inside:
-        counts = [flops(graph, part) for part in op.call.inside.ops]
-        return sum(forward for forward, _ in counts), sum(backward for _, backward in counts)
     primitive, out = op.call.primitive, graph.values[op.output]
     asks = signature(primitive.flops).parameters if primitive.flops else ()
     declared = primitive.flops(**{ask: asked(op, ask, out) for ask in asks}) if primitive.flops else 0

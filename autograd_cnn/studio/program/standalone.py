@@ -21,7 +21,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 import autograd_cnn as ag
-from autograd_cnn.calculus.checkpoint import Checkpoint
 from autograd_cnn.engine.arrays import is_complex
 from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.numpy_calls import known, peek, plain, plain_array
@@ -31,7 +30,7 @@ from autograd_cnn.ops.reductions import in_range
 from autograd_cnn.studio.program.read import ORDINARY
 from autograd_cnn.studio.program.shorten import shorten
 from autograd_cnn.studio.program.syntax import NoSource, call, evaluate, literal, names_in, parsed, renamed
-from autograd_cnn.studio.program.write import Author, every
+from autograd_cnn.studio.program.write import Author
 from autograd_cnn.studio.records import Op
 
 LABELS = """\
@@ -58,7 +57,7 @@ class Standalone(Author):
         values, numbers = self.graph.values, count(1)
         self.complex = any(np.dtype(value.dtype).kind == "c" for value in values.values())
         named = {v.name for v in values.values()}
-        for op in every(self.graph.ops):
+        for op in self.graph.ops:
             if re.fullmatch(rf"{re.escape(op.name)}(_\d+)?", values[op.output].name):  # the user has no name for it
                 self.named(op.output, next(h for i in numbers if (h := f"h{i}") not in named), "g_")
         super().write()
@@ -79,7 +78,7 @@ class Standalone(Author):
             return "np._NoValue"
         if getattr(thing, "numpy", None) is not None:
             return super().known(thing, hint)
-        if not hasattr(thing, "__name__") or isinstance(thing, Checkpoint):
+        if not hasattr(thing, "__name__"):
             raise NoSource
         function = inspect.unwrap(getattr(thing, "textbook", thing))
         home = str(getattr(function, "__module__", None) or function.__name__).partition(".")[0]

@@ -15,7 +15,7 @@ from __future__ import annotations
 import ast
 import copy
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -66,19 +66,20 @@ class Author(Namespace):
         self.reader = Reader(self.scope)
         self.inputs: dict[str, str] = {}  # identifier -> name
         self.received: set[str] = set()  # gradients that have received a contribution
-        self.inner: dict[str, str] = {}  # value -> identifier of its gradient inside a checkpoint
         self.lines: list[Line] = []
         self.forward_lines: list[str] = []  # one for each operation
         self.seed = ""
         self.backward_lines: list[list[Line]] = []  # for each operation, the last one first
-        self.made = {op.output for op in every(graph.ops)}
-        order = dict.fromkeys([*graph.given, *graph.values])
-        self.initial = [graph.values[i] for i in order if i not in self.made]
+        made = {op.output for op in graph.ops}
+        self.initial = [graph.values[i] for i in dict.fromkeys([*graph.given, *graph.values]) if i not in made]
 
     def write(self) -> None:
         """Write both passes, line by line."""
         graph, result = self.graph, self.graph.values[self.graph.result]
-        for primitive in dict.fromkeys(op.call.primitive for op in every(graph.ops)):  # primitives choose names first
+        for primitive in dict.fromkeys(op.call.primitive for op in graph.ops):  # primitives choose names first
+            if isinstance(primitive, Checkpoint):
+                name = clip(primitive.name)
+                raise ValueError(f"program: {name} keeps no operations. ag.trace(f, ...) runs it and records them")
             with suppress(NoSource):
                 self.known(primitive, primitive.name)
         for value in self.initial:
@@ -156,7 +157,7 @@ class Author(Namespace):
         return self.named(value.id, value.name, "g_")
 
     def gradient(self, value: Value) -> str:
-        return self.inner.get(value.id) or f"g_{self.name(value)}"
+        return f"g_{self.name(value)}"
 
     def expression(self, value: Any, hint: str) -> Any:
         """Write an argument as an expression; an object without an expression becomes an input of the program."""
@@ -179,13 +180,6 @@ class Author(Namespace):
     def forward(self, op: Op) -> str:
         """Write the line of `op`, and run it."""
         name = self.name(self.graph.values[op.output])
-        if op.call.inside:
-            lines = [f"# {clip(op.name)}: backward runs this again", *map(self.forward, op.call.inside.ops)]
-            lines.append(f"{name} = {self.name(self.graph.values[op.call.inside.result])}")
-            exec(lines[-1], self.scope)
-            return "\n".join(lines)
-        if isinstance(op.call.primitive, Checkpoint):
-            raise ValueError(f"program: {clip(op.name)} keeps no operations. ag.trace(f, ...) runs it and records them")
         targets = [name, *(self.named((op.id, b), f"{b}_{name}") for b in op.byproducts if op.call.steps)]
         text = self.resolved(text_of(self.call(op)))
         parts = [p for a in op.call.arguments for p in (a if isinstance(a, tuple) else (a,))]  # of an index too
@@ -244,9 +238,7 @@ class Author(Namespace):
         for positions, rule in op.call.steps:
             parents: list[Any] = [None if p is None else op.call.arguments[p].value for p in positions]
             buffer = self.gradient(parents[0]) if rule.into and not rule.joint else ""
-            if op.call.inside:
-                self.walk_inside(op, rule, parents)
-            elif buffer in self.received and _ours(self.scope[buffer]):
+            if buffer in self.received and _ours(self.scope[buffer]):
                 self.into(op, rule, parents[0], self.rule(op, rule, positions, buffer))
             else:
                 texts = self.rule(op, rule, positions)
@@ -359,21 +351,6 @@ class Author(Namespace):
             self.ran(op, rule, run)
             self.scope[name] = gradient
 
-    def walk_inside(self, op: Op, rule: Any, parents: list[Any]) -> None:
-        """Write the walk inside a checkpoint, which sums the gradients of outside values separately at first."""
-        g, outer = self.gradient(self.graph.values[op.output]), self.inner
-        inside: Any = op.call.inside
-        self.inner = {v.id: self.named((op.id, v.id), f"g_{v.name}_{op.id}") for v in parents}
-        name = self.gradient(self.graph.values[inside.result])
-        self.line(f"{name} = {g}")
-        self.received.add(name)
-        for inner in reversed(inside.ops):
-            self.backward(inner)
-        sums = [(v, self.gradient(v) + ".copy()" if v.id in self.made else self.returned(v)) for v in parents]
-        self.inner = outer
-        for value, text in sums:
-            self.receive(op, rule, value, text, eval(text, self.scope))
-
     def line(self, text: str) -> None:
         exec(text, self.scope)
         self.lines.append((text, None))
@@ -391,13 +368,6 @@ class Author(Namespace):
 
 def _ignore(*_: Any) -> None:
     """Observe nothing."""
-
-
-def every(ops: list[Op]) -> Iterator[Op]:
-    """Yield the operations, including those inside checkpoints."""
-    for op in ops:
-        yield op
-        yield from every(op.call.inside.ops if op.call.inside else [])
 
 
 def asked(op: Op, ask: str, out: Value) -> Any:
