@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -21,19 +21,18 @@ from autograd_cnn.engine.messages import spell
 from autograd_cnn.engine.observe import Call
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.interop.calls import array_of, arrays_of, axes_of, calls_of, parts_of
-from autograd_cnn.interop.layouts import Layout, Shape, as_it_is
 from autograd_cnn.nn import GRU, LSTM, RNN, Module, MultiheadAttention, TransformerEncoderLayer
 from autograd_cnn.nn.module import in_training_mode
 
-SAME, IMAGE, PIXELS, GIVEN = "same", "image", "pixels", "given"
+SAME, IMAGE, PIXELS, FEATURES = "same", "image", "pixels", "features"
 """How PyTorch has an array: as it is here; with the last axis behind the first, (N, C, H, W) for (N, H, W, C); in one
-of these two ways; or in any, since no weight has acted on it: then it is an image if it has four axes.
+of these two ways; or as it is here, but with axes made of features, of which PyTorch may make images in another way.
 
-There are two other kinds of tags. A number: as it is here, but its axes were made of so many features, of which
-PyTorch may make images in another way. A tuple: as it is here, but its last axis is of flattened images of this shape
-(H, W, C), there (C, H, W). An array of which nothing is known has a reason, and no tag.
+The fifth kind of tag is a shape (H, W, C): as it is here, but the last axis is of flattened images, there (C, H, W).
+None stands for an unknown order.
 """
-Tag = Any
+Shape = tuple[int, ...]
+Tag = str | Shape | None
 Tags = list[tuple[Tag, Shape]]
 Operands = list[tuple[str, np.ndarray]]
 
@@ -65,6 +64,42 @@ class Refused(ValueError):
     """Raised where PyTorch needs an array in two orders, or in another one than it has."""
 
 
+class Layout(NamedTuple):
+    """How PyTorch has a weight.
+
+    Attributes
+    ----------
+    axes : tuple of int
+        The axes here in PyTorch's order.
+    axis : int
+        The axis here whose elements are the numbers of flattened images.
+    image : tuple of int
+        Their extents (H, W, C), which PyTorch flattens as (C, H, W). Empty: no axis is of this kind.
+    """
+
+    axes: Shape
+    axis: int = 0
+    image: Shape = ()
+
+    def to_torch(self, array: np.ndarray) -> np.ndarray:
+        """Convert a weight of this package."""
+        return (array.take(self.order(), self.axis) if self.image else array).transpose(self.axes)
+
+    def from_torch(self, array: np.ndarray) -> np.ndarray:
+        """Convert a weight of PyTorch."""
+        array = array.transpose(np.argsort(self.axes))
+        return array.take(np.argsort(self.order()), self.axis) if self.image else array
+
+    def order(self) -> np.ndarray:
+        """Return the places here of the numbers of an image, in PyTorch's order."""
+        return np.moveaxis(np.arange(math.prod(self.image)).reshape(self.image), -1, 0).ravel()
+
+
+def as_it_is(ndim: int) -> Layout:
+    """Return the layout of a weight that is the same in PyTorch."""
+    return Layout(tuple(range(ndim)))
+
+
 def torch_names(caller: str, paths: Mapping[str, Any]) -> dict[str, str]:
     """Return PyTorch's name for each path of a weight: ``conv1.w`` is ``conv1.weight``."""
     names = {}
@@ -86,9 +121,13 @@ def torch_layouts(caller: str, model: Module, example: Any) -> dict[str, Layout]
         If the layout of a weight cannot be found.
     """
     inputs = tuple(Tensor(x) for x in (example if isinstance(example, tuple) else (example,)))
-    finder = _Finder(caller, model, inputs)
+    finder = _Finder(caller, model)
     with in_training_mode(model, training=False):
         calls, result = calls_of(model, inputs)
+    begun = next((c.arguments.get("axes") for c in calls if c.primitive.batch != "elementwise"), None)
+    for x in inputs:  # the model may begin with a transposition: then the example is in PyTorch's order
+        turned = begun and tuple(begun) == _to_last(x.ndim)
+        finder.tags[id(x.data)] = FEATURES if turned else IMAGE if x.ndim == 4 else SAME
     for call in calls:
         finder.see(call)
     return finder.all(result)
@@ -97,9 +136,8 @@ def torch_layouts(caller: str, model: Module, example: Any) -> dict[str, Layout]
 # Tags
 
 
-def fixed(x: Tag, shape: Shape) -> Tag:
-    """Return the tag of an array of the user once a weight acts on it."""
-    return (IMAGE if len(shape) == 4 else SAME) if x == GIVEN else x
+def _to_last(n: int) -> Shape:
+    return (0, *range(2, n), 1)
 
 
 def loose(shape: Shape) -> bool:
@@ -107,22 +145,11 @@ def loose(shape: Shape) -> bool:
     return shape[-1:] == (1,) or math.prod(shape[1:-1]) == 1
 
 
-def image(x: Tag, shape: Shape) -> Tag:
-    """Return the tag of what is calculated from images of one tag."""
-    if isinstance(x, int) and not loose(shape):
-        raise Refused(f"takes images that were made of features. {_CURE_IMAGES}")
-    return None if isinstance(x, tuple) else IMAGE
-
-
 def reshaped(x: Tag, old: Shape, new: Shape) -> Tag:
-    """Return the tag after a reshape, None if it has several meanings."""
-    if x == GIVEN and len(old) != 4:
-        return x if len(new) != 4 else SAME
-    x, (before, after) = fixed(x, old), ([n for n in shape if n != 1] for shape in (old, new))
+    """Return the tag after a reshape."""
     if isinstance(x, tuple):
         return x if old[-1:] == new[-1:] else None
-    if isinstance(x, int):
-        return SAME if new[-1:] == (x,) else x
+    before, after = ([n for n in shape if n != 1] for shape in (old, new))
     if x in (IMAGE, PIXELS):
         ends = len(new) > 2 and (old[0], old[-1]) == (new[0], new[-1])
         if before == after and ends:
@@ -130,36 +157,32 @@ def reshaped(x: Tag, old: Shape, new: Shape) -> Tag:
         if not loose(old):
             flat = x == IMAGE and len(old) < 5 and new == (old[0], math.prod(old[1:]))
             return old[1:] if flat else PIXELS if ends and max(len(old), len(new)) < 5 else None
-    cut = before and after and after[-1] % before[-1]
-    return before[-1] if cut else SAME
+    return FEATURES if x == FEATURES or (before and after and after[-1] % before[-1]) else SAME
 
 
 def transposed(x: Tag, shape: Shape, axes: Shape) -> Tag:
-    """Return the tag after a transposition, None if it has several meanings."""
+    """Return the tag after a transposition."""
     n = len(axes)
-    to_last, to_second = (0, *range(2, n), 1), (0, n - 1, *range(1, n - 1))
-    if x == GIVEN and n == 4 and axes == to_last:  # the example is (N, C, H, W)
-        return GIVEN
-    turned, x = isinstance(x, int) or x == GIVEN, fixed(x, shape)
     if axes == tuple(range(n)) or isinstance(x, tuple):
         return x if axes[-1] == n - 1 else None
     if x in (IMAGE, PIXELS) and not loose(shape):
-        return None if axes != to_second else SAME if x == IMAGE or n > 3 else PIXELS
-    return PIXELS if axes == to_last and (n > 3 or turned) else x if isinstance(x, int) else SAME
+        to_second = axes == (0, n - 1, *range(1, n - 1))
+        return None if not to_second else SAME if x == IMAGE or n > 3 else PIXELS
+    return PIXELS if axes == _to_last(n) and (n > 3 or x == FEATURES) else x if x == FEATURES else SAME
 
 
 def without(x: Tag, shape: Shape, gone: Sequence[int]) -> Tag:
-    """Return the tag of what is left without some axes, None if it has several meanings."""
+    """Return the tag of what is left without some axes."""
     n, rest = len(shape), {*range(len(shape))} - {*gone}
-    if not gone or (isinstance(x, int) and len(rest) > 2) or (isinstance(x, tuple) and n - 1 in rest):
+    if not gone or (x == FEATURES and len(rest) > 2) or (isinstance(x, tuple) and n - 1 in rest):
         return x
-    if fixed(x, shape) in (IMAGE, PIXELS) and n - 1 in rest and rest & {*range(1, n - 1)} and not loose(shape):
-        return fixed(x, shape) if 0 in rest else None
+    if x in (IMAGE, PIXELS) and n - 1 in rest and rest & {*range(1, n - 1)} and not loose(shape):
+        return x if 0 in rest else None
     return SAME
 
 
-def joined(operands: Sequence[tuple[Tag, Shape]], shape: Shape, axis: int | None = None) -> Tag:
-    """Return the tag of an elementwise result, or of arrays that are joined along an axis, None if it is unknown.
+def joined(operands: Tags, shape: Shape, axis: int | None = None) -> Tag:
+    """Return the tag of an elementwise result, or of arrays that are joined along an axis.
 
     Raises
     ------
@@ -168,20 +191,15 @@ def joined(operands: Sequence[tuple[Tag, Shape]], shape: Shape, axis: int | None
     """
     n = len(shape)
     found = [(x, (1,) * (n - len(s)) + s) for x, s in operands]
-    seen = {x for x, _ in found if x != GIVEN}
-    for x in (x for x in seen if isinstance(x, tuple)):
-        if axis != n - 1 and any(y not in (x, GIVEN) and s[-1] > 1 for y, s in found):
+    for x in (x for x, _ in found if isinstance(x, tuple)):
+        if axis != n - 1 and any(y != x and s[-1] > 1 for y, s in found):
             raise Refused(_CONTRARY)
         return None if axis == n - 1 else x
-    shown, given = ({fixed(x, s) for x, s in found if (x == GIVEN) == raw and not loose(s)} for raw in (False, True))
-    split = max((x for x in seen if isinstance(x, int)), default=0)
-    if split and not (shown | given) & {IMAGE, PIXELS}:
-        return split if shown or n > 4 or loose(shape) else PIXELS
-    if any(isinstance(x, int) for x in shown):
+    seen, shown = {x for x, _ in found}, {x for x, s in found if not loose(s)}
+    if FEATURES in seen and not shown & {IMAGE, PIXELS}:
+        return FEATURES if shown or n > 4 or loose(shape) else PIXELS
+    if FEATURES in shown:
         raise Refused(f"joins images with features. {_CURE_IMAGES}")
-    if not seen:
-        return GIVEN
-    shown = shown | given if PIXELS in shown and n == 4 else shown or given
     if not shown:  # from now on it may matter where the last axis stands
         settled = loose(shape) or (n == 3 and axis in (0, 1))
         return IMAGE if IMAGE in seen else SAME if settled else PIXELS
@@ -191,7 +209,7 @@ def joined(operands: Sequence[tuple[Tag, Shape]], shape: Shape, axis: int | None
 def aligned(x: Tag, w: np.ndarray, ndim: int) -> Layout | None:
     """Return the layout of a weight in an elementwise operation with a result of `ndim` axes, None if it is unknown."""
     same, lost = as_it_is(w.ndim), ndim - w.ndim
-    if w.size == 1 or x == SAME or isinstance(x, int) or (w.ndim == 1 and x in (IMAGE, PIXELS)):
+    if w.size == 1 or x in (SAME, FEATURES) or (w.ndim == 1 and x in (IMAGE, PIXELS)):
         return same
     if isinstance(x, tuple):
         return same if w.shape[-1] == 1 else Layout(same.axes, w.ndim - 1, x)
@@ -199,7 +217,7 @@ def aligned(x: Tag, w: np.ndarray, ndim: int) -> Layout | None:
     return Layout((*first, w.ndim - 1, *range(len(first), w.ndim - 1))) if x == IMAGE and lost < 2 else None
 
 
-def described(call: Call) -> str:
+def place_of(call: Call) -> str:
     """Return the name of an operation and the user's line."""
     return f"{getattr(call.function, '__name__', call.primitive.name)} ({spell(call.place)})"
 
@@ -207,7 +225,7 @@ def described(call: Call) -> str:
 def ambiguous(call: Call) -> str:
     """Return the reason why the order of a result is unknown."""
     (_, x), *_ = arrays_of(call)
-    known, what = call.primitive.packaged or call.primitive.batch, f"{described(call)} {x.shape} -> {call.out.shape}"
+    known, what = call.primitive.packaged or call.primitive.batch, f"{place_of(call)} {x.shape} -> {call.out.shape}"
     own = "" if known else " @ag.primitive(elementwise=True) says that each number of it keeps its place."
     return f"{what}: PyTorch may have its numbers in another order.{own} {_CURE}"
 
@@ -221,20 +239,20 @@ def looks_up(call: Call) -> bool:
 class _Finder:
     """Passes through the calls of a model: the tag of each activation, and the layout of each weight."""
 
-    def __init__(self, caller: str, model: Module, inputs: tuple[Tensor, ...]) -> None:
+    def __init__(self, caller: str, model: Module) -> None:
         self.caller = caller
         self.tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
         self.weights = {id(t.data): path for path, t in self.tensors.items()}
         self.sequences = {m.path for m in model.modules() if isinstance(m, _SEQUENCES)}
         self.made: dict[int, Call] = {}  # by the id of the result: calls that have only weights and constants
-        self.tags: dict[int, Tag] = {id(t.data): GIVEN for t in inputs}
+        self.tags: dict[int, Tag] = {}  # by the id of the array
         self.reasons: dict[int, str] = {}  # why an array has no tag
         self.found: dict[str, tuple[Layout, str]] = {}
 
     def all(self, result: Any) -> dict[str, Layout]:
         """Return the layout of every weight. A vector needs no conversion, even if the run does not use it."""
         for out in tree_leaves(result):
-            if isinstance(self.tags.get(id(array_of(out))), int) and out.ndim == 4 and not loose(out.shape):
+            if self.tags.get(id(array_of(out))) == FEATURES and out.ndim == 4 and not loose(out.shape):
                 self.refuse([], f"the result {out.shape} is made of features. {_CURE_IMAGES}")
         for path, t in self.tensors.items():
             if path not in self.found and t.ndim > 1:
@@ -256,17 +274,18 @@ class _Finder:
         arrays, weights, out = [a for _, a in arrays_of(call)], self.weights_of(call), id(call.out.data)
         x = [(self.tag(call, a), a.shape) for a in arrays if id(a) in self.tags]
         reason = next((self.reasons[id(a)] for a in arrays if id(a) in self.reasons), None)
-        if weights and not x and not looks_up(call) and any(self.strange(a) for a in arrays):
-            reason = f"{described(call)} {_STRANGE}"
-        if not reason and not x and not (weights and (looks_up(call) or call.primitive in {*_CONVOLUTIONS, ag.linear})):
+        picked = bool(weights) and looks_up(call)
+        if weights and not x and not picked and any(self.strange(a) for a in arrays):
+            reason = f"{place_of(call)} {_STRANGE}"
+        if not reason and not x and not picked and not (weights and call.primitive in {*_CONVOLUTIONS, ag.linear}):
             self.made.update({out: call} if weights else {})
             return
         try:
-            tag = None if reason else self.result(call, [(fixed(*y), y[1]) for y in x] if weights else x, weights)
-            if reason and any(y != GIVEN and math.prod(shape[1:]) > 1 for y, shape in x):
+            tag = None if reason else self.result(call, x, weights)
+            if reason and any(math.prod(shape[1:]) > 1 for _, shape in x):
                 raise Refused(_CONTRARY)
         except Refused as error:
-            self.refuse(weights, f"{described(call)} {error}")
+            self.refuse(weights, f"{place_of(call)} {error}")
         if tag is not None:
             self.tags[out] = tag
         elif weights:
@@ -289,7 +308,7 @@ class _Finder:
     def need(self, weights: Operands, call: Call, **layouts: Layout) -> None:
         """Note the layouts of weights by the names of the operands; the others are the same."""
         for name, array in weights:
-            self.note(array, layouts.get(name, as_it_is(array.ndim)), described(call))
+            self.note(array, layouts.get(name, as_it_is(array.ndim)), place_of(call))
 
     def note(self, array: np.ndarray, layout: Layout, by: str) -> None:
         """Note the layout of a weight, or of an array that is made from weights."""
@@ -301,35 +320,36 @@ class _Finder:
         call = self.made[id(array)]
         (_, w), *_ = arrays_of(call)
         if layout == as_it_is(array.ndim):  # from equal weights, PyTorch calculates equal results
-            for _, w in self.weights_of(call):
-                self.note(w, as_it_is(w.ndim), by)
+            self.need(self.weights_of(call), call)
         elif call.primitive is ag.expand_dims and call.arguments["axis"] == 0:  # by conv1d
             self.note(w, Layout(tuple(a - 1 for a in layout.axes if a)), by)
         elif call.primitive is ag.transpose and layout.axes == (0, 1):
             self.note(w, layout._replace(axis=1 - layout.axis), by)
         else:
             cure = "Write x @ w.T" if call.primitive is ag.transpose else "Save the result as a parameter, and use that"
-            self.refuse([("", array)], f"{described(call)} calculates with it before {by}. {cure}")
+            self.refuse([("", array)], f"{place_of(call)} calculates with it before {by}. {cure}")
 
     # Results of calls
 
     def result(self, call: Call, x: Tags, weights: Operands) -> Tag:
-        """Note the layouts that a call shows, and return the tag of its result, None if it has several meanings."""
-        p, first = call.primitive, fixed(*x[0]) if x and not weights else None
-        if first and (call.function in _RESIZING or (p.batch == "images" and p not in _CONVOLUTIONS)):
-            return image(*x[0])
+        """Note the layouts that a call shows, and return the tag of its result, None if it is unknown."""
+        p, first = call.primitive, x[0][0] if x and not weights else None
+        if p in _CONVOLUTIONS:
+            return self.convolution(call, weights)
+        if first and (call.function in _RESIZING or p.batch == "images"):
+            return self.image(*x[0])
         if first in (IMAGE, PIXELS) and call.function in _KEEPING:
             return first if call.out.ndim > 2 else None
-        if p in _CONVOLUTIONS or p in (ag.linear, ag.matmul):
-            return (self.convolution if p in _CONVOLUTIONS else self.product)(call, weights)
+        if p in (ag.linear, ag.matmul):
+            return self.product(call, weights)
         if weights and looks_up(call):
             self.need(weights, call)
             return SAME
-        if p.batch in ("elementwise", "channels", "losses") or p in (ag.concatenate, ag.stack, ag.broadcast_to):
+        if p.batch in ("elementwise", "channels") or p in (ag.concatenate, ag.stack, ag.broadcast_to):
             tag = self.joined(call, x, weights)
         else:
             tag = self.moved(call, *x[0]) if len(x) == 1 and not weights else self.other(call, x, weights)
-        if call.function in (ag.layer_norm, ag.rms_norm) and fixed(tag, call.out.shape) == IMAGE:
+        if call.function in (ag.layer_norm, ag.rms_norm) and tag == IMAGE:
             whole = any(w.ndim > 1 for _, w in weights) or (p is ag.standardize and len(axes_of(call)) > 1)
             return IMAGE if whole else PIXELS  # over the last axis, PyTorch needs (N, H, W, C)
         return tag
@@ -337,21 +357,23 @@ class _Finder:
     def joined(self, call: Call, x: Tags, weights: Operands) -> Tag:
         """Return the tag of an elementwise result, or of arrays that are joined; its weights have the same order."""
         p, shape, axis = call.primitive, call.out.shape, None
-        if p in (ag.concatenate, ag.stack) and call.arguments["axis"] is not None:
+        if p in (ag.concatenate, ag.stack):
+            if call.arguments["axis"] is None:
+                return self.other(call, x, weights)
             axis = call.arguments["axis"] % len(shape)
-            if p is ag.stack:
-                x = [(reshaped(y, s, t), t) for y, s in x for t in [(*s[:axis], 1, *s[axis:])]]
-        if (p is ag.concatenate and axis is None) or None in dict(x):
+        if p is ag.stack:
+            x = [(reshaped(y, s, t), t) for y, s in x for t in [(*s[:axis], 1, *s[axis:])]]
+        if None in dict(x):
             return self.other(call, x, weights)
-        tag = joined(x, x[0][1] if p.batch == "losses" else shape, axis)
+        tag = joined(x, shape, axis)
         if tag == PIXELS and len(shape) == 3 and any(w.ndim > 1 and max(w.shape[-2:]) > 1 for _, w in weights):
             tag = SAME  # the shape of the weight shows that PyTorch has (N, L, C)
         for _, w in weights:
             layout = aligned(tag, w, len(shape)) if p is not ag.stack or tag == SAME else None
             if layout is None:
                 return None
-            self.note(w, layout, described(call))
-        return SAME if p.batch == "losses" and shape != x[0][1] else tag
+            self.note(w, layout, place_of(call))
+        return tag
 
     def moved(self, call: Call, x: Tag, shape: Shape) -> Tag:
         """Return the tag after an operation that moves, picks or reduces the numbers of one array."""
@@ -381,20 +403,26 @@ class _Finder:
 
     def other(self, call: Call, x: Tags, weights: Operands) -> Tag:
         """Return the tag after an unknown operation: from equal arrays, PyTorch calculates equal results."""
-        tags = {fixed(*each) for each in x}
-        if all(y == SAME or isinstance(y, int) for y in tags):
+        tags = {y for y, _ in x}
+        if tags <= {SAME, FEATURES}:
             self.need(weights, call)
             return SAME if len(x) > 1 else tags.pop()
         if len(tags) > 1 and not tags <= {SAME, IMAGE, PIXELS}:
             raise Refused(_CONTRARY)
         return None
 
+    def image(self, x: Tag, shape: Shape) -> Tag:
+        """Return the tag of what is calculated from images of one tag."""
+        if x == FEATURES and self.found and not loose(shape):  # else no weight has acted on them
+            raise Refused(f"takes images that were made of features. {_CURE_IMAGES}")
+        return None if isinstance(x, tuple) else IMAGE
+
     def convolution(self, call: Call, weights: Operands) -> Tag:
         """Note the layouts for a convolution, whose input may be a weight, too."""
         x, w, *_ = (a for _, a in arrays_of(call))
         if id(w) in self.tags:
             raise Refused(_CALCULATED)
-        tag = image(self.tag(call, x), x.shape) if id(x) in self.tags else IMAGE
+        tag = self.image(self.tag(call, x), x.shape) if id(x) in self.tags else IMAGE
         if tag == IMAGE:
             self.need(weights, call, x=Layout((0, 3, 1, 2)), w=Layout((3, 2, 0, 1)))
         return tag
@@ -402,21 +430,23 @@ class _Finder:
     def product(self, call: Call, weights: Operands) -> Tag:
         """Return the tag of a product along the last axis, for which PyTorch has to transpose images."""
         (_, a), (name, b), *_ = arrays_of(call)
-        left, right = (fixed(self.tag(call, v), v.shape) if id(v) in self.tags else None for v in (a, b))
-        plain = left in (None, SAME) or isinstance(left, int)
+        left, right = (self.tag(call, v) if id(v) in self.tags else None for v in (a, b))
+        plain = left in (None, SAME, FEATURES)
         if right:
             if call.primitive is ag.linear:
                 raise Refused(f"{_CALCULATED}. Write x @ w")
-            if plain and (left and right == PIXELS):
+            if plain and left and right == PIXELS:
                 return SAME
             tag = self.other(call, [(y, v.shape) for y, v in ((left, a), (right, b)) if y], weights)
             tokens = call.out.ndim == 3 and {left or SAME, right} <= {SAME, IMAGE, PIXELS} and not weights
             return PIXELS if tag is None and tokens else tag
         if b.ndim > 2 and not plain:
             return None
-        x: Tag = left or SAME
-        rows, axes = isinstance(x, tuple), (1, 0) if call.primitive is ag.linear else as_it_is(b.ndim).axes
-        self.need(weights, call, **{name: Layout(axes, max(b.ndim - 2, 0), x) if rows else Layout(axes)})
+        axes = (1, 0) if call.primitive is ag.linear else as_it_is(b.ndim).axes
+        rows = left if isinstance(left, tuple) else ()
+        self.need(weights, call, **{name: Layout(axes, max(b.ndim - 2, 0) if rows else 0, rows)})
         if rows:
             return SAME if any(w is b for _, w in weights) else None
-        return (SAME if b.ndim == 1 else PIXELS) if x in (IMAGE, PIXELS) else x if call.out.ndim > 2 else SAME
+        if left in (IMAGE, PIXELS):
+            return SAME if b.ndim == 1 else PIXELS
+        return left if left and call.out.ndim > 2 else SAME

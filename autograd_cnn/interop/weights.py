@@ -15,8 +15,7 @@ import numpy as np
 from autograd_cnn.arrayfile import CheckpointError, write_arrays
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.interop.formats import read_weights
-from autograd_cnn.interop.layouts import Layout, as_it_is
-from autograd_cnn.interop.torch import torch_layouts, torch_names
+from autograd_cnn.interop.torch import Layout, as_it_is, torch_layouts, torch_names
 from autograd_cnn.nn import Module
 from autograd_cnn.nn.module import load_tensors
 from autograd_cnn.state import Loaded, fit_state

@@ -260,8 +260,11 @@ NETWORKS = {  # (input, shapes of the weights, here, in PyTorch)
                               lambda x, p: ag.conv1d(ag.linear(x, p.w).reshape((2, 6, 4)), p.k), FEATURES),
     "numbers reshaped to images": (FLAT, {"k": (3, 3, 3, 2)}, lambda x, p: conv((x / 255).reshape((2, 2, 4, 3)), p.k),
                                    lambda x, p: conv_((x / 255).reshape(2, 2, 4, 3).movedim(-1, 1), p.k)),
-    "an example in PyTorch's order": (IMAGE, {"k": (3, 3, 4, 2)}, lambda x, p: conv(x.transpose(0, 2, 3, 1), p.k),
-                                      lambda x, p: conv_(x.movedim(1, -1), p.k)),
+    "an example in PyTorch's order": (
+        IMAGE, {"k": (3, 3, 4, 2)}, lambda x, p: conv((x / 255 - 0.5).transpose(0, 2, 3, 1), p.k),
+        lambda x, p: conv_(x.movedim(1, -1) / 255 - 0.5, p.k)),
+    "sequences in PyTorch's order": (ROWS, {"fc": (15, 2)}, lambda x, p: ag.linear(flat(x.transpose(0, 2, 1)), p.fc),
+                                     MAY),
     "an example and a dense layer": (
         IMAGE, {"w": (3, 3), "fc": (72, 2)}, lambda x, p: ag.linear(flat(x + ag.linear(x, p.w)), p.fc),
         lambda x, p: F.linear((x + F.linear(x.movedim(1, -1), p.w).movedim(-1, 1)).flatten(1), p.fc)),
