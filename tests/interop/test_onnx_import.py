@@ -145,13 +145,11 @@ def test_an_extent_of_minus_one_is_free(tmp_path):
 
 NAMES = [
     *"forward forward_ train eval path training parameters _nodes _constants _file inputs outputs".split(),
-    *"requires_grad __class__ __dict__ a.b a/b é 1 class forward__".split(), "a b", "\x1b[31m",
-    "\\x1b\x1b", "\x1b\\x1b", "\\x1b\\x1b",  # which are printed as one
+    *"requires_grad __class__ __dict__ a.b a/b é 1 class forward__".split(), "a b",
 ]  # fmt: skip
 
 
 def test_constants_may_have_any_name(tmp_path):
-    """Each keeps its numbers, and its name unless it is not printable."""
     path = network(tmp_path, "y = Relu(x)")
     model = onnx.load(path)
     constants = [onnx.numpy_helper.from_array(np.array([k, k + 1], "f"), name) for k, name in enumerate(NAMES)]
@@ -162,9 +160,8 @@ def test_constants_may_have_any_name(tmp_path):
     assert model(np.ones((1, 2), "f")).data.tolist() == [[len(NAMES) - 1, len(NAMES)]]
     found = dict(model.named_parameters())
     assert [found[p].data[0] for p in found] == [*range(len(NAMES))]
-    assert {name for name in NAMES if name.isprintable()} <= {*found}
+    assert {*found} == {*NAMES}
     assert model.training and not model.eval().training and isinstance(repr(model), str)
-    assert "\x1b" not in repr(model)
     twin = ag.interop.load_onnx(path)
     twin.load_state_dict(model.state_dict())
 

@@ -92,6 +92,7 @@ GRAPHS = {  # of files: a program for each, with the result y
     "shape": "z = ReduceMax<keepdims=1>(i) f = Reshape(z, unit_) y = ConstantOfShape(f)",
 }  # fmt: skip
 UNWRITTEN = {  # those that are refused, by this node
+    "largest": "ArgMax a", "least": "ArgMin a", "division": "Div q",
     "picked": "GatherND y", "written": "ScatterND y", "reach": "Range r", "shape": "ConstantOfShape y",
 }  # fmt: skip
 CONSTANTS = {

@@ -9,20 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.primitive import Primitive
-
-
-def without_derivative(function: Callable[..., Any]) -> Any:
-    """Return a function of arrays as one of Tensors, too, whose calls an export sees as those of `f.primitive`."""
-    operation: Any = Primitive(function, complex=True)
-
-    def run(*args: Any, **options: Any) -> Any:
-        with no_grad():
-            return operation(*args, **options)
-
-    vars(run)["primitive"] = operation
-    return run
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,8 @@ depend on the inputs and become a plain array, without a recorded operation, wou
 is told of each, and the export is refused. A second run, on other numbers in a larger batch, shows which extents depend
 on the batch, and which other constants are none; a third one has a batch of one.
 
-ONNX has images as (N, C, H, W), so convolutions and pools stand between two Transposes. A Transpose of another one is a
-single one, or none. Those around other operations stay in the file, and the program that runs it moves them to the
-borders of the network.
+ONNX has images as (N, C, H, W), so convolutions and pools stand between two Transposes. The program that runs a file
+moves them to the borders of the network.
 """
 
 from __future__ import annotations
@@ -254,7 +253,6 @@ class _Writer:
         self.nodes: list[tuple[str, list[str], str, dict[str, Any]]] = []
         self.constants: dict[str, np.ndarray] = {}
         self.bases: dict[str, str] = {}  # of constants in another order of axes: the name of the first one
-        self.turned: dict[str, tuple[str, Sequence[int]]] = {}  # of Transposes: the operand, and its axes
         self.used: dict[str, int] = {}
         named = [*f.named_parameters(), *f.named_buffers()] if isinstance(f, Module) else []
         self.tensors = {id(t.data): name for name, t in named}
@@ -279,17 +277,9 @@ class _Writer:
         names = ["" if a is None else a if isinstance(a, str) else self.constant(a) for a in operands]
         call = self.call
         operator = _OF_BOOLS.get(operator, operator) if call and call.out.dtype == bool else operator
-        if operator == "Transpose":  # of another one is a single one, or none
-            source, first = self.turned.get(names[0], (names[0], range(len(attributes["perm"]))))
-            names, perm = [source], tuple(first[a] for a in attributes["perm"])
-            attributes = {"perm": list(perm)}
-            if perm == tuple(range(len(perm))):
-                return source
         label = call.primitive.name if call else operator.lower()
         out = self.unique(f"{call.module}.{label}" if call and call.module else label)
         self.nodes.append((operator, names, out, attributes))
-        if operator == "Transpose":
-            self.turned[out] = source, perm
         return out
 
     def constant(self, value: Any, name: str = "constant") -> str:

@@ -62,20 +62,13 @@ class OnnxModule(Module):
         floats = {n for n, a in constants.items() if a.dtype.kind == "f" and a.ndim and n not in options}
         tensors = [n for n in stored if n in floats] or [n for n in literals if n in floats and constants[n].size > 1]
         self._constants = {name: array for name, array in constants.items() if name not in tensors}
-        self._paths: dict[str, str] = {}
-        for name in tensors:
-            path = printable(name)
-            while path in self._paths.values():
-                path += "_"
-            self._paths[name] = path
         made = {name: Tensor(constants[name].copy(), requires_grad=name not in buffers) for name in tensors}
-        setattr(self, "", {path: made[name] for name, path in self._paths.items()})  # paths begin with no other name
+        setattr(self, "", made)  # paths begin with no other name
 
     def forward(self, *inputs: Any) -> Any:
         if len(inputs) != len(self.inputs):
             raise TypeError(f"{type(self).__name__}: {len(inputs)} inputs, want {self._signature()}")
-        values: dict[str, Any] = {"": None, **self._constants}
-        values |= {name: vars(self)[""][path] for name, path in self._paths.items()}
+        values: dict[str, Any] = {"": None, **self._constants, **vars(self)[""]}
         for x, name in zip(inputs, self.inputs, strict=True):
             values[name] = self._checked(name, x)
         for node in self._nodes:
@@ -94,7 +87,7 @@ class OnnxModule(Module):
         raise TypeError(f"{type(self).__name__}: {name} is {x.dtype}, want {want}: {name}.astype(np.{want})")
 
     def _signature(self) -> str:
-        return ", ".join(printable(f"{name} ({', '.join(map(str, shape))})") for name, shape in self.inputs.items())
+        return ", ".join(f"{name} ({', '.join(map(str, shape))})" for name, shape in self.inputs.items())
 
 
 class _Node:
@@ -108,7 +101,7 @@ class _Node:
         from onnx import defs, helper
 
         self.operator, self.ends = node.op_type, ends
-        self.label = printable(f"{node.op_type} {node.name or node.output[0]}")
+        self.label = f"{node.op_type} {node.name or node.output[0]}"
         self.operands, self.results = [*node.input], [name if name in used else "" for name in node.output]
         schema, entry = defs.get_schema(node.op_type, opset, ""), OPERATORS[node.op_type]
         self.attributes = _attributes(node, opset)
@@ -124,7 +117,12 @@ class _Node:
         """Compute the results, and drop the values that nobody needs any more."""
         before = NODE.set(f"{file}: {self.label}")
         try:
-            self._compute(values)
+            operands = [values[name] for name in self.operands]
+            out = OPERATORS[self.operator].compute(*operands, **self.attributes)
+            results = out if isinstance(out, (list, tuple)) else (out,)
+            for name, value, like in zip(self.results, results, self.like, strict=False):
+                if name:
+                    values[name] = value if like is None else _cast(value, operands[like].dtype)
         except Exception as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"{NODE.get()}: {error}") from error
@@ -132,14 +130,6 @@ class _Node:
             NODE.reset(before)
         for name in self.ends:
             values.pop(name, None)
-
-    def _compute(self, values: dict[str, Any]) -> None:
-        operands = [values[name] for name in self.operands]
-        out = OPERATORS[self.operator].compute(*operands, **self.attributes)
-        results = out if isinstance(out, (list, tuple)) else (out,)
-        for name, value, like in zip(self.results, results, self.like, strict=False):
-            if name:
-                values[name] = value if like is None else _cast(value, operands[like].dtype)
 
 
 def _cast(value: Any, dtype: Any) -> Any:
@@ -209,10 +199,10 @@ def load_onnx(path: str | os.PathLike[str]) -> OnnxModule:
     except (ValueError, TypeError, LookupError) as error:  # numbers that do not fit their shape, or text that is none
         raise _damaged(path, error) from None
     if module._odd:
-        raise ValueError(f"load_onnx: {path}: {printable(module._odd[0])}, want floats or integers")
+        raise ValueError(f"load_onnx: {path}: {module._odd[0]}, want floats or integers")
     for node in module._nodes:
         if node.lacks:
-            raise ValueError(f"load_onnx: {path}: {node.label}: {printable(node.lacks)} has no counterpart. {_CURE}")
+            raise ValueError(f"load_onnx: {path}: {node.label}: {node.lacks} has no counterpart. {_CURE}")
     return module
 
 
@@ -221,9 +211,16 @@ def _damaged(path: Any, error: Exception) -> ValueError:
 
 
 def _check_limits(path: Any, model: Any) -> None:
-    """Raise an error if a file has functions, or a version that is too old, too new or unclear."""
+    """Raise an error if a file has names that are not printable, functions, or a version that is too new or unclear."""
     from onnx import defs
 
+    graph = model.graph
+    names = [n for node in graph.node for n in (node.name, node.op_type, node.domain, *node.output)]
+    names += [str(n) for value in graph.input for n in (value.name, *_shape(value))] + [
+        t.name for t in graph.initializer
+    ]
+    if odd := [name for name in names if not name.isprintable()]:
+        raise ValueError(f"load_onnx: {path} has the name {printable(odd[0])}, which is not printable")
     if model.functions:
         cure = "import onnx.inliner; onnx.save(onnx.inliner.inline_local_functions(onnx.load(path)), path)"
         raise ValueError(f"load_onnx: {path} has functions of its own. Write them out: {cure}")
@@ -264,7 +261,7 @@ def _check_vocabulary(path: Any, model: Any) -> None:
     names = [n.op_type if n.domain in _DOMAINS else f"{n.domain}.{n.op_type}" for n in graph.node]
     unknown = Counter(name for name in names if name not in OPERATORS)
     if unknown:
-        listed = ", ".join(printable(f"{name} ({count})") for name, count in sorted(unknown.items()))
+        listed = ", ".join(f"{name} ({count})" for name, count in sorted(unknown.items()))
         raise ValueError(f"load_onnx: {path} has operators that this package lacks: {listed}. {_CURE}")
     if graph.sparse_initializer or any(a.name == "sparse_value" for n in graph.node for a in n.attribute):
         raise ValueError(f"load_onnx: {path} has sparse constants, which this package lacks")

@@ -1,8 +1,9 @@
-"""Operations on each number."""
+"""Operations on each number, and along axes."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import reduce
 from itertools import starmap
 from typing import Any
@@ -13,9 +14,9 @@ import autograd_cnn as ag
 from autograd_cnn.calculus.transforms import alias
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.observe import observed
-from autograd_cnn.interop.onnx.entry import Entry, without_derivative
+from autograd_cnn.interop.onnx.entry import Entry
 
-# How primitives are written
+# Operations on each number
 
 
 def _clip(onnx: Any, x: Any, min: Any, max: Any) -> Any:
@@ -55,14 +56,12 @@ def _constant(operator: str) -> Any:
 # What operators do
 
 
-@without_derivative
-def _whole_quotient(x: Any, y: Any) -> Any:
-    """The quotient of integers, cut off towards 0."""
-    return x // y + ((x % y != 0) & ((x < 0) != (y < 0)))
-
-
 def _quotient(x: Any, y: Any) -> Any:
-    return (ag.divide if "f" in (x.dtype.kind, y.dtype.kind) else _whole_quotient)(x, y)
+    """Divide. The quotient of integers is cut off towards 0."""
+    if "f" in (x.dtype.kind, y.dtype.kind):
+        return ag.divide(x, y)
+    x, y = plain((x, y))
+    return x // y + ((x % y != 0) & ((x < 0) != (y < 0)))
 
 
 def _power(x: Any, y: Any) -> Any:
@@ -90,6 +89,72 @@ CONSTANT: dict[str, Any] = {  # without a gradient
 
 ORDERS = {"Greater", "GreaterOrEqual", "Less", "LessOrEqual"}  # of numbers: ONNX does not compare bools
 
+
+# Operations along axes
+
+
+def _axes(axis: Any) -> Any:
+    """Return an option `axis` as the input of an operator; None, for all axes, stays."""
+    return None if axis is None else axis if isinstance(axis, tuple) else (axis,)
+
+
+def ints(array: Any) -> Any:
+    """Return an input or attribute that holds sizes or axes as a tuple; None stays."""
+    return None if array is None else tuple(int(n) for n in np.ravel(array))
+
+
+def _reads(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what an operator ReduceX does, if `f` is the reduction."""
+
+    return lambda x, axes=None, keepdims=1: f(x, ints(axes) or None, keepdims=bool(keepdims))
+
+
+def _reduction(operator: str, primitive: Any) -> Entry:
+    """Return the entry of a reduction."""
+
+    def write(onnx: Any, x: Any, axis: Any, keepdims: Any) -> Any:
+        return onnx.node(operator, x, _axes(axis), keepdims=int(keepdims))
+
+    return Entry(operator, primitive, write, _reads(primitive))
+
+
+def _centred(onnx: Any, x: Any, axis: Any) -> Any:
+    return onnx.Sub(x, onnx.ReduceMean(x, _axes(axis), keepdims=1))
+
+
+def _variance(onnx: Any, centred: Any, axis: Any, keepdims: Any = True) -> Any:
+    return onnx.ReduceMean(onnx.Mul(centred, centred), _axes(axis), keepdims=int(keepdims))
+
+
+def _var(onnx: Any, x: Any, axis: Any, keepdims: Any) -> Any:
+    return _variance(onnx, _centred(onnx, x, axis), axis, keepdims)
+
+
+def _standardize(onnx: Any, x: Any, axis: Any, eps: Any) -> Any:
+    centred = _centred(onnx, x, axis)
+    return onnx.Div(centred, onnx.Sqrt(onnx.Add(_variance(onnx, centred, axis), float(eps))))
+
+
+def _softmax(onnx: Any, x: Any, axis: Any) -> Any:
+    return onnx.Softmax(x, axis=axis) if isinstance(axis, int) else onnx.Exp(_log_softmax(onnx, x, axis))
+
+
+def _log_softmax(onnx: Any, x: Any, axis: Any) -> Any:
+    if isinstance(axis, int):
+        return onnx.LogSoftmax(x, axis=axis)
+    return onnx.Sub(x, onnx.ReduceLogSumExp(x, _axes(axis), keepdims=1))
+
+
+def _concatenate(onnx: Any, tensors: Any, axis: Any) -> Any:
+    if axis is None:
+        return onnx.Concat(*(onnx.Reshape(x, (-1,)) for x in tensors), axis=0)
+    return onnx.Concat(*tensors, axis=axis)
+
+
+def _layer_norm(f: Any) -> Callable[..., Any]:
+    return lambda x, *weights, axis=-1, epsilon=1e-5, stash_type=1: f(x, x.shape[axis:], *weights, eps=epsilon)
+
+
 ENTRIES = [
     *starmap(Entry, SAME.items()),
     *(Entry(operator, observed(function), _constant(operator), function) for operator, function in CONSTANT.items()),
@@ -116,7 +181,6 @@ ENTRIES = [
     Entry("Selu", read=lambda x, alpha=1.6732632, gamma=1.0507009: gamma * ag.elu(x, alpha)),
     # Primitives that are several operators there
     Entry(None, alias, lambda onnx, x: onnx.Identity(x)),
-    Entry(None, _whole_quotient.primitive, lambda onnx, x, y: onnx.Div(x, y)),
     Entry(None, ag.expm1, lambda onnx, x: onnx.Sub(onnx.Exp(x), 1.0)),
     Entry(None, ag.hardtanh, lambda onnx, x, min_val, max_val: _clip(onnx, x, min_val, max_val)),
     Entry(None, ag.log10, lambda onnx, x: onnx.Div(onnx.Log(x), math.log(10))),
@@ -128,4 +192,21 @@ ENTRIES = [
     Entry(None, ag.silu, lambda onnx, x: onnx.Mul(x, onnx.Sigmoid(x))),
     Entry(None, ag.square, lambda onnx, x: onnx.Mul(x, x)),
     Entry(None, ag.tanhshrink, lambda onnx, x: onnx.Sub(x, onnx.Tanh(x))),
+    # Operations along axes
+    _reduction("ReduceSum", ag.sum),
+    _reduction("ReduceProd", ag.prod),
+    _reduction("ReduceMax", ag.max),
+    _reduction("ReduceMin", ag.min),
+    _reduction("ReduceMean", ag.mean),
+    _reduction("ReduceLogSumExp", ag.logsumexp),
+    Entry("Softmax", ag.softmax, _softmax),
+    Entry("LogSoftmax", ag.log_softmax, _log_softmax),
+    Entry("Concat", ag.concatenate, _concatenate, lambda *arrays, axis: ag.concatenate(arrays, axis)),
+    Entry(None, ag.standardize, _standardize),
+    Entry(None, ag.var, _var),
+    Entry(None, ag.std, lambda onnx, x, axis, keepdims: onnx.Sqrt(_var(onnx, x, axis, keepdims))),
+    Entry("LayerNormalization", read=_layer_norm(ag.layer_norm)),
+    Entry("RMSNormalization", read=_layer_norm(ag.rms_norm)),
+    Entry("ReduceL1", read=_reads(lambda x, *args, **options: ag.sum(abs(x), *args, **options))),
+    Entry("ReduceL2", read=_reads(lambda x, *args, **options: ag.sqrt(ag.sum(x * x, *args, **options)))),
 ]
