@@ -43,7 +43,7 @@ class Course(Protocol):
     epochs: list[Any]
 
 
-def loss_curve(history: Course, path: str | os.PathLike[str]) -> None:
+def loss_curve(history: Course, path: str | os.PathLike[str] | None = None) -> Figure:
     """Draw the loss of every step and, if there are any, the losses and accuracies of every epoch.
 
     The axis of the loss is logarithmic if the losses span more than a factor of ten.
@@ -52,8 +52,13 @@ def loss_curve(history: Course, path: str | os.PathLike[str]) -> None:
     ----------
     history : History
         As `fit` returns it.
-    path : path
-        The picture, `.png`, `.svg` or `.pdf`.
+    path : path, optional
+        Saves the picture, as `.png`, `.svg` or `.pdf`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Its ``axes`` can be changed, and ``savefig`` saves it. It belongs to no window and to no `pyplot`.
 
     Raises
     ------
@@ -62,16 +67,6 @@ def loss_curve(history: Course, path: str | os.PathLike[str]) -> None:
     ValueError
         If `path` has another suffix.
     """
-    _save(loss_figure(history), path)
-
-
-def loss_curve_png(history: Course) -> bytes:
-    """Return the picture of `loss_curve` as PNG, for a notebook."""
-    return _file(loss_figure(history), ".png", dpi=100)
-
-
-def loss_figure(history: Course) -> Figure:
-    """Return the picture of `loss_curve` as a figure of matplotlib, for `History.plot`."""
     draws = _panels(history)
     figure = _figure(9.6 if len(draws) > 1 else 6.4, 4.2)
     panels = figure.subplots(1, len(draws), squeeze=False)[0]
@@ -79,7 +74,14 @@ def loss_figure(history: Course) -> Figure:
         draw(panel, history)
     title = f"Training on {history.name}" if history.name else "Training"
     figure.suptitle(plain(", ".join(filter(None, [title, history.ended]))), parse_math=False)
+    if path is not None:
+        _save(figure, path)
     return figure
+
+
+def loss_curve_png(history: Course) -> bytes:
+    """Return the picture of `loss_curve` as PNG, for a notebook."""
+    return _file(loss_curve(history), ".png", dpi=100)
 
 
 def loss_svgs(history: Course) -> dict[str, bytes]:

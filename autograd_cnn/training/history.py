@@ -9,16 +9,13 @@ from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autograd_cnn.arrayfile import read_json, write_json
 from autograd_cnn.environment import plain
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 PLOTS = "autograd_cnn.plots"
 EARLY_STOP = "early stop"  # the reason to end, or its beginning, if it is a callback's
@@ -67,18 +64,14 @@ class Epoch:
     part: float = 1.0
 
     def __str__(self) -> str:
-        return ", ".join(f"{name} {figure}" for name, figure in self.figures.items() if "nan" not in figure)
-
-    @property
-    def figures(self) -> dict[str, str]:
-        """The loss, the accuracy, those of validation and the time, as text by name."""
-        return {
+        figures = {
             "loss": f"{self.loss:.5f}",
             "accuracy": f"{self.accuracy:.1%}",
             "validation loss": f"{self.validation_loss:.5f}",
             "validation accuracy": f"{self.validation_accuracy:.1%}",
             "time": f"{self.seconds:.1f} s",
         }
+        return ", ".join(f"{name} {figure}" for name, figure in figures.items() if "nan" not in figure)
 
 
 @dataclass(repr=False)
@@ -116,49 +109,12 @@ class History:
 
     def __repr__(self) -> str:
         count = f"epochs {len(self.epochs)}, steps {len(self.losses)}"
-        head = f"History of {plain(self.name) or 'a run'}: {', '.join(filter(None, [count, self.ended]))}"
-        return "\n".join([head, *(f"  {line}" for line in self._table())])
+        return f"History of {plain(self.name) or 'a run'}: {', '.join(filter(None, [count, self.ended]))}"
 
-    def _table(self) -> list[str]:
-        """Return the figures of the passes as lines; of more than twelve passes, the first and the last."""
-        rows = [[str(i), *epoch.figures.values()] for i, epoch in enumerate(self.epochs, 1)]
-        rows.insert(0, ["epoch", *(self.epochs[0].figures if self.epochs else ())])
-        keep = [i for i in range(len(rows[0])) if any("nan" not in row[i] for row in rows[1:])]
-        cells = [[row[i] for i in keep] for row in rows]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = ["  ".join(map(str.rjust, row, widths)) for row in cells] if keep else []
-        return lines if len(lines) <= 13 else [*lines[:6], "...", *lines[-6:]]
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        """Return the curve for a notebook; without matplotlib or losses, the table only."""
-        bundle: dict[str, Any] = {"text/plain": repr(self)}
-        if self.losses and (plots := drawing()):
-            bundle["image/png"] = plots.loss_curve_png(self)
-        return bundle
-
-    def plot(self) -> Figure:
-        """Draw the loss of every step and, if there are any, the losses and accuracies of every pass.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-            Its ``axes`` can be changed, and ``savefig`` saves it. It belongs to no window and to no `pyplot`.
-            `autograd_cnn.plots.loss_curve` saves the same picture.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is missing.
-
-        Examples
-        --------
-        >>> history = History("digits", [0.7, 0.6], [Epoch(2, 0.65, 0.1, 0.6, 0.12, 1.5)])
-        >>> [panel.get_ylabel() for panel in history.plot().axes]
-        ['loss', 'accuracy, %']
-        """
-        from autograd_cnn.plots import loss_figure
-
-        return loss_figure(self)
+    def _repr_png_(self) -> bytes | None:
+        """Return the curve for a notebook, unless matplotlib or losses are missing."""
+        plots = drawing()
+        return plots.loss_curve_png(self) if self.losses and plots else None
 
     @property
     def best(self) -> int:

@@ -36,5 +36,10 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
         History.load(tmp_path / "h.json")
 
 
+def test_a_notebook_shows_a_history_as_its_curve():
+    pytest.importorskip("matplotlib")
+    assert example()._repr_png_().startswith(b"\x89PNG") and History("nothing yet")._repr_png_() is None
+
+
 def test_a_name_cannot_steer_a_terminal():
     assert repr(History("a\x1b[2J\nb")) == "History of a\\x1b[2J\\nb: epochs 0, steps 0"

@@ -165,13 +165,13 @@ def test_names_are_text_and_no_formulas(tmp_path, suffix):
 
 
 def test_a_history_draws_itself(tmp_path):
-    figure = history().plot()
+    figure = ag.plots.loss_curve(history())
     assert [panel.get_xlabel() for panel in figure.axes] == ["step", "step"]
     ag.plots.loss_curve(history(), tmp_path / "same.png")
     figure.savefig(tmp_path / "own.png", metadata={"Software": None})
     assert (tmp_path / "own.png").read_bytes() == (tmp_path / "same.png").read_bytes()
-    assert len(History("", [0.5]).plot().axes) == 1
-    assert len(History().plot().axes) == 1  # before the first step
+    assert len(ag.plots.loss_curve(History("", [0.5])).axes) == 1
+    assert len(ag.plots.loss_curve(History()).axes) == 1  # before the first step
 
 
 def test_the_lines_have_the_numbers_of_the_history():
@@ -184,7 +184,7 @@ def test_the_lines_have_the_numbers_of_the_history():
         (ends, [100 * epoch.accuracy for epoch in run.epochs]),
         (ends, [100 * epoch.validation_accuracy for epoch in run.epochs]),
     ]
-    lines = [line for panel in run.plot().axes for line in panel.lines]
+    lines = [line for panel in ag.plots.loss_curve(run).axes for line in panel.lines]
     for line, numbers in zip(lines, wanted, strict=True):
         np.testing.assert_allclose(line.get_data(), numbers)
 
@@ -192,7 +192,7 @@ def test_the_lines_have_the_numbers_of_the_history():
 def test_without_matplotlib_a_history_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r"needs matplotlib .* install"):
-        history().plot()
+        ag.plots.loss_curve(history())
 
 
 @pytest.mark.parametrize(
