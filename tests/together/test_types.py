@@ -65,46 +65,30 @@ t.argmax(axes=0)  #: error
 ag.add(t, 1)  #: Tensor
 ag.add(1, t)  #: Tensor
 ag.add(a, t)  #: Tensor
-ag.bce(t, a)  #: Tensor
 ag.bce_with_logits(t, a, reduction="sum")  #: Tensor
 ag.clip(t, 0, 1)  #: Tensor
-ag.clip(t, max=1)  #: Tensor
 ag.concat([t, t])  #: Tensor
-ag.concatenate([t, t], axis=1)  #: Tensor
 ag.concatenate((t, t))  #: Tensor
-ag.conv2d(t, t)  #: Tensor
 ag.conv2d(a, t)  #: Tensor
 ag.conv2d(t, t, t, stride=(2, 1), padding="same", groups=3)  #: Tensor
 ag.conv2d(t, t, b=t, padding=((0, 1), (1, 0)))  #: Tensor
-ag.conv_transpose2d(t, t, output_padding=1)  #: Tensor
+ag.flip(t, (0, 1))  #: Tensor
+ag.sum(t, axis=(0, 1), keepdims=True)  #: Tensor
+ag.max_pool2d(t, 2, stride=(2, 1))  #: Tensor
 ag.cross_entropy(t, a, label_smoothing=0.1)  #: Tensor
 ag.cumsum(t, 1)  #: Tensor
 ag.divide(1, t)  #: Tensor
 ag.dropout(t, 0.5, np.random.default_rng(0))  #: Tensor
-ag.contract("ij,ij->", t, t)  #: Tensor
 ag.contract("ij,ij->", a, t)  #: Tensor
-ag.flatten(t, 1)  #: Tensor
-ag.flip(t, (0, 1))  #: Tensor
-ag.leaky_relu(t, 0.2)  #: Tensor
 ag.linear(a, t, t)  #: Tensor
-ag.log_softmax(t, axis=-1)  #: Tensor
-ag.max(t, 0)  #: Tensor
-ag.max_pool2d(t, 2, stride=1)  #: Tensor
-ag.minimum(0, t)  #: Tensor
 ag.pad(t, ((1, 0), (2, 1)))  #: Tensor
 ag.pad(t, 1, mode="edge")  #: Tensor
 ag.permute_dims(t, (1, 0))  #: Tensor
-ag.power(2, t)  #: Tensor
-ag.prod(t, axis=1, initial=2.0)  #: Tensor
-ag.roll(t, 1, axis=0)  #: Tensor
 ag.rot90(t)  #: Tensor
 ag.set_at(a, 0, t)  #: Tensor
 ag.special.gammaln(t)  #: Tensor
 ag.special.xlogy(2, t)  #: Tensor
 ag.stats.norm.logpdf(t)  #: Any
-ag.std(t, ddof=1)  #: Tensor
-ag.sum(t, axis=(0, 1), keepdims=True)  #: Tensor
-ag.take(t, [0, 1], axis=0)  #: Tensor
 ag.transpose(t, (1, 0))  #: Tensor
 ag.where(t > 0, t, 0)  #: Tensor
 ag.where(a > 0, 0, t)  #: Tensor
@@ -229,15 +213,29 @@ accuracy: float = ag.training.evaluate(net, ag.cross_entropy, data.test_images, 
 """
 
 OPERATIONS = {
-    name: [p.annotation for p in inspect.signature(value.textbook).parameters.values() if p.default is p.empty]
+    name: inspect.signature(value.textbook).parameters.values()
     for name, value in vars(ag).items()
     if isinstance(value, Primitive) and value.name == name and not value.__module__.endswith("functions")
 }
-ARGUMENTS = {  # by the annotation of a parameter without a default
-    "Any": "t", "Sequence[Any]": "[t, t]", "Shape": "(2, 3)", "Extent": "2", "int | tuple[int, ...]": "0",
-    "tuple[int, ...]": "(4,)", "tuple[int, int]": "(2, 3)", "str": '"ij->"',
+VALUES = {  # of a parameter with this annotation
+    "Any": ["t"], "Sequence[Any]": ["[t, t]"], "Shape": ["(2, 3)"], "Axis": ["1", "(0, 1)", "None"], "bool": ["True"],
+    "Extent": ["2", "(2, 1)"], "Steps": ["2", "(2, 1)", "None"], "Margins": ["1", '"same"', "((0, 1), (1, 0))"],
+    "int": ["1"], "int | None": ["1", "None"], "float": ["0.5", "1"], "float | None": ["0.5", "None"],
+    "str": ['"ij->"'], "int | tuple[int, ...]": ["0", "(0, 1)"], "tuple[int, ...]": ["(4,)"],
+    "tuple[int, int]": ["(2, 3)"], "Sequence[int] | None": ["[1, 0]", "None"], "Reduction": ['"none"'],
+    "Order": ['"F"'], "Mode": ['"wrap"'], "Ends": ['"full"'], "Literal['none', 'tanh']": ['"tanh"'],
+    "Literal['K', 'A', 'C', 'F']": ['"C"'],
 }  # fmt: skip
-PROGRAM += "".join(f"ag.{n}({', '.join(ARGUMENTS[p] for p in of)})  #: Tensor\n" for n, of in OPERATIONS.items())
+
+
+def calls(name, parameters):
+    """An operation called with what it requires, and then with each value of each option."""
+    required = [VALUES[p.annotation][0] for p in parameters if p.default is p.empty]
+    options = [f"{p.name}={v}" for p in parameters if p.default is not p.empty for v in VALUES[p.annotation]]
+    return [f"ag.{name}({', '.join([*required, *option])})" for option in ([], *([o] for o in options))]
+
+
+PROGRAM += "".join(f"{call}  #: Tensor\n" for item in OPERATIONS.items() for call in calls(*item))
 LINES = PROGRAM.split("\n")
 WANTED = {i: line.rpartition("#: ")[2] for i, line in enumerate(LINES, 1) if "#: " in line}
 SOURCES = str(Path(ag.__file__).parents[1])
