@@ -35,18 +35,6 @@ def test_without_validation_the_training_loss_counts():
     assert not early_stop(1)(history(1, 2, 3, validated=False))
 
 
-def test_no_patience_is_refused():
-    with pytest.raises(TypeError, match=r"early_stop: patience is 1\.5, want an int"):
-        early_stop(1.5)
-    with pytest.raises(ValueError, match="early_stop: patience is 0"):
-        early_stop(0)
-
-
-def test_swapped_arguments_are_named(tmp_path, rng):
-    with pytest.raises(TypeError, match=r"keep_best: model is str, want a Module: keep_best\(path, model\)"):
-        keep_best(nn.Linear(2, 2, rng=rng), "best.safetensors")
-
-
 def test_fit_calls_them_after_each_pass_until_one_ends_the_run():
     x, y = points()
     calls = []

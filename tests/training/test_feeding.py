@@ -54,39 +54,6 @@ def test_batches_are_shuffled_augmented_and_converted(start):
     assert len(got) == 4 - start
 
 
-def doubling(x, rng):
-    return np.concatenate([x, x[:, :, ::-1]])
-
-
-def forgetful(x, rng):
-    x += 1
-
-
-AUGMENTS = {  # what `augment` returns for 4 images (4, 2, 2, 1) uint8, and the error
-    "twice as many": (
-        doubling,
-        r"returned \(8, 2, 2, 1\) uint8 for 4 labels, want an array of 4 axes and 4 images\. For",
-    ),
-    "one image": (lambda x, rng: x[0], r"returned \(2, 2, 1\) uint8 for 4 labels, want an array of 4 axes"),
-    "as many rows": (lambda x, rng: np.zeros((4, 2, 1)), r"returned \(4, 2, 1\) float64 for 4 labels, want"),
-    "a number": (lambda x, rng: np.array(1.0), r"returned \(\) float64 for 4 labels"),
-    "nothing": (forgetful, r"returned NoneType for 4 labels, want an array of 4 axes and 4 images"),
-    "a pair": (lambda x, rng: (x, rng), r"returned tuple for 4 labels, .*other labels, change the arrays before fit"),
-    "a Tensor": (lambda x, rng: ag.Tensor(x), "returned Tensor for 4 labels, want an array"),
-    "bytes as floats": (
-        lambda x, rng: np.float32(x) + 200,
-        r"turned uint8 images into float32 from 0?\d+ to \d+, but predictions are made from numbers in \[0, 1\]",
-    ),
-}
-
-
-@pytest.mark.parametrize(("augment", "message"), AUGMENTS.values(), ids=AUGMENTS)
-def test_an_augmentation_that_does_not_fit_its_labels_is_refused(augment, message):
-    images, labels = np.arange(4 * 4, dtype=np.uint8).reshape(4, 2, 2, 1), np.arange(4)
-    with pytest.raises(ValueError, match="fit: augment " + message):
-        list(prepared(images, labels, 4, 0, augment))
-
-
 def test_an_augmentation_may_crop_and_convert():
     images, labels = np.zeros((5, 4, 4, 1), np.uint8), np.arange(5)
     (batch, _), *_ = prepared(images, labels, 5, 0, lambda x, rng: np.float32(x[:, :2, :2]) - 3)

@@ -160,65 +160,6 @@ def test_targets_that_are_not_classes_have_no_accuracy():
     assert math.isnan(result.accuracy) and result.confusion.shape == (0, 0)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({}, "fit: pass one of epochs= and steps="),
-        ({"epochs": 1, "steps": 1}, "fit: pass one of epochs= and steps="),
-        ({"epochs": 1.5}, "fit: epochs is 1.5, want an int"),
-        ({"steps": "2"}, "fit: steps is '2', want an int"),
-        ({"epochs": 1, "rng": 0}, "fit: rng is 0, want np.random.default_rng\\(0\\)"),
-        (
-            {"epochs": 1, "schedule": 0.1},
-            "fit: schedule is 0.1, want a function of the number of a step",
-        ),
-        ({"epochs": 1, "validation": np.ones(3)}, "fit: validation is ndarray, want \\(images, labels\\)"),
-        ({"epochs": 1, "loss": "mse"}, "fit: loss is 'mse', want a function such as ag.cross_entropy"),
-        (
-            {"epochs": 1, "loss": lambda outputs, y: ag.cross_entropy(outputs.data, y)},
-            "fit: the loss is float64, want a Tensor: model and loss must not leave the graph, as",
-        ),
-        ({"epochs": 1, "batch_size": 0}, "fit: batch_size is 0, want 1 or more"),
-        ({"epochs": 1, "clip": -1}, "fit: clip is -1, want more than 0, or None for no limit"),
-        ({"epochs": 1, "clip": math.nan}, "fit: clip is nan, want more than 0"),
-        ({"epochs": 1, "time_limit": 0}, "fit: time_limit is 0, want more than 0, or None"),
-        ({"epochs": 1, "time_limit": "1h"}, "fit: time_limit is '1h', want a number of seconds"),
-        ({"epochs": 1, "augment": 4}, "fit: augment is 4, want a function of images and a generator"),
-        ({"epochs": 1, "rng": None, "augment": ag.data.augment}, "augment draws random numbers from rng: rng=np"),
-        ({"epochs": -1}, "fit: epochs is -1, want 0 or more"),
-        ({"steps": -5}, "fit: steps is -5, want 0 or more"),
-        ({"epochs": True}, "fit: epochs is True, want an int"),
-        ({"epochs": 1, "every": 1.5}, "fit: every is 1.5, want an int"),
-        ({"epochs": 1, "every": 0, "checkpoint": "c"}, "fit: every is 0, want 1 or more"),
-        ({"epochs": 1, "every": 5}, "fit: every is 5, but there is no checkpoint to write: checkpoint='last.safet"),
-        ({"epochs": 1, "checkpoint": 3}, "fit: checkpoint is 3, want the path of a file"),
-        ({"epochs": 1, "name": None}, "fit: name is None, want a text"),
-        ({"epochs": 1, "callbacks": [3]}, r"fit: callbacks\[0\] is 3, want a function of the History"),
-        ({"epochs": 1, "validation": (np.ones((3, 2)),)}, r"fit: validation has 1 parts, want \(images, labels\)"),
-        (
-            {"epochs": 1, "validation": (np.ones((9, 2)), np.zeros(3, int))},
-            "fit: 9 validation images, but 3 labels",
-        ),
-        (
-            {"epochs": 1, "validation": (np.ones((0, 2)), np.zeros(0, int))},
-            "fit: there are no validation images",
-        ),
-        (
-            {"epochs": 1, "validation": ([[1.0, 2.0]], np.zeros(1, int))},
-            r"fit: validation images is list, want an array: np\.asarray\(images\)",
-        ),
-        (
-            {"epochs": 1, "loss": lambda outputs, y: ag.cross_entropy(outputs, y, reduction="none")},
-            r"fit: loss returned \(20,\), want one number: loss\(outputs, labels\)\.mean\(\)",
-        ),
-    ],
-)
-def test_arguments_that_do_not_fit_are_refused(options, message):
-    x, y = points()
-    with pytest.raises((TypeError, ValueError), match=message):
-        train(*line()[1:], x, y, **options)
-
-
 def test_a_checkpoint_that_cannot_be_written_is_refused_before_training(tmp_path, monkeypatch):
     x, y = points()
     w, model, optimiser = line()
@@ -230,13 +171,6 @@ def test_a_checkpoint_that_cannot_be_written_is_refused_before_training(tmp_path
     with pytest.raises(OSError, match=told):
         train(model, optimiser, x, y, epochs=1, checkpoint=tmp_path / "c")
     assert not w.data.any()
-
-
-def test_a_run_folder_is_no_callback(tmp_path):
-    x, y = points()
-    folder = ag.training.RunFolder(tmp_path / "run", {})
-    with pytest.raises(TypeError, match=r"fit: callbacks\[0\] is RunFolder, want folder\.callback\(model\)"):
-        train(*line()[1:], x, y, epochs=1, callbacks=[folder])
 
 
 @pytest.mark.parametrize("scale", [255, 200])
@@ -264,30 +198,6 @@ def test_a_loss_cannot_write_into_the_labels():
         evaluate(line()[1], loss, x, y)
     np.testing.assert_array_equal(y, before)
     assert y.flags.writeable
-
-
-def test_arguments_in_another_order_are_refused():
-    x, y = points()
-    _, model, optimiser = line()
-    for wrong, message in (
-        ((model, optimiser, ag.cross_entropy, x, y), "fit: loss is SGD, want a function"),
-        ((model, ag.cross_entropy, type(optimiser), x, y), "fit: optimiser is type, want one such as ag.optim.Adam"),
-        (("model", ag.cross_entropy, optimiser, x, y), "fit: model is 'model', want a Module, or a function of images"),
-        ((model, ag.cross_entropy, optimiser, ag.Tensor(x), y), "fit: images is Tensor, want an array: images.data"),
-        (
-            (model, ag.cross_entropy, optimiser, x, y.tolist()),
-            r"fit: labels is list, want an array: np\.asarray\(labels\)",
-        ),
-    ):
-        with pytest.raises(TypeError, match=message):
-            ag.training.fit(*wrong, rng=None, epochs=1)
-
-
-@pytest.mark.parametrize(("count", "message"), [((0, 0), "there are no images"), ((5, 60), "5 images, but 60 labels")])
-def test_the_numbers_of_images_and_labels_must_be_equal(count, message):
-    x, y = points()
-    with pytest.raises(ValueError, match=f"fit: {message}"):
-        train(*line()[1:], x[: count[0]], y[: count[1]], epochs=1)
 
 
 # Failures
@@ -425,41 +335,6 @@ def test_modules_are_evaluated_without_recording_and_left_unchanged(rng):
     model.eval()
     train(model, ag.optim.SGD(model.parameters(), lr=0.1), x, np.zeros(5, int), steps=1)
     assert [(a, b) for a, b, _ in calls] == [(True, True)] and not model.training and not model.drop.training
-
-
-def test_a_model_that_returns_nothing_is_named():
-    def network(x):
-        ag.relu(x)
-
-    with pytest.raises(TypeError, match=r"^predict: network returned None. Does it end"):
-        predict(network, np.ones((2, 3)))
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda m, x, y: predict(m, [[1.0, 2.0]]), r"predict: images is list, want an array: np\.asarray\(images\)"),
-        (lambda m, x, y: predict(m, ag.Tensor(x)), r"predict: images is Tensor, want an array: images\.data"),
-        (lambda m, x, y: predict(m, x, 0), "predict: batch_size is 0, want 1 or more"),
-        (lambda m, x, y: predict(m, x, 2.5), "predict: batch_size is 2.5, want an int"),
-        (lambda m, x, y: predict(m, np.array(["a"])), r"predict: images \(1,\) <U1, want numbers"),
-        (
-            lambda m, x, y: evaluate(m, ag.cross_entropy, x, np.array(["cat", "dog"])[y]),
-            r"evaluate: labels \(60,\) <U3, want .* classes, labels = np\.unique\(labels, return_inverse=True\)",
-        ),
-        (
-            lambda m, x, y: evaluate(m, ag.cross_entropy, x, y[:3]),
-            "evaluate: 60 images, but 3 labels",
-        ),
-        (
-            lambda m, x, y: evaluate(m, lambda o, y: ag.cross_entropy(o, y, reduction="none"), x, y),
-            r"evaluate: loss returned \(60,\), want one number: loss\(outputs, labels\)\.mean\(\)",
-        ),
-    ],
-)
-def test_arguments_of_an_evaluation_that_do_not_fit_are_refused(call, message):
-    with pytest.raises((TypeError, ValueError), match=message):
-        call(line()[1], *points())
 
 
 def test_no_images_have_no_outputs():
