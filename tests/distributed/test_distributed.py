@@ -641,28 +641,21 @@ def version():
 SAVE = "np.savez(f'of-{ranks.size}-{ranks.rank}', losses=history.losses, **weights)"
 
 
-@pytest.mark.slow
-@needs_mpi
-@pytest.mark.parametrize("count", [22, 15])
-def test_losses_on_mpi_equal_those_of_one_process(mpirun, tmp_path, count):
-    done = mpirun(2, f"history, weights = training(count={count}, augment=ag.data.augment)(ranks)\n{SAVE}")
-    assert done.returncode == 0, done.stderr
-    history, _ = training(count=count, augment=ag.data.augment)(Ranks())
-    first, second = (np.load(tmp_path / f"of-2-{rank}.npz") for rank in (0, 1))
-    np.testing.assert_allclose(first["losses"], history.losses, rtol=1e-5)
-    for name in first:
-        assert first[name].tobytes() == second[name].tobytes()
+on_mpi = [pytest.mark.slow, needs_mpi]
 
 
-@pytest.mark.slow
-@needs_mpi
-@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
-def test_a_run_on_mpi_resumes_on_another_number_of_ranks(mpirun, tmp_path, before, after):
+@pytest.mark.parametrize(
+    ("before", "after"), [pytest.param(*sizes, marks=on_mpi) for sizes in [(2, 1), (1, 2), (2, 2)]]
+)
+def test_a_run_on_mpi_resumes_on_another_number_of_ranks_as_if_one_had_made_it(mpirun, tmp_path, before, after):
     for size, steps in ((before, 5), (after, 9)):
-        done = mpirun(size, f"history, weights = training(epochs=None, steps={steps}, checkpoint='c')(ranks)\n{SAVE}")
+        options = f"epochs=None, steps={steps}, checkpoint='c', augment=ag.data.augment"
+        done = mpirun(size, f"history, weights = training({options})(ranks)\n{SAVE}")
         assert done.returncode == 0, done.stderr
-    history, _ = training()(Ranks())
-    np.testing.assert_allclose(np.load(tmp_path / f"of-{after}-0.npz")["losses"], history.losses, rtol=1e-5)
+    history, _ = training(augment=ag.data.augment)(Ranks())
+    first, *others = (np.load(tmp_path / f"of-{after}-{rank}.npz") for rank in range(after))
+    np.testing.assert_allclose(first["losses"], history.losses, rtol=1e-5)
+    assert all(first[name].tobytes() == other[name].tobytes() for other in others for name in first)
 
 
 FAILING = """
@@ -692,14 +685,11 @@ def test_a_rank_that_fails_ends_the_job_and_its_checkpoint_resumes(mpirun, tmp_p
     assert done.stdout.split() == ["60", "60"]
 
 
-@pytest.mark.slow
-@needs_mpi
-def test_an_error_outside_of_fit_ends_the_job(mpirun):
-    done = mpirun(2, "if ranks.rank == 1: raise OSError('no data here')\nranks.broadcast(cnn())", timeout=30)
-    assert done.returncode != 0 and "OSError: no data here" in done.stderr
-
-
 HANGING = {
+    "an error outside of fit": (
+        "if ranks.rank == 1: raise OSError('no data here')\nranks.broadcast(cnn())",
+        "OSError: no data here",
+    ),
     "validation on rank 0 alone": (
         "training(epochs=1, validation=None if ranks.rank else images(5))(ranks)",
         "validation is 'missing' on rank 1, and 'given' on rank 0",

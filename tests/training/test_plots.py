@@ -151,11 +151,6 @@ def test_the_loss_curve_has_a_log_axis_if_losses_span_a_decade(words, least, lab
     assert label in words(lambda path: ag.plots.loss_curve(run, path))
 
 
-def test_a_run_without_steps_is_drawn(tmp_path):
-    ag.plots.loss_curve(History("nothing"), tmp_path / "a.png")
-    assert (tmp_path / "a.png").stat().st_size > 1000
-
-
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
 def test_names_are_text_and_no_formulas(tmp_path, suffix):
     """Dollars, an invalid formula among them, control characters, and letters that the font may not have."""
@@ -187,12 +182,6 @@ def test_the_lines_have_the_numbers_of_the_history():
     lines = [line for panel in ag.plots.loss_curve(run).axes for line in panel.lines]
     for line, numbers in zip(lines, wanted, strict=True):
         np.testing.assert_allclose(line.get_data(), numbers)
-
-
-def test_without_matplotlib_a_history_says_how_to_install_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match=r"needs matplotlib .* install"):
-        ag.plots.loss_curve(history())
 
 
 @pytest.mark.parametrize(
