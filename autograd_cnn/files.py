@@ -13,23 +13,19 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 
-def write_atomically(path: str | os.PathLike[str], data: bytes | Callable[[BinaryIO], object]) -> None:
+def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file such that `path` holds the old content or the new one, at every moment.
 
     Parameters
     ----------
     path : path
         The file; a symbolic link is followed. Its folder must exist. A file that is replaced passes on its mode.
-    data : bytes or callable
-        The content, or a function that writes it into a binary file. An exception in that function is a failed
-        write, and propagates.
+    data : bytes
 
     Raises
     ------
@@ -43,7 +39,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes | Callable[[Binar
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     notes = Path(folder) / "notes.txt"
     ...     write_atomically(notes, b"first")
-    ...     write_atomically(notes, lambda file: file.write(b"second"))
+    ...     write_atomically(notes, b"second")
     ...     print(notes.read_text(), [path.name for path in Path(folder).iterdir()])
     second ['notes.txt']
     """
@@ -55,7 +51,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes | Callable[[Binar
     try:
         # Until it has the mode of the old file, nobody else may read the new one.
         with open(part, "x+b", opener=partial(os.open, mode=0o666 if mode is None else 0o600)) as file:
-            data(file) if callable(data) else file.write(data)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         if mode is not None and part.stat().st_mode != mode:  # some disks have one mode, and refuse to change it

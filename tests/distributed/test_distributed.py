@@ -641,12 +641,9 @@ def version():
 SAVE = "np.savez(f'of-{ranks.size}-{ranks.rank}', losses=history.losses, **weights)"
 
 
-on_mpi = [pytest.mark.slow, needs_mpi]
-
-
-@pytest.mark.parametrize(
-    ("before", "after"), [pytest.param(*sizes, marks=on_mpi) for sizes in [(2, 1), (1, 2), (2, 2)]]
-)
+@pytest.mark.slow
+@needs_mpi
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2), (2, 2)])
 def test_a_run_on_mpi_resumes_on_another_number_of_ranks_as_if_one_had_made_it(mpirun, tmp_path, before, after):
     for size, steps in ((before, 5), (after, 9)):
         options = f"epochs=None, steps={steps}, checkpoint='c', augment=ag.data.augment"
