@@ -42,11 +42,11 @@ ROOMS = {
     "elsewhere": Room(118, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
     "environment": Room(29, "", "this Python: its command line, and packages that are absent"),
-    "files": Room(53, "", "writes a file as a whole or not at all"),
+    "files": Room(51, "", "writes a file as a whole or not at all"),
     "arrayfile": Room(95, "files environment", "arrays in files with checksums"),
     "notebook": Room(24, "", "shows a page below a cell"),
     "plots": Room(124, "engine files environment", "pictures of a training, by matplotlib"),
-    FACE: Room(86, "engine calculus ops vocabulary elsewhere", "the names that users see"),
+    FACE: Room(84, "engine calculus ops vocabulary elsewhere", "the names that users see"),
     "__main__": Room(421, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
@@ -55,7 +55,7 @@ ROOMS = {
     "fast": Room(3313, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(610, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
-        1219,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
+        1201,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
         "engine ops nn optim data state arrayfile files plots environment",
         "the loop, what looks at a run, and folders of runs that resume",
     ),
