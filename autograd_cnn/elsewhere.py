@@ -84,6 +84,9 @@ ADVICE = {
         "TransformerEncoder": "nn.Sequential(*(nn.TransformerEncoderLayer(d_model, nhead) for _ in range(6)))",
         "erf erfc erfinv expit logit log_expit xlogy digamma polygamma gammaln ndtr": "ag.special has it",
         "param_groups add_param_group": 'at the start: SGD([{"parameters": [w], "lr": 0.01}, ...], lr)',
+        "autograd_cnn.optim.functional": (
+            "vector, tree = ag.ravel_pytree(params), p = ag.Tensor(vector, requires_grad=True), ag.optim.Adam([p], lr)"
+        ),
         "LBFGS": "scipy.optimize.minimize, on the vector of ag.ravel_pytree(parameters)",
         "jacrev jacfwd": "ag.jacobian(f)",
         "no_grad(*)": "With brackets: @ag.no_grad(), or with ag.no_grad(): ...",

@@ -32,14 +32,10 @@ ROOMS = {
     # the library
     "engine": Room(2388, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(2030, "engine", "the textbook: operations, each with its derivative below it"),
-    "calculus": Room(
-        1087,  # of which 288 the one checker, which tries numbers, shapes, layouts and dtypes beyond the user's
-        "engine",
-        "grad and its kin, checkpoint, and checks of gradients",
-    ),
+    "calculus": Room(1025, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(770, "engine calculus ops state", "modules, layers and their initial weights"),
-    "optim": Room(364, "engine calculus state", "optimisers, schedules, clipping"),
-    "elsewhere": Room(118, "", "names of other libraries, and what to write here"),
+    "optim": Room(331, "engine calculus state", "optimisers, schedules, clipping"),
+    "elsewhere": Room(121, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
     "environment": Room(29, "", "this Python: its command line, and packages that are absent"),
     "files": Room(51, "", "writes a file as a whole or not at all"),

@@ -80,14 +80,6 @@ MESSAGES = {
         'optim.SGD([W], "0.1")': "SGD: lr is '0.1', want a number, 0 or more",
         "optim.SGD([W], None)": "SGD: lr is None, want a number, 0 or more",
         'optim.RMSprop([W], alpha="0.9")': "RMSprop: alpha is '0.9', want a number from 0 to 1",
-        'optim.functional("Adagrad", lr=1)':
-            "functional: 'Adagrad' is no optimiser. Want a class, or one of ['SGD', 'Adam', 'AdamW', 'RMSprop']",
-        'optim.functional("SGD")':
-            "SGD: missing a required argument: 'lr'; its parameters are (parameters, lr, momentum=0, "
-            "nesterov=False, weight_decay=0)",
-        'optim.functional("Adam").init({"n": 3})':
-            "params['n'] is int64: only floats have a gradient. Tensor(np.float64(params['n']), "
-            "requires_grad=True)",
     },
     ValueError: {
         "nn.Dropout(50, rng)": "Dropout: p is 50, want a probability in [0, 1]",
@@ -167,7 +159,6 @@ MESSAGES = {
             "SGD: lr is 0, and the rates of groups keep their ratio to it",
         'optim.SGD([{"parameters": [W], "lr": 0.1}, {"parameters": [W]}], lr=1)': "SGD: w is in two groups",
         'optim.SGD([{"parameters": [W], "lr": -1}], lr=1)': "SGD: lr is -1, want a number, 0 or more",
-        'optim.functional("SGD", lr=-1)': "SGD: lr is -1, want a number, 0 or more",
     },
 }  # fmt: skip
 CASES = [(program, kind, message) for kind, table in MESSAGES.items() for program, message in table.items()]

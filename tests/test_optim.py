@@ -3,15 +3,13 @@
 import copy
 import json
 import warnings
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 import autograd_cnn as ag
 from autograd_cnn import nn, optim
-from autograd_cnn.calculus.trees import tree_leaves, tree_map
+from autograd_cnn.calculus.trees import tree_leaves
 
 SHAPES = [(), (3,), (4, 5), (2, 3, 4, 5), (0, 3)]
 
@@ -445,144 +443,21 @@ def test_completion_offers_the_public_names():
     assert dir(optim) == sorted(optim.__all__)
 
 
-# The functional form
-
-
-def nested(arrays):
-    """The parameters in a tree: SHAPES has five of them."""
-    a, b, c, d, e = arrays
-    return {"z": a, "pair": Pair(b, [c, None]), "layer": (Layer(d), e)}
-
-
-class Pair(NamedTuple):
-    first: object
-    second: object
-
-
-@dataclass(frozen=True)
-class Layer:
-    w: object
-
-
-@recipes
-@pytest.mark.parametrize("dtype", ["float64", "float32", "complex64"])
-@pytest.mark.parametrize("wrapped", [False, True])
-def test_the_functional_form_has_the_bits_of_the_class(recipe, dtype, wrapped, rng):
-    make, options = RECIPES[recipe]
-    options = {"lr": 0.1, **options}
-    ps = parameters(rng, dtype)
-    wrap = (lambda a: ag.Tensor(a, requires_grad=True, name="p")) if wrapped else np.array
-    params = nested([wrap(p.data) for p in ps])
-    optimiser = make(ps, **options)
-    named, by_class = optim.functional(make.__name__, **options), optim.functional(make, **options)
-    state = named.init(params)
-    for step in range(6):
-        set_gradients(ps, rng)
-        grads = nested([p.grad for p in ps])
-        params, state = (named, by_class)[step % 2].update(grads, state, params)
-        optimiser.step()
-        optimiser.zero_grad()
-    assert isinstance(params["layer"][0], Layer)
-    assert params["pair"].second[1] is None
-    for new, p in zip(tree_leaves(params), ps, strict=True):
-        assert isinstance(new, ag.Tensor) == wrapped
-        assert getattr(new, "requires_grad", wrapped) == wrapped
-        np.testing.assert_array_equal(new.data if wrapped else new, p.data)
-        assert new.dtype == dtype
-    assert same(state, optimiser.state_dict())
-
-
-def same(a, b):
-    pairs = zip(tree_leaves(a), tree_leaves(b), strict=True)
-    return all(np.array_equal(getattr(x, "data", x), getattr(y, "data", y)) for x, y in pairs)
-
-
-@recipes
-def test_an_update_changes_no_argument(recipe, rng):
-    make, options = RECIPES[recipe]
-    pure = optim.functional(make, **{"lr": 0.1, **options})
-    params = nested([np.array(p.data) for p in parameters(rng)])
-    grads = tree_map(lambda p: rng.normal(size=p.shape), params)
-    first, state = pure.update(grads, pure.init(params), params)
-    for array in tree_leaves([params, grads, state, first]):
-        if isinstance(array, np.ndarray):
-            array.setflags(write=False)
-    kept = copy.deepcopy((grads, state, first))
-    one, two = pure.update(grads, state, first), pure.update(grads, state, first)
-    assert same(kept, (grads, state, first))
-    assert same(one, two)
-    assert not any(np.shares_memory(a, b) for a, b in zip(tree_leaves(one[0]), tree_leaves(first), strict=True))
-
-
-def test_the_rate_is_a_schedule_or_that_of_the_state():
-    params, grads = np.ones(2), np.ones(2)
-    scheduled = optim.functional("SGD", lr=lambda step: 1.0 if step < 2 else 0.5)
-    state = scheduled.init(params)
-    for want in (0, -1, -1.5):
-        params, state = scheduled.update(grads, state, params)
-        assert params.tolist() == [want, want]
-    constant = optim.functional("SGD", lr=1)
-    assert constant.update(grads, {**constant.init(params), "lr": 0.25}, params)[0].tolist() == [-1.75, -1.75]
-
-
-def test_three_lines_are_the_adam_of_hips_autograd():
+def test_parameters_in_a_tree_are_one_vector():
+    """As in HIPS autograd, whose Adam gives the same numbers."""
     theirs = pytest.importorskip("autograd.misc.optimizers")
 
-    def adam(grad, params, callback=None, num_iters=100, step_size=0.001):
-        pure = optim.functional("Adam", lr=step_size)
-        state = pure.init(params)
+    def adam(grad, params, num_iters, step_size):
+        vector, tree = ag.ravel_pytree(params)
+        p = ag.Tensor(vector, requires_grad=True)
+        optimiser = optim.Adam([p], lr=step_size)
         for i in range(num_iters):
-            g = grad(params, i)
-            params, state = pure.update(g, state, params)
-        return params
+            p.grad, _ = ag.ravel_pytree(grad(tree(p.data), i))
+            optimiser.step()
+        return tree(p.data)
 
     start = [(np.arange(6.0).reshape(2, 3), 3.0), {"b": np.array([1.0, -1.0])}]
     slope = ag.grad(lambda p, i: ag.sum(ag.sin(p[0][0]) * p[0][1]) + ag.sum(p[1]["b"] ** 2) * (1 + i % 3))
     got, want = (f(slope, start, num_iters=50, step_size=0.01) for f in (adam, theirs.adam))
     for a, b in zip(tree_leaves(got), tree_leaves(want), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12)
-
-
-PARAMS = {"w": np.ones(2), "b": 1.0}
-MISFITS = {
-    "a gradient is missing": ({"w": np.ones(2)}, r"Adam.update: params is a dict of 'w', 'b', its gradient a dict of"),
-    "None": ({"w": np.ones(2), "b": None}, r"Adam.update: params\['b'\] is a float, its gradient a NoneType"),
-    "shape": ({"w": np.ones(3), "b": np.array(1.0)}, r"Adam.update: params\['w'\] is \(2,\), its gradient \(3,\)"),
-    "dtype": ({"w": np.ones(2, np.float32), "b": np.array(1.0)}, r"params\['w'\].grad = ...: got \(2,\) float32, want"),
-}
-
-
-@pytest.mark.parametrize("misfit", MISFITS)
-def test_trees_that_do_not_fit_are_named(misfit):
-    grads, text = MISFITS[misfit]
-    adam = optim.functional("Adam")
-    with pytest.raises((TypeError, ValueError), match=text):
-        adam.update(grads, adam.init(PARAMS), PARAMS)
-
-
-def test_the_functional_form_refuses_what_it_cannot_do():
-    adam = optim.functional("Adam")
-    with pytest.raises(ValueError, match="the state does not fit"):
-        adam.update(np.ones(2), adam.init(np.ones(3)), np.ones(2))
-    model = nn.Linear(3, 2)
-    assert same(adam.init(model), adam.init(dict(model.named_parameters())))
-    grads, own = ({name: p.data for name, p in model.named_parameters()} for _ in range(2))
-    assert same(adam.update(grads, adam.init(model), model), adam.update(grads, adam.init(own), own))
-    x = ag.Tensor(np.ones(2), requires_grad=True)
-    with pytest.raises(TypeError, match="params is .* a result, and an update is not recorded. As a constant"):
-        adam.init(x * 2)
-    state = adam.init(np.ones(2))
-    for step in (
-        lambda p: ag.sum(adam.update(np.ones(2), state, p)[0]),
-        lambda g: ag.sum(ag.Tensor(adam.update(g, state, np.ones(2))[0])),
-    ):
-        with pytest.raises(TypeError, match=r"and an update is not recorded. .* To differentiate through a step"):
-            ag.grad(step)(np.ones(2))
-
-
-def test_one_example_of_several_is_refused():
-    adam = optim.functional("Adam")
-    state, slope = adam.init(np.ones(2)), ag.grad(lambda p, x: ag.sum(p * x))
-    for step in (lambda x: adam.update(slope(np.ones(2), x), state, np.ones(2)), lambda x: adam.update(x, state, x)):
-        with pytest.raises(TypeError, match="vmap: .* asks for the numbers of one example"):
-            ag.vmap(step)(np.ones((3, 2)))

@@ -1,21 +1,18 @@
-"""The optimisers, as classes and as pure functions. The formulas, and the order of their operations, are PyTorch's."""
+"""The optimisers. The formulas, and the order of their operations, are PyTorch's."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
-from autograd_cnn.calculus.trees import as_tree, leaves_like, tree_items, tree_map
 from autograd_cnn.engine.checks import flag, number
-from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.registry import accelerated
-from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.optim.optimiser import Array, Optimiser, described
+from autograd_cnn.optim.optimiser import Array, Optimiser
 
-__all__ = ["SGD", "Adam", "AdamW", "RMSprop", "functional"]
+__all__ = ["SGD", "Adam", "AdamW", "RMSprop"]
 
 
 class SGD(Optimiser):
@@ -258,86 +255,3 @@ class AdamW(Adam):
 
     decoupled = True
     weight_decay = 0.01
-
-
-class Functional(NamedTuple):
-    """The two functions of an optimiser; see `functional`."""
-
-    init: Callable[[Any], dict[str, Any]]
-    update: Callable[[Any, dict[str, Any], Any], tuple[Any, dict[str, Any]]]
-
-
-def functional(optimiser: str | type[Optimiser], **settings: Any) -> Functional:
-    """Return an optimiser as two pure functions over trees of parameters, `init` and `update`.
-
-    ``state = init(params)``, then ``params, state = update(grads, state, params)`` for each step. No argument changes.
-    Numbers are those of the class, bit for bit.
-
-    Parameters
-    ----------
-    optimiser : str or class
-        ``"SGD"``, ``"Adam"``, ``"AdamW"``, ``"RMSprop"``, or a class such as ``ag.optim.Adam`` or your own.
-    **settings
-        Those of the class, such as ``lr=1e-3``. `lr` may be a schedule, a function of the step, counted from 0.
-
-    Returns
-    -------
-    init : callable
-        ``params -> state``: a dict of arrays, which is that of the class's `state_dict`. Its `lr` is the rate of the
-        next step, unless `lr` is a schedule. A Module stands for a dict of its parameters.
-    update : callable
-        ``(grads, state, params) -> (params, state)``. `params` is a tree of arrays, numbers or Tensors, and `grads` one
-        of the same structure and shapes. The new tree has arrays, and Tensors where `params` has them.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the name is unknown, a setting is out of range, or the trees or the state do not fit each other; and for
-        results of recorded operations, because an update is not recorded.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import autograd_cnn as ag
-    >>> adam = ag.optim.functional("Adam", lr=0.1)
-    >>> params = {"w": np.array([1.0, -200.0]), "b": 0.5}
-    >>> state = adam.init(params)
-    >>> grads = ag.grad(lambda p: ag.sum(p["w"] ** 2) + p["b"])(params)
-    >>> params, state = adam.update(grads, state, params)
-    >>> params["w"].round(6), round(params["b"].item(), 6)
-    (array([   0.9, -199.9]), 0.4)
-    """
-    make: Any = globals()[optimiser] if optimiser in __all__ else optimiser
-    if not (isinstance(make, type) and issubclass(make, Optimiser)):
-        raise TypeError(f"functional: {optimiser!r:.40} is no optimiser. Want a class, or one of {__all__[:-1]}")
-    rate = settings.get("lr")
-    settings |= {"lr": rate(0)} if callable(rate) else {}
-    make([Tensor(0.0, requires_grad=True)], **settings)  # an error about a setting is raised at once
-
-    def copied(params: Any) -> Any:
-        return make([Tensor(_constant(leaf, at), True, at) for at, leaf in tree_items(params, "params")], **settings)
-
-    def update(grads: Any, state: dict[str, Any], params: Any) -> tuple[Any, dict[str, Any]]:
-        own = copied(params := as_tree(params))
-        own.load_state_dict(state)
-        own.lr = rate(max(own.steps)) if callable(rate) else own.lr
-        slopes = leaves_like(f"{make.__name__}.update", params, grads, "params", "gradient")
-        for p, slope in zip(own.parameters, slopes, strict=True):
-            p.grad = _constant(slope, f"the gradient of {p.name}")
-        own.step()
-        made = iter(own.parameters)
-        return tree_map(lambda old: _like(next(made), old), params), own.state_dict()
-
-    return Functional(lambda params: copied(as_tree(params)).state_dict(), update)
-
-
-def _constant(leaf: Any, path: str) -> Any:
-    """Return the array of a leaf, or raise an error if a gradient should flow through it."""
-    if isinstance(leaf, Tensor) and leaf.requires_grad and (current.get().transforms or not leaf.is_leaf):
-        cure = "As a constant: .detach(). To differentiate through a step, write it with operations: p - lr * g"
-        raise TypeError(f"functional: {path} is {described(leaf)}, and an update is not recorded. {cure}")
-    return leaf.data if isinstance(leaf, Tensor) else leaf
-
-
-def _like(new: Tensor, old: Any) -> Any:
-    return Tensor(new.data, old.requires_grad, old.name) if isinstance(old, Tensor) else new.data

@@ -146,11 +146,9 @@ PLANTED = {  # right at most numbers, or for most arrays
     "large g clipped": (sine, lambda g, x: ag.clip(g, -9, 9) * ag.cos(x), "not linear in the gradient g"),
     "memory order of x": (sine, lambda g, x: g * ag.cos(in_memory_order(x)), "in Fortran order, input 0"),
     "memory order of g": (sine, lambda g, x: in_memory_order(g) * ag.cos(x), "in Fortran order, input 0"),
-    "memory order, forward": (lambda x: in_memory_order(x) * 2.0, lambda g: 2 * g, "in Fortran order: the result"),
+    "memory order, forward": (lambda x: in_memory_order(x) * 2.0, lambda g: 2 * g, "in Fortran order, the result"),
     "float32": (sine, lambda g, x: g * ag.cos(x) * part(x, x.dtype == np.float32), "in float32, input 0"),
-    "float32, forward": (lambda x: x * part(x, x.dtype == np.float32), lambda g: g, "in float32: the result"),
-    "many numbers": (sine, lambda g, x: g * ag.cos(x) * part(x, x.size > 100), r"on longer arrays \[\(68"),
-    "many, forward": (lambda x: x * part(x, x.size > 100), lambda g: g, r"on longer arrays \[\(68"),
+    "float32, forward": (lambda x: x * part(x, x.dtype == np.float32), lambda g: g, "in float32, the result"),
     "large numbers": (sine, lambda g, x: g * ag.cos(x) * part(x, abs(x) > 3), "where input 0 is larger"),
     "small numbers": (sine, lambda g, x: g * ag.cos(x) * part(x, abs(x) < 0.02), "where input 0 is smaller"),
     "large, forward": (lambda x: x * part(x, abs(x) > 3), lambda g: g, "where input 0 is larger"),
@@ -183,7 +181,6 @@ def detached(x, where):
     ("f", "message"),
     [
         (lambda x: np.sin(detached(x, x.dtype == np.float32)), "f in float32, input 0"),
-        (lambda x: np.sin(detached(x, x.size > 100)), "f on longer arrays"),
         (lambda x: np.where(abs(x) > 3, ag.stop_gradient(x), x), "f where input 0 is larger"),
         (lambda x: np.where(abs(x) < 0.02, ag.stop_gradient(x), x), "f where input 0 is smaller"),
     ],
@@ -264,94 +261,6 @@ def test_right_rules_are_accepted():
 
 def scaled(x, w):
     return x * w
-
-
-def rule_of_x(change):
-    return lambda formula: functools.wraps(formula)(lambda g, w: change(formula, g, w))
-
-
-def doubled_if_writable(formula, g, w):
-    if not g.flags.writeable:
-        return formula(g, w)
-    g *= w + 1
-    return g
-
-
-def into_g(formula, g, w):
-    g *= w
-    return g
-
-
-def turned(formula, g, w):
-    return np.asfortranarray(formula(g, w))
-
-
-def failing(formula, g, w):
-    raise KeyError("no table")
-
-
-def attached(exact=False, may_write=False, forward=None, x=None, **facts):
-    """``x * w``, with faster forms that get the formula before their arguments."""
-    made = Primitive(scaled, **{**bias, "check": lambda x, w: (x, w), **facts})
-    made.vjp(x=lambda g, w: g * w, w=lambda g, x: g * x)
-    rules = {} if x is None else {"x": rule_of_x(x)}
-    faster = forward and (lambda formula: lambda x, w: forward(formula, x, w))
-    made.accelerate(faster, exact=exact, may_write=may_write, **rules)
-    return made
-
-
-WRONG_FASTER = {
-    "an offset": ({"forward": lambda formula, x, w: x * w + 1},
-        r"scaled: the faster forward differs from the formula, on \(2, 3\) float64"),
-    "a factor": ({"forward": lambda formula, x, w: 1.001 * x * w}, "scaled: the faster forward differs"),
-    "only long arrays": ({"forward": lambda formula, x, w: x * w + (len(x) > 100)},
-        r"scaled: the faster forward differs from the formula, on \(\d+, \d+\) float64"),
-    "only float32": ({"x": lambda formula, g, w: g * w * (1 if g.itemsize == 8 else 1.01)},
-        r"scaled: the faster rule of x differs from the formula, on \(2, 3\) float32"),
-    "only long arrays, in the rule": ({"x": lambda formula, g, w: g * w * (1 + (len(g) > 100))},
-        r"scaled: the faster rule of x differs from the formula"),
-    "NaN": ({"x": lambda formula, g, w: np.where(g < 0, np.nan, g * w)}, "scaled: the faster rule of x differs"),
-    "other bits": ({"forward": lambda formula, x, w: x * w * (1 + 1e-15), "exact": True},
-        "scaled: the faster forward differs from the formula, .*; exact=True says that bits and memory order"),
-    "another memory order": ({"x": turned, "exact": True}, "scaled: the faster rule of x differs .*memory order"),
-    "only where g is writable": ({"x": doubled_if_writable, "may_write": True},
-        "scaled: the faster rule of x, for a writable g, differs from the formula"),
-    "writes into g": ({"x": into_g}, "scaled: the faster rule of x raises ValueError.*read-only"),
-    "fails": ({"x": failing}, "scaled: the faster rule of x raises KeyError.*; the formula does not"),
-    "another shape": ({"forward": lambda formula, x, w: (x * w)[:1]},
-        r"scaled: the faster forward gives \(1, 3\) float64, the formula \(2, 3\) float64"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", WRONG_FASTER)
-def test_a_wrong_faster_form_is_rejected(kind):
-    facts, message = WRONG_FASTER[kind]
-    with pytest.raises(AssertionError, match=message):
-        conformance(attached(**facts))
-
-
-@pytest.mark.parametrize(
-    "facts",
-    [
-        {"forward": lambda formula, x, w: x * w, "x": lambda formula, g, w: g * w, "exact": True},
-        {"forward": lambda formula, x, w: x / (1 / w)},
-        {"x": lambda formula, g, w: into_g(formula, g, w) if g.flags.writeable else formula(g, w), "may_write": True},
-        {"x": turned},
-    ],
-    ids=["the same bits", "other roundings", "into g", "another memory order"],
-)  # fmt: skip
-def test_a_right_faster_form_is_accepted(facts):
-    assert conformance(attached(**facts)) == 1
-
-
-def test_longer_arrays_that_the_formula_refuses_are_left_out():
-    def three_columns(x, w):
-        if x.shape[1] != 3:
-            raise ValueError("want 3 columns")
-        return x, w
-
-    made = attached(forward=lambda formula, x, w: x * w, check=three_columns)
-    assert conformance(made) == 1
 
 
 def changing(x):

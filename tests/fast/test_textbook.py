@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
+from itertools import product
 
 import numpy as np
 import pytest
 
 from autograd_cnn import Tensor
 from autograd_cnn.calculus.check import examples_of
-from autograd_cnn.engine.observe import operations
+from autograd_cnn.engine.arrays import in_precision
+from autograd_cnn.engine.observe import operations, primitives
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.fast.attach import attach, detach
 
@@ -184,3 +187,64 @@ def test_an_assignment_writes_in_place_without_the_accelerators():
         row = m[1]
         m[0, 1] = 7
         assert row.tolist() == [3, 4, 5]  # in a new array, `m` would no longer share memory with it
+
+
+ACCELERATED = {
+    p.name: p
+    for p in primitives()
+    if p.packaged and (p.forward is not p.formula or any(r.textbook is not r for r in p.rules.values()))
+}
+
+
+def longer(a, n, dtype, rng):
+    """Return an array whose axes are `n` times as long, of numbers between two of an array that have the same sign."""
+    if n > 1 and a.size:
+        first, second = rng.choice(a.ravel(), (2, *(m if m == 1 else m * n for m in a.shape)))
+        share = rng.random(first.shape)
+        a = np.where(first * second > 0, first + (second - first) * share, first) if a.dtype.kind == "f" else first
+        a = first * (1 - share / 10) if a.dtype.kind == "c" else a
+    return a.astype(in_precision(a.dtype, dtype)) if a.dtype.kind in "fc" else a
+
+
+def assert_agrees(found, want, exact, what):
+    """Half of the digits are the same, or all bits and the memory order."""
+    scale = max(np.abs(w[np.isfinite(w)]).max(initial=0) for w in want)
+    for f, w in zip(found, want, strict=True):
+        if exact and f.dtype.kind != "c":  # the last of an array's complex powers differ from the others in a bit
+            assert_same(f, w, True, what)
+        else:
+            assert (f.shape, f.dtype) == (w.shape, w.dtype), what
+            tolerance = scale * np.sqrt(np.finfo(f.dtype).eps) if f.dtype.kind in "fc" else 0
+            np.testing.assert_allclose(f, w, 0, tolerance, err_msg=what)
+
+
+@pytest.mark.parametrize("name", ACCELERATED)
+def test_an_accelerated_operation_on_its_examples_and_on_longer_arrays(name, rng):
+    p = ACCELERATED[name]
+    for (given, options), long, dtype in product(examples_of(p, rng), (False, True), (np.float64, np.float32)):
+        flat, elements = p.bind(given, dict(options))
+        shapes = [np.shape(a) for a in (p.raw(*given, **options), *flat) if isinstance(a, np.ndarray)]
+        n = min(math.ceil((2**15 / max(1, math.prod(s))) ** (1 / max(1, len(s)))) for s in shapes) if long else 1
+        flat = [longer(a, min(n, 1000), dtype, rng) if isinstance(a, np.ndarray) else a for a in flat]
+        args, what = p.grouped([*flat], elements), f"{p.name} of {shapes}, {n} times as long"
+        with np.errstate(all="ignore"):
+            try:
+                want = p.formula(*args)
+            except Exception:
+                assert long  # these lengths do not fit together
+                break
+            several = isinstance(want, tuple)
+            found = p.forward(*args)
+            assert_agrees(found if several else [found], want if several else [want], p.exact, what)
+            for i, parameter in enumerate(p.flat_names(elements)):
+                if parameter in p.rules and isinstance(flat[i], np.ndarray) and flat[i].dtype.kind in "fc":
+                    flat[i] = Tensor(flat[i], requires_grad=True)
+            node = p(*p.grouped(flat, elements)).node
+            g = rng.normal(size=node.shape).astype(node.dtype)
+            for (_, rule, pick), (_, formula, picked) in zip(node.plan.steps, node.plan.formulas, strict=True):
+                for writable in (False, True)[: 1 + rule.may_write] if rule is not formula else ():
+                    h = g.copy()
+                    h.flags.writeable = writable
+                    want = results(formula, g, picked(node.saved))
+                    found = rule.function(h, *pick(node.saved))  # a call of the rule would lock `h`
+                    assert_agrees(found if rule.joint else [found], want, rule.exact, what)
