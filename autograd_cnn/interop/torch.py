@@ -38,8 +38,10 @@ Operands = list[tuple[str, np.ndarray]]
 
 _NAMES = {"w": "weight", "b": "bias"}
 _CONVOLUTIONS: set[Any] = {ag.conv2d, ag.conv_transpose2d}
-_RESIZING = {ag.adaptive_avg_pool2d, ag.adaptive_max_pool2d, ag.interpolate, ag.pixel_shuffle, ag.pixel_unshuffle}
-_KEEPING: set[Any] = {ag.group_norm, ag.local_response_norm, ag.pad, ag.repeat}
+_OF_IMAGES: set[Any] = {
+    ag.adaptive_avg_pool2d, ag.adaptive_max_pool2d, ag.group_norm, ag.interpolate, ag.local_response_norm,
+    ag.pixel_shuffle, ag.pixel_unshuffle,
+}  # fmt: skip
 """Functions with PyTorch's meaning, which calculate images from images in several steps."""
 _OF_SETS: set[Any] = {ag.softmax, ag.log_softmax, ag.standardize}
 """Operations whose result for a number depends on the others, but not on their order."""
@@ -336,10 +338,10 @@ class _Finder:
         p, first = call.primitive, x[0][0] if x and not weights else None
         if p in _CONVOLUTIONS:
             return self.convolution(call, weights)
-        if first and (call.function in _RESIZING or p.batch == "images"):
+        if first and (call.function in _OF_IMAGES or p.batch == "images"):
             return self.image(*x[0])
-        if first in (IMAGE, PIXELS) and call.function in _KEEPING:
-            return first if call.out.ndim > 2 else None
+        if first in (IMAGE, PIXELS) and call.function is ag.pad:
+            return first
         if p in (ag.linear, ag.matmul):
             return self.product(call, weights)
         if weights and looks_up(call):

@@ -216,10 +216,8 @@ def _check_limits(path: Any, model: Any) -> None:
 
     graph = model.graph
     names = [n for node in graph.node for n in (node.name, node.op_type, node.domain, *node.output)]
-    names += [str(n) for value in graph.input for n in (value.name, *_shape(value))] + [
-        t.name for t in graph.initializer
-    ]
-    if odd := [name for name in names if not name.isprintable()]:
+    names += [n for value in graph.input for n in (value.name, *_shape(value))] + [t.name for t in graph.initializer]
+    if odd := [name for name in map(str, names) if not name.isprintable()]:  # a damaged one is bytes
         raise ValueError(f"load_onnx: {path} has the name {printable(odd[0])}, which is not printable")
     if model.functions:
         cure = "import onnx.inliner; onnx.save(onnx.inliner.inline_local_functions(onnx.load(path)), path)"
