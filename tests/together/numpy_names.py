@@ -34,30 +34,6 @@ SPELLED = {
     "upsample_nearest": "interpolate",
 }
 
-# Functions of torch.nn.functional that are not here, and for which ADVICE has no code.
-MISSING = {
-    "volumes and sequences: images have two dimensions here, and one for `conv1d` and its pools": """
-        adaptive_avg_pool1d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool1d_with_indices adaptive_max_pool3d
-        adaptive_max_pool3d_with_indices avg_pool3d conv_tbc conv_transpose3d dropout1d dropout3d
-        fractional_max_pool3d fractional_max_pool3d_with_indices lp_pool1d lp_pool3d max_pool1d_with_indices max_pool3d
-        max_pool3d_with_indices max_unpool1d max_unpool3d
-    """,
-    "draws random numbers inside": """
-        alpha_dropout feature_alpha_dropout fractional_max_pool2d fractional_max_pool2d_with_indices gumbel_softmax
-        rrelu
-    """,
-    "attention, sampling and sequence losses: not built": """
-        affine_grid bilinear channel_shuffle ctc_loss embedding_bag grouped_mm linear_cross_entropy
-        multi_head_attention_forward multi_margin_loss multilabel_margin_loss multilabel_soft_margin_loss
-        native_channel_shuffle pdist soft_margin_loss scaled_grouped_mm scaled_mm
-        triplet_margin_with_distance_loss adaptive_max_pool2d_with_indices
-    """,
-    "PyTorch's own machinery": """
-        assert_int_or_pair boolean_dispatch handle_torch_function has_torch_function has_torch_function_unary
-        has_torch_function_variadic
-    """,
-}
-
 
 def numpy_functions() -> dict[str, Callable[..., object]]:
     """NumPy's functions that take arrays, each once: its ufuncs, and those that ``__array_function__`` intercepts."""
@@ -113,10 +89,6 @@ def is_here(name: str) -> bool:
 
 def _names(names: Iterable[str], prefix: str = "") -> str:
     return fill(", ".join(f"`{prefix}{name}`" for name in sorted(names)), 120, break_on_hyphens=False)
-
-
-def _reasons(table: dict[str, str]) -> list[str]:
-    return [f"{reason[0].upper()}{reason[1:]}:\n{_names(names.split())}\n" for reason, names in table.items()]
 
 
 def page() -> str:
@@ -182,12 +154,14 @@ It has {len(here) + len(absent)} functions; {len(here)} are here, on NHWC images
 
 ### Not here
 
-Errors say what takes their place:
+{_names(name for name in absent if name not in ADVICE)}
+
+Errors say what takes the place of these:
 
 {instead}
 """
     ]
-    return "\n".join([*parts, *_reasons(MISSING), scipy(), onnx()])
+    return "\n".join([*parts, scipy(), onnx()])
 
 
 def scipy() -> str:

@@ -6,18 +6,14 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.elsewhere import ADVICE
 from autograd_cnn.engine.registry import numpys
 from together.numpy_names import (
-    MISSING,
     PAGE,
     UNORDERED,
     fate,
-    is_here,
     numpy_functions,
     page,
     refusal,
-    torch_functions,
 )
 from uses import every_use
 
@@ -60,13 +56,6 @@ def test_other_functions_take_complex_numbers_as_numpys_do():
                 continue
             with pytest.raises((TypeError, np.exceptions.ComplexWarning)):
                 use.f(*inputs)
-
-
-def test_every_function_of_pytorch_is_here_or_has_a_reason(torch):
-    absent = {name for name in torch_functions() if not is_here(name)}
-    assert absent - ADVICE.keys() == {name for names in MISSING.values() for name in names.split()} & set(
-        torch_functions()
-    )
 
 
 def test_the_page_is_up_to_date(torch):
