@@ -219,8 +219,6 @@ class Program:
             if data is None:
                 say(f"{folder.path}: the training has ended. Its report: {folder.path / 'report.html'}")
                 return 0
-            if self.args.resume and not folder.last.exists():
-                say(f"{folder.path}: has no checkpoint yet, so the training begins at its start")
             code = self._train(folder, data, ranks)
         except BrokenPipeError:
             raise
@@ -278,10 +276,7 @@ class Program:
             "images_per_pass": count - math.ceil(settings.validation * count),
         }
         path = args.out or _free(Path("runs"), f"{Path(args.data).resolve().name}-{Path(args.recipe).stem}")
-        try:
-            return ag.training.RunFolder(path, facts, self.recipes.get(args.recipe, args.recipe))
-        except OSError as error:
-            raise OSError(f"{error}. Elsewhere: --out FOLDER") from error
+        return ag.training.RunFolder(path, facts, self.recipes.get(args.recipe, args.recipe))
 
     def _train(self, folder: ag.training.RunFolder, data: ag.data.Dataset, ranks: ag.distributed.Ranks) -> int:
         args, recipe, settings = self.args, folder.module(), _settings(folder)

@@ -88,12 +88,6 @@ def test_a_resumed_run_keeps_its_settings(run, tmp_path):
     assert done.stderr == "own: the run is of another program, which has to resume it\n"
 
 
-def test_a_place_that_takes_no_folder_is_named_with_the_option_for_another(run, tmp_path):
-    (tmp_path / "runs").write_text("a file")
-    done = run("train_cifar10.py", "--images", 64, code=2)
-    assert re.fullmatch(r"\[Errno \d+\] .*'runs.*'\. Elsewhere: --out FOLDER\n", done.stderr)
-
-
 INTERRUPTED = """
 import runpy, signal, sys
 import autograd_cnn as ag
@@ -138,38 +132,6 @@ def test_one_image_is_refused_before_there_is_a_folder(run, tmp_path):
     done = run("train_cifar10.py", "--images", 1, "--out", "out", code=2)
     assert not (tmp_path / "out").exists()
     assert done.stderr.startswith("split: share 0.05 of 1 images leaves a part empty")
-
-
-@pytest.mark.slow
-def test_two_images_train_and_a_run_without_a_checkpoint_begins_at_its_start(run, tmp_path):
-    done = run("train_cifar10.py", "--images", 2, "--epochs", 1, "--out", "out")
-    (tmp_path / "out" / "last.safetensors").unlink()
-    for name in ("history.json", "best.safetensors", "report.html"):
-        (tmp_path / "out" / name).unlink()
-    done = run("train_cifar10.py", "--resume", "out")
-    assert done.stderr.startswith("out: has no checkpoint yet, so the training begins at its start\n")
-
-
-@pytest.mark.slow
-def test_a_training_that_fails_says_so_in_one_line(run, tmp_path):
-    options = ["--images", 64, "--epochs", 1, "--batch-size", 32, "--clip", 1, "--out", "out"]
-    done = run("train_cifar10.py", *options, "--minutes", 1e-9)
-    assert json.loads((tmp_path / "out" / "settings.json").read_text())["run"]["clip"] == 1
-    path = tmp_path / "out" / "last.safetensors"
-    path.write_bytes(path.read_bytes()[:-1])
-    done = run("train_cifar10.py", "--resume", "out", code=2)
-    assert done.stderr.startswith(f"{path.relative_to(tmp_path)}: damaged")
-    assert done.stderr.count("\n") == 1
-
-
-def test_a_training_without_a_required_package_says_what_to_install(run, tmp_path):
-    (tmp_path / "absent").mkdir()
-    (tmp_path / "absent" / "tqdm.py").write_text("raise ModuleNotFoundError(\"No module named 'tqdm'\", name='tqdm')")
-    path = os.pathsep.join(filter(None, [str(tmp_path / "absent"), os.environ.get("PYTHONPATH")]))
-    options = ["--images", 64, "--epochs", 1, "--batch-size", 32, "--out", "out"]
-    done = run("train_cifar10.py", *options, code=2, PYTHONPATH=path)
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("showing progress needs tqdm (No module named 'tqdm'): ")
 
 
 def test_whitened_patches_are_uncorrelated_with_variance_1(rng):
@@ -321,13 +283,6 @@ def test_the_networks_are_those_of_the_design(models, rng):
         out = models.forward(p, ag.Tensor(rng.random((1, 32, 32, 3), np.float32)), version)
         assert p["dense1.w"].shape == (flat, 256) and out.shape == (1, 10)
         assert out.data.min() > 0 and out.data.max() < 1
-
-
-@pytest.mark.slow
-def test_the_training_script_learns_the_shapes(run, tmp_path):
-    run("train_cifar10.py", "--epochs", 3, "--out", "out")
-    epochs = json.loads((tmp_path / "out" / "history.json").read_text())["epochs"]
-    assert epochs[-1]["validation_accuracy"] > 0.8
 
 
 @pytest.mark.cifar10

@@ -111,13 +111,13 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_bits(photos, capsys):
     assert capsys.readouterr().err.startswith("cut: the training has ended. Its report: cut")
 
 
-def test_minutes_are_sixty_seconds(photos, capsys, monkeypatch):
-    def fit(*_, time_limit, **__):
-        raise ValueError(f"{time_limit} seconds")
+def test_minutes_are_sixty_seconds_and_the_clip_is_passed_on(photos, capsys, monkeypatch):
+    def fit(*_, time_limit, clip, **__):
+        raise ValueError(f"{time_limit} seconds, {clip}")
 
     monkeypatch.setattr(ag.training, "fit", fit)
-    assert main([*TRAIN, "--minutes", "2"]) == 2
-    assert capsys.readouterr().err.endswith("120.0 seconds\n")
+    assert main([*TRAIN, "--minutes", "2", "--clip", "3"]) == 2
+    assert capsys.readouterr().err.endswith("120.0 seconds, 3.0\n")
 
 
 def shows_lines(run, place):

@@ -1,12 +1,9 @@
 """``python -m autograd_cnn predict`` reads images of every kind, and names those that it cannot read."""
 
-import sys
-
 import numpy as np
 import pytest
 
 from autograd_cnn.__main__ import main
-from autograd_cnn.environment import command
 from training.colours import COLOURS, picture, trained
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow, which reads images, is not installed")
@@ -89,14 +86,6 @@ def test_predict_names_what_is_wrong_with_a_run(tmp_path, capsys, damage):
     assert main(["predict", folder, file]) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.startswith(folder) and err.count("\n") == 1
-
-
-def test_predict_without_pillow_names_the_cure(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "PIL", None)
-    assert main(["predict", trained(tmp_path), str(tmp_path / "a.png")]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("reading images needs pillow (") and error.count("\n") == 1
-    assert error.endswith("): " + command("-m", "pip", "install", "autograd_cnn[images]") + "\n")
 
 
 def test_predict_stops_quietly_if_its_output_is_closed(unread, tmp_path):
