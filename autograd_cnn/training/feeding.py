@@ -7,7 +7,6 @@ the interpreter's lock.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -71,19 +70,15 @@ def _augmented(augment: Augment, images: Array, rng: Generator) -> Array:
 
 
 @contextmanager
-def fed(items: Iterable[Item], ahead: int = 2) -> Iterator[Iterator[tuple[Item, float]]]:
+def fed(items: Iterable[Item], ahead: int = 2) -> Iterator[Iterator[Item]]:
     """Compute `items` on a thread, at most `ahead` of them before they are asked for, until the ``with`` block ends.
 
     An exception is raised to the caller, with its own traceback. Where no thread can be started, the caller's computes.
 
-    Yields
-    ------
-    iterator of (item, seconds that the caller waited for it)
-
     Examples
     --------
     >>> with fed(number**2 for number in range(3)) as squares:
-    ...     [square for square, waited in squares]
+    ...     list(squares)
     [0, 1, 4]
     """
     source: Any = iter(items)
@@ -94,13 +89,10 @@ def fed(items: Iterable[Item], ahead: int = 2) -> Iterator[Iterator[tuple[Item, 
     def request() -> Callable[[], Any]:
         return pool.submit(context.run, next, source, OVER).result
 
-    def arriving() -> Iterator[tuple[Item, float]]:
-        began = time.perf_counter()
+    def arriving() -> Iterator[Item]:
         while (item := waiting.popleft()()) is not OVER:
-            waited = time.perf_counter() - began
             waiting.append(request())
-            yield item, waited
-            began = time.perf_counter()
+            yield item
 
     try:
         waiting.extend(request() for _ in range(ahead))

@@ -38,8 +38,6 @@ class Epoch:
         Validation uses the model as it is after the pass.
     seconds : float
         The time since the pass before, with evaluation; so callbacks and saving count for the next pass.
-    waited : float
-        The part of `seconds` in which the steps waited for their batches.
     rate : float
         The learning rate of the last step.
     gradients : dict of str to float
@@ -57,7 +55,6 @@ class Epoch:
     validation_loss: float
     validation_accuracy: float
     seconds: float
-    waited: float = 0.0
     rate: float = math.nan
     gradients: dict[str, float] = field(default_factory=dict)
     dead: dict[str, float] = field(default_factory=dict)

@@ -172,8 +172,7 @@ def _one_pass(run: Run) -> None:
     """Make the steps of a pass, or as many as are left of it."""
     optimiser = run.optimiser
     with run.batches() as batches:
-        for (images, labels), waited in batches:
-            run.current.waited += waited
+        for images, labels in batches:
             if run.schedule is not None:
                 optimiser.lr = _rate(run.schedule, run.step)
             optimiser.zero_grad()

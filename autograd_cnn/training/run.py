@@ -48,7 +48,6 @@ class Pass:
 
     seed: int | None = None
     correct: float = 0.0  # a number of images
-    waited: float = 0.0
     dead: dict[str, float] = field(default_factory=dict)
     gradients: dict[str, float] = field(default_factory=dict)
 
@@ -178,7 +177,7 @@ class Run:
 
         self.history.ended = self.ranks.first(called)
 
-    def batches(self) -> AbstractContextManager[Iterator[tuple[tuple[Array, Array], float]]]:
+    def batches(self) -> AbstractContextManager[Iterator[tuple[Array, Array]]]:
         """Prepare the remaining batches of this pass on a thread, until the ``with`` block ends, as `fed` does."""
         if self.step == self.closed and self.rng is not None:
             self.current.seed = int(self.rng.integers(2**63))
@@ -220,7 +219,7 @@ class Run:
         figures = (validation.loss, validation.accuracy) if validation else (math.nan, math.nan)
         now, seconds = self.current, self.elapsed - math.fsum(epoch.seconds for epoch in self.history.epochs)
         epoch = Epoch(
-            self.step, loss, self.accuracy, *figures, seconds, now.waited, float(self.optimiser.lr),
+            self.step, loss, self.accuracy, *figures, seconds, float(self.optimiser.lr),
             self._gradients(), now.dead, int(sizes.sum()) / self.sizes["images"],
         )  # fmt: skip
         self.history.epochs.append(epoch)

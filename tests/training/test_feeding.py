@@ -3,7 +3,6 @@
 import gc
 import os
 import threading
-import time
 import traceback
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -28,14 +27,6 @@ def no_threads(monkeypatch):
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """The time, which stands still until a test moves it."""
-    now = [0.0]
-    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
-    return now
 
 
 # Batches
@@ -108,7 +99,7 @@ def test_at_most_two_are_computed_ahead():
             yield i
 
     with fed(items()) as feed:
-        assert next(feed)[0] == 0 and next(feed)[0] == 1
+        assert next(feed) == 0 and next(feed) == 1
         assert enough.wait(10)  # 2 and 3 follow without being asked for
         assert len(feeding()) == 1
     assert len(computed) <= 4 and not feeding()
@@ -229,43 +220,6 @@ print([os.waitstatus_to_exitcode(os.wait()[1]) for _ in straight])
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_it_feeds_in_a_forked_child(python):
     assert set(python(FORKED).strip("[]\n").split(", ")) == {"0"}
-
-
-# Time
-
-
-def test_waiting_is_measured(clock, monkeypatch):
-    asked = threading.Event()
-    main = threading.get_ident()
-
-    def now():
-        if threading.get_ident() == main:
-            asked.set()
-        return clock[0]
-
-    monkeypatch.setattr(time, "perf_counter", now)
-
-    def slow():
-        assert asked.wait(10)
-        clock[0] += 5
-        yield "slow"
-
-    with fed(slow()) as feed:
-        assert list(feed) == [("slow", 5.0)]
-
-
-def test_an_epoch_has_its_time_and_what_of_it_was_waiting(clock, no_threads):
-    def augment(x, rng):
-        clock[0] += 1
-        return x
-
-    def loss(outputs, labels):
-        clock[0] += 10
-        return ag.cross_entropy(outputs, labels)
-
-    x, y = points()
-    epochs = train(*line()[1:], x, y, epochs=2, augment=augment, loss=loss, validation=(x, y)).epochs
-    assert [(epoch.waited, epoch.seconds) for epoch in epochs] == [(3, 43), (3, 43)]
 
 
 @pytest.mark.parametrize("images", [np.float32([[[[0, 255.0]]]]), np.uint8([[[[0, 255]]]]), np.float32([[[[0, 1]]]])])

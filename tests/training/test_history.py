@@ -11,7 +11,7 @@ from autograd_cnn.training import Epoch, History
 
 
 def example():
-    first = Epoch(2, 0.1, 0.5, math.nan, math.nan, 1.25, 0.125, 0.01, {"naïve.w": 0.3, "b": math.inf}, {"relu": 0.5})
+    first = Epoch(2, 0.1, 0.5, math.nan, math.nan, 1.25, 0.01, {"naïve.w": 0.3, "b": math.inf}, {"relu": 0.5})
     return History(
         "naïve", [0.1, 1 / 3, math.inf], [first, Epoch(3, 1 / 3, 1.0, 0.2, 0.75, 1.0, part=0.5)], "time limit", 9,
     )  # fmt: skip

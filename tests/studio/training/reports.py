@@ -35,7 +35,7 @@ def probabilities(outputs):
 def figures(passes=3, ended=""):
     epochs = [
         Epoch(
-            10 * i, 1 / i, 0.3 * i, 1.1 / i, 0.28 * i, 2.0, 0.1, 0.01 / i,
+            10 * i, 1 / i, 0.3 * i, 1.1 / i, 0.28 * i, 2.0, 0.01 / i,
             {"0.w": 0.5 / i, "0.b": 0.05, "3.w": 0.2}, {"relu of 0": 0.25 * (i - 1)},
         )
         for i in range(1, passes + 1)

@@ -22,8 +22,8 @@ from studio.training.reports import figures as course
 
 UNEVEN = History(
     "shapes", [0.9, 0.7, 0.5, 0.3, 0.1],
-    [Epoch(2, 0.8, 0.5, 0.9, 0.45, 2.0, 0.1, 0.02), Epoch(4, 0.4, 0.75, 0.6, 0.7, 3.0, 0.5, 0.01),
-     Epoch(5, 0.1, 1.0, 0.5, 0.8, 5.5, 0.25, 0.001, part=0.25)],
+    [Epoch(2, 0.8, 0.5, 0.9, 0.45, 2.0, 0.02), Epoch(4, 0.4, 0.75, 0.6, 0.7, 3.0, 0.01),
+     Epoch(5, 0.1, 1.0, 0.5, 0.8, 5.5, 0.001, part=0.25)],
     "time limit",
 )  # fmt: skip
 
@@ -117,7 +117,7 @@ def test_the_headline_is_that_of_the_evaluation(run, page):
     assert "data shapes (synthetic) · recipe tiny · seed 7. " in page.texts["header"]
 
 
-HEADS = ["pass", "loss", "accuracy", "val. loss", "val. accuracy", "rate", "seconds", "waited"]
+HEADS = ["pass", "loss", "accuracy", "val. loss", "val. accuracy", "rate", "seconds"]
 
 
 def test_every_pass_is_in_the_table(run):
@@ -130,7 +130,6 @@ def test_every_pass_is_in_the_table(run):
             f"{0.28 * i:.0%}",
             f"{0.01 / i:.3g}",
             "2.0",
-            "0.10",
         ]
         for i in range(1, 4)
     ]
@@ -398,9 +397,9 @@ def test_the_table_of_a_run_that_a_time_limit_ended(tmp_path):
     run.write()
     assert rows_of(run.html, "course") == [
         HEADS,
-        ["1", "0.8000", "50.0%", "0.9000", "45%", "0.02", "2.0", "0.10"],
-        ["2", "0.4000", "75.0%", "0.6000", "70%", "0.01", "3.0", "0.50"],
-        ["3 (25.0%)", "0.1000", "100.0%", "0.5000", "80%", "0.001", "5.5", "0.25"],
+        ["1", "0.8000", "50.0%", "0.9000", "45%", "0.02", "2.0"],
+        ["2", "0.4000", "75.0%", "0.6000", "70%", "0.01", "3.0"],
+        ["3 (25.0%)", "0.1000", "100.0%", "0.5000", "80%", "0.001", "5.5"],
     ]
     assert re.findall('<tr class="best"><th scope="row">(.*?)<', run.html) == ["2"]
 
@@ -411,7 +410,7 @@ def test_a_run_without_validation_has_a_table_without_it(tmp_path):
         epoch.validation_loss = epoch.validation_accuracy = math.nan
     run.folder.callback(run.folder.model())(history)
     run.write()
-    assert rows_of(run.html, "course")[0] == ["pass", "loss", "accuracy", "rate", "seconds", "waited"]
+    assert rows_of(run.html, "course")[0] == ["pass", "loss", "accuracy", "rate", "seconds"]
 
 
 @pytest.mark.parametrize(("training", "validation"), [(0.9, 0.88), (0.9, 0.7), (0.6, 0.7)])
@@ -426,7 +425,7 @@ def test_advice_follows_from_layers(run):
     history.epochs[2].dead = {"relu of 0": 0.5, "relu of 1": 0.75, "relu of 2": 0.4}
     assert advice(run, history)[2].startswith("75% of the channels of relu of 1 are 0 in all")
     for epoch in history.epochs:
-        epoch.dead, epoch.waited = {"relu of 0": 0.4}, 0.01
+        epoch.dead = {"relu of 0": 0.4}
     assert len(advice(run, history)) == 2
 
 
