@@ -43,7 +43,7 @@ ROOMS = {
     "notebook": Room(24, "", "shows a page below a cell"),
     "plots": Room(124, "engine files environment", "pictures of a training, by matplotlib"),
     FACE: Room(84, "engine calculus ops vocabulary elsewhere", "the names that users see"),
-    "__main__": Room(421, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
+    "__main__": Room(416, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
         1225, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
@@ -51,7 +51,7 @@ ROOMS = {
     "fast": Room(3313, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(610, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
-        1201,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
+        1194,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
         "engine ops nn optim data state arrayfile files plots environment",
         "the loop, what looks at a run, and folders of runs that resume",
     ),
