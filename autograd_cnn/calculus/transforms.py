@@ -107,7 +107,7 @@ class _Run:
     def _variable(self, place: str, value: Any) -> Tensor:
         if isinstance(value, Tensor) and value.requires_grad:
             self.nested = True
-            made = alias(raised(lowered(value), value))
+            made = alias(raised(lowered(value)))
         else:
             data = peek(value)
             if data.dtype.kind not in FLOATS:
@@ -121,7 +121,7 @@ class _Run:
 
         Warn if it depends on none of them.
         """
-        return for_all(partial(self._carried, create_graph=create_graph, retain=retain), seed, self.levels, self.value)
+        return for_all(partial(self._carried, create_graph=create_graph, retain=retain), seed, self.levels)
 
     def _carried(self, seed: Any, create_graph: bool, retain: bool) -> list[Any]:
         nodes = [v._node for v in self.variables]
@@ -305,7 +305,7 @@ def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...],
 
     slope = run.out(Tensor(np.zeros(g.shape, g.dtype)))
     if total.requires_grad:
-        (slope,) = for_all(back, np.ones(total.shape, total.dtype), run.levels, total)
+        (slope,) = for_all(back, np.ones(total.shape, total.dtype), run.levels)
     return (run.out(run.tree), run.unravel(slope), run.others)[: 2 + has_aux]
 
 

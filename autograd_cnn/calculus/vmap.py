@@ -35,14 +35,10 @@ from autograd_cnn.engine.tensor import Tensor
 
 
 class Example(np.lib.mixins.NDArrayOperatorsMixin):
-    """Stands for the array of one example. Whoever asks it for a number gets an error.
+    """Stands for the array of one example. Whoever asks it for a number gets an error."""
 
-    `varies` has the vmaps on whose example it may depend: not that of a value to which no example contributed.
-    """
-
-    def __init__(self, level: Level, batch: Any, varies: bool = True) -> None:
+    def __init__(self, level: Level, batch: Any) -> None:
         self.level, self.batch, self.dtype, self.shape = level, batch, batch.dtype, batch.shape[1:]
-        self.varies: set[Level] = getattr(batch, "varies", set()) | ({level} if varies else set())
         self.ndim, self.size = len(self.shape), math.prod(self.shape)
 
     def __len__(self) -> int:
@@ -123,9 +119,9 @@ class Level:
         """Return the mode of operations on all examples: that around this vmap."""
         return in_mode(call=self.outside.call, transforms=self.outside.transforms, **changes)
 
-    def wrapped(self, batch: Any, varies: bool = True) -> Any:
+    def wrapped(self, batch: Any) -> Any:
         """Return the Tensor that stands for one example of a batch, or a tree of them."""
-        return tree_map(lambda b: share(_tensor(Example(self, _array(b), varies), _node(b))), batch)
+        return tree_map(lambda b: share(_tensor(Example(self, _array(b)), _node(b))), batch)
 
     def has(self, value: Any) -> list[Example]:
         """Return what stands for an example of this level: a value, or values in it."""
@@ -162,8 +158,8 @@ class Level:
             values = [self.joined(v, n in (primitive.rules or names)) for v, n in zip(flat, names, strict=True)]
         values = self.fitted(values, {i for i, n in enumerate(names) if n in primitive.rules and not elements})
         with self.below(recording=mode.recording and primitive is function):
-            if found := self.has(values):
-                return self.wrapped(self.run(primitive, values, elements), any(self in e.varies for e in found))
+            if self.has(values):
+                return self.wrapped(self.run(primitive, values, elements))
             return function(*args, **options) if primitive is function else constant(function, args, options)
 
     def fitted(self, values: list[Any], operands: set[int]) -> list[Any]:
@@ -252,10 +248,9 @@ def numbers(value: Any) -> Any:
     return plain(lowered(value))
 
 
-def raised(batch: Any, *of: Any) -> Any:
-    """Return the value that stands for one example of a batch of all running vmaps, which was computed from `of`."""
-    varies = {level for value in of for level in getattr(_array(value), "varies", ())}
-    return reduce(lambda batch, level: level.wrapped(batch, level in varies), levels(), batch)
+def raised(batch: Any) -> Any:
+    """Return the value that stands for one example of a batch of all running vmaps."""
+    return reduce(lambda batch, level: level.wrapped(batch), levels(), batch)
 
 
 def _outside(of: list[Level]) -> in_mode:
@@ -264,10 +259,9 @@ def _outside(of: list[Level]) -> in_mode:
     return in_mode(call=of[0].outside.call, transforms=around) if of else in_mode()
 
 
-def for_all(function: Callable[[Any], list[Any]], value: Any, ours: list[Level], of: Any) -> list[Any]:
+def for_all(function: Callable[[Any], list[Any]], value: Any, ours: list[Level]) -> list[Any]:
     """Call a function of all examples of the vmaps `ours` for a value of one example of the running ones.
 
-    `of` is a value that depends on what the function uses.
     Under a further one, the function is mapped over its examples, whose axis comes behind those of `ours`.
     """
     running, k = levels(), len(ours)
@@ -277,25 +271,28 @@ def for_all(function: Callable[[Any], list[Any]], value: Any, ours: list[Level],
         batch = lowered(value)
         with _outside(running):
             found = function(batch)
-        return [raised(result, value, of) for result in found]
+        return [*map(raised, found)]
     batch = running[-1].expanded(value)
     with _outside(running[-1:]):
-        found = for_all(vmap(function, k, k), batch, ours, of)
-    return [running[-1].wrapped(result, running[-1] in getattr(_array(value), "varies", ())) for result in found]
+        found = for_all(vmap(function, k, k), batch, ours)
+    return [*map(running[-1].wrapped, found)]
 
 
 def variable(value: Any) -> Any:
     """Return a copy of a value without history as a leaf, one for each example of all running vmaps."""
     array = numbers(value) if levels() else np.array(value)
-    return raised(Tensor._of(array, Leaf(array.shape, array.dtype, None)), value)
+    return raised(Tensor._of(array, Leaf(array.shape, array.dtype, None)))
 
 
 def _leaves(axes: Any, tree: Any, place: str, parameter: str) -> list[tuple[str, Any, Any]]:
     """Return the place of every leaf of `tree`, its axis and the leaf. One of `axes` may be for a part of the tree."""
+    is_result = parameter == "out_axes"
+    if is_result and axes is None:
+        raise ValueError(f"vmap: out_axes for {place} is None, want an axis, as 0. One of the same numbers: result[0]")
     if axes is None or (isinstance(axes, (int, np.integer)) and not isinstance(axes, bool)):
         leaves = [(path, axes, leaf) for path, leaf in tree_items(tree, place)]
         for path, axis, leaf in leaves:
-            ndim = np.ndim(leaf) + (parameter == "out_axes")
+            ndim = np.ndim(leaf) + is_result
             if axis is not None and not -ndim <= axis < ndim:
                 text = f"vmap: {path} is {np.shape(leaf)}, and by {parameter}, axis {axis} counts the examples"
                 raise ValueError(f"{text}\nNone instead of it: the same for all examples")
@@ -314,16 +311,11 @@ def _front(axis: int, value: Any) -> Any:
     return value if _is_recorded(value) else np.array(exported(plain(value)))  # indices are not locked
 
 
-def _left(level: Level, place: str, axis: int | None, value: Any) -> Any:
+def _left(level: Level, place: str, axis: int, value: Any) -> Any:
     """Return all examples of a result."""
     if not (hasattr(value, "shape") or isinstance(value, (int, float))):
         raise TypeError(f"vmap: {place} is {reprlib.repr(value)}, want arrays, numbers or trees of them")
-    if axis is not None:
-        value = registry["moveaxis"](level.expanded(value), 0, axis) if axis else level.expanded(value)
-    elif found := level.has(value):
-        if level in found[0].varies or not level.size:
-            raise ValueError(f"vmap: {place} depends on the example, and out_axes for it is None. Want an axis, as 0")
-        value = registry["getitem"](level.batch(value), 0)
+    value = registry["moveaxis"](level.expanded(value), 0, axis) if axis else level.expanded(value)
     return value if _is_recorded(value) else plain(value)
 
 
@@ -364,8 +356,8 @@ def vmap(f: Any, in_axes: Any = 0, out_axes: Any = 0, axis_size: Any = None) -> 
     in_axes : int, None, or tuple
         The axis of each argument that counts the examples; None for an argument that is the same for all of them. One
         for all arguments, or a tuple with one for each. For an argument that is a tree, also a tree of axes.
-    out_axes : int, None, or tree
-        Where that axis is in the results. None for a result that does not depend on the example.
+    out_axes : int, or tree
+        Where that axis is in the results.
     axis_size : int, optional
         The number of examples, needed if no argument counts them.
 

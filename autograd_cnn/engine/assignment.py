@@ -93,7 +93,7 @@ def _record(tensor: Any, index: Any, value: Any, mode: Mode) -> None:
 def _owned(array: Any) -> Any:
     """Return a copy in memory of its own."""
     if not isinstance(array, np.ndarray):  # it stands for one example of a batch
-        return type(array)(array.level, _owned(array.batch), array.level in array.varies)
+        return type(array)(array.level, _owned(array.batch))
     array = array.copy("K")
     return np.ndarray(array.shape, array.dtype, Own(array.ravel("K").data), 0, array.strides)
 
