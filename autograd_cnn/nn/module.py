@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set, ValuesView
 from contextlib import contextmanager, nullcontext
 from types import CellType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -75,21 +75,16 @@ def _check_replaced(place: str, name: str, before: Any, value: Any) -> None:
     lists.
     """
     lost = [part.name or path for path, _, _, part in _walk(before, name) if isinstance(part, Tensor)]
-    if not lost or value is None:
-        return
     result = next((t for t in tree_leaves(value) if isinstance(t, Tensor) and not t.is_leaf), None)
-    is_one = isinstance(before, Tensor)
-    if is_one and result is None and isinstance(value, Tensor):
-        if before.requires_grad and not value.requires_grad:
-            raise TypeError(
-                f"{place} = ... would replace a parameter by a Tensor that is not trained. To change its numbers: "
-                f".{name}.data = array; to freeze it: .{name}.requires_grad = False"
-            )
-    elif is_one or result is not None:
+    fits = result is None and not isinstance(before, Tensor)
+    if result is None and isinstance(before, Tensor) and isinstance(value, Tensor):
+        fits = value.requires_grad or not before.requires_grad
+    if lost and value is not None and not fits:
+        by = f"the result of {result.node}" if result is not None else describe(value)
+        by += ", which is not trained" * (result is None and isinstance(value, Tensor))
         raise TypeError(
-            f"{place} = ... would replace {', '.join(lost[:3])}{', ...' * (len(lost) > 3)} by "
-            f"{describe(value) if result is None else f'the result of {result.node}'}. To change numbers: "
-            f"{f'.{name}' if is_one else lost[0]}.data = array; to keep a result, give it another name"
+            f"{place} = ... would replace {', '.join(lost[:3])}{', ...' * (len(lost) > 3)} by {by}. To change numbers: "
+            f"{lost[0]}.data = array; to freeze them: .requires_grad = False; to keep a result, give it another name"
         )
 
 
@@ -534,11 +529,7 @@ class Sequential(Module):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    @overload
-    def __getitem__(self, index: int) -> Module: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequential: ...
-    def __getitem__(self, index: int | slice) -> Module:
+    def __getitem__(self, index: int | slice) -> Any:
         layers = list(self)
         return Sequential(*layers[index]) if isinstance(index, slice) else layers[index]
 
