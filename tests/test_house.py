@@ -32,8 +32,8 @@ ROOMS = {
     # the library
     "engine": Room(2388, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(2030, "engine", "the textbook: operations, each with its derivative below it"),
-    "calculus": Room(1025, "engine", "grad and its kin, checkpoint, and checks of gradients"),
-    "nn": Room(770, "engine calculus ops state", "modules, layers and their initial weights"),
+    "calculus": Room(1021, "engine", "grad and its kin, checkpoint, and checks of gradients"),
+    "nn": Room(761, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(331, "engine calculus state", "optimisers, schedules, clipping"),
     "elsewhere": Room(121, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
