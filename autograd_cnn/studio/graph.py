@@ -20,7 +20,6 @@ from autograd_cnn.studio.picture.svg import svg
 from autograd_cnn.studio.program.program import Program, as_recorded
 from autograd_cnn.studio.program.standalone import Standalone
 from autograd_cnn.studio.program.write import Author
-from autograd_cnn.studio.records import EARLIER
 from autograd_cnn.studio.text import listed
 
 
@@ -57,9 +56,14 @@ class Graph(records.Graph):
     def program(self, standalone: bool = False) -> Program:
         """Write both passes as code: see `autograd_cnn.studio.program.program.Program`.
 
-        A `standalone` program has the source of all functions that it calls, and needs NumPy alone: see `save`.
+        A `standalone` program has the source of all functions that it calls, so that it needs NumPy alone. They are the
+        plain formulas of the operations, so its numbers agree with those of the fast ones to rounding.
+
+        Raises
+        ------
+        RuntimeError
+            If ``backward()`` has freed the saved arrays. ``ag.trace(f, ...)`` keeps copies.
         """
-        self._check_kept("program")
         with as_recorded():
             return (Standalone if standalone else Author)(self).program()
 
@@ -77,8 +81,11 @@ class Graph(records.Graph):
         ----------
         frames : sequence of (str, Graph)
             The same network at later moments of its training, each with a label; the page has a slider for them.
-        quiz, source : bool
-            See `save`.
+        quiz : bool
+            Whether the player begins in quiz mode, in which it asks about a step before it shows it.
+        source : bool
+            Whether the player shows your code. If not, it still shows names, line numbers and the derived program, in
+            which your own rules appear as you wrote them.
         images : sequence of array, (H, W, 3) uint8
             A picture of each moment, this graph's first: for instance, points and a decision boundary.
         classes : sequence of str
@@ -91,25 +98,11 @@ class Graph(records.Graph):
         RuntimeError
             If ``backward()`` has freed the saved arrays. ``ag.trace(f, ...)`` keeps copies.
         """
-        self._check_kept("page")
         from autograd_cnn.studio.player.page import page
 
         return page(self, frames=frames, quiz=quiz, source=source, images=images, classes=classes)
 
-    def _check_kept(self, caller: str) -> None:
-        """Raise an error if backward has freed the arrays; this early, so that the user's traceback is short."""
-        if self.arrays is None and (op := next((op for op in self.ops if op.kept is None), None)):
-            raise RuntimeError(
-                f"{caller}: the arrays of {op.name} ({op.place.file}:{op.place.line}) were freed by "
-                f"backward(). {EARLIER}"
-            )
-
-    def show(
-        self,
-        frames: Sequence[tuple[str, Graph]] = (),
-        images: Sequence[NDArray[np.uint8]] = (),
-        classes: Sequence[str] = (),
-    ) -> None:
+    def show(self, **options: Any) -> None:
         """Show the player: below the cell in a notebook, wherever `show` stands in the cell; else in the browser.
 
         On a machine without a screen, print the path of the page. The options are those of `page`.
@@ -119,33 +112,13 @@ class Graph(records.Graph):
         ValueError, RuntimeError
             See `page`.
         """
-        show_page(self.page(frames, images=images, classes=classes))
+        show_page(self.page(**options))
 
     def svg(self, depth: int | None = None, overlay: str | None = None) -> str:
-        """Return the picture as SVG text, for light and dark pages. See `save`."""
-        return svg(self, depth, overlay)
-
-    def dot(self, depth: int | None = None, overlay: str | None = None) -> str:
-        """Return the picture as Graphviz text, with positions. See `save`."""
-        return dot(self, depth, overlay)
-
-    def save(
-        self,
-        path: str | os.PathLike[str],
-        depth: int | None = None,
-        overlay: str | None = None,
-        quiz: bool = False,
-        source: bool = True,
-        standalone: bool = False,
-        classes: Sequence[str] = (),
-    ) -> None:
-        """Write a picture, the player or the program, in the format that the suffix of `path` names.
+        """Return the picture as SVG text, for light and dark pages.
 
         Parameters
         ----------
-        path : path
-            ``.html`` (the player), ``.svg``, ``.dot`` and ``.py`` (the program) need nothing else.
-            ``.png`` and ``.pdf`` are drawn by Graphviz, by its program ``dot``.
         depth : int, optional
             How many levels of modules and loops to open. At 0, each of them is one row. Only the first of repeated
             rounds is drawn, except at the depth that the caption names. Default: the most that fit into 40 rows.
@@ -153,39 +126,45 @@ class Graph(records.Graph):
             The quantity that every row shows as a number and a bar: "time" (needs ``trace(f, *args, repeat=3)``),
             "flops", "bytes" (kept), "gradient" (root mean square) or "zeros" (and dead channels). The last two need a
             graph from `trace`.
-        quiz : bool
-            Whether the player begins in quiz mode, in which it asks about a step before it shows it.
-        source : bool
-            Whether the player shows your code. If not, it still shows names, line numbers and the derived program, in
-            which your own rules appear as you wrote them.
-        standalone : bool
-            Whether the program (``.py``) has the source of all functions that it calls, so that it needs NumPy alone.
-            They are the plain formulas of the operations, so its numbers agree with those of the fast ones to rounding.
-        classes : sequence of str
-            Those of `page`, for the player.
 
         Raises
         ------
         ValueError
-            If the suffix or the overlay is unknown, if the format does not take an option, if the graph lacks the
-            measurements for an overlay, or if `depth` makes the picture too large to read: more than 1,000 rows
-            (``.dot`` has no limit).
+            If the overlay is unknown, if the graph lacks the measurements for it, or if `depth` makes the picture too
+            large to read: more than 1,000 rows (`dot` has no limit).
+        """
+        return svg(self, depth, overlay)
+
+    def dot(self, depth: int | None = None, overlay: str | None = None) -> str:
+        """Return the picture as Graphviz text, with positions. See `svg`."""
+        return dot(self, depth, overlay)
+
+    def save(self, path: str | os.PathLike[str], **options: Any) -> None:
+        """Write a picture, the player or the program, in the format that the suffix of `path` names.
+
+        Parameters
+        ----------
+        path : path
+            ``.html`` (the player), ``.svg``, ``.dot`` and ``.py`` (the program) need nothing else.
+            ``.png`` and ``.pdf`` are drawn by Graphviz, by its program ``dot``.
+        **options
+            Those of `page`, `program` or, for all pictures, `svg`.
+
+        Raises
+        ------
+        ValueError
+            If the suffix is unknown, or if the format does not take an option.
         ImportError, FileNotFoundError
             If ``.png`` or ``.pdf`` is wanted, and Graphviz or its program are missing.
         """
-        options: dict[str, Any] = {"depth": depth, "overlay": overlay, "classes": tuple(classes)}
-        options |= {"quiz": quiz, "source": source, "standalone": standalone}
-        defaults = signature(Graph.save)
         suffix = Path(path).suffix.lower()
         if suffix not in _FORMATS:
             raise ValueError(f"graph: {os.fspath(path)!r} ends in {suffix!r}. There are {listed(list(_FORMATS))}")
-        taken = {other: signature(render).parameters for other, render in _FORMATS.items()}
-        given = {name: value for name, value in options.items() if value != defaults.parameters[name].default}
-        for name in given:
-            if name not in taken[suffix]:
-                takers = [other for other in _FORMATS if name in taken[other]]
-                raise ValueError(f"graph: {suffix} takes no {name}; {listed(takers)} {'do' if takers[1:] else 'does'}")
-        rendered = _FORMATS[suffix](self, **given)
+        _, *taken = signature(_FORMATS[suffix]).parameters
+        for name in options:
+            if name not in taken:
+                raise ValueError(f"graph: {suffix} takes no {name}. It takes {listed(taken)}")
+        rendered = _FORMATS[suffix](self, **options)
         write_atomically(path, rendered.encode() if isinstance(rendered, str) else rendered)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:

@@ -27,12 +27,11 @@ ERRORS = {
     "ag.trace(square, 3.0, repeat='time')": f"ValueError: trace: repeat is 'time', {TIMES}",
     "ag.trace(lambda x: x * 2, np.arange(3))": f"ValueError: graph: this tensor has no history. {HISTORY}",
     "ag.Tensor(1.0, name='x').graph()": f"ValueError: graph: x has no history. {HISTORY}",
-    "graph.save('net.py', depth=0)": "ValueError: graph: .py takes no depth; .svg, .dot, .png and .pdf do",
-    "graph.save('net.html', depth=1)": "ValueError: graph: .html takes no depth; .svg, .dot, .png and .pdf do",
-    "graph.save('net.py', overlay='flops')": "ValueError: graph: .py takes no overlay; .svg, .dot, .png and .pdf do",
-    "graph.save('net.svg', quiz=True)": "ValueError: graph: .svg takes no quiz; .html does",
-    "graph.save('net.py', source=False)": "ValueError: graph: .py takes no source; .html does",
-    "graph.save('net.svg', standalone=True)": "ValueError: graph: .svg takes no standalone; .py does",
+    "graph.save('net.py', depth=0)": "ValueError: graph: .py takes no depth. It takes standalone",
+    "graph.save('net.html', depth=1)": "ValueError: graph: .html takes no depth. It takes frames, quiz, source, images "
+    "and classes",
+    "graph.save('net.svg', quiz=True)": "ValueError: graph: .svg takes no quiz. It takes depth and overlay",
+    "graph.save('net.png', standalone=True)": "ValueError: graph: .png takes no standalone. It takes depth and overlay",
     "graph.save('net.jpeg')": f"ValueError: graph: 'net.jpeg' ends in '.jpeg'. {SUFFIXES}",
     "graph.svg(-1)": f"ValueError: graph: depth is -1, {DEPTHS}",
     "graph.svg('a')": f"ValueError: graph: depth is 'a', {DEPTHS}",
@@ -44,8 +43,11 @@ ERRORS = {
     "graph.svg(overlay='gradient')": "ValueError: graph: the numbers are not at hand. ag.trace(f, ...) keeps what it "
     "takes to compute them",
     "walked.svg(overlay='bytes')": "ValueError: graph: the saved arrays were freed. Take the graph before backward()",
-    "walked.program()": "RuntimeError: program: the arrays of tanh (test_messages.py:{line}) were freed by backward(). "
-    "Do it before backward(), or keep them: backward(retain_graph=True), or ag.trace(f, ...)",
+    **dict.fromkeys(
+        ("walked.program()", "walked.page()", "walked.show()"),
+        "RuntimeError: program: the arrays of tanh (test_messages.py:{line}) were freed by backward(). Do it before "
+        "backward(), or keep them: backward(retain_graph=True), or ag.trace(f, ...)",
+    ),
     "program.run(z=1)": "TypeError: program: has no z. It begins with x, y",
     "program.run(x=x)": "TypeError: program: no array for y. Pass run(y=array), or use ag.trace(f, ...), which copies "
     "all inputs",

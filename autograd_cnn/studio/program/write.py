@@ -218,7 +218,8 @@ class Author(Namespace):
         """Use the arrays that the tape saved, because the line of `op` cannot run."""
         node = op.call.node
         if node.saved is None:
-            raise RuntimeError(f"program: the arrays of {node} were freed by backward(). {EARLIER}")
+            place = f"{op.place.file}:{op.place.line}"
+            raise RuntimeError(f"program: the arrays of {op.name} ({place}) were freed by backward(). {EARLIER}")
         places = [*op.call.arguments, *targets]
         for p, value in node.kept().items():
             index = isinstance(places[p], tuple)
