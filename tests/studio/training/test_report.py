@@ -349,45 +349,57 @@ def test_results_of_other_images_are_refused(run):
         ag.report.write(run.folder, run.images, run.labels, plain, ag.cross_entropy)
 
 
-@pytest.mark.parametrize(
-    ("apart", "accuracy", "sure"), [(5, 0.7, False), (100, 0.7, True), (51, 0.7, True), (51, 0.84, False)]
-)
-def test_few_images_say_nothing_about_the_gap(run, apart, accuracy, sure):
-    history = course()
-    history.epochs[2].validation_accuracy = accuracy
-    texts = advice(run, history, images_per_pass=100, settings={"validation": apart / (100 + apart)})
-    assert any("by heart" in text for text in texts) == sure
-
-
-FALLING = "The validation loss was still falling in the last pass (0.5500 to 0.3667): train longer, with more passes."
-ROSE = "The validation loss was least after pass 2 and rose (0.5500 to 0.7000): the model learns images by heart. Train"
-GAP = "Training accuracy is 20 points above validation accuracy: the model learns images by heart. Train again with "
-DEAD = "of 0 are 0 in all images of a batch, so they hardly learn: train again with a lower learning rate."
 SETTINGS = {"lr": 0.01, "weight_decay": 0.002, "cutout": 0, "label_smoothing": 0.2, "epochs": 3, "size": 32}
+COMMAND = {"settings": SETTINGS, "resume": "again"}  # else a program of one's own, which has no options
+FALLING = "The validation loss was still falling in the last pass (0.5500 to 0.3667): train longer, with {}."
+ROSE = "The validation loss was least after pass 2 and rose (0.5500 to 0.7000): the model learns images by heart. {}"
+GAP = "Training accuracy is {} points above validation accuracy: the model learns images by heart. {}"
+DEAD = "{} are 0 in all images of a batch, so they hardly learn: train again with {}."
+LONGER, SLOWER = FALLING.format("more passes"), DEAD.format("50% of the channels of relu of 0", "a lower learning rate")
+REGULAR = "Train again with weight decay, augmentation or dropout, or with more images."
+OPTIONS = "Train again with --set weight_decay=0.004 --set cutout=8, or with more images."
 
 
-def test_advice_follows_from_the_course(run):
-    falling, gap, dead = advice(run, course())
-    assert (
-        falling == FALLING
-        and gap.startswith("Training accuracy is 6 points above")
-        and dead == f"50% of the channels of relu {DEAD}"
-    )
-    rising = course()
-    rising.epochs[2].validation_loss = 0.7
-    rising = advice(run, rising)[0]
-    assert rising == f"{ROSE} again with weight decay, augmentation or dropout, or with more images."
-    level = course()
-    level.epochs[2].validation_loss = 0.549
-    assert len(advice(run, level)) == 2
+def apart(images):
+    return {"images_per_pass": 100, "settings": {"validation": images / (100 + images)}}
 
 
-def test_without_validation_the_training_loss_counts(run):
+@pytest.mark.parametrize(
+    ("last", "every", "others", "wanted"),
+    [
+        ({}, {}, {}, [LONGER, GAP.format(6, REGULAR), SLOWER]),
+        ({"validation_loss": 0.7}, {}, {}, [ROSE.format(REGULAR), SLOWER]),
+        ({"validation_loss": 0.549}, {}, {}, [GAP.format(6, REGULAR), SLOWER]),
+        ({}, {"validation_loss": math.nan, "validation_accuracy": math.nan}, {},
+         ["The training loss was still falling in the last pass (0.5000 to 0.3333): train longer, with more passes.",
+          SLOWER]),
+        ({"accuracy": 0.9, "validation_accuracy": 0.88}, {}, {}, [LONGER, SLOWER]),
+        ({"accuracy": 0.9, "validation_accuracy": 0.7}, {}, {}, [LONGER, GAP.format(20, REGULAR), SLOWER]),
+        ({"accuracy": 0.6, "validation_accuracy": 0.7}, {}, {}, [LONGER, SLOWER]),
+        ({"dead": {"relu of 0": 0.5, "relu of 1": 0.75, "relu of 2": 0.4}}, {}, {},
+         [LONGER, GAP.format(6, REGULAR), DEAD.format("75% of the channels of relu of 1", "a lower learning rate")]),
+        ({}, {"dead": {"relu of 0": 0.4}}, {}, [LONGER, GAP.format(6, REGULAR)]),
+        ({"validation_accuracy": 0.994}, {}, {}, [SLOWER]),  # good enough
+        ({}, {}, {"settings": SETTINGS}, [LONGER, GAP.format(6, REGULAR), SLOWER]),
+        ({}, {}, COMMAND,
+         [FALLING.format("--epochs 6"), GAP.format(6, OPTIONS),
+          DEAD.format("50% of the channels of relu of 0", "--lr 0.00333")]),
+        ({"validation_loss": 0.7, "validation_accuracy": 0.6}, {}, COMMAND,
+         [ROSE.format(OPTIONS), DEAD.format("50% of the channels of relu of 0", "--lr 0.00333")]),
+        ({}, {}, apart(10), [SLOWER]),  # a handful of images says nothing about settings
+        ({"validation_accuracy": 0.7}, {}, apart(5), [SLOWER]),
+        ({"validation_accuracy": 0.7}, {}, apart(51), [LONGER, GAP.format(20, REGULAR), SLOWER]),
+        ({"validation_accuracy": 0.7}, {}, apart(100), [LONGER, GAP.format(20, REGULAR), SLOWER]),
+        ({"validation_accuracy": 0.84}, {}, apart(51), [LONGER, SLOWER]),
+        ({"accuracy": 0.9, "validation_accuracy": 0.84}, {}, apart(10**6), [LONGER, GAP.format(6, REGULAR), SLOWER]),
+    ],
+)  # fmt: skip
+def test_advice_follows_from_the_passes(run, last, every, others, wanted):
     history = course()
     for epoch in history.epochs:
-        epoch.validation_loss = epoch.validation_accuracy = math.nan
-    assert advice(run, history)[0].startswith("The training loss was still falling in the last pass (0.5000 to 0.3333)")
-    assert "validation accuracy" not in figures(facts_of_run(run, history))
+        vars(epoch).update(every)
+    vars(history.epochs[2]).update(last)
+    assert advice(run, history, **others) == wanted
 
 
 def test_the_table_of_a_run_that_a_time_limit_ended(tmp_path):
@@ -411,44 +423,7 @@ def test_a_run_without_validation_has_a_table_without_it(tmp_path):
     run.folder.callback(run.folder.model())(history)
     run.write()
     assert rows_of(run.html, "course")[0] == ["pass", "loss", "accuracy", "rate", "seconds"]
-
-
-@pytest.mark.parametrize(("training", "validation"), [(0.9, 0.88), (0.9, 0.7), (0.6, 0.7)])
-def test_advice_follows_from_the_gap(run, training, validation):
-    history = course()
-    history.epochs[2].accuracy, history.epochs[2].validation_accuracy = training, validation
-    assert any(text.startswith(GAP) for text in advice(run, history)) == (training - validation > 0.05)
-
-
-def test_advice_follows_from_layers(run):
-    history = course()
-    history.epochs[2].dead = {"relu of 0": 0.5, "relu of 1": 0.75, "relu of 2": 0.4}
-    assert advice(run, history)[2].startswith("75% of the channels of relu of 1 are 0 in all")
-    for epoch in history.epochs:
-        epoch.dead = {"relu of 0": 0.4}
-    assert len(advice(run, history)) == 2
-
-
-def test_advice_names_the_options_of_the_command(run):
-    """For the settings that there are; a program of one's own has none."""
-    assert not any("--" in text for text in advice(run, course(), settings=SETTINGS))
-    falling, _, dead = advice(run, course(), resume="again", settings=SETTINGS)
-    assert falling.endswith("train longer, with --epochs 6.") and dead.endswith("train again with --lr 0.00333.")
-    history = course()
-    history.epochs[2].validation_loss, history.epochs[2].validation_accuracy = 0.7, 0.6
-    text = advice(run, history, resume="again", settings=SETTINGS)[0]
-    assert text.endswith("Train again with --set weight_decay=0.004 --set cutout=8, or with more images.")
-
-
-def test_a_handful_of_images_gets_no_advice_on_settings(run):
-    (dead,) = advice(run, course(), images_per_pass=90, settings={"validation": 0.1})  # 10 are held apart
-    assert "channels" in dead
-
-
-def test_good_models_need_no_more_passes(run):
-    fine = course()
-    fine.epochs[2].validation_accuracy = 0.994
-    assert not any("passes" in text for text in advice(run, fine))
+    assert "validation accuracy" not in figures(facts_of_run(run, history))
 
 
 def test_advice_after_a_run_that_ended_early(run):
