@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.messages import code_of, did_you_mean, fills_array, label_of, note, spell, variable_of
+from autograd_cnn.engine.messages import code_of, did_you_mean, fills_array, label_of, spell, variable_of
 from autograd_cnn.engine.registry import advice, registry
 from autograd_cnn.engine.tape import Node
 
@@ -35,7 +35,7 @@ def rule_failed(node: Node, rule: Any, error: BaseException) -> None:
     """Raise a better error than a rule raised, if there is one, else add a note to it."""
     if isinstance(error, ValueError) and "read-only" in str(error):
         raise of_rule(node, rule, "writes into g or into a saved array. Return a new array", ValueError) from error
-    note(error, f"while differentiating {node} for {rule.name}")
+    error.add_note(f"while differentiating {node} for {rule.name}")
 
 
 def returned_tensor(node: Node, rule: Any) -> Exception:

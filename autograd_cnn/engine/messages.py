@@ -154,12 +154,6 @@ def _bare(name: str) -> str:
     return name.removeprefix("ag.").replace("_", "").lower().removesuffix("loss")
 
 
-def note(error: BaseException, text: str) -> None:
-    """Add a note to an error, except in Python 3.10, which has no notes."""
-    if hasattr(error, "add_note"):
-        error.add_note(text)
-
-
 def warn(text: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the user's line. Python's default filters show the warning once per line."""
     frame = user_frame()

@@ -102,7 +102,9 @@ class Graph(records.Graph):
 
         return page(self, frames=frames, quiz=quiz, source=source, images=images, classes=classes)
 
-    def show(self, **options: Any) -> None:
+    def show(
+        self, frames: Sequence[tuple[str, Graph]] = (), images: Sequence[NDArray[np.uint8]] = (), **options: Any
+    ) -> None:
         """Show the player: below the cell in a notebook, wherever `show` stands in the cell; else in the browser.
 
         On a machine without a screen, print the path of the page. The options are those of `page`.
@@ -112,7 +114,7 @@ class Graph(records.Graph):
         ValueError, RuntimeError
             See `page`.
         """
-        show_page(self.page(**options))
+        show_page(self.page(frames, images=images, **options))
 
     def svg(self, depth: int | None = None, overlay: str | None = None) -> str:
         """Return the picture as SVG text, for light and dark pages.

@@ -1,16 +1,14 @@
 """Reads the user's variable names from the source line that called an operation.
 
-A node keeps a code object and an offset. From Python 3.11 on, these determine the columns of the expression. Before,
-they determine its line, which is enough if the operation occurs only once in that line. The statement around the
-expression names the variable of the result, and the expression names the variables of the operands. If the source is
-not available, there are no names.
+A node keeps a code object and an offset, which determine the lines and columns of the expression. The statement around
+the expression names the variable of the result, and the expression names the variables of the operands. If the source
+is not available, there are no names.
 """
 
 from __future__ import annotations
 
 import ast
 import linecache
-from collections.abc import Iterator
 from itertools import takewhile
 from types import CodeType
 from typing import Any
@@ -66,29 +64,28 @@ class Source:
     """The user's files, each parsed once."""
 
     def __init__(self) -> None:
-        self.files: dict[str, dict[tuple[int, int], list[tuple[Any, Any]]]] = {}
+        self.files: dict[str, dict[tuple[int | None, int], list[tuple[Any, Any]]]] = {}  # by their ends
         self.modules: dict[str, set[str]] = {}
         self.positions: dict[CodeType, list[Any]] = {}
 
     def position(self, place: Place) -> tuple[int, int | None, int, int]:
-        """Return the first line, last line, first column and last column of an expression.
-
-        Before Python 3.11, columns are unknown. The offset replaces them, since it distinguishes expressions too.
-        """
+        """Return the first line, last line, first column and last column of an expression."""
         code, offset = place
-        if not hasattr(code, "co_positions"):
-            return line_of(place), None, offset, offset
         if code not in self.positions:
             self.positions[code] = list(code.co_positions())
         line, end_line, column, end_column = self.positions[code][offset // 2]
         return line or line_of(place), end_line, column or 0, end_column or 0
 
-    def site(self, place: Place, primitive: Any) -> Site | None:
+    def site(self, place: Place) -> Site | None:
         """Return the expression at `place`, if its source is available."""
         file = place[0].co_filename
         if file not in self.files:
             self._parse(file)
-        found = list(self._at(place, primitive))
+        line, end_line, column, end_column = self.position(place)
+        ending = self.files[file].get((end_line, end_column), [])
+        exact = [s for s in ending if (s[0].lineno, s[0].col_offset) == (line, column)]
+        # a method call begins at its attribute in the code object, but at its receiver in the syntax tree
+        found = exact or [s for s in ending if isinstance(s[0], ast.Call)]
         return Site(*found[0], self.modules[file]) if len(found) == 1 else None
 
     def _parse(self, file: str) -> None:
@@ -104,20 +101,6 @@ class Source:
                 if isinstance(node, (ast.Call, ast.BinOp, ast.UnaryOp, ast.Subscript, ast.AugAssign)):
                     end = (node.end_lineno or 0, node.end_col_offset or 0)
                     self.files[file].setdefault(end, []).append((node, parent))
-
-    def _at(self, place: Place, primitive: Any) -> Iterator[tuple[Any, Any]]:
-        file = place[0].co_filename
-        line, end_line, column, end_column = self.position(place)
-        if end_line is not None:
-            ending = self.files[file].get((end_line, end_column), [])
-            exact = [s for s in ending if (s[0].lineno, s[0].col_offset) == (line, column)]
-            # a method call begins at its attribute in the code object, but at its receiver in the syntax tree
-            yield from exact or [s for s in ending if isinstance(s[0], ast.Call)]
-            return
-        for sites in self.files[file].values():
-            for node, parent in sites:
-                if node.lineno <= line <= node.end_lineno and Site(node, parent, set()).calls(primitive):
-                    yield node, parent
 
 
 def _taken_apart(node: Any, modules: set[str]) -> tuple[str | None, list[Any], dict[str | None, Any]]:

@@ -23,7 +23,7 @@ import numpy as np
 from autograd_cnn.calculus.transforms import alias
 from autograd_cnn.engine import observe
 from autograd_cnn.engine.errors import no_history
-from autograd_cnn.engine.messages import file_of, here, note, spell, variable_of
+from autograd_cnn.engine.messages import file_of, here, spell, variable_of
 from autograd_cnn.engine.tape import Constant, Leaf, Node, history
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.studio.graph import Graph
@@ -202,7 +202,7 @@ def _attach(error: Exception, calls: _Calls, arguments: dict[Any, tuple[str, str
     with suppress(Exception):  # whatever else is wrong, the user gets the error of the function
         graph = _Writer(arguments, calls).failed(error, call, tensors)
         error.graph = graph  # type: ignore[attr-defined]  # any exception gets it
-        note(error, "trace: the attribute `graph` of this error has what was computed before it: error.graph.show()")
+        error.add_note("trace: the attribute `graph` of this error has what was computed before it: error.graph.show()")
 
 
 def _raised_before(error: BaseException | None) -> Iterator[BaseException]:
@@ -487,7 +487,7 @@ def _written(
     source: Source, code: Any, offset: int, primitive: Any, names: tuple[str, ...]
 ) -> tuple[Site | None, dict[int, str], Place]:
     """Return the expression in which the user wrote an operation, its variables by port, and its place."""
-    site = source.site((code, offset), primitive)
+    site = source.site((code, offset))
     return site, site.variables(primitive, list(names)) if site else {}, _place(source, code, offset)
 
 

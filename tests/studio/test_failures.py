@@ -53,8 +53,7 @@ def test_the_error_is_the_same_and_has_the_graph_up_to_the_operation():
     assert (failure.op.name, names, failure.error) == ("matmul", ["z", "w"], "ValueError")
     assert failure.message == str(error)
     assert re.fullmatch(r"Graph: 3 operations, fails in matmul \(test_failures.py:\d+\)", repr(error.graph))
-    if hasattr(error, "add_note"):  # from Python 3.11 on
-        assert "error.graph.show()" in error.__notes__[0]
+    assert "error.graph.show()" in error.__notes__[0]
 
 
 def test_pictures_mark_the_operation_and_end_with_the_message(tmp_path):

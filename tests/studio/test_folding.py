@@ -1,7 +1,6 @@
 """Scopes, folding and depth: a row that is drawn once stands for equal repetitions, and nothing is lost."""
 
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -72,7 +71,7 @@ def test_a_module_that_fails_under_trace_fails_with_its_own_error_and_leaves_no_
             return self.inner(x)
 
     model = Faulty()
-    with pytest.raises(ValueError, match="Linear inner.layer: x has 4 features"):
+    with pytest.raises(ValueError, match=r"w inner.layer.w \(3, 3\)"):
         ag.trace(model, np.ones((2, 4), np.float32))
     assert current.get().changes == ()
 
@@ -152,7 +151,6 @@ def test_a_loop_ends_where_its_wiring_changes(weights):
     assert re.sub(r" \S+:\S+", "", found[0]) == "×5 loop" and found[1:] == ["sin", "add", "sum"]
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 keeps the line of an operation, not its columns")
 def test_two_operations_on_one_line_are_no_loop(weights):
     a, b, c = weights(2), weights(2), weights(2)
     assert rows((a + b + c).sum().graph(), 0) == ["add", "add", "sum"]

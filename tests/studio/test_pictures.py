@@ -1,7 +1,6 @@
 """The pictures: well-formed, true to the graph, legible, the same in every run, and safe with any name."""
 
 import re
-import sys
 from itertools import pairwise
 
 import numpy as np
@@ -95,7 +94,6 @@ def test_the_cnn_has_its_names_shapes_and_sizes(models, drawn):
     assert "g_x" not in shown
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 keeps the line of an operation, not its columns")
 def test_tooltips_have_the_full_text(models):
     titles = {box.id: re.sub(r":\d+", "", box.title) for box in ladder(models["cnn"]).boxes}
     assert titles["t1"] == "input x (4, 32, 32, 3) float32, 12,288 elements"

@@ -10,8 +10,6 @@ import autograd_cnn as ag
 from autograd_cnn.engine.mode import in_mode, is_recording
 from autograd_cnn.studio.trace import observed
 
-columns = pytest.mark.skipif(sys.version_info < (3, 11), reason="code objects have no columns before Python 3.11")
-
 
 def names(graph, *roles):
     return [v.name for v in graph.values.values() if not roles or v.role in roles]
@@ -238,7 +236,6 @@ def test_names_are_unique(weights):
     assert names(h_2.sum().graph()) == ["h", "h_2", "h_3", "h_2_2", "loss"]
 
 
-@columns
 def test_the_expression_itself_is_found_among_others_on_its_line(weights):
     w = {"first": weights(3), "second": weights(3)}
     # fmt: off
@@ -282,7 +279,6 @@ def test_attributes_are_names_without_self(weights):
     assert names(Net().run(np.ones((1, 2))).graph()) == ["x", "w", "out"]
 
 
-@columns
 def test_the_last_of_several_operations_in_one_call_gets_the_variables_name(weights, rng):
     layers = ag.nn.Sequential(ag.nn.Linear(3, 4, rng=rng, dtype=np.float64), ag.nn.ReLU())
     hidden = layers(weights(2, 3))

@@ -258,7 +258,6 @@ def test_the_api_lists_the_commands_and_the_variables_that_there_are():
     assert set(re.findall(r"^\| `(AUTOGRAD_CNN_\w+)", text, re.M)) == read
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 keeps the line of an operation, not its columns")
 def test_the_pictures_of_the_documentation_are_those_that_its_script_draws(monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
 
