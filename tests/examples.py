@@ -108,12 +108,6 @@ def places(rng, gradient):
     return cases
 
 
-def sparse_matmul(rng):
-    rows, columns, starts = rng.normal(size=4), np.array([0, 3, 1, 0]), np.array([0, 2, 2, 4])  # of a matrix (3, 4)
-    cases = ((4,), False), ((4, 2), False), ((3, 2), True)
-    return [(rng.normal(size=shape), rows, columns, starts, (3, 4), turned) for shape, turned in cases]
-
-
 def contract(rng):
     x, y, z = rng.normal(size=(2, 3)), rng.normal(size=(3, 4)), rng.normal(size=(5, 3, 3))
     return [("ij,jk->ik", x, y), ("...ij,...jk", z, y), ("...ii->i...", z), ("ij,jk->", x[:, :1], y)]
@@ -172,7 +166,6 @@ EXAMPLES = {
     "scatter": with_options((np.array([0, 2, 0]), (4,)), (1, (2, 3)), shape=3),
     "set_at": writing,
     "add_at": writing,
-    "max_at": lambda rng: [(abs(x) - 1, *rest) for x, *rest in writing(rng)],
     "take": with_options((np.array([[5, 0], [5, -1]]),), (np.array([2, 0, -1]), 1)),
     "concatenate": joined(0, -1, None),
     "stack": joined(0, -1),
@@ -204,7 +197,6 @@ EXAMPLES = {
         ((2, 1, 2, 3), (5, 3, 2)),
         (3, (5, 3, 2)),
     ),
-    "sparse_matmul": sparse_matmul,
     "linear": normal(((2, 3), (3, 4), (4,)), ((2, 5, 3), (3, 4))),
     "contract": contract,
     # reductions

@@ -173,11 +173,6 @@ def numeric(value: Any, label: str, copy: bool | None = None) -> np.ndarray:
     return array
 
 
-def is_sparse(*operands: Any) -> bool:
-    """Return whether an operand is a sparse matrix of SciPy."""
-    return any(hasattr(type(a), "tocsr") for a in operands)
-
-
 def fitted_result(primitive: Any, out: Any, tensors: bool) -> Any:
     """Return a result that is no plain array as one, if there are Tensors, or raise an error."""
     if tensors and isinstance(out, np.generic):

@@ -56,7 +56,7 @@ The words of this file:
   float32 and float64, one without axes, whose dtype is weak, or a list; or if the operation is `strict`, as conv2d,
   which refuses to convert. A Python number, as in ``u * 2``, is not rare. In a rare call `promote` makes plain arrays
   of the arguments and converts their dtypes, before the function is called.
-- `views`, `sequence`, `sparse`, `complex` and `strict` are facts that a primitive declares (see `declare`); multiply
+- `views`, `sequence`, `complex` and `strict` are facts that a primitive declares (see `declare`); multiply
   has none of them but `complex`.
 - `tensors` is whether there is a Tensor among the arguments: then the result is a Tensor, too.
 
@@ -72,7 +72,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, overload
 
 import numpy as np
 
-from autograd_cnn.engine.arrays import exported, fitted_result, is_sparse, promote
+from autograd_cnn.engine.arrays import exported, fitted_result, promote
 from autograd_cnn.engine.assignment import share
 from autograd_cnn.engine.explain import explain, refuse_nested
 from autograd_cnn.engine.mode import Mode, current
@@ -112,7 +112,7 @@ class Primitive(Rules, Generic[P]):
 
     def __call__(self, *args: Any, **options: Any) -> Any:  # type: ignore[misc]  # mypy: does not cover Q
         mode = current.get()
-        if mode.call is not None and not (self.sparse and is_sparse(*args)):  # an observer
+        if mode.call is not None:  # an observer
             return mode.call(self, exported(args), exported(options), mode)
         return self.run(args, options, mode)
 
@@ -137,8 +137,6 @@ class Primitive(Rules, Generic[P]):
                 if ((dtype := a.dtype) is not float32 and dtype is not float64) or not a.shape:
                     rare = True
             elif cls not in self.option_types:
-                if self.sparse and is_sparse(a):
-                    return self.sparse(*args)
                 rare = True
             position += 1  # noqa: SIM113 - enumerate makes a tuple for every argument
         try:

@@ -147,7 +147,6 @@ class Rules(Parameters):
     examples: Callable[[np.random.Generator], list[Any]] | None = None
     flops: Callable[..., int] | None = None
     check: Callable[..., Any] | None = None
-    sparse: Callable[..., Any] | None = None  # the operation for an operand that is a sparse matrix of SciPy
     batch: Any = ""
     numpy: Any = None
     exact = True  # whether `forward` has the bits of `formula`

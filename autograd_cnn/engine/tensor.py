@@ -7,7 +7,6 @@ Methods are written out, so that editors complete them. They and the operators l
 from __future__ import annotations
 
 import operator
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
@@ -405,8 +404,6 @@ class Tensor:
         real = imag = property(fset=errors.parts_are_set)  # without a getter, `__getattr__` reads them
 
         def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-            if sys._getframe(1).f_code.co_name.endswith("mul_dispatch"):  # scipy.sparse then calls `__rmatmul__`
-                return np.fromiter([self], object, 1).reshape(())
             if self._node is not None:
                 raise errors.leaves_graph(_in_rule(self))
             return np.array(plain(self), dtype=dtype, copy=copy)

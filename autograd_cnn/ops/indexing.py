@@ -16,16 +16,15 @@ from numpy.lib.array_utils import normalize_axis_index
 from autograd_cnn.engine.arrays import is_complex
 from autograd_cnn.engine.assignment import is_own
 from autograd_cnn.engine.declare import primitive
-from autograd_cnn.engine.numpy_calls import copied_index, known, peek, plain, plain_array
+from autograd_cnn.engine.numpy_calls import copied_index, peek, plain, plain_array
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import where
 from autograd_cnn.ops.axes import X, as_float, cut, of_first, operand
 from autograd_cnn.ops.shapes import broadcast_to, copy, expand_dims, moveaxis, reshape
 
 __all__ = [
-    "add_at", "array_split", "compress", "concat", "concatenate", "getitem", "max_at", "multiply_at", "pad_constant",
-    "scatter", "segment_max", "segment_mean", "segment_min", "segment_sum", "set_at", "split", "stack", "take",
-    "take_along_axis", "unstack",
+    "add_at", "array_split", "compress", "concat", "concatenate", "getitem", "pad_constant", "scatter", "segment_mean",
+    "segment_sum", "set_at", "split", "stack", "take", "take_along_axis", "unstack",
 ]  # fmt: skip
 
 Mode = Literal["raise", "wrap", "clip"]
@@ -157,44 +156,8 @@ def add_at(x: Any, index: Any, values: Any) -> Any:
     return out
 
 
+set_at.batch = add_at.batch = _at_all
 add_at.vjp(x=lambda g: g, values=lambda g, index: g[index])
-
-
-@primitive(check=_with_room, integers=True)
-def max_at(x: Any, index: Any, values: Any) -> Any:
-    """Takes the larger of the elements at `index` and `values`, in a copy: ``x.at[index].max(values)``.
-
-    If the index repeats, the largest value counts. Equal numbers share the gradient evenly.
-    """
-    out = _copied(x, values)
-    np.maximum.at(out, index, values)
-    return out
-
-
-def _shares(g: Any, x: Any, index: Any, values: Any, out: Any) -> tuple[Any, Any]:
-    kept, taken = np.equal(x, out), np.equal(values, out[index])
-    share = g / np.maximum(add_at(kept.astype(g.dtype), index, taken), 1)
-    return where(kept, share, 0), where(taken, share[index], 0)
-
-
-set_at.batch = add_at.batch = max_at.batch = _at_all
-max_at.vjp(x=_shares, values=_shares)
-
-
-def multiply_at(x: Any, index: Any, values: Any) -> Any:
-    """Multiplies the elements at `index` by `values`, in a copy: ``x.at[index].mul(values)``.
-
-    If the index repeats, all the values are factors.
-    """
-    flat, places = reshape(x, -1), getitem(positions(x), index)
-    factors, places, step = reshape(broadcast_to(values, places.shape), -1), places.ravel(), 1
-    order = np.argsort(places, kind="stable")
-    factors, places = getitem(factors, order), getitem(places, order)
-    while step < places.size and not (known(same := places[step:] == places[:-step]) and not same.any()):
-        # Each factor takes in those of the `step` factors before it that have its place: the last will have all
-        rest = factors[step:] * where(same, factors[:-step], 1)
-        factors, step = set_at(factors, slice(step, None), rest), 2 * step
-    return reshape(set_at(flat, places, getitem(flat, places) * factors), np.shape(x))
 
 
 class At:
@@ -234,41 +197,13 @@ class At:
         """Add to the elements. If the index repeats, all the values are added up."""
         return add_at(self.x, self.index, values)
 
-    def max(self, values: Any) -> Tensor:
-        """Take the larger of the elements and `values`. If the index repeats, the largest value counts."""
-        return max_at(self.x, self.index, values)
-
-    def min(self, values: Any) -> Tensor:
-        """Take the smaller of the elements and `values`. If the index repeats, the smallest value counts."""
-        return -max_at(-as_float(self.x), self.index, np.negative(as_float(values)))  # an integer may lack its negative
-
-    def mul(self, values: Any) -> Tensor:
-        """Multiply the elements. If the index repeats, all the values are factors."""
-        return multiply_at(self.x, self.index, values)
-
-
-def _segments(data: Any, segment_ids: Any, num_segments: int | None, start: float, method: str) -> Any:
-    """Put the rows of `data` into those of a new array, by a method of `At`. Other ids than its rows' are left out."""
-    ids, data = plain_array(segment_ids), as_float(operand(data))
-    count = int(ids.max(initial=-1)) + 1 if num_segments is None else num_segments
-    rows: Any = np.full((count + 1, *data.shape[1:]), start, data.dtype)
-    ids = np.where((ids >= 0) & (ids < count), ids, count)  # the last row is for those that are left out
-    return getattr(At(rows, ids), method)(data)[:count]
-
 
 def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None) -> Any:
     """Adds up the rows of `data` that have the same id, into row `id` of the result. An empty segment has 0."""
-    return _segments(data, segment_ids, num_segments, 0, "add")
-
-
-def segment_max(data: Any, segment_ids: Any, num_segments: int | None = None) -> Any:
-    """Takes the largest numbers of the rows of `data` that have the same id. An empty segment has -inf."""
-    return _segments(data, segment_ids, num_segments, -np.inf, "max")
-
-
-def segment_min(data: Any, segment_ids: Any, num_segments: int | None = None) -> Any:
-    """Takes the smallest numbers of the rows of `data` that have the same id. An empty segment has inf."""
-    return _segments(data, segment_ids, num_segments, np.inf, "min")
+    ids, data = plain_array(segment_ids), as_float(operand(data))
+    count = int(ids.max(initial=-1)) + 1 if num_segments is None else num_segments
+    ids = np.where((ids >= 0) & (ids < count), ids, count)  # the last row is for those that are left out
+    return scatter(data, ids, (count + 1, *data.shape[1:]))[:count]
 
 
 def segment_mean(data: Any, segment_ids: Any, num_segments: int | None = None) -> Any:

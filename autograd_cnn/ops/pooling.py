@@ -13,8 +13,6 @@ from typing import Any, Literal
 import numpy as np
 
 from autograd_cnn.engine.declare import primitive
-from autograd_cnn.engine.mode import enable_grad
-from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.ops.arithmetic import power, root
 from autograd_cnn.ops.axes import as_float, cut
 from autograd_cnn.ops.convolution import as_images
@@ -38,8 +36,8 @@ from autograd_cnn.ops.windows import (
 
 __all__ = [
     "adaptive_avg_pool2d", "adaptive_max_pool2d", "avg_pool1d", "avg_pool2d", "avg_unpool2d", "fold", "interpolate",
-    "lp_pool2d", "max_gather2d", "max_pool1d", "max_pool2d", "max_pool2d_with_indices", "max_unpool2d", "pixel_shuffle",
-    "pixel_unshuffle", "unfold",
+    "lp_pool2d", "max_gather2d", "max_pool1d", "max_pool2d", "max_unpool2d", "pixel_shuffle", "pixel_unshuffle",
+    "unfold",
 ]  # fmt: skip
 
 Steps = Extent | None
@@ -151,19 +149,6 @@ max_unpool2d.vjp(x=lambda g, argmax, kernel_size, stride, padding, dilation: max
 max_gather2d.vjp(x=lambda g, argmax, x_shape, kernel_size, stride, padding, dilation: max_unpool2d(
     g, argmax, x_shape, kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation
 ))  # fmt: skip
-
-
-def max_pool2d_with_indices(
-    x: Any, kernel_size: Extent, stride: Steps = None, padding: Margins = 0, dilation: Extent = 1,
-    ceil_mode: bool = False,
-) -> tuple[Any, Any]:  # fmt: skip
-    """Returns `max_pool2d`, and for each maximum the index of its pixel, ``row * W + column``, as in PyTorch."""
-    options = kernel_size, stride, padding, dilation, ceil_mode
-    y, (_, high, wide, _) = max_pool2d(x, *options), x.shape
-    pixels = np.broadcast_to(np.arange(high * wide).reshape(high, wide, 1), x.shape)
-    with enable_grad():  # else the places may be left out
-        _, argmax = max_pool2d.raw(as_float(plain(x)), *options)
-    return y, max_gather2d.raw(pixels, argmax, *pool_window((high, wide), *options))
 
 
 def max_pool1d(

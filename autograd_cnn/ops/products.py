@@ -15,7 +15,6 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from autograd_cnn.engine.declare import primitive
-from autograd_cnn.engine.numpy_calls import recorded
 from autograd_cnn.ops.arithmetic import astype, conjugated, multiply, where
 from autograd_cnn.ops.indexing import getitem, positions, take
 from autograd_cnn.ops.reductions import sum
@@ -23,7 +22,7 @@ from autograd_cnn.ops.shapes import axes_last, expand_dims, matrix_transpose, mo
 
 __all__ = [
     "contract", "diagonal", "dot", "einsum", "inner", "kron", "linear", "matmul", "matrix_trace", "outer", "repeat",
-    "sparse_matmul", "tensordot", "vdot",
+    "tensordot", "vdot",
 ]  # fmt: skip
 
 
@@ -68,39 +67,6 @@ matmul.vjp(
     x=lambda g, x_shape, y: matmul(g, y.T) if len(x_shape) == len(y.shape) == 2 else _left(g, x_shape, y),
     y=lambda g, x, y_shape: matmul(x.T, g) if len(x.shape) == len(y_shape) == 2 else _right(g, x, y_shape),
 )
-
-
-@primitive(complex=True)
-def sparse_matmul(x: Any, data: Any, indices: Any, indptr: Any, shape: tuple[int, int], turned: bool = False) -> Any:
-    """Multiplies a vector or a matrix by a sparse matrix, or by its transpose if `turned`: ``matrix @ x``.
-
-    `data`, `indices` and `indptr` are those of SciPy's compressed rows. They are constants.
-    """
-    from scipy.sparse import csr_array
-
-    matrix = csr_array((data if data.dtype.kind in "fc" else data.astype(x.dtype), indices, indptr), shape)
-    return (matrix.T if turned else matrix) @ x
-
-
-sparse_matmul.vjp(
-    x=lambda g, data, indices, indptr, shape, turned: sparse_matmul(g, data, indices, indptr, shape, not turned)
-)
-
-
-def _sparse_product(x: Any, y: Any) -> Any:
-    """Multiply a Tensor by a sparse matrix of SciPy, on either side.
-
-    A graph gets copies of its arrays: ``matrix.T`` and slices are other objects over the memory of the user's matrix,
-    whose arrays would stay writable.
-    """
-    if not hasattr(x, "tocsr"):
-        return _sparse_product(y.T, x.T).T
-    turned = x.format == "csc"
-    rows = (x.T if turned else x).tocsr(copy=recorded(y) is not None)
-    return sparse_matmul(y, rows.data, rows.indices, rows.indptr, rows.shape, turned)
-
-
-matmul.sparse = _sparse_product
 
 
 def _flat(x: Any) -> Any:

@@ -33,13 +33,13 @@ from autograd_cnn.ops.indexing import concatenate
 from autograd_cnn.ops.products import einsum, matmul, outer, tensordot
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import axes_last, expand_dims, matrix_transpose, reshape, squeeze
-from autograd_cnn.vocabulary.arrays import atleast_2d, block, cross, vecdot
+from autograd_cnn.vocabulary.arrays import cross, vecdot
 
 __all__ = [
-    "block_diag", "cho_factor", "cho_solve", "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals",
-    "eigvalsh", "expm", "inv", "lstsq", "matmul", "matrix_norm", "matrix_power", "matrix_transpose", "multi_dot",
-    "norm", "outer", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals", "tensordot", "tensorinv",
-    "tensorsolve", "trace", "vecdot", "vector_norm",
+    "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "expm", "inv", "lstsq",
+    "matmul", "matrix_norm", "matrix_power", "matrix_transpose", "multi_dot", "norm", "outer", "pinv", "qr", "slogdet",
+    "solve", "solve_triangular", "svd", "svdvals", "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot",
+    "vector_norm",
 ]  # fmt: skip
 
 Triangle = Literal["L", "U", "l", "u"]
@@ -146,17 +146,6 @@ def solve_triangular(a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_d
     triangle = np.tri(np.shape(a)[-1], k=-unit_diagonal, dtype=bool)
     a = where(triangle if lower else triangle.T, a, np.eye(len(triangle), dtype=bool) if unit_diagonal else 0)
     return solve(a if trans in (0, "N") else a.mT if trans in (1, "T") else np.conj(a.mT), b)
-
-
-def cho_factor(a: Any, lower: bool = False) -> tuple[Any, bool]:
-    """Returns a Cholesky factor for `cho_solve`, and whether it is the lower one."""
-    return cholesky(a, upper=not lower), lower
-
-
-def cho_solve(c_and_lower: Any, b: Any) -> Any:
-    """Solves linear systems of a matrix whose Cholesky factor `cho_factor` has computed."""
-    c, lower = c_and_lower
-    return solve_triangular(c, solve_triangular(c, b, 2 * (not lower), lower), 2 * lower, lower)
 
 
 def tensorinv(a: Any, ind: int = 2) -> Any:
@@ -531,13 +520,6 @@ def expm(A: Any) -> Any:
         above, below = above + c * power, below + (-1) ** k * c * power
     out = solve(below, above)
     return reduce(lambda out, _: matmul(out, out), range(s), out)
-
-
-def block_diag(*arrs: Any) -> Any:
-    """Puts matrices on the diagonal of a matrix of zeros. Vectors are rows."""
-    matrices = [atleast_2d(x) for x in arrs]
-    zeros = [[np.zeros((len(x), y.shape[1]), bool) for y in matrices] for x in matrices]
-    return block([[*row[:i], x, *row[i + 1 :]] for i, (row, x) in enumerate(zip(zeros, matrices, strict=True))])
 
 
 def multi_dot(arrays: Any) -> Any:

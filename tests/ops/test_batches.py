@@ -14,7 +14,7 @@ SIZE = 3
 PRIMITIVES = {p.name: p for p in primitives() if p.__module__.startswith("autograd_cnn.")}
 every_primitive = pytest.mark.parametrize("name", PRIMITIVES)
 
-ALWAYS = "batch_norm convolve roots sparse_matmul"
+ALWAYS = "batch_norm convolve roots"
 LOOPS = f"{ALWAYS} concatenate cumprod cumsum reshape roll"  # without an axis, or in the order "F"
 OF_EACH = "conv2d conv2d_weight_gradient conv_transpose2d linear".split()  # with weights for each example
 

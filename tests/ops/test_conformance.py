@@ -20,7 +20,7 @@ from split_inputs import split
 scipy_special = import_module("scipy.special") if find_spec("scipy") else None
 PRIMITIVES = {p.name: p for p in primitives() if p.__module__.startswith("autograd_cnn.")}
 if scipy_special is None:
-    PRIMITIVES = {name: p for name, p in PRIMITIVES.items() if not name.startswith(("special.", "sparse_"))}
+    PRIMITIVES = {name: p for name, p in PRIMITIVES.items() if not name.startswith("special.")}
 every_primitive = pytest.mark.parametrize("name", PRIMITIVES)
 
 
@@ -188,14 +188,6 @@ def assigned(x, index, values):
     return out
 
 
-def sparse_matmul(x, data, indices, indptr, shape, turned):
-    dense = np.zeros(shape)
-    for row in range(shape[0]):
-        for k in range(indptr[row], indptr[row + 1]):
-            dense[row, indices[k]] += data[k]
-    return (dense.T if turned else dense) @ x
-
-
 TEXTBOOK = {
     "finite_product": np.multiply,
     "quotient": np.divide,
@@ -206,8 +198,6 @@ TEXTBOOK = {
     "scatter": scatter,
     "flatten": lambda x, start_axis=0: x.reshape(*x.shape[:start_axis], -1),
     "set_at": assigned,
-    "max_at": lambda x, index, values: np.maximum.at(out := x.copy(), index, values) or out,
-    "sparse_matmul": sparse_matmul,
     "add_at": lambda x, index, values: x + scatter(values, index, x.shape),
     "pad_constant": lambda x, width, constant_values=0: np.pad(x, width, constant_values=constant_values),
     "logsumexp": logsumexp,
@@ -275,7 +265,7 @@ def test_value(name):
 
 BILINEAR = """
     add subtract multiply negative alias sum mean reshape transpose flatten squeeze expand_dims broadcast_to
-    concatenate stack pad_constant flip roll copy take getitem scatter set_at add_at matmul sparse_matmul linear
+    concatenate stack pad_constant flip roll copy take getitem scatter set_at add_at matmul linear
     contract
     convolve conv2d
     conv_transpose2d conv2d_weight_gradient avg_pool2d avg_unpool2d max_gather2d max_unpool2d

@@ -190,11 +190,7 @@ and the error names ours. SciPy computes the numbers, and has to be installed, e
 
 ### ag.linalg
 
-Beside NumPy's: `block_diag`, `cho_factor`, `cho_solve`, `expm`, `solve_triangular`.
-
-A sparse matrix of SciPy, of any format, times a Tensor is recorded: `A @ x`, `x @ A`, `A.T @ x`, `np.matmul(A, x)`. The
-matrix is a constant. A product that is recorded keeps a copy of it, so it may change before `backward`. SciPy's COO
-format has a `dot` of its own, `A.dot(x)`, which is refused.
+Beside NumPy's: `expm`, `solve_triangular`.
 """
 
 

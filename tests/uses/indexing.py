@@ -32,34 +32,14 @@ def assigned(x, i, values, method="set", formula="="):
     return use("add_at" if method == "add" else "set_at", f, x, values, want=written(i, formula))
 
 
-WAYS = ("max", np.maximum), ("min", np.minimum), ("mul", np.multiply)
 IDS = np.array([0, 2, 0])
-SEGMENTS = ("sum", np.add, 0.0), ("max", np.maximum, -np.inf), ("min", np.minimum, np.inf)
+ROWS, COLUMNS, SPARSE = np.array([0, 2, 2, 0]), np.array([1, 0, 2, 1]), np.zeros((3, 3))  # a matrix, and its elements
+np.add.at(SPARSE, (ROWS, COLUMNS), V)
 
 
-def changed(x, i, values, method, formula):
-    """``x.at[i].max(values)`` and its kin, which have no ties here."""
-
-    def f(x, values):
-        return getattr(x.at[i], method)(values)
-
-    return use("multiply_at" if method == "mul" else "max_at", f, x, values, want=written(i, formula))
-
-
-def segments(name, formula, start, options):
-    """Rows of ids that are not there are left out, and segments without a row keep their start."""
-
-    def f(x):
-        out = getattr(ag, f"segment_{name}")(x, IDS, *options)
-        return out[[0, 2]] if len(out) > 2 else out[:1]  # those that are finite
-
-    def want(x):
-        out = np.full((options[0] if options else 3, 3), start, x.dtype)
-        known = np.less(IDS, len(out))
-        formula.at(out, IDS[known], x[known])
-        return out[[0, 2]] if len(out) > 2 else out[:1]
-
-    return use(f"segment_{name}", f, CUBE[0], want=want)
+def sums(x, count):
+    """Rows of ids that are not there are left out, and segments without a row are 0."""
+    return np.stack([x[i == IDS].sum(0) for i in range(count)])
 
 
 def means(x, count):
@@ -78,12 +58,11 @@ USES = [
     assigned(X, [1, 2, 1], np.array(0.5)),
     assigned(X, MASK, np.array(0.5), "add", np.add),
     assigned(X, [1, 2, 1], V, "add", np.add),
-    *[changed(X, [1, 2, 1], RNG.normal(size=(3, 4)), *way) for way in WAYS],
-    *[changed(X * 0, (slice(None), [0, 0, 2]), np.zeros((3, 3)) + (way[0] == "mul"), *way) for way in WAYS[2:]],
-    changed(X, MASK, np.array(0.5), *WAYS[0]),
-    changed(X, 1, V, *WAYS[2]),
-    *[changed(X, i, RNG.normal(size=X[i].shape), *WAYS[2]) for i in ([1, 2, 1, 1, 0, -2, 1], MASK, (0, [3] * 6))],
-    *[segments(name, f, start, options) for name, f, start in SEGMENTS for options in ((), (4,), (2,))],
+    *[
+        use("segment_sum", lambda x, n=n: ag.segment_sum(x, IDS, *n), CUBE[0], want=lambda x, n=n: sums(x, *(n or [3])))
+        for n in ((), (4,), (2,))
+    ],
+    use("segment_sum", lambda x: ag.segment_sum(V[:, None] * x[COLUMNS], ROWS, 3), X, want=lambda x: SPARSE @ x),
     use("segment_mean", lambda x: ag.segment_mean(x, IDS, 4), CUBE[0].T, want=lambda x: means(x, 4)),
     use("getitem", lambda x: x.at[1:, TWICE].get(), X, want=lambda x: x[1:, TWICE]),
     use("set_at", lambda x: x.at[1].set(0), X, want=lambda x: written(1)(x, 0)),

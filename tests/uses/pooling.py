@@ -8,16 +8,6 @@ x = np.random.default_rng(0).permutation(2 * 7 * 5 * 2).reshape(2, 7, 5, 2) * 0.
 line = x[:, :, 0]
 
 
-def with_indices(x):
-    """The windows are 3x2 with stride (2, 2), padding (1, 0), dilation (2, 1) and ceil_mode."""
-    y, places = oracles.max_pool2d(x, (3, 2), (2, 2), ((1, 1), (0, 0)), (2, 1), True)
-    flat = np.zeros(y.shape, int)
-    for at in np.ndindex(y.shape):
-        row, column = divmod(places[at], 2)
-        flat[at] = (at[1] * 2 - 1 + row * 2) * x.shape[2] + at[2] * 2 + column
-    return y, flat
-
-
 def in_bins(reduce, size):
     high, wide = size if isinstance(size, tuple) else (size, size)
 
@@ -32,8 +22,6 @@ def in_bins(reduce, size):
 
 
 USES = [
-    use("max_pool2d_with_indices", lambda x: ag.max_pool2d_with_indices(x, (3, 2), 2, (1, 0), (2, 1), True), x,
-        want=with_indices),
     use("max_pool1d", lambda x: ag.max_pool1d(x, 3, 2, 1, ceil_mode=True), line,
         want=lambda x: oracles.max_pool2d(x[:, None], (1, 3), (1, 2), ((0, 0), (1, 1)), (1, 1), True)[0][:, 0]),
     use("avg_pool1d", lambda x: ag.avg_pool1d(x, 3), line, want=lambda x: x[:, :6].reshape(2, 2, 3, 2).mean(2)),

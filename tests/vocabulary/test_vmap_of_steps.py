@@ -61,7 +61,7 @@ def test_complex_numbers_are_sorted():
 
 # They draw numbers, have shapes that depend on numbers, or results that are plain arrays without vmap alone.
 NOT_MAPPED = """
-    divmod dropout dropout2d frexp linalg.lstsq linalg.slogdet max_pool2d_with_indices modf scaled_dot_product_attention
+    divmod dropout dropout2d frexp linalg.lstsq linalg.slogdet modf scaled_dot_product_attention
     trim_zeros
 """.split()
 USES = [u for u in every_use() if u.name not in NOT_MAPPED]
