@@ -87,7 +87,7 @@ def pools(rng):
         (distinct(2, 6, 4, 2), 2),
         (distinct(2, 5, 4, 2), 3, 1, 1),
         (distinct(1, 7, 5, 2), (3, 2), (2, 1), (1, 0)),
-        ((distinct(1, 6, 5, 2), 2, 3, (1, 0)), {"ceil_mode": True}),
+        ((distinct(1, 4, 6, 2), 3, 2, (1, 0)), {"ceil_mode": True}),
     ]
 
 

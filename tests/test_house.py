@@ -30,12 +30,12 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(2388, "", "the tape, the recorded call, the walk back, and Tensor"),
-    "ops": Room(2030, "engine", "the textbook: operations, each with its derivative below it"),
+    "engine": Room(2375, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "ops": Room(1969, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(1021, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(761, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(331, "engine calculus state", "optimisers, schedules, clipping"),
-    "elsewhere": Room(121, "", "names of other libraries, and what to write here"),
+    "elsewhere": Room(128, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
     "environment": Room(29, "", "this Python: its command line, and packages that are absent"),
     "files": Room(51, "", "writes a file as a whole or not at all"),
@@ -46,7 +46,7 @@ ROOMS = {
     "__main__": Room(416, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
-        1225, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
+        1177, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(3313, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(610, "engine files environment", "published images, folders of images, batches"),

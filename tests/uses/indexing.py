@@ -62,7 +62,12 @@ USES = [
         use("segment_sum", lambda x, n=n: ag.segment_sum(x, IDS, *n), CUBE[0], want=lambda x, n=n: sums(x, *(n or [3])))
         for n in ((), (4,), (2,))
     ],
-    use("segment_sum", lambda x: ag.segment_sum(V[:, None] * x[COLUMNS], ROWS, 3), X, want=lambda x: SPARSE @ x),
+    use(
+        "segment_sum",
+        lambda x: ag.segment_sum(V[:, None].astype(x.dtype) * x[COLUMNS], ROWS, 3),
+        X,
+        want=lambda x: SPARSE @ x,
+    ),
     use("segment_mean", lambda x: ag.segment_mean(x, IDS, 4), CUBE[0].T, want=lambda x: means(x, 4)),
     use("getitem", lambda x: x.at[1:, TWICE].get(), X, want=lambda x: x[1:, TWICE]),
     use("set_at", lambda x: x.at[1].set(0), X, want=lambda x: written(1)(x, 0)),

@@ -28,6 +28,12 @@ def responses(x):
     return x / (2 + 0.5 * (squares[..., :-2] + squares[..., 1:-1] + squares[..., 2:]) / 3) ** 0.6
 
 
+def of_pairs(x):
+    """Of 2 channels: one below."""
+    squares = np.pad(x * x, ((0, 0), (0, 0), (1, 0)))
+    return x / (2 + 0.5 * (squares[..., :-1] + squares[..., 1:]) / 2) ** 0.6
+
+
 USES = [
     use("dropout", lambda x: ag.dropout(x, 0.25, np.random.default_rng(0)), x,
         want=lambda x: np.where(kept(x.shape, 0.25), x / 0.75, 0)),
@@ -44,6 +50,7 @@ USES = [
     use("group_norm", lambda x, w, b: ag.group_norm(x, 2, w, b, 1e-3), x, w, b, want=grouped),
     use("instance_norm", lambda x: ag.instance_norm(x), x, want=lambda x: standard(x, 1)),
     use("local_response_norm", lambda x: ag.local_response_norm(x, 3, 0.5, 0.6, 2), x, want=responses),
+    use("local_response_norm", lambda x: ag.local_response_norm(x, 2, 0.5, 0.6, 2), x, want=of_pairs),
     use("embedding", lambda t: ag.embedding(picks, t), table, want=lambda t: t[picks]),
     use("one_hot", lambda t: (ag.one_hot(picks) * t[:, 0]).sum(-1), table, want=lambda t: t[picks, 0]),
 ]  # fmt: skip

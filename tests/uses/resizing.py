@@ -60,7 +60,7 @@ def folded(x):
 USES = [
     use("interpolate", lambda x: ag.interpolate(x, (6, 12)), x, want=nearest(6, 12)),
     use("interpolate", lambda x: ag.interpolate(x, (2, 5)), x, want=nearest(2, 5)),
-    use("interpolate", lambda x: ag.interpolate(x, scale_factor=2), x, want=nearest(6, 8)),
+    *[use("interpolate", lambda x, s=s: ag.interpolate(x, scale_factor=s), x, want=nearest(6, 8)) for s in (2, 2.1)],
     use("interpolate", lambda x: ag.interpolate(x, scale_factor=(2, 0.5), mode="bilinear"), x, want=bilinear(6, 2)),
     use("interpolate", lambda x: ag.interpolate(x, (2, 7), mode="bilinear"), x, want=bilinear(2, 7)),
     use(

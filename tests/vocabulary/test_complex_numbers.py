@@ -395,6 +395,10 @@ def test_a_loss_that_depends_on_the_phases_of_vectors_is_refused(vectors):
     assert x.grad.dtype == complex
 
 
+def test_singular_values_of_complex_matrices_have_second_derivatives():
+    assert ag.check_gradients(np.linalg.svdvals, A, order=2) < 1e-5
+
+
 def test_the_sign_of_a_determinant_is_recorded_if_it_is_complex():
     x = Tensor(A, requires_grad=True)
     sign, log = np.linalg.slogdet(x)

@@ -95,7 +95,11 @@ def test_a_matrix_without_elements(name):
 def test_one_triangle_is_read_and_both_share_the_gradient(upper):
     one, uplo = (np.triu if upper else np.tril)(POSITIVE), "LU"[upper]
     rubbish = one + 1e20 * (np.ones((3, 3)) - np.tri(3) if not upper else np.tri(3, k=-1))
-    for f in (lambda x: np.linalg.cholesky(x, upper=upper), lambda x: np.linalg.eigvalsh(x, uplo)):
+    for f in (
+        lambda x: np.linalg.cholesky(x, upper=upper),
+        lambda x: np.linalg.eigvalsh(x, uplo),
+        lambda x: np.linalg.eigvalsh(x, uplo.lower()),
+    ):
         gradients = []
         for x in (leaf(POSITIVE), leaf(rubbish)):
             out = f(x)

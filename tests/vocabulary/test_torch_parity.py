@@ -1,4 +1,4 @@
-"""Values and gradients beside PyTorch's that its operator database lacks: ties, zeros, infinities and NaN."""
+"""Values and gradients beside PyTorch's at ties, zeros, infinities and NaN."""
 
 import numpy as np
 import pytest

@@ -51,6 +51,7 @@ USES = [
     use("diff", lambda x: np.diff(x), x),
     use("diff", lambda x: np.diff(x, 2, axis=0), x),
     use("diff", lambda x: np.diff(x, n=0), x),
+    use("diff", lambda x: np.diff(x, 2, axis=0), x[:, :1]),
     use("diff", lambda x: np.diff(x, n=0, prepend=0), x),
     use("diff", lambda x: np.diff(x, prepend=0, append=[[1.5], [2.0], [3.0]]), x),
     use("diff", lambda x, y: np.diff(x, 2, 0, y, 1.0), x, x[:2] * 2),
