@@ -8,29 +8,14 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn import nn
 from autograd_cnn.calculus.check import examples_of
-from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.interop.onnx import export, numbers
 from autograd_cnn.interop.onnx.table import CONVERTERS, TABLE
-from interop.torch_networks import MODELS, Images, X, cnn, randomised, resnet
+from interop.onnx_files import agree
+from interop.torch_networks import X, cnn, grouped, resnet
 from split_inputs import split
 
 onnx = pytest.importorskip("onnx", reason="ONNX is not installed")
 runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime, which runs the files, is not installed")
-
-
-def run(path, *inputs):
-    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return session.run(None, {i.name: np.asarray(a) for i, a in zip(session.get_inputs(), inputs, strict=True)})
-
-
-def agree(path, f, *inputs, tolerance=1e-5):
-    """Compare the results of `f` with those of its file, in ONNX Runtime and read back."""
-    want, back = f(*map(ag.Tensor, inputs)), ag.interop.load_onnx(path)(*inputs)
-    want, back = (results if isinstance(results, tuple) else (results,) for results in (want, back))
-    for results in run(path, *inputs), map(plain, back):
-        for got, w in zip(results, want, strict=True):
-            assert got.dtype == w.dtype
-            np.testing.assert_allclose(got, w.data, rtol=tolerance, atol=tolerance)
 
 
 def operators(path):
@@ -91,18 +76,6 @@ def test_zeros_infinities_and_nan_of_an_elementwise_function(tmp_path, operation
         agree(tmp_path / "f", f, *numbers)
 
 
-@pytest.mark.parametrize(("make", "x"), [*MODELS, (lambda n: Images(), X), (lambda n: resnet(), X)])
-def test_a_network_runs_on_any_batch(tmp_path, make, x):
-    model = randomised(make(nn))
-    ag.interop.export_onnx(tmp_path / "f", model, x)
-    assert model.training
-    model.eval()
-    for batch in x, np.concatenate([x, x, x])[:5], x[:1]:
-        agree(tmp_path / "f", model, batch)
-    twin = ag.interop.load_onnx(tmp_path / "f")
-    assert {name for name, _ in model.named_parameters()} <= {name for name, _ in twin.named_parameters()}
-
-
 def theirs(n):
     """A network that was read, of images in the order of its file."""
     text = """<ir_version: 8, opset_import: ["": 20]> g (float[N, 12, 10, 3] x) => (float[a, b, c, d] y)
@@ -112,7 +85,7 @@ def theirs(n):
     return ag.interop.OnnxModule(model)
 
 
-@pytest.mark.parametrize(("make", "left"), [(cnn, 2), (lambda n: resnet(), 2), (MODELS[1][0], 4), (theirs, 0)])
+@pytest.mark.parametrize(("make", "left"), [(cnn, 2), (resnet, 2), (grouped, 4), (theirs, 0)])
 def test_the_runtime_leaves_transpositions_at_the_borders_only(tmp_path, make, left):
     """A group norm has two borders more: it reshapes. A loaded network has images as in its file, and none."""
     ag.interop.export_onnx(tmp_path / "f", make(nn), X)

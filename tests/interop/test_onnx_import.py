@@ -1,8 +1,7 @@
-"""Networks that PyTorch exported: outputs and gradients are PyTorch's."""
+"""Files of ONNX: what is read, what is refused, and with which words."""
 
 import copy
 import pickle
-import warnings
 
 import numpy as np
 import pytest
@@ -10,72 +9,10 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn import nn
 from autograd_cnn.interop.onnx.table import OPERATORS
-from interop.torch_networks import MODELS, X, cnn, randomised, torch_resnet
+from interop.onnx_files import run
+from interop.torch_networks import X, cnn, randomised
 
 onnx = pytest.importorskip("onnx", reason="ONNX is not installed")
-
-IMAGES = np.ascontiguousarray(np.moveaxis(X, -1, 1))
-
-
-def exported(path, net, x, **options):
-    """Export with PyTorch, parameters unmixed and batch free."""
-    import torch
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            net.eval(), (torch.tensor(x),), path, input_names=["x"], dynamo=False, do_constant_folding=False,
-            training=torch.onnx.TrainingMode.PRESERVE, dynamic_axes={"x": {0: "N"}}, verbose=False, **options,
-        )  # fmt: skip
-    return ag.interop.load_onnx(path)
-
-
-def torch_nets():
-    torch = pytest.importorskip("torch")
-    n = torch.nn
-    for make, x in MODELS[:-1]:
-        yield make(n), np.ascontiguousarray(np.moveaxis(x, -1, 1))
-    yield torch_resnet(), IMAGES
-    yield n.Sequential(n.Embedding(20, 6), n.LayerNorm(6), n.Linear(6, 4), n.Flatten()), np.arange(10).reshape(2, 5)
-
-
-@pytest.mark.parametrize("k", range(8))
-def test_a_network_of_pytorch_gives_the_same_outputs_and_gradients(tmp_path, k):
-    torch = pytest.importorskip("torch")
-    torch.manual_seed(0)
-    net, x = [*torch_nets()][k]
-    for p in net.parameters():
-        p.data += 0.3 * torch.rand(p.shape)  # the exporter merges weights that are equal
-    net(torch.tensor(x))  # moves the running statistics
-    model = exported(tmp_path / "f.onnx", net, x)
-    for batch in x, np.concatenate([x, x, x])[:5]:
-        want = net(torch.tensor(batch))
-        out = model(batch)
-        np.testing.assert_allclose(out.data, want.detach().numpy(), rtol=1e-4, atol=1e-5)
-    net.zero_grad()
-    (want**2).sum().backward()
-    (out**2).sum().backward()
-    theirs = {name: p.grad.numpy() for name, p in net.named_parameters()}
-    ours = {name: p.grad for name, p in model.named_parameters()}
-    assert ours.keys() == theirs.keys()
-    largest = max(np.abs(g).max() for g in theirs.values())  # a bias before a norm has gradient 0 and noise
-    for name, g in theirs.items():
-        np.testing.assert_allclose(ours[name], g, rtol=1e-3, atol=1e-5 * largest)
-
-
-@pytest.mark.slow
-def test_the_newer_exporter_of_pytorch_works_too(tmp_path):
-    torch = pytest.importorskip("torch")
-    pytest.importorskip("onnxscript", reason="onnxscript, which the exporter needs, is not installed")
-    net = cnn(torch.nn).eval()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(net, (torch.tensor(IMAGES),), tmp_path / "f.onnx", dynamo=True, verbose=False)
-    model = ag.interop.load_onnx(tmp_path / "f.onnx")
-    out = model(IMAGES)
-    np.testing.assert_allclose(out.data, net(torch.tensor(IMAGES)).detach().numpy(), rtol=1e-4, atol=1e-5)
-    out.sum().backward()
-    assert all(p.grad is not None for p in model.parameters())
 
 
 def test_a_loaded_network_trains(tmp_path):
@@ -244,12 +181,10 @@ def test_what_has_no_counterpart_is_refused_when_the_file_is_read(tmp_path, text
 
 
 def test_a_group_norm_has_the_numbers_of_onnx_runtime(tmp_path):
-    runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime, which is compared with, is not installed")
     body, s = "y = GroupNormalization<num_groups=2>(x, s, s)", np.arange(4, dtype="f") + 1
     model = loaded(tmp_path, body, "float[N, 4, 3] x", "float[N, 4, 3] y", opset=21, s=s)
     x = np.random.default_rng(0).normal(size=(2, 4, 3)).astype("f")
-    session = runtime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
-    np.testing.assert_allclose(model(x).data, session.run(None, {"x": x})[0], 1e-5, 1e-5)
+    np.testing.assert_allclose(model(x).data, run(tmp_path / "net.onnx", x)[0], 1e-5, 1e-5)
 
 
 NEAREST = 'mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"'
@@ -272,7 +207,6 @@ RESIZED = [  # attributes, shape, scales, sizes, and whether it has several mean
 
 @pytest.mark.parametrize(("attributes", "shape", "scales", "sizes", "several"), RESIZED)
 def test_images_are_resized_as_in_onnx_runtime_or_refused(tmp_path, attributes, shape, scales, sizes, several):
-    runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime, which is compared with, is not installed")
     axes = ", ".join("abcd"[: len(shape)])
     given = {"s": np.array(sizes)} if scales is None else {"s": np.array(scales, "f")}
     body = f"y = Resize<{attributes}>(x, , {', s' if scales is None else 's'})"
@@ -282,8 +216,7 @@ def test_images_are_resized_as_in_onnx_runtime_or_refused(tmp_path, attributes, 
         with pytest.raises(ValueError, match=r"^net.onnx: Resize y: Resize of \(2, 3, .* has no counterpart$"):
             model(x)
         return
-    session = runtime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
-    np.testing.assert_allclose(model(x).data, session.run(None, {"x": x})[0], 1e-4, 1e-5)
+    np.testing.assert_allclose(model(x).data, run(tmp_path / "net.onnx", x)[0], 1e-4, 1e-5)
 
 
 def test_a_list_of_parts_is_read_by_places(tmp_path):
@@ -316,13 +249,10 @@ OLD = {  # name: (opset, nodes)
 
 @pytest.mark.parametrize("name", OLD)
 def test_older_files_are_converted(tmp_path, name):
-    runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime, which is compared with, is not installed")
     (opset, body), four = OLD[name], "float[a, b, c, d]"
     model = loaded(tmp_path, body, f"{four} x", f"{four.replace('[', '[e')} y", opset)
     x = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype("f")
-    runtime.set_default_logger_severity(4)
-    session = runtime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
-    np.testing.assert_allclose(model(x).data, session.run(None, {"x": x})[0], 1e-5, 1e-5)
+    np.testing.assert_allclose(model(x).data, run(tmp_path / "net.onnx", x)[0], 1e-5, 1e-5)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,4 @@
-"""Recurrent layers and attention in ONNX files: PyTorch's files here, and ours in ONNX Runtime."""
-
-import contextlib
-import io
-import warnings
+"""Recurrent operators in ONNX files, and attention with a mask."""
 
 import numpy as np
 import pytest
@@ -24,36 +20,6 @@ def run(path, x):
 def equal(ours, theirs):
     for a, b in zip(tree_leaves(ours), theirs, strict=True):
         np.testing.assert_allclose(a.data, b, 1e-5, 1e-6)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("dynamo", [False, True])
-@pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN"])
-def test_files_of_pytorch(name, dynamo, tmp_path):
-    torch = pytest.importorskip("torch")
-    for layers, bidirectional, bias in [(1, False, True), (2, True, True), (1, True, False), (2, False, False)]:
-        net = getattr(torch.nn, name)(4, 6, layers, bidirectional=bidirectional, bias=bias, batch_first=True)
-        path = tmp_path / "net.onnx"
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            torch.onnx.export(net, (torch.tensor(X),), path, dynamo=dynamo)
-        module = ag.interop.load_onnx(path)
-        out = module(X)
-        equal(out, run(path, X))
-        if dynamo:  # its files have the initial states as constants
-            continue
-        out[0].sum().backward()
-        net(torch.tensor(X))[0].sum().backward()
-        total = sum(float(p.grad.sum()) for p in module.parameters() if p.grad is not None)
-        assert total == pytest.approx(sum(float(p.grad.sum()) for p in net.parameters()), rel=1e-3)
-
-
-@pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN"])
-def test_layers_are_written_as_their_steps(name, tmp_path):
-    layer = getattr(nn, name)(4, 3, 2, bidirectional=True)
-    ag.interop.export_onnx(tmp_path / "layer.onnx", layer, X)
-    for x in (X, X[:1]):  # any batch
-        equal(layer(x), run(tmp_path / "layer.onnx", x))
 
 
 def test_attention_is_written(tmp_path):

@@ -6,53 +6,7 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn import nn
 from autograd_cnn.arrayfile import CheckpointError
-from interop.torch_networks import MODELS, X, cnn, randomised, resnet, torch_resnet
-
-
-def there(x):
-    torch = pytest.importorskip("torch")
-    t = torch.from_numpy(x)
-    return t.movedim(-1, 1) if t.ndim > 2 else t
-
-
-def here(y):
-    y = y.detach().numpy()
-    return np.moveaxis(y, 1, -1) if y.ndim > 2 else y
-
-
-def deep(n):
-    return resnet() if n is nn else torch_resnet()
-
-
-PAIRS = [pytest.param(make, x, id=make.__name__) for make, x in [*MODELS, (deep, X)]]
-
-
-@pytest.mark.parametrize(("make", "x"), PAIRS)
-def test_pytorch_loads_our_weights_and_agrees(tmp_path, make, x):
-    torch = pytest.importorskip("torch")
-    from safetensors.torch import load_file
-
-    model, twin, net = randomised(make(nn)).eval(), make(nn), make(torch.nn).eval()
-    ag.interop.save_weights(tmp_path / "w", model, layout="torch", example=x)
-    net.load_state_dict(load_file(tmp_path / "w"))
-    np.testing.assert_allclose(here(net(there(x))), model(x).data, rtol=1e-5, atol=1e-5)
-    ag.interop.load_weights(tmp_path / "w", twin, layout="torch", example=x)
-    for name, array in model.state_dict().items():
-        np.testing.assert_array_equal(twin.state_dict()[name], array)
-
-
-@pytest.mark.parametrize(("make", "x"), PAIRS)
-def test_we_load_the_weights_of_pytorch_and_agree(tmp_path, make, x):
-    torch = pytest.importorskip("torch")
-    from safetensors.torch import save_file
-
-    torch.manual_seed(0)
-    model, net = make(nn), make(torch.nn)
-    net(there(x))  # moves the running statistics
-    save_file({k: v.contiguous() for k, v in net.state_dict().items()}, tmp_path / "w")
-    ag.interop.load_weights(tmp_path / "w", model, layout="torch", example=x)
-    assert model.training
-    np.testing.assert_allclose(model.eval()(x).data, here(net.eval()(there(x))), rtol=1e-5, atol=1e-5)
+from interop.torch_networks import X, cnn, randomised
 
 
 def test_complex_weights_go_both_ways(tmp_path):
@@ -66,7 +20,7 @@ def test_complex_weights_go_both_ways(tmp_path):
         setattr(model, name, ag.Tensor((parts[0] + 1j * parts[1]).astype(np.complex64), requires_grad=True))
     ag.interop.save_weights(tmp_path / "w", model, layout="torch", example=x)
     net.load_state_dict(load_file(tmp_path / "w"))
-    np.testing.assert_allclose(here(net(there(x))), model(x).data, rtol=1e-5)
+    np.testing.assert_allclose(net(torch.tensor(x)).detach().numpy(), model(x).data, rtol=1e-5)
     save_file({name: (2j * value).contiguous() for name, value in net.state_dict().items()}, tmp_path / "v")
     want = 2j * model(x).data
     ag.interop.load_weights(tmp_path / "v", model, layout="torch", example=x)
@@ -75,26 +29,6 @@ def test_complex_weights_go_both_ways(tmp_path):
         setattr(model, name, ag.Tensor(getattr(model, name).data.astype(complex), requires_grad=True))
     with pytest.raises(TypeError, match=r"save_weights: w is complex128, which safetensors lacks"):
         ag.interop.save_weights(tmp_path / "w", model, layout="torch", example=x.astype(complex))
-
-
-def test_statistics_of_training_agree_too(tmp_path):
-    torch = pytest.importorskip("torch")
-    from safetensors.torch import load_file, save_file
-
-    torch.manual_seed(0)
-    model, net = (
-        n.Sequential(n.Conv2d(3, 4, 3), n.BatchNorm2d(4), n.Flatten(), n.BatchNorm1d(320), n.Linear(320, 2))
-        for n in (nn, torch.nn)
-    )
-    save_file(net.state_dict(), tmp_path / "w")
-    ag.interop.load_weights(tmp_path / "w", model, layout="torch", example=X)
-    for k in range(3):
-        np.testing.assert_allclose(model(X + k).data, here(net(there(X + k))), rtol=1e-4, atol=1e-4)
-    ag.interop.save_weights(tmp_path / "v", model, layout="torch", example=X)
-    ours = load_file(tmp_path / "v")
-    for name, value in net.state_dict().items():
-        if "num_batches" not in name:
-            torch.testing.assert_close(ours[name], value, rtol=1e-5, atol=1e-5)
 
 
 def saved(tmp_path, model, x=X):

@@ -2,24 +2,25 @@
 
 import numpy as np
 
-import autograd_cnn as ag
 from autograd_cnn import nn
 
 X = np.random.default_rng(0).standard_normal((2, 12, 10, 3)).astype(np.float32)
 ROWS = X[:, 0]  # (N, L, C)
 
 
-class Block(nn.Module):
-    def __init__(self, inputs, outputs, stride):
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.down = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+def network(n, forward, **parts):
+    """Parts by name, and a function of them and the input."""
 
-    def forward(self, x):
-        h = ag.relu(self.bn1(self.conv1(x)))
-        return ag.relu(self.bn2(self.conv2(h)) + self.down(x))
+    class Network(n.Module):
+        def __init__(self):
+            super().__init__()
+            for name, part in parts.items():
+                setattr(self, name, part)
+
+        def forward(self, x):
+            return forward(self, x)
+
+    return Network()
 
 
 def cnn(n):
@@ -44,7 +45,7 @@ def transposed(n):
     )  # fmt: skip
 
 
-def sequences(n):
+def one_dimension(n):
     return n.Sequential(
         n.Conv1d(3, 4, 3, padding=1), n.Conv1d(4, 4, 3, padding=1, groups=4), n.PReLU(4),
         n.ConvTranspose1d(4, 6, 2, groups=2), n.BatchNorm1d(6),
@@ -56,60 +57,99 @@ def pooled(n):
     return n.Sequential(n.Conv2d(3, 5, 3), n.AdaptiveAvgPool2d(1), n.Flatten(), n.LayerNorm(5), n.Linear(5, 3))
 
 
-def words(n):
-    return n.Sequential(n.Embedding(20, 6), n.LayerNorm(6), n.RMSNorm(6), n.Linear(6, 4), n.Flatten(), n.Linear(20, 3))
-
-
 def shuffled(n):
     return n.Sequential(n.Conv2d(3, 8, 3), n.PixelShuffle(2), n.Conv2d(2, 3, 3), n.Flatten(), n.Linear(18 * 14 * 3, 2))
 
 
-class Images(nn.Module):
-    """A LayerNorm over whole images, and a map that is added to them."""
+def words(n):
+    return n.Sequential(n.Embedding(20, 6), n.LayerNorm(6), n.Linear(6, 4), n.Flatten(), n.Linear(20, 3))
 
-    def __init__(self):
-        self.norm = nn.LayerNorm((12, 10, 3))
-        self.map = ag.Tensor(np.random.default_rng(3).standard_normal((12, 10, 3)).astype("f"), requires_grad=True)
-        self.fc = nn.Linear(360, 2)
 
-    def forward(self, x):
-        return self.fc(ag.flatten(self.norm(x) + self.map, 1))
+def block(n, inputs, outputs, stride):
+    return network(
+        n, lambda m, x: m.relu(m.bn2(m.conv2(m.relu(m.bn1(m.conv1(x))))) + m.down(x)), relu=n.ReLU(),
+        conv1=n.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), bn1=n.BatchNorm2d(outputs),
+        conv2=n.Conv2d(outputs, outputs, 3, padding=1, bias=False), bn2=n.BatchNorm2d(outputs),
+        down=n.Sequential(n.Conv2d(inputs, outputs, 1, stride, bias=False), n.BatchNorm2d(outputs)),
+    )  # fmt: skip
+
+
+def resnet(n):
+    return n.Sequential(n.Conv2d(3, 4, 3, padding=1, bias=False), n.BatchNorm2d(4), n.ReLU(), block(n, 4, 4, 1),
+                        block(n, 4, 8, 2), n.AdaptiveAvgPool2d(1), n.Flatten(), n.Linear(8, 10))  # fmt: skip
+
+
+def whole_images(n):
+    shape = (12, 10, 3) if n is nn else (3, 12, 10)
+    return n.Sequential(n.LayerNorm(shape), n.Flatten(), n.Linear(360, 2))
+
+
+def root_mean_square(n):
+    return n.Sequential(n.RMSNorm(3), n.Linear(3, 2))
+
+
+NETWORKS = {  # name: (a function of the library, an input, whether PyTorch has arrays of axes as (N, C, ...))
+    **{f.__name__: (f, X, True) for f in (cnn, grouped, transposed, pooled, shuffled, resnet, whole_images)},
+    "one_dimension": (one_dimension, ROWS, True), "root_mean_square": (root_mean_square, ROWS, False),
+    "words": (words, np.arange(10).reshape(2, 5), False),
+}  # fmt: skip
+
+
+def first(out):
+    return out[0] if isinstance(out, tuple) else out
+
+
+def sequence(kind, *sizes, rows=ROWS[:, :4], **options):
+    """A layer for sequences. Its sizes are equal, so that no shape can help."""
+
+    def make(n):
+        return network(n, lambda m, x: first(m.layer(x)), layer=getattr(n, kind)(*sizes, **options))
+
+    return make, rows, False
+
+
+FIRST, FOUR = {"batch_first": True}, np.random.default_rng(0).normal(size=(2, 5, 4)).astype("f")
+for kind in ("RNN", "LSTM", "GRU"):
+    for layers, bidirectional, bias in (1, False, True), (2, True, True), (3, True, False), (1, True, False):
+        options = FIRST | {"num_layers": layers, "bidirectional": bidirectional, "bias": bias}
+        NETWORKS[f"{kind}, {layers}, {bidirectional}, {bias}"] = sequence(kind, 3, 3, **options)
+    NETWORKS[f"{kind}Cell"] = sequence(f"{kind}Cell", 3, 3, rows=ROWS[:, 0])
+    NETWORKS[f"{kind}Cell without bias"] = sequence(f"{kind}Cell", 3, 3, False, rows=ROWS[:, 0])
+for norm_first, bias in (True, True), (True, False), (False, True), (False, False):
+    options = FIRST | {"dim_feedforward": 4, "norm_first": norm_first, "bias": bias}
+    NETWORKS[f"attention, {norm_first}, {bias}"] = sequence("TransformerEncoderLayer", 4, 2, rows=FOUR, **options)
+
+TOKENS = {  # of images (N, H, W, C) here, and (N, C, H, W) in PyTorch
+    "as in PyTorch": (lambda x: x.transpose(0, 3, 1, 2).reshape(len(x), 4, 6).transpose(0, 2, 1),
+                      lambda x: x.flatten(2).mT),
+    "pixels": (lambda x: x.reshape((len(x), 6, 4)), lambda x: x.flatten(2).mT),
+    "columns": (lambda x: x.mean(1), lambda x: x.mean(2).mT),
+    "one row": (lambda x: x[:, 0], lambda x: x[:, :, 0].mT),
+}  # fmt: skip
+
+
+def tokens(kind, way):
+    """A layer for sequences of what a convolution gives."""
+
+    def make(n):
+        sizes, move = (4, 2, 4) if kind[0] == "T" else (4, 4), TOKENS[way][n is not nn]
+        layer, rows = getattr(n, kind)(*sizes, batch_first=True), 6 if way in ("as in PyTorch", "pixels") else 3
+        return network(n, lambda m, x: m.head(m.flatten(first(m.layer(move(m.conv(x)))))), conv=n.Conv2d(3, 4, 1),
+                       layer=layer, flatten=n.Flatten(), head=n.Linear(4 * rows, 3))  # fmt: skip
+
+    return make, X[:, :2, :3], True
+
+
+NETWORKS |= {
+    f"{kind} of {way}": tokens(kind, way) for kind in ("LSTM", "GRU", "TransformerEncoderLayer") for way in TOKENS
+}
 
 
 def randomised(model):
+    """Give every weight and statistic, here or in PyTorch, other numbers."""
     rng = np.random.default_rng(5)
     for name, t in [*model.named_parameters(), *model.named_buffers()]:
-        t.data = (
-            np.abs(rng.normal(1, 0.3, t.shape)).astype(t.dtype)
-            if "var" in name
-            else (rng.normal(0, 0.3, t.shape).astype(t.dtype))
-        )
+        if "num_batches" not in name:
+            numbers = np.abs(rng.normal(1, 0.3, t.shape)) if "var" in name else rng.normal(0, 0.3, t.shape)
+            t.data = numbers.astype("f") if isinstance(model, nn.Module) else t.data.new_tensor(numbers)
     return model
-
-
-def resnet():
-    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(), Block(4, 4, 1),
-                         Block(4, 8, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))  # fmt: skip
-
-
-def torch_resnet():
-    from torch import nn as n
-
-    class TorchBlock(n.Module):
-        def __init__(self, inputs, outputs, stride):
-            super().__init__()
-            self.conv1 = n.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-            self.bn1 = n.BatchNorm2d(outputs)
-            self.conv2 = n.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-            self.bn2 = n.BatchNorm2d(outputs)
-            self.down = n.Sequential(n.Conv2d(inputs, outputs, 1, stride, bias=False), n.BatchNorm2d(outputs))
-
-        def forward(self, x):
-            return (self.bn2(self.conv2(self.bn1(self.conv1(x)).relu())) + self.down(x)).relu()
-
-    return n.Sequential(n.Conv2d(3, 4, 3, padding=1, bias=False), n.BatchNorm2d(4), n.ReLU(), TorchBlock(4, 4, 1),
-                        TorchBlock(4, 8, 2), n.AdaptiveAvgPool2d(1), n.Flatten(), n.Linear(8, 10))  # fmt: skip
-
-
-MODELS = [(cnn, X), (grouped, X), (transposed, X), (sequences, ROWS), (pooled, X), (shuffled, X),
-          (words, np.arange(10).reshape(2, 5))]  # fmt: skip
