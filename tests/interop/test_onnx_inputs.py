@@ -17,7 +17,7 @@ runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime, which runs th
 
 W = np.random.default_rng(1).normal(size=(6, 3)).astype("f")
 LSTM = nn.LSTM(1, 2, batch_first=True)
-KINDS = {"x": np.float32, "i": np.int64, "k": np.int32, "m": bool}  # by the first letter of an input
+KINDS = {"x": np.float32, "y": np.float32, "i": np.int64, "k": np.int32, "m": bool}  # by the first letter of an input
 
 
 def sample(kind, low, high, n, rng):
@@ -51,6 +51,16 @@ FUNCTIONS = {  # of inputs by their letters
     "lengths": lambda x, i: LSTM(x[..., None], lengths=ag.clip(i[:, 0], 0, 2))[0],
     "rounded": lambda x: x * np.rint(x) + np.sign(x),
     "the array of an input": lambda x, i: x * i.data,
+    "operators of masks": lambda x, y: np.where((x > 0) & ~(x >= y) | (x < -1) ^ (y <= 0), x, 0.5 * x),
+    "numbers": lambda x, y: ag.relu(x) * (x > np.float64(0.1)) * (y != 2),
+    "logical functions": lambda x, y: np.where(np.logical_or(np.logical_not(x > 0), np.logical_and(x == y, y < 1)), x, -x),
+    "steps": lambda x, y: np.sign(x) * np.floor(y) + np.ceil(x) * y,
+    "numbers of other dtypes": lambda x, y: np.where((x > np.arange(3.0)) | (np.arange(3) > y), x, y),
+    "numbers that float32 rounds": lambda x, y: x * (np.float32(0.1) * np.ceil(abs(y)) > np.array([0.1, 0.2, 0.3])),
+    "sums of masks": lambda x, y: x * (x > 0).sum(axis=1, keepdims=True) + y * np.cumsum(y > 0, axis=1) * 2,
+    "products of masks": lambda x, y: x * ((x > 0) * (y < 1)) + y * ((x > 0) + (x < y)) - x * (1 - (x > 0)),
+    "masks in order": lambda x, y: np.where(((x > 0) > (y > 0)) | ((x < 1) <= np.array([True, False, True])), x, y),
+    "extremes of masks": lambda x, y: x * np.maximum(x > 0, y > 0) + y * np.minimum(x < 0, y < 1),
 }
 REFUSED = {  # with the line
     "an index": lambda x, i: x[i[:, 0] * 0],
@@ -106,7 +116,7 @@ def of_graph(name):
     """The network of a file, the file, and the letters of its inputs."""
     text = GRAPHS[name]
     words = set(re.findall(r"\w+", text))
-    letters = [k for k in KINDS if k in words and f"{k} =" not in text]
+    letters = [k for k in "xikm" if k in words and f"{k} =" not in text]
     types = {"x": "float", "i": "int64", "k": "int32", "m": "bool"}
     inputs = ", ".join(f"{types[k]}[N, 3] {k}" for k in letters)
     head = '<ir_version: 8, opset_import: ["": 20]>'
