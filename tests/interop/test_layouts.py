@@ -125,6 +125,7 @@ FLATTENED = {  # a convolution, this, flatten, and a dense layer: (more weights,
     "global maximum": ({}, lambda x, p: ag.squeeze(x.max((1, 2), keepdims=True)), lambda x, p: x.amax((2, 3))),
     "norm over channels": ({}, lambda x, p: ag.linalg.norm(x, axis=-1), lambda x, p: x.norm(dim=1)),
     "one of the channels": ({}, lambda x, p: x[..., 1], lambda x, p: x[:, 1]),
+    "one image": ({}, lambda x, p: x[0], MAY),
     "cropped": ({}, lambda x, p: x[:, 1:3, :4], lambda x, p: x[:, :, 1:3, :4]),
     "rows flipped": ({}, lambda x, p: ag.flip(x, 1), lambda x, p: x.flip(2)),
     "softmax over channels": ({}, lambda x, p: ag.softmax(x, -1), lambda x, p: x.softmax(1)),
@@ -176,6 +177,7 @@ FLATTENED = {  # a convolution, this, flatten, and a dense layer: (more weights,
     "in PyTorch's order and back": ({}, lambda x, p: x.transpose(0, 3, 1, 2).transpose(0, 2, 3, 1), MAY),
     "pixels with a table of positions": (
         {"t": (1, 24, 4)}, lambda x, p: tokens(x) + p.t, lambda x, p: x.flatten(2).mT + p.t),
+    "pixels, transposed": ({}, lambda x, p: tokens(x).transpose(0, 2, 1), MAY),
     "attention over pixels": (Q, lambda x, p: pixels(tokens(x), p), MAY),
     "the mean of attention over pixels": (
         Q, lambda x, p: pixels(tokens(x), p).mean(1), lambda x, p: pixels_there(x.flatten(2).mT, p).mean(1)),
@@ -258,6 +260,9 @@ NETWORKS = {  # (input, shapes of the weights, here, in PyTorch)
         lambda x, p: ag.linear(flat(doubled(ag.linear(x, p.w).reshape((2, 4, 6, 1)))), p.fc), MAY),
     "reshaped to sequences": (FLAT, {"w": (24, 24), "k": (3, 4, 2)},
                               lambda x, p: ag.conv1d(ag.linear(x, p.w).reshape((2, 6, 4)), p.k), FEATURES),
+    "reshaped to images, their mean": (
+        FLAT, {"w": (24, 24), "k": (2, 4, 2)},
+        lambda x, p: ag.conv1d(ag.linear(x, p.w).reshape((2, 2, 3, 4)).mean(1), p.k), FEATURES),
     "numbers reshaped to images": (FLAT, {"k": (3, 3, 3, 2)}, lambda x, p: conv((x / 255).reshape((2, 2, 4, 3)), p.k),
                                    lambda x, p: conv_((x / 255).reshape(2, 2, 4, 3).movedim(-1, 1), p.k)),
     "an example in PyTorch's order": (
@@ -272,6 +277,8 @@ NETWORKS = {  # (input, shapes of the weights, here, in PyTorch)
                lambda x, p: ag.linear(flat(conv(x.reshape((6, 4, 6, 3)), p.k)), p.fc).reshape((2, 3, 4)) @ p.v.T,
                lambda x, p: F.linear(conv_(x.reshape(6, 4, 6, 3).movedim(-1, 1), p.k).flatten(1), p.fc)
                              .reshape(2, 3, 4) @ p.v.T),
+    "a frame, added": (FRAMES, {"k": (3, 3, 3, 3), "fc": (72, 2)},
+                       lambda x, p: ag.linear(flat(x[:, 0] + conv(x[:, 0], p.k)), p.fc), MAY),
     "map, flattened": (IMAGE, {"m": (4, 6, 3)}, lambda x, p: flat(x) * p.m.reshape(-1), r"m .*reshape .*Save the"),
     "matrix from the left": (ROWS, {"m": (4, 5)}, lambda x, p: p.m @ x, lambda x, p: p.m @ x),
     "einsum": (IMAGE, {"m": (4, 6, 3, 2)}, lambda x, p: ag.einsum("nhwc,hwck->nk", x, p.m), rf"m .*einsum .*{MAY}"),

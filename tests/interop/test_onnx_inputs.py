@@ -53,7 +53,9 @@ FUNCTIONS = {  # of inputs by their letters
     "the array of an input": lambda x, i: x * i.data,
     "operators of masks": lambda x, y: np.where((x > 0) & ~(x >= y) | (x < -1) ^ (y <= 0), x, 0.5 * x),
     "numbers": lambda x, y: ag.relu(x) * (x > np.float64(0.1)) * (y != 2),
-    "logical functions": lambda x, y: np.where(np.logical_or(np.logical_not(x > 0), np.logical_and(x == y, y < 1)), x, -x),
+    "logical functions": lambda x, y: np.where(
+        np.logical_or(np.logical_not(x > 0), np.logical_and(x == y, y < 1)), x, -x
+    ),
     "steps": lambda x, y: np.sign(x) * np.floor(y) + np.ceil(x) * y,
     "numbers of other dtypes": lambda x, y: np.where((x > np.arange(3.0)) | (np.arange(3) > y), x, y),
     "numbers that float32 rounds": lambda x, y: x * (np.float32(0.1) * np.ceil(abs(y)) > np.array([0.1, 0.2, 0.3])),

@@ -1,16 +1,20 @@
-"""Weights in a file: loaded by name, all or none, as copies."""
+"""Weights in a file, in this package's layout or PyTorch's: loaded by name, all or none, as copies."""
+
+import re
 
 import numpy as np
 import pytest
 import safetensors.numpy
 
 import autograd_cnn as ag
+from autograd_cnn import nn
 from autograd_cnn.arrayfile import CheckpointError
+from interop.torch_networks import X, cnn, randomised
 
 
 def net(seed, features=4):
     rng = np.random.default_rng(seed)
-    return ag.nn.Sequential(ag.nn.Linear(3, features, rng=rng), ag.nn.BatchNorm2d(features), ag.nn.ReLU())
+    return nn.Sequential(nn.Linear(3, features, rng=rng), nn.BatchNorm2d(features), nn.ReLU())
 
 
 PARTS = {"w": 1, "v.x": 1, "z": 1 + 1j}
@@ -24,30 +28,21 @@ def dictionary(seed):
 
 
 def values(model):
-    tensors = model.state_dict() if isinstance(model, ag.nn.Module) else {k: t.data for k, t in model.items()}
+    tensors = model.state_dict() if isinstance(model, nn.Module) else {k: t.data for k, t in model.items()}
     return {name: array.tobytes() for name, array in tensors.items()}
 
 
 @pytest.mark.parametrize("make", [net, dictionary])
 def test_another_model_loads_every_parameter_and_buffer(tmp_path, make):
-    model, twin = make(0), make(1)
+    model, twin, path = make(0), make(1), tmp_path / "w.safetensors"
     assert values(model) != values(twin)
-    ag.interop.save_weights(tmp_path / "w.safetensors", model)
-    ag.interop.load_weights(tmp_path / "w.safetensors", twin)
+    ag.interop.save_weights(path, model)
+    raw = path.read_bytes()
+    ag.interop.load_weights(path, twin)
     assert values(model) == values(twin)
-
-
-def test_loaded_weights_train_and_leave_the_file_alone(tmp_path):
-    model = net(0)
-    ag.interop.save_weights(tmp_path / "w", model)
-    raw = (tmp_path / "w").read_bytes()
-    ag.interop.load_weights(tmp_path / "w", model)
-    optimiser = ag.optim.SGD(model.parameters(), lr=0.1)
-    before = values(model)
-    model(np.ones((5, 3), np.float32) * np.arange(5, dtype=np.float32)[:, None]).sum().backward()
-    optimiser.step()
-    assert values(model) != before
-    assert (tmp_path / "w").read_bytes() == raw
+    for t in twin.values() if isinstance(twin, dict) else twin.parameters():
+        t.data += 1  # of a copy
+    assert path.read_bytes() == raw
 
 
 @pytest.mark.parametrize("make", [net, dictionary])
@@ -75,57 +70,43 @@ def test_another_dtype_is_refused(tmp_path):
         ag.interop.load_weights(tmp_path / "w", model)
 
 
-def test_a_file_from_elsewhere_loads(tmp_path):
-    model = net(0)
-    safetensors.numpy.save_file(model.state_dict(), tmp_path / "w")
-    twin = net(1)
-    ag.interop.load_weights(tmp_path / "w", twin)
-    assert values(model) == values(twin)
+LAYER, ROW = nn.Linear(2, 3), np.ones((1, 2), np.float32)
+LAYER.weight = ag.Tensor([1.0])
+TORCH, W = {"layout": "torch", "example": ROW}, {"w": ag.Tensor([1.0])}
+REFUSED = [  # (message, arguments, options)
+    ("{0}: the model is a generator, want a Module, or a dict of names to Tensors", ("w", LAYER.parameters()), {}),
+    ("{0}: the path is a Linear; call {0}(path, model)", (LAYER, "w"), {}),
+    ("{0}: the path is a dict; call {0}(path, model)", (W, "w"), {}),
+    ('{0}: layout="torch" needs example=x', ("w", LAYER), {"layout": "torch"}),
+    ('{0}: layout="torch" needs a Module', ("w", W), TORCH),
+    ("{0}: layout is 'tf', want \"torch\"", ("w", LAYER), {"layout": "tf"}),
+    ("{0}: PyTorch's name for w is weight, which the model has already", ("w", LAYER), TORCH),
+]
+UNSAVED = [
+    ("'__metadata__', which safetensors reserves; rename it", ("w", {"__metadata__": W["w"]}), {}),
+    *(("Call it t.safetensors; in PyTorch: safetensors.torch.load_file('t.safetensors')", (f"t{ending}", m), options)
+      for ending in (".pt", ".pth", ".bin", ".h5", ".npz", ".PKL")
+      for m, options in ((W, {}), (nn.Linear(2, 3), TORCH))),
+]  # fmt: skip
 
 
-def test_damage_is_refused(tmp_path):
-    model = net(0)
-    ag.interop.save_weights(tmp_path / "w", model)
-    raw = bytearray((tmp_path / "w").read_bytes())
-    raw[-1] ^= 1
-    (tmp_path / "w").write_bytes(raw)
-    before = values(model)
-    with pytest.raises(CheckpointError, match="SHA-256 is"):
-        ag.interop.load_weights(tmp_path / "w", model)
-    assert values(model) == before
-
-
-def test_anything_but_a_model_is_refused(tmp_path):
-    parameters = net(0).parameters()
-    for wrong in (ag.interop.save_weights, ag.interop.load_weights):
-        ag.interop.save_weights(tmp_path / "w", net(0))
-        with pytest.raises(TypeError) as caught:
-            wrong(tmp_path / "w", parameters)
-        assert str(caught.value) == (
-            f"{wrong.__name__}: the model is a generator, want a Module, or a dict of names to Tensors"
-        )
-    with pytest.raises(TypeError) as caught:
-        net(0).load_state_dict(str(tmp_path / "w"))
-    assert str(caught.value) == (
-        "Sequential.load_state_dict: the state is a str, want a dict. From a file: ag.interop.load_weights(path, model)"
-    )
-
-
-@pytest.mark.parametrize("function", [ag.interop.save_weights, ag.interop.load_weights])
-@pytest.mark.parametrize("make", [net, dictionary])
-def test_swapped_arguments_are_put_right(tmp_path, function, make):
-    model = make(0)
-    with pytest.raises(TypeError) as caught:
-        function(model, tmp_path / "w")
-    name = function.__name__
-    assert str(caught.value) == f"{name}: the path is a {type(model).__name__}; call {name}(path, model)"
+@pytest.mark.parametrize(
+    ("function", "message", "arguments", "options"),
+    [(f, *row) for f in (ag.interop.save_weights, ag.interop.load_weights) for row in REFUSED]
+    + [(ag.interop.save_weights, *row) for row in UNSAVED],
+)
+def test_a_wrong_call_is_refused_with_the_cure(tmp_path, monkeypatch, function, message, arguments, options):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((TypeError, ValueError), match=re.escape(message.format(function.__name__))):
+        function(*arguments, **options)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_reserved_name_is_refused_when_saving(tmp_path):
-    with pytest.raises(ValueError, match="'__metadata__', which safetensors reserves; rename it"):
-        ag.interop.save_weights(tmp_path / "w", {"__metadata__": ag.Tensor([1.0])})
-    assert list(tmp_path.iterdir()) == []
+def test_a_path_is_no_state():
+    with pytest.raises(
+        TypeError, match=r"the state is a str, want a dict. From a file: ag.interop.load_weights\(path, m"
+    ):
+        net(0).load_state_dict("w")
 
 
 @pytest.mark.parametrize("name", ["", "\0", '"', "é", "n" * 1000, "__metadata", "sha256", "0" * 64, "autograd_cnn"])
@@ -136,13 +117,7 @@ def test_any_other_name_is_read_back(tmp_path, name):
     assert model[name].data.tolist() == [1]
 
 
-def test_saving_twice_gives_the_same_bytes(tmp_path):
-    for name in "ab":
-        ag.interop.save_weights(tmp_path / name, net(0))
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-
-
-class Square(ag.nn.Module):
+class Square(nn.Module):
     """In either layout, its weight has the same shape, and PyTorch's name for it is its own."""
 
     def __init__(self, seed):
@@ -172,12 +147,49 @@ def test_a_file_is_loaded_in_the_layout_in_which_it_was_saved(tmp_path):
     assert values(twin) == values(model)
 
 
-@pytest.mark.parametrize("ending", [".pt", ".pth", ".bin", ".h5", ".npz", ".PKL"])
-@pytest.mark.parametrize("options", [{}, {"layout": "torch", "example": np.ones((1, 2), np.float32)}])
-def test_weights_are_not_saved_under_the_ending_of_another_format(tmp_path, ending, options):
-    path, model = tmp_path / f"t{ending}", ag.nn.Linear(2, 3, rng=np.random.default_rng(0))
-    with pytest.raises(
-        ValueError, match=r"Call it (\S*t\.safetensors); in PyTorch: safetensors\.torch\.load_file\('\1'\)$"
-    ):
-        ag.interop.save_weights(path, model, **options)
-    assert not path.exists()
+def test_names_and_axes_are_those_of_pytorch_and_the_run_leaves_no_trace(tmp_path):
+    model = randomised(cnn(nn))
+    model[8].training = False
+    before = values(model)
+    ag.interop.save_weights(tmp_path / "w", model, layout="torch", example=X)
+    assert values(model) == before
+    assert [m.training for m in model][7:10] == [True, False, True]
+    file = safetensors.numpy.load_file(tmp_path / "w")
+    np.testing.assert_array_equal(file["0.weight"], model[0].w.data.transpose(3, 2, 0, 1))
+    np.testing.assert_array_equal(file["11.weight"], model[11].w.data.T)
+    rows = model[9].w.data.reshape(8, 7, 8, 16)
+    np.testing.assert_array_equal(file["9.weight"].reshape(16, 8, 8, 7), rows.transpose(3, 2, 0, 1))
+    assert set(file) >= {"0.bias", "1.running_mean", "7.running_var"}
+
+
+def test_no_message_advises_the_layout_that_was_given():
+    model = nn.Linear(3, 2)
+    ours, theirs = model.state_dict(), {"weight": model.w.data.T, "bias": model.b.data}
+    torch, cure = {"layout": "torch", "example": X[:, 0, 0]}, r"ag.interop.load_weights\(path_or_state, model"
+    with pytest.raises(ValueError, match=rf'PyTorch.s: {cure}, layout="torch", example=x'):
+        ag.interop.load_weights(theirs, model)
+    for wrong in (theirs | {"more.weight": model.w.data}, {"other.weight": model.w.data}, {"weight": model.w.data}):
+        with pytest.raises(ValueError, match="nothing was loaded") as caught:
+            ag.interop.load_weights(wrong, model, **torch)
+        assert "ag.interop" not in str(caught.value)
+    with pytest.raises(ValueError, match=rf"names are this package's: {cure}\)$"):
+        ag.interop.load_weights(ours, model, **torch)
+
+
+def test_complex_weights_go_both_ways(tmp_path):
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file, save_file
+
+    x, path = np.ones((2, 3), np.complex64), tmp_path / "w"
+    model, net = nn.Linear(3, 4), torch.nn.Linear(3, 4, dtype=torch.complex64)
+    for name, t in model.named_parameters():
+        setattr(model, name, ag.Tensor(t.data.astype(np.complex64), requires_grad=True))
+    save_file(dict(net.state_dict()), path)
+    ag.interop.load_weights(path, model, layout="torch", example=x)
+    np.testing.assert_allclose(model(x).data, net(torch.tensor(x)).detach().numpy(), rtol=1e-5)
+    ag.interop.save_weights(path, model, layout="torch", example=x)
+    assert all((value == net.state_dict()[name]).all() for name, value in load_file(path).items())
+    for name, t in model.named_parameters():
+        setattr(model, name, ag.Tensor(t.data.astype(complex), requires_grad=True))
+    with pytest.raises(TypeError, match=r"save_weights: w is complex128, which safetensors lacks"):
+        ag.interop.save_weights(path, model, layout="torch", example=x.astype(complex))
