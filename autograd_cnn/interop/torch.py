@@ -359,19 +359,17 @@ class _Finder:
     def joined(self, call: Call, x: Tags, weights: Operands) -> Tag:
         """Return the tag of an elementwise result, or of arrays that are joined; its weights have the same order."""
         p, shape, axis = call.primitive, call.out.shape, None
-        if p in (ag.concatenate, ag.stack):
-            if call.arguments["axis"] is None:
-                return self.other(call, x, weights)
+        if p in (ag.concatenate, ag.stack) and call.arguments["axis"] is not None:
             axis = call.arguments["axis"] % len(shape)
         if p is ag.stack:
             x = [(reshaped(y, s, t), t) for y, s in x for t in [(*s[:axis], 1, *s[axis:])]]
-        if None in dict(x):
+        if None in dict(x) or (p is ag.concatenate and axis is None) or (p is ag.stack and weights):
             return self.other(call, x, weights)
         tag = joined(x, shape, axis)
         if tag == PIXELS and len(shape) == 3 and any(w.ndim > 1 and max(w.shape[-2:]) > 1 for _, w in weights):
             tag = SAME  # the shape of the weight shows that PyTorch has (N, L, C)
         for _, w in weights:
-            layout = aligned(tag, w, len(shape)) if p is not ag.stack or tag == SAME else None
+            layout = aligned(tag, w, len(shape))
             if layout is None:
                 return None
             self.note(w, layout, place_of(call))
@@ -408,7 +406,7 @@ class _Finder:
         tags = {y for y, _ in x}
         if tags <= {SAME, FEATURES}:
             self.need(weights, call)
-            return SAME if len(x) > 1 else tags.pop()
+            return FEATURES if FEATURES in tags else SAME
         if len(tags) > 1 and not tags <= {SAME, IMAGE, PIXELS}:
             raise Refused(_CONTRARY)
         return None
@@ -433,16 +431,15 @@ class _Finder:
         """Return the tag of a product along the last axis, for which PyTorch has to transpose images."""
         (_, a), (name, b), *_ = arrays_of(call)
         left, right = (self.tag(call, v) if id(v) in self.tags else None for v in (a, b))
-        plain = left in (None, SAME, FEATURES)
         if right:
             if call.primitive is ag.linear:
                 raise Refused(f"{_CALCULATED}. Write x @ w")
-            if plain and left and right == PIXELS:
-                return SAME
+            if left in (SAME, FEATURES) and right == PIXELS:  # transposed for this
+                return left
             tag = self.other(call, [(y, v.shape) for y, v in ((left, a), (right, b)) if y], weights)
             tokens = call.out.ndim == 3 and {left or SAME, right} <= {SAME, IMAGE, PIXELS} and not weights
             return PIXELS if tag is None and tokens else tag
-        if b.ndim > 2 and not plain:
+        if b.ndim > 2 and left not in (None, SAME, FEATURES):
             return None
         axes = (1, 0) if call.primitive is ag.linear else as_it_is(b.ndim).axes
         rows = left if isinstance(left, tuple) else ()
@@ -450,5 +447,5 @@ class _Finder:
         if rows:
             return SAME if any(w is b for _, w in weights) else None
         if left in (IMAGE, PIXELS):
-            return SAME if b.ndim == 1 else PIXELS
+            return PIXELS
         return left if left and call.out.ndim > 2 else SAME

@@ -125,6 +125,8 @@ FLATTENED = {  # a convolution, this, flatten, and a dense layer: (more weights,
     "global maximum": ({}, lambda x, p: ag.squeeze(x.max((1, 2), keepdims=True)), lambda x, p: x.amax((2, 3))),
     "norm over channels": ({}, lambda x, p: ag.linalg.norm(x, axis=-1), lambda x, p: x.norm(dim=1)),
     "one of the channels": ({}, lambda x, p: x[..., 1], lambda x, p: x[:, 1]),
+    "a matrix for each row": ({"m": (4, 4, 4)}, lambda x, p: x @ p.m, rf"m .*matmul .*{MAY}"),
+    "stacked with a weight": ({"m": (2, 4, 6, 4)}, lambda x, p: ag.stack([x, p.m], -1).mean(-1), rf"m .*stack .*{MAY}"),
     "one image": ({}, lambda x, p: x[0], MAY),
     "cropped": ({}, lambda x, p: x[:, 1:3, :4], lambda x, p: x[:, :, 1:3, :4]),
     "rows flipped": ({}, lambda x, p: ag.flip(x, 1), lambda x, p: x.flip(2)),
@@ -260,6 +262,17 @@ NETWORKS = {  # (input, shapes of the weights, here, in PyTorch)
         lambda x, p: ag.linear(flat(doubled(ag.linear(x, p.w).reshape((2, 4, 6, 1)))), p.fc), MAY),
     "reshaped to sequences": (FLAT, {"w": (24, 24), "k": (3, 4, 2)},
                               lambda x, p: ag.conv1d(ag.linear(x, p.w).reshape((2, 6, 4)), p.k), FEATURES),
+    "features compared": (IMAGE, K | {"w": (4, 96)}, lambda x, p: flat(conv(x, p.k)) @ ag.linear(
+        conv(x, p.k).mean((1, 2)), p.w).T, rf"the weights .*matmul .*{CONTRARY}"),
+    "a convolution with numbers of the input": (
+        IMAGE, {"w": (3, 54)}, lambda x, p: conv(x, ag.linear(x.mean((1, 2)), p.w)[0].reshape((3, 3, 3, 2))),
+        r"conv2d \(.*\) takes a weight that is calculated from inputs, or picked by an index"),
+    "reshaped to sequences, a dense layer": (
+        FLAT, {"w": (24, 24), "v": (4, 4), "k": (3, 4, 2)},
+        lambda x, p: ag.conv1d(ag.linear(ag.linear(x, p.w).reshape((2, 6, 4)), p.v), p.k), FEATURES),
+    "reshaped to sequences, their products": (
+        FLAT, {"w": (24, 24), "k": (3, 4, 2)},
+        lambda x, p: ag.conv1d(attention(*[ag.linear(x, p.w).reshape((2, 6, 4))] * 3), p.k), FEATURES),
     "reshaped to images, their mean": (
         FLAT, {"w": (24, 24), "k": (2, 4, 2)},
         lambda x, p: ag.conv1d(ag.linear(x, p.w).reshape((2, 2, 3, 4)).mean(1), p.k), FEATURES),

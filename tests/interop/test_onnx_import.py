@@ -133,12 +133,12 @@ def test_an_error_names_the_node_and_the_file(tmp_path, node, shape, message):
      ({"value_ints": [2, 3]}, "i8"), ({"value": np.array(2.0)}, "f8")],
 )  # fmt: skip
 def test_a_constant_node_has_the_dtype_of_its_attribute(options, dtype):
-    assert OPERATORS["Constant"].compute(**options).dtype == dtype
+    assert OPERATORS["Constant"].function(**options).dtype == dtype
 
 
 def test_integers_are_divided_exactly():
     x, y = np.array([2**53 + 1, -7, 7, -(2**63)]), np.array([1, 2, -2, 2])
-    assert OPERATORS["Div"].compute(x, y).tolist() == [2**53 + 1, -3, -3, -(2**62)]
+    assert OPERATORS["Div"].function(x, y).tolist() == [2**53 + 1, -3, -3, -(2**62)]
 
 
 def test_functions_are_refused_with_the_call_that_writes_them_out(tmp_path):

@@ -61,7 +61,6 @@ FUNCTIONS = {  # of inputs by their letters
     "numbers that float32 rounds": lambda x, y: x * (np.float32(0.1) * np.ceil(abs(y)) > np.array([0.1, 0.2, 0.3])),
     "sums of masks": lambda x, y: x * (x > 0).sum(axis=1, keepdims=True) + y * np.cumsum(y > 0, axis=1) * 2,
     "products of masks": lambda x, y: x * ((x > 0) * (y < 1)) + y * ((x > 0) + (x < y)) - x * (1 - (x > 0)),
-    "masks in order": lambda x, y: np.where(((x > 0) > (y > 0)) | ((x < 1) <= np.array([True, False, True])), x, y),
     "extremes of masks": lambda x, y: x * np.maximum(x > 0, y > 0) + y * np.minimum(x < 0, y < 1),
 }
 REFUSED = {  # with the line

@@ -69,8 +69,7 @@ class Entry:
 
     def refusal(self, inputs: Sequence[str], attributes: Mapping[str, Any], results: Sequence[str]) -> str:
         """Return what a node has that has no counterpart, or ""."""
-        function: Any = self.read or self.primitive
-        taken = {} if isinstance(function, np.ufunc) else inspect.signature(function).parameters
+        taken = {} if isinstance(self.function, np.ufunc) else inspect.signature(self.function).parameters
         odd = [f"the input {k + 1}" for k, name in enumerate(inputs) if name and k in self.only]
         odd += [f"the result {name}" for name in results[self.results :] if name]
         odd += ["windows of three dimensions"] * (len(attributes.get("kernel_shape", ())) > 2)
@@ -81,7 +80,7 @@ class Entry:
                 odd.append(f"{name}={value!r}")
         return " and ".join(odd)
 
-    def compute(self, *inputs: Any, **attributes: Any) -> Any:
-        """Compute the operator."""
-        function: Any = self.read or self.primitive
-        return function(*inputs, **attributes)
+    @property
+    def function(self) -> Any:
+        """What computes the operator."""
+        return self.read or self.primitive

@@ -30,7 +30,7 @@ from autograd_cnn.environment import needs
 from autograd_cnn.files import write_atomically
 from autograd_cnn.interop.calls import array_of
 from autograd_cnn.interop.onnx.entry import Entry
-from autograd_cnn.interop.onnx.load import NODE, OnnxModule
+from autograd_cnn.interop.onnx.load import NODE
 from autograd_cnn.interop.onnx.table import CONVERTERS
 from autograd_cnn.nn import Module
 from autograd_cnn.nn.module import in_training_mode
@@ -259,7 +259,7 @@ class _Writer:
         self.kept: list[np.ndarray] = []  # arrays made here, since their ids are keys
         names = map(self.unique, _argument_names(f, len(run.inputs)))
         self.inputs = [*zip(names, run.inputs, others.inputs, strict=True)]
-        self.labels = [self.unique(name) for name in _labels(f, run.result)]
+        self.labels = [self.unique(name) for name in _labels(run.result)]
         self.names = {id(t.data): name for name, t, _ in self.inputs}  # by id of the array
         self.call: Any = None
         self.other: Any = None  # the same call in the second run
@@ -456,11 +456,9 @@ class _Writer:
         return onnx.helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="autograd_cnn")
 
 
-def _labels(f: Any, result: Any) -> list[str]:
-    """Return the names of the outputs: those of a loaded file, the keys of a flat dict, or numbers."""
+def _labels(result: Any) -> list[str]:
+    """Return the names of the outputs: the keys of a flat dict, or numbers."""
     leaves = tree_leaves(result)
-    if isinstance(f, OnnxModule):
-        return [*f.outputs]
     if isinstance(result, dict) and [*map(id, result.values())] == [*map(id, leaves)]:
         return [*map(str, result)]
     return ["output"] if isinstance(result, Tensor) else [f"output.{i}" for i in range(len(leaves))]
@@ -482,8 +480,6 @@ def _equal(value: Any, other: Any) -> bool:
 def _argument_names(f: Callable[..., Any], count: int) -> list[str]:
     """Return the names of the parameters of `f`, or ``x``, ``x.1``, ..."""
     names: list[str] = []
-    if isinstance(f, OnnxModule):
-        return [*f.inputs]
     with suppress(TypeError, ValueError):  # some builtins have no signature
         parameters = inspect.signature(getattr(f, "forward", f)).parameters.values()
         names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:count]

@@ -61,13 +61,9 @@ def _images(f: Callable[..., Any], x: Any, *args: Any, **options: Any) -> Any:
 # Convolutions
 
 
-def _given(b: Any) -> list[Any]:
-    return [] if b is None else [b]
-
-
 def _write_conv(onnx: Any, x: Any, w: Any, b: Any, groups: Any, x_shape: Any, w_shape: Any, **window: Any) -> Any:
     options = _attributes(x_shape[1:3], w_shape[:2], **window)
-    return onnx.Conv(x, onnx.transposed(w, (3, 2, 0, 1)), *_given(b), group=groups, **options)
+    return onnx.Conv(x, onnx.transposed(w, (3, 2, 0, 1)), b, group=groups, **options)
 
 
 def _write_conv_transpose(
@@ -78,7 +74,7 @@ def _write_conv_transpose(
     if any(e >= max(s, d) for e, s, d in zip(extra, options["strides"], options["dilations"], strict=True)):
         raise ValueError(f"output_padding {extra} is not less than the stride, as ONNX wants")
     w = onnx.transposed(w, (3, 2, 0, 1))
-    return onnx.ConvTranspose(x, w, *_given(b), group=groups, output_padding=list(extra), **options)
+    return onnx.ConvTranspose(x, w, b, group=groups, output_padding=list(extra), **options)
 
 
 def _kernel(w: Any) -> Any:

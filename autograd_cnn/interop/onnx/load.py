@@ -49,7 +49,7 @@ class OnnxModule(Module):
         self.outputs = {o.name: _shape(o) for o in graph.output}
         dtype = helper.tensor_dtype_to_np_dtype
         self._dtypes = {i.name: dtype(i.type.tensor_type.elem_type) for i in graph.input if i.name not in stored}
-        read = OPERATORS["Constant"].compute
+        read = OPERATORS["Constant"].function
         literals = {n.output[0]: read(**_attributes(n, OLDEST)) for n in graph.node if n.op_type == "Constant"}
         nodes = [n for n in graph.node if n.op_type != "Constant"]
         self._nodes = _nodes(nodes, _opset(model), {*self.outputs})
@@ -118,7 +118,7 @@ class _Node:
         before = NODE.set(f"{file}: {self.label}")
         try:
             operands = [values[name] for name in self.operands]
-            out = OPERATORS[self.operator].compute(*operands, **self.attributes)
+            out = OPERATORS[self.operator].function(*operands, **self.attributes)
             results = out if isinstance(out, (list, tuple)) else (out,)
             for name, value, like in zip(self.results, results, self.like, strict=False):
                 if name:

@@ -46,8 +46,6 @@ def _constant(operator: str) -> Any:
     def write(onnx: Any, operands: Any) -> Any:
         dtype = np.result_type(*map(plain, onnx.call.values))
         operands = [a if isinstance(a, str) else np.asarray(a, dtype) for a in operands]
-        if dtype.kind == "b" and operator in ORDERS:
-            operands = [onnx.cast(a, np.int32) for a in operands]
         return onnx.node(operator.removeprefix("Bitwise") if dtype.kind == "b" else operator, *operands)
 
     return write
@@ -86,8 +84,6 @@ CONSTANT: dict[str, Any] = {  # without a gradient
     "LessOrEqual": np.less_equal, "Not": np.logical_not, "Or": np.logical_or, "Round": np.rint, "Sign": np.sign,
     "Xor": np.logical_xor,
 }  # fmt: skip
-
-ORDERS = {"Greater", "GreaterOrEqual", "Less", "LessOrEqual"}  # of numbers: ONNX does not compare bools
 
 
 # Operations along axes
@@ -135,20 +131,15 @@ def _standardize(onnx: Any, x: Any, axis: Any, eps: Any) -> Any:
     return onnx.Div(centred, onnx.Sqrt(onnx.Add(_variance(onnx, centred, axis), float(eps))))
 
 
-def _softmax(onnx: Any, x: Any, axis: Any) -> Any:
-    return onnx.Softmax(x, axis=axis) if isinstance(axis, int) else onnx.Exp(_log_softmax(onnx, x, axis))
-
-
-def _log_softmax(onnx: Any, x: Any, axis: Any) -> Any:
-    if isinstance(axis, int):
-        return onnx.LogSoftmax(x, axis=axis)
-    return onnx.Sub(x, onnx.ReduceLogSumExp(x, _axes(axis), keepdims=1))
+def one(axis: Any) -> int:
+    """Return the axis of an operator that works along one axis only."""
+    if axis is None or isinstance(axis, tuple):
+        raise ValueError(f"axis is {axis}, and one number in ONNX")
+    return int(axis)
 
 
 def _concatenate(onnx: Any, tensors: Any, axis: Any) -> Any:
-    if axis is None:
-        return onnx.Concat(*(onnx.Reshape(x, (-1,)) for x in tensors), axis=0)
-    return onnx.Concat(*tensors, axis=axis)
+    return onnx.Concat(*tensors, axis=one(axis))
 
 
 def _layer_norm(f: Any) -> Callable[..., Any]:
@@ -199,8 +190,8 @@ ENTRIES = [
     _reduction("ReduceMin", ag.min),
     _reduction("ReduceMean", ag.mean),
     _reduction("ReduceLogSumExp", ag.logsumexp),
-    Entry("Softmax", ag.softmax, _softmax),
-    Entry("LogSoftmax", ag.log_softmax, _log_softmax),
+    Entry("Softmax", ag.softmax, lambda onnx, x, axis: onnx.Softmax(x, axis=one(axis))),
+    Entry("LogSoftmax", ag.log_softmax, lambda onnx, x, axis: onnx.LogSoftmax(x, axis=one(axis))),
     Entry("Concat", ag.concatenate, _concatenate, lambda *arrays, axis: ag.concatenate(arrays, axis)),
     Entry(None, ag.standardize, _standardize),
     Entry(None, ag.var, _var),

@@ -12,7 +12,7 @@ import autograd_cnn as ag
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.interop.calls import arrays_of, parts_of
 from autograd_cnn.interop.onnx.entry import Entry
-from autograd_cnn.interop.onnx.numbers import ints
+from autograd_cnn.interop.onnx.numbers import ints, one
 from autograd_cnn.ops.arithmetic import converted
 from autograd_cnn.ops.axes import axes_of
 from autograd_cnn.ops.products import letters
@@ -28,11 +28,7 @@ def _reshape(x: Any, shape: Any, allowzero: int = 0) -> Any:
     return ag.reshape(x, tuple(x.shape[i] if n == 0 and not allowzero else n for i, n in enumerate(ints(shape))))
 
 
-def _reshaped(onnx: Any, x: Any, out_shape: Any) -> Any:
-    return onnx.reshaped(x, out_shape)
-
-
-def _squeezed(onnx: Any, x: Any, axis: Any, out_shape: Any) -> Any:
+def _reshaped(onnx: Any, x: Any, axis: Any, out_shape: Any) -> Any:
     return onnx.reshaped(x, out_shape)
 
 
@@ -97,16 +93,12 @@ def _cast(x: Any, to: int, saturate: int = 1) -> Any:
     return ag.astype(x, tensor_dtype_to_np_dtype(to))
 
 
-def _write_cumsum(onnx: Any, x: Any, axis: Any) -> Any:
-    return onnx.CumSum(onnx.Reshape(x, (-1,)) if axis is None else x, np.array(axis or 0, np.int64))
-
-
 # Products and losses
 
 
 def _write_linear(onnx: Any, x: Any, w: Any, b: Any, x_shape: Any) -> Any:
     if len(x_shape) == 2:
-        return onnx.Gemm(*(a for a in (x, w, b) if a is not None))
+        return onnx.Gemm(x, w, b)
     out = onnx.MatMul(x, w)
     return out if b is None else onnx.Add(out, b)
 
@@ -170,9 +162,7 @@ def _basic(onnx: Any, x: Any, parts: Any, out_shape: Any) -> Any:
 
 
 def _take(onnx: Any, x: Any, indices: Any, axis: Any) -> Any:
-    x = onnx.Reshape(x, (-1,)) if axis is None else x
-    indices = indices if isinstance(indices, str) else np.asarray(indices, np.int64)
-    return onnx.Gather(x, indices, axis=axis or 0)
+    return onnx.Gather(x, indices if isinstance(indices, str) else np.asarray(indices, np.int64), axis=one(axis))
 
 
 def _flip(onnx: Any, x: Any, axis: Any, x_shape: Any) -> Any:
@@ -180,9 +170,7 @@ def _flip(onnx: Any, x: Any, axis: Any, x_shape: Any) -> Any:
 
 
 def _roll(onnx: Any, x: Any, shift: Any, axis: Any, x_shape: Any) -> Any:
-    if axis is None:
-        return onnx.reshaped(_roll(onnx, onnx.Reshape(x, (-1,)), shift, 0, [_positions(x_shape).size]), x_shape)
-    for a, s in zip(*np.broadcast_arrays(np.ravel(axis), np.ravel(shift)), strict=True):
+    for a, s in zip(*np.broadcast_arrays(np.ravel(one(axis) if axis is None else axis), np.ravel(shift)), strict=True):
         if x_shape[a] is None:
             raise ValueError("it rolls the batch")
         x = onnx.Gather(x, np.roll(np.arange(x_shape[a]), s), axis=int(a))
@@ -220,7 +208,7 @@ def _scatter_nd(x: Any, indices: Any, updates: Any, reduction: str = "none") -> 
 ENTRIES = [
     Entry("Reshape", ag.reshape, _reshaped, _reshape),
     Entry("Flatten", ag.flatten, _write_flatten, lambda x, axis=1: ag.reshape(x, (math.prod(x.shape[:axis]), -1))),
-    Entry("Squeeze", ag.squeeze, _squeezed, lambda x, axes=None: ag.squeeze(x, ints(axes))),
+    Entry("Squeeze", ag.squeeze, _reshaped, lambda x, axes=None: ag.squeeze(x, ints(axes))),
     Entry("Unsqueeze", ag.expand_dims, _reshaped, lambda x, axes: ag.expand_dims(x, ints(axes))),
     Entry("Transpose", ag.transpose, _write_transpose, lambda x, perm=None: ag.transpose(x, perm)),
     Entry("Expand", ag.broadcast_to, lambda onnx, x, out_shape: onnx.Expand(x, onnx.shape(out_shape)), _expand),
@@ -239,7 +227,12 @@ ENTRIES = [
     Entry("Cast", converted, lambda onnx, x: onnx.cast(x), _cast, only={"to": (*range(1, 8), *range(9, 14))}),
     Entry("CastLike", read=lambda x, like, saturate=1: ag.astype(x, like.dtype)),
     Entry("Dropout", read=lambda x, ratio=0.5, training_mode=False, seed=0: x),
-    Entry("CumSum", ag.cumsum, _write_cumsum, lambda x, axis: ag.cumsum(x, int(axis))),
+    Entry(
+        "CumSum",
+        ag.cumsum,
+        lambda onnx, x, axis: onnx.CumSum(x, np.array(one(axis))),
+        lambda x, axis: ag.cumsum(x, int(axis)),
+    ),
     Entry("MatMul", ag.matmul),
     Entry("Gemm", ag.linear, _write_linear, _gemm),
     Entry("Einsum", ag.contract, _write_contract, lambda *arrays, equation: ag.einsum(equation, *arrays)),
