@@ -158,7 +158,7 @@ def reshaped(x: Tag, old: Shape, new: Shape) -> Tag:
             return x
         if not loose(old):
             flat = x == IMAGE and len(old) < 5 and new == (old[0], math.prod(old[1:]))
-            return old[1:] if flat else PIXELS if ends and max(len(old), len(new)) < 5 else None
+            return old[1:] if flat else PIXELS if ends else None
     return FEATURES if x == FEATURES or (before and after and after[-1] % before[-1]) else SAME
 
 

@@ -1,10 +1,22 @@
-"""Files of ONNX in ONNX Runtime, and read back."""
+"""Files of ONNX: written as text, run in ONNX Runtime, and read back."""
 
 import numpy as np
 import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.engine.numpy_calls import plain
+
+
+def parsed(body, inputs="float[N, 2] x", outputs="float[a, b] y", opset=20, own="", **constants):
+    """Return a model from ONNX's own text, with constants by name; `own` are functions of the domain "own"."""
+    import onnx
+
+    domains = f'"": {opset}' + ', "own": 1' * bool(own)
+    model = onnx.parser.parse_model(
+        f"<ir_version: 8, opset_import: [{domains}]> g ({inputs}) => ({outputs}) {{ {body} }} {own}"
+    )
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(np.asarray(a), name) for name, a in constants.items())
+    return model
 
 
 def run(path, *inputs):

@@ -16,27 +16,19 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn import nn
 from autograd_cnn.arrayfile import CheckpointError
+from interop.onnx_files import parsed
 from interop.torch_networks import X, randomised
 
 onnx = pytest.importorskip("onnx", reason="ONNX is not installed")
-node, from_array = onnx.helper.make_node, onnx.numpy_helper.from_array
 INPUT = np.ones((3, 2), np.float32)
 RED = "\x1b[31m"
 
 
-def value(name, shape=("N", 2), kind=1):
-    return onnx.helper.make_tensor_value_info(name, kind, shape)
-
-
-def model(*nodes, inputs=None, outputs=None, constants=(), functions=(), opset=20, own=False):
-    graph = onnx.helper.make_graph(nodes, "g", inputs or [value("x")], outputs or [value("y")], constants)
-    opsets = [onnx.helper.make_opsetid("", opset), *([onnx.helper.make_opsetid("own", 1)] * own)]
-    return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8, functions=functions)
-
-
-def function(name, *nodes, domain="own"):
-    opsets = [onnx.helper.make_opsetid("", 20), onnx.helper.make_opsetid("own", 1)]
-    return onnx.helper.make_function(domain, name, ["a"], ["b"], nodes, opsets)
+def changed(body, change, *types, **options):
+    """A file of nodes, after a change of its graph."""
+    model = parsed(body, *types, **options)
+    change(model.graph)
+    return model
 
 
 def tensor(dims, raw=b"", kind=1, **outside):
@@ -52,18 +44,25 @@ def tensor(dims, raw=b"", kind=1, **outside):
 
 
 def added(w):
-    return model(node("Add", ["x", "w"], ["y"]), constants=[w])
+    return changed("y = Add(x, w)", lambda graph: graph.initializer.append(w))
 
 
-def of_shape(operator, *numbers, first="x"):
-    w = from_array(np.array(numbers, np.int64), "w")
-    shape = value("y", [None] * len(numbers))
-    return model(node(operator, [first, "w"] if first else ["w"], ["y"]), constants=[w], outputs=[shape])
+def sparse():
+    numbers = onnx.numpy_helper.from_array(np.ones(1, np.float32), "w")
+    place = onnx.numpy_helper.from_array(np.zeros((1, 2), np.int64), "i")
+    return onnx.helper.make_sparse_tensor(numbers, place, [3, 2])
 
 
-def resized(scale):
-    w = from_array(np.array([1, scale], np.float32), "w")
-    return model(node("Resize", ["x", "", "w"], ["y"]), constants=[w])
+def constant(**value):
+    """A Constant whose attribute is none that ONNX's text can have."""
+    (attribute,) = (onnx.helper.make_attribute(*item) for item in value.items())
+    return changed(
+        "q = Constant<value_int=1>() y = Relu(x)", lambda graph: graph.node[0].attribute[0].CopyFrom(attribute)
+    )
+
+
+def function(name, body):
+    return f'<domain: "own", opset_import: ["": 20, "own": 1]> {name} (a) => (b) {{ b = {body} }} '
 
 
 def delimited(field, content):
@@ -81,100 +80,76 @@ def nested(depth):
     return delimited(7, content)
 
 
-def edited(m, **fields):
-    for name, content in fields.items():
-        setattr(m, name, content)
-    return m
-
-
 def opsets_twice():
-    m = model(node("Relu", ["x"], ["y"]))
-    m.opset_import.add().version = 13
-    return m
-
-
-def longer_than_its_shape():
-    return added(onnx.TensorProto(name="w", data_type=1, dims=[2], float_data=[1, 2, 3]))
+    model = parsed("y = Relu(x)")
+    model.opset_import.add().version = 13
+    return model
 
 
 DAMAGED, NODE = r"^load_onnx: .*f\.onnx is damaged, or not an ONNX file \(.+\)$", r"^f\.onnx: "
 NAMED = r"f\.onnx has the name \\x1b\[31m, which is not printable$"
+LOOP = """y = Loop<body = b (int64 k, bool on, float[N, 2] a) => (bool on_, float[N, 2] a_)
+          { on_ = Identity(on) a_ = Relu(a) }>(, c, x)"""
 REFUSED = {  # name: (a function that makes the file, the message)
     "nothing": (lambda: b"", DAMAGED),
     "text": (lambda: b"no ONNX", DAMAGED),
     "no graph": (lambda: onnx.ModelProto(), DAMAGED),
-    "a cycle": (lambda: model(node("Add", ["x", "b"], ["a"]), node("Relu", ["a"], ["b"]), node("Neg", ["b"], ["y"])),
-                DAMAGED),
+    "a cycle": (lambda: parsed("a = Add(x, b) b = Relu(a) y = Neg(b)"), DAMAGED),
     "4 TB": (lambda: added(tensor([2**40], bytes(8))), DAMAGED),
     "a negative extent": (lambda: added(tensor([-2], bytes(8))), DAMAGED),
     "fewer bytes than the shape has": (lambda: added(tensor([3], bytes(8))), DAMAGED),
-    "more numbers than the shape has": (longer_than_its_shape, DAMAGED),
+    "more numbers than the shape has": (
+        lambda: added(onnx.TensorProto(name="w", data_type=1, dims=[2], float_data=[1, 2, 3])), DAMAGED),
     "bfloat16": (lambda: added(tensor([2], bytes(4), 16)), "w is bfloat16, want floats or integers"),
-    "text for numbers": (lambda: model(node("Relu", ["x"], ["y"]), inputs=[value("x", kind=8)]), "load_onnx: .*x"),
+    "text for numbers": (lambda: parsed("y = Relu(x)", "string[N, 2] x"), "load_onnx: .*x"),
     "an unknown dtype": (lambda: added(tensor([2], bytes(8), 99)), DAMAGED),
     "complex numbers": (lambda: added(tensor([2], bytes(16), 14)), "w is complex64, want floats or integers"),
-    "a sparse constant": (lambda: sparse(), "has sparse constants|damaged"),
+    "a sparse constant": (lambda: changed("y = Add(x, w)", lambda graph: graph.sparse_initializer.append(sparse())),
+                          "has sparse constants"),
     **{f"numbers in {place!r}": (lambda place=place: added(tensor([2], location=place)), DAMAGED)
        for place in ("../secret", "/etc/passwd", "a/../../secret", "link", "folder")},
     **{f"numbers from {start} to {length}": (lambda start=start, length=length: added(
         tensor([2], location="beside", offset=start, length=length)), DAMAGED)
        for start, length in (("-8", "8"), ("4", "8"), ("0", "9" * 20), ("0", "4"))},
-    "an attribute that is no text": (lambda: model(node("Gelu", ["x"], ["y"], approximate=b"\xff")), DAMAGED),
-    "an operator that there is not": (lambda: model(node("Nope" + RED, ["x"], ["y"], RED)), DAMAGED),
-    "opset 0": (lambda: model(node("Relu", ["x"], ["y"]), opset=0), DAMAGED),
-    "opset 999": (lambda: model(node("Relu", ["x"], ["y"]), opset=999), "has opset 999; the installed ONNX ends at"),
+    "an attribute that is no text": (lambda: changed('y = Gelu<approximate="none">(x)', lambda graph: setattr(
+        graph.node[0].attribute[0], "s", b"\xff")), DAMAGED),
+    "an operator that there is not": (lambda: changed("y = Relu(x)", lambda graph: setattr(
+        graph.node[0], "op_type", "Nope" + RED)), DAMAGED),
+    "opset 0": (lambda: parsed("y = Relu(x)", opset=0), DAMAGED),
+    "opset 6": (lambda: parsed("y = Relu(x)", opset=6), "has opset 6, want 7 or later"),
+    "opset 999": (lambda: parsed("y = Relu(x)", opset=999), "has opset 999; the installed ONNX ends at"),
     "two opsets": (opsets_twice, "several versions of ONNX's operators"),
-    "a function for an operator": (lambda: model(node("Relu", ["x"], ["y"]), functions=[
-        function("Relu", node("Neg", ["a"], ["b"]), domain="")]), "has functions of its own"),
-    "two functions that call each other": (lambda: model(node("f", ["x"], ["y"], domain="own"), own=True, functions=[
-        function("f", node("g", ["a"], ["b"], domain="own")), function("g", node("f", ["a"], ["b"], domain="own"))]),
-        DAMAGED),
-    "functions 5,000 deep": (lambda: model(node("f4999", ["x"], ["y"], domain="own"), own=True, functions=[
-        function("f0", node("Relu", ["a"], ["b"])),
-        *(function(f"f{k}", node(f"f{k - 1}", ["a"], ["b"], domain="own")) for k in range(1, 5000))]), DAMAGED),
+    "a function for an operator": (lambda: parsed("y = Relu(x)", own=function("Relu", "Neg(a)").replace("own", "", 1)),
+                                   "has functions of its own"),
+    "two functions that call each other": (
+        lambda: parsed("y = own.f(x)", own=function("f", "own.g(a)") + function("g", "own.f(a)")), DAMAGED),
+    "functions 5,000 deep": (lambda: parsed("y = own.f4999(x)", own=function("f0", "Relu(a)") + "".join(
+        function(f"f{k}", f"own.f{k - 1}(a)") for k in range(1, 5000))), DAMAGED),
     "graphs 3,000 deep": (lambda: nested(3000), DAMAGED),
-    "a loop": (lambda: looped(), r"has operators that this package lacks: Loop \(1\)"),
-    "a sparse Constant": (lambda: model(node("Constant", [], ["y"], sparse_value=sparse_tensor())),
-                          "has sparse constants"),
-    "text in a Constant": (lambda: model(node("Constant", [], ["q"], value_string=RED), node("Relu", ["x"], ["y"])),
-                           "q is str.*, want floats or integers"),
-    "complex numbers in a Constant": (lambda: model(node("Constant", [], ["q"], value=tensor([1], bytes(16), 15)),
-                                                    node("Relu", ["x"], ["y"])),
+    "a loop": (lambda: parsed(LOOP, c=np.array(True)), r"has operators that this package lacks: Loop \(1\)"),
+    "a sparse Constant": (lambda: constant(sparse_value=sparse()), "has sparse constants"),
+    "text in a Constant": (lambda: constant(value_string=RED), "q is str.*, want floats or integers"),
+    "complex numbers in a Constant": (lambda: constant(value=tensor([1], bytes(16), 15)),
                                       "q is complex128, want floats or integers"),
-    "a node with a name that is not printable": (lambda: model(node("Relu", ["x"], ["y"], RED)), NAMED),
-    "a constant with one": (lambda: model(node("Add", ["x", RED], ["y"]), constants=[from_array(INPUT, RED)]), NAMED),
-    "a result with one": (lambda: model(node("Relu", ["x"], [RED]), node("Relu", [RED], ["y"])), NAMED),
-    "an extent with one": (lambda: model(node("Relu", ["x"], ["y"]), inputs=[value("x", (RED, 2))]), NAMED),
-    "a domain with one": (lambda: model(node("f", ["x"], ["y"], domain=RED)), f"{DAMAGED}|{NAMED}"),
-    "opset 6": (lambda: model(node("Relu", ["x"], ["y"]), opset=6), "has opset 6, want 7 or later"),
-    "4 TB when it runs": (lambda: of_shape("ConstantOfShape", 2**40, first=""), NODE + "ConstantOfShape"),
-    "a negative shape when it runs": (lambda: of_shape("ConstantOfShape", -1, first=""), NODE + "ConstantOfShape"),
-    "2**64 numbers when it runs": (lambda: of_shape("Expand", 2**62, 4, 3, 2), NODE + "Expand"),
-    "tiles without end": (lambda: of_shape("Tile", 2**40, 2**20), NODE + "Tile"),
-    "padding without end": (lambda: of_shape("Pad", 0, 0, 2**40, 2**40), NODE + "Pad"),
-    "a shape that does not fit": (lambda: of_shape("Reshape", 7, 9), NODE + "Reshape"),
-    "an index out of range": (lambda: of_shape("Gather", 2**40), NODE + "Gather"),
-    **{f"scale {scale}": (lambda scale=scale: resized(scale), NODE + "Resize") for scale in (-1, 0, np.nan, 1e13)},
+    "a node with a name that is not printable": (
+        lambda: changed("y = Relu(x)", lambda graph: setattr(graph.node[0], "name", RED)), NAMED),
+    "a constant with one": (lambda: parsed("y = Relu(x)", **{RED: INPUT}), NAMED),
+    "a result with one": (lambda: changed("y, z = Dropout(x)", lambda graph: graph.node[0].output.__setitem__(1, RED)),
+                          NAMED),
+    "an extent with one": (lambda: changed("y = Relu(x)", lambda graph: setattr(
+        graph.input[0].type.tensor_type.shape.dim[0], "dim_param", RED)), NAMED),
+    "a domain with one": (lambda: changed("y = own.f(x)", lambda graph: setattr(graph.node[0], "domain", RED), own=" "),
+                          f"{DAMAGED}|{NAMED}"),
+    "4 TB when it runs": (lambda: parsed("y = ConstantOfShape(w)", w=[2**40]), NODE + "ConstantOfShape"),
+    "a negative shape when it runs": (lambda: parsed("y = ConstantOfShape(w)", w=[-1]), NODE + "ConstantOfShape"),
+    "2**64 numbers when it runs": (lambda: parsed("y = Expand(x, w)", w=[2**62, 4, 3, 2]), NODE + "Expand"),
+    "tiles without end": (lambda: parsed("y = Tile(x, w)", w=[2**40, 2**20]), NODE + "Tile"),
+    "padding without end": (lambda: parsed("y = Pad(x, w)", w=[0, 0, 2**40, 2**40]), NODE + "Pad"),
+    "a shape that does not fit": (lambda: parsed("y = Reshape(x, w)", w=[7, 9]), NODE + "Reshape"),
+    "an index out of range": (lambda: parsed("y = Gather(x, w)", w=[2**40]), NODE + "Gather"),
+    **{f"scale {scale}": (lambda scale=scale: parsed("y = Resize(x, , w)", w=np.float32([1, scale])), NODE + "Resize")
+       for scale in (-1, 0, np.nan, 1e13)},
 }  # fmt: skip
-
-
-def sparse():
-    m = model(node("Add", ["x", "w"], ["y"]))
-    m.graph.sparse_initializer.append(sparse_tensor())
-    return m
-
-
-def sparse_tensor():
-    numbers = from_array(np.ones(1, np.float32), "w")
-    place = from_array(np.zeros((1, 2), np.int64), "i")
-    return onnx.helper.make_sparse_tensor(numbers, place, [3, 2])
-
-
-def looped():
-    values = [value("k", [], 7), value("on", [], 9), value("a")]
-    steps = [node("Identity", ["on"], ["on_"]), node("Relu", ["a"], ["a_"])]
-    body = onnx.helper.make_graph(steps, "b", values, [value("on_", [], 9), value("a_")])
-    return model(node("Loop", ["", "c", "x"], ["y"], body=body), constants=[from_array(np.array(True), "c")])
 
 
 def load(folder, content):
@@ -268,5 +243,5 @@ def test_a_damaged_network_is_refused_or_runs(folder, network, count):
 @pytest.mark.slow
 def test_twenty_thousand_nodes_run(folder):
     names = ["x", *(f"a{k}" for k in range(20_000 - 1)), "y"]
-    m = load(folder, model(*(node("Neg", [a], [b]) for a, b in pairwise(names))))
-    np.testing.assert_array_equal(m(INPUT), INPUT)
+    model = load(folder, parsed(" ".join(f"{b} = Neg({a})" for a, b in pairwise(names))))
+    np.testing.assert_array_equal(model(INPUT), INPUT)

@@ -10,7 +10,7 @@ from autograd_cnn import nn
 from autograd_cnn.calculus.check import examples_of
 from autograd_cnn.interop.onnx import export, numbers
 from autograd_cnn.interop.onnx.table import CONVERTERS, TABLE
-from interop.onnx_files import agree
+from interop.onnx_files import agree, parsed
 from interop.torch_networks import X, cnn, grouped, resnet
 from split_inputs import split
 
@@ -79,11 +79,8 @@ def test_zeros_infinities_and_nan_of_an_elementwise_function(tmp_path, operation
 
 def theirs(n):
     """A network that was read, of images in the order of its file."""
-    text = """<ir_version: 8, opset_import: ["": 20]> g (float[N, 12, 10, 3] x) => (float[a, b, c, d] y)
-              { h = Conv(x, w) a = Relu(h) y = MaxPool<kernel_shape=[2, 2]>(a) }"""
-    model = onnx.parser.parse_model(text)
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones((4, 12, 3, 1), "f"), "w"))
-    return ag.interop.OnnxModule(model)
+    body, types = "h = Conv(x, w) y = MaxPool<kernel_shape=[2, 2]>(h)", ("float[N, 12, 10, 3] x", "float[a, b, c, d] y")
+    return ag.interop.OnnxModule(parsed(body, *types, w=np.ones((4, 12, 3, 1), "f")))
 
 
 @pytest.mark.parametrize(("make", "left"), [(cnn, 2), (resnet, 2), (grouped, 4), (theirs, 0)])

@@ -10,7 +10,7 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn import nn
 from autograd_cnn.interop.onnx.table import OPERATORS
-from interop.onnx_files import run
+from interop.onnx_files import parsed, run
 from interop.torch_networks import X, cnn, randomised
 
 onnx = pytest.importorskip("onnx", reason="ONNX is not installed")
@@ -33,12 +33,8 @@ def test_a_loaded_network_trains(tmp_path):
     np.testing.assert_array_equal(twin(X).data, model(X).data)
 
 
-def network(tmp_path, body, inputs="float[N, 2] x", outputs="float[a, b] y", opset=20, **constants):
-    """A file in ONNX's own text, and constants by name."""
-    text = f'<ir_version: 8, opset_import: ["": {opset}]> g ({inputs}) => ({outputs}) {{ {body} }}'
-    model = onnx.parser.parse_model(text)
-    model.graph.initializer.extend(onnx.numpy_helper.from_array(np.asarray(a), name) for name, a in constants.items())
-    onnx.save(model, tmp_path / "net.onnx")
+def network(tmp_path, *args, **options):
+    onnx.save(parsed(*args, **options), tmp_path / "net.onnx")
     return tmp_path / "net.onnx"
 
 

@@ -11,6 +11,7 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn import nn
 from autograd_cnn.engine.numpy_calls import plain
+from interop.onnx_files import parsed
 
 onnx = pytest.importorskip("onnx", reason="ONNX is not installed")
 runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime, which runs the files, is not installed")
@@ -120,10 +121,8 @@ def of_graph(name):
     letters = [k for k in "xikm" if k in words and f"{k} =" not in text]
     types = {"x": "float", "i": "int64", "k": "int32", "m": "bool"}
     inputs = ", ".join(f"{types[k]}[N, 3] {k}" for k in letters)
-    head = '<ir_version: 8, opset_import: ["": 20]>'
-    model = onnx.parser.parse_model(f"{head} g ({inputs}) => (float[a, b] y) {{ {text} }}")
+    model = parsed(text, inputs, **{name: a for name, a in CONSTANTS.items() if name in words})
     model.graph.output[0].type.tensor_type.ClearField("shape")
-    model.graph.initializer.extend(onnx.numpy_helper.from_array(a, n) for n, a in CONSTANTS.items() if n in words)
     return ag.interop.OnnxModule(model, "net.onnx"), model.SerializeToString(), letters
 
 
