@@ -146,21 +146,6 @@ def test_a_rate_in_float64_changes_no_bit_of_a_float32_step(recipe, rng):
         np.testing.assert_array_equal(p.data, q.data)
 
 
-@recipes
-def test_gradients_are_left_unchanged(recipe, rng):
-    make, options = RECIPES[recipe]
-    ps = parameters(rng)
-    optimiser = make(ps, **{"lr": 0.1, **options})
-    for _ in range(2):
-        set_gradients(ps, rng)
-        grads = [p.grad.copy() for p in ps]
-        for p in ps:
-            p.grad.setflags(write=False)
-        optimiser.step()
-        for p, before in zip(ps, grads, strict=True):
-            np.testing.assert_array_equal(p.grad, before)
-
-
 # Memory
 
 
@@ -339,6 +324,8 @@ def test_resuming_from_a_state_changes_no_bit(recipe, rng):
     def steps(optimiser, ps, first, last):
         for step in range(first, last):
             set_gradients(ps, np.random.default_rng(step))
+            for p in ps:
+                p.grad.setflags(write=False)  # a gradient is the user's
             optimiser.step()
 
     ps = parameters(rng, np.float32)
@@ -411,17 +398,6 @@ def test_schedules_equal_pytorch(torch):
         ),
     ]:
         np.testing.assert_allclose(rates(ours, steps), theirs(make, steps, 0.5), rtol=1e-10, atol=1e-15)
-
-
-def test_one_cycle_rises_falls_and_stays_down():
-    schedule = optim.one_cycle(1.0, 100, warm_up=0.2)
-    course = rates(schedule, 100)
-    assert course[0] == 1 / 25
-    assert course[19] == max(course) == 1
-    assert sorted(course[:20]) == course[:20]
-    assert sorted(course[19:], reverse=True) == course[19:]
-    assert course[-1] == 1e-4
-    assert schedule(500) == course[-1]
 
 
 @pytest.mark.parametrize("warm_up", [0, 0.3, 1])

@@ -136,7 +136,7 @@ def odeint(
     adjoint : bool
         False records every step: the gradient is that of the computed numbers, and memory grows with the steps. True
         solves the adjoint equation backward in time, which keeps only the result in memory, within the same tolerances.
-        Then `func` must get all Tensors that it needs gradients for as `args`, which are floats.
+        Then `func` must get all Tensors that it needs gradients for as `args`, and all numbers are real.
 
     Returns
     -------
@@ -177,28 +177,24 @@ def odeint(
 def _vectors(caller: str, func: Any, y0: Any, args: Any, closed: bool) -> Any:
     """Return `y0` as a vector, and what undoes that; `args` as a vector; and `func` as a function of both vectors.
 
-    If it is `closed`, the vectors are of real numbers. Else it may use other Tensors that require a gradient, and gets
-    `args` as they are.
+    If it is `closed`, the vectors are of real numbers, and it uses no other Tensor that requires a gradient. Else it
+    gets `args` as they are.
     """
     y, state = ravel_pytree(y0)
     params, unravel = ravel_pytree(args) if closed else (args, lambda given: given)
+    if closed and (is_complex(y) or is_complex(params)):
+        other = "adjoint=False, or " * (caller == "odeint")
+        raise TypeError(
+            f"{caller}: the state or args are complex. Want {other}real and imaginary parts: z.real, z.imag"
+        )
     dtype = y.dtype
-    if closed:
-        (y, state), (params, unravel) = _of_parts(y, state), _of_parts(params, unravel)
     like = tree_map(blank, y0)  # a closed function runs outside of `vmap`
 
     def flat(y: Any, params: Any, *t: Any) -> Any:
-        try:
-            out = func(state(y), *t, *unravel(params))
-        except TypeError as error:
-            if tuple not in map(type, args):
-                raise
-            cure = f"A tuple is one argument of func. SciPy's args=(a, b) is {caller}(..., a, b)"
-            raise TypeError(f"{caller}: {error}\n{cure}") from error
+        out = func(state(y), *t, *unravel(params))
         out = registry["stack"](out) if isinstance(out, (tuple, list)) and hasattr(y0, "shape") else out
         leaves_like(caller, like, out, "the state", "value by func")
         out = registry["astype"](ravel_pytree(out)[0], dtype)
-        out = _of_parts(out, state)[0] if closed else out
         if not (closed and isinstance(y, np.ndarray) and isinstance(params, np.ndarray)):
             return out
         if recorded(out) is not None:
@@ -207,14 +203,6 @@ def _vectors(caller: str, func: Any, y0: Any, args: Any, closed: bool) -> Any:
         return plain(out)
 
     return y, state, params, flat
-
-
-def _of_parts(vector: Any, unravel: Any) -> Any:
-    """Return the real parts of complex numbers and then their imaginary parts, as one vector, and what undoes that."""
-    if not is_complex(vector):
-        return vector, unravel
-    n, parts = len(vector), [registry["real"](vector), registry["imag"](vector)]
-    return registry["concatenate"](parts), lambda both: unravel(both[:n] + 1j * both[n:])
 
 
 def _iterate(params: Any, x: Any, func: Any, xtol: float, maxiter: int) -> Any:
@@ -270,7 +258,7 @@ def fixed_point(func: Callable[..., Any], x0: Any, *args: Any, xtol: float = 1e-
     RuntimeError
         If `maxiter` steps do not suffice. In backward, if an array that `func` uses has changed, as for `odeint`.
     TypeError
-        If `func` uses another Tensor that requires a gradient.
+        If `func` uses another Tensor that requires a gradient, or if `x0` or `args` are complex.
 
     Examples
     --------

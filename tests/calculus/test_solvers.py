@@ -139,10 +139,10 @@ W = ag.Tensor(0.5, requires_grad=True)
         (lambda: ag.odeint(lambda y, t: {"x": y["x"]}, {"x": 1.0, "v": 2.0}, [0.0, 1.0]), TypeError,
          "odeint: the state is a dict of 'x', 'v', its value by func a dict of 'x'"),
         (lambda: ag.odeint(lambda y, t: W * y, 1.0, [0.0, 1.0], adjoint=True), TypeError, "Pass it as one of .args"),
-        (lambda: ag.odeint(lambda y, t, a: -a * y, 1.0, [0.0, 1.0], (2.0,)), TypeError,
-         r"(?s)odeint: bad operand .*A tuple is one argument of func. SciPy's args=.a, b. is odeint\(..., a, b\)"),
-        (lambda: ag.fixed_point(lambda x, a, b: a * x + b, 1.0, (0.5, 2.0)), TypeError,
-         r"(?s)fixed_point: .*missing 1 .*A tuple is one argument of func. SciPy's args=.a, b. is fixed_point\(..., a"),
+        (lambda: ag.odeint(lambda y, t, a: a * y, 1.0, [0.0, 1.0], 1j, adjoint=True), TypeError,
+         "odeint: the state or args are complex. Want adjoint=False, or real and imaginary parts: z.real, z.imag"),
+        (lambda: ag.fixed_point(lambda x: x / 2, 1j), TypeError,
+         "fixed_point: the state or args are complex. Want real and imaginary parts"),
         (lambda: ag.fixed_point(lambda x: W * x, 1.0), TypeError, "func uses a Tensor that requires a gradient. Pass"),
         (lambda: ag.fixed_point(lambda x: 2 * x + 1, 1.0, maxiter=9), RuntimeError,
          "fixed_point: the last of 9 steps moved a number by 5.1e.02. Does func contract"),
@@ -186,30 +186,9 @@ def test_gradients_do_not_depend_on_the_size_of_the_loss(solver, derivative):
     assert np.isnan(slope(np.inf)).all() and np.isnan(slope(np.nan)).all()
 
 
-def test_complex_states_and_arguments_have_the_gradients_of_the_recorded_steps():
-    """Functions that are not holomorphic, real arguments beside complex ones, and each example have them."""
-
-    def states(y0, t, k, adjoint):
-        return ag.odeint(lambda y, t, k: -k["z"] * y * abs(y) * (k["x"] + 1j * t), y0, t, k, adjoint=adjoint)
-
-    def steps(x0, k, run):
-        return run(lambda x, k: {"c": 0.3 * np.conj(x["c"]) + k["z"] * x["r"], "r": abs(x["c"]) / (3 + k["x"])}, x0, k)
-
-    def recorded(f, x, k):
-        for _ in range(60):
-            x = f(x, k)
-        return x
-
-    def total(z):
-        return ag.sum(abs(z - 1j) ** 3)
-
-    t, k, start = np.array([0.0, 0.5, 1.0]), {"z": 0.5 + 0.2j, "x": 0.7}, {"c": 0.3j, "r": 1.0}
-    found = [ag.grad(lambda *args, a=a: total(states(*args, a)), (0, 1, 2))(1 + 1j, t, k) for a in (True, False)]
-    twice = [ag.hvp(lambda k, a=a: total(states(1 + 1j, t, k, a)), (k,), (k,)) for a in (True, False)]
-    fixed = [ag.grad(lambda k, run=run: total(steps(start, k, run)["c"]))(k) for run in (ag.fixed_point, recorded)]
-    for got, want in (found, twice, fixed):
-        (a, _), (b, _) = ag.ravel_pytree(got), ag.ravel_pytree(want)
-        np.testing.assert_allclose(a, b, 1e-6, 1e-6)
+def test_a_complex_state_has_the_gradient_of_its_steps():
+    solved = ag.grad(lambda k: abs(ag.odeint(lambda y, t, k: k * y, 1 + 1j, [0.0, 1.0], k)[-1]) ** 2)(0.5 + 0.2j)
+    np.testing.assert_allclose(solved, 4 * np.exp(1.0), 1e-6)
 
 
 def test_fixed_points_of_trees(rng):

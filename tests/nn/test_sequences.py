@@ -54,20 +54,22 @@ def both(torch, rng, dtype, *shapes):
     return [ag.Tensor(a, requires_grad=True) for a in arrays], [torch.tensor(a, requires_grad=True) for a in arrays]
 
 
-def test_a_layer_repeats_its_cell(rng):
-    x = rng.normal(size=(2, 4, 3))
-    for name in RECURRENT:
-        layer, cell = getattr(nn, name)(3, 5, dtype=float), getattr(nn, name + "Cell")(3, 5, dtype=float)
-        for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-            getattr(cell, part).data = getattr(layer, part + "_l0").data
-        out, last = layer(x)
-        state = None
-        for t in range(4):
-            state = cell(x[:, t], state)
-            h = state[0] if name == "LSTM" else state
-            np.testing.assert_allclose(h.data, out.data[:, t], 1e-12)
-        for a, b in zip(flat(state), flat(last), strict=True):
-            np.testing.assert_allclose(a, b[0], 1e-12)
+CELLS = [("RNN", {}), ("RNN", {"nonlinearity": "relu"}), ("RNN", {"bias": False}), ("LSTM", {}), ("GRU", {})]
+
+
+@pytest.mark.parametrize(("name", "options"), CELLS)
+@pytest.mark.parametrize("batch", [(), (2,)])
+def test_a_layer_repeats_its_cell(name, options, batch, rng):
+    x, state = rng.normal(size=(*batch, 4, 3)), None
+    layer, cell = (getattr(nn, name + kind)(3, 5, **options, dtype=float) for kind in ("", "Cell"))
+    cell.load_state_dict({part.removesuffix("_l0"): array for part, array in layer.state_dict().items()})
+    out, last = layer(x)
+    for t in range(4):
+        state = cell(x[..., t, :], state)
+        h = state[0] if name == "LSTM" else state
+        np.testing.assert_allclose(h.data, out.data[..., t, :], 1e-12)
+    for a, b in zip(flat(state), flat(last), strict=True):
+        np.testing.assert_allclose(a, b[0], 1e-12)
 
 
 def test_lengths_give_what_each_sequence_gives_alone(rng):
@@ -167,23 +169,6 @@ def test_recurrent_layers_equal_pytorchs(seed):
         compare(torch, net, layer, layer(inputs[0], *hx(inputs), lengths=lengths), result, inputs, theirs)
     else:
         compare(torch, net, layer, layer(inputs[0], *hx(inputs)), net(theirs[0], *hx(theirs)), inputs, theirs)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(24))
-def test_cells_equal_pytorchs(seed):
-    torch = pytest.importorskip("torch")
-    rng = np.random.default_rng(seed)
-    name, dtype, bias = RECURRENT[seed % 3] + "Cell", [np.float64, np.float32][seed // 3 % 2], bool(seed // 6 % 2)
-    options = {"nonlinearity": ["tanh", "relu"][seed // 12]} if name == "RNNCell" else {}
-    layer = getattr(nn, name)(3, 4, bias, **options, dtype=dtype)
-    net = getattr(torch.nn, name)(3, 4, bias, **options, dtype=getattr(torch, np.dtype(dtype).name))
-    batch = (5,) if seed % 5 else ()
-    copy_weights(net, layer)
-    given = seed % 4 * (2 if name == "LSTMCell" else 1) if seed % 4 < 2 else 0
-    inputs, theirs = both(torch, rng, dtype, (*batch, 3), *[(*batch, 4)] * given)
-    hx, their_hx = (g[1:] if given > 1 else g[1] if given else None for g in (inputs, theirs))
-    compare(torch, net, layer, layer(inputs[0], hx), net(theirs[0], their_hx), inputs, theirs)
 
 
 @pytest.mark.slow
