@@ -97,30 +97,27 @@ def test_damaged_arrays_and_objects_are_refused(tmp_path):
         path.write_bytes(raw[:k] + bytes([raw[k] ^ 0x41]) + raw[k + 1 :])
         try:
             ag.interop.load_weights(path, layer)
-        except CheckpointError:
-            continue
-        except ImportError:  # of PyTorch, whose files are ZIP files, too
-            assert b".npy" not in path.read_bytes() or k < len(raw)
+        except (CheckpointError, ImportError):  # of PyTorch, whose files are ZIP files, too
             continue
         np.testing.assert_array_equal(layer.w.data, want)
 
 
-def test_files_of_keras_are_refused_with_the_calls(tmp_path):
-    with zipfile.ZipFile(tmp_path / "net.keras", "w") as file:
-        for name in ("metadata.json", "config.json", "model.weights.h5"):
-            file.writestr(name, "")
-    for name, call in {
-        "net.keras": "net = keras.saving.load_model",
-        "net.h5": "net = keras.saving.load_model",
-        "net.weights.h5": "net.load_weights",
-    }.items():
-        if name.endswith("h5"):
-            (tmp_path / name).write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
-        with pytest.raises(CheckpointError) as caught:
-            ag.interop.load_weights(tmp_path / name, model())
-        path = str(tmp_path / name)
-        calls = f"{call}({path!r}); model.load_state_dict(net.get_weights())"
-        assert str(caught.value) == f"{path}: written by Keras: {calls}"
+KERAS = {"net.keras": "net = keras.saving.load_model", "net.h5": "net = keras.saving.load_model",
+         "net.weights.h5": "net.load_weights"}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KERAS)
+def test_a_file_of_keras_is_refused_with_the_calls(tmp_path, name):
+    path = str(tmp_path / name)
+    if name.endswith("h5"):
+        (tmp_path / name).write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    else:
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("model.weights.h5", "")
+    with pytest.raises(CheckpointError) as caught:
+        ag.interop.load_weights(path, model())
+    calls = f"{KERAS[name]}({path!r}); model.load_state_dict(net.get_weights())"
+    assert str(caught.value) == f"{path}: written by Keras: {calls}"
 
 
 # Files of PyTorch

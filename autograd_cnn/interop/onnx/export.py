@@ -39,7 +39,8 @@ from autograd_cnn.ops.arithmetic import converted
 OPSET, IR_VERSION = 20, 10
 Shape = tuple["int | None", ...]
 
-_OF_IMAGES, _OF_NUMBERS = ("images", "channels"), ("elementwise", "axes", "axis")  # how a primitive treats axes
+_OF_IMAGES = "images", "channels"  # how a primitive treats axes
+_OF_NUMBERS = *_OF_IMAGES, "elementwise", "axes", "axis"
 _OF_BOOLS = {"Add": "Or", "Mul": "And", "Max": "Or", "Min": "And"}
 _LEAVE = (
     "become a plain array there, and the file would have those of the example. Write ag.take(x, i, 0) for x[i], and "
@@ -372,11 +373,7 @@ class _Writer:
                 array = np.asarray(value)
             if array is not None:
                 shapes[f"{name}_shape"] = _shape(given, again)
-                if (
-                    call.primitive.batch not in (*_OF_IMAGES, *_OF_NUMBERS)
-                    and name not in call.primitive.rules
-                    and fixed
-                ):
+                if fixed and name not in call.primitive.rules and call.primitive.batch not in _OF_NUMBERS:
                     value = array  # an index, which the converter may look into
                 else:
                     value = self.operand(call, name, given, array)
