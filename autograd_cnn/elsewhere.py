@@ -94,9 +94,6 @@ ADVICE = {
         "enable_grad(*)": "With brackets: @ag.enable_grad(), or with ag.enable_grad(): ...",
         "profile(*)": "Around the code: with ag.profile() as p: f(x)",
         "repeat(*)": "Copies side by side, as in PyTorch: ag.tile(x, {})",
-        "step(*)": (
-            "It calls no closure. Before it: optimiser.zero_grad(), loss = ..., loss.backward(); then optimiser.step()"
-        ),
         "Sequential.append Sequential.extend Sequential.insert": "a new one: ag.nn.Sequential(*layers, layer)",
         "set_grad_enabled inference_mode is_grad_enabled": "with ag.no_grad(): ..., and ag.enable_grad()",
         "DataLoader TensorDataset": "ag.data.batches(images, labels, batch_size, rng)",

@@ -11,7 +11,6 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.engine.errors import wrong_arguments
-from autograd_cnn.engine.naming import UNNAMED
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.rules import untyped
 from processes import finished
@@ -133,22 +132,14 @@ def keywords(function):
     return [p.name for p in parameters if p.name != "self" and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
 
 
-def methods(cls):
-    for name, method in vars(cls).items():
-        if inspect.isfunction(method) and not name.startswith("_") and name not in UNNAMED and keywords(method):
-            yield name, method
-
-
 def callables():
-    """Every public function, class and method that takes arguments by keyword: {its title: it}."""
+    """Every public function and class that takes arguments by keyword: {its title: it}."""
     found = {}
     for room in ROOMS:
         for name in room.__all__:
             value = getattr(room, name)
             if inspect.isclass(value) and not issubclass(value, BaseException):
                 found[value.__name__] = value
-                owner = "" if value is ag.Tensor else f"{name}."
-                found |= {owner + n: method for n, method in methods(value)}
             elif callable(value) and not inspect.isclass(value):
                 family = value.__module__.rpartition(".")[2]
                 own = f"{family}." * (family in ("fft", "linalg", "special")) + value.__name__

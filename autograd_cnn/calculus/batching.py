@@ -24,8 +24,7 @@ Form = Callable[[Any, list[Any], set[int], int], Any]
 
 def called(primitive: Any, args: list[Any]) -> Any:
     """Call a primitive with flat arguments."""
-    elements = len(args) - len(primitive.parameters) + 1 if primitive.sequence else 0
-    return primitive(*primitive.grouped(args, elements))
+    return primitive(*primitive.grouped(args))
 
 
 def aligned(x: Any, ndim: int) -> Any:
@@ -61,7 +60,7 @@ def _leading(primitive: Any, args: list[Any], batched: set[int], size: int) -> A
 
 def _along(primitive: Any, args: list[Any], batched: set[int], size: int, every: bool) -> Any:
     """Move the axes of the first operand, or of each of a sequence, by 1; `every` says that None stands for all."""
-    names = primitive.flat_names(len(args) - len(primitive.parameters) + 1)
+    names = primitive.flat_names(len(args))
     first, place = names.count(names[0]), names.index("axis")
     ndim, axis = max(np.ndim(a) - (i in batched) for i, a in enumerate(args[:first])), args[place]
     if axis is None and (every or {np.ndim(a) - (i in batched) for i, a in enumerate(args[:first])} == {1}):

@@ -132,7 +132,7 @@ class _Function:
             _same(f"{self.name}: writes into {self.labels[k]} (return a new array), which", now.data, self.points[k])
         _same(f"{self.name}: the result of a second call", self.at(self.points), self.at(self.points))
         found = {c.primitive: c for c in calls[::-1] if c.primitive is self.f or not c.primitive.packaged}
-        return [(p, p.grouped([*map(plain, c.passed)], c.names.count(p.sequence))) for p, c in found.items()]
+        return [(p, p.grouped([*map(plain, c.passed)])) for p, c in found.items()]
 
     def check(self, order: int) -> float:
         """Check derivatives up to `order` at the inputs, and return the largest error."""
@@ -304,7 +304,7 @@ def conformance(primitive: Primitive[...]) -> int:
     _require(primitive.rules, f"{primitive.name}: has no rule. {primitive.name}.vjp(x=lambda g, ...: ...)")
     examples = examples_of(primitive, np.random.default_rng(0))
     for given, options in examples:
-        args = primitive.grouped(*primitive.bind(given, dict(options)))
+        args = primitive.grouped(primitive.bind(given, dict(options)))
         check_gradients(primitive, *args, order=2)
         function = _Function(primitive, args)
         value, back = function.pulled([_precise(p, np.float32) for p in function.points])

@@ -100,7 +100,7 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
     operation.name = name
     operation.parameters, operation.sequence = tuple(f"x{i}" for i in range(len(outside))), ""
     operation.vjp(**dict.fromkeys(operation.parameters, rule))
-    plan = Plan(operation, (1 << len(outside)) - 1, 0)
+    plan = Plan(operation, (1 << len(outside)) - 1, outside)
     node = plan.record([*outside, out._array], list(outside), current.get(), sys._getframe(1))
     node.guards = [n.guards for n in inside if isinstance(n, Node)]  # the second run needs these arrays unchanged
     return cast(Result, share(Tensor._of(out._array, node)))

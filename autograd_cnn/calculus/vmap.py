@@ -152,14 +152,15 @@ class Level:
         if function in OF_SHAPES:
             return function(*map(blank, args), **options)
         primitive, rest = as_primitive(function, options)
-        flat, elements = primitive.bind(args, rest)
-        values, names = [*flat], primitive.flat_names(elements)
+        flat = primitive.bind(args, rest)
+        values, names = [*flat], primitive.flat_names(len(flat))
         if primitive.packaged or primitive.batch:  # else each example gets its own list
             values = [self.joined(v, n in (primitive.rules or names)) for v, n in zip(flat, names, strict=True)]
-        values = self.fitted(values, {i for i, n in enumerate(names) if n in primitive.rules and not elements})
+        varied = {i for i, n in enumerate(names) if n in primitive.rules}
+        values = values if primitive.sequence else self.fitted(values, varied)
         with self.below(recording=mode.recording and primitive is function):
             if self.has(values):
-                return self.wrapped(self.run(primitive, values, elements))
+                return self.wrapped(self.run(primitive, values))
             return function(*args, **options) if primitive is function else constant(function, args, options)
 
     def fitted(self, values: list[Any], operands: set[int]) -> list[Any]:
@@ -171,7 +172,7 @@ class Level:
         common = np.result_type(*{v.dtype for i, v in floats.items() if i not in weak})
         return [registry["astype"](v, in_precision(v.dtype, common)) if i in weak else v for i, v in enumerate(values)]
 
-    def run(self, primitive: Any, flat: list[Any], elements: int) -> Any:
+    def run(self, primitive: Any, flat: list[Any]) -> Any:
         """Run an operation on all examples by its form, or on one after the other."""
         is_numpys = not (primitive.rules or self.outside.left)  # it takes arrays
         batched = {i for i, a in enumerate(flat) if self.has(a)}
@@ -186,7 +187,7 @@ class Level:
 
         def one(i: int) -> Any:
             args = tree_map(lambda v: registry["getitem"](self.batch(v), i) if self.has(v) else v, flat)
-            return primitive(*primitive.grouped(plain(args) if is_numpys else args, elements))
+            return primitive(*primitive.grouped(plain(args) if is_numpys else args))
 
         return self.loop(primitive.name, one)
 

@@ -32,7 +32,7 @@ _NUMBERS = (int, float, complex, list, tuple, np.ndarray, np.generic)
 _float32, _float64 = {np.dtype(np.float32)}, {np.dtype(np.float64)}
 
 
-def promote(primitive: Any, values: list[Any], inputs: list[Any], elements: int, recorded: bool = True) -> None:
+def promote(primitive: Any, values: list[Any], inputs: list[Any], recorded: bool = True) -> None:
     """Make `values` plain, in place, and convert weak operands to the dtype of the others.
 
     `inputs` has the nodes of operands. Unless the call is recorded or has a list, only integers change, for an
@@ -42,14 +42,14 @@ def promote(primitive: Any, values: list[Any], inputs: list[Any], elements: int,
     kinds = {v.dtype if v.__class__ is np.ndarray and v.ndim else v.__class__ for v in values}.difference(OPTIONS)
     if kinds in (_float32, _float64):
         return
-    names = primitive.flat_names(elements)
+    names = primitive.flat_names(len(values))
     operands = [p for p, name in enumerate(names) if name in primitive.rules]
     if recorded := recorded or list in map(type, values):
         for p, value in enumerate(values):
             if value.__class__ is not np.ndarray or value.ndim == 0 or value.dtype.kind not in NUMBERS:
                 given = value is not None or names[p] not in primitive.defaults
                 values[p] = _plain(value, names[p], p in operands and given)
-        if error := refusal(primitive, values, elements):
+        if error := refusal(primitive, values):
             raise error
     arrays = [p for p in operands if kind_of(values[p])]
     weak = [p for p in arrays if not isinstance(inputs[p], (Node, Leaf))]
@@ -125,9 +125,9 @@ def _mixed_before(operand: Any) -> bool:
     return any(node.dtype != parent.dtype for node in nodes for parent in parents(node))
 
 
-def refusal(primitive: Any, values: Sequence[Any], elements: int) -> TypeError | None:
+def refusal(primitive: Any, values: Sequence[Any]) -> TypeError | None:
     """Return the error about a complex operand, unless the operation takes complex numbers."""
-    for name, value in zip(primitive.flat_names(elements), values, strict=True) if not primitive.complex else ():
+    for name, value in zip(primitive.flat_names(len(values)), values, strict=True) if not primitive.complex else ():
         if name in primitive.rules and (isinstance(value, complex) or kind_of(value) == "c"):
             return errors.not_for_complex(primitive, name, np.result_type(value))
     return None

@@ -3,38 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, overload
-
-import numpy as np
+from typing import Any, ParamSpec, overload
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
+from autograd_cnn.engine.rules import Facts
 
 P = ParamSpec("P")
-
-
-class Facts(TypedDict, total=False):
-    """What `primitive` can declare of an operation; it explains each."""
-
-    byproducts: tuple[str, ...]
-    strict: bool
-    examples: Callable[[np.random.Generator], list[Any]] | None
-    symbol: str
-    elementwise: bool
-    moves: bool
-    views: bool
-    integers: bool
-    rectifies: bool
-    complex: bool | str
-    flops: Callable[..., int] | None
-    check: Callable[..., Any] | None
-    batch: str | Callable[..., Any]
-    name: str | None
-    private: bool
 
 
 @overload
@@ -42,10 +18,10 @@ def primitive(function: Callable[P, Any], /) -> Primitive[P]: ...
 
 
 @overload
-def primitive(**facts: Unpack[Facts]) -> Callable[[Callable[P, Any]], Primitive[P]]: ...
+def primitive(*, name: str | None = None, **facts: Any) -> Callable[[Callable[P, Any]], Primitive[P]]: ...
 
 
-def primitive(function: Callable[..., Any] | None = None, /, **facts: Unpack[Facts]) -> Any:
+def primitive(function: Callable[..., Any] | None = None, /, *, name: str | None = None, **facts: Any) -> Any:
     """Turn a plain NumPy function into a recorded operation.
 
     Parameters
@@ -119,10 +95,10 @@ def primitive(function: Callable[..., Any] | None = None, /, **facts: Unpack[Fac
 
     for fact in facts:
         if fact not in Facts.__annotations__:
-            raise errors.unknown_keyword("primitive", fact, Facts.__annotations__)
+            raise errors.unknown_keyword("primitive", fact, [*Facts.__annotations__, "name"])
 
     def register(f: Callable[P, Any]) -> Primitive[P]:
-        made: Primitive[P] = Primitive(f, **facts)
+        made: Primitive[P] = Primitive(f, name, **facts)
         key = f"{f.__module__}.{made.name}" if made.private else made.name
         known = registry.get(key)
         if known is not None and str(known.__module__).startswith("autograd_cnn.") and f.__module__ != known.__module__:

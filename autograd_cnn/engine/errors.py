@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.messages import code_of, did_you_mean, fills_array, label_of, spell, variable_of
+from autograd_cnn.engine.messages import code_of, did_you_mean, label_of, spell, variable_of
 from autograd_cnn.engine.registry import advice, registry
 from autograd_cnn.engine.tape import Node
 
@@ -290,20 +290,13 @@ def in_place_of_array(name: str) -> TypeError:
     return TypeError(f"{name}: an array cannot take a result with a history. Without out= or +=: y = {name}(...)")
 
 
-def number_leaves(tensor: Any, caller: str) -> str:
-    """Return the text of the warning about ``float(w)``, which libraries call; raise an error for ``out[i] = w``."""
-    if fills_array():
-        raise becomes_number(tensor, caller)
-    code = variable_of(tensor) or tensor.name or "t"
-    return f"{caller}({code}) leaves the graph. If that is intended: {code}.item(). In the graph: ag.sqrt for math.sqrt"
-
-
 def becomes_number(tensor: Any, caller: str) -> TypeError:
-    code, cure = code_of(tensor), "Compute with {0} itself, and with ag.sin for math.sin"
-    if fills_array():
-        cure = "To fill an array: out = np.zeros_like(x), where x is a Tensor, or out = ag.Tensor(out); "
-        cure += "then out[i] = {0} is recorded"
-    return TypeError(f"{caller}({code}) would leave the graph. {cure.format(code)}. As a constant: {code}.item()")
+    """Return the error about ``float(w)``, which ``math.sin(w)``, libraries, and ``out[i] = w`` for an array call."""
+    code = code_of(tensor)
+    return TypeError(
+        f"{caller}({code}) would leave the graph. Compute with {code} itself, and with ag.sin for math.sin. To fill an "
+        f"array: out = ag.Tensor(out), then out[i] = {code} is recorded. As a constant: {code}.item()"
+    )
 
 
 def constant(caller: str, argnums: tuple[int, ...]) -> str:
@@ -350,8 +343,3 @@ def explain_function(error: Exception, f: Any, differentiated: list[Any]) -> Non
                 f"{name}: argument {i} is a {kind} of {len(value)} numbers, so {name} gets a {kind} of Tensors "
                 f"({error}). For one Tensor pass an array: np.array({value!r:.40})"
             ) from error
-
-
-def running_total(tensor: Any, why: str) -> str:
-    """Return the text of the warning about ``total += loss``."""
-    return f"total += {label_of(tensor)}: {why}. For a running total: total += {label_of(tensor)}.item()"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -126,59 +125,52 @@ def _column_cure(first: tuple[str, Any], second: tuple[str, Any]) -> str:
     return "Shapes are compared from the right; each pair must be equal or contain a 1."
 
 
-def explain(error: Exception, primitive: Any, args: Any, values: Sequence[Any], elements: int) -> None:
+def explain(error: Exception, primitive: Any, args: Any, values: Sequence[Any]) -> None:
     """Raise a better error than a call of a primitive raised, if there is one."""
     if is_explained(error, primitive.packaged):
         return
     cause = None if primitive.packaged else error
-    error = nested(primitive, args, elements) or refusal(primitive, values, elements) or error
-    raise explained(error, primitive.name, *described(primitive, args, elements)) from cause
+    error = nested(primitive, args) or refusal(primitive, values) or error
+    raise explained(error, primitive.name, *described(primitive, args)) from cause
 
 
-def refuse_nested(primitive: Any, args: Any, elements: int) -> None:
+def refuse_nested(primitive: Any, args: Any) -> None:
     """Raise an error if a Tensor with a history is inside of an argument of a user's primitive."""
-    if not primitive.packaged and (error := nested(primitive, args, elements)):
-        raise explained(error, primitive.name, *described(primitive, args, elements))
+    if not primitive.packaged and (error := nested(primitive, args)):
+        raise explained(error, primitive.name, *described(primitive, args))
 
 
-def described(primitive: Any, args: Any, elements: int) -> tuple[list[tuple[str, Any]], set[str]]:
+def described(primitive: Any, args: Any) -> tuple[list[tuple[str, Any]], set[str]]:
     """Return the arguments that are not defaults, by name, and the names of those that must not be None."""
-    pairs, missing = zip(primitive.flat_names(elements), args, strict=False), object()
+    pairs, missing = zip(primitive.flat_names(len(args)), args, strict=True), object()
     given = [(name, value) for name, value in pairs if value is not primitive.defaults.get(name, missing)]
     return given, primitive.rules.keys() - primitive.defaults.keys()
 
 
-def nested(primitive: Any, args: Iterable[Any], elements: int) -> TypeError | None:
+def nested(primitive: Any, args: Sequence[Any]) -> TypeError | None:
     """Return an error if a Tensor with a history is inside of an argument, where no rule reaches it, else None."""
-    names = primitive.flat_names(elements)
-    for i, (name, value) in enumerate(zip(names, args, strict=False)):
+    names = primitive.flat_names(len(args))
+    for i, (name, value) in enumerate(zip(names, args, strict=True)):
         label = f"{name}[{i - names.index(name)}]" if name == primitive.sequence else name
-        if not isinstance(value, Tensor) and (path := _path_of_tensor(label, value)):
+        if not isinstance(value, Tensor) and (path := _path_of_tensor(label, value, set())):
             return errors.nested(primitive, name, value, path)
     return None
 
 
-_leaves = frozenset({int, float, bool, complex, str, bytes, type(None), np.ndarray})
+_LEAVES = frozenset({int, float, bool, complex, str, bytes, type(None), np.ndarray})
 
 
-def _path_of_tensor(path: str, value: Any) -> str | None:
+def _path_of_tensor(path: str, value: Any, visited: set[int]) -> str | None:
     """Return the path of a Tensor with a history in nested containers and objects, ``params['w']``, or None."""
-    waiting, visited = deque([(path, value)]), {id(value)}
-    while waiting:
-        path, value = waiting.popleft()
-        if isinstance(value, Tensor):
-            if value.requires_grad:
-                return path
-            continue
-        if isinstance(value, Mapping):
-            parts = [(f"{path}[{k!r}]", v) for k, v in value.items()]
-        elif isinstance(value, (list, tuple, set, frozenset)):
-            parts = [(f"{path}[{i}]", v) for i, v in enumerate(value)] if {*map(type, value)} - _leaves else []
-        else:
-            attributes = {} if isinstance(value, (type, ModuleType)) else getattr(value, "__dict__", {})
-            parts = [(f"{path}.{k}", v) for k, v in attributes.items()]
-        for part in parts:
-            if type(part[1]) not in _leaves and id(part[1]) not in visited:
-                visited.add(id(part[1]))
-                waiting.append(part)
-    return None
+    if isinstance(value, Tensor):
+        return path if value.requires_grad else None
+    if isinstance(value, (type, ModuleType)) or id(value) in visited:
+        return None
+    visited.add(id(value))
+    if isinstance(value, Mapping):
+        parts = [(f"[{k!r}]", v) for k, v in value.items()]
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        parts = [(f"[{i}]", v) for i, v in enumerate(value) if type(v) not in _LEAVES]
+    else:
+        parts = [(f".{k}", v) for k, v in getattr(value, "__dict__", {}).items()]
+    return next((found for k, v in parts if (found := _path_of_tensor(path + k, v, visited))), None)

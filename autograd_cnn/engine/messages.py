@@ -12,7 +12,6 @@ import sys
 import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
-from dis import opmap
 from types import CodeType, FrameType
 from typing import Any
 
@@ -89,12 +88,6 @@ def _program() -> FrameType:
     while frame.f_back is not None and (inside[file := frame.f_code.co_filename] or _is_library(file)):
         frame = frame.f_back
     return frame
-
-
-def fills_array() -> bool:
-    """Return whether the user's program is at an assignment to an element, ``out[i] = w``."""
-    frame = _program()
-    return frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
 
 
 def variable_of(tensor: Any) -> str:

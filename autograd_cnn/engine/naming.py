@@ -1,8 +1,8 @@
 """Errors of public functions and classes, which name what the user called, its arguments and the user's line.
 
 Primitives explain their own errors. `enrol` does the same for the functions of primitives in a package of operations.
-`publish` does it for all that is public in another room, for calls that do not fit the parameters. A call through this
-costs one frame.
+`publish` does it for the public functions and classes of another room, for calls that do not fit the parameters. A call
+through this costs one frame, so methods do without.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable
 from functools import partial, wraps
-from inspect import CO_VARKEYWORDS, Parameter, isfunction, ismodule, unwrap
+from inspect import Parameter, isfunction, ismodule, unwrap
 from traceback import walk_tb
 from types import CodeType
 from typing import Any
@@ -29,8 +29,6 @@ from autograd_cnn.engine.tensor import Tensor
 FACE = "autograd_cnn"
 _NAMED = re.compile(r"\S+: ")  # a text that begins with the name of a function
 _OF_NO_ARRAY = re.compile("'(int|float|bool|str|list|tuple|dict|NoneType|object)' object")
-# Methods that must not cost a frame. `Module.__call__` explains the errors of `forward`.
-UNNAMED = frozenset("clip detach flatten forward item numpy reshape tolist transpose".split())
 _NUMPY = os.path.dirname(np.__file__)
 
 
@@ -72,8 +70,10 @@ def publish(room: dict[str, Any], *later: str) -> None:
             continue
         if isinstance(value, type):
             for base in value.__mro__:
-                if base.__module__.startswith(FACE + "."):
-                    _publish_methods(base)
+                function = vars(base).get("__init__")
+                if base.__module__.startswith(FACE + ".") and isfunction(function) and not _is_named(function):
+                    better = None if base is Tensor else _prefixed
+                    base.__init__ = _named(function, "", better)  # type: ignore[misc]
         elif isfunction(value) and not _is_named(value):
             named = _named(value, name, _prefixed)
             for names in (room, vars(sys.modules[value.__module__])):
@@ -84,31 +84,14 @@ def _absent(room: dict[str, Any], name: str) -> Any:
     raise AttributeError(missing(name, room["__name__"], room["__all__"]), name=name)  # with it, Python guesses no more
 
 
-def _publish_methods(cls: type) -> None:
-    for name, function in [*vars(cls).items()]:
-        public = name == "__init__" or not name.startswith("_")
-        if not (public and isfunction(function)) or _is_named(function) or name in UNNAMED:
-            continue
-        better = _prefixed if name == "__init__" and cls is not Tensor else None
-        passed_on = unwrap(function).__code__.co_flags & CO_VARKEYWORDS
-        if better or not passed_on:
-            setattr(cls, name, _named(function, partial(_title, cls, name), better))
-
-
-def _title(cls: type, name: str, args: tuple[Any, ...]) -> str:
-    """Return the name of a method in messages: ``argmax`` of a Tensor, else ``SGD.step``, or ``SGD``."""
-    owner = type(args[0]).__name__ if args else cls.__name__
-    return owner if name == "__init__" else name if cls is Tensor else f"{owner}.{name}"
-
-
 def _is_named(function: Callable[..., Any]) -> bool:
     return getattr(function, "__code__", None) is _CODE
 
 
-def _named(function: Callable[..., Any], title: Any, better: Any) -> Any:
+def _named(function: Callable[..., Any], title: str, better: Callable[..., Exception | None] | None) -> Any:
     """Return `function` with other errors about calls that it refuses; `better` replaces others, or returns None.
 
-    `title` is a text, or makes one from the arguments, since a method is named after the class of `self`.
+    Without a `title` it is a constructor, which is called by the class of `self`.
     """
 
     @wraps(function)
@@ -116,7 +99,7 @@ def _named(function: Callable[..., Any], title: Any, better: Any) -> Any:
         try:
             return function(*args, **options)
         except Exception as error:
-            name = title if isinstance(title, str) else title(args)
+            name = title or type(args[0]).__name__
             entered = hasattr(error, "explained") or unwrap(function).__code__ in _codes(error)
             if isinstance(error, TypeError) and not entered:
                 raise _refused(name, function, args, options) from None
@@ -125,9 +108,6 @@ def _named(function: Callable[..., Any], title: Any, better: Any) -> Any:
             raise named from None
 
     return call
-
-
-_CODE = _named(print, "print", None).__code__
 
 
 def _refused(title: str, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> TypeError:
@@ -183,3 +163,6 @@ def _codes(error: Exception) -> list[CodeType]:
 def _foreign(code: CodeType) -> bool:
     """Return whether code is neither the package's nor NumPy's."""
     return not inside[code.co_filename] and not code.co_filename.startswith(("numpy", _NUMPY))
+
+
+_CODE = _named(print, "print", _prefixed).__code__

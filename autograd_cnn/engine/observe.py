@@ -120,11 +120,10 @@ class Call:
             return self.out.node
         arrays = [a._array if isinstance(a, Tensor) else a for a in self.values]
         inputs = [getattr(a, "node", None) or a for a in self.values]
-        elements = self.names.count(self.primitive.sequence)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the call itself has warned
-            promote(self.primitive, arrays, inputs, elements)
-        plan = Plan(self.primitive, 0, elements)
+            promote(self.primitive, arrays, inputs)
+        plan = Plan(self.primitive, 0, inputs)
         return plan.record([*arrays, self.out._array], list(self.values), self.mode, sys._getframe())
 
 
@@ -170,8 +169,8 @@ def _call(outside: Mode, called: Callable[[Call], None], failed: Any) -> Callabl
                 mode = mode.but(recording=False)
             event = Call(primitive, mode, *_origin(sys._getframe(1)))
             with suppress(TypeError):  # where the arguments do not fit, the call raises an error
-                event.passed, elements = primitive.bind(args, dict(options))
-                event.names, event.values = primitive.flat_names(elements), [*map(_as_it_is, event.passed)]
+                event.passed = primitive.bind(args, dict(options))
+                event.names, event.values = primitive.flat_names(len(event.passed)), [*map(_as_it_is, event.passed)]
             try:
                 _timed(event, outside.call or Primitive.run, primitive, args, options, mode)
             except Exception as error:

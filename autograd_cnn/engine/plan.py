@@ -44,9 +44,9 @@ class Plan:
         The same with the textbook's rules, for a walk that is recorded.
     """
 
-    def __init__(self, primitive: Any, grad_mask: int, elements: int, inputs: Sequence[Any] = ()) -> None:
+    def __init__(self, primitive: Any, grad_mask: int, inputs: Sequence[Any]) -> None:
         self.primitive = primitive
-        self.names: list[str] = primitive.flat_names(elements)
+        self.names: list[str] = primitive.flat_names(len(inputs))
         self.labels = [*self.names, "out", *primitive.byproducts]
         self.shapes: list[int] = []
         self.kept: list[int] = []

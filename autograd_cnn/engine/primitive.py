@@ -47,7 +47,6 @@ array(6.)
 The words of this file:
 
 - Arguments are *flat* if they are all there, in the order of the parameters, with the arrays of a list one by one.
-- `elements` is the number of arrays in such a list, or 0.
 - `arity` is the number of parameters, 2 for multiply: a call with so many positional arguments is flat as it is. It is
   -1 for a primitive of lists, whose arguments `bind` always has to take apart.
 - An *option* is an argument that is no array, such as an axis. A *by-product* is a further result of the function that
@@ -118,9 +117,9 @@ class Primitive(Rules, Generic[P]):
 
     def run(self, args: Any, options: dict[str, Any], mode: Mode) -> Any:
         """Take the arrays out of the Tensors, compute, and record."""
-        position = grad_mask = elements = 0
+        position = grad_mask = 0
         if options or len(args) != self.arity:
-            args, elements = self.bind(args, options)
+            args = self.bind(args, options)
         values, inputs, tensors = [*args], [*args], False
         rare = self.strict
         for a in args:
@@ -138,19 +137,19 @@ class Primitive(Rules, Generic[P]):
                     rare = True
             elif cls not in self.option_types:
                 rare = True
-            position += 1  # noqa: SIM113 - enumerate makes a tuple for every argument
+            position += 1
         try:
             if rare:
-                refuse_nested(self, args, elements)
-                promote(self, values, inputs, elements, tensors)
-            out = self.of_sequence(values, elements) if self.sequence else self.forward(*values)
+                refuse_nested(self, args)
+                promote(self, values, inputs, tensors)
+            out = self.of_sequence(values) if self.sequence else self.forward(*values)
             byproducts: Any = ()
             if self.byproducts:
                 out, *byproducts = out
             if out.__class__ is not ndarray or (not self.complex and out.dtype.kind == "c"):
                 out = fitted_result(self, out, tensors)  # an array, or an error
         except Exception as error:
-            explain(error, self, args, values, elements)
+            explain(error, self, args, values)
             raise
         if not tensors:
             return out
@@ -162,8 +161,8 @@ class Primitive(Rules, Generic[P]):
             if out.base is not None:
                 share(tensor, *args)
         if grad_mask and mode.recording:
-            key = (grad_mask, elements) if elements else grad_mask
-            plan = self.plans.get(key) or self.plans.setdefault(key, Plan(self, grad_mask, elements, inputs))
+            key = (grad_mask, position) if self.sequence else grad_mask
+            plan = self.plans.get(key) or self.plans.setdefault(key, Plan(self, grad_mask, inputs))
             out.setflags(False)
             values.append(out)
             for array in byproducts:

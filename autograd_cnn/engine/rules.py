@@ -51,12 +51,13 @@ class Parameters:
         self.variadic = bool(self.sequence)
         self.arity = -1 if self.sequence else len(self.parameters)
 
-    def flat_names(self, elements: int) -> list[str]:
-        """Return the parameter of each flat argument, for a sequence input of `elements` arrays."""
+    def flat_names(self, count: int) -> list[str]:
+        """Return the parameter of each of `count` flat arguments."""
+        elements = count - len(self.parameters) + 1
         return [n for p in self.parameters for n in [p] * (elements if p == self.sequence else 1)]
 
-    def bind(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, int]:
-        """Return the flat arguments, and the length of the sequence input or 0. Remove the used `options`."""
+    def bind(self, args: tuple[Any, ...], options: dict[str, Any]) -> list[Any]:
+        """Return the flat arguments. Remove the used `options`."""
         fixed = list(args)
         if self.variadic:
             k = self.parameters.index(self.sequence)
@@ -68,18 +69,19 @@ class Parameters:
         if options or len(fixed) != len(self.parameters):
             raise errors.wrong_arguments(self.name, self.signature, args, options)
         if not self.sequence:
-            return fixed, 0
+            return fixed
         k = self.parameters.index(self.sequence)
         if isinstance(fixed[k], (Tensor, str)) or not hasattr(fixed[k], "__len__"):
             raise TypeError(f"{self.name}: {self.sequence} is a list of tensors, not {describe(fixed[k])}")
-        return [*fixed[:k], *fixed[k], *fixed[k + 1 :]], len(fixed[k])
+        return [*fixed[:k], *fixed[k], *fixed[k + 1 :]]
 
-    def grouped(self, values: list[Any], elements: int) -> list[Any]:
-        """Return the arguments as the function takes them, with the arrays of a list input in one list."""
+    def grouped(self, values: list[Any]) -> list[Any]:
+        """Return flat arguments as the function takes them, with the arrays of a list input in one list."""
         if self.variadic or not self.sequence:
             return values
         k = self.parameters.index(self.sequence)
-        return [*values[:k], values[k : k + elements], *values[k + elements :]]
+        end = k + 1 + len(values) - len(self.parameters)
+        return [*values[:k], values[k:end], *values[end:]]
 
 
 class Rule:
@@ -133,21 +135,33 @@ def check_names(function: str, parameters: Iterable[str], *allowed: str) -> None
         raise errors.unknown_parameter(function, unknown[0], [*allowed])
 
 
-class Rules(Parameters):
-    """A plain function with its facts, which `primitive` explains, and its derivative rules, one for each input.
+class Facts:
+    """The facts that a primitive can declare, with their defaults; `primitive` explains each."""
+
+    byproducts: tuple[str, ...] = ()
+    strict: bool = False
+    examples: Callable[[np.random.Generator], list[Any]] | None = None
+    symbol: str = ""
+    elementwise: bool = False
+    moves: bool = False
+    views: bool = True
+    integers: bool = False
+    rectifies: bool = False
+    complex: bool | str = False
+    flops: Callable[..., int] | None = None
+    check: Callable[..., Any] | None = None
+    batch: Any = ""
+    private: bool = False
+
+
+class Rules(Parameters, Facts):
+    """A plain function with its facts and its derivative rules, one for each input.
 
     Faster functions may take the places of the function and of its rules.
     """
 
     __name__: str
     __qualname__: str
-    byproducts: tuple[str, ...] = ()
-    strict = elementwise = moves = integers = rectifies = complex = private = False
-    symbol = ""
-    examples: Callable[[np.random.Generator], list[Any]] | None = None
-    flops: Callable[..., int] | None = None
-    check: Callable[..., Any] | None = None
-    batch: Any = ""
     numpy: Any = None
     exact = True  # whether `forward` has the bits of `formula`
 
@@ -180,11 +194,11 @@ class Rules(Parameters):
     def raw(self, *args: Any, **options: Any) -> Any:
         """Compute with arrays, and return the by-products, too, if there are any."""
         is_flat = not options and len(args) == self.arity
-        return self.forward(*(args if is_flat else self.grouped(*self.bind(args, options))))
+        return self.forward(*(args if is_flat else self.grouped(self.bind(args, options))))
 
-    def of_sequence(self, values: list[Any], elements: int) -> Any:
+    def of_sequence(self, values: list[Any]) -> Any:
         """Compute with flat arguments, some of which are a sequence."""
-        out = self.forward(*self.grouped(values, elements))
+        out = self.forward(*self.grouped(values))
         if getattr(out, "dtype", np.dtype(float)).hasobject:
             raise TypeError(f"{self.sequence} are not all arrays of numbers")
         return out

@@ -20,7 +20,7 @@ from autograd_cnn.engine.arrays import FLOATS, as_array, exported, kind_of, nume
 from autograd_cnn.engine.assignment import assign, given, share
 from autograd_cnn.engine.finite import Search, first_not_finite, is_finite, not_finite
 from autograd_cnn.engine.guards import exclusive
-from autograd_cnn.engine.messages import code_of, describe, here, label_of, missing, spell, warn
+from autograd_cnn.engine.messages import code_of, describe, label_of, missing, warn
 from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, constant, copied_index, plain
 from autograd_cnn.engine.registry import hooks, registry
@@ -31,7 +31,6 @@ operations: dict[str, Any] = registry
 _set_grad: Any = vars(Leaf)["grad"].__set__
 IN_PLACE = frozenset(["partition", "resize", "sort"])  # methods of arrays; the functions of these names copy
 NO_OPTIONS: dict[str, Any] = {}
-LONG = 100  # a sum of this many `+=` looks like a running total
 
 Operator = Callable[["Tensor", Any], "Tensor"]
 Result = TypeVar("Result")
@@ -409,11 +408,7 @@ class Tensor:
             return np.array(plain(self), dtype=dtype, copy=copy)
 
     def __dlpack__(self, *, copy: bool | None = None, **options: Any) -> Any:
-        if self._node is not None:
-            raise errors.leaves_graph(self)
-        if copy is False:
-            raise BufferError(f"DLPack gets a copy of a Tensor. The memory itself: {code_of(self)}.data")
-        return np.array(plain(self)).__dlpack__(**options)  # PyTorch writes into arrays that are read-only, too
+        return np.array(self).__dlpack__(**options)  # a copy: PyTorch writes into arrays that are read-only, too
 
     def __dlpack_device__(self) -> Any:
         return self._array.__dlpack_device__()
@@ -426,10 +421,8 @@ class Tensor:
 
     def _leaving(self, caller: str) -> Any:
         number = _in_rule(self)._number(caller)
-        if self._node is not None and current.get().transforms:
+        if self._node is not None and (current.get().transforms or getattr(self._node, "walked", None) is None):
             raise errors.becomes_number(self, caller)
-        if self._node is not None and getattr(self._node, "walked", None) is None:
-            warn(errors.number_leaves(self, caller))
         return number
 
     def __int__(self) -> int:
@@ -524,20 +517,7 @@ class Tensor:
         with exclusive.lock:  # threads may fill parts of one Tensor
             assign(self, index, value)
 
-    def _running_total(self, other: Any) -> Tensor:
-        """Add, and warn of ``total += loss`` if that would keep every graph, or add to one that was walked."""
-        if isinstance(other, Tensor) and isinstance(other._node, Node) and other._node.walked is not None:
-            why = f"{label_of(other)} was walked by backward() already ({spell(other._node.walked)})"
-            warn(errors.running_total(other, why))
-            return self + other.detach()
-        node, length = self._node, 0
-        while length < LONG and isinstance(node, Node) and (node.code, node.offset) == here():
-            node, length = node.inputs[0], length + 1
-        if length == LONG:
-            warn(errors.running_total(other, f"a sum of {LONG} losses keeps every graph alive"))
-        return self + other
-
-    __iadd__ = _in_place("+=", _running_total)
+    __iadd__ = _in_place("+=", __add__)
     __isub__ = _in_place("-=", __sub__)
     __imul__ = _in_place("*=", __mul__)
     __itruediv__ = _in_place("/=", __truediv__)

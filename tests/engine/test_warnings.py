@@ -1,6 +1,5 @@
-"""The engine's warnings, word for word: running totals, numbers that leave the graph, float64, NaN."""
+"""The engine's warnings, word for word: float64, NaN."""
 
-import math
 import re
 
 import numpy as np
@@ -10,46 +9,6 @@ import autograd_cnn as ag
 from autograd_cnn.engine.tensor import Tensor
 from leaves import halves, named
 from wording import warns
-
-# Running totals
-
-
-@warns(UserWarning, cure=lambda: 0.0 + halves().item())
-def test_a_running_total_of_walked_losses():
-    """total += loss: loss was walked by backward() already ({earlier}). For a running total: total += loss.item()"""
-    total = Tensor(0.0)
-    for _ in range(3):
-        loss = named(halves(3).sum(), "loss")
-        loss.backward()  # earlier
-        total += loss  # here
-    assert total.item() == 4.5
-    assert not total.requires_grad
-
-
-@warns(UserWarning)
-def test_a_running_total_that_is_never_walked():
-    """total += loss: a sum of 100 losses keeps every graph alive. For a running total: total += loss.item()"""
-    total = Tensor(0.0)
-    for _ in range(150):
-        total += named(halves(3).sum(), "loss")  # here
-
-
-# Numbers that leave the graph
-
-
-OF_FLOAT = "float({0}) leaves the graph. If that is intended: {0}.item(). In the graph: ag.sqrt for math.sqrt"
-
-
-@warns(UserWarning, OF_FLOAT.format("loss"), cure=lambda: halves().item())
-def test_float_of_a_live_tensor():
-    loss = named(halves(2).sum(), "loss")
-    assert float(loss) == 1.0  # here
-
-
-@warns(UserWarning, OF_FLOAT.format("w"), cure=lambda: ag.sqrt(halves()))
-def test_float_of_a_variable():
-    math.sqrt(halves(name="w"))  # here
-
 
 # float64
 

@@ -22,16 +22,16 @@ OF_EACH = "conv2d conv2d_weight_gradient conv_transpose2d linear".split()  # wit
 def calls(primitive, dtype=np.float64):
     """Functions of the operands that have a rule, and these operands, for each example of a primitive."""
     for args, options in examples_of(primitive, np.random.default_rng(0)):
-        flat, elements = primitive.bind(args, dict(options))
-        names = primitive.flat_names(elements)
+        flat = primitive.bind(args, dict(options))
+        names = primitive.flat_names(len(flat))
         flat = [a.astype(dtype) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in flat]
         places = [i for i, a in enumerate(flat) if isinstance(a, np.ndarray) and names[i] in primitive.rules]
 
-        def f(*arrays, flat=flat, places=places, elements=elements):
+        def f(*arrays, flat=flat, places=places):
             filled = list(flat)
             for place, array in zip(places, arrays, strict=True):
                 filled[place] = array
-            return [primitive(*primitive.grouped(filled, elements))]
+            return [primitive(*primitive.grouped(filled))]
 
         yield f, [flat[i] for i in places]
 

@@ -62,7 +62,6 @@ PROGRAMS = {  # and their errors
     "Empty().state_dic": "Empty has no 'state_dic'. Did you mean 'state_dict'?",
     "Empty()(1)": "Empty has no 'forward'. Here: define it in the class: def forward(self, x): ...",
     "ag.sum(x, dim=0)": "sum: has no parameter 'dim'. Here: axis=",
-    "x.argmax(dim=0)": "argmax: has no parameter 'dim'. Here: axis=",
     "ag.quantile(x, 0.5, dim=0)": "quantile: has no parameter 'dim'. Here: axis=",
     "ag.Tensor(1.0, device=0)": "Tensor: has no parameter 'device'. Here: leave it out, there are no devices",
     "ag.nn.Conv2d(3, 8, 3, pad=1)": "Conv2d: has no parameter 'pad'. Did you mean 'padding'?",
@@ -70,9 +69,6 @@ PROGRAMS = {  # and their errors
     "ag.optim.SGD(params=[x], lr=1)": "SGD: has no parameter 'params'. Here: parameters=",
     "ag.training.fit(epoch=1)": "fit: has no parameter 'epoch'. Did you mean 'epochs'?",
     "ag.grad(len, argnum=0)": "grad: has no parameter 'argnum'. Did you mean 'argnums'?",
-    "x.backward(retain=True)": "backward: has no parameter 'retain'. Did you mean 'retain_graph'?",
-    "Empty().state_dict(prefix='')": "Empty.state_dict: has no parameter 'prefix'. It has none",
-    "Empty().train(mode=True)": "Empty.train: has no parameter 'mode'. It has training",
     "ag.scope()": "scope: missing a required argument: 'name'; its parameters are (name)",
 }
 

@@ -130,7 +130,6 @@ swish()  #: error
 swish(t, gamma=1.0)  #: error
 swoosh(t, beta="x")  #: error
 swoosh.vjp(x=4)  #: error
-ag.primitive(smybol="+")  #: error
 
 
 # Functions of functions

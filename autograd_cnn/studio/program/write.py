@@ -207,7 +207,7 @@ class Author(Namespace):
         if primitive is alias:
             return form("a.view()", *trees)
         raw = ".raw" if op.byproducts and op.call.steps else ""  # the function that returns by-products as well
-        given = primitive.grouped(arguments, op.ports.count(primitive.sequence))
+        given = primitive.grouped(arguments)
         called = form(f"a{raw}", self.expression(primitive, f"{primitive.name}_op"))
         made = call(called, primitive.textbook, given, {}, Use, self.expression)
         if text_of(called) == "ag.bce_with_logits":  # it reduces the losses; the primitive of that name does not
