@@ -438,7 +438,7 @@ def test_repeat_of_pytorch():
     leaf(2).repeat(2, 1, 1)
 
 
-@says(ValueError)
+@says(TypeError)
 def test_a_rate_that_is_text():
     """SGD: lr is '0.1', want a number, 0 or more"""
     ag.optim.SGD([leaf(2)], "0.1")
