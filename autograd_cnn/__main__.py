@@ -39,7 +39,6 @@ from autograd_cnn.environment import command, plain, program
 
 PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz jinja2 tqdm pillow numba".split()
 DEMOS = "chain_rule", "spiral", "cnn", "broken"
-UNSURE = 0.5  # a best probability below it
 GREY = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
 
 QUICK = Path(__file__).parent / "training" / "quick.py"
@@ -382,9 +381,9 @@ def predict(run: Path, files: list[Path], why: bool) -> int:
         if shape[2:] == (1,):
             image = np.rint(image @ GREY)[..., None].astype(np.uint8)
         (row,) = probabilities(ag.training.predict(model, image[None]))
-        order, doubt = (-row).argsort(kind="stable"), bool(row.max() < UNSURE)
+        order = (-row).argsort(kind="stable")
         best = [f"{row[i]:6.1%} {classes[i]}".ljust(wide + 7) for i in order[:3]]
-        print(f"{plain(str(file)):{width}}", *best, *["(unsure)"] * doubt, sep="  ")
+        print(f"{plain(str(file)):{width}}", *best, sep="  ")
         if why:
             name = "-".join(filter(None, [file.parent.name, file.stem]))  # several folders may have one name
             (run / "why").mkdir(exist_ok=True)

@@ -30,14 +30,6 @@ def test_predict_prints_the_three_most_probable_classes(tmp_path, capsys):
     assert lines[1].startswith(f"{files[1]}  100.0% blue ") and len(lines) == 2
 
 
-def test_predict_says_when_it_is_unsure(tmp_path, capsys):
-    """Below half."""
-    files = [picture(tmp_path / "a.png", (255, 255, 255)), picture(tmp_path / "b.png", (255, 204, 0))]
-    assert main(["predict", trained(tmp_path), *files]) == 0
-    first, second = capsys.readouterr().out.splitlines()
-    assert first.endswith("  (unsure)") and "unsure" not in second
-
-
 def test_predict_takes_all_images_in_a_folder(tmp_path, capsys):
     for name in "b", "a/c":
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
