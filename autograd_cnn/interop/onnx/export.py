@@ -46,7 +46,6 @@ _LEAVE = (
     "become a plain array there, and the file would have those of the example. Write ag.take(x, i, 0) for x[i], and "
     "ag.where(x > 0, x, y) for a branch"
 )
-_TO_IMAGE, _FROM_IMAGE = (0, 3, 1, 2), (0, 2, 3, 1)
 
 
 def onnx_converter(primitive: Primitive[...] | str, convert: Callable[..., str]) -> None:
@@ -342,12 +341,13 @@ class _Writer:
             name = repr(call.primitive.name) if call.primitive.packaged else call.primitive.name
             cure = f": ag.interop.onnx_converter({name}, lambda onnx, ...: ...)" if call.primitive.numpy is None else ""
             raise _refused(call, place, f"no ONNX converter{cure}")
-        images = call.primitive.batch in _OF_IMAGES and call.out.ndim == 4
+        n = call.out.ndim
+        images = call.primitive.batch in _OF_IMAGES and n > 2
         try:
             out = converter.written(self, self.arguments(call, other, images, converter))
         except ValueError as error:
             raise _refused(call, place, str(error)) from error
-        self.names[id(call.out.data)] = self.transposed(out, _FROM_IMAGE) if images else out
+        self.names[id(call.out.data)] = self.transposed(out, (0, *range(2, n), 1)) if images else out
 
     def arguments(self, call: Call, other: Call, images: bool, converter: Entry) -> dict[str, Any]:
         """Return the arguments for a converter by name: names in the file, options, and shapes.
@@ -377,7 +377,8 @@ class _Writer:
                     value = array  # an index, which the converter may look into
                 else:
                     value = self.operand(call, name, given, array)
-                    value = self.transposed(value, _TO_IMAGE) if images and port == 0 else value
+                    if images and port == 0:
+                        value = self.transposed(value, (0, array.ndim - 1, *range(1, array.ndim - 1)))
             values[name] = [*values.get(name, []), value] if name == call.primitive.sequence else value
         return values | shapes
 

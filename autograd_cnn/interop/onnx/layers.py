@@ -23,8 +23,8 @@ def _attributes(
         raise ValueError("the size of its windows depends on that of the inputs")
     size, dilation = pair(kernel_size, "kernel_size"), pair(dilation, "dilation")
     stride = size if stride is None else pair(stride, "stride")
-    (top, bottom), (left, right) = margins(padding, size, stride, dilation, image)
-    attributes = {"kernel_shape": size, "strides": stride, "pads": (top, left, bottom, right), "dilations": dilation}
+    pads = np.transpose(margins(padding, size, stride, dilation, image)).ravel().tolist()  # all beginnings, all ends
+    attributes = {"kernel_shape": size, "strides": stride, "pads": pads, "dilations": dilation}
     return {name: list(value) for name, value in attributes.items()} | {name: int(f) for name, f in flags.items()}
 
 
@@ -115,13 +115,10 @@ def _avg_pool(x: Any, *, kernel_shape: Any, ceil_mode: int = 0, count_include_pa
 # Normalisation
 
 
-def _write_batch_norm(onnx: Any, x: Any, w: Any, b: Any, eps: Any, mean: Any, variance: Any, x_shape: Any) -> Any:
+def _write_batch_norm(onnx: Any, x: Any, w: Any, b: Any, eps: Any, mean: Any, variance: Any) -> Any:
     if mean is None:
         raise ValueError("it takes the statistics of the batch; call model.eval() first")
-    sequence = len(x_shape) == 3
-    x = onnx.transposed(x, (0, 2, 1)) if sequence else x
-    out = onnx.BatchNormalization(x, w, b, mean, variance, epsilon=float(eps))
-    return onnx.transposed(out, (0, 2, 1)) if sequence else out
+    return onnx.BatchNormalization(x, w, b, mean, variance, epsilon=float(eps))
 
 
 def _batch_norm(
