@@ -7,7 +7,7 @@ import autograd_cnn as ag
 from autograd_cnn.engine.numpy_calls import plain
 
 
-def parsed(body, inputs="float[N, 2] x", outputs="float[a, b] y", opset=20, own="", **constants):
+def parsed(body, inputs="float[N, 2] x", outputs="float[a, b] y", /, opset=20, own="", **constants):
     """Return a model from ONNX's own text, with constants by name; `own` are functions of the domain "own"."""
     import onnx
 

@@ -54,8 +54,8 @@ def test_inputs_are_checked(tmp_path):
     assert model(np.ones((3, 2))).dtype == np.float64
 
 
-def test_an_extent_of_minus_one_is_free(tmp_path):
-    model = onnx.load(network(tmp_path, "y = Relu(x)"))
+def test_an_extent_of_minus_one_is_free():
+    model = parsed("y = Relu(x)")
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -1
     model = ag.interop.OnnxModule(model)
     assert model.inputs == {"x": ("?", 2)} and model(np.ones((3, 2), "f")).shape == (3, 2)
@@ -68,10 +68,8 @@ NAMES = [
 
 
 def test_constants_may_have_any_name(tmp_path):
-    path = network(tmp_path, "y = Relu(x)")
+    path = network(tmp_path, "y = Relu(x)", **{name: np.float32([k, k + 1]) for k, name in enumerate(NAMES)})
     model = onnx.load(path)
-    constants = [onnx.numpy_helper.from_array(np.array([k, k + 1], "f"), name) for k, name in enumerate(NAMES)]
-    model.graph.initializer.extend(constants)
     model.graph.node[0].CopyFrom(onnx.helper.make_node("Max", ["x", *NAMES], ["y"]))
     onnx.save(model, path)
     model = ag.interop.load_onnx(path)
@@ -106,13 +104,11 @@ def test_an_error_names_the_node_and_the_file(tmp_path, node, shape, message):
         model(np.ones(shape, "f"))
 
 
-@pytest.mark.parametrize(
-    ("options", "dtype"),
-    [({"value_float": 0.5}, "f4"), ({"value_floats": [0.5, 1]}, "f4"), ({"value_int": 2}, "i8"),
-     ({"value_ints": [2, 3]}, "i8"), ({"value": np.array(2.0)}, "f8")],
-)  # fmt: skip
-def test_a_constant_node_has_the_dtype_of_its_attribute(options, dtype):
-    assert OPERATORS["Constant"].function(**options).dtype == dtype
+def test_a_constant_node_has_the_dtype_of_its_attribute():
+    kinds = {"value_float": (0.5, "f4"), "value_floats": ([0.5, 1], "f4"), "value_int": (2, "i8"),
+             "value_ints": ([2, 3], "i8"), "value": (np.array(2.0), "f8")}  # fmt: skip
+    for name, (value, dtype) in kinds.items():
+        assert OPERATORS["Constant"].function(**{name: value}).dtype == dtype
 
 
 def test_integers_are_divided_exactly():
@@ -121,11 +117,9 @@ def test_integers_are_divided_exactly():
 
 
 def test_functions_are_refused_with_the_call_that_writes_them_out(tmp_path):
-    text = """<ir_version: 8, opset_import: ["": 20, "own": 1]> g (float[N, 2] x) => (float[N, 2] y) { y = own.f(x) }
-              <domain: "own", opset_import: ["": 20]> f (a) => (b) { b = Relu(a) }"""
-    path = tmp_path / "f"
-    onnx.save(onnx.parser.parse_model(text), path)
-    with pytest.raises(ValueError, match="f has functions of its own. Write them out: import onnx") as error:
+    own = '<domain: "own", opset_import: ["": 20]> f (a) => (b) { b = Relu(a) }'
+    path = network(tmp_path, "y = own.f(x)", own=own)
+    with pytest.raises(ValueError, match="net.onnx has functions of its own. Write them out: import onnx") as error:
         ag.interop.load_onnx(path)
     exec(str(error.value).partition("out: ")[2], {"path": path})
     assert ag.interop.load_onnx(path)(np.array([[-1, 2]], "f")).data.tolist() == [[0, 2]]

@@ -47,10 +47,7 @@ def test_another_model_loads_every_parameter_and_buffer(tmp_path, make):
 
 @pytest.mark.parametrize("make", [net, dictionary])
 def test_every_difference_is_listed_and_nothing_is_loaded(tmp_path, make):
-    arrays = {
-        "extra": np.zeros(1),
-        **{k: np.zeros(np.frombuffer(v, np.uint8).shape) for k, v in values(make(0)).items()},
-    }
+    arrays = {"extra": np.zeros(1), **{name: np.zeros(len(raw)) for name, raw in values(make(0)).items()}}
     arrays.popitem()
     safetensors.numpy.save_file(arrays, tmp_path / "w")
     model = make(1)
@@ -63,11 +60,10 @@ def test_every_difference_is_listed_and_nothing_is_loaded(tmp_path, make):
         assert part in str(error.value)
 
 
-def test_another_dtype_is_refused(tmp_path):
+def test_another_dtype_is_refused():
     model = net(0)
-    safetensors.numpy.save_file({k: v.astype(np.float64) for k, v in model.state_dict().items()}, tmp_path / "w")
-    with pytest.raises(CheckpointError, match=r"0\.w: \(3, 4\) float64, want \(3, 4\) float32"):
-        ag.interop.load_weights(tmp_path / "w", model)
+    with pytest.raises(ValueError, match=r"0\.w: \(3, 4\) float64, want \(3, 4\) float32"):
+        ag.interop.load_weights({k: v.astype(np.float64) for k, v in model.state_dict().items()}, model)
 
 
 LAYER, ROW = nn.Linear(2, 3), np.ones((1, 2), np.float32)
