@@ -25,9 +25,9 @@ RED = "\x1b[31m"
 
 
 def changed(body, change, *types, **options):
-    """A file of nodes, after a change of its graph."""
+    """A file of nodes, after a change."""
     model = parsed(body, *types, **options)
-    change(model.graph)
+    change(model)
     return model
 
 
@@ -44,7 +44,7 @@ def tensor(dims, raw=b"", kind=1, **outside):
 
 
 def added(w):
-    return changed("y = Add(x, w)", lambda graph: graph.initializer.append(w))
+    return changed("y = Add(x, w)", lambda m: m.graph.initializer.append(w))
 
 
 def sparse():
@@ -57,7 +57,7 @@ def constant(**value):
     """A Constant whose attribute is none that ONNX's text can have."""
     (attribute,) = (onnx.helper.make_attribute(*item) for item in value.items())
     return changed(
-        "q = Constant<value_int=1>() y = Relu(x)", lambda graph: graph.node[0].attribute[0].CopyFrom(attribute)
+        "q = Constant<value_int=1>() y = Relu(x)", lambda m: m.graph.node[0].attribute[0].CopyFrom(attribute)
     )
 
 
@@ -80,12 +80,6 @@ def nested(depth):
     return delimited(7, content)
 
 
-def opsets_twice():
-    model = parsed("y = Relu(x)")
-    model.opset_import.add().version = 13
-    return model
-
-
 DAMAGED, NODE = r"^load_onnx: .*f\.onnx is damaged, or not an ONNX file \(.+\)$", r"^f\.onnx: "
 NAMED = r"f\.onnx has the name \\x1b\[31m, which is not printable$"
 LOOP = """y = Loop<body = b (int64 k, bool on, float[N, 2] a) => (bool on_, float[N, 2] a_)
@@ -104,21 +98,22 @@ REFUSED = {  # name: (a function that makes the file, the message)
     "text for numbers": (lambda: parsed("y = Relu(x)", "string[N, 2] x"), "load_onnx: .*x"),
     "an unknown dtype": (lambda: added(tensor([2], bytes(8), 99)), DAMAGED),
     "complex numbers": (lambda: added(tensor([2], bytes(16), 14)), "w is complex64, want floats or integers"),
-    "a sparse constant": (lambda: changed("y = Add(x, w)", lambda graph: graph.sparse_initializer.append(sparse())),
+    "a sparse constant": (lambda: changed("y = Add(x, w)", lambda m: m.graph.sparse_initializer.append(sparse())),
                           "has sparse constants"),
     **{f"numbers in {place!r}": (lambda place=place: added(tensor([2], location=place)), DAMAGED)
        for place in ("../secret", "/etc/passwd", "a/../../secret", "link", "folder")},
     **{f"numbers from {start} to {length}": (lambda start=start, length=length: added(
         tensor([2], location="beside", offset=start, length=length)), DAMAGED)
        for start, length in (("-8", "8"), ("4", "8"), ("0", "9" * 20), ("0", "4"))},
-    "an attribute that is no text": (lambda: changed('y = Gelu<approximate="none">(x)', lambda graph: setattr(
-        graph.node[0].attribute[0], "s", b"\xff")), DAMAGED),
-    "an operator that there is not": (lambda: changed("y = Relu(x)", lambda graph: setattr(
-        graph.node[0], "op_type", "Nope" + RED)), DAMAGED),
+    "an attribute that is no text": (lambda: changed('y = Gelu<approximate="none">(x)', lambda m: setattr(
+        m.graph.node[0].attribute[0], "s", b"\xff")), DAMAGED),
+    "an operator that there is not": (lambda: changed("y = Relu(x)", lambda m: setattr(
+        m.graph.node[0], "op_type", "Nope" + RED)), DAMAGED),
     "opset 0": (lambda: parsed("y = Relu(x)", opset=0), DAMAGED),
     "opset 6": (lambda: parsed("y = Relu(x)", opset=6), "has opset 6, want 7 or later"),
     "opset 999": (lambda: parsed("y = Relu(x)", opset=999), "has opset 999; the installed ONNX ends at"),
-    "two opsets": (opsets_twice, "several versions of ONNX's operators"),
+    "two opsets": (lambda: changed("y = Relu(x)", lambda m: setattr(m.opset_import.add(), "version", 13)),
+                   "several versions of ONNX's operators"),
     "a function for an operator": (lambda: parsed("y = Relu(x)", own=function("Relu", "Neg(a)").replace("own", "", 1)),
                                    "has functions of its own"),
     "two functions that call each other": (
@@ -132,13 +127,13 @@ REFUSED = {  # name: (a function that makes the file, the message)
     "complex numbers in a Constant": (lambda: constant(value=tensor([1], bytes(16), 15)),
                                       "q is complex128, want floats or integers"),
     "a node with a name that is not printable": (
-        lambda: changed("y = Relu(x)", lambda graph: setattr(graph.node[0], "name", RED)), NAMED),
+        lambda: changed("y = Relu(x)", lambda m: setattr(m.graph.node[0], "name", RED)), NAMED),
     "a constant with one": (lambda: parsed("y = Relu(x)", **{RED: INPUT}), NAMED),
-    "a result with one": (lambda: changed("y, z = Dropout(x)", lambda graph: graph.node[0].output.__setitem__(1, RED)),
+    "a result with one": (lambda: changed("y, z = Dropout(x)", lambda m: m.graph.node[0].output.__setitem__(1, RED)),
                           NAMED),
-    "an extent with one": (lambda: changed("y = Relu(x)", lambda graph: setattr(
-        graph.input[0].type.tensor_type.shape.dim[0], "dim_param", RED)), NAMED),
-    "a domain with one": (lambda: changed("y = own.f(x)", lambda graph: setattr(graph.node[0], "domain", RED), own=" "),
+    "an extent with one": (lambda: changed("y = Relu(x)", lambda m: setattr(
+        m.graph.input[0].type.tensor_type.shape.dim[0], "dim_param", RED)), NAMED),
+    "a domain with one": (lambda: changed("y = own.f(x)", lambda m: setattr(m.graph.node[0], "domain", RED), own=" "),
                           f"{DAMAGED}|{NAMED}"),
     "4 TB when it runs": (lambda: parsed("y = ConstantOfShape(w)", w=[2**40]), NODE + "ConstantOfShape"),
     "a negative shape when it runs": (lambda: parsed("y = ConstantOfShape(w)", w=[-1]), NODE + "ConstantOfShape"),

@@ -5,6 +5,7 @@ in the place of the second function is the reason for which the network is refus
 """
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -31,13 +32,6 @@ class Net(nn.Module):
 
     def forward(self, x):
         return self.function(x, self)
-
-
-class There:
-    """The weights of a file as attributes, as PyTorch has them."""
-
-    def __init__(self, arrays):
-        self.__dict__.update(arrays)
 
 
 class Torch:
@@ -346,6 +340,6 @@ def test_a_network_is_the_same_in_pytorch_or_refused(tmp_path, name):
 
     t = torch.from_numpy(x)
     arrays = {name.replace("weight", "w"): value for name, value in load_file(tmp_path / "w").items()}
-    got = there(t.movedim(-1, 1) if x.ndim == 4 else t, There(arrays)).numpy()
+    got = there(t.movedim(-1, 1) if x.ndim == 4 else t, SimpleNamespace(**arrays)).numpy()
     got = np.moveaxis(got, 1, -1) if got.ndim == 4 else got
     np.testing.assert_allclose(got, model(x).data, rtol=1e-4, atol=1e-5)

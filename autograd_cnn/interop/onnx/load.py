@@ -174,8 +174,8 @@ def load_onnx(path: str | os.PathLike[str]) -> OnnxModule:
     ImportError
         If ONNX is not installed.
     ValueError
-        If it is not an ONNX file, is older, too large, or has operators or dtypes that this package lacks; the message
-        lists them.
+        If it is not an ONNX file, is older, too large, or has operators or dtypes that this package lacks, or a name
+        that is not printable; the message lists them.
     OSError
         If the file cannot be read.
     """
