@@ -35,7 +35,7 @@ ROOMS = {
     "calculus": Room(1012, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(761, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(331, "engine calculus state", "optimisers, schedules, clipping"),
-    "elsewhere": Room(128, "", "names of other libraries, and what to write here"),
+    "elsewhere": Room(125, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
     "environment": Room(29, "", "this Python: its command line, and packages that are absent"),
     "files": Room(51, "", "writes a file as a whole or not at all"),
