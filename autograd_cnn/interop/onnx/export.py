@@ -302,13 +302,10 @@ class _Writer:
             self.bases[made] = name
         return made
 
-    def shape(self, extents: Shape) -> Any:
-        """Return a shape for Expand and others: an array, or a node if it is that of the result, and not the same."""
-        if None not in extents:
-            return np.array(extents, np.int64)
-        if extents != _shape(self.call.out, self.other.out):
-            raise ValueError("a shape depends on that of the inputs, and is not that of the result")
-        return self.extents([*zip(self.call.out.shape, self.other.out.shape, strict=True)])
+    def shape(self) -> Any:
+        """Return the shape of the result, for Expand and others: an array, or a node if it depends on the batch."""
+        shape, other = self.call.out.shape, self.other.out.shape
+        return np.array(shape, np.int64) if shape == other else self.extents([*zip(shape, other, strict=True)])
 
     def extents(self, pairs: list[Any]) -> str:
         """Return a shape as a node, from each size in both runs."""
@@ -317,10 +314,11 @@ class _Writer:
         count = self.node("Shape", self.inputs[0][0], start=0, end=1)
         return self.node("Concat", *((n,) if n == m else count for n, m in pairs), axis=0)
 
-    def reshaped(self, x: str, shape: Shape) -> str:
-        """Add a Reshape."""
+    def reshaped(self, x: str) -> str:
+        """Add a Reshape to the shape of the result."""
+        shape = _shape(self.call.out, self.other.out)
         known = shape.count(None) == 1 and 0 not in shape
-        return self.node("Reshape", x, tuple(-1 if n is None else n for n in shape) if known else self.shape(shape))
+        return self.node("Reshape", x, tuple(-1 if n is None else n for n in shape) if known else self.shape())
 
     def cast(self, x: str, dtype: Any = None) -> str:
         """Add a Cast, by default to the dtype of the call's result."""

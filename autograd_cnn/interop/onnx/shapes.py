@@ -28,12 +28,12 @@ def _reshape(x: Any, shape: Any, allowzero: int = 0) -> Any:
     return ag.reshape(x, tuple(x.shape[i] if n == 0 and not allowzero else n for i, n in enumerate(ints(shape))))
 
 
-def _reshaped(onnx: Any, x: Any, axis: Any, out_shape: Any) -> Any:
-    return onnx.reshaped(x, out_shape)
+def _reshaped(onnx: Any, x: Any, axis: Any) -> Any:
+    return onnx.reshaped(x)
 
 
-def _write_flatten(onnx: Any, x: Any, start_axis: Any, out_shape: Any) -> Any:
-    return onnx.Flatten(x, axis=1) if start_axis == 1 else onnx.reshaped(x, out_shape)
+def _write_flatten(onnx: Any, x: Any, start_axis: Any) -> Any:
+    return onnx.Flatten(x, axis=1) if start_axis == 1 else onnx.reshaped(x)
 
 
 def _write_transpose(onnx: Any, x: Any, axes: Any, x_shape: Any) -> Any:
@@ -136,18 +136,18 @@ def _positions(shape: Any) -> Any:
 def _getitem(onnx: Any, x: Any, index: Any, x_shape: Any, out_shape: Any) -> Any:
     parts = parts_of(index, len(x_shape))
     if all(i is None or isinstance(i, (int, np.integer, slice)) for i in parts):
-        return _basic(onnx, x, parts, out_shape)
+        return _basic(onnx, x, parts)
     arrays = [i for i in parts if isinstance(i, np.ndarray) and i.dtype.kind in "iu"]
     if len(arrays) == 1 and all(isinstance(i, slice) and i == slice(None) for i in parts if i is not arrays[0]):
         return onnx.Gather(x, arrays[0].astype(np.int64), axis=[i is arrays[0] for i in parts].index(True))
     if x_shape[0] is None and isinstance(parts[0], slice) and parts[0] == slice(None):
         places = _positions(x_shape[1:])[parts[1:]]
         if out_shape == (None, *places.shape):  # else the arrays stand apart, and NumPy puts their axes first
-            return onnx.Gather(onnx.reshaped(x, (None, math.prod(x_shape[1:]))), places, axis=1)
+            return onnx.Gather(onnx.Reshape(x, (-1, math.prod(x_shape[1:]))), places, axis=1)
     return onnx.Gather(onnx.Reshape(x, (-1,)), _positions(x_shape)[index], axis=0)
 
 
-def _basic(onnx: Any, x: Any, parts: Any, out_shape: Any) -> Any:
+def _basic(onnx: Any, x: Any, parts: Any) -> Any:
     """Index with integers, slices and None."""
     slices = []
     for axis, i in enumerate(i for i in parts if i is not None):
@@ -158,7 +158,7 @@ def _basic(onnx: Any, x: Any, parts: Any, out_shape: Any) -> Any:
             start, stop = (start if part.start is None else part.start), (stop if part.stop is None else part.stop)
             slices.append((axis, start, stop, step))
     x = _sliced(onnx, x, slices) if slices else x
-    return x if all(isinstance(i, slice) for i in parts) else onnx.reshaped(x, out_shape)
+    return x if all(isinstance(i, slice) for i in parts) else onnx.reshaped(x)
 
 
 def _take(onnx: Any, x: Any, indices: Any, axis: Any) -> Any:
@@ -211,7 +211,7 @@ ENTRIES = [
     Entry("Squeeze", ag.squeeze, _reshaped, lambda x, axes=None: ag.squeeze(x, ints(axes))),
     Entry("Unsqueeze", ag.expand_dims, _reshaped, lambda x, axes: ag.expand_dims(x, ints(axes))),
     Entry("Transpose", ag.transpose, _write_transpose, lambda x, perm=None: ag.transpose(x, perm)),
-    Entry("Expand", ag.broadcast_to, lambda onnx, x, out_shape: onnx.Expand(x, onnx.shape(out_shape)), _expand),
+    Entry("Expand", ag.broadcast_to, lambda onnx, x: onnx.Expand(x, onnx.shape()), _expand),
     Entry("Pad", ag.pad_constant, _write_pad, _pad, options=(2,)),
     Entry(None, ag.stack, _stack),
     Entry("Split", read=_split, results=_MANY),
