@@ -3,12 +3,14 @@
 import copy
 import pickle
 import re
+import weakref
 
 import numpy as np
 import pytest
 
 import autograd_cnn as ag
 from autograd_cnn import nn
+from autograd_cnn.engine.observe import observing
 from autograd_cnn.interop.onnx.table import OPERATORS
 from interop.onnx_files import parsed, run
 from interop.torch_networks import X, cnn, randomised
@@ -129,6 +131,18 @@ def test_a_result_that_nobody_uses_is_no_operand(tmp_path):
     body = "a, b, c = Split<num_outputs=3>(x) d = Clip(a, , one) y = Add(d, c)"
     model = loaded(tmp_path, body, "float[6] x", "float[2] y", one=np.float32(1))
     assert model(np.array([-3, 2, 9, 9, 4, 5], np.float32)).data.tolist() == [1, 6]
+
+
+def test_a_value_lives_until_its_last_node(tmp_path):
+    model, seen, alive = loaded(tmp_path, "a = Neg(x) b = Neg(a) c = Neg(b) d = Neg(c) y = Neg(d)"), [], []
+
+    def look(call):
+        seen.append(weakref.ref(call.out.data))
+        alive.append(sum(each() is not None for each in seen))
+
+    with observing(look, recording=False):
+        model(ag.Tensor(np.ones((3, 2), "f")))
+    assert alive == [1, 2, 2, 2, 2]
 
 
 def test_further_results_are_refused_only_where_they_are_used(tmp_path):
