@@ -21,7 +21,7 @@ import webbrowser
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -252,9 +252,10 @@ class Program:
         settings = recipe.SETTINGS.get(name) or recipe.Settings()
         if absent := [field for field in (*NEEDED, *given) if not hasattr(settings, field)]:
             raise ValueError(f"{name}: its Settings have no {', '.join(absent)}, but {', '.join(vars(settings))}")
+        whole = {field.name for field in fields(settings) if field.type in (int, "int")}
         for field, value in given.items():
             usual = getattr(settings, field)
-            kind = int | float if isinstance(usual, float) else type(usual)
+            kind = int | float if isinstance(usual, int | float) and field not in whole else type(usual)
             if usual is not None and not isinstance(value, kind):
                 raise ValueError(f"{field} is {value!r}, want {type(usual).__name__}, such as {field}={usual!r}")
         settings = replace(settings, **given)

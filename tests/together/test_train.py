@@ -23,6 +23,14 @@ def build(settings, rng=None, images=None):
     head = nn.Linear(width, settings.classes, rng=rng)
     return nn.Sequential(nn.Conv2d(3, 4, 3, rng=rng), relu, nn.Flatten(), head)
 """
+NOTHING_APART = """
+from dataclasses import dataclass
+from autograd_cnn.training import recipe
+
+@dataclass(frozen=True)
+class Settings(recipe.Settings):
+    validation: float = 0
+"""
 INTERRUPTED = """
 import signal
 from autograd_cnn import cross_entropy
@@ -221,6 +229,9 @@ def test_any_number_of_the_settings_can_be_set(capsys):
     }.items():
         assert main([*few, "--set", wrong]) == 2
         assert capsys.readouterr().err == f"{wrong.replace('=', ' is ')}, want {want}\n"
+    Path("tiny.py").write_text(NOTHING_APART + MODEL)
+    assert main([*TRAIN, "--set", "validation=0.5", "--out", "half"]) == 0
+    assert ag.training.RunFolder("half").settings["images_per_pass"] == 5
 
 
 def drawn(tmp_path, count, change):
