@@ -38,13 +38,7 @@ except KeyboardInterrupt:
 
 STANDARD = Path(__file__).parent / "recipes" / "standard.py"
 RECIPES = {"standard": STANDARD, "original": STANDARD, **Program.recipes}
-WORDS = {  # of the package's messages, on the command line
-    "download=True": "--download",
-    "verify=False": "--no-verify",
-    "path=": "--data-dir",
-    "url=": "--url ",
-    "ag.data.load_shapes()": "--data shapes",
-}
+OPTIONS = "Here these are --data shapes, --data-dir PATH, --download, --url ADDRESS and --no-verify"
 
 
 class Training(Program):
@@ -83,10 +77,7 @@ class Training(Program):
             try:
                 data = ag.data.load_cifar10(args.data_dir, args.download, not args.no_verify, args.url)
             except (OSError, ValueError) as error:
-                text = str(error)
-                for word, ours in WORDS.items():
-                    text = text.replace(word, ours)
-                raise type(error)(text) from error
+                raise type(error)(f"{error}\n{OPTIONS}") from error
         if args.images is not None:
             images, labels = data.train_images[: args.images], data.train_labels[: args.images]
             name = f"{data.name}, first {len(images):,} + {len(data.test_images):,}"
