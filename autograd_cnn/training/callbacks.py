@@ -11,7 +11,7 @@ from autograd_cnn.training.arguments import check
 from autograd_cnn.training.history import History
 
 
-def early_stop(patience: int) -> Callable[[History], str]:
+def early_stop(patience: int) -> Callable[[History], bool]:
     """End a run when `patience` passes have gone by without a better one.
 
     Passes are compared by validation loss, or by training loss if nothing was validated. All of them are in the
@@ -23,10 +23,10 @@ def early_stop(patience: int) -> Callable[[History], str]:
     >>> losses = [0.9, 0.5, 0.6, 0.7]
     >>> history = History("", losses, [Epoch(i + 1, x, 1.0, x, 1.0, 1.0) for i, x in enumerate(losses)])
     >>> early_stop(2)(history), early_stop(3)(history)
-    ('no better pass in 2', '')
+    (True, False)
     """
     check("early_stop", patience=patience)
-    return lambda history: f"no better pass in {patience}" * (len(history.epochs) - 1 - history.best >= patience)
+    return lambda history: len(history.epochs) - 1 - history.best >= patience
 
 
 def keep_best(path: str | os.PathLike[str], model: Module) -> Callable[[History], None]:

@@ -18,7 +18,7 @@ from autograd_cnn.arrayfile import read_json, write_json
 from autograd_cnn.environment import plain
 
 PLOTS = "autograd_cnn.plots"
-EARLY_STOP = "early stop"  # the reason to end, or its beginning, if it is a callback's
+EARLY_STOP = "early stop"  # the reason to end, if a callback wants it
 
 
 @dataclass
@@ -84,8 +84,8 @@ class History:
     epochs : list of Epoch
         One per pass. If the run ended within a pass, the last one covers a part of it.
     ended : str
-        Why the run ended early: ``"interrupted at step 47"`` (Ctrl-C), ``"time limit"``, ``"early stop"``, with the
-        reason that a callback gave: ``"early stop: no better pass in 3"``; else empty.
+        Why the run ended early: ``"interrupted at step 47"`` (Ctrl-C), ``"time limit"`` or ``"early stop"``, which a
+        callback wanted; else empty.
     planned : int
         The number of steps of the whole run.
 

@@ -99,8 +99,8 @@ def fit(
         Write the checkpoint after every so many steps as well.
     callbacks : list of callable
         ``callback(history)`` is called after each pass, before the checkpoint is written; so if the process is killed
-        in between, it is called again. If one returns True, or a text that says why, the remaining callbacks are still
-        called, and see it in `history.ended`; then the run ends. See `early_stop`, `keep_best` and `RunFolder`.
+        in between, it is called again. If one returns True, the remaining callbacks are still called, and see it in
+        `history.ended`; then the run ends. See `early_stop`, `keep_best` and `RunFolder`.
     name : str
         Describes the images in the History and in pictures.
     progress : bool
@@ -154,7 +154,7 @@ def fit(
     with ranks.all_or_none(), in_training_mode(model, True), _ctrl_c(run.interrupt), _bar(run) as run.bar:
         if run.step:
             run.say(f"resuming after step {run.step:,}, from {checkpoint}")
-            if ended.startswith(EARLY_STOP):
+            if ended == EARLY_STOP:
                 run.call_back()
             run.look_for_reasons()
         while run.closed < run.end:

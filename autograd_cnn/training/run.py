@@ -171,8 +171,8 @@ class Run:
 
         def called() -> str:
             for callback in self.callbacks:
-                if reason := callback(self.history):
-                    self.stop(f"{EARLY_STOP}: {reason}" if isinstance(reason, str) else EARLY_STOP)
+                if callback(self.history):
+                    self.stop(EARLY_STOP)
             return self.history.ended
 
         self.history.ended = self.ranks.first(called)

@@ -28,7 +28,7 @@ def history(*losses, validated=True):
     ],
 )
 def test_it_ends_after_passes_without_improvement(losses, ends):
-    assert early_stop(2)(history(*losses)) == ("no better pass in 2" if ends else "")
+    assert early_stop(2)(history(*losses)) == ends
 
 
 def test_without_validation_the_training_loss_counts():
@@ -43,8 +43,6 @@ def test_fit_calls_them_after_each_pass_until_one_ends_the_run():
     )
     assert len(history.epochs) == len(calls) == 3
     assert history.ended == "early stop"
-    history = train(*line()[1:], x, y, epochs=9, callbacks=[lambda h: f"{len(h.epochs)} are enough"])
-    assert history.ended == "early stop: 1 are enough" and len(history.epochs) == 1
 
 
 def test_the_best_weights_are_kept(tmp_path, rng):

@@ -118,7 +118,7 @@ def _options(facts: Facts, words: str, **changes: float) -> str:
 def _ended(facts: Facts) -> list[Step]:
     from autograd_cnn.training.history import EARLY_STOP
 
-    if not facts.history.ended or facts.history.ended.startswith(EARLY_STOP):
+    if not facts.history.ended or facts.history.ended == EARLY_STOP:
         return []
     again = "The same program, with RunFolder(..., resume=True), goes on from where it stopped."
     again = "Go on from where it stopped:" if facts.resume else again
