@@ -82,35 +82,24 @@ REFUSED = {  # with the line
 GRAPHS = {  # of files: a program for each, with the result y
     "mask": "f = Cast<to=1>(m) y = Mul(x, f)",
     "attention mask": "f = Cast<to=1>(i) g = Sub(one, f) h = Mul(g, ten) a = Add(x, h) y = Softmax<axis=-1>(a)",
-    "positive share": "p = Greater(x, zero) f = Cast<to=1>(p) r = ReduceMean(f, axis) y = Mul(x, r)",
-    "time step": "f = Cast<to=1>(k) g = Mul(f, ten) s = Sin(g) y = Add(x, s)",
     "cast then where": "c = Cast<to=9>(i) y = Where(c, x, ten)",
     "cast like": "f = CastLike(i, x) y = Add(f, x)",
     "integers": "j = Cast<to=6>(x) k = Add(j, j) f = Cast<to=1>(k) y = Sub(x, f)",
-    "rows": "y = Gather(w, i)",
     "positions": "e = Equal(i, two) n = Not(e) c = Cast<to=7>(n) s = CumSum(c, last) p = Mul(s, c) y = Gather(w, p)",
     "largest": "a = ArgMax<axis=1, keepdims=0>(x) y = Gather(w, a)",
-    "least": "a = ArgMin<axis=1>(x) f = Cast<to=1>(a) y = Mul(x, f)",
-    "rounded": "r = Round(x) y = Mul(x, r)",
     "division": "q = Div(i, two) f = Cast<to=1>(q) y = Add(x, f)",
     "power": "q = Pow(x, k) y = Add(x, q)",
     "sums": "s = ReduceSum(k, axis) f = Cast<to=1>(s) y = Mul(x, f)",
-    "not": "n = Not(m) o = Or(n, m) a = And(o, n) y = Where(a, x, zero)",
     "expanded": "u = Unsqueeze(m, axis) s = Shape(u) e = Expand(u, s) f = Cast<to=1>(e) y = Mul(x, f)",
-    "elements": "y = GatherElements<axis=0>(w, i)",
     "picked": "u = Unsqueeze(i, last_) y = GatherND(w, u)",
-    "written": "u = Unsqueeze(i, last_) g = Gather(w, i) y = ScatterND(w, u, g)",
-    "reach": "z = ReduceMax<keepdims=0>(i) r = Range(nought, z, unit) y = Cast<to=1>(r)",
     "shape": "z = ReduceMax<keepdims=1>(i) f = Reshape(z, unit_) y = ConstantOfShape(f)",
 }  # fmt: skip
 UNWRITTEN = {  # those that are refused, by this node
-    "largest": "ArgMax a", "least": "ArgMin a", "division": "Div q",
-    "picked": "GatherND y", "written": "ScatterND y", "reach": "Range r", "shape": "ConstantOfShape y",
+    "largest": "ArgMax a", "division": "Div q", "picked": "GatherND y", "shape": "ConstantOfShape y",
 }  # fmt: skip
 CONSTANTS = {
-    "zero": np.float32(0), "one": np.float32(1), "ten": np.float32(10), "axis": np.array([1]), "two": np.int64(2),
-    "w": W, "last": np.int64(1), "last_": np.array([2]), "nought": np.int64(0), "unit": np.int64(1),
-    "unit_": np.array([1]),
+    "one": np.float32(1), "ten": np.float32(10), "axis": np.array([1]), "two": np.int64(2), "w": W,
+    "last": np.int64(1), "last_": np.array([2]), "unit_": np.array([1]),
 }  # fmt: skip
 
 
