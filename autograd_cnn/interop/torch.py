@@ -126,9 +126,10 @@ def torch_layouts(caller: str, model: Module, example: Any) -> dict[str, Layout]
     finder = _Finder(caller, model)
     with in_training_mode(model, training=False):
         calls, result = calls_of(model, inputs)
-    begun = next((c.arguments.get("axes") for c in calls if c.primitive.batch != "elementwise"), None)
+    moved = [c for c in calls if c.primitive.batch != "elementwise" and id(array_of(c.values[0])) not in finder.weights]
+    axes = moved[0].arguments.get("axes") if moved else None
     for x in inputs:  # the model may begin with a transposition: then the example is in PyTorch's order
-        turned = begun and tuple(begun) == _to_last(x.ndim)
+        turned = axes and tuple(axes) == _to_last(x.ndim)
         finder.tags[id(x.data)] = FEATURES if turned else IMAGE if x.ndim == 4 else SAME
     for call in calls:
         finder.see(call)
@@ -328,7 +329,8 @@ class _Finder:
         elif call.primitive is ag.transpose and layout.axes == (0, 1):
             self.note(w, layout._replace(axis=1 - layout.axis), by)
         else:
-            cure = "Write x @ w.T" if call.primitive is ag.transpose else "Save the result as a parameter, and use that"
+            turned = call.primitive is ag.transpose and array.ndim == 2
+            cure = "Write x @ w.T" if turned else "Save the result as a parameter, and use that"
             self.refuse([("", array)], f"{place_of(call)} calculates with it before {by}. {cure}")
 
     # Results of calls

@@ -289,6 +289,8 @@ NETWORKS = {  # (input, shapes of the weights, here, in PyTorch)
                              .reshape(2, 3, 4) @ p.v.T),
     "a frame, added": (FRAMES, {"k": (3, 3, 3, 3), "fc": (72, 2)},
                        lambda x, p: ag.linear(flat(x[:, 0] + conv(x[:, 0], p.k)), p.fc), MAY),
+    "a map in PyTorch's order": (IMAGE, {"m": (1, 3, 4, 6), "fc": (72, 2)}, lambda x, p: ag.linear(
+        flat(p.m.transpose(0, 2, 3, 1) + x), p.fc), r"m .*transpose .* calculates with it before add .* Save the"),
     "map, flattened": (IMAGE, {"m": (4, 6, 3)}, lambda x, p: flat(x) * p.m.reshape(-1), r"m .*reshape .*Save the"),
     "matrix from the left": (ROWS, {"m": (4, 5)}, lambda x, p: p.m @ x, lambda x, p: p.m @ x),
     "einsum": (IMAGE, {"m": (4, 6, 3, 2)}, lambda x, p: ag.einsum("nhwc,hwck->nk", x, p.m), rf"m .*einsum .*{MAY}"),
