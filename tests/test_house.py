@@ -57,7 +57,7 @@ ROOMS = {
     ),
     "distributed": Room(200, "engine training environment", "several processes that train one model, on MPI"),
     "interop": Room(
-        1499,
+        1495,
         f"engine calculus ops vocabulary nn state arrayfile files environment {FACE}",  # operators are its functions
         "weights for PyTorch, and ONNX files",
     ),

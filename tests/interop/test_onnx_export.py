@@ -101,6 +101,7 @@ NAMED = [  # a function, the names of its inputs, and of its outputs
     (lambda images, y: {"logits": images * y, "images": ag.relu(images)}, ["images", "y"], ["logits", "images_2"]),
     (lambda x, y: {"a": [], "b": (x * 2, y * 3)}, ["x", "y"], ["output.0", "output.1"]),
     (lambda x, y: x * y, ["x", "y"], ["output"]),
+    (lambda x, y: (x * y,) * 2, ["x", "y"], ["output.0", "output.1"]),
     (lambda *xs: (ag.add(*xs),), ["x", "x.1"], ["output.0"]),
 ]  # fmt: skip
 

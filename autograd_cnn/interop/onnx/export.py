@@ -361,8 +361,6 @@ class _Writer:
             value, array = given, array_of(given)
             fixed = array is None or id(array) not in self.names
             shape = name == "shape" and name not in converter.needs  # it takes the shapes of arrays instead
-            if fixed and any(id(a) in self.run.depends for a in _arrays([given])):
-                raise ValueError(f"{name} has an array that depends on the inputs")
             if fixed and not shape and not _equal(*(v.data if isinstance(v, Tensor) else v for v in (given, again))):
                 fixed = not self.stretched(array, array_of(again))
                 if fixed:
@@ -402,12 +400,10 @@ class _Writer:
         weak = weak and array.dtype != common and common.kind in "fiu"
         if id(array) not in self.names:  # a parameter or a constant
             label = self.tensors.get(id(array)) or getattr(value, "name", None) or name
-            stored = array.astype(common) if weak and (array.dtype.kind != "f" or not array.ndim) else array
-            self.names[id(array)] = self.constant(stored, label)
+            self.names[id(array)] = self.constant(array, label)
             self.kept.append(array)
         result = self.names[id(array)]
-        dtype = self.constants[result].dtype if result in self.constants else array.dtype
-        return self.cast(result, common) if weak and dtype != common else result
+        return self.cast(result, common) if weak else result
 
     # The file
 
