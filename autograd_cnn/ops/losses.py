@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from autograd_cnn.engine.arrays import as_floats
+from autograd_cnn.engine.checks import number
 from autograd_cnn.engine.declare import primitive
 from autograd_cnn.engine.errors import not_numbers
 from autograd_cnn.engine.messages import warn
@@ -20,12 +21,14 @@ from autograd_cnn.engine.mode import is_recording
 from autograd_cnn.engine.numpy_calls import checked, known, peek, plain_array
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax, softplus
-from autograd_cnn.ops.arithmetic import abs, astype, chain, exp, log, masked, maximum, negative, subtract, where
+from autograd_cnn.ops.arithmetic import abs, astype, chain, clip, exp, log, masked, maximum, negative, subtract, where
 from autograd_cnn.ops.axes import X, as_float, fixed, operand
 from autograd_cnn.ops.reductions import mean, sum
 from autograd_cnn.ops.shapes import broadcast_to
 
-__all__ = ["bce", "bce_with_logits", "cross_entropy", "kl_div", "l1_loss", "mse", "nll_loss"]
+__all__ = [
+    "bce", "bce_with_logits", "cross_entropy", "huber_loss", "kl_div", "l1_loss", "mse", "nll_loss", "smooth_l1_loss",
+]  # fmt: skip
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -392,6 +395,32 @@ def difference(p: Any, y: Any) -> Any:
 def l1_loss(p: Any, y: Any, reduction: Reduction = "mean") -> Any:
     """Measures how far predictions are from their targets: ``|p - y|``. The gradient where they are equal is 0."""
     return reduced(abs(difference(p, y)), reduction)
+
+
+def huber_loss(p: Any, y: Any, reduction: Reduction = "mean", delta: float = 1.0) -> Any:
+    """Measures how far predictions are from their targets: ``d**2 / 2`` up to `delta`, then ``delta (d - delta / 2)``.
+
+    d is ``|p - y|`` (P. J. Huber, 1964).
+    """
+    return _huber(p, y, reduction, delta, 1.0)
+
+
+def _huber(p: Any, y: Any, reduction: Reduction, delta: float, scale: float) -> Any:
+    if not fixed(delta, "delta") > 0:
+        raise ValueError(f"huber_loss: delta is {delta}. It is greater than 0")
+    d = difference(p, y)
+    near = clip(d, -float(delta), float(delta))
+    return reduced(near / scale * (d - near / 2), reduction)
+
+
+def smooth_l1_loss(p: Any, y: Any, reduction: Reduction = "mean", beta: float = 1.0) -> Any:
+    """Measures how far predictions are from their targets: `huber_loss` up to `beta`, divided by `beta`.
+
+    With ``beta=0`` it is `l1_loss`.
+    """
+    if number(fixed(beta, "beta"), "beta", 0) == 0:
+        return l1_loss(p, y, reduction)
+    return _huber(p, y, reduction, beta, float(beta))
 
 
 def kl_div(p: Any, y: Any, reduction: Reduction | Literal["batchmean"] = "mean", log_target: bool = False) -> Any:

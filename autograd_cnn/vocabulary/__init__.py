@@ -7,7 +7,6 @@ from autograd_cnn.engine.naming import enrol
 from autograd_cnn.vocabulary import fft, linalg, special, stats
 from autograd_cnn.vocabulary.arrays import *
 from autograd_cnn.vocabulary.functions import *
-from autograd_cnn.vocabulary.losses import *
 
 if not TYPE_CHECKING:  # type checkers follow the stars
     files = [file for file in vars(vocabulary).values() if file not in (fft, linalg, special, stats)]

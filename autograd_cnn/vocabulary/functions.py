@@ -1,8 +1,9 @@
-"""NumPy's other functions of numbers: elementary ones, then averages, quantiles, sorted numbers, sums and differences.
+"""NumPy's other functions of numbers: elementary ones, averages, quantiles, sorted numbers, sums and differences.
 
 Most elementary functions are a line each: NumPy's ufunc, what it does, and its rules. They broadcast like NumPy's. The
 others are functions of primitives. A quantile and a sort pick elements in the order of a stable argsort, so the one
-that comes first has the lower place among ties, and the gradient goes where the number came from.
+that comes first has the lower place among ties, and the gradient goes where the number came from. Lengths and distances
+of vectors, which NumPy lacks, come last.
 """
 
 from __future__ import annotations
@@ -24,23 +25,25 @@ from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import counterparts
 from autograd_cnn.ops import arithmetic, reductions
 from autograd_cnn.ops.arithmetic import chain, choice, clip, conjugated, live, masked, power, quotient, sign_of, where
-from autograd_cnn.ops.axes import Axis, as_float, axes_of, cut, in_double, keepdims_shape, operand
+from autograd_cnn.ops.axes import Axis, as_float, axes_of, channel_axis, cut, fixed, in_double, keepdims_shape, operand
 from autograd_cnn.ops.indexing import concatenate, scatter, take, take_along_axis
+from autograd_cnn.ops.losses import Reduction, reduced
 from autograd_cnn.ops.products import matmul
-from autograd_cnn.ops.reductions import count_of, cumprod, cumsum, keeps, mean, prod, std, sum, var
+from autograd_cnn.ops.reductions import count_of, cumprod, cumsum, in_range, keeps, mean, prod, std, sum, var
 from autograd_cnn.ops.shapes import axes_last, broadcast_to, moveaxis, reshape, squeeze, together, transpose
-from autograd_cnn.vocabulary.arrays import pad
+from autograd_cnn.vocabulary.arrays import broadcast_arrays, pad
+from autograd_cnn.vocabulary.linalg import order_of_powers, vector_norm
 
 __all__ = [
     "acos", "acosh", "angle", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin",
-    "asinh", "atan", "atan2", "atanh", "average", "bincount", "cbrt", "copysign", "corrcoef", "cosh", "cov",
-    "cummax", "cummin", "cumulative_prod", "cumulative_sum", "deg2rad", "degrees", "diff", "divmod", "ediff1d",
-    "exp2", "fabs", "float_power", "fmax", "fmin", "fmod", "frexp", "geomspace", "gradient", "hypot", "interp",
-    "ldexp", "linspace", "log2", "log10", "logaddexp", "logaddexp2", "logspace", "median", "mod", "modf",
-    "nan_to_num", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmedian", "nanmin", "nanpercentile", "nanprod",
-    "nanquantile", "nanstd", "nansum", "nanvar", "partition", "percentile", "positive", "ptp", "quantile",
-    "rad2deg", "radians", "real_if_close", "reciprocal", "select", "sinc", "sinh", "sort", "sort_complex", "tan",
-    "trapezoid", "unwrap",
+    "asinh", "atan", "atan2", "atanh", "average", "bincount", "cbrt", "copysign", "corrcoef", "cosh",
+    "cosine_similarity", "cov", "cummax", "cummin", "cumulative_prod", "cumulative_sum", "deg2rad", "degrees", "diff",
+    "divmod", "ediff1d", "exp2", "fabs", "float_power", "fmax", "fmin", "fmod", "frexp", "geomspace", "gradient",
+    "hypot", "interp", "ldexp", "linspace", "log2", "log10", "logaddexp", "logaddexp2", "logspace", "median", "mod",
+    "modf", "nan_to_num", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmedian", "nanmin", "nanpercentile",
+    "nanprod", "nanquantile", "nanstd", "nansum", "nanvar", "normalize", "pairwise_distance", "partition",
+    "percentile", "positive", "ptp", "quantile", "rad2deg", "radians", "real_if_close", "reciprocal", "select", "sinc",
+    "sinh", "sort", "sort_complex", "tan", "trapezoid", "triplet_margin_loss", "unwrap",
 ]  # fmt: skip
 
 
@@ -622,3 +625,57 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     if x is not None:
         dx = diff(axes_last(as_float(operand(x, y)), axis if np.ndim(x) > 1 else -1))
     return (dx * (y[..., 1:] + y[..., :-1]) / 2).sum(-1)
+
+
+# Lengths and distances of vectors
+
+
+def cosine_similarity(x1: Any, x2: Any, axis: int | None = None, eps: float = 1e-8) -> Any:
+    """Computes the cosine of the angle between vectors along `axis`, whose lengths count as at least `eps`.
+
+    Vectors of zeros have similarity 0. Without `axis`, it is the last: that of a vector, of each row, or the channels
+    of images (N, H, W, C). Arrays of three axes need an `axis`.
+    """
+    x1, x2 = broadcast_arrays(*as_floats(x1, x2))
+    axis = channel_axis(x1) if axis is None else axis
+
+    def squares(x: Any, s: Any) -> Any:
+        return clip(sum(arithmetic.square(x), axis), (float(fixed(eps, "eps")) * s) ** 2, None)
+
+    (x1, first, _), (x2, second, _) = (in_range(squares, x, axis) for x in (x1, x2))
+    return sum(x1 * x2, axis) / (np.sqrt(first) * np.sqrt(second))
+
+
+def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdims: bool = False) -> Any:
+    """Computes the distances between vectors along the last axis: ``sum(|x1 - x2 + eps|**p)**(1 / p)``.
+
+    The gradient at distance 0 is 0.
+    """
+    norm = partial(vector_norm, axis=-1, keepdims=keepdims, ord=p)
+    _, length, s = in_range(lambda x, s: norm(x), np.subtract(*as_floats(x1, x2)) + eps, -1, order_of_powers(p))
+    return length if s is None else length / s
+
+
+def triplet_margin_loss(
+    anchor: Any, positive: Any, negative: Any, reduction: Reduction = "mean", margin: float = 1.0, p: float = 2.0,
+    eps: float = 1e-6, swap: bool = False,
+) -> Any:  # fmt: skip
+    """Computes ``max(0, d(anchor, positive) - d(anchor, negative) + margin)``.
+
+    The distance d is `pairwise_distance`. With `swap`, `negative` is compared with the nearer of the two others.
+    """
+    near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
+    far = arithmetic.minimum(far, pairwise_distance(positive, negative, p, eps)) if swap else far
+    return reduced(clip(near - far + margin, 0, None), reduction)
+
+
+def normalize(x: Any, p: float = 2.0, axis: int | None = None, eps: float = 1e-12) -> Any:
+    """Divides by the p-norm along `axis`, or by `eps` if that is larger.
+
+    The gradient of the norm at 0 is 0. Without `axis`, it is the last: that of a vector, of each row, or the channels
+    of images (N, H, W, C). Arrays of three axes need an `axis`.
+    """
+    axis = channel_axis(x) if axis is None else axis
+    norm = partial(vector_norm, axis=axis, keepdims=True, ord=p)
+    x, length, _ = in_range(lambda x, s: arithmetic.maximum(norm(x), eps * s), as_float(x), axis, order_of_powers(p))
+    return x / length

@@ -21,6 +21,11 @@ def divergence(p, y):
     return y * (np.log(y) - p)
 
 
+def huber(p, y, delta=1.0):
+    d = np.abs(p - y)
+    return np.where(d < delta, d**2 / 2, delta * (d - delta / 2))
+
+
 rng = np.random.default_rng(1)
 a, b, c = rng.normal(size=(3, 3, 4)) * 1.5
 soft = rng.dirichlet(np.ones(4), 3)
@@ -83,6 +88,17 @@ USES = [
     ),
     use("l1_loss", ag.l1_loss, a, b, want=lambda p, y: np.mean(np.abs(p - y))),
     use("l1_loss", lambda p, y: ag.l1_loss(p, y, "none"), a, b, want=lambda p, y: np.abs(p - y)),
+    use("huber_loss", ag.huber_loss, a, b, want=lambda p, y: np.mean(huber(p, y))),
+    use("huber_loss", lambda p, y: ag.huber_loss(p, y, "sum", 0.7), a, b, want=lambda p, y: np.sum(huber(p, y, 0.7))),
+    use("smooth_l1_loss", ag.smooth_l1_loss, a, b, want=lambda p, y: np.mean(huber(p, y))),
+    use(
+        "smooth_l1_loss",
+        lambda p, y: ag.smooth_l1_loss(p, y, "none", beta=0.7),
+        a,
+        b,
+        want=lambda p, y: huber(p, y, 0.7) / 0.7,
+    ),
+    use("smooth_l1_loss", lambda p, y: ag.smooth_l1_loss(p, y, beta=0), a, b, want=lambda p, y: np.mean(np.abs(p - y))),
     use("kl_div", ag.kl_div, a, soft, want=lambda p, y: np.mean(divergence(p, y))),
     use("kl_div", lambda p, y: ag.kl_div(p, y, "batchmean"), a, soft, want=lambda p, y: np.sum(divergence(p, y)) / 3),
     use(
