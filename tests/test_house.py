@@ -31,7 +31,7 @@ class Room(NamedTuple):
 ROOMS = {
     # the library
     "engine": Room(2318, "", "the tape, the recorded call, the walk back, and Tensor"),
-    "ops": Room(1969, "engine", "the textbook: operations, each with its derivative below it"),
+    "ops": Room(1984, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(1012, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(761, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(331, "engine calculus state", "optimisers, schedules, clipping"),
@@ -46,7 +46,7 @@ ROOMS = {
     "__main__": Room(416, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
-        1177, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
+        1152, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(3313, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(610, "engine files environment", "published images, folders of images, batches"),
