@@ -4,8 +4,53 @@ import base64
 import json
 import re
 import zlib
+from html.parser import HTMLParser
 
 import numpy as np
+
+
+class Page(HTMLParser):
+    """The elements of HTML, which are nested rightly: tag, attributes and texts of each; texts by tag, id and class."""
+
+    VOID = ("meta", "img", "br", "input", "link")
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.texts, self.found = [], {}, []
+        self.feed(html)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes, ended=False):
+        self.found.append((tag, dict(attributes), []))
+        if tag not in self.VOID and not ended:
+            self.open.append(self.found[-1])
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes, ended=True)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop()[0] == tag
+
+    def handle_data(self, data):
+        for _, _, texts in self.open:
+            texts.append(data)
+        for place in {part for tag, a, _ in self.open for part in (tag, a.get("id"), a.get("class"))}:
+            self.texts.setdefault(place, []).append(data)
+
+    def all(self, tag):
+        """The attributes and the text of each element of that kind."""
+        return [(attributes, "".join(texts)) for t, attributes, texts in self.found if t == tag]
+
+    @property
+    def tags(self):
+        return [tag for tag, *_ in self.found]
+
+    @property
+    def active(self):
+        """What could run a script, besides script elements."""
+        pairs = [(tag, *pair) for tag, attributes, _ in self.found for pair in attributes.items()]
+        return [each for each in pairs if each[1].startswith("on") or "script:" in (each[2] or "")]
 
 
 def facts_of(html):

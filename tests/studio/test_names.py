@@ -6,7 +6,6 @@ Each name stands for a Tensor, a scope, a module's class, a function, a primitiv
 import ast
 import json
 import re
-from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
@@ -15,7 +14,7 @@ import autograd_cnn as ag
 from autograd_cnn.studio.live.run import run
 from autograd_cnn.studio.picture.ladder import ladder
 from studio.hostile import NAMES, called, network
-from studio.pages import facts_of
+from studio.pages import Page, facts_of
 
 CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
@@ -49,19 +48,6 @@ def failed(name):
     return caught.value.graph
 
 
-class Tags(HTMLParser):
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.active = [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.active += [
-            f"{tag} {key}={value}" for key, value in attributes if key.startswith("on") or "script:" in (value or "")
-        ]
-
-
 @pytest.fixture
 def both(graph, failed):
     return graph, failed
@@ -83,7 +69,7 @@ def test_svg(both, name):
         assert not CONTROLS.search(text)
         tags = {e.tag.rpartition("}")[2] for e in ElementTree.fromstring(text.encode()).iter()}
         assert tags <= {"svg", "title", "style", "g", "rect", "path", "text", "tspan", "circle"}
-        assert not Tags(text).active
+        assert not Page(text).active
 
 
 def test_dot(both, name, graphviz):
@@ -111,13 +97,13 @@ def test_program(graph, tmp_path):
     loss, _ = program.run()
     assert loss == graph.loss
     graph.save(tmp_path / "net.py")
-    assert Tags(program._repr_html_()).active == [] and "script" not in Tags(program._repr_html_()).tags
+    assert Page(program._repr_html_()).active == [] and "script" not in Page(program._repr_html_()).tags
 
 
 def test_page(both, name):
     for graph in both:
         text = graph.page()
-        tags = Tags(text)
+        tags = Page(text)
         assert tags.tags.count("script") == 3 and not tags.active and not {"img", "b", "base"} & set(tags.tags)
         assert not CONTROLS.search(text)
         words = json.dumps(facts_of(text), ensure_ascii=False)
@@ -136,7 +122,7 @@ def test_notebook(both, name):
     for graph in both:
         bundle = graph._repr_mimebundle_()
         assert not CONTROLS.search("".join(bundle.values()))
-        assert "script" not in Tags("".join(bundle.values())).tags
+        assert "script" not in Page("".join(bundle.values())).tags
 
 
 def test_profile(name):
@@ -151,7 +137,7 @@ def test_live(name):
     source = "\n".join(lines)
     result = next(run(source, lambda _: None))
     assert (
-        not result["error"] and Tags(result["page"]).tags.count("script") == 3 and not CONTROLS.search(result["page"])
+        not result["error"] and Page(result["page"]).tags.count("script") == 3 and not CONTROLS.search(result["page"])
     )
     result = next(run(f"raise ValueError({name!r})", lambda _: None))
     assert result["line"] == 1 and result["error"]

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.studio.program.listing import side_by_side
+from studio.pages import Page
 
 
 def net(x, w):
@@ -27,28 +27,13 @@ def graph():
     return ag.trace(net, np.ones(3), np.arange(3.0))
 
 
-class Texts(HTMLParser):
-    """The texts of a page, and the attributes of its elements by tag."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.texts, self.tags = [], {}
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.setdefault(tag, []).append(dict(attributes))
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-
 # show
 
 
 def test_a_cell_shows_the_player_in_a_frame_wherever_show_stands(graph, shown):
     assert graph.show() is None  # so that the last line of a cell does not show it twice
     (bundle,) = shown
-    (frame,) = Texts(bundle["text/html"]).tags["iframe"]
+    ((frame, _),) = Page(bundle["text/html"]).all("iframe")
     assert frame["srcdoc"] == graph.page() and frame["sandbox"] == "allow-scripts"
 
 
@@ -93,7 +78,7 @@ def product(x, y):
 def test_a_notebook_shows_the_text_of_a_program_in_its_own_colours():
     program = ag.trace(product, 0.5, 3.0).program()
     page = program._repr_html_()
-    assert Texts(page).texts == [side_by_side(program.rows)] and "h = x * y" in page
+    assert Page(page).texts["pre"] == [side_by_side(program.rows)] and "h = x * y" in page
     assert not {"color", "background-color"} & set(re.findall(r"([\w-]+):", page))
 
 

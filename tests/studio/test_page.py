@@ -6,7 +6,6 @@ import json
 import re
 import runpy
 import zlib
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -17,35 +16,10 @@ from autograd_cnn.studio import assets
 from autograd_cnn.studio.player import page as page_module
 from autograd_cnn.studio.player.array_views import Store, four_digits, look, maps
 from autograd_cnn.studio.png import url
-from studio.pages import facts_of
+from studio.pages import Page, facts_of
 from studio.pages import numbers as said
 
 STUDIO = Path(assets.__file__).parent
-
-
-class Parsed(HTMLParser):
-    """Elements of a page with their attributes and text."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.elements = []
-        self.open = False
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs), ""))
-        self.open = True
-
-    def handle_endtag(self, tag):
-        self.open = False
-
-    def handle_data(self, data):
-        if self.open:
-            tag, attributes, text = self.elements[-1]
-            self.elements[-1] = tag, attributes, text + data
-
-    def all(self, tag):
-        return [(attributes, text) for t, attributes, text in self.elements if t == tag]
 
 
 def tanh_net(w, v, x, y):
@@ -426,10 +400,10 @@ def test_a_failed_trace_ends_with_the_error(rng):
 
 def test_the_page_fetches_nothing_and_its_policy_blocks_other_scripts(net):
     text = net[0].page()
-    page = Parsed(text)
+    page = Page(text)
     assert set(re.findall(r"https?://[\w./]+", text)) == {"http://www.w3.org/2000/svg"}
-    used = {name for _, attributes, _ in page.elements for name in attributes if name in ("src", "href", "style")}
-    assert not used and not any(name.startswith("on") for _, attributes, _ in page.elements for name in attributes)
+    used = {name for _, attributes, _ in page.found for name in attributes if name in ("src", "href", "style")}
+    assert not used and not any(name.startswith("on") for _, attributes, _ in page.found for name in attributes)
     policy = next(a["content"] for a, _ in page.all("meta") if "http-equiv" in a)
     rules = dict(part.strip().split(" ", 1) for part in policy.split(";"))
     assert rules["default-src"] == "'none'" and rules["img-src"] == "data:"

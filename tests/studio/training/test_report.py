@@ -5,7 +5,6 @@ import math
 import re
 import sys
 from collections import Counter
-from html.parser import HTMLParser
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +15,7 @@ from autograd_cnn.environment import command
 from autograd_cnn.studio.live import page as live
 from autograd_cnn.studio.report.facts import collect, figures, next_steps, share
 from autograd_cnn.training import Epoch, Evaluation, History
-from studio.pages import facts_of
+from studio.pages import Page, facts_of
 from studio.training.reports import CLASSES, Run
 from studio.training.reports import figures as course
 
@@ -35,34 +34,6 @@ def run(tmp_path_factory):
         run = Run(tmp_path_factory.mktemp("run"))
         run.text = run.write()
     return run
-
-
-class Page(HTMLParser):
-    """The elements of a page: the texts of each kind, their attributes, and whether they are nested rightly."""
-
-    VOID = ("meta", "img", "br", "input", "link")
-
-    def __init__(self, html):
-        super().__init__()
-        self.open, self.texts, self.found = [], {}, []
-        self.feed(html)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        self.found.append((tag, dict(attributes)))
-        if tag not in self.VOID:
-            self.open.append((tag, dict(attributes).get("id"), dict(attributes).get("class")))
-
-    def handle_startendtag(self, tag, attributes):
-        self.found.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop()[0] == tag
-
-    def handle_data(self, data):
-        for place in {part for element in self.open for part in element}:
-            self.texts.setdefault(place, []).append(data)
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +189,7 @@ def test_numbers_that_a_pass_lacks_are_left_out(tmp_path):
 
 
 def test_the_page_asks_for_nothing(run, page):
-    places = [a.get(name) for _, a in page.found for name in ("src", "href", "action", "srcdoc", "style")]
+    places = [a.get(name) for _, a, _ in page.found for name in ("src", "href", "action", "srcdoc", "style")]
     assert all(
         place.startswith(("data:image/png;base64,", "data:image/svg+xml;base64,", "#")) for place in places if place
     )
@@ -228,7 +199,7 @@ def test_the_page_asks_for_nothing(run, page):
 
 
 def policy_of(page):
-    (policy,) = [a["content"] for tag, a in page.found if a.get("http-equiv") == "Content-Security-Policy"]
+    (policy,) = [a["content"] for a, _ in page.all("meta") if a.get("http-equiv") == "Content-Security-Policy"]
     return {name: set(sources) for name, *sources in (directive.split() for directive in policy.split("; "))}
 
 
@@ -241,11 +212,11 @@ def test_the_page_allows_what_the_player_in_its_frame_needs(run, page):
 
 
 def test_every_picture_has_words_and_every_section_a_heading(page):
-    assert all("alt" in attributes for tag, attributes in page.found if tag == "img")
-    titles = [a["aria-labelledby"] for tag, a in page.found if tag == "section"]
-    headings = [a.get("id") for tag, a in page.found if tag == "h2"]
+    assert all("alt" in attributes for tag, attributes, _ in page.found if tag == "img")
+    titles = [a["aria-labelledby"] for tag, a, _ in page.found if tag == "section"]
+    headings = [a.get("id") for tag, a, _ in page.found if tag == "h2"]
     assert titles == headings and len(titles) == 7
-    links = [a["href"] for tag, a in page.found if tag == "a"]
+    links = [a["href"] for tag, a, _ in page.found if tag == "a"]
     assert [f"{link[1:]}-title" for link in links] == titles
 
 
@@ -474,7 +445,7 @@ def test_a_model_that_guesses_gets_one_advice(run, losses, cure):
 
 
 def test_the_course_is_drawn(run):
-    images = [a for tag, a in Page(run.html).found if tag == "img" and a["src"].startswith("data:image/svg+xml")]
+    images = [a for a, _ in Page(run.html).all("img") if a["src"].startswith("data:image/svg+xml")]
     assert [a["alt"].split()[0] for a in images] == ["Loss", "Accuracy"]
 
 
@@ -504,7 +475,7 @@ def test_names_of_classes_and_folders_steer_no_terminal_and_no_page(tmp_path):
     assert "\\x1b]0;owned\\x07red\\x1b[31m" in text and "\\u202e" in text
     page = Page(run.html)
     assert not any("alert" in text for text in page.texts.get("script", []))
-    assert {tag for tag, _ in page.found if tag in ("b", "script")} <= {"b", "script"}
+    assert {tag for tag in page.tags if tag in ("b", "script")} <= {"b", "script"}
 
 
 def test_settings_that_do_not_suit_the_results_are_refused(tmp_path):
