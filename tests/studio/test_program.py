@@ -2,6 +2,7 @@
 
 import re
 from importlib.util import find_spec
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -181,74 +182,80 @@ def test_modules_with_batch_norm_in_training_and_in_evaluation(rng):
     assert "ag.sqrt(" in program.source  # operations that need no gradient are there too
 
 
-def test_numbers_that_the_formula_does_not_fit_call_the_rule(w):
-    for scale, called in (1.0, False), (1e200, True), (1e-200, True):
-        source = check(lambda x, s=scale: ag.sum(ag.standardize(x * s, 0, 0.0) ** 2), w("x", 4, 3)).source
-        assert ("rules['x']" in source) == called != ("# Left out: rows whose squares" in source)
+def shared(u, b):
+    h = LAYOUTS[:5, :8]
+    for _ in range(4):
+        h = ag.tanh(h @ u + b) + h
+    return ag.sum(h * h * h)
 
 
-def test_shared_weights_and_fan_out(w, rng):
-    x = rng.normal(size=(5, 8))
-
-    def f(u, b):
-        h = x
-        for _ in range(4):
-            h = ag.tanh(h @ u + b) + h
-        return ag.sum(h * h * h)
-
-    source = check(f, w("u", 8, 8), w("b", 8)).source
-    assert source.count("    g_u += ") == 3 and source.count("    g_u = ") == 1
-    assert re.search(r"    (g_\w+) = \1 \+ ", source)  # the first contribution is in use elsewhere
+def pieces(x):
+    total = x[0] * 2
+    for i in (1, 2, 1):
+        total = total + x[i] * x[i, 0]
+    return ag.sum(total[np.array([0, 0, 1])])
 
 
-def test_buffers_that_are_added_into(w):
-    def f(x):
-        total = x[0] * 2
-        for i in (1, 2, 1):
-            total = total + x[i] * x[i, 0]
-        return ag.sum(total[np.array([0, 0, 1])])
-
-    source = check(f, w("x", 4, 3)).source
-    assert len(re.findall(r"\n    g_x\[[^]]+\] \+= ", source)) == 6 and "add_at" not in source
-    assert "None" not in source
-    check(lambda s: s[()] * s[()] + s, w("s"))
-
-
-def test_weak_operands(rng):
-    x = leaf(rng.normal(size=3).astype(np.float32), "x")
+def weak(x):
     counts, half, scale = np.array([1, 2, 3]), np.float64(0.5), ag.Tensor(np.array(2.0), name="scale")
-    source = check(lambda x: ag.sum((x * counts + half) * scale - [1.0, 2.0, 3.0]), x).source
-    assert "scale.item()" in source and ".astype(np.float32)" in source
+    return ag.sum((x.astype(np.float32) * counts + half) * scale - [1.0, 2.0, 3.0])
 
 
-def test_joint_rules_that_share_an_input(w):
-    x, s = w("x", 4, 3), w("s", 3)
-    check(lambda x, s: ag.sum(ag.batch_norm(x, s, s) * ag.batch_norm(x, s, s * 2)), x, s)
+def joined(x, y):
+    together = ag.concatenate([x, y, x], axis=1)
+    piled = ag.stack([together, together * 2])
+    return ag.sum(ag.einsum("kij,lij->kl", piled, ag.sin(piled)))
 
 
-def test_joint_rules_that_give_one_array_twice(w):
-    both = lambda g: (g * 3,) * 2  # noqa: E731
-
-    @ag.primitive
-    def add3(x, y):
-        return 3 * (x + y)
-
-    add3.vjp(x=both, y=both)
-    check(lambda x, y: ag.sum(x * x + add3(x, y) * 2), w("x", 3), w("y", 3))
+def layouts(u):
+    x, y, shifted = LAYOUTS[:7, ::2], np.asfortranarray(LAYOUTS[:7, :33]), LAYOUTS[:33, :5][::-1]
+    return ag.sum((x + y + u) @ shifted) + ag.sum(u @ shifted)
 
 
-def test_sequences(w):
-    def f(x, y):
-        joined = ag.concatenate([x, y, x], axis=1)
-        piled = ag.stack([joined, joined * 2])
-        return ag.sum(ag.einsum("kij,lij->kl", piled, ag.sin(piled)))
-
-    check(f, w("x", 2, 3), w("y", 2, 1))
+@ag.primitive
+def add3(x, y):
+    return 3 * (x + y)
 
 
-def test_dropout(w):
-    program = check(lambda x: ag.sum(ag.dropout(x, 0.5, np.random.default_rng(3)) * x), w("x", 4, 5))
-    assert "random" not in program.source  # the mask is an input
+@ag.primitive(symbol="*")
+def product(x, y):
+    return x * y
+
+
+add3.vjp(**dict.fromkeys("xy", lambda g: (g * 3,) * 2))  # one array twice
+product.vjp(x=lambda g, y: g * y, y=lambda g, x: g * x)
+LAYOUTS = np.random.default_rng(3).normal(size=(33, 65))
+CALLED, LEFT_OUT = r"rules\['x'\]", "# Left out: rows whose squares"
+PROGRAMS = {  # a function, the shapes of its leaves, and how often a pattern is in its program
+    "fan-out": (shared, {"u": (8, 8), "b": (8,)}, {r"    g_u \+= ": 3, "    g_u = ": 1, r"    (g_\w+) = \1 \+ ": 3}),
+    "pieces": (pieces, {"x": (4, 3)}, {r"\n    g_x\[[^]]+\] \+= ": 6, "add_at|None": 0}),
+    "a number": (lambda s: s[()] * s[()] + s, {"s": ()}, {}),
+    "weak operands": (weak, {"x": (3,)}, {r"scale\.item\(\)": 2, r"counts\.astype\(np\.float32\)": 2}),
+    "joint rules that share an input": (
+        lambda x, s: ag.sum(ag.batch_norm(x, s, s) * ag.batch_norm(x, s, s * 2)), {"x": (4, 3), "s": (3,)}, {}
+    ),
+    "one array twice": (lambda x, y: ag.sum(x * x + add3(x, y) * 2), {"x": (3,), "y": (3,)}, {}),
+    "sequences": (joined, {"x": (2, 3), "y": (2, 1)}, {}),
+    "dropout": (lambda x: ag.sum(ag.dropout(x, 0.5, np.random.default_rng(3)) * x), {"x": (4, 5)}, {"random": 0}),
+    "layouts": (layouts, {"u": (7, 33)}, {}),
+    "ordinary": (lambda x: ag.sum(ag.standardize(x, 0, 0.0) ** 2), {"x": (4, 3)}, {CALLED: 0, LEFT_OUT: 1}),
+    "huge": (lambda x: ag.sum(ag.standardize(x * 1e200, 0, 0.0) ** 2), {"x": (4, 3)}, {CALLED: 1, LEFT_OUT: 0}),
+    "tiny": (lambda x: ag.sum(ag.standardize(x * 1e-200, 0, 0.0) ** 2), {"x": (4, 3)}, {CALLED: 1, LEFT_OUT: 0}),
+    "a sum": (lambda x, y: ag.sum(x + y), {"x": (3,), "y": (3,)}, {}),
+    "symbol": (
+        lambda x, y: ag.sum(product(x, y)), {"x": (3,), "y": (3,)},
+        {r"    product_2 = x \* y\n": 1, r"    g_x = g_product_2 \* y\n": 1},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_has_the_bits_of_the_walk(name, w):
+    f, shapes, counts = PROGRAMS[name]
+    program = check(f, *(w(leaf, *shape) for leaf, shape in shapes.items()))
+    assert {pattern: len(re.findall(pattern, program.source)) for pattern in counts} == counts
+    gradients = [*program.run()[1].values()]
+    assert not any(np.shares_memory(a, b) for a, b in combinations(gradients, 2))
 
 
 def test_operations_without_a_gradient_are_computed_too(w, rng):
@@ -304,12 +311,6 @@ def test_the_arrays_of_an_index_may_be_missing(w):
     assert "exp[index, index_2]" in program.source
 
 
-def test_layouts_are_kept(w, rng):
-    x, y = rng.normal(size=(7, 65))[:, ::2], np.asfortranarray(rng.normal(size=(7, 33)))
-    shifted = rng.normal(size=(33, 5))[::-1]
-    check(lambda u: ag.sum((x + y + u) @ shifted) + ag.sum(u @ shifted), w("u", 7, 33))
-
-
 @pytest.mark.parametrize("shape", [(7, 5), (40, 30), (201, 101)])
 @pytest.mark.parametrize("columns", ["gradient", "image", "both"])
 def test_arrays_that_the_walk_overwrites_have_the_layout_of_the_rule(w, rng, shape, columns):
@@ -335,24 +336,9 @@ def test_leaves_are_copied(w):
     assert same(program.run()[1]["u"], 2 * before)
 
 
-def test_gradients_share_no_memory(w):
-    gradients = check(lambda x, y: ag.sum(x + y), w("x", 3), w("y", 3)).run()[1]
-    assert not np.shares_memory(gradients["x"], gradients["y"])
-
-
 def test_a_leaf_alone(w):
     value, gradients = ag.trace(lambda x: x, w("x", 3)).program().run(g_x=np.ones(3))
     assert list(gradients) == ["x"] and value.shape == (3,)
-
-
-def test_a_primitive_with_a_symbol_is_written_as_an_operator(w):
-    @ag.primitive(symbol="*")
-    def product(x, y):
-        return x * y
-
-    product.vjp(x=lambda g, y: g * y, y=lambda g, x: g * x)
-    source = check(lambda x, y: ag.sum(product(x, y)), w("x", 3), w("y", 3)).source
-    assert "    product = x * y\n" in source and "    g_x = g_product * y\n" in source
 
 
 # Names

@@ -19,7 +19,7 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.studio.program.shorten import shorten
 from studio.player import random_programs
-from studio.programs import check
+from studio.programs import check, leaf, same
 
 STUDIO = Path(ag.__file__).parent / "studio"
 DEMOS, EXAMPLES = STUDIO / "player" / "demos", STUDIO / "live" / "examples"
@@ -37,11 +37,6 @@ with open("results", "wb") as file:
 
 
 pytestmark = pytest.mark.usefixtures("textbook")
-
-
-def same(a, b):
-    a, b = np.asarray(a), np.asarray(b)
-    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
 def ones(graph, program):
@@ -78,10 +73,6 @@ def traced(f, *leaves):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ag.trace(f, *leaves)
-
-
-def leaf(data, name):
-    return ag.Tensor(data, requires_grad=True, name=name)
 
 
 def small_cnn(x, W1, b1, W2, b2, y):
