@@ -38,7 +38,7 @@ from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.environment import command, plain, program
 
 PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz jinja2 tqdm pillow numba".split()
-DEMOS = "chain_rule", "spiral", "cnn", "broken"
+DEMOS = {"chain_rule": "the chain rule", "spiral": "two spirals", "cnn": "a CNN", "broken": "five broken rules"}
 GREY = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
 
 QUICK = Path(__file__).parent / "training" / "quick.py"
@@ -411,11 +411,13 @@ def demo(folder: Path, show: bool = True) -> int:
     from autograd_cnn.studio import graph
 
     folder.mkdir(parents=True, exist_ok=True)
-    for name in DEMOS:
+    for name, following in itertools.pairwise([*DEMOS, "chain_rule"]):
         script, page = folder / f"{name}.py", folder / f"{name}.html"
         shutil.copyfile(Path(graph.__file__).parent / "player" / "demos" / script.name, script)
         with patch.object(graph, "show_page", partial(page.write_text, encoding="utf-8")):
             runpy.run_path(str(script), run_name="__main__")
+        link = f'<p id="onward">Another demo: <a href="{following}.html">{DEMOS[following]}</a>.'
+        page.write_text(page.read_text(encoding="utf-8").replace('<p id="onward">', link), encoding="utf-8")
         _opened(page.resolve(), show)
     return 0
 

@@ -11,7 +11,7 @@ def windows(x, kernel_size, stride, padding, dilation=(1, 1), fill=0):
     return seen[:, ::stride[0], ::stride[1], :, ::dilation[0], ::dilation[1]]
 
 
-# Slides small weights over a batch of images and sums the products under them: a convolution.
+# Slides filters over a batch of images and sums the products under each: a convolution.
 def conv2d(x, w, b, stride=(1, 1), padding=((1, 1), (1, 1)), dilation=(1, 1)):
     y = np.einsum('nijckl,klco->nijo', windows(x, w.shape[:2], stride, padding, dilation), w, order='C', optimize=True)
     return y + b

@@ -92,7 +92,7 @@ def _convolution(x: Any, w: Any, b: Any, *options: Any) -> tuple[Any, ...]:
 def conv2d(
     x: Any, w: Any, b: Any = None, stride: Extent = 1, padding: Margins = 0, dilation: Extent = 1, groups: int = 1
 ) -> Any:
-    """Slides small weights over a batch of images and sums the products under them: a convolution.
+    """Slides filters over a batch of images and sums the products under each: a convolution.
 
     Strictly, this is a two-dimensional cross-correlation, since the weights are not flipped.
 
@@ -289,7 +289,7 @@ conv2d_weight_gradient.vjp(
 
 
 def conv1d(x: Any, w: Any, b: Any = None, stride: int = 1, padding: Any = 0, dilation: int = 1, groups: int = 1) -> Any:
-    """Slides small weights over a batch of sequences and sums the products under them.
+    """Slides filters over a batch of sequences and sums the products under each.
 
     `x` is (N, L, C), `w` is (K, C // groups, O), and the result (N, L', O): `conv2d` of images one pixel high.
     `padding` is an int, a pair (before, after), "same" or "valid".

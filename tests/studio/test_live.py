@@ -353,3 +353,21 @@ def test_edits_stay_in_a_page_that_may_store_nothing(browser, tmp_path):
     frame.select_option("#example", index=0)
     assert frame.input_value("#code") == "x = 1" and raised == []
     context.close()
+
+
+def test_what_is_drawn_is_the_input_of_the_next_player():
+    program = run(live.example("live/examples/cnn.py"), lambda _: None)
+    assert next(program)["draws"] == "x"
+    program.send(0)
+    frames = [facts_of(program.send(order)["page"])["frames"][0] for order in (None, [[3, 4, 9.5], [0, 7, -2]])]
+    before, after = (next(v for v in f["values"].values() if v["name"] == "x")["array"]["elements"] for f in frames)
+    changed = {i: float(b) for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b}
+    assert changed == {3 * 8 + 4: 9.5, 7: -2} and frames[0]["summary"] != frames[1]["summary"]
+    program.send(0)  # goes on with the training, and keeps what is drawn
+    again = facts_of(program.send(None)["page"])["frames"][0]
+    assert next(v for v in again["values"].values() if v["name"] == "x")["array"]["elements"] == after
+
+
+@pytest.mark.parametrize("source", ["def draw(): pass", "def draw(x): pass", "def draw(x=1): pass", "draw = 3"])
+def test_another_function_called_draw_draws_nothing(source):
+    assert next(run(source, lambda _: None))["draws"] == ""

@@ -1,6 +1,6 @@
 "use strict";
 // Runs Python. Its files come with the first message, programs with the later ones.
-let run, program, id, timer;
+let python, run, program, id, timer;
 
 onmessage = async ({ data }) => {
   clearTimeout(timer);
@@ -11,7 +11,8 @@ onmessage = async ({ data }) => {
       id = data.run;
       program = run(data.source, (text) => postMessage({ printed: text, run: id }));
       tell();
-    } else if (data.train) train();
+    } else if (data.pixels) tell(python.toPy(data.pixels));
+    else if (data.train) train();
     else if (!data.step || tell(0)) tell(); // the player of the latest step
   } catch (error) {
     postMessage({ failed: String(error.message || error) });
@@ -22,10 +23,10 @@ function train() {
   if (tell(0.1)) timer = setTimeout(train); // a tenth of a second, then the page's messages
 }
 
-function tell(seconds) {
-  const { value } = program.next(seconds), moment = value.toJs({ dict_converter: Object.fromEntries });
+function tell(order) {
+  const { value } = program.next(order), moment = value.toJs({ dict_converter: Object.fromEntries });
   value.destroy();
-  postMessage({ moment, run: id });
+  postMessage({ moment, run: id, painted: typeof order === "object" });
   return moment.trains;
 }
 
@@ -40,7 +41,7 @@ async function start(files) {
     importScripts(URL.createObjectURL(new Blob([files[name]], { type: "text/javascript" })));
   }
   const quiet = () => {};
-  const python = await loadPyodide({ indexURL: "https://files.invalid/" });
+  python = await loadPyodide({ indexURL: "https://files.invalid/" });
   await python.loadPackage("numpy", { messageCallback: quiet });
   python.unpackArchive(files["package.zip"], "zip", { extractDir: python.runPython("import site; site.getsitepackages()[0]") });
   run = python.pyimport("autograd_cnn.studio.live.run").run;

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.studio.player.wording import number, record
+from autograd_cnn.studio.player.wording import number, record, significant
 from autograd_cnn.studio.program.listing import rms
 from autograd_cnn.studio.records import Graph, Use, Value
 from autograd_cnn.studio.text import count_text
 
 EXACT, BEGIN = 64, 4  # elements that are written out: at most all of 64, or else the first 4
-CHANNELS, SIDE = 9, 64  # maps that are drawn, and their most rows and columns, of which others are skipped
+CHANNELS, SIDE = 6, 64  # maps that are drawn, and their most rows and columns, of which others are skipped
 MATRIX, BARS = 32, 16  # rows and columns of a matrix, and elements of a vector, that are drawn
 WHOLE = 300  # operations; longer graphs have no images and no trials
 Look = dict[str, Any]  # an array on the page; its maps are drawn
@@ -54,7 +54,7 @@ def share(part: Any) -> str:
 Cut = namedtuple("Cut", "numbers words at step")
 
 
-def maps(array: Any, role: str, channels: int = CHANNELS) -> Cut | None:
+def maps(array: Any, role: str) -> Cut | None:
     """Return the maps of an array; None if it has no elements, only one, or elements that are no numbers.
 
     A parameter of four axes has the layout HWIO; any other such array has the layout NHWC, of which item 0 is drawn. A
@@ -65,11 +65,11 @@ def maps(array: Any, role: str, channels: int = CHANNELS) -> Cut | None:
         return None
     index, a = "0, " * (a.ndim - 4), a[(0,) * (a.ndim - 4)]
     if a.ndim == 4 and role == "parameter":
-        cut = np.transpose(a, (3, 2, 0, 1))[:channels, :channels]
+        cut = np.transpose(a, (3, 2, 0, 1))[:CHANNELS, :CHANNELS]
         words = f"filter {{k}} (0 to {a.shape[3] - 1}): {_of(cut.shape[1], a.shape[2], 'input channel')}"
         index += "y, x, c, k"
     elif a.ndim == 4:
-        cut = np.moveaxis(a[:1], -1, 1)[:, :channels]
+        cut = np.moveaxis(a[:1], -1, 1)[:, :CHANNELS]
         words, index = f"item 0: {_of(cut.shape[1], a.shape[3], 'channel')}", index + "0, y, x, c"
     elif a.ndim == 3 or (a.ndim == 2 and role == "parameter"):
         matrix = a[0] if a.ndim == 3 else a
@@ -100,44 +100,22 @@ def ends(numbers: np.ndarray, gradient: bool) -> tuple[float, float, str]:
     return low, high, words if high > low else f"all {number(low)}"
 
 
-class Store:
-    """Keeps numbers of four digits, an array at a time, each different array once.
-
-    A number is ``digits * 10 ** power``. The powers of an array come first, a byte each, -128 for 0; then the low bytes
-    of the digits of numbers other than 0, and their high bytes. Digits of 32767 mean nan or inf.
-    """
-
-    def __init__(self) -> None:
-        self.places: dict[bytes, int] = {}
-        self.size = 0
-
-    def add(self, numbers: np.ndarray) -> int:
-        """Keep the numbers, and return the place of their first byte."""
-        packed = four_digits(numbers.reshape(-1))
-        if packed not in self.places:
-            self.places[packed] = self.size
-            self.size += len(packed)
-        return self.places[packed]
-
-    def drawn(self, found: Cut | None, gradient: bool, role: str) -> Maps | None:
-        """Keep the numbers of the maps from the place `start` on, and describe them."""
-        if found is None:
-            return None
-        shape, bars = found.numbers.shape, found.numbers.shape[1:3] == (1, 1)
-        words = ", ".join(filter(None, [found.words, "" if bars else ends(found.numbers, gradient)[2]]))
-        colour = int(role == "input" and shape[1] == 3 and not gradient)
-        start = self.add(found.numbers)
-        return {"start": start, "shape": shape, "words": words, "index": found.at, "step": found.step, "colour": colour}
-
-    def __bytes__(self) -> bytes:
-        return b"".join(self.places)
+def drawn(found: Cut | None, gradient: bool, role: str) -> Maps | None:
+    """Return the numbers of the maps, with four digits, and what is said of them; None stands for nan or inf."""
+    if found is None:
+        return None
+    shape, bars = found.numbers.shape, found.numbers.shape[1:3] == (1, 1)
+    words = ", ".join(filter(None, [found.words, "" if bars else ends(found.numbers, gradient)[2]]))
+    colour = int(role == "input" and shape[1] == 3 and not gradient)
+    numbers = [significant(x, 4) for x in found.numbers.flat]
+    return {"numbers": numbers, "shape": shape, "words": words, "index": found.at, "step": found.step, "colour": colour}
 
 
 class Views:
-    """Shows the arrays of a graph, at most `channels` maps of each; no maps if it is too long to be shown `whole`."""
+    """Shows the arrays of a graph; no maps if it is too long to be shown `whole`."""
 
-    def __init__(self, graph: Graph, channels: int, store: Store) -> None:
-        self.channels, self.store, self.whole = channels, store, len(graph.ops) <= WHOLE
+    def __init__(self, graph: Graph) -> None:
+        self.whole = len(graph.ops) <= WHOLE
         calls = [zip(op.call.primitive.parameters, op.call.arguments, strict=False) for op in graph.ops]
         self.filters = {a.value.id for call in calls for name, a in call if name == "w" and isinstance(a, Use)}
 
@@ -148,23 +126,14 @@ class Views:
 
     def look(self, array: Any, value: Value, gradient: bool) -> Look:
         """Return the look of an array that belongs to `value`, with its maps."""
-        cut = maps(array, self.role(value), self.channels) if self.whole else None
-        return look(array, self.whole, self.store.drawn(cut, gradient, self.role(value)))
+        cut = maps(array, self.role(value)) if self.whole else None
+        return look(array, self.whole, drawn(cut, gradient, self.role(value)))
 
     def drawn(self, value: Value) -> Any:
         """Return the flat indices of the elements that are drawn, or None."""
-        cut = maps(np.arange(value.size).reshape(value.shape), self.role(value), self.channels)
+        cut = maps(np.arange(value.size).reshape(value.shape), self.role(value))
         return cut and cut.numbers.astype(int).ravel()
 
     def winners(self, places: Any) -> Maps | None:
         """Return the maps of the places of a pool's winners in their windows."""
-        return self.store.drawn(maps(places, "activation", self.channels), False, "")
-
-
-def four_digits(numbers: np.ndarray) -> bytes:
-    """Return numbers rounded to four digits, in up to three bytes each; below 1e-120 they become 0."""
-    finite, there = np.abs(numbers) < 1e120, ~(np.abs(numbers) <= 1e-120)
-    numbers = np.where(finite & there, numbers, 1)
-    powers = np.floor(np.log10(np.abs(numbers))).astype(int) - 3
-    digits = np.where(finite, np.rint(numbers * 10.0**-powers), 32767)[there].astype("<i2").view(np.uint8)
-    return np.where(there, powers, -128).astype(np.int8).tobytes() + digits[::2].tobytes() + digits[1::2].tobytes()
+        return drawn(maps(places, "activation"), False, "")

@@ -1,12 +1,11 @@
 // Arrays: of item 0 and its first channels there are numbers of four digits, and each of them can be pointed at
 
-let packed = new Int8Array(); // see Store in array_views.py
 let scene = []; // the maps of this step
 let spot = null; // the element that is pointed at: { entry, c, y, x, step }
 let reach = null; // how the output of this step's operation depends on its inputs: see geometry.py
 let opened = false; // the statistics
-const channel = {}; // pointed at last: a channel of each side, a place in the kernel, and a place of it
-let places = null; // at a kernel's gradient: see `overPlaces`
+const channel = {}; // pointed at last: a channel of each side, a place in the filter, and a place of it
+let places = null; // at a filter's gradient: see `overPlaces`
 const found = make("div", { id: "found", role: "status" });
 const walker = make("input", { type: "range", id: "walker", min: 0, "aria-label": "Place" });
 const sumOf = make("div", { id: "sum" }, found, walker);
@@ -22,6 +21,7 @@ function tensors(step) {
   fill($("image"), facts.image ? make("img", { src: facts.image, alt: `picture ${facts.label}` }) : null);
   document.body.classList.toggle("images", Boolean(reach?.kernel));
   document.body.classList.toggle("window", Boolean(way() && reach?.kernel && op(step).learns.includes(reach.w)));
+  fill($("paper"), ...papers());
   const figures = figuresOf(step);
   scaleBars();
   if (!scene.length) return figures.filter((figure) => figure !== sumOf);
@@ -38,6 +38,26 @@ function tensors(step) {
   if (same) point(same, before.c, before.y, before.x);
   else point(first, Math.floor(d / (tall * wide)) % count, Math.floor(d / wide) % tall, d % wide);
   return figures;
+}
+
+// In the live page: the input that can be drawn, and what the network makes of it, above every step
+const paper = { name: "", number: 0 }; // of the input, and of the stroke
+function papers() {
+  const made = new Set(facts.ops.map((o) => o.output));
+  const those = (test) => Object.keys(facts.values).filter((id) => paper.name && test(value(id), made.has(id)));
+  return [...tagged("draw here", those((v) => v.name === paper.name)), ...tagged("answer", those((v, result) => result && v.axes?.at(-1) === "class"))];
+}
+
+// A stroke is as dark or as light as the image; it turns round the pixel where it begins
+function paint(entry, begins, y, x) {
+  const [, count, tall, wide] = entry.shape;
+  if (!(y >= 0 && y < tall && x >= 0 && x < wide)) return;
+  const [low, high] = [Math.min(...entry.numbers), Math.max(...entry.numbers)];
+  if (begins) paper.number = entry.read(0, y, x) > (low + high) / 2 ? low : high;
+  for (let c = 0; c < count; c++) entry.numbers[(c * tall + y) * wide + x] = paper.number;
+  entry.look.tiles = {};
+  draw(entry);
+  parent.postMessage({ pixels: [[y, x, paper.number]] }, "*");
 }
 
 function figuresOf(step) {
@@ -136,16 +156,9 @@ function figure(look, name, role, id) {
 
 // The numbers of an array, as maps[k][c][y][x]; a number outside a map is 0, as padding is
 function entryOf(look, name) {
-  const { start, shape, words, index, step, colour } = look.maps;
+  const { shape, words, index, step, colour } = look.maps;
   const [filters, count, tall, wide] = shape;
-  const size = filters * count * tall * wide;
-  let low = start + size;
-  const there = packed.subarray(start, low).reduce((sum, power) => sum + (power !== -128), 0);
-  look.numbers ??= Array.from({ length: size }, (_, i) => {
-    if (packed[start + i] === -128) return 0;
-    const digits = packed[low + there] * 256 + (packed[low++] & 255);
-    return digits === 32767 ? NaN : Number(`${digits}e${packed[start + i]}`);
-  });
+  look.numbers ??= Array.from(look.maps.numbers, (number) => number ?? NaN);
   const read = (c, y, x, k = 0) => (c < 0 || c >= count || k >= filters ? NaN : y < 0 || x < 0 || y >= tall || x >= wide ? 0 : look.numbers[((k * count + c) * tall + y) * wide + x]);
   const place = (c, y, x, k) => index.split(", ").map((axis) => ({ k, c, y: y * step, x: x * step })[axis] ?? Number(axis));
   const label = (...at) => `${name}[${place(...at).join(", ")}]`;
@@ -160,21 +173,23 @@ const onAxis = (axis, k) => (axis === "colour" ? ["red", "green", "blue"][k] : a
 function maps(entry) {
   const { id, name, numbers, gradient, fresh } = entry;
   const axes = value(id).axes || ["item"];
-  const words = (entry.words = entry.words.replace(/^item/, axes[0]));
+  entry.words = entry.words.replace(/^item/, axes[0]);
   const names = axes.at(-1) === "class" ? DATA.classes : [];
   const [filters, count, tall, wide] = entry.shape;
   const out = spotted().output;
   const ids = (side) => (side === "each" && reach.each ? [out, ...reach.each] : [reach[side]]);
   entry.side = (entry.step === 1 && reach && ["each", "fine", "coarse", "w"].find((side) => ids(side).includes(id))) || "";
   entry.result = Boolean(entry.side) && (way() ? gradient && id !== out && (fresh || !(value(id).parts?.length > 1)) : id === out);
+  if (entry.side === "each" && reach.gate) entry.cut = drawnOf(out)?.numbers.map((number) => number === 0);
+  if (entry.cut) entry.words += `, yellow: ${spotted().name} cuts it`;
   const bars = filters * count * tall === 1;
-  const key = (entry.key = make("small", { class: "key" }, words));
+  const key = (entry.key = make("small", { class: "key" }));
   const help = { tabindex: 0, role: "application" };
   if (bars) {
     const alike = numbers.length > 2 && numbers.every((number) => number === numbers[0]); // sixteen rows of 0 are one
     entry.rows = (alike ? numbers.slice(0, 1) : numbers).map((number, x) => {
       const label = alike ? `all ${numbers.length}` : names[x] || String(x);
-      return Object.assign(make("div", {}, make("small", {}, label), make("span", {}, make("i", { class: number < 0 ? "negative" : "" })), make("code", {}, text(number))), { x });
+      return Object.assign(make("div", { class: entry.cut?.[x] ? "cut" : "" }, make("small", {}, label), make("span", {}, make("i", { class: number < 0 ? "negative" : "" })), make("code", {}, text(number))), { x });
     });
     entry.pane = make("div", { class: names.length || alike ? "bars named" : "bars", ...help }, ...entry.rows);
   } else {
@@ -194,7 +209,10 @@ function maps(entry) {
   const go = (tile, y, x) => {
     if (tile >= 0 && tile < count + entry.colour && y >= 0 && y < tall && x >= 0 && x < wide) point(entry, Math.max(0, tile - entry.colour), y, x);
   };
-  for (const kind of ["pointermove", "pointerdown"]) entry.pane.addEventListener(kind, (event) => (kind === "pointerdown" || event.pointerType === "mouse") && go(...locate(event)));
+  for (const kind of ["pointermove", "pointerdown"]) entry.pane.addEventListener(kind, (event) => {
+    if (kind === "pointerdown" || event.pointerType === "mouse") go(...locate(event));
+    if (event.buttons && !bars && entry.pane.closest("#paper")) paint(entry, kind === "pointerdown", ...locate(event).slice(1));
+  });
   entry.pane.addEventListener("mousedown", (event) => event.preventDefault()); // after the mouse, the arrow keys step
   entry.pane.addEventListener("keydown", (event) => {
     const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] || [0, 0];
@@ -274,8 +292,8 @@ function chipOf(look, gradient) {
 }
 
 // A map as an image of its pixels, made once; c is -1 for all three channels as colours
-function tile({ look, shape: [, , tall, wide], read, gradient }, k, c) {
-  return ((look.tiles ??= {})[[k, c]] ??= (() => {
+function tile({ look, shape: [, count, tall, wide], read, gradient, cut }, k, c) {
+  return ((look.tiles ??= {})[[k, c, Boolean(cut)]] ??= (() => {
     const finite = look.numbers.filter(Number.isFinite);
     let [low, high] = finite.reduce(([low, high], number) => [Math.min(low, number), Math.max(high, number)], [Infinity, -Infinity]);
     if (gradient) [low, high] = [-Math.max(-low, high), Math.max(-low, high)];
@@ -285,7 +303,7 @@ function tile({ look, shape: [, , tall, wide], read, gradient }, k, c) {
       const [y, x] = [Math.floor(i / wide), i % wide];
       const v = read(Math.max(0, c), y, x, k);
       const deep = gradient && Math.abs(v / (high || 1)) ** 0.7;
-      const colours = gradient ? (v < 0 ? BLUE : VERMILION).map((part) => 255 - deep * (255 - part)) : c < 0 ? [0, 1, 2].map((part) => level(part, y, x)) : Array(3).fill(level(c, y, x));
+      const colours = cut?.[(k * count + c) * wide * tall + i] ? YELLOW : gradient ? (v < 0 ? BLUE : VERMILION).map((part) => 255 - deep * (255 - part)) : c < 0 ? [0, 1, 2].map((part) => level(part, y, x)) : Array(3).fill(level(c, y, x));
       image.data.set([...colours.map(Math.round), Number.isNaN(v) ? 0 : 255], 4 * i);
     }
     const canvas = make("canvas", { width: wide, height: tall });
@@ -293,7 +311,7 @@ function tile({ look, shape: [, , tall, wide], read, gradient }, k, c) {
     return canvas;
   })());
 }
-const [BLUE, VERMILION] = [[0, 90, 160], [213, 94, 0]];
+const [BLUE, VERMILION, YELLOW] = [[0, 90, 160], [213, 94, 0], [240, 214, 120]];
 
 function point(entry, c, y, x) {
   const step = facts.steps[at];
@@ -311,7 +329,7 @@ function point(entry, c, y, x) {
   const [, count, tall, wide] = entry.shape;
   for (const id of entry.side === "each" ? [spotted().output, ...reach.each] : [entry.id]) chosen[id] = ((k * count + c) * tall + y) * wide + x;
   places = overPlaces();
-  if (places && channel.coarse < places.w.shape[0]) { // the kernel's number that a pixel of either side selects
+  if (places && channel.coarse < places.w.shape[0]) { // the filter's number that a pixel of either side selects
     const [, inputs, high, broad] = places.w.shape;
     chosen[places.w.id] = ((channel.coarse * inputs + inGroup()) * high + channel.tap[0]) * broad + channel.tap[1];
   }
@@ -332,7 +350,7 @@ function tell() {
   fill(found, value(id).axes ? make("h3", {}, inWords(id, place)) : null, ...computed());
 }
 
-// The gradient of a kernel is a sum over places: at each, a patch of the fine side times a number of the coarse side
+// The gradient of a filter is a sum over places: at each, a patch of the fine side times a number of the coarse side
 
 const seen = (place, tap) => [0, 1].map((axis) => place[axis] * reach.stride[axis] - reach.pad[axis] + tap[axis] * reach.dilation[axis]);
 const isUsed = (entry) => entry.gradient === (way() && entry.id === spotted().output);
@@ -348,7 +366,7 @@ function overPlaces() {
   return { w, a, g, far, where, terms };
 }
 
-// Along an axis, from a pixel of one side: [place in the kernel, place on the other side]
+// Along an axis, from a pixel of one side: [place in the filter, place on the other side]
 function taps(side, axis, place) {
   const [k, s, p, d] = [reach.kernel, reach.stride, reach.pad, reach.dilation].map((pair) => pair[axis]);
   const size = entrySide("coarse")?.shape[2 + axis] ?? Infinity;
@@ -410,9 +428,9 @@ function atPlace() {
   const here = `${text(pixel)} × ${factor(c)} = ${text(Number((pixel * c).toPrecision(3)))}`;
   return [
     sum,
-    product(patch, patch.map((row) => row.map(() => c)), [`${a.name}, under the kernel`, `${g.name}, here`, "products"], { marks }),
+    product(patch, patch.map((row) => row.map(() => c)), [`${a.name}, under the filter`, `${g.name}, here`, "products"], { marks }),
     make("p", {}, `Row ${place[0]}, column ${place[1]} is one of ${many} places: ${here}.`),
-    make("p", {}, `Added up to here: ${until(Number(walker.value) + 1)}. All ${many}: ${all}`, make("b", {}, own), ", this number of the kernel's gradient."),
+    make("p", {}, `Added up to here: ${until(Number(walker.value) + 1)}. All ${many}: ${all}`, make("b", {}, own), ", this number of the filter's gradient."),
   ];
 }
 

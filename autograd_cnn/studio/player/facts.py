@@ -24,11 +24,11 @@ from autograd_cnn.engine.observe import operations
 from autograd_cnn.ops.activations import sigmoid
 from autograd_cnn.ops.arithmetic import tanh
 from autograd_cnn.studio.player import lesson
-from autograd_cnn.studio.player.array_views import SIDE, Store, Views
+from autograd_cnn.studio.player.array_views import SIDE, Views
 from autograd_cnn.studio.player.geometry import axes, geometry
 from autograd_cnn.studio.player.quiz import questions
-from autograd_cnn.studio.player.trials import Share, Trials, attempt, compare, factor, inputs_of, learning, significant
-from autograd_cnn.studio.player.wording import number, record, template
+from autograd_cnn.studio.player.trials import Share, Trials, attempt, compare, factor, inputs_of, learning
+from autograd_cnn.studio.player.wording import number, record, significant, template
 from autograd_cnn.studio.program.listing import shown
 from autograd_cnn.studio.program.program import as_recorded
 from autograd_cnn.studio.program.syntax import names_in
@@ -46,14 +46,14 @@ Step = dict[str, Any]  # its question, sentences and formulas; `op` is the index
 
 
 def facts_of(
-    graph: Graph, channels: int, source: bool, rounds: Mapping[str, str], store: Store, classes: Sequence[str] = ()
-) -> dict[str, Any]:  # fmt: skip
+    graph: Graph, source: bool, rounds: Mapping[str, str], classes: Sequence[str], rates: Sequence[float]
+) -> dict[str, Any]:
     """Return everything that the page shows of `graph`, as text and numbers.
 
-    At most `channels` maps of an array are drawn; their numbers go into `store`. If `source`, the user's code is
-    included. `rounds` maps the ids of operations to the rounds of their loops; `classes` are the names of classes.
+    If `source`, the user's code is included. `rounds` maps the ids of operations to the rounds of their loops;
+    `classes` are the names of classes, and `rates` the learning rates of the update, if they are given.
     """
-    views = Views(graph, channels, store)
+    views = Views(graph)
     shares: dict[str, list[Share]] = defaultdict(list)
     counts = Counter(v for op in graph.ops for p, v in op.inputs if p in op.rules)  # expected contributions
 
@@ -73,7 +73,7 @@ def facts_of(
         trials = Trials(author, shares, expressions, views, classes)
         trials.reach = {op.id: geometry(trials, op) for op in graph.ops if trials.whole}
         trials.axes = axes(trials)
-        return _Facts(trials, rounds, functions).moment()
+        return _Facts(trials, rounds, functions).moment(rates)
 
 
 class _Facts:
@@ -89,10 +89,10 @@ class _Facts:
             self.terms[next((o for o in said if word in said[o]), "")] += meaning
         self.outside = {v for op in ops for v in (op.output, *inputs_of(op))} | {self.graph.result}
 
-    def moment(self) -> dict[str, Any]:
+    def moment(self, rates: Sequence[float]) -> dict[str, Any]:
         t, graph, lines = self.trials, self.graph, reversed(self.author.backward_lines)
         ops = [self.operation(op, [x for x, _ in shown(rules)]) for op, rules in zip(graph.ops, lines, strict=True)]
-        found, update = ([], None) if graph.failure else (diagnose(t), lesson.update(t))
+        found, update = ([], None) if graph.failure else (diagnose(t), lesson.update(t, rates))
         steps = self.steps(found, update is not None)
         quiz = [] if graph.failure else questions(t, steps, update)
         values = {v.id: self.value(v) for v in graph.values.values() if v.id in self.outside}
@@ -163,7 +163,7 @@ class _Facts:
             name=clip(op.name), inputs=inputs, output=op.output, learns=learning(op),
             forward=t.lines[op.id], rules=rules, used=used, source=source_of(op.place, self.functions),
             expression=template(call, self.ids(call)) if t.whole else None, test=test,
-            own=not op.call.primitive.packaged, reach=reach and record(**vars(reach)),
+            own=not op.call.primitive.packaged, reach=reach and record(**reach._asdict()),
         )  # fmt: skip
 
     def steps(self, found: list[tuple[str, int]], moves: bool) -> list[Step]:

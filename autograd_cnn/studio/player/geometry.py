@@ -1,48 +1,30 @@
 """Finds which elements of its inputs an element of an operation's output depends on: a window, a row, or the same one.
 
-The parameters of the recorded call describe windows. Rows and single elements are found by trying: the operation is run
-on a part of its inputs, and the result is compared with that part of its output. No operation is listed by name, so a
-user's own primitives are shown in the same way.
+The parameters of the recorded call describe windows, and its primitive declares whether it is elementwise. Rows are
+found by trying. No operation is listed by name, so a user's own primitives are shown in the same way.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import namedtuple
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.ops.windows import window
-from autograd_cnn.studio.player.array_views import Maps
 from autograd_cnn.studio.player.trials import Trials, attempt, inputs_of
 from autograd_cnn.studio.records import Op, Use
 
-
-@dataclass(frozen=True)
-class Reach:
-    """Inputs and output of an operation by their parts: a window joins pixels of a `fine` and a `coarse` image.
-
-    It does so by weights `w` and a bias `b`, between channels of one `group`, or as a `pool`, of which `won` are maps
-    of the places of the winners in their windows. The output is the coarse image or, in a transposed convolution, the
-    fine one. Of `rows`, vectors are joined in the same way. `each` lists inputs whose elements give the same element of
-    the output; a `gate` lets through or shuts, as relu does.
-    """
-
-    fine: str | None = None
-    coarse: str | None = None
-    w: str | None = None
-    b: str | None = None
-    group: tuple[int, ...] | None = None
-    kernel: tuple[int, ...] | None = None
-    stride: tuple[int, ...] | None = None
-    pad: tuple[int, ...] | None = None
-    dilation: tuple[int, ...] | None = None
-    pool: bool | None = None
-    won: Maps | None = None
-    rows: bool | None = None
-    each: list[str] | None = None
-    gate: bool | None = None
+# Inputs and output of an operation by their parts: a window joins pixels of a `fine` and a `coarse` image. It does so
+# by weights `w` and a bias `b`, between channels of one `group`, or as a `pool`, of which `won` are maps of the places
+# of the winners in their windows. The output is the coarse image or, in a transposed convolution, the fine one. Of
+# `rows`, vectors are joined in the same way. `each` lists inputs whose elements give the same element of the output; a
+# `gate` lets through or shuts, as relu does
+Reach = namedtuple(
+    "Reach", "fine coarse w b group kernel stride pad dilation pool won rows each gate",
+    defaults=(None, None, None, None, None, None, None, None, None, None, None, None, None, None),
+)  # fmt: skip
 
 
 def geometry(t: Trials, op: Op) -> Reach | None:
@@ -126,20 +108,6 @@ def _row(op: Op, arrays: dict[str, Any]) -> Reach | None:
 
 
 def _each(op: Op, arrays: dict[str, Any]) -> Reach | None:
-    out = arrays[op.output]
-    for i in (int(np.argmax(out)), int(np.argmin(out)), out.size // 2, out.size // 3):
-        at = np.unravel_index(i, out.shape)
-
-        def part(use: Any, at: Any = at) -> Any:
-            if not isinstance(use, Use):
-                return use
-            a = arrays[use.value.id]
-            places = zip(at[out.ndim - a.ndim :], a.shape, strict=True)
-            return a[tuple(slice(k, k + 1) if n > 1 else slice(None) for k, n in places)]
-
-        made = op.call.primitive.raw(*map(part, op.call.arguments))
-        if np.size(made) != 1 or not np.allclose(made, out.flat[i], 1e-4, 1e-6):
-            return None
-    inputs = [v for v in inputs_of(op) if arrays[v].shape == out.shape]
+    out, inputs = arrays[op.output], [v for v in inputs_of(op) if arrays[v].shape == arrays[op.output].shape]
     gate = op.call.primitive.rectifies and len(inputs) == 1 and bool(np.all((out == 0) | (out == arrays[inputs[0]])))
-    return Reach(each=inputs, gate=gate) if inputs else None
+    return Reach(each=inputs, gate=gate) if inputs and op.call.primitive.elementwise else None

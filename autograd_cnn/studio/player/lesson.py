@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.studio.player.trials import EFFORT, PLACES, RAISE, Trials, attempt, inputs_of
-from autograd_cnn.studio.player.wording import apart, bare, brief, number, signed
+from autograd_cnn.studio.player.wording import bare, brief, number, signed
 from autograd_cnn.studio.records import Op, Use, Value
 from autograd_cnn.studio.text import clip, count_text, listed
 
@@ -22,8 +23,8 @@ SHORT = "g_{0} is short for the gradient of the loss with respect to {0}; calcul
 BACKWARD = (
     "Local slope: how fast the result of one operation changes when its input is raised. Rule: the line that "
     "multiplies the incoming gradient by it. Kept: what stayed in memory because a rule needs it. Check: a gradient "
-    "predicts a straight line, which only nearly fits: drag the point, or reach it by Tab and press ← or →. Numbers "
-    "are shown with four digits, so a product of two can differ in the last."
+    "predicts a straight line, which only nearly fits: drag the point. Numbers are shown with four digits, so a "
+    "product of two can differ in the last."
 )
 ARRAYS = {  # explained at the start, if a role or an axis has one of these names
     "parameter": " Parameters: the numbers that training changes.",
@@ -34,6 +35,7 @@ ARRAYS = {  # explained at the start, if a role or an axis has one of these name
 FIRST = {  # explained where they first appear
     "class": "Class: one of the answers to choose from; each has a score, and the highest is the network's answer.",
     "softmax": (
+        "one_hot(y): 1 for the right class y, 0 for the others. "
         "Softmax: turns the scores of an item into probabilities, which add up to 1: exp of each, divided by the sum "
         "of all. If the right class has probability p, −log p is near 0 for p near 1, and large for p near 0."
     ),
@@ -43,7 +45,6 @@ DEAD = (
     "gradient from it; if it is 0 for all others too, it never learns, and is wasted."
 )
 ADD = "Raise {0} a little: each way changes the loss a little, and the changes add up."
-SQUARE = "A square, for example, uses its number twice, and its slope is twice the number. "
 KERNEL = "Each number of {} is used at every place, so its gradient is a sum over them; below is one."
 MINUS = "Where g is above 0, raising the number raises the loss, so it goes down; where g is below 0, it goes up."
 RATE = (
@@ -70,11 +71,11 @@ def begin(t: Trials) -> list[str]:
         change, *_ = t.tried.get(value.id, {}).get(pick.i, [math.nan])
         tried = math.isfinite(change)
         change = change if tried else RAISE * float(pick.g)
-        far = apart(t.base, t.base + change)[2] if tried else f"about {brief(abs(change), 3)}"
+        far = "about " * (not tried) + brief(abs(change), 3)
         ask = f"How does {t.goal} change when {pick.name}{f' ({place})' * bool(place)} changes a little?"
         happens = f"{t.goal} {'falls' if change < 0 else 'rises'} by {far}"
         lines += [f"{ask} Raise {pick.name} by {RAISE} and {happens}."] * math.isfinite(change)
-    return [*lines, f"Press → or next to walk forward{'; at the loss the way back begins' * (not t.graph.failure)}."]
+    return [*lines, f"Go on with next: forward{' to the loss, and from there back' * (not t.graph.failure)}."]
 
 
 def forward(t: Trials, op: Op) -> list[Formula]:
@@ -96,8 +97,7 @@ def backward(t: Trials, op: Op, values: list[Value]) -> str:
         mine, ways, here = [f"{k + 1:,}" for k in t.uses[op.id, v.id]], f"{len(t.shares[v.id]):,}", clip(v.name)
         this = "this is share" if len(mine) == 1 else "these are shares"
         words.append(
-            f"{here} is used {ways} times, so it reaches {t.goal} in {ways} ways. {ADD.format(here)} "
-            f"{SQUARE * (len(mine) == 1 or op.call.primitive.symbol == '*')}"
+            f"{here} is used {ways} times. {ADD.format(here)} "
             f"So g_{here} is the sum of {ways} shares: {this} {listed(mine)} of {ways}."
         )
     if alone:
@@ -124,8 +124,8 @@ def backward(t: Trials, op: Op, values: list[Value]) -> str:
 # The update
 
 
-def update(t: Trials) -> dict[str, Any] | None:
-    """Return steps against the gradient: at some learning rates, the change of the loss."""
+def update(t: Trials, rates: Sequence[float] = ()) -> dict[str, Any] | None:
+    """Return steps against the gradient: at the learning `rates`, or at some that suit, the change of the loss."""
     pairs = [(v, t.array(v), t.gradient(v)) for v in t.learnt]
     slope = sum(float(np.sum(np.square(np.asarray(g, np.float64)))) for _, _, g in pairs)
     loss = math.nan if t.array(t.result) is None else float(np.sum(t.array(t.result)))
@@ -143,7 +143,7 @@ def update(t: Trials) -> dict[str, Any] | None:
     alone = sum(v.size for v in t.learnt) == 1
     way = -1 if alone and g > 0 else 1  # from left to right on the axis of the only number
     count = PLACES if t.whole and sum(t.costs) < EFFORT / PLACES else 4
-    rates = [float(f"{k * unit:.4g}") for k in range(count)][::way]
+    rates = sorted(rates or [float(f"{k * unit:.4g}") for k in range(count)])[::way]
     losses = [after(lr) if lr else loss for lr in rates]
     return {
         "rates": rates, "start": rates.index(0) + way, "loss": loss, "alone": alone, "slope": slope,
@@ -155,9 +155,8 @@ def update(t: Trials) -> dict[str, Any] | None:
 def own_step(t: Trials) -> str:
     """Return what the traced function itself has made of the examples of parameters, or "" if it changed none."""
     picks = [(t.pick(v), t.graph.changed[v.id]) for v in t.learnt if v.id in t.graph.changed][:MANY]
-    ends = [(pick.name, *apart(pick.x, a.flat[pick.i])) for pick, a in picks]
-    told = listed([f"{name} from {before} to {then}" for name, before, then, _ in ends])
-    return f"Your program has made its own step, by its own rule and learning rate: it changed {told}." if ends else ""
+    told = listed([f"{pick.name} from {brief(pick.x, 7)} to {brief(a.flat[pick.i], 7)}" for pick, a in picks])
+    return f"Your program has made its own step, by its own rule and learning rate: it changed {told}." if picks else ""
 
 
 # Sums: of which terms a result consists, and over which numbers a gradient is summed
@@ -173,7 +172,7 @@ def terms(t: Trials, op: Op) -> tuple[list[Formula], str, str] | None:
     x, out, place, lines = np.asarray(t.array(z)), np.asarray(t.array(t.values[op.output])), t.told(z, 0), []
     if found := attempt(class_losses, t, op):
         (p, *_), (y, *_), each = found
-        place, right = place.rpartition(", ")[0], apart(p[y], 1)[0] if p[y] > 0.999 else number(p[y])
+        place, right = place.rpartition(", ")[0], brief(p[y], 4 if p[y] < 0.999 else 9)
         row = clip(z.name) + (f"[{', '.join('0' * (x.ndim - 1))}]" if x.ndim > 1 else "")
         lines = [f"softmax({row}) = {', '.join(map(number, p[:CLASSES]))}" + ", …" * (len(p) > CLASSES)]
         lines += [f"{t.called('class', int(y))} is right: −log {right} = {number(each[0])}"]

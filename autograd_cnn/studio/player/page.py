@@ -20,7 +20,6 @@ from autograd_cnn.studio import assets
 from autograd_cnn.studio.picture.fold import READABLE, Folding, View
 from autograd_cnn.studio.picture.layout import Overlay, Picture, drawn
 from autograd_cnn.studio.picture.svg import written
-from autograd_cnn.studio.player.array_views import CHANNELS, Store
 from autograd_cnn.studio.player.facts import facts_of
 from autograd_cnn.studio.player.trials import attempt
 from autograd_cnn.studio.player.wording import bare, record
@@ -52,17 +51,19 @@ def page(
         raise ValueError(f"graph: {reason}")
     if images and len(images) != 1 + len(frames):
         raise ValueError(f"graph: {len(images)} images for {1 + len(frames)} moments. The first is of the graph itself")
-    folding, channels, store = Folding(graph), 2 * CHANNELS // 3 if frames else CHANNELS, Store()
+    folding = Folding(graph)
     depths = [depth for depth, rows in enumerate(folding.rows) if rows <= DRAWN]  # whose pictures are readable
     views = [folding.view(depth) for depth in depths] or [folding.view()]
     rounds, moments = folding.rounds(), []
     waiting = [("at the start", graph), *frames]
+    rates: list[float] = []  # those of the first step are those of all that follow
     for k, (label, each) in enumerate(waiting):
         image = url(np.asarray(images[k], np.uint8)) if images else None
-        facts = facts_of(each, channels, source, rounds, store, classes)
+        facts = facts_of(each, source, rounds, classes, rates)
         moments.append(facts | record(label=plain(label), image=image))
         if not frames and k < STEPS and (following := attempt(stepped, each, facts)) is not None:
             waiting.append((f"after {count_text(k + 1, 'step')}", following))
+            rates = facts["update"]["rates"]
     pictures = [_lay_out(graph, view, moments) for view in views]
     drawings = [_drawing(graph, *facts) for facts in zip(views, pictures, strict=True)]
     usual = sum(len(view.graph.ops) <= READABLE for view in views) - 1
@@ -80,7 +81,6 @@ def page(
         title=title,
         picture=drawn,
         data=assets.packed(assets.as_json(data).encode()),
-        numbers=assets.packed(bytes(store)),
     )
     name = escape(moments[0]["name"])  # without the loss, for which the quiz asks
     return assets.page(f"Backprop player: {name}", body, assets.part("player/player.css"), script(), drawings=drawn)

@@ -33,9 +33,10 @@ function show(number, quiet) {
   $("slider").value = at;
   $("slider").style.setProperty("--at", (100 * at) / Math.max(1, steps.length - 1) + "%");
   for (const way of ["begin", "forward", "loss", "backward", "end", "failed"]) document.body.classList.toggle(way, way === step.kind);
+  document.body.classList.toggle("shares", step.kind === "backward" && op(step).learns.some((id) => value(id).parts?.length > 1));
   // not `disabled`: a button that has the focus would take the keys with it
   const [begins, ends] = [at === 0, at === steps.length - 1];
-  const idle = { first: begins, back: begins, last: ends, next: ends && due() < 0 };
+  const idle = { back: begins, next: ends && due() < 0 };
   for (const [id, on] of Object.entries(idle)) $(id).setAttribute("aria-disabled", on);
   fill($("sentence"), step.say);
   fill($("goal"), ...(step.goal || []).map((text) => make("p", {}, text)), step.warn ? make("p", { class: "worth" }, step.warn) : null);
@@ -226,12 +227,13 @@ function ask(number) {
   if (!asks) return;
   fill($("sentence"), asks.text);
   const answers = [...asks.answers].sort(([a], [b]) => (a < b ? -1 : 1)); // the right one was the first
-  fill(box, ...answers.map((answer, i) => {
-    const button = make("button", { type: "button" }, make("kbd", {}, "abcd"[i]), " ", make("span", {}, answer[0]));
+  fill(box, ...answers.map((answer) => {
+    const button = make("button", { type: "button" }, answer[0]);
     button.addEventListener("click", () => reply(number, button));
     button.answer = answer;
     return button;
   }));
+  box.focus({ preventScroll: true }); // the next Tab reaches an answer
 }
 
 const score = () => `${quiz.right} of ${quiz.seen.size - quiz.skipped} right${quiz.skipped ? `, ${quiz.skipped} skipped` : ""}`;
@@ -300,11 +302,9 @@ function read({ boxes, wires, rows, result }, k) {
   const wired = groups.slice(groups.findIndex((group) => group.querySelector("path.wire")));
   const own = boxes.map(([id, x, y], i) => {
     const group = groups[groups.length - boxes.length + i];
-    const [text, from] = [group.querySelectorAll("text"), moment(id)];
-    group.setAttribute("role", "button");
+    const from = moment(id);
+    group.classList.add("box");
     group.classList.toggle("end", id === result || id === "g_" + result);
-    group.setAttribute("tabindex", -1);
-    group.setAttribute("aria-label", [...text].map((t) => t.textContent).join(", "));
     const many = /^[nr]\d/.test(id) && rows.filter((row) => row === Number(id.slice(1))).length > 1;
     group.addEventListener("click", () => {
       show(from);
@@ -315,10 +315,8 @@ function read({ boxes, wires, rows, result }, k) {
     return { id, x, y, from, group, leaf: scalar && leaf, back, beside: group.querySelector("tspan") };
   });
   const shapes = {};
-  const by = Object.fromEntries(own.map((box) => [box.id, box.group]));
-  const pairs = own.filter(({ id }) => /^n\d+$/.test(id)).map(({ id }) => [by[id], by["r" + id.slice(1)]]);
   return {
-    svg, rows, boxes: own, cells: pairs, telling: telling.map((text) => [text, text.textContent.slice(0, -loss.length)]),
+    svg, rows, boxes: own, telling: telling.map((text) => [text, text.textContent.slice(0, -loss.length)]),
     wires: wires.map(([tail, head, labelled], i) => {
       const wire = { tail, head, from: moment(tail), group: wired[i] };
       const [label, shape] = labelled ? wired[i].querySelectorAll("text") : [];
@@ -364,7 +362,6 @@ function picture(number, known = number) {
     const lit = id === now || (["loss", "failed"].includes(step.kind) && from === number);
     group.classList.toggle("now", lit);
     group.classList.toggle("later", from > number && !lit);
-    group.setAttribute("tabindex", lit ? 0 : -1);
     if (leaf && beside) beside.textContent = known < complete(leaf, back) ? "" : `= ${numberOf(leaf, back)}`;
     if (lit) scroll(x, y);
   }
@@ -391,20 +388,6 @@ function fold(change) {
   if (at >= 0) picture(at);
 }
 
-// Rows by keyboard
-
-function move(way) {
-  const all = pictures[shown].cells;
-  const current = (cell) => cell?.tabIndex === 0;
-  const i = all.findIndex((pair) => pair.some(current));
-  const pair = all[Math.max(0, Math.min(all.length - 1, i + way))];
-  if (!pair) return;
-  const cell = pair[all[i]?.findIndex(current)] || pair[0];
-  all[i]?.forEach((cell) => cell && (cell.tabIndex = -1));
-  cell.tabIndex = 0;
-  cell.focus();
-}
-
 // Keys, buttons, sliders, links
 
 function escape() {
@@ -415,44 +398,27 @@ function escape() {
 }
 
 const actions = {
-  first: () => show(0),
   back: () => show(at - 1),
   next: () => {
     if (quiz.open) reply(due());
     else if (due() >= 0) ask(due());
     else show(at + 1);
   },
-  last: () => show(facts.steps.length - 1),
-  loss: () => show(lossStep),
   quiz: quizzed,
   fold: () => fold(-1),
   unfold: () => fold(1),
 };
-const KEYS = {
-  ArrowRight: actions.next, ArrowLeft: actions.back, Home: actions.first, End: actions.last, Escape: escape, l: actions.loss,
-  q: actions.quiz, "?": () => ($("menu").open = true) && $("menu").firstElementChild.focus(),
-  "[": actions.fold, "]": actions.unfold,
-};
+const KEYS = { ArrowRight: actions.next, ArrowLeft: actions.back, Home: () => show(0), End: () => show(facts.steps.length - 1), Escape: escape };
 
 document.addEventListener("keydown", (event) => {
-  const { target, key } = event;
-  if (event.ctrlKey || event.altKey || event.metaKey) return;
-  const letter = key.length === 1;
-  const busy = target.closest("input");
-  if (target.closest("#picture g") && (key === "Enter" || key === " ")) target.dispatchEvent(new MouseEvent("click", { bubbles: true }));
-  if ((busy && key !== "Escape") || (letter && !$("letters").checked)) return;
-  const choice = quiz.open && $("ask").querySelectorAll("button")[letter ? "abcd1234".indexOf(key.toLowerCase()) % 4 : -1];
-  if (choice) return choice.click();
-  if (quiz.on && "abcd".includes(key.toLowerCase())) return; // too late
-  const rows = target.closest("#picture") && { ArrowUp: () => move(-1), ArrowDown: () => move(1) }[key];
-  const action = rows || KEYS[letter ? key.toLowerCase() : key];
-  if (!action) return;
+  const { target, key, ctrlKey, altKey, metaKey } = event;
+  if (!KEYS[key] || ctrlKey || altKey || metaKey || (target.closest("input") && key !== "Escape")) return;
   event.preventDefault();
-  action();
+  KEYS[key]();
 });
 
 document.addEventListener("click", (event) => {
-  if (!event.target.closest("#menu > :not(div), #menu :is(label, ul, p)")) $("menu").open = false;
+  if (!event.target.closest("#menu > :not(div), #menu :is(table, p)")) $("menu").open = false;
 });
 
 // On a phone, one part of the step at a time
@@ -479,13 +445,22 @@ function moment(k) {
   $("take")?.focus();
 }
 
-async function unpack(id) {
-  const bytes = Uint8Array.from(atob($(id).textContent), (c) => c.charCodeAt(0));
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate")));
+// In the live page an input can be drawn: the page around runs the program again, and sends its numbers
+addEventListener("message", async ({ source, data }) => {
+  if (source !== parent || parent === window) return;
+  if (data.draws) paper.name = data.draws;
+  if (data.facts) DATA = JSON.parse(await unpack(data.facts));
+  facts = DATA?.frames[0];
+  if (facts) show(at, true);
+});
+
+async function unpack(packed) {
+  const bytes = Uint8Array.from(atob(packed), (c) => c.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
 }
 
-function begin([numbers, text]) {
-  [packed, DATA] = [new Int8Array(numbers), JSON.parse(text)];
+function begin(text) {
+  DATA = JSON.parse(text);
   facts = DATA.frames[0];
   facts.steps.forEach((step, i) => step.op >= 0 && (moments[step.kind === "forward" ? "n" : "r"][step.op] = i));
   lossStep = facts.steps.findIndex((step) => ["loss", "failed"].includes(step.kind));
@@ -517,5 +492,4 @@ function begin([numbers, text]) {
   document.body.classList.add("ready");
 }
 
-const parts = [unpack("numbers").then((part) => part.arrayBuffer()), unpack("facts").then((part) => part.text())];
-Promise.all(parts).then(begin, () => fill($("sentence"), "This page is packed, and this browser cannot unpack it: it has no DecompressionStream."));
+unpack($("facts").textContent).then(begin, () => fill($("sentence"), "This page is packed, and this browser cannot unpack it: it has no DecompressionStream."));

@@ -6,24 +6,20 @@ does not fit. Of too many questions, those of functions further up stay.
 
 from __future__ import annotations
 
-import ast
 import math
-import re
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from autograd_cnn.ops.arithmetic import cos, exp, log, sin, sqrt, tanh
 from autograd_cnn.studio.player.lesson import class_losses
 from autograd_cnn.studio.player.trials import RAISE, Trials, attempt, is_float, learning
-from autograd_cnn.studio.player.wording import bare, brief, number, signed, template
+from autograd_cnn.studio.player.wording import brief, number
 from autograd_cnn.studio.records import Op
 from autograd_cnn.studio.text import clip
 
 QUESTIONS, WRONG, CLASSES = 10, 3, 6  # in all; wrong answers; classes whose shares are listed
-CALCULATOR = exp, log, sqrt, sin, cos, tanh  # operations without a symbol that a pocket calculator knows
 
 # An answer is text or a number. `wrong` are answers by what is wrong with them, or by what a number is; `given` are the
 # numbers of the text
@@ -163,7 +159,7 @@ def item(t: Trials, op: Op) -> Iterator[Draft]:
         yield Draft(f"{text}The loss of an item is −ln of this share. What is it?", loss, wrong, [float(p[k])])
 
 
-@asked("backward")
+@asked("backward", most=4)
 def chain(t: Trials, op: Op) -> Iterator[Draft]:
     """Ask for a gradient that is one product: incoming gradient times local slope."""
     for v in (t.values[v] for v in learning(op) if len(t.shares[v]) == 1):
@@ -188,31 +184,6 @@ def shut(t: Trials, op: Op) -> Iterator[Draft]:
         wrong = {"what a number gets that passes": g, "half of it": g / 2, "the other sign": -g}
         text = f"{name} did not let {lost} through. g_{t.named(out, i)} is {number(g)}. What comes back to it?"
         yield Draft(text.replace("to it", "to them") if lost.startswith("the") else text, 0, wrong, [g])
-
-
-@asked("forward", most=5)
-def result(t: Trials, op: Op) -> Iterator[Draft]:
-    """Ask for the result of an operation on single numbers."""
-    arrays = [t.array(t.values[v]) for v in (op.output, *(v for _, v in op.inputs))]
-    out, shut = t.values[op.output], _blocked(t, op)
-    known = shut is not None or op.call.primitive.symbol or op.call.primitive in CALCULATOR
-    if not known or not out.size or len(arrays) > 3 or any(not is_float(a) or np.shape(a) != out.shape for a in arrays):
-        return
-    i = _example(t, op) if shut is None else shut
-    right, *given = [float(np.reshape(a, -1)[i]) for a in arrays]
-    x, y = given[0], given[-1]
-    names = [t.author.name(t.values[v]) for _, v in op.inputs]
-    plain = bare(ast.unparse(t.author.call(op)))
-    parts = template(t.author.call(op), dict(zip(names, map(signed, given), strict=True)))
-    filled = re.sub(r"\((\([^()]*\))\)", r"\1", "".join(parts))  # a negative number is in parentheses anyway
-    if re.search(r"[],=.@]|\*\*", plain) or filled == plain or filled[0] == "-":
-        return  # code, or nothing to find out
-    a, b = number(x), number(y)
-    wrong = {f"{a} alone": x, f"{a} + {b}": x + y, f"{a} × {b}": x * y, f"{a} − {b}": x - y}
-    note = f"{clip(op.name)} lets numbers above 0 through, and makes the others 0. " * (shut is not None)
-    where = "here" if out.size == 1 else "at one place"
-    text = f"{note}{t.author.name(out)} = {plain}, {where} {filled}. What is that?"
-    yield Draft(text, right, wrong, given)
 
 
 def _example(t: Trials, op: Op) -> int:

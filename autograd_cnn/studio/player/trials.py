@@ -19,7 +19,7 @@ import numpy as np
 
 from autograd_cnn.nn.functions import dead_channels
 from autograd_cnn.studio.player.array_views import EXACT, Views
-from autograd_cnn.studio.player.wording import bare
+from autograd_cnn.studio.player.wording import bare, significant
 from autograd_cnn.studio.program.measure import flops
 from autograd_cnn.studio.program.syntax import evaluate, names_in
 from autograd_cnn.studio.program.write import Author
@@ -264,11 +264,6 @@ class Trials:
         return np.flatnonzero(dead_channels(np.asarray(self.array(self.values[op.output]))))
 
 
-def significant(x: Any, digits: int = 5) -> float | None:
-    """Return a number for the page with some digits, or None if it is not finite."""
-    return float(f"{float(x):.{digits}g}") if x is not None and math.isfinite(x) else None
-
-
 def largest(sizes: np.ndarray) -> np.ndarray:
     """Return the indices of the first largest elements, in falling order: some searches are faster than a partition."""
     found, left = [], np.array(sizes, np.float64)
@@ -289,8 +284,13 @@ def factor(tree: Any, g: str) -> Any:
             return (found := factor(left, g)) and ast.BinOp(found, ast.Div(), right)
         case ast.BinOp(left, ast.Mult(), right) if (g in names_in(left)) != (g in names_in(right)):
             inside, other = (left, right) if g in names_in(left) else (right, left)
-            found = factor(inside, g)
-            return other if found is ONE else found and ast.BinOp(found, ast.Mult(), other)
+            match factor(inside, g):
+                case found if found is None or found is ONE:
+                    return found and other
+                case ast.BinOp(above, ast.Div(), below) if above is ONE:
+                    return ast.BinOp(other, ast.Div(), below)
+                case found:
+                    return ast.BinOp(found, ast.Mult(), other)
     return None
 
 

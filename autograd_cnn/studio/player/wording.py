@@ -33,23 +33,19 @@ def brief(x: float, digits: int = 2) -> str:
     return (np.format_float_positional(rounded, trim="-") if plain else f"{x:.{digits}g}").replace("-", "−")
 
 
-def apart(before: float, after: float) -> list[str]:
-    """Format two numbers and how far they are apart; the third is the difference of the first two as they are shown."""
-    change = abs(after - before)
-    digits = max(4, 2 - math.floor(math.log10(change))) if 0 < change < math.inf else 4
-    if digits > 12 or not abs(before) + abs(after) < 1e6:
-        return [number(before), number(after), brief(change, 3)]
-    start, end = (f"{float(x):.{digits}f}" for x in (before, after))
-    return [text.replace("-", "−") for text in (start, end, f"{abs(float(end) - float(start)):.{digits}f}")]
+def significant(x: Any, digits: int = 5) -> float | None:
+    """Return a number for the page with some digits, or None if it is not finite."""
+    return float(f"{float(x):.{digits}g}") if x is not None and math.isfinite(x) else None
 
 
 def bare(line: str) -> str:
     """Return a line of the program as mathematics is written: without modules, with × for ``*``."""
-    return re.sub(r"\b(ag|np)\.", "", line).replace(" * ", " × ")
+    line = re.sub(r"\b(ag|np)\.", "", line).replace(" * ", " × ")
+    return re.sub(r"\((\w+)\[\.\.\., None\] == arange\(\d+\)\)", r"one_hot(\1)", line)
 
 
 def template(tree: Any, ids: Mapping[str, str]) -> list[str]:
     """Return an expression in parts: text, the id of a value, text, and so on."""
     names, text = "|".join(sorted(map(re.escape, ids), key=len, reverse=True)), ast.unparse(tree)
     parts = re.split(rf"(?<![\w.])({names})(?!\w)", text) if ids else [text]
-    return [ids[part] if k % 2 else bare(part) for k, part in enumerate(parts)]
+    return [ids[part] if k % 2 else bare(part).replace(" - ", " − ") for k, part in enumerate(parts)]

@@ -112,11 +112,12 @@ def scalars(chain):
 
 @pytest.fixture
 def walk(opened):
-    """Walk a page forward in a wide window, and back in a narrow one with all panels open; return the complaints."""
+    """Walk a page forward in a wide window, and back in narrower ones with all panels open; return the complaints."""
 
-    def walk(text):
+    def walk(text, *more):
         complaints, page = [], opened(text)
-        for width, back in ((1280, False), (320, True)):
+        for width in 1280, 320, *more:
+            back = width != 1280
             page.set_viewport_size({"width": width, "height": 800})
             if back:
                 page.evaluate("document.querySelectorAll('main details').forEach((panel) => (panel.open = true))")
@@ -126,7 +127,7 @@ def walk(opened):
                 complaints.append(f"{width}: the steps were {positions}")
             complaints += [f"{width}: step {step} says something else" for step, _, told, *_ in shown if not told]
             complaints += [f"{width}: step {step} is {more} px too wide" for step, *_, more, _ in shown if more > 0]
-            complaints += [f"step {step}: {doubt}" for step, *_, doubts in shown for doubt in doubts]
+            complaints += [f"{width}: step {step}: {doubt}" for step, *_, doubts in shown for doubt in doubts]
         complaints += [name for name in ("#taken", "img[src=x]") if page.query_selector(name)]
         complaints += [page.title()] * (not page.title().startswith("Backprop player"))
         page.close()

@@ -21,7 +21,7 @@ def test_the_first_screen_has_source_result_and_goal_without_scrolling(opened, s
         "What does chain(x, y) compute?" if small else "return ag.exp(-t)",
         "With x = 0.5 and y = 1.2 the result is 0.4428.",
         "Raise x by 0.01 and the loss falls by 0.00875.",
-        "Press → or next to walk forward; at the loss the way back begins.",
+        "Go on with next: forward to the loss, and from there back.",
         "Gradient: how fast the loss changes",
     ):
         assert words in shown
@@ -88,7 +88,7 @@ def test_a_failed_trace_ends_with_its_message(opened):
     assert (
         page.inner_text("#sentence") == "With x (2 items, 3 inputs) and 12 parameters it ends with an error in matmul."
     )
-    assert page.inner_text("#goal") == "Press → or next to walk forward."
+    assert page.inner_text("#goal") == "Go on with next: forward."
     page.keyboard.press("End")
     assert page.is_hidden("#quiz")
     assert page.inner_text("#where") == "Why does matmul fail?" and page.inner_text("#position") == "the error"
@@ -97,7 +97,7 @@ def test_a_failed_trace_ends_with_its_message(opened):
     lit = page.locator("#picture .now").all_text_contents()
     assert len(lit) == 2 and "ValueError" in lit[1] and page.locator("#picture .later").count() == 0
     page.keyboard.press("Home")
-    assert page.locator("#picture g[role=button].later", has_text="ValueError").count() == 1
+    assert page.locator("#picture .box.later", has_text="ValueError").count() == 1
 
 
 def test_what_is_worth_a_look_is_said_at_its_step(opened, rng, scalars):

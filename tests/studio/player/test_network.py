@@ -7,17 +7,18 @@ import autograd_cnn as ag
 from studio.pages import choose, where
 
 pytestmark = pytest.mark.slow
+ROWS = "pictures[shown].boxes.filter(({ id }) => /^n\\d+$/.test(id)).length"
 
 
 def test_modules_are_folded(opened, blocks):
     page = opened(blocks.page(), "#step=2")
-    every = page.evaluate("pictures[shown].cells.length")
+    every = page.evaluate(ROWS)
     choose(page, "#fold")
-    assert page.evaluate("pictures[shown].cells.length") < every == len(blocks.ops)
+    assert page.evaluate(ROWS) < every == len(blocks.ops)
     while page.get_attribute("#fold", "aria-disabled") != "true":
-        page.keyboard.press("[")
+        choose(page, "#fold")
     assert page.locator("#picture svg:not([hidden])").count() == 1
-    page.keyboard.press("]")
+    choose(page, "#unfold")
     assert page.evaluate("shown") == 1
     lit = []
     for step in (7, 12):  # of the second module, and of the third, which is not drawn
@@ -28,18 +29,6 @@ def test_modules_are_folded(opened, blocks):
             )
         )
     assert lit[0] == lit[1] and where(page).startswith("relu → ")
-
-
-def test_rows_are_chosen_by_arrows(opened, blocks):
-    page = opened(blocks.page(), "#step=2")
-    page.focus("#picture .now")
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("ArrowDown")
-    assert page.input_value("#slider") == "2"
-    page.keyboard.press("Enter")
-    assert page.input_value("#slider") == "4"
-    page.keyboard.press("ArrowUp")
-    assert page.evaluate("document.activeElement === pictures[shown].cells[2][0]")
 
 
 def test_edges_carry_numbers_once_they_are_known(opened, scalars, chain):
@@ -83,7 +72,7 @@ def test_the_current_step_stays_in_view(opened, cnn_page):
 
 def test_a_sum_lights_up_with_its_last_share(opened, scalars):
     page = opened(scalars, "#step=12")
-    box = page.locator("#picture g[role=button]", has_text="g_x")
+    box = page.locator("#picture .box", has_text="g_x")
     assert "later" in box.get_attribute("class")
     page.keyboard.press("ArrowRight")
     assert "later" not in box.get_attribute("class")
@@ -109,8 +98,8 @@ def test_a_click_folds_a_frame_and_opens_a_closed_row(opened, blocks):
     page.locator("#picture svg:not([hidden]) .frame-name").first.click()
     assert page.evaluate("shown") == depth - 1
     while page.evaluate("shown"):
-        page.keyboard.press("[")
-    page.locator("#picture svg:not([hidden]) g[role=button]").filter(has_text="×").first.click()
+        choose(page, "#fold")
+    page.locator("#picture svg:not([hidden]) .box").filter(has_text="×").first.click()
     assert page.evaluate("shown") == 1
 
 

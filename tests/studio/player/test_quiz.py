@@ -47,18 +47,12 @@ def number(text):
 # How the right answer follows from the text and its numbers; words if it is words
 
 
-def _result(text, given):
-    line = re.search(r", (?:here|at one place) (.*)\. What is that", text)[1]
-    return eval(line.replace("−", "-").replace("×", "*"), vars(ag) | {"abs": abs})
-
-
 def _slope(text, given):
     far = np.format_float_positional(float(f"{0.01 * abs(given[0]):.3g}"), trim="-")
     return f"goes {'down' if given[0] < 0 else 'up'} by about {far}"
 
 
 RIGHT = {
-    "What is that?": _result,
     "−ln of this share": lambda text, given: -math.log(given[0]),
     "What does that say?": _slope,
     "times as much": lambda text, given: given[0] * given[1],
@@ -105,7 +99,7 @@ def check(asked):
     return kinds
 
 
-@pytest.mark.parametrize(("name", "count", "kinds"), [("chain_rule", 10, 7), ("spiral", 7, 5), ("cnn", 7, 5)])
+@pytest.mark.parametrize(("name", "count", "kinds"), [("chain_rule", 7, 6), ("spiral", 6, 6), ("cnn", 6, 6)])
 def test_the_numbers_of_a_demos_questions_are_those_of_a_walk_back(name, count, kinds):
     f, arguments = demo(name)
     questions = quiz_of(ag.trace(f, *arguments))
@@ -156,7 +150,6 @@ def test_a_relu_and_a_pool_are_asked_for(rng):
         check(asked)
         texts = " ".join(question["text"] for question in asked)
         assert re.search(r"did not let (a|the smaller) number.* through. g_\w+\[.*\] is .* What comes back to", texts)
-        assert "relu" not in texts or "lets numbers above 0 through" in texts
 
 
 # In a browser
@@ -165,7 +158,7 @@ def test_a_relu_and_a_pool_are_asked_for(rng):
 def answers(page):
     """The right answer of the question that is open, and the index of its button."""
     right = page.evaluate("facts.quiz[due()].answers[0][0]")
-    return right, page.locator("#ask button > :last-child").all_inner_texts().index(right)
+    return right, page.locator("#ask button").all_inner_texts().index(right)
 
 
 # Every visible text and every name and tooltip that can be reached, but for the question and its answers
@@ -198,7 +191,7 @@ def leaks(page):
             distinctive = re.search(r"\d\.\d\d", right) and not known & set(numbers_in(right))
             if distinctive and any(right in text for text in texts):
                 found.append((right, [text for text in texts if right in text]))
-            page.keyboard.press("abcd"[i])
+            page.locator("#ask button").nth(i).click()
         else:
             known = set(numbers_in(" ".join(page.evaluate(KNOWN))))
             page.keyboard.press("ArrowRight")
@@ -221,49 +214,50 @@ def test_no_page_tells_an_answer(opened, small, scalars, cnn_page):
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_the_quiz_asks_before_each_step(opened, barriers, small, width, scheme):
     page = opened(small[0], width=width, color_scheme=scheme, bypass_csp=True)
-    page.keyboard.press("q")
-    questions, letters = page.evaluate("facts.quiz"), []
-    assert len(questions) == 10
+    page.click("#quiz")
+    questions, places = page.evaluate("facts.quiz"), []
+    assert len(questions) == 9
     for k, question in enumerate(questions, 1):
         while not page.evaluate("quiz.open"):
             assert int(page.input_value("#slider")) <= question["step"]
             page.keyboard.press("ArrowRight")
         assert page.input_value("#slider") == str(question["step"])
-        assert page.inner_text("#where") == f"Question {k} of 10"
+        assert page.inner_text("#where") == f"Question {k} of 9"
         assert page.is_hidden("#content") and page.evaluate("document.documentElement.scrollWidth") <= width
         right, i = answers(page)
-        letters.append("abcd"[i])
+        places.append(i)
         if k == 2:  # a wrong one
             i = (i + 1) % len(question["answers"])
             assert not barriers(page)
-        chosen = page.locator("#ask button > :last-child").nth(i).inner_text()
-        page.keyboard.press("abcd"[i])
+        chosen = page.locator("#ask button").nth(i).inner_text()
+        for _ in range(i + 1):
+            page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
         said = page.inner_text("#sentence")
         why = next(why for text, why in question["answers"] if text == chosen)
         assert (f" You chose “{chosen}”. {why} Right: {right}. " if k == 2 else f" Yes: {right}. ") in said
-        score = f" The quiz is over: {k - 1} of {k} right." if k == 10 else f" So far {k - (k > 1)} of {k} right."
+        score = f" The quiz is over: {k - 1} of {k} right." if k == 9 else f" So far {k - (k > 1)} of {k} right."
         assert said.startswith(question["text"]) and said.endswith(score)
-        again = k < 10 and questions[k]["step"] == question["step"]
+        again = k < 9 and questions[k]["step"] == question["step"]
         assert page.is_hidden("#content") == again
     assert page.get_attribute("#quiz", "aria-pressed") == "false"
-    assert max(letters.count(letter) for letter in "abcd") < len(letters) / 2
+    assert max(places.count(i) for i in range(4)) < len(places) / 2
 
 
 @pytest.mark.slow
 def test_the_quiz_counts_the_questions_that_are_left(opened, scalars):
     page = opened(scalars)
     page.keyboard.press("End")
-    page.keyboard.press("q")
+    page.click("#quiz")
     assert page.inner_text("#where") == "Question 1 of 2" and page.is_visible("#ask")
-    page.keyboard.press("abcd"[answers(page)[1]])
-    page.keyboard.press("b")  # a key pressed twice leads nowhere
+    page.locator("#ask button").nth(answers(page)[1]).click()
     assert page.evaluate("facts.steps[at].kind") == "end"
     page.keyboard.press("ArrowRight")
     assert page.inner_text("#where") == "Question 2 of 2"
-    page.keyboard.press("abcd"[answers(page)[1]])
+    page.locator("#ask button").nth(answers(page)[1]).click()
     assert page.inner_text("#sentence").endswith("The quiz is over: 2 of 2 right.")
     assert page.inner_text("#goal").count("Each number of x and y has its complete gradient") == 1
-    page.keyboard.press("q")
+    page.click("#quiz")
     assert page.is_visible("#ask")
     page.keyboard.press("Escape")
     assert page.is_hidden("#ask") and page.is_visible("#content")

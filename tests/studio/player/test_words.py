@@ -134,14 +134,6 @@ def test_the_rule_of_relu_needs_its_result_only(first):
     assert "1 where relu is above 0, and 0 where it is 0: the rule needs no other number, so relu was kept." in back
 
 
-def test_a_square_is_the_example_of_a_product_only(first):
-    for f, fits in (lambda x: ag.sum(x * x), True), (lambda x: ag.sum(np.maximum(x, x)), False):
-        frame = first(ag.trace(f, np.ones(3)).page())
-        assert (
-            "A square, for example, uses its number twice" in str(frame["steps"])
-        ) == fits and "the changes add up" in str(frame["steps"])
-
-
 def test_a_result_is_called_what_a_line_calls_it(first):
     def net(x):
         return ag.tanh(ag.sin(x))

@@ -1,5 +1,5 @@
 // Walks all steps by keyboard; returns what each shows: its number, the counter, whether it says what Python wrote, pixels
-// too wide, images without words, and what it says wrong of elements
+// too wide, images without words, text outside of its box, and what it says wrong of elements
 back => {
     const press = (key) => document.body.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}));
     const text = (id) => document.getElementById(id).textContent;
@@ -22,10 +22,16 @@ back => {
     const known = new Set(); // long pages repeat themselves
     const like = () => (({ kind, op: i }) => [kind, facts.ops[i]?.name, value(facts.ops[i]?.output)?.shape].join())(facts.steps[at]);
     const doubts = () => known.has(like()) || !known.add(like()) ? [] : scene.flatMap((entry) => [0, 0.5, 1].flatMap((part) => wrongAt(entry, ...entry.shape.slice(1).map((n) => Math.floor(part * (n - 1))))));
+    // Elements outside the pictures whose text is wider than they are, or that stick out of the page
+    const cut = () => [...document.querySelectorAll("main :is(p, pre, small, td, h2, h3, button, code, dd), header *")]
+        .filter((box) => box.getClientRects().length && !box.closest("svg, .numbers, .scroll, #menu > div"))
+        .filter((box) => box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).display !== "inline"
+            && getComputedStyle(box).textOverflow !== "ellipsis" || box.getBoundingClientRect().right > innerWidth + 1)
+        .map((box) => `${box.tagName} ${box.className} is cut: ${box.textContent.slice(0, 60)}`);
     const count = facts.steps.length;
     press(back ? "End" : "Home");
     return Array.from({length: count}, () => {
-        const found = [at, text("position"), facts.steps[at].say && text("sentence") === facts.steps[at].say && [...document.images].every((image) => image.alt), document.documentElement.scrollWidth - innerWidth, back ? [] : doubts()];
+        const found = [at, text("position"), facts.steps[at].say && text("sentence") === facts.steps[at].say && [...document.images].every((image) => image.alt), document.documentElement.scrollWidth - innerWidth, [...cut(), ...(back ? [] : doubts())]];
         press(back ? "ArrowLeft" : "ArrowRight");
         return found;
     });

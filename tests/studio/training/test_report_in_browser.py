@@ -56,7 +56,7 @@ def test_the_player_starts_when_its_place_is_opened(opened):
     player = page.frame_locator("#player iframe")
     player.locator("body.ready").wait_for()
     player.locator("#next").click()
-    assert "Slides small weights" in player.locator("#sentence").inner_text()
+    assert "Slides filters" in player.locator("#sentence").inner_text()
 
 
 def test_the_player_opens_in_a_tab_of_its_own(opened):

@@ -15,14 +15,22 @@ v = ag.Tensor(0.1 * rng.standard_normal((64, 2)), requires_grad=True, name="v")
 optimiser = ag.optim.SGD([w, v], lr=0.003)
 
 
-def step():  # the page runs it again and again
-    optimiser.zero_grad()
+def loss_of(x, y):
     h = ag.max_pool2d(ag.relu(ag.conv2d(x, w, padding=1)), 2)
     z = ag.flatten(h, 1) @ v
-    loss = ag.cross_entropy(z, y)
+    return ag.cross_entropy(z, y)
+
+
+def step():  # the page runs it again and again
+    optimiser.zero_grad()
+    loss = loss_of(x, y)
     loss.backward()
     optimiser.step()
     return loss
+
+
+def draw(x=x[:1]):  # after a pause: a pointer draws on x, and the page runs it again
+    return ag.trace(loss_of, x, y[:1]).page(classes=["cross", "frame"])
 
 
 def picture():

@@ -19,7 +19,7 @@ def test_a_demo_is_walked_and_fits(walk, opened, path, tmp_path, monkeypatch):
     monkeypatch.setattr("autograd_cnn.studio.graph.show_page", shown.append)
     runpy.run_path(str(script), run_name="__main__")
     (text,) = shown
-    assert walk(text) == []
+    assert walk(text, 390, 900, 1920) == []
     assert overlaps_of(text) == []
     for width in 1280, 900, 390:
         page = opened(text, width=width)
