@@ -8,16 +8,20 @@ for all x, w and g. The gradient of x, also known as the transposed convolution 
 window took from it; at stride 1 it is again a convolution, of g with the weights rotated by 180 degrees. The three are
 each other's derivatives, to any order.
 
-Images are NHWC, weights HWIO: (KH, KW, C // groups, O). Options come normalised, as in `windows`. Inputs are only read;
-they may have any strides, and there may be no images or no channels. The output has their common dtype, and the same
-bits in every run (see `tiles`).
+A convolution in groups, or a dilated one, is several plain ones: of some channels, or of pixels that are as far apart
+as the taps. So the algorithms know of neither.
+
+Images are NHWC, weights HWIO: (KH, KW, C // groups, O). Options come normalised, as in `ops.windows`. Inputs are only
+read; they may have any strides, and there may be no images or no channels. The output has their common dtype, and the
+same bits in every run (see `tiles`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +30,25 @@ from autograd_cnn.ops.windows import Padding, Pair, Shape, output_size
 
 from . import columns, costs, depthwise, direct, fused, winograd
 from .memory import empty
+from .tiles import written
 from .twins import kernel_set
+from .windows import phases
 
 Array = NDArray[Any]
+Index = tuple[slice, ...]
 
 FEW = 8  # channels of a first layer, fewer than the numbers of half a vector
 DIRECT = 1 << 17  # weights of a group; half of a core's second-level cache keeps that many
+
+
+class _Part(NamedTuple):
+    """A plain convolution: where it finds its pixels, outputs and weights, and its own stride and corner."""
+
+    pixels: Index
+    windows: Index
+    weights: tuple[Any, slice]
+    stride: Pair
+    corner: Pair
 
 
 def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Array:
@@ -51,27 +68,29 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, 
     y = empty((len(x), height, width, w.shape[3]), np.result_type(x, w, *([] if b is None else [b])))
     if not (x.size and w.size and y.size):
         y[...] = 0 if b is None else b
-    elif is_depthwise(x.shape, groups):
-        depthwise.conv2d(x, w, b, y, stride, padding, dilation)
-    elif suits_winograd(y, w.shape, stride, dilation, groups):
-        for i, o in _groups(w.shape, groups):
-            bias = None if b is None else b[o]
-            _winograd().conv2d(x[..., i], w[..., o], bias, y[..., o], padding, dilation, _directly)
-    else:
-        _directly(x, w, b, y, padding, stride, dilation, groups)
+        return y
+    convolve = depthwise.conv2d if is_depthwise(x.shape, groups) else _convolve
+    for part in _parts(x.shape, w.shape, (height, width), stride, padding, dilation, groups):
+        bias = None if b is None else b[part.weights[1]]
+        convolve(x[part.pixels], w[part.weights], bias, y[part.windows], part.stride, part.corner)
     return y
 
 
-def _directly(
-    x: Array, w: Array, b: Array | None, y: Array, padding: Padding,
-    stride: Pair = (1, 1), dilation: Pair = (1, 1), groups: int = 1,
-) -> None:  # fmt: skip
-    """Write the convolution of `x` with `w` into `y`, window by window."""
-    if suits_direct(y, w.shape, dilation, groups):
-        for i, o in _groups(w.shape, groups):
-            direct.conv2d(x[..., i], w[..., o], None if b is None else b[o], y[..., o], stride, padding)
+def _convolve(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, corner: Pair) -> None:
+    """Write a plain convolution into `y`, by the fastest way."""
+    if suits_winograd(y, w.shape, stride):
+        algorithm = _winograd().conv2d
+        written(y, lambda y: algorithm(x, w, b, y, corner, _directly))
     else:
-        columns.conv2d(x, w, b, y, (stride, padding, dilation, groups))
+        _directly(x, w, b, y, corner, stride)
+
+
+def _directly(x: Array, w: Array, b: Array | None, y: Array, corner: Pair, stride: Pair = (1, 1)) -> None:
+    """Write a plain convolution into `y`, window by window."""
+    if suits_direct(y, w.shape):
+        direct.conv2d(x, w, b, y, stride, corner)
+    else:
+        written(y, lambda y: columns.conv2d(x, w, b, y, stride, corner))
 
 
 def conv2d_input_gradient(
@@ -93,21 +112,27 @@ def conv2d_input_gradient(
     if not (g.size and w.size):
         return np.zeros(x_shape, np.result_type(g, w))
     g = _of_all_windows(g, x_shape, w.shape, stride, padding, dilation)
-    few = groups == 1 and x_shape[3] < FEW and kernel_set() == "numba"  # the products of `columns` are wider
-    if not few and stride == (1, 1) and (groups < x_shape[3] or g.shape[3] == x_shape[3]):
-        down, across = dilation[0] * (w.shape[0] - 1), dilation[1] * (w.shape[1] - 1)
-        (top, bottom), (left, right) = padding
-        padding = ((down - top, down - bottom), (across - left, across - right))
-        return conv2d(g, _rotated(w, groups), None, stride, padding, dilation, groups)
     gx = empty(x_shape, np.result_type(g, w))
-    if is_depthwise(x_shape, groups):
-        depthwise.input_gradient(g, w, gx, stride, padding, dilation)
-    elif not few and suits_direct(gx, w.shape, dilation, groups):
-        for i, o in _groups(w.shape, groups):
-            direct.input_gradient(g[..., o], w[..., o], gx[..., i], stride, padding)
-    else:
-        columns.input_gradient(g, w, gx, (stride, padding, dilation, groups))
+    if dilation != (1, 1):
+        gx[...] = 0  # no window may see the pixels of a phase
+    add_up = depthwise.input_gradient if is_depthwise(x_shape, groups) else _input_gradient
+    for part in _parts(x_shape, w.shape, g.shape[1:3], stride, padding, dilation, groups):
+        out = gx[part.pixels]
+        if out.size:
+            add_up(g[part.windows], w[part.weights], out, part.stride, part.corner)
     return gx
+
+
+def _input_gradient(g: Array, w: Array, gx: Array, stride: Pair, corner: Pair) -> None:
+    """Write the gradient of a plain convolution into `gx`."""
+    few = gx.shape[3] < FEW and kernel_set() == "numba"  # the products of `columns` are wider
+    if stride == (1, 1) and not few:
+        down, across = (n - 1 - before for n, before in zip(w.shape, corner, strict=False))
+        _convolve(g, w[::-1, ::-1].swapaxes(2, 3), None, gx, stride, (down, across))
+    elif suits_direct(gx, w.shape) and not few:
+        direct.input_gradient(g, w, gx, stride, corner)
+    else:
+        written(gx, lambda gx: columns.input_gradient(g, w, gx, stride, corner))
 
 
 def conv2d_weight_gradient(
@@ -129,28 +154,30 @@ def conv2d_weight_gradient(
     if not (x.size and g.size):
         return np.zeros(w_shape, g.dtype)
     g = _of_all_windows(g, x.shape, w_shape, stride, padding, dilation)
-    if is_depthwise(x.shape, groups):
-        return depthwise.weight_gradient(x, g, w_shape, stride, padding, dilation)
-    if not suits_winograd(g, w_shape, stride, dilation, groups):
-        return _gradient_directly(x, g, w_shape, padding, stride, dilation, groups)
-    shape, algorithm = (*w_shape[:3], w_shape[3] // groups), _winograd()
-    parts = [
-        algorithm.weight_gradient(x[..., i], g[..., o], shape, padding, dilation, _gradient_directly)
-        for i, o in _groups(w_shape, groups)
-    ]
-    return parts[0] if groups == 1 else np.concatenate(parts, axis=3)
+    gradient = depthwise.weight_gradient if is_depthwise(x.shape, groups) else _weight_gradient
+    parts = [*_parts(x.shape, w_shape, g.shape[1:3], stride, padding, dilation, groups)]
+    gw = np.zeros(w_shape, g.dtype)
+    for part in parts:
+        shape = gw[part.weights].shape
+        found = gradient(x[part.pixels], g[part.windows], shape, part.stride, part.corner)
+        if len(parts) == 1:
+            return found
+        gw[part.weights] += found
+    return gw
 
 
-def _gradient_directly(
-    x: Array, g: Array, w_shape: Shape, padding: Padding,
-    stride: Pair = (1, 1), dilation: Pair = (1, 1), groups: int = 1,
-) -> Array:  # fmt: skip
+def _weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pair) -> Array:
+    """Gradient of a plain convolution for `w`."""
+    if suits_winograd(g, w_shape, stride):
+        gw: Array = _winograd().weight_gradient(x, g, w_shape, corner, _gradient_directly)
+        return gw
+    return _gradient_directly(x, g, w_shape, corner, stride)
+
+
+def _gradient_directly(x: Array, g: Array, w_shape: Shape, corner: Pair, stride: Pair = (1, 1)) -> Array:
     """Gradient of `_directly` with respect to `w`."""
-    if not suits_direct(g, w_shape, dilation, groups):
-        return columns.weight_gradient(x, g, w_shape, (stride, padding, dilation, groups))
-    shape = *w_shape[:3], w_shape[3] // groups
-    parts = [direct.weight_gradient(x[..., i], g[..., o], shape, stride, padding) for i, o in _groups(w_shape, groups)]
-    return parts[0] if groups == 1 else np.concatenate(parts, axis=3)
+    algorithm = direct if suits_direct(g, w_shape) else columns
+    return algorithm.weight_gradient(x, g, w_shape, stride, corner)
 
 
 def _output_size(x_shape: Shape, w_shape: Shape, stride: Pair, padding: Padding, dilation: Pair) -> Pair:
@@ -164,41 +191,38 @@ def _of_all_windows(g: Array, x_shape: Shape, *geometry: Any) -> Array:
     return np.pad(g, ((0, 0), (0, rows), (0, columns), (0, 0))) if rows or columns else g
 
 
-def suits_winograd(y: Array, w_shape: Shape, stride: Pair, dilation: Pair, groups: int) -> bool:
+def _parts(
+    x_shape: Shape, w_shape: Shape, windows: Shape, stride: Pair, padding: Padding, dilation: Pair, groups: int
+) -> Iterator[_Part]:
+    """Yield the plain convolutions of each group, and of each phase of the dilation."""
+    count = 1 if is_depthwise(x_shape, groups) else groups
+    inputs, outputs = x_shape[3] // count, w_shape[3] // count
+    corner = padding[0][0], padding[1][0]
+    for phase in phases(windows, stride, corner, dilation):
+        for n in range(count):
+            i, o = slice(n * inputs, (n + 1) * inputs), slice(n * outputs, (n + 1) * outputs)
+            yield _Part((*phase.pixels, i), (*phase.windows, o), (..., o), phase.stride, phase.corner)
+
+
+def suits_winograd(y: Array, w_shape: Shape, stride: Pair) -> bool:
     """Whether Winograd's algorithm can compute the outputs `y`, and is the fastest to do so."""
-    shape = *w_shape[:3], w_shape[3] // groups
     # `fused` fills a register, of up to 16 numbers, with channels.
-    if stride != (1, 1) or y.dtype.char not in "fd" or min(shape[2:]) < 16:
+    if stride != (1, 1) or y.dtype.char not in "fd" or min(w_shape[2:]) < 16:
         return False
     images, height, width = y.shape[:3]
-    down, across = (math.ceil(n / d / 4) * d for n, d in zip((height, width), dilation, strict=True))
-    # A dilated convolution is several, of pixels that are `dilation` apart.
-    return costs.cheaper_in_tiles(images * height * width, images * down * across, shape)
+    return costs.cheaper_in_tiles(images * height * width, images * -(-height // 4) * -(-width // 4), w_shape)
 
 
-def suits_direct(y: Array, w_shape: Shape, dilation: Pair, groups: int) -> bool:
+def suits_direct(y: Array, w_shape: Shape) -> bool:
     """Whether `direct` can compute `y`, outputs or gradients, and is faster than `columns`."""
-    small = math.prod(w_shape[:2]) > 1 and math.prod(w_shape) <= DIRECT * groups
-    return small and dilation == (1, 1) and y.dtype.char in "fd" and kernel_set() == "numba"
+    small = math.prod(w_shape[:2]) > 1 and math.prod(w_shape) <= DIRECT
+    return small and y.dtype.char in "fd" and kernel_set() == "numba"
 
 
 def _winograd() -> ModuleType:
     return fused if kernel_set() == "numba" else winograd
 
 
-def _groups(w_shape: Shape, groups: int) -> list[tuple[slice, slice]]:
-    """The input and the output channels of each group."""
-    inputs, outputs = w_shape[2], w_shape[3] // groups
-    return [(slice(i * inputs, (i + 1) * inputs), slice(i * outputs, (i + 1) * outputs)) for i in range(groups)]
-
-
 def is_depthwise(x_shape: Shape, groups: int) -> bool:
     """Whether every channel has weights of its own."""
     return 1 < groups == x_shape[3]
-
-
-def _rotated(w: Array, groups: int) -> Array:
-    """Weights of the convolution that is the input gradient of a convolution with `w`, at stride 1."""
-    kh, kw, inputs, outputs = w.shape
-    rotated = w[::-1, ::-1].reshape(kh, kw, inputs, groups, outputs // groups).transpose(0, 1, 4, 3, 2)
-    return rotated.reshape(kh, kw, outputs // groups, groups * inputs)

@@ -7,32 +7,32 @@ channels of a first layer.
 from __future__ import annotations
 
 import itertools
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_cnn.ops.windows import Padding, Pair, Shape
+from autograd_cnn.ops.windows import Pair, Shape
 
 from .mailbox import Plan, carved, kept
 from .memory import empty
-from .tiles import in_bands, in_order, tiles
+from .tiles import Block, blocks, in_bands, in_order, tiles
 from .twins import compiled_pass
 
 Array = NDArray[Any]
 
-Phase = tuple[Array, Array, Padding]  # weights, outputs, and their padding
+Phase = tuple[Array, Array, Pair]  # weights, outputs, and their corner
 
 LEAST = 1 << 15  # bytes of a block: few images are cut, too
 HALF_VECTOR = 32  # bytes, with AVX-512
 
 
-def conv2d(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, padding: Padding) -> None:
+def conv2d(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, corner: Pair) -> None:
     """Write the convolution of `x` with `w` into `y`."""
-    _compute(("direct", stride, padding), x, [(w, y, padding)], b, y, stride)
+    _compute(("direct", stride, corner), x, [(w, y, corner)], b, y, stride)
 
 
-def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, padding: Padding) -> None:
+def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, corner: Pair) -> None:
     """Write the gradient of `conv2d` with respect to `x` into `gx`.
 
     Pixels whose places differ by multiples of the stride meet the same weights. Their gradients are one convolution of
@@ -41,17 +41,17 @@ def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, padding: Padding
     phases: list[Phase] = []
     for phase in itertools.product(*map(range, stride)):
         taps, pixels, before = [], [], []
-        for first, step, (margin, _), size in zip(phase, stride, padding, w.shape, strict=False):
+        for first, step, margin, size in zip(phase, stride, corner, w.shape, strict=False):
             start = (first - margin) % step
             taps.append(slice(first, None, step))
             pixels.append(slice(start, None, step))
-            before.append((len(range(first, size, step)) - 1 - (start + margin - first) // step, 0))
+            before.append(len(range(first, size, step)) - 1 - (start + margin - first) // step)
         met, out = w[taps[0], taps[1]][::-1, ::-1].swapaxes(2, 3), gx[:, pixels[0], pixels[1]]
         if met.size and out.size:
             phases.append((met, out, (before[0], before[1])))
         else:
             out[...] = 0
-    _compute(("direct input", stride, padding), g, phases, None, gx, (1, 1))
+    _compute(("direct input", stride, corner), g, phases, None, gx, (1, 1))
 
 
 def _compute(key: Any, x: Array, phases: list[Phase], b: Array | None, out: Array, stride: Pair) -> None:
@@ -67,19 +67,20 @@ def _compute(key: Any, x: Array, phases: list[Phase], b: Array | None, out: Arra
     arrays = (x, bias, *weights, *(wide if missing else [out]))
 
     def plan() -> Plan:
-        blocks = [
+        work = [
             (block, w)
-            for w, y, (_, _, padding) in zip(weights, wide, phases, strict=True)
-            for block in _blocks(x, y, _cut(x, y, stride), w.shape, stride, padding)
+            for w, y, (_, _, corner) in zip(weights, wide, phases, strict=True)
+            for cut in [tiles(len(y), y.shape[1], _row_bytes(x, y, stride), LEAST)]
+            for block in blocks(x, y, cut, len(w), stride, corner)
         ]
-        area, buffers = carved(dtype, [[block.size] for block, _ in blocks])
+        area, buffers = carved(dtype, [[_padded(block, w.shape, stride)] for block, w in work])
         code = compiled_pass("products.address")(dtype)
         calls = [
             (code, block.x, w, bias, *laid_out(block.y), padded, *block.corner, stride)
-            for (block, w), (padded,) in zip(blocks, buffers, strict=True)
+            for (block, w), (padded,) in zip(work, buffers, strict=True)
         ]
-        work = sum(w.size * y[..., 0].size for w, y in zip(weights, wide, strict=True))
-        return Plan(compiled_pass("products.conv2d"), calls, arrays, {7}, area, work)
+        products = sum(w.size * y[..., 0].size for w, y in zip(weights, wide, strict=True))
+        return Plan(compiled_pass("products.conv2d"), calls, arrays, {7}, area, products)
 
     shapes = *(w.shape for w in weights), out.shape, out.strides
     kept((*key, dtype, x.shape, *shapes), plan).run(*arrays)
@@ -88,7 +89,7 @@ def _compute(key: Any, x: Array, phases: list[Phase], b: Array | None, out: Arra
             y[...] = full[..., :outputs]
 
 
-def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, padding: Padding) -> Array:
+def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pair) -> Array:
     """Gradient of `conv2d` for `w`."""
     dtype, (kh, kw, channels, outputs) = np.result_type(x, g), w_shape
     x, g = in_order(x, dtype), in_order(g, dtype)
@@ -96,16 +97,16 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, padding: P
     totals = np.zeros((len(cut), kh, kw * channels, outputs), dtype)
 
     def plan() -> Plan:
-        blocks = _blocks(x, g, cut, w_shape, stride, padding)
-        area, buffers = carved(dtype, [[totals.shape[1:], block.size] for block in blocks])
+        work = blocks(x, g, cut, kh, stride, corner)
+        area, buffers = carved(dtype, [[totals.shape[1:], _padded(block, w_shape, stride)] for block in work])
         code = compiled_pass("products.address")(dtype)
         calls = [
             (code, block.x, block.y, total, *buffer, *block.corner, stride)
-            for block, total, buffer in zip(blocks, totals, buffers, strict=True)
+            for block, total, buffer in zip(work, totals, buffers, strict=True)
         ]
         return Plan(compiled_pass("products.weight_gradient"), calls, (x, g, totals), {3, 4, 5}, area)
 
-    kept(("direct gradient", dtype, x.shape, g.shape, totals.shape, w_shape, stride, padding), plan).run(x, g, totals)
+    kept(("direct gradient", dtype, x.shape, g.shape, totals.shape, w_shape, stride, corner), plan).run(x, g, totals)
     gw: Array = totals.sum(axis=0).reshape(w_shape)
     return gw
 
@@ -115,31 +116,14 @@ def _wider(a: Array, missing: int) -> Array:
     return np.pad(a, (*((0, 0),) * (a.ndim - 1), (0, missing))) if missing else a
 
 
-class _Block(NamedTuple):
-    """The work of one call: some outputs, or their gradient, and the pixels that they depend on."""
-
-    x: Array
-    y: Array
-    corner: tuple[int, int]  # rows and columns of zeros before `x`; of negative ones so many are cut off
-    size: tuple[int, int, int]  # of the padded part of an image that the windows cover
-
-
-def _cut(x: Array, y: Array, stride: Pair) -> list[tuple[slice, slice]]:
-    return tiles(len(y), y.shape[1], _row_bytes(x, y, stride), LEAST)
-
-
 def _row_bytes(x: Array, y: Array, stride: Pair) -> int:
     return y.shape[2] * (stride[0] * stride[1] * x.shape[3] + y.shape[3]) * y.itemsize
 
 
-def _blocks(x: Array, y: Array, cut: Any, w_shape: Shape, stride: Pair, padding: Padding) -> list[_Block]:
-    (kh, kw, channels, _), (down, across), ((top, _), (left, _)) = w_shape, stride, padding
-    blocks = []
-    for images, rows in cut:
-        first, high = rows.start * down - top, (rows.stop - rows.start - 1) * down + kh
-        size = high, (y.shape[2] - 1) * across + kw, channels
-        blocks.append(_Block(x[images], y[images, rows], (-first, left), size))
-    return blocks
+def _padded(block: Block, w_shape: Shape, stride: Pair) -> tuple[int, int, int]:
+    """Size of the padded part of an image that the windows of a block cover."""
+    (_, rows, columns, _), (kh, kw, channels, _) = block.y.shape, w_shape
+    return (rows - 1) * stride[0] + kh, (columns - 1) * stride[1] + kw, channels
 
 
 def laid_out(a: Array) -> tuple[Array, Shape, Shape]:

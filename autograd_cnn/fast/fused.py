@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_cnn.ops.windows import Padding, Pair, Shape
+from autograd_cnn.ops.windows import Pair, Shape
 
 from . import spread
 from .direct import laid_out
 from .mailbox import Plan, address, carved, kept
 from .memory import aligned, empty
-from .tiles import PARTS, in_order, map_images
+from .tiles import PARTS, Block, in_order
 from .twins import compiled_pass
-from .winograd import Block, Directly, blocks, parts, phases
+from .winograd import Directly, cut, parts, size_in_tiles
 
 Array = NDArray[Any]
 
@@ -34,54 +34,41 @@ FEW = 64  # tiles that are multiplied together, at least
 TOTALS = 1 << 24  # bytes of all partial sums of a weight gradient
 
 
-def conv2d(x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dilation: Pair, directly: Directly) -> None:
-    """Write the convolution of `x` with `w`, at stride 1, into `y`: see `winograd.conv2d`."""
-    w = np.require(w, y.dtype, "A")
+def conv2d(x: Array, w: Array, b: Array | None, y: Array, corner: Pair, directly: Directly) -> None:
+    """Write the convolution of `x` with `w`, at stride 1, into `y`, in C order: see `winograd.conv2d`."""
+    x, w = in_order(x, y.dtype), np.require(w, y.dtype, "A")
     u = _transformed(w)
     bias = np.zeros(len(u) * u.shape[3], y.dtype)
     bias[: w.shape[3]] = 0 if b is None else b
     limit = np.array([spread.concentration(w)], y.dtype)
-    for pixels, part, margin in phases(x, y, padding, dilation):
-        images = in_order(pixels, y.dtype)
-        out = part if part.flags.c_contiguous else empty(part.shape, y.dtype)
-        _convolve(images, w, u, bias, out, margin, limit, lambda *args: directly(*args[:2], b, *args[2:]))
-        if out is not part:
-            map_images(lambda to, numbers: np.copyto(to, numbers), part, out)
 
-
-def _convolve(
-    x: Array, w: Array, u: Array, bias: Array, y: Array, padding: Padding, limit: Array, directly: Directly
-) -> None:
-    """Write the convolution of images in C order into outputs in C order."""
-
-    def cut() -> list[Block]:
-        return blocks(x, y, w.shape, padding, (1, 1), 16)
+    def blocks() -> list[Block]:
+        return cut(x, y, w.shape, corner, 16)
 
     def plan() -> Plan:
-        work = cut()
-        area, buffers = carved(y.dtype, [_buffers(block, u.shape, w.shape, y.dtype) for block in work])
+        work = blocks()
+        area, buffers = carved(y.dtype, [_buffers(block, u.shape, w.shape) for block in work])
         fine = np.empty(sum(len(block.y) for block in work), np.uint8)
         calls = [
-            (*_codes(y.dtype), limit, flags, block.x, u, bias, block.y, *buffer, block.top, block.left, parts(w.shape))
+            (*_codes(y.dtype), limit, flags, block.x, u, bias, block.y, *buffer, *block.corner, parts(w.shape))
             for block, flags, buffer in zip(work, _flags(work, fine), buffers, strict=True)
         ]
-        found = Plan(
-            compiled_pass("products.winograd_conv2d"), calls, (limit, fine, x, u, bias, y), {3, 7, 8, 9, 10, 11}, area
-        )
+        written = {3, 7, 8, 9, 10, 11}
+        found = Plan(compiled_pass("products.winograd_conv2d"), calls, (limit, fine, x, u, bias, y), written, area)
         found.flags = len(fine)
         return found
 
-    found = kept(("Winograd", y.dtype, x.shape, w.shape, y.shape, padding), plan)
+    found = kept(("Winograd", y.dtype, x.shape, w.shape, y.shape, corner), plan)
     fine = np.empty(found.flags, np.uint8)
     if y.dtype.char != "f":  # the compiled pass over images is for float32
-        for block, flags in zip(work := cut(), _flags(work, fine), strict=True):
+        for block, flags in zip(work := blocks(), _flags(work, fine), strict=True):
             flags[...] = spread.even(block.x, limit[0])
     found.run(limit, fine, x, u, bias, y)
     if not fine.all():
-        for block, flags in zip(work := cut(), _flags(work, fine), strict=True):
+        for block, flags in zip(work := blocks(), _flags(work, fine), strict=True):
             if not flags.all():
                 part = np.empty_like(block.y[flags == 0])
-                directly(block.x[flags == 0], w, part, block.padding(w.shape))
+                directly(block.x[flags == 0], w, b, part, block.corner)
                 block.y[flags == 0] = part
 
 
@@ -99,45 +86,40 @@ def _codes(dtype: np.dtype[Any]) -> tuple[int, int]:
     return product(dtype), even
 
 
-def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilation: Pair, directly: Directly) -> Array:
+def weight_gradient(x: Array, g: Array, w_shape: Shape, corner: Pair, directly: Directly) -> Array:
     """Gradient of `conv2d` for `w`: see `winograd.weight_gradient`."""
     gw: Array = np.empty(w_shape, np.result_type(x, g))
+    x, g = in_order(x, gw.dtype), in_order(g, gw.dtype)
     panels, entries, inputs, size = shape = _weights_shape(w_shape, gw.dtype)
     panel_bytes = entries * inputs * size * gw.itemsize
     step = max(1, PANELS // panel_bytes)
     groups = -(-panels // step)
     most = min(PARTS, max(-(-TASKS // groups), TOTALS // (panels * panel_bytes)))
-    plain = [
-        (in_order(pixels, gw.dtype), in_order(part, gw.dtype), m) for pixels, part, m in phases(x, g, padding, dilation)
-    ]
-    work = [block for images, part, m in plain for block in blocks(images, part, w_shape, m, (1, 1), 16, most)]
-    arrays = [a for images, part, _ in plain for a in (images, part)]
+    work = cut(x, g, w_shape, corner, 16, most)
     totals = empty((len(work), *shape), gw.dtype)
     fine = np.empty((groups, 2 * sum(len(block.y) for block in work)), np.uint8)
     none = np.zeros(1, gw.dtype)
 
     def plan() -> Plan:
-        needed = [
-            [padded, (4, 4 * block.across, size), *others]
-            for block in work
-            for padded, *others in [_buffers(block, shape, w_shape, gw.dtype)]
-        ]
+        needed = [_buffers(block, shape, w_shape) for block in work]
+        for block, buffer in zip(work, needed, strict=True):
+            buffer.insert(1, (4, 4 * size_in_tiles(block.y)[1], size))
         area, buffers = carved(gw.dtype, needed)
         calls = [
             (*_codes(gw.dtype), none, flags, block.x, block.y, totals[part, first : first + step], *buffers[part],
-             block.top, block.left, parts(w_shape), first * size)
+             *block.corner, parts(w_shape), first * size)
             for first, row in zip(range(0, panels, step), fine, strict=True)
             for part, (block, flags) in enumerate(zip(work, _flags(work, row, 2), strict=True))
         ]  # fmt: skip
         kernel = compiled_pass("products.winograd_weight_gradient")
-        return Plan(kernel, calls, (none, fine, totals, *arrays), {3, 6, 7, 8, 9, 10, 11}, area)
+        return Plan(kernel, calls, (none, fine, totals, x, g), {3, 6, 7, 8, 9, 10, 11}, area)
 
     if gw.dtype.char != "f":
         for row in fine:
             for block, flags in zip(work, _flags(work, row, 2), strict=True):
                 flags[: len(block.y)] = spread.even(block.x) & spread.even(block.y)
-    key = gw.dtype, x.shape, g.shape, w_shape, totals.shape, padding, dilation
-    kept(("Winograd gradient", *key), plan).run(none, fine, totals, *arrays)
+    key = gw.dtype, x.shape, g.shape, w_shape, totals.shape, corner
+    kept(("Winograd gradient", *key), plan).run(none, fine, totals, x, g)
 
     def collect() -> Plan:
         calls = [(totals, gw, parts(w_shape), panel) for panel in range(panels)]
@@ -147,7 +129,7 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilati
     for block, flags in zip(work, _flags(work, fine[0], 2), strict=True):
         far = flags[: len(block.y)] == 0
         if far.any():
-            gw += directly(block.x[far], block.y[far], w_shape, block.padding(w_shape))
+            gw += directly(block.x[far], block.y[far], w_shape, block.corner)
     return gw
 
 
@@ -170,16 +152,15 @@ def _weights_shape(w_shape: Shape, dtype: Any) -> tuple[int, int, int, int]:
     return -(-outputs // size), 36, math.prod(parts(w_shape)) * w_shape[2], size
 
 
-def _buffers(block: Block, u_shape: Shape, w_shape: Shape, dtype: Any) -> list[tuple[int, ...]]:
+def _buffers(block: Block, u_shape: Shape, w_shape: Shape) -> list[tuple[int, ...]]:
     """Shapes of a padded image, half-transformed rows, transformed tiles, and their products with a panel.
 
     Behind the half-transformed rows there is room for four pixels of a panel, and zeros for one.
     """
-    (_, entries, inputs, size), channels = u_shape, w_shape[2]
-    high, wide = (4 * n + 3 * part - 1 for n, part in zip((block.down, block.across), parts(w_shape), strict=True))
-    rows = TILES // (entries * (inputs + size) * np.dtype(dtype).itemsize * block.across)
-    rows = min(len(block.y) * block.down, max(rows, -(-FEW // block.across)))
-    half = max(6 * wide * channels, 24 * block.across * size) + 5 * size
-    # See `winograd._matrices` on the odd number of rows.
-    tiles = rows * block.across | 1
+    (_, entries, inputs, size), channels, (down, across) = u_shape, w_shape[2], size_in_tiles(block.y)
+    high, wide = (4 * n + 3 * part - 1 for n, part in zip((down, across), parts(w_shape), strict=True))
+    rows = TILES // (entries * (inputs + size) * block.y.itemsize * across)
+    rows = min(len(block.y) * down, max(rows, -(-FEW // across)))
+    half = max(6 * wide * channels, 24 * across * size) + 5 * size
+    tiles = rows * across | 1  # see `winograd._matrices` on the odd number of rows
     return [(high, wide, channels), (half,), (entries, tiles, inputs), (entries, tiles, size)]

@@ -7,10 +7,12 @@ the order of the tiles, so every result has the same bits on any number of threa
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from autograd_cnn.ops.windows import Pair
 
 from .memory import empty
 from .threads import Result, map_tiles
@@ -87,6 +89,27 @@ def in_bands(images: int, rows: int, row_bytes: int, most: int = PARTS) -> list[
     ]
 
 
+class Block(NamedTuple):
+    """Some outputs of a convolution, or their gradient, and the pixels that they depend on."""
+
+    x: Array
+    y: Array
+    corner: Pair  # rows and columns of zeros before `x`; of negative ones so many are cut off
+
+
+def blocks(x: Array, y: Array, cut: list[tuple[slice, slice]], high: int, stride: Pair, corner: Pair) -> list[Block]:
+    """Cut a convolution into blocks: for each pair (images, rows) of outputs. Its kernels have `high` rows."""
+    found = []
+    for images, rows in cut:
+        pixels, out = x[images], y[images, rows]
+        first = rows.start * stride[0] - corner[0]
+        stop = first + (out.shape[1] - 1) * stride[0] + high
+        if len(out) == 1:  # some rows of several images would not be in one piece
+            pixels, first = pixels[:, max(0, first) : max(0, stop)], min(0, first)
+        found.append(Block(pixels, out, (-first, corner[1])))
+    return found
+
+
 def in_order(a: Array, dtype: Any) -> Array:
     """Return the array in C order, of this dtype: itself, or a copy that all threads make."""
     if a.flags.c_contiguous and a.dtype == dtype:
@@ -94,6 +117,16 @@ def in_order(a: Array, dtype: Any) -> Array:
     copy = empty(a.shape, dtype)
     map_images(lambda out, part: np.copyto(out, part), copy, a)
     return copy
+
+
+def written(out: Array, write: Callable[[Array], None]) -> None:
+    """Let `write` fill `out`, or an array in C order that all threads then copy into `out`."""
+    if out.flags.c_contiguous:
+        write(out)
+        return
+    ordered = empty(out.shape, out.dtype)
+    write(ordered)
+    map_images(lambda to, part: np.copyto(to, part), out, ordered)
 
 
 def map_images(function: Callable[..., Result], *arrays: Array, products: bool = False) -> list[Result]:

@@ -1,20 +1,63 @@
 """The pixels under each tap of a window that slides over images, for convolution and pooling.
 
-Images are NHWC. Options come normalised: `stride` and `dilation` are (vertical, horizontal), `padding` is
-((top, bottom), (left, right)). Padding less than 0 cuts rows or columns off.
+Images are NHWC. `stride` and `dilation` are (vertical, horizontal). `corner` is the rows and columns of padding before
+an image; less than 0 cuts rows or columns off. The padding behind it follows from the number of windows.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from autograd_cnn.ops.windows import Padding, Pair, Shape
+from autograd_cnn.ops.windows import Pair, Shape
 
 Index = tuple[slice, slice, slice]
 
 
+class Phase(NamedTuple):
+    """Windows without dilation, some of those that have one: the pixels that they see, and their own options."""
+
+    pixels: Index
+    windows: Index
+    stride: Pair
+    corner: Pair
+
+
+def phases(windows: Shape, stride: Pair, corner: Pair, dilation: Pair) -> Iterator[Phase]:
+    """Yield sets of windows that together are dilated ones: each sees only pixels that are `dilation` apart.
+
+    Parameters
+    ----------
+    windows : (rows, columns)
+        How many there are.
+
+    Examples
+    --------
+    >>> for phase in phases((1, 5), (1, 1), (0, 1), (1, 2)):
+    ...     print(phase.pixels[2], phase.windows[2], phase.corner[1])
+    slice(1, None, 2) slice(0, None, 2) 1
+    slice(0, None, 2) slice(1, None, 2) 0
+    """
+    down, across = map(_phases_of_axis, windows, stride, corner, dilation)
+    every = slice(None)
+    for (rows, window_rows, down_step, top), (columns, window_columns, step, left) in itertools.product(down, across):
+        yield Phase((every, rows, columns), (every, window_rows, window_columns), (down_step, step), (top, left))
+
+
+def _phases_of_axis(windows: int, stride: int, before: int, dilation: int) -> list[tuple[slice, slice, int, int]]:
+    common = math.gcd(stride, dilation)
+    apart = dilation // common  # so many windows further on, a window sees pixels of the same phase
+    starts = [(first, first * stride - before) for first in range(min(apart, windows))]
+    return [
+        (slice(start % dilation, None, dilation), slice(first, None, apart), stride // common, -(start // dilation))
+        for first, start in starts
+    ]
+
+
 def taps(
-    x_size: Shape, y_size: Shape, kernel_size: Shape, stride: Pair, padding: Padding, dilation: Pair = (1, 1)
+    x_size: Shape, y_size: Shape, kernel_size: Shape, stride: Pair, corner: Pair
 ) -> Iterator[tuple[Pair, Index, Index]]:
     """Yield, for each tap of a kernel, the windows in which it lies on the image, and the pixels under it.
 
@@ -32,26 +75,22 @@ def taps(
 
     Examples
     --------
-    >>> for tap, windows, pixels in taps((1, 4), (1, 3), (1, 3), (1, 2), ((0, 0), (1, 1))):
+    >>> for tap, windows, pixels in taps((1, 4), (1, 3), (1, 3), (1, 2), (0, 1)):
     ...     print(tap, windows[2], pixels[2])
     (0, 0) slice(1, 3, None) slice(1, 4, 2)
     (0, 1) slice(0, 2, None) slice(0, 3, 2)
     (0, 2) slice(0, 2, None) slice(1, 4, 2)
     """
-    down, across = (
-        _taps_of_axis(*axis) for axis in zip(x_size, y_size, kernel_size, stride, padding, dilation, strict=True)
-    )
+    down, across = map(_taps_of_axis, x_size, y_size, kernel_size, stride, corner)
     for i, window_rows, rows in down:
         for j, window_columns, columns in across:
             yield (i, j), (slice(None), window_rows, window_columns), (slice(None), rows, columns)
 
 
-def _taps_of_axis(
-    size: int, windows: int, kernel: int, stride: int, padding: Pair, dilation: int
-) -> list[tuple[int, slice, slice]]:
+def _taps_of_axis(size: int, windows: int, kernel: int, stride: int, before: int) -> list[tuple[int, slice, slice]]:
     found = []
     for tap in range(kernel):
-        offset = tap * dilation - padding[0]  # in window r this tap lies on pixel r * stride + offset
+        offset = tap - before  # in window r this tap lies on pixel r * stride + offset
         first = max(0, -(offset // stride))
         last = min(windows - 1, (size - 1 - offset) // stride)
         if first <= last:

@@ -24,20 +24,20 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from autograd_cnn.ops.windows import Padding, Pair, Shape
+from autograd_cnn.ops.windows import Pair, Shape
 
 from . import spread
 from .memory import empty, scratch
 from .threads import map_tiles
-from .tiles import in_bands, in_parts, tiles
+from .tiles import Block, blocks, in_bands, in_parts, tiles
 
 Array = NDArray[Any]
 Directly = Callable[..., Any]
@@ -51,59 +51,60 @@ G = np.vstack([np.vander(_POINTS, 3, increasing=True) / np.array(_SCALES)[:, Non
 _GG = np.kron(G, G)  # (36, 9): both axes at once
 
 
-def parts(w_shape: Shape) -> tuple[int, int]:
+def parts(w_shape: Shape) -> Pair:
     """Number of 3x3 parts that cover weights (KH, KW, ...): (down, across)."""
     return -(-w_shape[0] // 3), -(-w_shape[1] // 3)
 
 
-def conv2d(x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dilation: Pair, directly: Directly) -> None:
-    """Write the convolution of `x` with `w`, at stride 1, into `y`.
+def conv2d(x: Array, w: Array, b: Array | None, y: Array, corner: Pair, directly: Directly) -> None:
+    """Write the convolution of `x` with `w`, at stride 1, into `y`, in C order.
 
-    ``directly(x, w, b, y, padding)`` computes images that hold a far pixel (see `spread`), and a block if most do.
+    ``directly(x, w, b, y, corner)`` computes images that hold a far pixel (see `spread`), and a block if most do.
     """
     w = w.astype(y.dtype, copy=False)
     bias = np.zeros(y.shape[3], y.dtype) if b is None else b.astype(y.dtype, copy=False)
     (u,) = map_tiles(lambda _: transform_weights(w), 1)
-
-    work, concentration = blocks(x, y, w.shape, padding, dilation), spread.concentration(w)
+    work, concentration = cut(x, y, w.shape, corner), spread.concentration(w)
 
     def tile(index: int) -> None:
-        block = work[index].in_order(w.dtype)
-        far = ~spread.even(block.x, concentration)
-        out = block.y if block.y.flags.c_contiguous else scratch("out", block.y.shape, w.dtype)
+        x, y, corner = work[index]
+        x = np.ascontiguousarray(x, w.dtype)
+        far = ~spread.even(x, concentration)
         if 2 * np.count_nonzero(far) > len(far):  # so are identity kernels in the first steps of a training
-            directly(block.x, w, b, out, block.padding(w.shape))
-        else:
-            with np.errstate(all="ignore"):  # far pixels are computed again
-                v = _transformed(block, w.shape, y.dtype)
-                m = _matrices("m", v.shape[1], y.shape[3], y.dtype)
-                np.matmul(v, u, out=m[:, : v.shape[1]])
-                collect_images(m, bias, out, block.down, block.across)
-            if far.any():
-                part = np.empty_like(out[far])
-                directly(block.x[far], w, b, part, block.padding(w.shape))
-                out[far] = part
-        if out is not block.y:
-            block.y[...] = out
+            directly(x, w, b, y, corner)
+            return
+        with np.errstate(all="ignore"):  # far pixels are computed again
+            v = _transformed(x, y, corner, w.shape)
+            m = _matrices("m", v.shape[1], y.shape[3], y.dtype)
+            np.matmul(v, u, out=m[:, : v.shape[1]])
+            collect_images(m, bias, y)
+        if far.any():
+            part = np.empty_like(y[far])
+            directly(x[far], w, b, part, corner)
+            y[far] = part
 
     map_tiles(tile, len(work))
 
 
-def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilation: Pair, directly: Directly) -> Array:
-    """Gradient of `conv2d` for `w`; ``directly(x, g, w_shape, padding)`` is that of images that hold a far pixel."""
+def weight_gradient(x: Array, g: Array, w_shape: Shape, corner: Pair, directly: Directly) -> Array:
+    """Gradient of `conv2d` for `w`; ``directly(x, g, w_shape, corner)`` is that of images that hold a far pixel."""
     dtype = np.result_type(x, g)
-    work = in_parts(blocks(x, g, w_shape, padding, dilation))
+    work = in_parts(cut(x, g, w_shape, corner))
     inputs, outputs = w_shape[2] * math.prod(parts(w_shape)), w_shape[3]
     totals = empty((len(work), 36, inputs, outputs), dtype)
 
     def compute(index: int) -> list[Array]:
         total = product = totals[index]  # the first product is the sum so far
         apart: list[Array] = []
-        for each in work[index]:
-            block = each.in_order(dtype).without_far(w_shape, directly, apart)
-            v = _transformed(block, w_shape, dtype)
+        for block in work[index]:
+            x, g = np.ascontiguousarray(block.x, dtype), np.ascontiguousarray(block.y, dtype)
+            even = spread.even(x) & spread.even(g)
+            if not even.all():
+                apart.append(directly(x[~even], g[~even], w_shape, block.corner))
+                x, g = (np.where(even[:, None, None, None], a, 0) for a in (x, g))
+            v = _transformed(x, g, block.corner, w_shape)
             m = _matrices("m", v.shape[1], outputs, dtype)
-            transform_gradients(block.y, m, block.down, block.across)
+            transform_gradients(g, m)
             np.matmul(v.swapaxes(1, 2), m[:, : v.shape[1]], out=product)
             if product is not total:
                 total += product
@@ -116,77 +117,25 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilati
     return sum(itertools.chain(*apart), map_tiles(lambda _: collect_weights(total, w_shape), 1)[0])
 
 
-class Block(NamedTuple):
-    """The work of one task: some outputs, or their gradient, and the pixels that they depend on."""
-
-    x: Array
-    top: int  # rows and columns of zeros before x
-    left: int
-    y: Array
-    down: int  # 4x4 tiles of each image of y
-    across: int
-
-    def in_order(self, dtype: Any) -> Block:
-        """Return the block with its pixels in C order, of `dtype`."""
-        return self._replace(x=np.ascontiguousarray(self.x, dtype))
-
-    def padding(self, w_shape: Shape) -> Padding:
-        """Zeros around `x`, with which its windows are those of `y`; negative numbers cut off."""
-        (rows, columns), (height, width) = self.y.shape[1:3], self.x.shape[1:3]
-        bottom, right = rows + w_shape[0] - 1 - self.top - height, columns + w_shape[1] - 1 - self.left - width
-        return (self.top, bottom), (self.left, right)
-
-    def without_far(self, w_shape: Shape, directly: Directly | None, apart: list[Array]) -> Block:
-        """Return the block without the images that hold a far pixel; append the gradient that follows from these."""
-        g = np.ascontiguousarray(self.y, self.x.dtype)
-        even = spread.even(self.x) & spread.even(g)
-        if even.all():
-            return self._replace(y=g)
-        if directly is not None:
-            apart.append(directly(self.x[~even], g[~even], w_shape, self.padding(w_shape)))
-        kept = even[:, None, None, None]
-        return self._replace(x=np.where(kept, self.x, 0), y=np.where(kept, g, 0))
+def size_in_tiles(y: Array) -> Pair:
+    """Number of 4x4 tiles of an image of outputs: (down, across)."""
+    return -(-y.shape[1] // 4), -(-y.shape[2] // 4)
 
 
-def phases(x: Array, y: Array, padding: Padding, dilation: Pair) -> Iterator[tuple[Array, Array, Padding]]:
-    """Yield the pixels, the outputs and the padding of each of several convolutions without dilation.
-
-    Outputs that are `dilation` apart depend only on pixels that are as far apart.
-    """
-    for phase in itertools.product(*map(range, dilation)):
-        down, across = (
-            (slice((i - before) % d, None, d), slice(i, None, d), -((i - before) // d))
-            for i, d, (before, _) in zip(phase, dilation, padding, strict=True)
-        )
-        out = y[:, down[1], across[1]]
-        if out.size:
-            yield x[:, down[0], across[0]], out, ((down[2], 0), (across[2], 0))
-
-
-def blocks(
-    x: Array, y: Array, w_shape: Shape, padding: Padding, dilation: Pair, numbers: int = 36, most: int | None = None
-) -> list[Block]:
+def cut(x: Array, y: Array, w_shape: Shape, corner: Pair, numbers: int = 36, most: int | None = None) -> list[Block]:
     """Cut into blocks that fit the cache, if a tile takes `numbers` numbers of each channel; or into at most `most`."""
-    found = []
-    below = 3 * parts(w_shape)[0] - 1  # image rows that tiles need below their own
-    for pixels, out, ((top, _), (left, _)) in phases(x, y, padding, dilation):
-        wide = -(-out.shape[2] // 4)
-        bytes_of_row = wide * numbers * (x.shape[3] * math.prod(parts(w_shape)) + y.shape[3]) * y.itemsize
-        cut = tiles if most is None else partial(in_bands, most=most)
-        for images, rows in cut(len(out), -(-out.shape[1] // 4), bytes_of_row):
-            first = max(0, 4 * rows.start - top)
-            band = pixels[images, first : max(first, 4 * rows.stop + below - top)]
-            part = out[images, 4 * rows.start : 4 * rows.stop]
-            found.append(Block(band, top - 4 * rows.start + first, left, part, rows.stop - rows.start, wide))
-    return found
+    down, across = size_in_tiles(y)
+    bytes_of_row = across * numbers * (x.shape[3] * math.prod(parts(w_shape)) + y.shape[3]) * y.itemsize
+    in_tiles = (tiles if most is None else partial(in_bands, most=most))(len(y), down, bytes_of_row)
+    in_rows = [(images, slice(4 * rows.start, 4 * rows.stop)) for images, rows in in_tiles]
+    return blocks(x, y, in_rows, w_shape[0], (1, 1), corner)
 
 
-def _transformed(block: Block, w_shape: Shape, dtype: Any) -> Array:
+def _transformed(x: Array, y: Array, corner: Pair, w_shape: Shape) -> Array:
     """Compute Bᵀ d B of every tile of a block, in scratch memory: (36, tiles, parts * C)."""
-    x, top, left, y, down, across = block
-    count = len(y) * down * across
-    v = _matrices("v", count, math.prod(parts(w_shape)) * x.shape[3], dtype)
-    transform_images(x, v, top, left, down, across, parts(w_shape))
+    count = len(y) * math.prod(size_in_tiles(y))
+    v = _matrices("v", count, math.prod(parts(w_shape)) * x.shape[3], x.dtype)
+    transform_images(x, v, corner, size_in_tiles(y), parts(w_shape))
     return v[:, :count]
 
 
@@ -214,7 +163,7 @@ def collect_weights(u: Array, w_shape: Shape) -> Array:
     return each.reshape(3 * high, 3 * wide, inputs, outputs)[:kh, :kw]
 
 
-def transform_images(x: Array, v: Array, top: int, left: int, down: int, across: int, parts: tuple[int, int]) -> None:
+def transform_images(x: Array, v: Array, corner: Pair, tiles: Pair, parts: Pair) -> None:
     """Write Bᵀ d B of every tile d into `v`, with the parts of the weights side by side.
 
     Parameters
@@ -222,12 +171,12 @@ def transform_images(x: Array, v: Array, top: int, left: int, down: int, across:
     x : array (N, H, W, C)
     v : array (36, N * down * across or one more, parts * C)
         Written.
-    top, left : int
-        Rows and columns of zeros before the image; if negative, rows and columns to cut off.
-    down, across : int
-        Tiles of each image.
+    corner : (rows, columns)
+        Zeros before the image; if negative, to cut off.
+    tiles : (down, across)
+        Number of those of each image.
     """
-    n, height, width, channels = x.shape
+    (n, height, width, channels), (top, left), (down, across) = x.shape, corner, tiles
     high, wide = 4 * down + 3 * parts[0] - 1, 4 * across + 3 * parts[1] - 1
     image = scratch("image", (n, high, wide, channels), x.dtype)
     image[...] = 0
@@ -250,7 +199,7 @@ def _both_axes(matrix: Array, tiles: Array, out: Array) -> None:
     np.matmul(matrix, half, out=out)
 
 
-def collect_images(m: Array, b: Array, y: Array, down: int, across: int) -> None:
+def collect_images(m: Array, b: Array, y: Array) -> None:
     """Write Aᵀ m A of every tile, plus the bias, into `y`.
 
     Parameters
@@ -259,10 +208,9 @@ def collect_images(m: Array, b: Array, y: Array, down: int, across: int) -> None
     b : array (O,)
     y : array (N, H, W, O)
         Written; the last tiles may extend up to three rows and columns beyond it.
-    down, across : int
-        Tiles of each image.
     """
-    (n, height, width, channels), count = y.shape, len(y) * down * across
+    (n, height, width, channels), (down, across) = y.shape, size_in_tiles(y)
+    count = n * down * across
     pixels = scratch("pixels", (4, 4, n, down, across, channels), y.dtype)
     _both_axes(A.T, m[:, :count].reshape(6, 6, -1), pixels.reshape(4, 4, -1))
     even = y
@@ -273,7 +221,7 @@ def collect_images(m: Array, b: Array, y: Array, down: int, across: int) -> None
         y[...] = even[:, :height, :width]
 
 
-def transform_gradients(g: Array, v: Array, down: int, across: int) -> None:
+def transform_gradients(g: Array, v: Array) -> None:
     """Write A g Aᵀ of every tile of g into `v`: the adjoint of `collect_images`.
 
     Parameters
@@ -282,10 +230,8 @@ def transform_gradients(g: Array, v: Array, down: int, across: int) -> None:
         Treated as 0 where the last tiles extend beyond it.
     v : array (36, N * down * across or one more, O)
         Written.
-    down, across : int
-        Tiles of each image.
     """
-    n, height, width, channels = g.shape
+    (n, height, width, channels), (down, across) = g.shape, size_in_tiles(g)
     even = g
     if (height, width) != (4 * down, 4 * across):
         even = scratch("even", (n, 4 * down, 4 * across, channels), g.dtype)

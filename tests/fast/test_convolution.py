@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from autograd_cnn.fast import convolution, tiles
 from autograd_cnn.fast.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient, kernel_set
@@ -93,20 +91,6 @@ def check_against_loops(naive, x, w, b, g, options):
 def test_the_three_equal_explicit_loops(naive, rng, geometry, monkeypatch, images, cache):
     monkeypatch.setattr(tiles, "CACHE", cache)
     check_against_loops(naive, *make(rng, geometry, images))
-
-
-edges = st.tuples(st.integers(0, 3), st.integers(0, 3))
-axis = st.tuples(st.integers(1, 6), st.integers(1, 4), st.integers(1, 3), edges, st.integers(1, 3))
-axis = axis.filter(lambda a: a[0] + sum(a[3]) > a[4] * (a[1] - 1))
-
-
-@given(axis, axis, st.tuples(*[st.integers(1, 3)] * 3), st.integers(0, 2), st.integers(0, 2**32))
-@settings(max_examples=80, deadline=None)
-def test_random_geometry(naive, down, across, channels, images, seed):
-    groups, inputs, outputs = channels
-    size, kernel, stride, padding, dilation = zip(down, across, strict=True)
-    geometry = size, kernel, (groups * inputs, groups * outputs), stride, padding, dilation, groups
-    check_against_loops(naive, *make(np.random.default_rng(seed), geometry, images))
 
 
 @pytest.mark.parametrize("wide", ["x", "w", "b"])

@@ -12,18 +12,6 @@ from autograd_cnn.fast import elementwise, memory
 from autograd_cnn.fast.elementwise import LARGE, blocked
 
 
-@pytest.mark.parametrize("shape", [(3,), (300, 400)])
-def test_relu_keeps_nan_and_its_gradient_is_zero_at_zero(shape):
-    x = np.zeros(shape, np.float32)
-    x.reshape(-1)[:3] = np.nan, np.inf, -1
-    g = np.full(shape, 2, np.float32)
-    y = ag.relu.raw(x)
-    np.testing.assert_array_equal(y.reshape(-1)[:3], [np.nan, np.inf, 0])
-    np.testing.assert_array_equal(ag.relu_gradient.raw(g, y).reshape(-1)[:3], [2, 2, 0])
-    assert (ag.relu.rules["x"].function(g, y) is g) == (g.size > 3)
-    assert ag.relu.rules["x"].function(g, y).sum() == 4
-
-
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble, ">f4"])
 def test_select(dtype, rng):
     a = rng.integers(-3, 4, 100).astype(dtype)
@@ -36,20 +24,13 @@ def test_select(dtype, rng):
     np.testing.assert_array_equal(a, result)
 
 
-@pytest.mark.parametrize("slope", [0.01, 2, np.float32(0.5), np.linspace(0, 1, 400, dtype=np.float32)])
-@pytest.mark.parametrize("size", [3, 300])
-def test_leaky_relu(slope, size, normal):
-    x, g = normal(size, 400), normal(size, 400, seed=1)
-    x[0, :3] = np.nan, np.inf, -np.inf
+@pytest.mark.parametrize("slope", [2, np.float32(0.5), np.linspace(0, 1, 400, dtype=np.float32)])
+def test_leaky_relu_with_slopes_of_every_kind(slope, normal):
+    x, g = normal(300, 400), normal(300, 400, seed=1)
     np.testing.assert_array_equal(ag.leaky_relu.raw(x, slope), np.where(x > 0, x, slope * x), strict=True)
     if np.ndim(slope) == 0:
         expected = np.where(x > 0, g, slope * g)
-        g.flags.writeable = False
         np.testing.assert_array_equal(ag.leaky_relu.rules["x"].function(g, x, slope), expected, strict=True)
-        g.flags.writeable = True
-        result = ag.leaky_relu.rules["x"].function(g, x, slope)
-        assert (result is g) == (size == 300 and isinstance(slope, (int, float)))
-        np.testing.assert_array_equal(result, expected)
 
 
 FORMULAS = {
@@ -198,7 +179,18 @@ def test_a_number_has_the_same_bits_wherever_it_stands(name, rng):
         np.testing.assert_array_equal(function(x[start:stop]), y[start:stop])
 
 
-@pytest.mark.parametrize("gradient", [silu_gradient, gelu_gradient, softplus_gradient])
+def relu_gradient(g, y):
+    return ag.relu.rules["x"].function(g, y)
+
+
+def leaky_relu_gradient(g, x):
+    return ag.leaky_relu.rules["x"].function(g, x, 0.01)
+
+
+GRADIENTS = relu_gradient, leaky_relu_gradient, silu_gradient, gelu_gradient, softplus_gradient
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
 def test_a_gradient_is_written_over_g_if_it_is_writable(gradient, normal):
     x, g = normal(300, 400), normal(300, 400, seed=1)
     g.flags.writeable = False

@@ -18,24 +18,14 @@ def product(*shapes):
     return matrices.matmul, np.matmul, *shapes
 
 
-ROWS = (30_000, 10), (30_000, 10)
-CASES = {  # a pass, its formula, and the shapes of its arguments
-    "relu": (ag.relu.raw, lambda x: np.maximum(x, 0), (700, 900)),
-    "relu gradient": (ag.relu_gradient.raw, lambda g, y: np.where(y > 0, g, 0), (700, 900), (700, 900)),
+CASES = {  # a pass, its formula unless test_textbook compares the values, and the shapes of its arguments
+    "relu": (ag.relu.raw, None, (700, 900)),
+    "relu gradient": (ag.relu_gradient.raw, None, (700, 900), (700, 900)),
     "sum of rows": (elementwise.sum_rows, lambda x: x.astype(float).sum((0, 1)), (100, 700, 9)),
-    "softmax": (ag.softmax.raw, softmax, (30_000, 10)),
-    "softmax, short": (ag.softmax.raw, softmax, (3, 5, 10)),
-    "log softmax": (ag.log_softmax.raw, lambda x: np.log(softmax(x)), (30, 1000, 10)),
-    "softmax gradient": (
-        lambda g, x: ag.softmax.rules["x"](g, softmax(x), -1),
-        lambda g, x: softmax(x) * (g - (g * softmax(x)).sum(-1, keepdims=True)),
-        *ROWS,
-    ),
-    "log softmax gradient": (
-        lambda g, x: ag.log_softmax.rules["x"](g, np.log(softmax(x)), -1),
-        lambda g, x: g - softmax(x) * g.sum(-1, keepdims=True),
-        *ROWS,
-    ),
+    "softmax": (ag.softmax.raw, None, (30_000, 10)),
+    "log softmax": (ag.log_softmax.raw, None, (30, 1000, 10)),
+    "softmax gradient": (lambda g, y: ag.softmax.rules["x"](g, y, -1), None, (30_000, 10), (30_000, 10)),
+    "log softmax gradient": (lambda g, y: ag.log_softmax.rules["x"](g, y, -1), None, (30_000, 10), (30_000, 10)),
     "normalise": (
         normalization.normalise,
         lambda x, mean, scale, shift: (x - mean) * scale + shift,
@@ -52,7 +42,7 @@ CASES = {  # a pass, its formula, and the shapes of its arguments
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_pass_equals_its_formula_and_only_reads_its_arguments(name, normal, num_threads):
+def test_a_pass_has_the_same_bits_on_any_number_of_threads_and_only_reads_its_arguments(name, normal, num_threads):
     function, formula, *shapes = CASES[name]
     args = [normal(*shape, seed=seed) for seed, shape in enumerate(shapes)]
     before = [a.copy() for a in args]
@@ -60,8 +50,9 @@ def test_a_pass_equals_its_formula_and_only_reads_its_arguments(name, normal, nu
     for n in 1, 2, 3:
         num_threads(n)
         results.append(function(*args))
-    np.testing.assert_allclose(results[0], formula(*args), rtol=1e-5, atol=1e-5)
     assert results[0].dtype == np.float32
+    if formula:
+        np.testing.assert_allclose(results[0], formula(*args), rtol=1e-5, atol=1e-5)
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
     for array, copy in zip(args, before, strict=True):

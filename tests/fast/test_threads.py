@@ -200,7 +200,7 @@ def test_a_convolution_of_one_block_keeps_blas_on_one_thread(monkeypatch):
         if blas_threads() != {2}:
             pytest.skip("threadpoolctl cannot set the threads of this BLAS")
         x, w = np.ones((2, 5, 5, 3)), np.ones((2, 2, 3, 4))
-        columns.conv2d(x, w, None, np.empty((2, 4, 4, 4)), ((1, 1), ((0, 0), (0, 0)), (1, 1), 1))
+        columns.conv2d(x, w, None, np.empty((2, 4, 4, 4)), (1, 1), (0, 0))
     assert seen == [{1}]
 
 

@@ -9,7 +9,7 @@ functions release the interpreter's lock: tiles run on all cores.
 
 No file calls a function of another one: Numba keeps compiled code on disk until the file of the function changes, and
 does not look at the files of the functions that it calls. For the same reason, delete `__pycache__` here after a change
-of the matrices in `fast.winograd`, which are constants of the code of `products`, or of this file.
+of this file, or of constants of the code: the matrices in `fast.winograd`, and `MILLS` in `fast.elementwise`.
 
 Compiling takes seconds, so the functions are written for it too. `multiply` of `products` is called at its address, and
 not by its name, which would compile it again in each caller. Loops take the place of slices that are assigned or added
@@ -21,7 +21,6 @@ Only `twins` and `mailbox` import this package.
 
 from __future__ import annotations
 
-import gc
 import sys
 import time
 from collections.abc import Callable
@@ -69,21 +68,32 @@ def run_of(context: Any, array: Any) -> Any:
     return run(array), code
 
 
+@helper
+def copy_run(run, out):
+    """Copy as many numbers as `out` has: a loop needs less code than an assignment to a slice."""
+    for k in range(out.size):
+        out[k] = run[k]
+
+
+@helper
+def add_run(run, out):
+    """Add as many numbers as `out` has to it."""
+    for k in range(out.size):
+        out[k] += run[k]
+
+
 class Watch(event.Listener):
-    """Says once that kernels are compiled, if it takes long; the garbage collector waits, which saves a tenth."""
+    """Says once that kernels are compiled, if it takes long."""
 
     current: Any = None
     seconds = 0.0
 
     def on_start(self, event: Any) -> None:
         if self.current is None and event.data["dispatcher"].py_func.__module__.startswith(__name__):
-            self.current, self.start, self.collects = event.data, time.perf_counter(), gc.isenabled()
-            gc.disable()
+            self.current, self.start = event.data, time.perf_counter()
 
     def on_end(self, event: Any) -> None:
         if event.data is self.current:
-            if self.collects:
-                gc.enable()
             before, self.current = self.seconds, None
             self.seconds += time.perf_counter() - self.start
             if before < 1 <= self.seconds:

@@ -15,6 +15,7 @@ import math
 
 import numpy as np
 
+from ..elementwise import MILLS
 from . import allocating, inlined, kernel, run_of, summing
 
 f32 = np.float32
@@ -26,11 +27,7 @@ E2, E3, E4, E5, E6 = f32(0.49999988), f32(0.16666453), f32(0.04166918), f32(0.00
 L1, L2, L3, L4 = f32(0.66666416), f32(0.40021527), f32(0.28001805), f32(0.28011987)
 DENSITY, THREE, FAR, LEADING = f32(1 / math.sqrt(2 * math.pi)), f32(3), f32(40), np.int32(-4096)
 FLAT = f32(1000)  # at infinity, 0 * x would be NaN
-M0, M1, M2, M3, M4, M5, M6, M7, M8, M9 = (
-    f32(4.980949114413713e-06), f32(0.13284107655758687), f32(0.13467613807469453), f32(0.10649860654058083),
-    f32(0.13942394932803248), f32(-0.09431399756411991), f32(0.27381198290642883), f32(-0.31665223294266437),
-    f32(0.15067987699014934), f32(-0.0269703755084688),
-)  # fmt: skip
+M0, M1, M2, M3, M4, M5, M6, M7, M8, M9 = map(f32, MILLS)
 CHUNK = 1 << 12  # numbers that the first-level cache keeps
 BLOCK = 2048  # numbers of a few rows
 HIDE = np.int32(0x7FFFFFFF)

@@ -4,25 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import allocating, helper, run_of
-
-
-@helper
-def _copy(run, out):
-    for k in range(out.size):
-        out[k] = run[k]
-
-
-@helper
-def _fill(out, value):
-    for k in range(out.size):
-        out[k] = value
-
-
-@helper
-def _accumulate(run, out):
-    for k in range(out.size):
-        out[k] += run[k]
+from . import allocating, copy_run, helper, run_of
 
 
 @helper
@@ -32,7 +14,7 @@ def _stays(best, more):
 
 
 @allocating
-def max_argmax_tile(x, y, argmax, kernel_size, stride, padding):
+def max_argmax_tile(x, y, argmax, kernel_size, stride, corner):
     n, height, _, channels = x.shape
     (kh, kw), wide = kernel_size, y.shape[2]
     # Maxima over single rows of windows, and the columns of these maxima; overlapping windows share them.
@@ -41,13 +23,13 @@ def max_argmax_tile(x, y, argmax, kernel_size, stride, padding):
     for image in range(n):
         done = -1
         for r in range(y.shape[1]):
-            top = r * stride[0] - padding[0][0]
+            top = r * stride[0] - corner[0]
             first, last = max(0, top), min(top + kh, height)
             for row in range(max(first, done + 1), last):
-                _max_of_row(x[image, row], maxima[row % kh], columns[row % kh], kw, stride[1], padding[1][0])
+                _max_of_row(x[image, row], maxima[row % kh], columns[row % kh], kw, stride[1], corner[1])
             done = last - 1
             best, place = run_of(y[image, r]), run_of(argmax[image, r])
-            _copy(run_of(maxima[first % kh]), best)
+            copy_run(run_of(maxima[first % kh]), best)
             column, before = run_of(columns[first % kh]), (first - top) * kw
             for k in range(best.size):
                 place[k] = column[k] + before
@@ -61,24 +43,24 @@ def max_argmax_tile(x, y, argmax, kernel_size, stride, padding):
 
 
 @allocating
-def max_tile(x, y, kernel_size, stride, padding):
+def max_tile(x, y, kernel_size, stride, corner):
     n, height, width, channels = x.shape
     column = np.empty((width, channels), x.dtype)  # maxima of columns, over the rows of a window
     for image in range(n):
         for r in range(y.shape[1]):
-            top = r * stride[0] - padding[0][0]
+            top = r * stride[0] - corner[0]
             first, last = max(0, top), min(top + kernel_size[0], height)
             best = run_of(column)
-            _copy(run_of(x[image, first]), best)
+            copy_run(run_of(x[image, first]), best)
             for row in range(first + 1, last):
                 more = run_of(x[image, row])
                 for k in range(best.size):
                     best[k] = best[k] if _stays(best[k], more[k]) else more[k]
             for c in range(y.shape[2]):
-                left = c * stride[1] - padding[1][0]
+                left = c * stride[1] - corner[1]
                 first, last = max(0, left), min(left + kernel_size[1], width)
                 out = y[image, r, c]
-                _copy(column[first], out)
+                copy_run(column[first], out)
                 for j in range(first + 1, last):
                     for k in range(channels):
                         out[k] = out[k] if _stays(out[k], column[j, k]) else column[j, k]
@@ -100,8 +82,8 @@ def _max_of_row(x, best, place, kw, stride, before):
         first, last = max(0, -left), min(kw, width - left)
         pixel = x[left + first]
         if first + 1 == last:
-            _copy(pixel, best[c])
-            _fill(place[c], first)
+            copy_run(pixel, best[c])
+            place[c] = first
             continue
         more = x[left + first + 1]
         for k in range(channels):
@@ -132,9 +114,9 @@ def _max_of_run(x, channels, best, place, kw):
 
 
 @allocating
-def max_unpool_tile(g, argmax, gx, kernel_size, stride, padding):
+def max_unpool_tile(g, argmax, gx, kernel_size, stride, corner):
     n, height, width, channels = gx.shape
-    (kh, kw), windows, before = kernel_size, g.shape[2], padding[1][0]
+    (kh, kw), windows, before = kernel_size, g.shape[2], corner[1]
     # At stride 1 a tap of adjacent windows lies on adjacent columns. With zeros around them, rows of windows and of
     # columns are runs of the same length.
     padded = np.zeros((windows + 2 * kw - 2) * channels, g.dtype)
@@ -143,10 +125,10 @@ def max_unpool_tile(g, argmax, gx, kernel_size, stride, padding):
     gx[:] = 0
     for image in range(n):
         for r in range(g.shape[1]):
-            top = r * stride[0] - padding[0][0]
+            top = r * stride[0] - corner[0]
             if stride[1] == 1:
-                _copy(run_of(g[image, r]), padded[inner])
-                _copy(run_of(argmax[image, r]), places[inner])
+                copy_run(run_of(g[image, r]), padded[inner])
+                copy_run(run_of(argmax[image, r]), places[inner])
             for i in range(max(0, -top), min(kh, height - top)):
                 if stride[1] == 1:
                     out = run_of(gx[image, top + i])
@@ -184,61 +166,3 @@ def _unpool_three(g, argmax, out, channels, place):
         out[k] = (
             out[k] + (a[k] if p[k] == first else 0) + (b[k] if q[k] == second else 0) + (c[k] if r[k] == third else 0)
         )
-
-
-@allocating
-def avg_tile(x, y, kernel_size, stride, padding):
-    n, height, width, channels = x.shape
-    (kh, kw), (before, after) = kernel_size, padding[1]
-    line = np.zeros((before + width + after, channels), x.dtype)  # sums of columns, between the padding
-    sums, padded = run_of(line[before : before + width]), run_of(line)
-    for image in range(n):
-        for r in range(y.shape[1]):
-            top = r * stride[0] - padding[0][0]
-            _fill(sums, 0)
-            for row in range(max(0, top), min(top + kh, height)):
-                _accumulate(run_of(x[image, row]), sums)
-            out = run_of(y[image, r])
-            if stride[1] == 1:
-                _copy(padded, out)
-                for j in range(1, kw):
-                    _accumulate(padded[j * channels :], out)
-            else:
-                for c in range(y.shape[2]):
-                    at = c * stride[1]
-                    for k in range(channels):
-                        y[image, r, c, k] = line[at, k]
-                    for j in range(at + 1, at + kw):
-                        for k in range(channels):
-                            y[image, r, c, k] += line[j, k]
-            for k in range(out.size):
-                out[k] /= kh * kw
-
-
-@allocating
-def avg_unpool_tile(g, gx, kernel_size, stride, padding):
-    n, height, width, channels = gx.shape
-    (kh, kw), windows, before = kernel_size, g.shape[2], padding[1][0]
-    padded = np.zeros((windows + 2 * kw - 2, channels), g.dtype)  # the share of a pixel in each window, between zeros
-    shares = run_of(padded[kw - 1 : kw - 1 + windows])
-    line = np.empty((width, channels), g.dtype)  # sum of the shares of each pixel of a row
-    sums = run_of(line)
-    gx[:] = 0
-    for image in range(n):
-        for r in range(g.shape[1]):
-            _copy(run_of(g[image, r]), shares)
-            for k in range(shares.size):
-                shares[k] /= kh * kw
-            _fill(sums, 0)
-            for j in range(kw):
-                if stride[1] == 1:
-                    _accumulate(run_of(padded[kw - 1 + before - j :]), sums)
-                    continue
-                for c in range(windows):
-                    column = c * stride[1] + j - before
-                    if 0 <= column < width:
-                        for k in range(channels):
-                            line[column, k] += padded[kw - 1 + c, k]
-            top = r * stride[0] - padding[0][0]
-            for row in range(max(0, top), min(top + kh, height)):
-                _accumulate(sums, run_of(gx[image, row]))
