@@ -4,6 +4,8 @@ gradient of the sum.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -12,6 +14,7 @@ import numpy as np
 from work import OURS, Array, Builder, Work
 
 LINKS = 1000
+START, FACTOR = np.ones(10, np.float32), np.full(10, 0.999, np.float32)
 
 
 def _chain(x: Any, c: Any) -> Any:
@@ -21,70 +24,40 @@ def _chain(x: Any, c: Any) -> Any:
     return y
 
 
-def _chain_numbers() -> tuple[Array, Array]:
-    return np.ones(10, np.float32), np.full(10, 0.999, np.float32)
+def chain(library: str, leaf: Callable[[Any, Array], Any], guard: str = "") -> Work:
+    """Build the chain in a library; `guard` names the context in which it runs.
 
-
-def our_chain() -> Work:
-    import autograd_cnn as ag
-
-    start, c = _chain_numbers()
-
-    def run() -> Any:
-        x = ag.Tensor(start, requires_grad=True)
-        _chain(x, c).sum().backward()
-        return x.grad
-
-    return Work(run, lambda: [run()], 2 * LINKS)
-
-
-def torch_chain() -> Work:
-    import torch
-
-    start, c = map(torch.from_numpy, _chain_numbers())
+    ``leaf(module, array)`` is a tensor that requires a gradient. The factor requires none.
+    """
+    module = import_module(library)
+    c = module.from_numpy(FACTOR) if library == "torch" else FACTOR
 
     def run() -> Any:
-        x = start.clone().requires_grad_()
-        _chain(x, c).sum().backward()
-        return x.grad
-
-    return Work(run, lambda: [run().numpy()], 2 * LINKS)
-
-
-def mygrad_chain(guarded: bool) -> Work:
-    """The chain in MyGrad; `guarded` locks the arrays that backward needs, which is its default."""
-    import mygrad
-
-    start, c = _chain_numbers()
-    guard = mygrad.mem_guard_on if guarded else mygrad.mem_guard_off
-
-    def run() -> Any:
-        with guard:
-            x = mygrad.tensor(start)
+        with getattr(module, guard) if guard else nullcontext():
+            x = leaf(module, START)
             _chain(x, c).sum().backward()
             return x.grad
 
-    return Work(run, lambda: [run()], 2 * LINKS)
+    return Work(run, lambda: [np.asarray(run())], 2 * LINKS)
 
 
 def hips_chain() -> Work:
     numpy = import_module("autograd.numpy")
-    x, c = _chain_numbers()
-    gradient = import_module("autograd").grad(lambda x: numpy.sum(_chain(x, c)))
-    return Work(lambda: gradient(x), lambda: [gradient(x)], 2 * LINKS)
+    gradient = import_module("autograd").grad(lambda x: numpy.sum(_chain(x, FACTOR)))
+    return Work(lambda: gradient(START), lambda: [gradient(START)], 2 * LINKS)
 
 
 def numpy_chain() -> Work:
-    x, c = _chain_numbers()
-    return Work(lambda: _chain(x, c).sum(), per=2 * LINKS)
+    return Work(lambda: _chain(START, FACTOR).sum(), per=2 * LINKS)
 
 
+MYGRAD = partial(chain, "mygrad", lambda mygrad, a: mygrad.tensor(a))
 CONTESTS: dict[str, dict[str, Builder]] = {
     "chain": {
-        OURS: our_chain,
-        "PyTorch": torch_chain,
-        "MyGrad default": partial(mygrad_chain, True),
-        "MyGrad unguarded": partial(mygrad_chain, False),
+        OURS: partial(chain, "autograd_cnn", lambda ag, a: ag.Tensor(a, requires_grad=True)),
+        "PyTorch": partial(chain, "torch", lambda torch, a: torch.from_numpy(a).clone().requires_grad_()),
+        "MyGrad default": partial(MYGRAD, "mem_guard_on"),  # locks the arrays that backward needs
+        "MyGrad unguarded": partial(MYGRAD, "mem_guard_off"),
         "HIPS autograd": hips_chain,
         "NumPy": numpy_chain,
     },

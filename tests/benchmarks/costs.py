@@ -12,27 +12,15 @@ import argparse
 import itertools
 import math
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
+from kernels import seconds
 
 CHANNELS = (16, 16), (16, 32), (32, 16), (24, 64), (32, 64), (64, 64), (64, 128), (128, 128), (16, 256), (256, 16)
 SIZES = (4, 16), (6, 50), (7, 5), (7, 50), (8, 1), (8, 8), (15, 30), (16, 1), (16, 8), (16, 30), (32, 1), (32, 10)
 TILES, WEIGHTS = (5, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60), (10, 20, 30, 40, 60, 80)
-
-
-def seconds(function: Callable[[], Any]) -> float:
-    """Return the least time of five calls, after one."""
-    function()
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def measured() -> Iterator[tuple[int, int, tuple[int, ...], float, float]]:
@@ -43,17 +31,14 @@ def measured() -> Iterator[tuple[int, int, tuple[int, ...], float, float]]:
     for kernel, (inputs, outputs), (size, images) in itertools.product((3, 5), CHANNELS, SIZES):
         if kernel > 3 and size * images > 500:
             continue
-        shape, padding = (kernel, kernel, inputs, outputs), ((kernel // 2, kernel // 2),) * 2
+        shape, corner = (kernel, kernel, inputs, outputs), (kernel // 2, kernel // 2)
         x, y = (rng.standard_normal((images, size, size, n), np.float32) for n in (inputs, outputs))
         w = rng.standard_normal(shape, np.float32)
         pixels, tiles = images * size * size, images * math.ceil(size / 4) ** 2
         ways = (algorithm.conv2d, convolution._directly), (algorithm.weight_gradient, convolution._gradient_directly)
         for (in_tiles, directly), arrays in zip(ways, ((x, w, None, y), (x, y, shape)), strict=True):
-            times = (
-                seconds(partial(in_tiles, *arrays, padding, (1, 1), directly)),
-                seconds(partial(directly, *arrays, padding)),
-            )
-            yield pixels, tiles, shape, *times
+            calls = partial(in_tiles, *arrays, corner, directly), partial(directly, *arrays, corner)
+            yield pixels, tiles, shape, *(seconds(call, rounds=5) for call in calls)
 
 
 def main() -> None:

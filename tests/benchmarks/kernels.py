@@ -25,15 +25,20 @@ IMAGES, ROUNDS = 50, 15
 LAYERS = (16, 16, 32, 1), (32, 32, 16, 1), (64, 64, 8, 1), (3, 16, 32, 1), (16, 32, 32, 2), (32, 64, 16, 2)
 
 
-def speed(multiplications: int, function: Callable[[], Any]) -> float:
-    """Return GFLOP/s in the fastest of some rounds."""
+def seconds(function: Callable[[], Any], rounds: int) -> float:
+    """Return the least time of some calls, after one."""
     function()
     times = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         start = time.perf_counter()
         function()
         times.append(time.perf_counter() - start)
-    return 2e-9 * multiplications / min(times)
+    return min(times)
+
+
+def speed(multiplications: int, function: Callable[[], Any]) -> float:
+    """Return GFLOP/s in the fastest of some rounds."""
+    return 2e-9 * multiplications / seconds(function, ROUNDS)
 
 
 def measured() -> dict[str, float]:
@@ -54,18 +59,18 @@ def measured() -> dict[str, float]:
     found = {"peak: a product of 256 x 64 x 32": speed(50 * 256 * 64 * 32, lambda: [product() for _ in range(50)])}
     for inputs, outputs, size, stride in LAYERS:
         x, w = normal(IMAGES, size, size, inputs), normal(3, 3, inputs, outputs)
-        y, padding = normal(IMAGES, size // stride, size // stride, outputs), ((1, 1), (1, 1))
+        y, corner = normal(IMAGES, size // stride, size // stride, outputs), (1, 1)
         steps, step = y.size * 9 * inputs, (stride, stride)
         name = f"{inputs} to {outputs} channels, {size}x{size} pixels, stride {stride}"
         ways = {
-            "directly": lambda: convolution._directly(x, w, None, y, padding, step),
-            "weight gradient directly": lambda: convolution._gradient_directly(x, y, w.shape, padding, step),
-            "input gradient": lambda: convolution.conv2d_input_gradient(y, w, x.shape, step, padding, (1, 1), 1),
+            "directly": lambda: convolution._directly(x, w, None, y, corner, step),
+            "weight gradient directly": lambda: convolution._gradient_directly(x, y, w.shape, corner, step),
+            "input gradient": lambda: convolution._input_gradient(y, w, np.empty_like(x), step, corner),
         }
         if stride == 1 and inputs >= 16:
-            ways["by Winograd"] = lambda: fused.conv2d(x, w, None, y, padding, (1, 1), convolution._directly)
+            ways["by Winograd"] = lambda: fused.conv2d(x, w, None, y, corner, convolution._directly)
             ways["weight gradient by Winograd"] = lambda: fused.weight_gradient(
-                x, y, w.shape, padding, (1, 1), convolution._gradient_directly
+                x, y, w.shape, corner, convolution._gradient_directly
             )
         found |= {f"{name}, {way}": speed(steps, function) for way, function in ways.items()}
     return found

@@ -100,7 +100,7 @@ def _convolution(out: tuple[int, ...], w: tuple[int, ...], stride: int) -> int:
     """Multiplications of our convolution with these shapes of output and weights."""
     from autograd_cnn.fast import convolution, winograd
 
-    if not convolution.suits_winograd(np.empty(out, np.float32), w, (stride, stride), (1, 1), 1):
+    if not convolution.suits_winograd(np.empty(out, np.float32), w, (stride, stride)):
         return math.prod(out) * math.prod(w[:-1])
     entries = len(winograd.transform_weights(np.ones((3, 3, 1, 1), np.float32)))
     edge = math.isqrt(entries) - 2  # pixels along an edge of a tile: for 3 taps, one product for each pixel and 2 more
