@@ -41,6 +41,7 @@ def test_weights_come_from_pytorch_and_go_back_bit_for_bit(tmp_path, name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_in_a_file_runs_on_any_batch(tmp_path, name):
+    pytest.importorskip("onnx", reason="ONNX is not installed")
     make, x, _ = NETWORKS[name]
     model = randomised(make(nn))
     ag.interop.export_onnx(tmp_path / "f", model, x)
@@ -54,8 +55,7 @@ def test_a_network_in_a_file_runs_on_any_batch(tmp_path, name):
 
 def exported(path, net, x, dynamo=False):
     """Export with PyTorch, parameters unmixed and batch free."""
-    import torch
-
+    torch, _ = pytest.importorskip("torch"), pytest.importorskip("onnx", reason="ONNX is not installed")
     mixed = {} if dynamo else {
         "do_constant_folding": False, "training": torch.onnx.TrainingMode.PRESERVE, "dynamic_axes": {"x": {0: "N"}},
     }  # fmt: skip
