@@ -84,7 +84,7 @@ class _Run:
                 try:
                     value = f(*fresh, **(options or {}))
                 except (TypeError, ValueError, AttributeError) as error:
-                    errors.explain_function(error, f, [args[i] for i in self.argnums])
+                    errors.raise_cause(error)
                     raise
             if aux and not (isinstance(value, tuple) and len(value) == 2):
                 raise TypeError(f"{caller}: has_aux=True, and f returned {describe(value)}, want (result, others)")

@@ -407,7 +407,7 @@ def vmap(f: Any, in_axes: Any = 0, out_axes: Any = 0, axis_size: Any = None) -> 
             try:
                 result = f(*tree_filled(args, inner), **options)
             except ValueError as error:
-                errors.explain_function(error, f, [])
+                errors.raise_cause(error)
                 raise
             finally:
                 level.is_over = True

@@ -330,16 +330,8 @@ def not_differentiable(place: str, value: Any, dtype: Any) -> TypeError:
     return TypeError(f"{place} is {found}: only floats have a gradient, {cure}")
 
 
-def explain_function(error: Exception, f: Any, differentiated: list[Any]) -> None:
-    """Raise a better error than `f` raised, in a transform, if its cause is that a list or a Tensor is no array."""
+def raise_cause(error: Exception) -> None:
+    """Raise the cause of an error that NumPy put in the place of one about a Tensor that is no array."""
     cause = error.__cause__
     if isinstance(cause, TypeError) and ("would leave the graph" in str(cause) or "vmap: " in str(cause)):
-        # NumPy replaced it
         raise cause from None
-    for i, value in enumerate(differentiated):
-        if isinstance(value, (list, tuple)) and value and all(isinstance(v, (int, float)) for v in value):
-            kind, name = type(value).__name__, getattr(f, "__name__", "f").replace("<lambda>", "f")
-            raise TypeError(
-                f"{name}: argument {i} is a {kind} of {len(value)} numbers, so {name} gets a {kind} of Tensors "
-                f"({error}). For one Tensor pass an array: np.array({value!r:.40})"
-            ) from error

@@ -322,10 +322,8 @@ class Tensor:
         (array(3.), array(27.))
         """
         if not all(isinstance(t, Tensor) for t in targets):
-            if isinstance(targets[0], (list, tuple)):
-                kind = type(targets[0]).__name__
-                raise TypeError(f"gradient: a target is a {kind}. Its Tensors one by one: gradient(*targets)")
-            raise TypeError(f"gradient: want Tensors that {label_of(self)} was computed from, such as model.conv1.w")
+            problem = f"gradient: want Tensors that {label_of(self)} was computed from, such as model.conv1.w"
+            raise TypeError(f"{problem}. Those of a list one by one: gradient(*targets)")
         nodes = [t._node for t in targets]
         wanted = {n: True for n in nodes if n is not None}
         found = self._gradients("gradient", None, True, create_graph, wanted, _warn_not_finite)

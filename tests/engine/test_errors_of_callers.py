@@ -138,15 +138,6 @@ def test_the_gradient_of_a_parameter_that_a_step_replaced():
 # Transforms
 
 
-@says(TypeError, cure=lambda: ag.grad(lambda x: (x * x).sum())(np.array([1.0, 2.0])))
-def test_a_list_of_numbers_is_a_tree():
-    r"""
-    f: argument 0 is a list of 2 numbers, so f gets a list of Tensors (can't multiply sequence by non-int of type \
-    'list'). For one Tensor pass an array: np.array([1.0, 2.0])
-    """
-    ag.grad(lambda x: (x * x).sum())([1.0, 2.0])
-
-
 def test_a_list_of_numbers_that_the_function_takes_apart():
     assert ag.grad(lambda p: p[0] * p[1])([2.0, 3.0]) == [3.0, 2.0]
 
@@ -209,7 +200,10 @@ def test_a_number_of_a_loss_that_was_walked():
 
 @says(TypeError)
 def test_targets_in_a_list():
-    """gradient: a target is a list. Its Tensors one by one: gradient(*targets)"""
+    r"""
+    gradient: want Tensors that this tensor was computed from, such as model.conv1.w. Those of a list one by one: \
+    gradient(*targets)
+    """
     a, b = halves(2), halves(2)
     (a * b).sum().gradient([a, b])
 
