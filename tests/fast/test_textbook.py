@@ -222,11 +222,11 @@ def assert_agrees(found, want, exact, what):
 def test_an_accelerated_operation_on_its_examples_and_on_longer_arrays(name, rng):
     p = ACCELERATED[name]
     for (given, options), long, dtype in product(examples_of(p, rng), (False, True), (np.float64, np.float32)):
-        flat, elements = p.bind(given, dict(options))
+        flat = p.bind(given, dict(options))
         shapes = [np.shape(a) for a in (p.raw(*given, **options), *flat) if isinstance(a, np.ndarray)]
         n = min(math.ceil((2**15 / max(1, math.prod(s))) ** (1 / max(1, len(s)))) for s in shapes) if long else 1
         flat = [longer(a, min(n, 1000), dtype, rng) if isinstance(a, np.ndarray) else a for a in flat]
-        args, what = p.grouped([*flat], elements), f"{p.name} of {shapes}, {n} times as long"
+        args, what = p.grouped([*flat]), f"{p.name} of {shapes}, {n} times as long"
         with np.errstate(all="ignore"):
             try:
                 want = p.formula(*args)
@@ -236,10 +236,10 @@ def test_an_accelerated_operation_on_its_examples_and_on_longer_arrays(name, rng
             several = isinstance(want, tuple)
             found = p.forward(*args)
             assert_agrees(found if several else [found], want if several else [want], p.exact, what)
-            for i, parameter in enumerate(p.flat_names(elements)):
+            for i, parameter in enumerate(p.flat_names(len(flat))):
                 if parameter in p.rules and isinstance(flat[i], np.ndarray) and flat[i].dtype.kind in "fc":
                     flat[i] = Tensor(flat[i], requires_grad=True)
-            node = p(*p.grouped(flat, elements)).node
+            node = p(*p.grouped(flat)).node
             g = rng.normal(size=node.shape).astype(node.dtype)
             for (_, rule, pick), (_, formula, picked) in zip(node.plan.steps, node.plan.formulas, strict=True):
                 for writable in (False, True)[: 1 + rule.may_write] if rule is not formula else ():
