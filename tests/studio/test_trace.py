@@ -49,7 +49,7 @@ def test_a_long_chain_needs_no_recursion(weights, depth):
         sys.setrecursionlimit(1000)
         graph = loss.graph()
         assert len(graph.ops) == depth + 1
-        assert f"×{depth:,} loop test_trace.py:47" in graph.svg()
+        assert f"×{depth:,} loop test_trace.py:45" in graph.svg()
         with pytest.raises(ValueError, match=r"too many for \.svg"):
             graph.svg(depth=2)
         if depth < 100_000:
