@@ -385,9 +385,10 @@ def moments(called, all_of_them):
 def test_a_fault_at_any_call_ends_the_run_by_name_and_loses_nothing(
     tmp_path, recipe, unpainted, stopped_clock, error, for_good, all_of_them
 ):
+    run_to_its_end(tmp_path / "straight", recipe)  # Numba tries its own folder once in a process, which does not count
     with pytest.MonkeyPatch.context() as patch:
         disk = Disk(patch)
-        run_to_its_end(tmp_path / "straight", recipe)
+        run_to_its_end(tmp_path / "counted", recipe)
     assert len(disk.called) > 50 and set(disk.called) == {"open", "fsync", "replace"}
     for moment in moments(disk.called, all_of_them):
         path = tmp_path / f"{moment}"
