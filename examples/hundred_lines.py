@@ -3,7 +3,8 @@ Automatic differentiation in a hundred lines
 ============================================
 
 The idea of the package in one file that needs NumPy only: tensors, a tape, ten primitives, and the walk backward. It
-trains the network of the spiral, with the same losses. ``docs/engine.md`` says what the rest of the engine is for.
+trains the network of the spiral, with the same losses. Every Tensor requires a gradient here, and needs no plan: its
+node keeps what the rules need. ``docs/engine.md`` says what the rest of the engine is for.
 """
 
 import itertools
@@ -49,7 +50,7 @@ def unbroadcast(g, shape):
 
 
 def primitive(function, **rules):
-    """Turn a NumPy function into a recorded operation. For each input, `rules` has the rule of its gradient.
+    """Turn a NumPy function into an operation that records its calls; `rules` has the rule of each gradient.
 
     A rule takes `g`, the gradient of the output, and whatever else its parameters name: an input, its shape
     (`x_shape`) or the output (`out`). The tape saves these values, and no others.

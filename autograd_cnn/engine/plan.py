@@ -41,7 +41,7 @@ class Plan:
         The rules to run: the positions of the inputs that a rule contributes to (None for an input that needs no
         gradient), the rule, and a function that picks its arguments from `saved`.
     formulas : list of (argnums, rule, pick)
-        The same with the textbook's rules, for a walk that is recorded.
+        The same with ``rule.textbook``, the form of a rule that runs on Tensors, too, for a walk that is recorded.
     """
 
     def __init__(self, primitive: Any, grad_mask: int, inputs: Sequence[Any]) -> None:
@@ -114,7 +114,7 @@ class Plan:
             if a.__class__ is ndarray:
                 if a.base is None and (p == arguments or inputs[p].__class__ is Node):
                     continue  # a result owns its memory, which is read-only for good
-                held = guard(a)
+                held = guard(a)  # a Guard, a copy if the memory cannot be locked, or None if it is locked for good
             else:
                 held = fixed(a) if a.__class__ is tuple else None
             if held.__class__ is Guard:

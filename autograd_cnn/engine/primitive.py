@@ -18,17 +18,18 @@ The names are read once, when the rule is registered. The tape saves no other va
 Take ``z = u * u``, where u is a Tensor that requires a gradient:
 
 1. ``u * u`` is `direct` in ``tensor.py``, which looks up `multiply` by name, does what `__call__` does, and calls
-   ``multiply.run((u, u), {}, mode)``. The mode is the settings of this context, such as `recording`. If an observer,
-   such as a profiler, has set its `call`, the call goes there instead.
-2. `run` takes the arrays out of the Tensors and computes. `grad_mask` has a bit for each argument to which a gradient
-   flows: 0b11 for ``u * u``, 0b01 for ``u * 2``. NumPy returns a number for arrays without axes, as here, and
-   `fitted_result` makes an array of it again.
+   ``multiply.run((u, u), {}, mode)``. The mode, ``current.get()``, is the settings of this context (`contextvars`),
+   such as `recording`. If an observer, such as a profiler, has set ``mode.call``, the call goes there instead.
+2. `run` takes the arrays out of the Tensors and calls `forward`, the plain function. `grad_mask` has a bit for each
+   argument to which a gradient flows: 0b11 for ``u * u``, 0b01 for ``u * 2``. NumPy returns a number for arrays without
+   axes, as here, and `fitted_result` makes an array of it again.
 3. A `Plan` has, for these bits, the values to save and the steps of the walk. The first call with these bits makes the
    plan, from the names of the rules' parameters, and `plans` keeps it for the next. A step is (`argnums`, `rule`,
-   `pick`): the positions of the inputs that the rule is for, the rule, and a function, for which ``pick(node.saved)``
-   is what the rule needs.
-4. ``plan.record`` makes the node, with the leaf of u twice in `inputs` and both factors in `saved`, which are read-only
-   while the node lives. It becomes `z.node`. The user's line is that of the first frame outside of the package.
+   `pick`): the positions of the inputs that the rule is for, the rule (a `Rule`, whose `function` is the lambda
+   above), and a function, for which ``pick(node.saved)`` is what the rule needs.
+4. ``plan.record`` makes the node, with the leaf of u twice in `inputs` and both factors in `saved`. The array of z is
+   read-only from now on, and that of u until the walk frees `saved`. The node becomes `z.node`. The user's line is that
+   of the first frame outside of the package.
 5. ``z.backward()`` walks from this node: see `walk`.
 
 >>> import autograd_cnn as ag
@@ -53,8 +54,8 @@ The words of this file:
   rules may need, such as the places of maxima. A *joint* rule is one function for several inputs.
 - A call is *rare* if an argument that needs no gradient might have to be converted: an array of another dtype than
   float32 and float64, one without axes, whose dtype is weak, or a list; or if the operation is `strict`, as conv2d,
-  which refuses to convert. A Python number, as in ``u * 2``, is not rare. In a rare call `promote` makes plain arrays
-  of the arguments and converts their dtypes, before the function is called.
+  which refuses integers and warns of mixed floats. A Python number, as in ``u * 2``, is not rare. In a rare call
+  `promote` makes plain arrays of the arguments and converts their dtypes, before the function is called.
 - `views`, `sequence`, `complex` and `strict` are facts that a primitive declares (see `declare`); multiply
   has none of them but `complex`.
 - `tensors` is whether there is a Tensor among the arguments: then the result is a Tensor, too.
@@ -87,7 +88,7 @@ _new = object.__new__
 
 
 class Primitive(Rules, Generic[P]):
-    """A recorded operation, which `primitive` makes and whose rules `vjp` registers."""
+    """An operation that records its calls. `primitive` makes it, and `vjp` registers its rules."""
 
     # For type checkers: if one of the first three arguments is a Tensor, so is the result; else it may be an array.
 

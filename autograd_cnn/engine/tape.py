@@ -1,9 +1,9 @@
 """The tape: one node for every recorded operation. ``examples/hundred_lines.py`` is the same idea in a hundred lines.
 
-A Tensor holds its array and its `node` (`_node` in the engine), one of three: a `Leaf` if it was made with
+A Tensor holds its array (`_array` in the engine) and its `node` (`_node`), one of three: a `Leaf` if it was made with
 ``requires_grad=True``, the `Node` of the operation that computed it, or None if no gradient flows to it. After
 ``z = u * u``, ``z.node.inputs`` is ``[u.node, u.node]``. ``z.backward()`` walks from ``z.node`` (see `walk`), and sets
-``u.node.grad``, which ``u.grad`` returns.
+``u.node.grad``, or adds to it; ``u.grad`` returns it.
 
 A node refers to its parent *nodes*, never to Tensors. So there are no reference cycles, and an activation is freed with
 the last variable that names it, unless a rule, the formula of a derivative (see `primitive`), needs it. A node also
@@ -59,7 +59,7 @@ class Node:
     saved : tuple
         The saved values, or None after a walk has freed them.
     guards : object
-        Keeps saved arrays read-only while the node is alive.
+        Keeps saved arrays read-only until the walk frees them.
     walked : Place
         The line of the walk that began here or has freed the arrays, or None.
     birth : int

@@ -8,8 +8,8 @@ so all contributions to a node have arrived when its turn comes.
 z. Each gradient that this returns becomes `grad` of its leaf if that was None, and is added to it otherwise.
 
 For ``z = u * u`` at u = 3, the first node is that of z, with g = 1. The rule of the first factor gives g times the
-second, 3: the first entry of the leaf. The rule of the second factor gives 3 again, which is added. Then the leaf is
-the youngest, and its sum 6 is the result.
+second, 3: the first contribution to the leaf. The rule of the second factor gives 3 again, which is added. Then the
+leaf is the youngest, and its sum 6 is the result.
 
 A first reading may leave out what has its default in ``z.backward()``: `wrap` (walks that are recorded, for derivatives
 of derivatives), `targets` with `needed`, and `retain`; also `search` and `look` (of the first NaN), `observed`
@@ -18,9 +18,10 @@ shape and dtype. A first reading may also leave out `into`, `may_write`, `ours` 
 they decide whether memory is used again, and never change a number.
 
 Only the walk adds contributions, undoes broadcasting, and checks shapes and dtypes. Saved arrays are read-only, and the
-walk makes `g` read-only before a rule receives it, unless the rule may write into it (`Rule.may_write`). So if a
-contribution is *writable* and nobody else refers to it (`is_ours`, by the count of references), it is a fresh array:
-the walk may add into it, and pass it to a leaf without a copy. Any other contribution may be in use elsewhere.
+walk makes `g` read-only before a rule receives it, unless all rules of the node may write into it (`Plan.may_write`)
+and nobody else has it. So if a contribution is *writable* and nobody else refers to it (`is_ours`, by the count of
+references), it is a fresh array: the walk may add into it, and pass it to a leaf without a copy. Any other contribution
+may be in use elsewhere.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ def walk(
 ) -> dict[Node | Leaf, Any]:
     """Carry `seed` = d loss / d root back to the leaves, and return the gradient of each.
 
-    Without `wrap` these are fresh arrays. The walk changes nothing outside the graph, so a walk that fails changes no
-    leaf. Run it in a copy of the context: it changes NumPy's errstate and the mode, and an interrupt must not leave
+    Without `wrap` these are fresh arrays. The walk changes the nodes that it visits, but no leaf, even if it fails. Its
+    callers run it in a copy of the context: it changes NumPy's errstate and the mode, and an interrupt must not leave
     them changed.
 
     Parameters
