@@ -55,7 +55,7 @@ ROOMS = {
         "engine ops nn optim data state arrayfile files plots environment",
         "the loop, what looks at a run, and folders of runs that resume",
     ),
-    "distributed": Room(200, "engine training environment", "several processes that train one model, on MPI"),
+    "distributed": Room(196, "engine training environment", "several processes that train one model, on MPI"),
     "interop": Room(
         1495,
         f"engine calculus ops vocabulary nn state arrayfile files environment {FACE}",  # operators are its functions
