@@ -65,8 +65,6 @@ def gallery_page(path, monkeypatch):
     if path.stem == "newton_cg":
         x, y = np.random.default_rng(0).normal(size=(9, 2)), np.arange(9.0) % 2
         return traced(lambda w: ag.bce_with_logits(module.features(x) @ w, y) + 1e-4 * ag.sum(w * w), np.zeros(28))
-    if path.stem == "ode":
-        module.TIMES = 4  # steps of its solver: 100 make a page of 5,000 steps
     with suppress(First):
         if not found:
             module.main()
