@@ -48,6 +48,19 @@ def says(kind, text="", cure=None):
     return decorate
 
 
+def wrong_calls(messages, names):
+    """Return a test of programs, ``{error: {program: text}}``: each raises its error with exactly this text."""
+    cases = [(program, kind, text) for kind, table in messages.items() for program, text in table.items()]
+
+    @pytest.mark.parametrize(("program", "kind", "text"), cases, ids=[program for program, *_ in cases])
+    def test(program, kind, text):
+        with pytest.raises(kind) as caught:
+            eval(program, names)
+        assert str(caught.value) == text
+
+    return test
+
+
 def warns(category, text="", cure=None):
     """The decorated program, run three times, warns once, at the line marked ``# here``; the cure does not warn."""
 

@@ -36,7 +36,7 @@ def check_gradients(
 
     The others are larger and smaller numbers, and arrays that are broadcast, wherever `f` takes them. In Fortran order
     and in float32, the result and the gradients must be the same. The gradients must be linear in that of the result.
-    Of each primitive of your own that `f` calls, the word `batch` and the rules for complex numbers are checked, too.
+    It also checks the word `batch` and the rules for complex numbers of each primitive of your own that `f` calls.
 
     Parameters
     ----------

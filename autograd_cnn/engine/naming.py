@@ -73,7 +73,7 @@ def publish(room: dict[str, Any], *later: str) -> None:
                 function = vars(base).get("__init__")
                 if base.__module__.startswith(FACE + ".") and isfunction(function) and not _is_named(function):
                     better = None if base is Tensor else _prefixed
-                    base.__init__ = _named(function, "", better)  # type: ignore[misc]
+                    base.__init__ = _named(function, "", better)  # type: ignore[misc]  # mypy: of a class
         elif isfunction(value) and not _is_named(value):
             named = _named(value, name, _prefixed)
             for names in (room, vars(sys.modules[value.__module__])):

@@ -1,9 +1,9 @@
 """Wrong calls of `ag.data`: programs, and the whole text of the error of each."""
 
 import numpy as np
-import pytest
 
 from autograd_cnn import data
+from wording import wrong_calls
 
 IMAGES, LABELS = np.zeros((20, 4, 5, 3), np.uint8), np.arange(20) % 4
 RNG = np.random.default_rng(0)
@@ -89,11 +89,5 @@ MESSAGES = {
             "augment: fill is nan, but images are uint8, 0..255. From [0, 1]: fill=255 * colour",
     },
 }  # fmt: skip
-CASES = [(program, kind, message) for kind, table in MESSAGES.items() for program, message in table.items()]
 
-
-@pytest.mark.parametrize(("program", "kind", "message"), CASES, ids=[program for program, *_ in CASES])
-def test_a_wrong_call(program, kind, message):
-    with pytest.raises(kind) as caught:
-        eval(program, NAMES)
-    assert str(caught.value) == message
+test_a_wrong_call = wrong_calls(MESSAGES, NAMES)

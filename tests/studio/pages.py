@@ -48,7 +48,7 @@ class Page(HTMLParser):
 
     @property
     def active(self):
-        """What could run a script, besides script elements."""
+        """The attributes that could run a script: (tag, name, value)."""
         pairs = [(tag, *pair) for tag, attributes, _ in self.found for pair in attributes.items()]
         return [each for each in pairs if each[1].startswith("on") or "script:" in (each[2] or "")]
 

@@ -1,6 +1,6 @@
-"""What the table "Compared" of the README says that other libraries lack, they lack in the versions that it names.
+"""Other libraries lack what the table "Compared" of the README says, in the versions that it names.
 
-What they have is in their own documentation, and what this package has in the other tests.
+Their own documentation shows what they have, and the other tests show what this package has.
 """
 
 import re

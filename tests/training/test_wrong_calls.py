@@ -3,12 +3,12 @@
 import math
 
 import numpy as np
-import pytest
 
 import autograd_cnn as ag
 from autograd_cnn import training
 from autograd_cnn.training.feeding import prepared
 from training.runs import line, points, train
+from wording import wrong_calls
 
 X, Y = points()
 MODEL, SGD = line()[1:]
@@ -113,11 +113,5 @@ MESSAGES = {
             "[0, 1]. Return uint8, or images / 255",
     },
 }  # fmt: skip
-CASES = [(program, kind, message) for kind, table in MESSAGES.items() for program, message in table.items()]
 
-
-@pytest.mark.parametrize(("program", "kind", "message"), CASES, ids=[program for program, *_ in CASES])
-def test_a_wrong_call(program, kind, message):
-    with pytest.raises(kind) as caught:
-        eval(program, NAMES)
-    assert str(caught.value) == message
+test_a_wrong_call = wrong_calls(MESSAGES, NAMES)

@@ -82,5 +82,5 @@ class Entry:
 
     @property
     def function(self) -> Any:
-        """What computes the operator."""
+        """The function that computes the operator."""
         return self.read or self.primitive
