@@ -251,7 +251,7 @@ def stale(tensor: Any) -> RuntimeError:
 
 def copied(tensor: Any) -> TypeError:
     label = label_of(tensor)
-    left = f"Tensor({label}) would leave the graph: {label} is the result of {tensor._node}. Use {label} itself"
+    left = f"Tensor: {label} is the result of {tensor._node}, and a copy would leave the graph. Use {label} itself"
     return TypeError(f"{left}; without its history: {label}.detach()")
 
 

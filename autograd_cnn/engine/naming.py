@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial, wraps
 from inspect import Parameter, isfunction, ismodule, unwrap
 from traceback import walk_tb
-from types import CodeType
+from types import CodeType, MethodType
 from typing import Any
 
 import numpy as np
@@ -24,11 +24,9 @@ from autograd_cnn.engine.explain import explained, is_explained
 from autograd_cnn.engine.messages import inside, missing
 from autograd_cnn.engine.registry import composites, counterparts, numpys, registry
 from autograd_cnn.engine.rules import untyped
-from autograd_cnn.engine.tensor import Tensor
 
 FACE = "autograd_cnn"
 _NAMED = re.compile(r"\S+: ")  # a text that begins with the name of a function
-_OF_NO_ARRAY = re.compile("'(int|float|bool|str|list|tuple|dict|NoneType|object)' object")
 _NUMPY = os.path.dirname(np.__file__)
 
 
@@ -43,7 +41,7 @@ def enrol(room: dict[str, Any], prefix: str = "") -> None:
     for name in room["__all__"]:
         function = room[name]
         if isfunction(function) and not _is_named(function) and function not in named:
-            named[function] = _named(function, prefix + function.__name__, _explained)
+            named[function] = _named(function, prefix + function.__name__, _explain)
             composites[unwrap(function).__code__] = named[function]
             primitive: Any = registry.get(prefix + name)  # of the same name: a function over it
             if primitive is not None:
@@ -72,10 +70,9 @@ def publish(room: dict[str, Any], *later: str) -> None:
             for base in value.__mro__:
                 function = vars(base).get("__init__")
                 if base.__module__.startswith(FACE + ".") and isfunction(function) and not _is_named(function):
-                    better = None if base is Tensor else _prefixed
-                    base.__init__ = _named(function, "", better)  # type: ignore[misc]  # mypy: of a class
+                    base.__init__ = _named(function, "", _prefix)  # type: ignore[misc]  # mypy: of a class
         elif isfunction(value) and not _is_named(value):
-            named = _named(value, name, _prefixed)
+            named = _named(value, name, _prefix)
             for names in (room, vars(sys.modules[value.__module__])):
                 names.update({n: named for n, v in names.items() if v is value})
 
@@ -88,8 +85,8 @@ def _is_named(function: Callable[..., Any]) -> bool:
     return getattr(function, "__code__", None) is _CODE
 
 
-def _named(function: Callable[..., Any], title: str, better: Callable[..., Exception | None] | None) -> Any:
-    """Return `function` with other errors about calls that it refuses; `better` replaces others, or returns None.
+def _named(function: Callable[..., Any], title: str, explain: Callable[..., None]) -> Any:
+    """Return `function` with other errors about calls that it refuses; `explain` raises a better one than others.
 
     Without a `title` it is a constructor, which is called by the class of `self`.
     """
@@ -99,65 +96,46 @@ def _named(function: Callable[..., Any], title: str, better: Callable[..., Excep
         try:
             return function(*args, **options)
         except Exception as error:
-            name = title or type(args[0]).__name__
-            entered = hasattr(error, "explained") or unwrap(function).__code__ in _codes(error)
-            if isinstance(error, TypeError) and not entered:
-                raise _refused(name, function, args, options) from None
-            if better is None or (named := better(error, name, function, args, options)) is None:
-                raise
-            raise named from None
+            name, codes = title or type(args[0]).__name__, [frame.f_code for frame, _ in walk_tb(error.__traceback__)]
+            if (
+                isinstance(error, TypeError)
+                and not hasattr(error, "explained")
+                and unwrap(function).__code__ not in codes
+            ):
+                bound, passed = (function, args) if title else (MethodType(function, args[0]), args[1:])
+                raise errors.wrong_arguments(name, untyped(bound), passed, options) from None
+            if not any(map(_foreign, codes)):
+                explain(error, name, function, args, options)
+            raise
 
     return call
 
 
-def _refused(title: str, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> TypeError:
-    """Return the error about arguments that do not fit the parameters of `function`, which was not entered."""
-    signature = untyped(function)
-    first = next(iter(signature.parameters.values()), None)
-    if first is not None and first.name == "self":
-        signature, args = signature.replace(parameters=[*signature.parameters.values()][1:]), args[1:]
-    return errors.wrong_arguments(title, signature, args, options)
-
-
-def _explained(
+def _explain(
     error: Exception, title: str, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]
-) -> Exception | None:
-    """Return an explanation of an error about arguments, unless it arose in a function that the user passed."""
-    if is_explained(error) or any(map(_foreign, _codes(error))):
-        return None
+) -> None:
+    """Raise an explanation of an error about arguments."""
+    if is_explained(error):
+        return
     signature = untyped(function)
     labelled: list[tuple[str, Any]] = []
     for name, value in signature.bind(*args, **options).arguments.items():
         several = signature.parameters[name].kind is Parameter.VAR_POSITIONAL
         labelled += [(name, v) for v in value] if several else [(name, value)]
     needed = {n for n, p in signature.parameters.items() if p.default is p.empty}
-    if str(error).startswith(f"{title}: ") and isinstance(error, ZeroDivisionError):  # NumPy's kind, of `average`
-        return None
     better: Any = explained(error, title, labelled, needed)
-    if better is error:
-        return None
-    problem, *rest = better.explained
-    better.explained = problem.removeprefix(title + ": "), *rest  # a function that called this one has a name, too
-    return better
+    if better is not error:
+        problem, *rest = better.explained
+        better.explained = problem.removeprefix(title + ": "), *rest  # a function that called this one has a name, too
+        raise better from None
 
 
-def _prefixed(error: Exception, title: str, *call: Any) -> Exception | None:
-    """Return an error about an argument with the name of the class before it."""
-    problem, *cure = str(error).split("\n")
-    kind: Any = next((k for k in (TypeError, ValueError) if isinstance(error, k)), None)
-    if isinstance(error, (OverflowError, MemoryError, ZeroDivisionError)):
-        kind, problem = ValueError, problem or "too large for the memory"
-    elif isinstance(error, AttributeError):
-        kind = TypeError if _OF_NO_ARRAY.match(problem) else None
-    told = hasattr(error, "explained") or _NAMED.match(problem)
-    if kind is None or told or any(map(_foreign, _codes(error))):
-        return None
-    return kind(f"{title}: {'. '.join([problem, *cure])}")
-
-
-def _codes(error: Exception) -> list[CodeType]:
-    """Return the code of every frame that an error passed."""
-    return [frame.f_code for frame, _ in walk_tb(error.__traceback__)]
+def _prefix(error: Exception, title: str, *call: Any) -> None:
+    """Put the name before an error about an argument."""
+    problem = ". ".join(str(error).split("\n"))
+    kind = TypeError if isinstance(error, AttributeError) else type(error)  # of an argument of another class
+    if kind in (TypeError, ValueError) and not (hasattr(error, "explained") or _NAMED.match(problem)):
+        raise kind(f"{title}: {problem}") from None
 
 
 def _foreign(code: CodeType) -> bool:
@@ -165,4 +143,4 @@ def _foreign(code: CodeType) -> bool:
     return not inside[code.co_filename] and not code.co_filename.startswith(("numpy", _NUMPY))
 
 
-_CODE = _named(print, "print", _prefixed).__code__
+_CODE = _named(print, "print", _prefix).__code__

@@ -281,7 +281,7 @@ def average(x: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
 
     Raises
     ------
-    ZeroDivisionError
+    ValueError
         If weights add up to 0.
     """
     x = operand(x)
@@ -296,7 +296,7 @@ def average(x: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
         weights = reshape(ordered, [n if i in axes else 1 for i, n in enumerate(x.shape)])
     total = sum(weights, axis, keepdims)
     if known(total) and np.any(peek(total) == 0):
-        raise ZeroDivisionError("average: weights add up to 0")
+        raise ValueError("weights add up to 0")
     out = sum(x * weights, axis, keepdims) / total
     return (out, broadcast_to(total, out.shape)) if returned else out
 

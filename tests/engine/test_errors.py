@@ -171,7 +171,7 @@ def test_a_tensor_that_is_not_recorded_is_an_array_to_write_into():
 @says(TypeError)
 def test_a_copy_of_a_result():
     """
-    Tensor(h) would leave the graph: h is the result of multiply ({here}). Use h itself; without its history: h.detach()
+    Tensor: h is the result of multiply ({here}), and a copy would leave the graph. Use h itself; without its history: h.detach()
     """
     h = halves(2) * 2  # here
     h.name = "h"
@@ -224,7 +224,7 @@ def test_gradient_of_another_dtype():
     ],
 )
 def test_gradient_of_integers():
-    """labels is int64: only floats have a gradient. Tensor(np.float64(labels), requires_grad=True)"""
+    """Tensor: labels is int64: only floats have a gradient. Tensor(np.float64(labels), requires_grad=True)"""
     Tensor(np.arange(3, dtype=np.int64), requires_grad=True, name="labels")
 
 

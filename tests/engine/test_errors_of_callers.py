@@ -210,5 +210,5 @@ def test_targets_in_a_list():
 
 @says(TypeError)
 def test_a_word_for_requires_grad():
-    """requires_grad is 'yes', want True or False"""
+    """Tensor: requires_grad is 'yes', want True or False"""
     Tensor([1.0], requires_grad="yes")
