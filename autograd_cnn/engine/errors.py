@@ -251,8 +251,8 @@ def stale(tensor: Any) -> RuntimeError:
 
 def copied(tensor: Any) -> TypeError:
     label = label_of(tensor)
-    left = f"Tensor: {label} is the result of {tensor._node}, and a copy would leave the graph. Use {label} itself"
-    return TypeError(f"{left}; without its history: {label}.detach()")
+    left = f"Tensor: {label} is the result of {tensor._node}, and a copy would leave the graph"
+    return TypeError(f"{left}. Without its history: {label}.detach()")
 
 
 def replaces(tensor: Any, sign: str) -> TypeError:

@@ -84,7 +84,7 @@ def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]], 
         lines.append(f"  {cure}")
     lines += [f"  {origin}" for label, v in operands if (origin := _origin(v, label))]
     explanation: Any = kind("\n".join(lines))
-    explanation.explained = f"{name}: {problem}", "", cure
+    explanation.explained = problem, "", cure
     return explanation
 
 

@@ -97,11 +97,7 @@ def _named(function: Callable[..., Any], title: str, explain: Callable[..., None
             return function(*args, **options)
         except Exception as error:
             name, codes = title or type(args[0]).__name__, [frame.f_code for frame, _ in walk_tb(error.__traceback__)]
-            if (
-                isinstance(error, TypeError)
-                and not hasattr(error, "explained")
-                and unwrap(function).__code__ not in codes
-            ):
+            if isinstance(error, TypeError) and unwrap(function).__code__ not in codes:
                 bound, passed = (function, args) if title else (MethodType(function, args[0]), args[1:])
                 raise errors.wrong_arguments(name, untyped(bound), passed, options) from None
             if not any(map(_foreign, codes)):
@@ -123,10 +119,7 @@ def _explain(
         several = signature.parameters[name].kind is Parameter.VAR_POSITIONAL
         labelled += [(name, v) for v in value] if several else [(name, value)]
     needed = {n for n, p in signature.parameters.items() if p.default is p.empty}
-    better: Any = explained(error, title, labelled, needed)
-    if better is not error:
-        problem, *rest = better.explained
-        better.explained = problem.removeprefix(title + ": "), *rest  # a function that called this one has a name, too
+    if (better := explained(error, title, labelled, needed)) is not error:
         raise better from None
 
 

@@ -171,7 +171,7 @@ def test_a_tensor_that_is_not_recorded_is_an_array_to_write_into():
 @says(TypeError)
 def test_a_copy_of_a_result():
     """
-    Tensor: h is the result of multiply ({here}), and a copy would leave the graph. Use h itself; without its history: h.detach()
+    Tensor: h is the result of multiply ({here}), and a copy would leave the graph. Without its history: h.detach()
     """
     h = halves(2) * 2  # here
     h.name = "h"

@@ -137,7 +137,7 @@ def test_messages_find_the_line_through_layers_of_the_package():
 @pytest.mark.parametrize(
     ("program", "text"),
     [
-        (lambda x: ag.einsum("ij,jk", x, x), "contract: axes of one letter have several lengths\n  operands (2, 3)"),
+        (lambda x: ag.einsum("ij,jk", x, x), "einsum: axes of one letter have several lengths\n  operands (2, 3)"),
         (lambda x: x.reshape(5, -1), "reshape: cannot reshape array of size 6 into shape (5,-1)\n"),
         (lambda x: np.broadcast_to(x, (5, 5)), "broadcast_to: the shape does not broadcast to (5,5)\n"),
     ],
