@@ -13,7 +13,6 @@ A contribution to a gradient gets the shape and the dtype of the input that it i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Rational
 from typing import Any
 
 import numpy as np
@@ -74,8 +73,6 @@ def _plain(value: Any, name: str, operand: bool) -> Any:
     """Return an array of any class as a plain one, and an option that NumPy wraps, ``np.float64(0.1)``, as a number."""
     if hasattr(value, "toarray"):
         raise TypeError(f"{name} is a sparse matrix\nA dense one: {name}.toarray()")
-    if operand and isinstance(value, Rational) and not isinstance(value, int):
-        return float(value)  # a fraction, of which NumPy would make an array of objects
     given, value = value, exported(value)
     if operand and not (isinstance(value, _NUMBERS) or hasattr(type(value), "__array__")):
         raise TypeError(f"{name} is {value!r:.40}, want numbers")

@@ -26,13 +26,6 @@ _INTERNAL = (AttributeError, OverflowError, MemoryError, ZeroDivisionError)
 _SIMPLE = (int, float, bool, str, bytes, list, tuple, dict, type, slice)
 
 
-_THEIRS = {  # texts of NumPy about shapes
-    r"operands could not .*remapped.* and requested shape (\(.*\))": r"the shape does not broadcast to \1",
-    "operands could not .*remapped shapes.*": "axes of one letter have several lengths",
-    "newaxis": "-1",
-}
-
-
 def is_explained(error: Exception, packaged: bool = True) -> bool:
     """Return whether `error` needs no explanation, since it is not about operands.
 
@@ -53,8 +46,6 @@ def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]], 
     operands = [(label, v) for label, v in labelled if hasattr(v, "dtype")]
     problem, _, cure = getattr(error, "explained", None) or str(error).partition("\n")
     problem = re.sub(rf"^{re.escape(name)}\w*: ", "", problem)  # also that of its own primitive, such as pad_constant
-    for theirs, ours in _THEIRS.items():
-        problem = re.sub(theirs, ours, problem)
     kind: type[Exception] = next((k for k in _KINDS if isinstance(error, k)), TypeError)
     if absent := [n for n, v in labelled if v is None and n in needed]:
         problem, cure = f"{absent[0]} is None", "Does the function that computes it end with `return ...`?"

@@ -258,22 +258,15 @@ class Rules(Parameters, Facts):
         """
         check_names(f"{self.name}.accelerate", rules, "forward", *self.rules)
         if forward is not None:
-            function, self.exact = self._faster("forward", forward, self.textbook), exact
+            function, self.exact = forward(self.textbook), exact
             self.forward = self.formula if function is self.textbook else self._checked(function)
         for name, accelerator in rules.items():
             faster = formula = self.rules[name].textbook
-            if (function := self._faster(name, accelerator, formula.function)) is not formula.function:
+            if (function := accelerator(formula.function)) is not formula.function:
                 faster = Rule(function, formula.inputs, formula)
                 faster.may_write, faster.exact, faster.into = may_write, exact, self.rules[name].into
             self.rules.update(dict.fromkeys(formula.inputs, faster))
         self.plans.clear()
-
-    def _faster(self, place: str, accelerator: Accelerator, formula: Callable[..., Any]) -> Callable[..., Any]:
-        function = accelerator(formula) if callable(accelerator) else accelerator
-        if not callable(function):
-            want = f"want a decorator: {place}=lambda formula: faster, for a function `faster`"
-            raise TypeError(f"{self.name}.accelerate: {place} gives {function!r:.40}, {want}")
-        return function
 
     def _checked(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return `function` behind the check of its arguments: it takes all of them, in order."""

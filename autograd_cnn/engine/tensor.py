@@ -6,7 +6,6 @@ Methods are written out, so that editors complete them. They and the operators l
 
 from __future__ import annotations
 
-import operator
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.arrays import FLOATS, as_array, exported, kind_of, numeric
+from autograd_cnn.engine.arrays import FLOATS, as_array, exported, numeric
 from autograd_cnn.engine.assignment import assign, given, share
 from autograd_cnn.engine.finite import Search, first_not_finite, is_finite, not_finite
 from autograd_cnn.engine.guards import exclusive
@@ -57,19 +56,9 @@ def _operator(name: str) -> tuple[Operator, Operator]:
     return direct, reflected
 
 
-def _constant(function: Any, direct: Any) -> Callable[[Tensor, Any], np.ndarray]:
-    """Return an operator without a derivative: Python's, or NumPy's function for observers and complex numbers."""
-    takes_complex = direct in (operator.eq, operator.ne)
-
-    def operate(self: Tensor, other: Any) -> Any:
-        mode = current.get()
-        other = exported(other)
-        is_real = type(other) is not complex and "c" not in (self._array.dtype.kind, kind_of(other))
-        if (is_real or takes_complex) and mode.call is mode.left is None:
-            return direct(self._array, plain(other))
-        return constant(function, (self, other), {})
-
-    return operate
+def _constant(function: Any) -> Callable[[Tensor, Any], np.ndarray]:
+    """Return an operator without a derivative."""
+    return lambda self, other: constant(function, (self, exported(other)), {})
 
 
 def _in_place(sign: str, operator: Callable[[Tensor, Any], Result]) -> Callable[[Tensor, Any], Result]:
@@ -478,14 +467,14 @@ class Tensor:
     __mod__, __rmod__ = _operator("remainder")
     __pow__, __rpow__ = _operator("power")
     __matmul__, __rmatmul__ = _operator("matmul")
-    __floordiv__ = _constant(np.floor_divide, operator.floordiv)
-    __eq__: Any = _constant(np.equal, operator.eq)  # type checkers take it for a bool otherwise
-    __ne__: Any = _constant(np.not_equal, operator.ne)
-    __lt__, __le__ = _constant(np.less, operator.lt), _constant(np.less_equal, operator.le)
-    __gt__, __ge__ = _constant(np.greater, operator.gt), _constant(np.greater_equal, operator.ge)
-    __and__ = __rand__ = _constant(np.bitwise_and, operator.and_)
-    __or__ = __ror__ = _constant(np.bitwise_or, operator.or_)
-    __xor__ = __rxor__ = _constant(np.bitwise_xor, operator.xor)
+    __floordiv__ = _constant(np.floor_divide)
+    __eq__: Any = _constant(np.equal)  # type checkers take it for a bool otherwise
+    __ne__: Any = _constant(np.not_equal)
+    __lt__, __le__ = _constant(np.less), _constant(np.less_equal)
+    __gt__, __ge__ = _constant(np.greater), _constant(np.greater_equal)
+    __and__ = __rand__ = _constant(np.bitwise_and)
+    __or__ = __ror__ = _constant(np.bitwise_or)
+    __xor__ = __rxor__ = _constant(np.bitwise_xor)
 
     def __neg__(self) -> Tensor:
         return operations["negative"](self)
@@ -502,12 +491,6 @@ class Tensor:
     def __abs__(self) -> Tensor:
         return operations["abs"](self)
 
-    def __divmod__(self, other: Any) -> tuple[np.ndarray, Tensor]:
-        return self // other, self % other
-
-    def __rdivmod__(self, other: Any) -> tuple[np.ndarray, Tensor]:
-        return other // self, other % self
-
     def __getitem__(self, index: Any) -> Tensor:
         return operations["getitem"](self, copied_index(index))
 
@@ -519,10 +502,6 @@ class Tensor:
     __isub__ = _in_place("-=", __sub__)
     __imul__ = _in_place("*=", __mul__)
     __itruediv__ = _in_place("/=", __truediv__)
-    __imod__ = _in_place("%=", __mod__)
-    __ipow__ = _in_place("**=", __pow__)
-    __imatmul__ = _in_place("@=", __matmul__)
-    __ifloordiv__ = _in_place("//=", __floordiv__)
 
     # NumPy's methods. `options` are further parameters of the operation, such as `where`.
 

@@ -124,18 +124,3 @@ def test_a_faster_rule_does_not_write_over_one_array_for_two_inputs(doubled):
     ag.sum(add(double(x), double(y)) * np.array([3.0, 5.0])).backward()
     np.testing.assert_array_equal([x.grad, y.grad], [[18.0, 30.0]] * 2)
     assert not calls
-
-
-@pytest.mark.parametrize("faster", [3, lambda formula: None])
-@pytest.mark.parametrize("place", ["forward", "x"])
-def test_a_faster_form_that_is_no_function_changes_nothing(faster, place):
-    def function(x):
-        return x * 2
-
-    double = ag.primitive(name="a_double_that_stays")(function)
-    double.vjp(x=lambda g: g * 2)
-    with pytest.raises(TypeError, match=rf"^a_double_that_stays\.accelerate: {place} gives .*want a decorator"):
-        double.accelerate(**{place: faster})
-    x = ag.Tensor(3.0, requires_grad=True)
-    double(x).backward()
-    assert x.grad == 2
