@@ -2,9 +2,9 @@
 Automatic differentiation in a hundred lines
 ============================================
 
-The idea of the package in one file that needs NumPy only: tensors, a tape, ten primitives, and the walk backward. It
-trains the network of the spiral, with the same losses. Every Tensor requires a gradient here, and needs no plan: its
-node keeps what the rules need. ``docs/engine.md`` says what the rest of the engine is for.
+The idea of the package in one file that needs NumPy only: primitives and their rules, the tape, and the walk, in the
+order in which to read the engine's files. It trains the network of the spiral, with the same losses. Every Tensor
+requires a gradient here, and there are no plans: a node has the rules and what they need beside its parents.
 """
 
 import itertools
@@ -13,6 +13,25 @@ from inspect import signature
 import numpy as np
 
 births = itertools.count()
+
+
+def primitive(function, **rules):
+    """Turn a NumPy function into an operation that records its calls; `rules` has the rule of each gradient.
+
+    A rule takes `g`, the gradient of the output, and whatever else its parameters name: an input, its shape
+    (`x_shape`) or the output (`out`). The tape saves these values, and no others.
+    """
+    needs = {name: [p for p in signature(rule).parameters if p != "g"] for name, rule in rules.items()}
+
+    def run(*args, **options):
+        given = signature(function).bind(*args, **options).arguments
+        values = {name: a.data if isinstance(a, Tensor) else a for name, a in given.items()}
+        out = function(**values)
+        values |= {"out": out, "x_shape": np.shape(values["x"])}
+        tensors = [(name, a) for name, a in given.items() if isinstance(a, Tensor)]
+        return Tensor(out, Node(out.shape, [(a.node, rules[n], [values[v] for v in needs[n]]) for n, a in tensors]))
+
+    return run
 
 
 class Node:
@@ -32,7 +51,7 @@ class Tensor:
     grad = property(lambda self: self.node.grad)
 
     def backward(self):
-        """Add d self / d leaf to the `grad` of every leaf that this tensor was computed from."""
+        """Walk back: add d self / d leaf to the `grad` of every leaf that this tensor was computed from."""
         sums = {self.node: np.ones_like(self.data)}
         while sums:
             node = max(sums, key=lambda node: node.birth)  # the youngest: its sum is complete, since only
@@ -47,25 +66,6 @@ def unbroadcast(g, shape):
     """Sum `g` over the axes along which an input of this shape was repeated: each copy has contributed."""
     g = g.sum(axis=tuple(range(g.ndim - len(shape))))
     return g.sum(axis=tuple(i for i, n in enumerate(shape) if n == 1), keepdims=True)
-
-
-def primitive(function, **rules):
-    """Turn a NumPy function into an operation that records its calls; `rules` has the rule of each gradient.
-
-    A rule takes `g`, the gradient of the output, and whatever else its parameters name: an input, its shape
-    (`x_shape`) or the output (`out`). The tape saves these values, and no others.
-    """
-    needs = {name: [p for p in signature(rule).parameters if p != "g"] for name, rule in rules.items()}
-
-    def call(*args, **options):
-        given = signature(function).bind(*args, **options).arguments
-        values = {name: a.data if isinstance(a, Tensor) else a for name, a in given.items()}
-        out = function(**values)
-        values |= {"out": out, "x_shape": np.shape(values["x"])}
-        tensors = [(name, a) for name, a in given.items() if isinstance(a, Tensor)]
-        return Tensor(out, Node(out.shape, [(a.node, rules[n], [values[v] for v in needs[n]]) for n, a in tensors]))
-
-    return call
 
 
 add = primitive(lambda x, y: x + y, x=lambda g: g, y=lambda g: g)

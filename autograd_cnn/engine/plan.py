@@ -36,7 +36,12 @@ class Plan:
     shapes : list of int
         The numbers of the values whose shapes rules ask for.
     kept : list of int
-        The numbers of the values in `saved`, in the order in which the rules first ask for them.
+        The numbers of the values in `saved`, in the order in which the rules first ask for them. `keep` picks these
+        values.
+    guarded : list of (index, number)
+        The index in `saved` and the number of each argument or output there, which `record` makes read-only.
+    constants : list of int
+        The positions of the arguments that need no gradient.
     steps : list of (argnums, rule, pick)
         The rules to run: the positions of the inputs that a rule contributes to (None for an input that needs no
         gradient), the rule, and a function that picks its arguments from `saved`.

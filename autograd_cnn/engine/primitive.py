@@ -29,7 +29,7 @@ Take ``z = u * u``, where u is a Tensor that requires a gradient:
    above), and a function, for which ``pick(node.saved)`` is what the rule needs.
 4. ``plan.record`` makes the node, with the leaf of u twice in `inputs` and both factors in `saved`. The array of z is
    read-only from now on, and that of u until the walk frees `saved`. The node becomes `z.node`. The user's line is that
-   of the first frame outside of the package.
+   of the first frame outside of the package, on the way up from the caller of `run`'s caller (``sys._getframe(2)``).
 5. ``z.backward()`` walks from this node: see `walk`.
 
 >>> import autograd_cnn as ag
@@ -162,9 +162,9 @@ class Primitive(Rules, Generic[P]):
             if out.base is not None:
                 share(tensor, *args)
         if grad_mask and mode.recording:
-            key = (grad_mask, position) if self.sequence else grad_mask
+            key = (grad_mask, position) if self.sequence else grad_mask  # `position` counts the arguments now
             plan = self.plans.get(key) or self.plans.setdefault(key, Plan(self, grad_mask, inputs))
-            out.setflags(False)
+            out.setflags(False)  # read-only
             values.append(out)
             for array in byproducts:
                 array.setflags(False)

@@ -4,8 +4,9 @@ In reverse mode, each rule of a node turns ``g = d loss / d out`` into ``g * d o
 same node are added. Nodes wait in a heap that returns the youngest first. Contributions come from younger nodes only,
 so all contributions to a node have arrived when its turn comes.
 
-``z.backward()`` (`_backward` in ``tensor.py``) leads to ``walk(z.node, seed)``, with an array of ones in the shape of
-z. Each gradient that this returns becomes `grad` of its leaf if that was None, and is added to it otherwise.
+``z.backward()`` leads to ``walk(z.node, seed)``, with an array of ones in the shape of z: by `_backward`, `_gradients`
+and `carry_through` in ``tensor.py``. Each gradient that this returns becomes `grad` of its leaf if that was None, and
+is added to it otherwise. The heap has births with a minus, since Python's heaps return the smallest number first.
 
 For ``z = u * u`` at u = 3, the first node is that of z, with g = 1. The rule of the first factor gives g times the
 second, 3: the first contribution to the leaf. The rule of the second factor gives 3 again, which is added. Then the
