@@ -100,8 +100,6 @@ def _check_floats(
             if dtype == np.uint8:
                 problem += " (0..255)"
                 cure += f" / 255, or {advice['uint8'].replace('(x)', f'({name})')}"
-            elif not floats:
-                cure += ", or np.float32"
             raise TypeError(f"{problem}\n{cure}")
     widest = np.result_type(np.float16, *floats)
     narrower = [dtype for dtype in floats if precision(dtype).itemsize < precision(widest).itemsize]

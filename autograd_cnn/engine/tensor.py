@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,7 +32,6 @@ IN_PLACE = frozenset(["partition", "resize", "sort"])  # methods of arrays; the 
 NO_OPTIONS: dict[str, Any] = {}
 
 Operator = Callable[["Tensor", Any], "Tensor"]
-Result = TypeVar("Result")
 Report = Callable[[str, str], None]  # of a gradient that is not finite: the problem, and where it began or ""
 
 
@@ -61,10 +60,10 @@ def _constant(function: Any) -> Callable[[Tensor, Any], np.ndarray]:
     return lambda self, other: constant(function, (self, exported(other)), {})
 
 
-def _in_place(sign: str, operator: Callable[[Tensor, Any], Result]) -> Callable[[Tensor, Any], Result]:
+def _in_place(sign: str, operator: Operator) -> Operator:
     """Return the operator ``x += y``, which changes no array: it is `operator`, and refused for a parameter."""
 
-    def assign(self: Tensor, other: Any) -> Result:
+    def assign(self: Tensor, other: Any) -> Tensor:
         if isinstance(self._node, Leaf):
             raise errors.replaces(self, sign)
         return operator(self, other)
@@ -387,7 +386,6 @@ class Tensor:
         return hooks["graph"](self)
 
     if not TYPE_CHECKING:  # hidden from type checkers, which would take ``array * tensor`` for an array
-        real = imag = property(fset=errors.parts_are_set)  # without a getter, `__getattr__` reads them
 
         def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
             if self._node is not None:
