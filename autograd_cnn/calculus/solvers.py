@@ -1,14 +1,13 @@
 """Solvers whose results have derivatives: of differential equations, and of fixed points.
 
-The arguments of the user's function are joined into one vector, and a solver is an operation on that vector. Its rule
-solves a linear problem of the same kind, with the vjp of the function: by the implicit function theorem for a fixed
-point, and the adjoint equation for a differential equation. The rules call the solvers, so they serve every order.
+The state of a solver, which may be a tree, is joined into one vector. `odeint` records its steps. `fixed_point` is one
+operation, whose rule solves a linear problem of the same kind, by the implicit function theorem. The rule calls
+`fixed_point`, so it serves every order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -36,11 +35,11 @@ def _weighted(weights: Any, slopes: list[Any]) -> Any:
 
 
 @np.errstate(all="ignore")  # a step that is too long may overflow, and is made shorter
-def _integrate(y: Any, t: Any, params: Any, func: Any, rtol: float, atol: float, mxstep: int) -> Any:
+def _integrate(y: Any, t: Any, func: Any, rtol: float, atol: float, mxstep: int) -> Any:
     """Return the states (T, n) at the times `t`. Steps end at each of them, and are parts of an interval."""
     times = np.asarray(plain(t), float)
     t = t if isinstance(t, Tensor) else times.tolist()
-    states, slope, length = [y], func(y, params, t[0]), 1e-3 * abs(times[-1] - times[0])
+    states, slope, length = [y], func(y, t[0]), 1e-3 * abs(times[-1] - times[0])
     for i, span in enumerate(np.diff(times)):
         done, tries = 0.0, 0
         while done < 1 - 1e-12:
@@ -52,7 +51,7 @@ def _integrate(y: Any, t: Any, params: Any, func: Any, rtol: float, atol: float,
             h, slopes = (t[i + 1] - t[i]) * part, [slope]
             for node, weights in zip(NODES, STAGES, strict=True):
                 end = y + h * _weighted(weights, slopes)
-                slopes.append(func(end, params, t[i] + (t[i + 1] - t[i]) * (done + node * part)))
+                slopes.append(func(end, t[i] + (t[i + 1] - t[i]) * (done + node * part)))
             scale = atol + rtol * np.maximum(abs(numbers(y)), abs(numbers(end)))
             errors = span * part * numbers(_weighted(ERROR, slopes)) / scale
             error = float(np.max(np.sqrt(np.mean(abs(errors) ** 2, -1))))
@@ -64,59 +63,16 @@ def _integrate(y: Any, t: Any, params: Any, func: Any, rtol: float, atol: float,
     return registry["stack"](states)
 
 
-def _check_unchanged(func: Any) -> None:
-    """Run the last call with arrays again, to notice that an array changed that the user's function uses."""
-    given, result = func.last
-    if isinstance(result, np.ndarray) and not np.array_equal(func(*given), result, equal_nan=True):
-        raise RuntimeError("odeint, fixed_point: func gives another result in backward. Did an array in it change?")
-
-
-def _of_any_size(rule: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a rule that is linear in `g`, called with its largest number at 1, as the solvers' tolerances expect."""
-
-    @wraps(rule)
-    def scaled(g: Any, *values: Any) -> Any:
-        size = float(np.max(abs(numbers(g)), initial=0)) or 1.0
-        found = rule(g / size if size < np.inf else np.zeros_like(g), *values)  # and NaN, if there is one
-        return tree_map(lambda part: size * part, found)
-
-    return scaled
-
-
-@_of_any_size
-def _adjoint(g: Any, out: Any, t: Any, params: Any, func: Any, rtol: Any, atol: Any, mxstep: Any) -> Any:
-    """Go back from each time to the one before, with the state, its gradient, and that of `params`.
-
-    L. S. Pontryagin et al., 1962; R. T. Q. Chen et al., "Neural Ordinary Differential Equations", 2018.
-    """
-    _check_unchanged(func)
-    n, join, total = out.shape[1], registry["concatenate"], registry["sum"]
-
-    def back(z: Any, params: Any, t: Any) -> Any:
-        slope, pull = vjp(lambda y, p: func(y, p, t) + 0 * y, z[:n], params)
-        return join([slope, *(-gradient for gradient in pull(z[n : 2 * n]))])
-
-    gy, gp, gt = g[-1], 0 * params, []
-    for i in range(len(out) - 1)[::-1]:
-        gt.append(total(g[i + 1] * func(out[i + 1], params, t[i + 1])))
-        z = _integrate(join([out[i + 1], gy, gp]), t[i : i + 2][::-1], params, back, rtol, atol, mxstep)[-1]
-        gy, gp = z[n : 2 * n] + g[i], z[2 * n :]
-    gt.append(total((g[0] - gy) * func(out[0], params, t[0])))
-    return gy, registry["stack"](gt[::-1]), gp
-
-
-_solved: Primitive[...] = Primitive(_integrate, name="odeint_adjoint")
-_solved.vjp(y=_adjoint, t=_adjoint, params=_adjoint)
-
-
 def odeint(
     func: Callable[..., Any], y0: Any, t: Any, *args: Any, rtol: float = 1.4e-8, atol: float = 1.4e-8,
-    mxstep: int = 10_000, adjoint: bool = False,
+    mxstep: int = 10_000,
 ) -> Any:  # fmt: skip
     """Solve the differential equation ``dy/dt = func(y, t, *args)``, and return `y` at each of the times `t`.
 
     The method is that of Dormand and Prince, of order 5, with steps of varying length, as in ``jax.experimental.ode``.
-    Derivatives with respect to `y0`, `t`, `args`, and what `func` uses besides, are of any order.
+    Derivatives with respect to `y0`, `t`, `args`, and what `func` uses besides, are of any order. They are those of the
+    computed numbers: every step is recorded. Where memory is short, `checkpoint` repeats the steps in backward, all or
+    those of each interval: ``ag.checkpoint(ag.odeint, func, y, t[i : i + 2], *args)[-1]``.
 
     Parameters
     ----------
@@ -129,14 +85,9 @@ def odeint(
     *args : arrays, or trees of them
         A tuple is one of them: SciPy's ``args=(a, b)`` is ``odeint(func, y0, t, a, b)`` here.
     rtol, atol : float
-        Each step has an error of at most about ``atol + rtol * |y|``. The adjoint scales the gradient that it carries,
-        so `atol` is relative to its largest number.
+        Each step has an error of at most about ``atol + rtol * |y|``.
     mxstep : int
         The largest number of steps from one time to the next.
-    adjoint : bool
-        False records every step: the gradient is that of the computed numbers, and memory grows with the steps. True
-        solves the adjoint equation backward in time, which keeps only the result in memory, within the same tolerances.
-        Then `func` must get all Tensors that it needs gradients for as `args`, and all numbers are real.
 
     Returns
     -------
@@ -147,9 +98,7 @@ def odeint(
     ValueError
         If `t` does not rise or fall, or `func` returns another shape.
     RuntimeError
-        If `mxstep` steps do not suffice, as for stiff problems, or if the solution becomes infinite. In backward of the
-        adjoint, if `func` gives another result than before, since an array that it uses has changed. Inside `vmap` that
-        is not noticed.
+        If `mxstep` steps do not suffice, as for stiff problems, or if the solution becomes infinite.
 
     References
     ----------
@@ -169,40 +118,23 @@ def odeint(
     times = np.asarray(plain(t))
     if times.ndim != 1 or not times.size or abs(np.sum(np.sign(np.diff(times)))) != times.size - 1:
         raise ValueError(f"odeint: t is {times!r:.60}, want times (T,) that rise, or fall")
-    y, state, params, flat = _vectors("odeint", func, y0, args, adjoint)
+    y, state, flat = _on_vectors("odeint", func, y0)
     t = registry["astype"](t, precision(y.dtype)) if isinstance(t, Tensor) else t
-    return vmap(state)((_solved if adjoint else _integrate)(y, t, params, flat, rtol, atol, mxstep))
+    return vmap(state)(_integrate(y, t, lambda y, t: flat(y, t, *args), rtol, atol, mxstep))
 
 
-def _vectors(caller: str, func: Any, y0: Any, args: Any, closed: bool) -> Any:
-    """Return `y0` as a vector, and what undoes that; `args` as a vector; and `func` as a function of both vectors.
-
-    If it is `closed`, the vectors are of real numbers, and it uses no other Tensor that requires a gradient. Else it
-    gets `args` as they are.
-    """
+def _on_vectors(caller: str, func: Any, y0: Any) -> Any:
+    """Return `y0` as a vector, what undoes that, and `func` as a function of such a vector and of its arguments."""
     y, state = ravel_pytree(y0)
-    params, unravel = ravel_pytree(args) if closed else (args, lambda given: given)
-    if closed and (is_complex(y) or is_complex(params)):
-        other = "adjoint=False, or " * (caller == "odeint")
-        raise TypeError(
-            f"{caller}: the state or args are complex. Want {other}real and imaginary parts: z.real, z.imag"
-        )
-    dtype = y.dtype
-    like = tree_map(blank, y0)  # a closed function runs outside of `vmap`
+    dtype, like = y.dtype, tree_map(blank, y0)  # the function of `fixed_point` runs outside of `vmap`
 
-    def flat(y: Any, params: Any, *t: Any) -> Any:
-        out = func(state(y), *t, *unravel(params))
+    def flat(y: Any, *args: Any) -> Any:
+        out = func(state(y), *args)
         out = registry["stack"](out) if isinstance(out, (tuple, list)) and hasattr(y0, "shape") else out
         leaves_like(caller, like, out, "the state", "value by func")
-        out = registry["astype"](ravel_pytree(out)[0], dtype)
-        if not (closed and isinstance(y, np.ndarray) and isinstance(params, np.ndarray)):
-            return out
-        if recorded(out) is not None:
-            raise TypeError(f"{caller}: func uses a Tensor that requires a gradient. Pass it as one of *args")
-        vars(flat).update(last=((y, params, *t), plain(out)))
-        return plain(out)
+        return registry["astype"](ravel_pytree(out)[0], dtype)
 
-    return y, state, params, flat
+    return y, state, flat
 
 
 def _iterate(params: Any, x: Any, func: Any, xtol: float, maxiter: int) -> Any:
@@ -215,16 +147,19 @@ def _iterate(params: Any, x: Any, func: Any, xtol: float, maxiter: int) -> Any:
     raise RuntimeError(f"{moved}. Does func contract? Half a step may: lambda x: (x + func(x)) / 2")
 
 
-@_of_any_size
 def _implicit(g: Any, out: Any, params: Any, func: Any, xtol: float, maxiter: int) -> Any:
-    """Solve ``w = g + w df/dx`` at the solution, and return ``w df/dparams``."""
+    """Solve ``w = g + w df/dx`` at the solution, with the largest number of `g` at 1, and return ``w df/dparams``."""
+    given, result = func.last
+    if isinstance(result, np.ndarray) and not np.array_equal(func(*given), result, equal_nan=True):
+        raise RuntimeError("fixed_point: func gives another result in backward. Did an array in it change?")
+    size = float(np.max(abs(numbers(g)), initial=0)) or 1.0
+    g = g / size if size < np.inf else np.zeros_like(g)  # infinity and NaN return with `size`
 
     def linear(w: Any, g: Any, x: Any, params: Any) -> Any:
         return g + vjp(func, x, params)[1](w)[0]
 
-    _check_unchanged(func)
     w = fixed_point(linear, g, g, out, params, xtol=xtol, maxiter=maxiter)
-    return registry["astype"](vjp(func, out, params)[1](w)[1], g.dtype)
+    return size * registry["astype"](vjp(func, out, params)[1](w)[1], g.dtype)
 
 
 _fixed: Primitive[...] = Primitive(_iterate, name="fixed_point_implicit")
@@ -256,7 +191,8 @@ def fixed_point(func: Callable[..., Any], x0: Any, *args: Any, xtol: float = 1e-
     Raises
     ------
     RuntimeError
-        If `maxiter` steps do not suffice. In backward, if an array that `func` uses has changed, as for `odeint`.
+        If `maxiter` steps do not suffice. In backward, if `func` gives another result than before, since an array that
+        it uses has changed. Inside `vmap` that is not noticed.
     TypeError
         If `func` uses another Tensor that requires a gradient, or if `x0` or `args` are complex.
 
@@ -267,5 +203,18 @@ def fixed_point(func: Callable[..., Any], x0: Any, *args: Any, xtol: float = 1e-
     >>> print(root(2.0), ag.grad(root)(2.0).round(6), ag.grad(ag.grad(root))(2.0).round(6))
     1.414213562373095 0.353553 -0.088388
     """
-    x, state, params, flat = _vectors("fixed_point", func, x0, args, closed=True)
-    return state(_fixed(params, plain(x), flat, xtol, maxiter))
+    x, state, flat = _on_vectors("fixed_point", func, x0)
+    params, unravel = ravel_pytree(args)
+    if is_complex(x) or is_complex(params):
+        raise TypeError("fixed_point: the state or args are complex. Want real and imaginary parts: z.real, z.imag")
+
+    def closed(x: Any, params: Any) -> Any:
+        out = flat(x, *unravel(params))
+        if not (isinstance(x, np.ndarray) and isinstance(params, np.ndarray)):
+            return out
+        if recorded(out) is not None:
+            raise TypeError("fixed_point: func uses a Tensor that requires a gradient. Pass it as one of *args")
+        vars(closed).update(last=((x, params), plain(out)))
+        return plain(out)
+
+    return state(_fixed(params, plain(x), closed, xtol, maxiter))
