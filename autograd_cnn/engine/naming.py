@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable
 from functools import partial, wraps
-from inspect import Parameter, Signature, isfunction, ismodule, unwrap
+from inspect import Parameter, isfunction, ismodule, unwrap
 from traceback import walk_tb
 from types import CodeType, MethodType
 from typing import Any
@@ -97,23 +97,17 @@ def _named(function: Callable[..., Any], title: str, explain: Callable[..., None
             return function(*args, **options)
         except Exception as error:
             name = title or type(args[0]).__name__
-            if isinstance(error, TypeError) and not _fit(untyped(function), args, options):
+            if isinstance(error, TypeError):
                 bound, passed = (function, args) if title else (MethodType(function, args[0]), args[1:])
-                raise errors.wrong_arguments(name, untyped(bound), passed, options) from None
+                try:
+                    untyped(bound).bind(*passed, **options)
+                except TypeError:
+                    raise errors.wrong_arguments(name, untyped(bound), passed, options) from None
             if not any(_foreign(frame.f_code) for frame, _ in walk_tb(error.__traceback__)):
                 explain(error, name, function, args, options)
             raise
 
     return call
-
-
-def _fit(signature: Signature, args: tuple[Any, ...], options: dict[str, Any]) -> bool:
-    """Whether a call has the arguments that the parameters ask for."""
-    try:
-        signature.bind(*args, **options)
-    except TypeError:
-        return False
-    return True
 
 
 def _explain(
