@@ -57,15 +57,13 @@ def test_every_element_of_a_small_gradient_equals_grad(net):
         assert np.array_equal(numbers(values[p.name]["gradient"]["elements"], np.float32), p.grad.ravel())
 
 
-def test_statistics_of_a_large_gradient_equal_those_of_grad(standard_cnn, rng):
+def test_a_large_gradient_begins_as_grad_does(standard_cnn, rng):
     p, x, y = standard_cnn.arguments(rng)
     text = ag.trace(standard_cnn, p, x, y).page()
     values = by_name(facts_of(text)["frames"][0])
     standard_cnn(p, x, y).backward()
     for name, parameter in p.items():
-        g = parameter.grad.astype(np.float64)
-        want = [f"{s:.4g}".replace("-", "−") for s in (g.min(), g.mean(), np.sqrt(np.mean(g * g)), g.max())]
-        assert values[f"p.{name}"]["gradient"]["statistics"][:4] == want
+        assert values[f"p.{name}"]["gradient"]["elements"][:4] == [str(g) for g in parameter.grad.ravel()[:4]]
 
 
 @pytest.mark.slow
@@ -549,16 +547,8 @@ def test_every_array_can_be_shown(array):
     found = look(array)
     json.dumps([found, drawn(maps(array, "activation"), True, "activation")])
     assert found["size"] == np.size(array)
-    if np.size(array) > 1 and np.isfinite(array).all() and found.get("statistics"):
-        zeros = np.mean(np.asarray(array) == 0)
-        assert found["statistics"][4] == ("under 1 %" if 0 < zeros < 0.01 else f"{100 * zeros:.0f} %")
     if np.size(array) and not np.isfinite(array).all():
         assert found["bad"] == np.size(array) - np.count_nonzero(np.isfinite(array))
-
-
-@pytest.mark.parametrize(("zeros", "text"), [(0, "0 %"), (1, "under 1 %"), (998, "99 %"), (1000, "100 %")])
-def test_only_all_is_100_per_cent(zeros, text):
-    assert look(np.repeat([0.0, 2.0], [zeros, 1000 - zeros]))["statistics"][4] == text
 
 
 def test_only_rectifiers_let_through_or_shut():

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.studio.player.wording import number, record, significant
-from autograd_cnn.studio.program.listing import rms
 from autograd_cnn.studio.records import Graph, Use, Value
 from autograd_cnn.studio.text import count_text
 
@@ -21,32 +20,17 @@ Maps = dict[str, Any]
 
 
 def look(array: Any, whole: bool = True, drawn: Maps | None = None) -> Look:
-    """Return what is shown of an array: its number, if it is one, or statistics and maps that are `drawn`.
+    """Return what is shown of an array: its number, if it is one, its elements, and maps that are `drawn`.
 
-    The elements are all of them or the first. The statistics are the least, the mean, rms and the largest number, and
-    the share of zeros; `bad` numbers are not finite. Unless it is `whole`, there is less of it.
+    The elements are all of them or the first; `bad` numbers are not finite. Unless it is `whole`, there is less of it.
     """
     a = np.asarray(array)
-    finite = a[np.isfinite(a)] if a.dtype.kind in "fc" else a.reshape(-1)
     exact = 2 if not whole else BEGIN if a.size > EXACT else EXACT
-    statistics = None
-    if finite.size > 1 and a.dtype.kind in "fiu":
-        f = finite.astype(np.float64)
-        zeros = share((a.size - np.count_nonzero(a)) / a.size)
-        statistics = [*map(number, (f.min(), f.sum() / f.size, rms(f), f.max())), zeros]
+    bad = int(np.count_nonzero(~np.isfinite(a))) if a.dtype.kind in "fc" else 0
     return record(
         size=int(a.size), number=number(a.reshape(-1)[0]) if a.size == 1 else None,
-        elements=[str(x) for x in a.reshape(-1)[:exact]], statistics=statistics,
-        bad=a.size - finite.size or None, maps=drawn,
+        elements=[str(x) for x in a.reshape(-1)[:exact]], bad=bad or None, maps=drawn,
     )  # fmt: skip
-
-
-def share(part: Any) -> str:
-    """Format a fraction as ``81 %``; only a fraction of exactly 1 is ``100 %``, and only 0 is ``0 %``."""
-    percent = 100 * float(part)
-    if percent in (0, 100):
-        return f"{percent:.0f} %"
-    return "under 1 %" if percent < 1 else f"{min(percent, 99):.0f} %"
 
 
 # The part of an array that is drawn: maps (filters, channels, height, width), in words, and its index, in which

@@ -3,7 +3,7 @@
 let scene = []; // the maps of this step
 let spot = null; // the element that is pointed at: { entry, c, y, x, step }
 let reach = null; // how the output of this step's operation depends on its inputs: see geometry.py
-let opened = false; // the statistics
+let opened = false; // the numbers of large arrays
 const channel = {}; // pointed at last: a channel of each side, a place in the filter, and a place of it
 let places = null; // at a filter's gradient: see `overPlaces`
 const found = make("div", { id: "found", role: "status" });
@@ -146,7 +146,6 @@ function figure(look, name, role, id) {
     const told = make("details", opened || look.size <= 16 ? { open: "" } : {}, make("summary", {}, "numbers"));
     told.addEventListener("toggle", () => look.size > 16 && (opened = told.open));
     if (look.maps) card.append(...maps({ ...entryOf(look, name), id, gradient: role.startsWith("gradient"), fresh: role.endsWith("fresh") }));
-    if (look.statistics) told.append(statistics(look));
     told.append(look.size <= look.elements.length ? numbers(look.elements, shape) : make("small", {}, "begins ", ...spaced(look.elements.slice(0, 4))));
     card.append(...(look.maps ? [told] : [...told.children].slice(1)));
   }
@@ -521,8 +520,3 @@ function numbers(texts, shape) {
 }
 
 const spaced = (texts) => texts.flatMap((text) => [make("code", {}, text), " "]);
-
-function statistics(look) {
-  const terms = ["min", "mean", "rms", "max", "zeros"];
-  return make("dl", {}, ...terms.map((term, i) => make("div", {}, make("dt", {}, term), make("dd", {}, look.statistics[i]))));
-}

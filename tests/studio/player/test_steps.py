@@ -15,11 +15,7 @@ def test_the_numbers_at_the_end_equal_grad(opened, small):
     page.keyboard.press("End")
     page.keyboard.press("ArrowRight")  # nothing follows
     for p in (w, v):
-        g, found = p.grad.astype(np.float64), card(page, f"g_{p.name}")
-        assert np.array_equal(elements(found), p.grad.ravel())
-        shown = dict(zip(*(found.locator(tag).all_text_contents() for tag in ("dt", "dd")), strict=True))
-        want = {"min": g.min(), "mean": g.mean(), "rms": np.sqrt(np.mean(g * g)), "max": g.max()}
-        assert shown == {name: f"{x:.4g}".replace("-", "−") for name, x in want.items()} | {"zeros": shown["zeros"]}
+        assert np.array_equal(elements(card(page, f"g_{p.name}")), p.grad.ravel())
 
 
 def test_contributions_are_shown_before_their_sum(opened, small):
