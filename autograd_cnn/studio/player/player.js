@@ -33,7 +33,6 @@ function show(number, quiet) {
   $("slider").value = at;
   $("slider").style.setProperty("--at", (100 * at) / Math.max(1, steps.length - 1) + "%");
   for (const way of ["begin", "forward", "loss", "backward", "end", "failed"]) document.body.classList.toggle(way, way === step.kind);
-  document.body.classList.toggle("shares", step.kind === "backward" && op(step).learns.some((id) => value(id).parts?.length > 1));
   // not `disabled`: a button that has the focus would take the keys with it
   const [begins, ends] = [at === 0, at === steps.length - 1];
   const idle = { back: begins, next: ends && due() < 0 };
@@ -438,7 +437,7 @@ function linked() {
 function moment(k) {
   facts = DATA.frames[k];
   $("frame").value = k;
-  $("frames").hidden = !k && DATA.stepped;
+  $("frames").inert = !k && DATA.stepped; // not seen, but its place is kept
   $("moment").textContent = facts.label;
   $("frame").setAttribute("aria-valuetext", facts.label);
   show(at);
@@ -474,7 +473,9 @@ function begin(text) {
   $("slider").style.setProperty("--loss", (100 * lossStep) / Math.max(1, facts.steps.length - 1) + "%");
   $("slider").addEventListener("input", () => show(Number($("slider").value)));
   $("frame").max = DATA.frames.length - 1;
-  $("frames").hidden = DATA.frames.length < 2 || DATA.stepped;
+  $("frames").hidden = DATA.frames.length < 2;
+  $("frames").inert = DATA.stepped;
+  document.body.classList.toggle("stepped", DATA.stepped);
   $("moment").textContent = facts.label;
   $("frame").addEventListener("pointerup", () => $("frame").blur()); // the keys are for the steps
   $("frame").addEventListener("input", () => moment(Number($("frame").value)));

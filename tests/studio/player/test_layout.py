@@ -83,15 +83,24 @@ def test_sixteen_rows_of_0_are_one(opened):
     assert rows.count() == 1 and rows.inner_text().split() == ["all", "16", "0"]
 
 
-def test_nothing_moves_between_steps_and_between_question_and_answer(opened, demos):
-    page = opened(demos("chain_rule"))
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_moves_between_steps_question_and_answer_and_when_a_step_is_taken(opened, demos, width):
+    page = opened(demos("chain_rule"), width=width)
     places = set()
+
+    def note():
+        places.add(tuple(page.locator("#picture").bounding_box().values()))
+
     for step in range(page.evaluate("facts.steps.length")):
         page.evaluate("step => show(step)", step)
-        places.add(tuple(page.locator("#picture").bounding_box().values())[:3])
+        note()
+    assert page.is_hidden("#frame")
+    page.click("#take")
+    note()
+    assert page.is_visible("#frame")
     page.keyboard.press("Home")
     page.click("#quiz")
-    places.add(tuple(page.locator("#picture").bounding_box().values())[:3])
+    note()
     assert len(places) == 1
 
 
@@ -107,6 +116,8 @@ def test_a_phone_is_one_screen(opened, demos, name):
         if page.locator("#formulas section").count():
             formula = page.locator("#formulas section").first.bounding_box()
             assert title["y"] < formula["y"] < page.locator("#transport").bounding_box()["y"] - 60
+            if page.evaluate("facts.steps[at].kind") in ("forward", "backward"):
+                assert formula["y"] < page.locator("#sentence").bounding_box()["y"]
     page.click("#tabs button >> text=numbers")
     assert page.is_visible("#arrays") and page.is_hidden("#sentence") and page.is_hidden("#code")
 
