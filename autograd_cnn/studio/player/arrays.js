@@ -187,7 +187,7 @@ function maps(entry) {
   if (bars) {
     const alike = numbers.length > 2 && numbers.every((number) => number === numbers[0]); // sixteen rows of 0 are one
     entry.rows = (alike ? numbers.slice(0, 1) : numbers).map((number, x) => {
-      const label = alike ? `all ${numbers.length}` : names[x] || String(x);
+      const label = alike ? `${numbers.length < value(id).shape.at(-1) ? "these" : "all"} ${numbers.length}` : names[x] || String(x);
       return Object.assign(make("div", { class: entry.cut?.[x] ? "cut" : "" }, make("small", {}, label), make("span", {}, make("i", { class: number < 0 ? "negative" : "" })), make("code", {}, text(number))), { x });
     });
     entry.pane = make("div", { class: names.length || alike ? "bars named" : "bars", ...help }, ...entry.rows);

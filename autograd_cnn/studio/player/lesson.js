@@ -195,7 +195,7 @@ function updateOf({ rates, learnt, loss, changes, slope, alone, wrong }) {
   });
   const [{ label, x, g }] = picks;
   const axis = [rates[0], rates.at(-1)].map((lr) => (alone ? x - lr * g : lr));
-  const told = alone ? `g_${label} = ${four(g)}` : `−|g|² = ${four(-slope)}: minus the sum of all gradients squared`;
+  const told = alone ? `g_${label} = ${four(g)}` : `−|g|² = ${four(-slope)}: minus the sum of the squares of all gradients`;
   const frame = framed(loss, changes, -slope * (rates[1] - rates[0]), told);
   return { lines, plot: { ...frame, axis, base: rates.indexOf(0), places: rates.map((lr) => `lr = ${four(lr)}`), says } };
 }

@@ -76,11 +76,12 @@ def test_bars_of_a_step_have_one_scale_and_those_of_probabilities_end_at_1(opene
     assert widths == pytest.approx([5, 10, 50, 5, 50, 10])  # of half a bar, to 10
 
 
-def test_sixteen_rows_of_0_are_one(opened):
-    b = ag.Tensor(np.zeros(16), True, "b")
-    page = opened(ag.trace(lambda x: ag.sum(ag.exp(x + b)), np.ones((2, 16))).page(), "#step=1")
+@pytest.mark.parametrize(("count", "which"), [(16, "all"), (32, "these")])
+def test_sixteen_rows_of_0_are_one(opened, count, which):
+    b = ag.Tensor(np.zeros(count), True, "b")
+    page = opened(ag.trace(lambda x: ag.sum(ag.exp(x + b)), np.ones((2, count))).page(), "#step=1")
     rows = page.locator("figure.parameter .bars div")
-    assert rows.count() == 1 and rows.inner_text().split() == ["all", "16", "0"]
+    assert rows.count() == 1 and rows.inner_text().split() == [which, "16", "0"]
 
 
 @pytest.mark.parametrize("width", [1280, 390])
