@@ -57,7 +57,7 @@ CLAIMS = {  # of each script: a pattern of numbers that it prints, and whether t
         r"(?<=[\[ ])([\d.]+)(?=[ \]])": lambda *n: near(n[:4], n[4:8], 0.05),
     },
     "language_model": {r"loss ([\d.]+)": lambda *losses: losses[-1] < 0.15},
-    "gpt": {r"loss ([\d.]+)": lambda *losses: losses[0] > 3 and falls(losses) and losses[-1] < 1.5},
+    "gpt": {r"loss ([\d.]+)": lambda *losses: losses[0] > 2.5 and falls(losses) and losses[-1] < 1.5},
     "pinn": {r"relative error of u: ([\d.]+)%": lambda error: error < 4},
     "autoencoder": {r"explain ([\d.]+)% of the variance": lambda share: share > 85},
 }
