@@ -1,4 +1,4 @@
-"""``python -m autograd_cnn`` or ``autograd-cnn``: `train`, `predict`, `export`, pages, `check`, `info`.
+"""``python -m autograd_cnn`` or ``autograd-cnn``: `train`, `predict`, `export`, pages, `check`, `compile`, `info`.
 
 May import everything. `Program` trains a recipe on images, in a run folder, with a report: it is the command `train`,
 and the base of scripts like it.
@@ -15,6 +15,8 @@ import runpy
 import shutil
 import sys
 import tempfile
+import time
+import warnings
 import webbrowser
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping
@@ -88,6 +90,7 @@ COMMANDS = {
     "predict": "print the three most probable classes of each image",
     "export": "write the network of a run as an ONNX file",
     "check": "compare the primitives of your own file with finite differences",
+    "compile": "compile Numba's kernels now, rather than in the first step",
     "info": "versions and kernels, for bug reports",
 }
 OPTIONS: list[tuple[str, str, str, dict[str, Any]]] = [  # the commands that have it, its name, its help, its details
@@ -465,6 +468,40 @@ def check(file: Path) -> int:
     return int(failed)
 
 
+def compile() -> int:
+    """Train a network of the usual layers for a step, so that Numba compiles their kernels; 2 without Numba."""
+    from autograd_cnn.fast.twins import compiled_pass, kernel_set
+
+    if kernel_set() == "numpy":
+        return _failed(f"nothing to compile: the kernels are {_kernels()}")
+    nn = ag.nn
+    model = nn.Sequential(
+        *(nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(16, 32, 3, padding=1), nn.SiLU(), nn.AvgPool2d(2), nn.Conv2d(32, 32, 3, padding=1, groups=32)),
+        *(nn.GELU(), nn.Conv2d(32, 64, 3, 2, padding=1), nn.LeakyReLU(), nn.Conv2d(64, 64, 1, 2), nn.Softplus()),
+        *(nn.Flatten(), nn.Linear(256, 4096), nn.Sigmoid()),
+    )
+    x = np.random.default_rng(0).random((100, 32, 32, 3), np.float32)
+    start = time.perf_counter()
+    for optimiser in ag.optim.SGD(model.parameters(), lr=0.1), ag.optim.Adam(model.parameters()):
+        ag.cross_entropy(model(x), np.zeros(100, int)).backward()
+        optimiser.step()
+    with ag.no_grad():
+        model(x)
+    multiply: Any = compiled_pass("products.multiply")
+    folder = multiply.stats.cache_path
+    print(f"{time.perf_counter() - start:.0f} s;", f"kernels are in {folder}" if folder else "no folder is writable")
+    return 0
+
+
+def _kernels() -> str:
+    from autograd_cnn.fast.twins import kernel_set
+
+    off = os.environ.get("AUTOGRAD_CNN_KERNELS") == "numpy"
+    cure = "as AUTOGRAD_CNN_KERNELS says" if off else command("-m", "pip", "install", "autograd_cnn[fast]")
+    return "compiled by Numba" if kernel_set() == "numba" else f"NumPy's; compiled ones: {cure}"
+
+
 def info() -> int:
     """Print versions and kernels."""
     print(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores")
@@ -474,17 +511,13 @@ def info() -> int:
         except metadata.PackageNotFoundError:
             print("no", package)
     if hasattr(ag, "get_num_threads"):
-        from autograd_cnn.fast.twins import kernel_set
-
-        off = os.environ.get("AUTOGRAD_CNN_KERNELS") == "numpy"
-        cure = "as AUTOGRAD_CNN_KERNELS says" if off else command("-m", "pip", "install", "autograd_cnn[fast]")
-        kernels = "compiled by Numba" if kernel_set() == "numba" else f"NumPy's; compiled ones: {cure}"
-        print(f"kernels: {kernels}; {ag.get_num_threads()} threads")
+        print(f"kernels: {_kernels()}; {ag.get_num_threads()} threads")
     return 0
 
 
 def script(run: Callable[[], int] = main) -> int:
     """Run a program; return its exit code, that of a shell after Ctrl-C, or if its output is closed, as by head."""
+    warnings.showwarning = _once(warnings.showwarning)
     try:
         code = run()
         sys.stdout.flush()
@@ -495,6 +528,18 @@ def script(run: Callable[[], int] = main) -> int:
         print("\ninterrupted", file=sys.stderr)
         code = 130
     return code
+
+
+def _once(show: Callable[..., Any]) -> Callable[..., Any]:
+    """Let each warning be shown once: Python forgets which were, whenever matplotlib changes filters for a moment."""
+    shown: set[str] = set()
+
+    def showwarning(message: Any, *place: Any) -> None:
+        if str(message) not in shown:
+            shown.add(str(message))
+            show(message, *place)
+
+    return showwarning
 
 
 if __name__ == "__main__":

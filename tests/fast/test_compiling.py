@@ -1,12 +1,8 @@
-"""Compiling is announced, and done once."""
+"""Compiling is announced, done once, and can be done beforehand."""
 
-import os
-import sys
 from importlib.util import find_spec
 
 import pytest
-
-from processes import finished
 
 compiled = pytest.mark.skipif(not find_spec("numba"), reason="Numba is not installed")
 STEP = """
@@ -41,12 +37,12 @@ print(len(compiled_pass("products.multiply").stats.cache_hits), hashlib.sha256(c
 
 @compiled
 @pytest.mark.slow
-def test_kernels_are_compiled_once_with_a_line_that_says_so(tmp_path):
-    place = {"NUMBA_CACHE_DIR": str(tmp_path / "kernels"), "PYTHONPATH": os.pathsep.join(sys.path)}
-    first, again = (finished("-c", STEP, **place) for _ in range(2))
-    said = "autograd_cnn: Numba compiles kernels. It takes some seconds, once: they are kept on disk\n"
-    assert first.stderr == said and "multiply" in first.stdout
-    assert (again.stdout, again.stderr) == ("[]\n", "")
+def test_what_was_compiled_beforehand_is_not_compiled_again(autograd_cnn, python, tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "kernels"))
+    done = autograd_cnn("compile")
+    assert done.returncode == 0 and f"kernels are in {tmp_path / 'kernels'}" in done.stdout
+    assert done.stderr == "autograd_cnn: Numba compiles kernels. It takes some seconds, once: they are kept on disk\n"
+    assert python(STEP) == "[]\n"
 
 
 @compiled
@@ -59,6 +55,9 @@ def test_the_code_of_a_product_is_the_same_when_it_is_compiled_and_from_the_disk
     assert compiled == kept
 
 
-def test_info_says_that_compiled_kernels_are_turned_off(autograd_cnn):
+def test_without_compiled_kernels_there_is_nothing_to_compile(autograd_cnn):
+    done = autograd_cnn("compile", AUTOGRAD_CNN_KERNELS="numpy")
+    assert done.returncode == 2 and done.stdout == ""
     kernels = autograd_cnn("info", AUTOGRAD_CNN_KERNELS="numpy").stdout.splitlines()[-1]
     assert kernels.startswith("kernels: NumPy's; compiled ones: as AUTOGRAD_CNN_KERNELS says; ")
+    assert done.stderr.startswith("nothing to compile: the kernels are NumPy's; compiled ones: as AUTOGRAD_CNN_KERNELS")
