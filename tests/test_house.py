@@ -49,7 +49,7 @@ ROOMS = {
         1152, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(3160, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
-    "data": Room(573, "engine files environment", "published images, folders of images, batches"),
+    "data": Room(610, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
         1194,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
         "engine ops nn optim data state arrayfile files plots environment",

@@ -1,8 +1,9 @@
-"""CIFAR-10, hand-made and small: places, damage of every kind, and a server that misbehaves."""
+"""CIFAR-10, hand-made and small: versions, places, damage of every kind, and a server that misbehaves."""
 
 import hashlib
 import io
 import os
+import pickle
 import socket
 import sys
 import tarfile
@@ -23,6 +24,11 @@ def binary(images, labels):
     return np.column_stack([labels, images.transpose(0, 3, 1, 2).reshape(len(images), -1)]).astype(np.uint8).tobytes()
 
 
+def pickled(images, labels):
+    planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2).reshape(len(images), -1))
+    return pickle.dumps({b"data": planes, b"labels": labels.tolist(), b"batch_label": b"a batch"}, 2)
+
+
 def pack(folder, files):
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w:gz") as tar:
@@ -36,20 +42,26 @@ def pack(folder, files):
 class Small:
     """A set with the names of the published one, and with sums of small files of its own in the table."""
 
-    def __init__(self, monkeypatch, rng):
+    def __init__(self, monkeypatch, rng, name):
+        table, self.pickled = getattr(cifar10, name), name == "PYTHON"
         self.parts = [(rng.integers(0, 256, (n, 32, 32, 3), np.uint8), np.arange(n) * 7 % 10) for n in (30, 4)]
         (x, y), test = self.parts
         batches = [*zip(np.split(x, 5), np.split(y, 5), strict=True), test]
-        self.files = {name: binary(*batch) for name, batch in zip(cifar10.FILES, batches, strict=True)}
-        self.archive = pack(cifar10.FOLDER, self.files)
-        self.sum = hashlib.sha256(self.archive).hexdigest()
-        sums = {name: hashlib.sha256(raw).hexdigest() for name, raw in self.files.items()}
-        for name, value in {"FILES": sums, "SUM": self.sum, "SIZE": len(self.archive)}.items():
-            monkeypatch.setattr(cifar10, name, value)
+        write, digest = (pickled, hashlib.md5) if self.pickled else (binary, hashlib.sha256)
+        self.files = {name: write(*batch) for name, batch in zip(table.files, batches, strict=True)}
+        self.archive = pack(table.folder, self.files)
+        self.table = table._replace(
+            files={name: digest(raw).hexdigest() for name, raw in self.files.items()},
+            sum=hashlib.sha256(self.archive).hexdigest(),
+        )
+        monkeypatch.setattr(cifar10, name, self.table)
+        monkeypatch.setattr(cifar10, "VERSIONS", (cifar10.BINARY, cifar10.PYTHON))
+        if name == "BINARY":
+            monkeypatch.setattr(cifar10, "SIZE", len(self.archive))
 
     def write(self, parent, name=None):
         """Write the files into a folder, or the archive under its `name`."""
-        folder = parent / cifar10.FOLDER
+        folder = parent / self.table.folder
         if name:
             parent.mkdir(parents=True, exist_ok=True)
             (parent / name).write_bytes(self.archive)
@@ -81,20 +93,25 @@ def home(tmp_path, monkeypatch):
     return tmp_path / "home"
 
 
+@pytest.fixture(params=["BINARY", "PYTHON"])
+def small(request, monkeypatch, rng):
+    return Small(monkeypatch, rng, request.param)
+
+
 @pytest.fixture
 def cifar(monkeypatch, rng):
-    return Small(monkeypatch, rng)
+    return Small(monkeypatch, rng, "BINARY")
 
 
 # Finding
 
 
-def test_folder_parent_and_archive_give_the_same_arrays(cifar, home):
-    folder = cifar.write(home / "unpacked")
-    archives = [cifar.write(home / name, name) for name in (cifar10.ARCHIVE, "images.tgz")]
+def test_folder_parent_and_archive_give_the_same_arrays(small, home):
+    folder = small.write(home / "unpacked")
+    archives = [small.write(home / name, name) for name in (small.table.archive, "images.tgz")]
     for path in (folder, folder.parent, str(folder), *archives, archives[0].parent):
-        cifar.check(load(path))
-        cifar.check(load(path, verify=False))  # a published copy keeps its name
+        small.check(load(path))
+        small.check(load(path, verify=False))  # a published copy keeps its name
 
 
 def test_a_damaged_copy_is_passed_over_if_there_is_another(cifar, home):
@@ -102,7 +119,7 @@ def test_a_damaged_copy_is_passed_over_if_there_is_another(cifar, home):
     archive.write_bytes(b"?")
     with pytest.raises(ValueError) as caught:
         load()
-    assert str(caught.value).startswith(f"{archive}: 1 bytes have the checksum 8a8de823..., want {cifar.sum[:8]}")
+    assert str(caught.value).startswith(f"{archive}: 1 bytes have the checksum 8a8de823..., want {cifar.table.sum[:8]}")
     assert str(caught.value).endswith("Delete it, or fetch the images again with download=True")
     folder = cifar.write(cache_dir())
     cifar.check(load())
@@ -132,16 +149,16 @@ def test_not_found_says_where_and_how_and_opens_no_connection(home, monkeypatch)
         assert str(caught.value) == (
             f"CIFAR-10 not found in {place}\n"
             f"download=True fetches 170 MB. By hand: put cifar-10-binary.tar.gz in {folder} ({cifar10.URL}, "
-            f"SHA-256 {cifar10.SUM}). Without CIFAR-10: ag.data.load_shapes()"
+            f"SHA-256 {cifar10.BINARY.sum}). Without CIFAR-10: ag.data.load_shapes()"
         )
 
 
 # Damage
 
 
-def test_one_wrong_byte_anywhere_is_noticed(cifar, home):
-    folder = cifar.write(home)
-    for name, right in cifar.files.items():
+def test_one_wrong_byte_anywhere_is_noticed(small, home):
+    folder = small.write(home)
+    for name, right in small.files.items():
         for place in (0, len(right) // 2, len(right) - 1):
             wrong = bytearray(right)
             wrong[place] ^= 128
@@ -150,11 +167,11 @@ def test_one_wrong_byte_anywhere_is_noticed(cifar, home):
                 load(folder)
             assert str(caught.value).startswith(f"{folder / name}: {len(right):,} bytes have the checksum ")
         (folder / name).write_bytes(right)
-    cifar.check(load(folder))
-    archive = cifar.write(home / "packed", cifar10.ARCHIVE)
+    small.check(load(folder))
+    archive = small.write(home / "packed", small.table.archive)
     for raw, text in (
-        (cifar.archive[:-1] + bytes([cifar.archive[-1] ^ 1]), f": {len(cifar.archive):,} bytes have the checksum "),
-        (cifar.archive[:-10], f": {len(cifar.archive) - 10:,} bytes have the checksum "),
+        (small.archive[:-1] + bytes([small.archive[-1] ^ 1]), f": {len(small.archive):,} bytes have the checksum "),
+        (small.archive[:-10], f": {len(small.archive) - 10:,} bytes have the checksum "),
         (b" <!doctype html><title>Sign in</title>", ": 38 bytes, a web page, have the checksum "),
     ):
         archive.write_bytes(raw)
@@ -181,9 +198,17 @@ def test_a_subset_loads_unverified_and_its_name_says_so(cifar, home):
     folder = cifar.write(home)
     cifar.parts[1] = [array[:3] for array in cifar.parts[1]]
     (folder / "test_batch.bin").write_bytes(binary(*cifar.parts[1]))
-    with pytest.raises(ValueError, match="if you made this copy, verify=False accepts it"):
+    with pytest.raises(ValueError, match="if you made this copy, verify=False accepts cifar-10-batches-bin"):
         load(folder)
     cifar.check(load(folder, verify=False), " (unverified copy)")
+
+
+def test_a_pickle_of_ones_own_does_not_run(monkeypatch, rng, home):
+    folder = Small(monkeypatch, rng, "PYTHON").write(home)
+    (folder / "test_batch").write_bytes(b"cos\nsystem\n(S'touch ran'\ntR.")
+    with pytest.raises(ValueError, match="test_batch: .* verify=False accepts cifar-10-batches-bin"):
+        load(folder, verify=False)
+    assert not Path("ran").exists()
 
 
 @pytest.mark.parametrize(
@@ -288,7 +313,7 @@ def test_a_server_that_misbehaves_leaves_nothing_and_the_next_call_recovers(cifa
     answer, text = {
         "short": (sends(archive[:-7]), f"{len(archive) - 7:,} bytes have the checksum"),
         "long": (sends(archive + b"more"), "bytes have the checksum"),
-        "other": (sends(archive[:-1] + bytes([archive[-1] ^ 1])), f"want {cifar.sum[:8]}..."),
+        "other": (sends(archive[:-1] + bytes([archive[-1] ^ 1])), f"want {cifar.table.sum[:8]}..."),
         "page": (sends(b"<html>"), "6 bytes, a web page, have"),
         "cut off": (sends(archive[:10], Content_Length=len(archive)), "10 bytes have the checksum"),
         "silent": (stall, "timed out"),
