@@ -239,6 +239,10 @@ def shares_memory(tensor: Any, other: Any) -> RuntimeError:
     return not_assigned(tensor, f"shares memory with {name}, which would change as well: assign to {name}")
 
 
+def parts_are_set(tensor: Any, value: Any) -> None:
+    raise AttributeError(f"real and imag are read only. Both at once: {code_of(tensor)}[...] = x + 1j * y")
+
+
 def stale(tensor: Any) -> RuntimeError:
     read = f"was read ({tensor._node})" if tensor._node else "was read"
     text = f"{label_of(tensor)} {read}, and then an assignment changed its numbers. Read it again after the assignment"
