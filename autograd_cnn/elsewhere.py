@@ -84,6 +84,10 @@ ADVICE = {
         "Conv3d MaxPool3d AvgPool3d BatchNorm3d conv3d": "nn.Conv2d for images, nn.Conv1d for sequences",
         "TransformerEncoder": "nn.Sequential(*(nn.TransformerEncoderLayer(d_model, nhead) for _ in range(6)))",
         "erf erfc erfinv expit logit log_expit xlogy digamma polygamma gammaln ndtr": "ag.special has it",
+        "rgamma": "1 / ag.special.gamma(z)",
+        "dirichlet": (
+            "sum(ag.special.xlogy(alpha - 1, x) - ag.special.gammaln(alpha)) + ag.special.gammaln(sum(alpha))"
+        ),
         "param_groups add_param_group": 'at the start: SGD([{"parameters": [w], "lr": 0.01}, ...], lr)',
         "autograd_cnn.optim.functional": (
             "vector, tree = ag.ravel_pytree(params), p = ag.Tensor(vector, requires_grad=True), ag.optim.Adam([p], lr)"

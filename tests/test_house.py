@@ -35,7 +35,7 @@ ROOMS = {
     "calculus": Room(985, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(761, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(331, "engine calculus state", "optimisers, schedules, clipping"),
-    "elsewhere": Room(125, "", "names of other libraries, and what to write here"),
+    "elsewhere": Room(129, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
     "environment": Room(29, "", "this Python: its command line, and packages that are absent"),
     "files": Room(51, "", "writes a file as a whole or not at all"),
@@ -46,7 +46,7 @@ ROOMS = {
     "__main__": Room(418, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
-        1152, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
+        1139, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(3160, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(610, "engine files environment", "published images, folders of images, batches"),

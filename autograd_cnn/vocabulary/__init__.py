@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from autograd_cnn import vocabulary
-from autograd_cnn.engine.naming import enrol
+from autograd_cnn.engine.naming import enrol, publish
 from autograd_cnn.vocabulary import fft, linalg, special, stats
 from autograd_cnn.vocabulary.arrays import *
 from autograd_cnn.vocabulary.functions import *
@@ -15,3 +15,5 @@ enrol(globals())
 enrol(vars(fft), "fft.")
 enrol(vars(linalg), "linalg.")
 enrol(vars(special), "special.")
+for room in (fft, linalg, special, stats):  # errors about names that they lack
+    publish(vars(room))

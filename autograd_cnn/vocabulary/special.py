@@ -88,13 +88,6 @@ def _slope_of_erfcx(x: Any, out: Any) -> Any:
     return where(far, -2 / PI * q * series, 2 * where(far, 0, x) * out - 2 / PI)
 
 
-def _slope_of_rgamma(z: Any, out: Any) -> Any:
-    """Compute ``-out psi(z)``; below 1/2 by reflection, ``gamma(1 - z) sin(pi z) / pi``, which has no poles."""
-    low = np.less(z, 0.5)
-    turn, up = math.pi * (z - 2 * np.rint(z / 2)), where(low, 1 - z, 1)
-    return where(low, gamma(up) * (np.cos(turn) - psi(up) * np.sin(turn) / math.pi), -out * psi(where(low, 1, z)))
-
-
 def gamma_density(x: Any, a: Any) -> Any:
     """Compute the logarithm of the density of gamma numbers."""
     return xlogy(a - 1, x) - x - gammaln(a)
@@ -126,7 +119,6 @@ expit: Primitive[...] = _of("expit x", "Computes ``1 / (1 + exp(-x))``.", sigmoi
 log_expit = _of("log_expit x", "Computes the logarithm of `expit`.", logsigmoid, x=lambda x: expit(-x))
 gammaln = _of("gammaln x", "Computes the logarithm of ``|gamma(x)|``.", x=lambda x: psi(x))
 gamma = _of("gamma z", "Computes ``(z - 1)!``, also between whole numbers.", z=lambda z, out: out * psi(z))
-rgamma = _of("rgamma z", "Computes ``1 / gamma(z)``.", z=_slope_of_rgamma)
 psi: Primitive[...] = _of("psi z", "Computes the derivative of `gammaln`.", z=lambda z: polygamma(1, z))
 polygamma: Primitive[...] = _of("polygamma n x", "Computes the derivative of order `n` of `psi`.",
                                 x=lambda n, x: polygamma(n + 1, x))

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.calculus.vmap import lowered
 from autograd_cnn.engine.rules import Parameters, untyped
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.vocabulary import special as sp
@@ -132,22 +131,7 @@ class _MultivariateNormal:
         return np.squeeze(np.reshape(out, d.shape[:-1]))
 
 
-class _Dirichlet:
-    """Shares that sum to 1, in the first axis of `x`, with concentrations `alpha`. The last share may be left out."""
-
-    pdf = Continuous.pdf
-
-    def logpdf(self, x: Any, alpha: Any) -> Any:
-        """Compute the logarithm of the density."""
-        x = np.transpose(x if len(x) == len(alpha) else np.concatenate([x, 1 - np.sum(x, 0, keepdims=True)]))
-        off = np.abs(np.sum(x, -1) - 1.0)
-        wrong = np.logical_or(np.less(x, 0), np.less(alpha, np.where(np.equal(x, 0), 1, 1e-300)))
-        if np.any(lowered(wrong)) or np.any(lowered(off > max(1e-9, 4 * np.finfo(off.dtype).eps))):
-            raise ValueError("dirichlet: want alpha > 0 and x >= 0 of sum 1 along axis 0, and x > 0 where alpha < 1")
-        return np.sum(sp.xlogy(np.subtract(alpha, 1), x), -1) + sp.gammaln(np.sum(alpha)) - np.sum(sp.gammaln(alpha))
-
-
-multivariate_normal, dirichlet = _MultivariateNormal(), _Dirichlet()
+multivariate_normal = _MultivariateNormal()
 __all__ = [name for name, family in vars().items() if hasattr(family, "pdf") and not isinstance(family, type)]
 for _name in __all__:
     globals()[_name].name = f"stats.{_name}"

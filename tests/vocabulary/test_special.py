@@ -111,10 +111,7 @@ DERIVATIVES = [
     ("erfcx", (11.0,), 0, -0.00460608241756681, 0.000827376329707017),
     ("erfcx", (1e6,), 0, -5.6418958354691e-13, 1.12837916709213e-18),
     ("erfcx", (1e8,), 0, -5.64189583547756e-17, 1.12837916709551e-24),
-    ("log_ndtr", (-1e6,), 0, 1000000.000001, -0.999999999999), ("rgamma", (0.0,), 0, 1.0, 1.15443132980307),
-    ("rgamma", (-1.0,), 0, -1.0, 0.845568670196934), ("rgamma", (-3.0,), 0, -6.0, 15.0734120211816),
-    ("rgamma", (-0.9999999999,), 0, -0.999999999915443, 0.845568670936791),
-    ("rgamma", (4.0,), 0, -0.209352944738633, 0.215668106868238),
+    ("log_ndtr", (-1e6,), 0, 1000000.000001, -0.999999999999),
     ("expit", (30.0,), 0, 9.35762296883842e-14, -9.35762296883667e-14),
     ("expit", (100.0,), 0, 3.72007597602084e-44, -3.72007597602084e-44),
     ("log_expit", (-30.0,), 0, 0.999999999999906, -9.35762296883842e-14),
@@ -213,21 +210,17 @@ def test_derivatives_of_densities(name, method):
         np.testing.assert_array_equal(outside.grad, np.zeros(3))
 
 
-def test_vectors_and_shares_are_scipys():
-    x, root, p = rng.normal(size=(2, 5, 3)), rng.normal(size=(3, 3)), rng.uniform(1, 2, (3, 4))
+def test_normal_vectors_are_scipys():
+    x, root, mean = rng.normal(size=(2, 5, 3)), rng.normal(size=(3, 3)), rng.uniform(1, 2, 3)
     for cov in (root @ root.T, 2.0, np.array([1.0, 2, 3])):
         for at in (x, x[0], x[0, 0]):
-            ours = ag.stats.multivariate_normal.logpdf(at, p[:, 0], cov)
-            np.testing.assert_allclose(ours, distributions.multivariate_normal.logpdf(at, p[:, 0], cov), rtol=1e-12)
-    p /= p.sum(0)
-    for at in (p, p[:, 0]):
-        ours = ag.stats.dirichlet.pdf(at, np.array([0.5, 2, 3]))
-        np.testing.assert_allclose(ours, distributions.dirichlet.pdf(at, np.array([0.5, 2, 3])), rtol=1e-12)
+            ours = ag.stats.multivariate_normal.logpdf(at, mean, cov)
+            np.testing.assert_allclose(ours, distributions.multivariate_normal.logpdf(at, mean, cov), rtol=1e-12)
     scale = Tensor(root, requires_grad=True)
     f = ag.stats.multivariate_normal.logpdf
-    check_gradients(lambda r: f(x[0], p[:, 0], r @ r.T + np.eye(3)), scale, order=2, rtol=1e-5)
+    check_gradients(lambda r: f(x[0], mean, r @ r.T + np.eye(3)), scale, order=2, rtol=1e-5)
     with pytest.raises(np.linalg.LinAlgError):
-        f(x, p[:, 0], -np.eye(3))
+        f(x, mean, -np.eye(3))
 
 
 PLACES = {"number": 1.3, "row": np.arange(3), "column": np.ones((3, 1)), "points": rng.normal(size=(2, 3))}
@@ -249,27 +242,14 @@ def test_the_number_of_dimensions_is_scipys(x, mean, cov):
     np.testing.assert_allclose(*found, rtol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("x", "alpha"),
-    [
-        ([0.2, 0.3, 0.6], [1.0, 2, 3]),
-        ([-0.1, 0.5, 0.6], [1.0, 2, 3]),
-        ([0.5, 0.5], [0.0, 1]),
-        ([0, 0.5, 0.5], [0.5, 1, 1]),
-    ],
-)
-def test_shares_off_the_simplex_are_refused(x, alpha):
-    for f in (ag.stats.dirichlet.logpdf, lambda *a: ag.vmap(ag.stats.dirichlet.logpdf)(*(np.array([z, z]) for z in a))):
-        with pytest.raises(ValueError, match="dirichlet: want alpha > 0 and x >= 0 of sum 1 along axis 0"):
-            f(x, alpha)
-    with pytest.raises(ValueError, match="must"):
-        distributions.dirichlet.logpdf(x, alpha)
-
-
-def test_the_last_share_may_be_left_out():
-    x, alpha = np.array([[0.2, 0.1], [0.3, 0.0]]), np.array([1.0, 2, 3])
-    np.testing.assert_allclose(ag.stats.dirichlet.pdf(x, alpha), distributions.dirichlet.pdf(x, alpha))
-    np.testing.assert_allclose(ag.grad(ag.stats.dirichlet.logpdf)(x[:, 0], alpha), [-4, 1 / 0.3 - 4])
+def test_a_function_of_scipy_that_is_absent_has_advice():
+    with pytest.raises(AttributeError, match=r"special has no 'rgamma'. Here: 1 / ag.special.gamma"):
+        ag.special.rgamma  # noqa: B018
+    x, alpha = np.array([0.2, 0.3, 0.5]), np.array([0.5, 2, 3])
+    with pytest.raises(AttributeError, match="stats has no 'dirichlet'. Here: ") as error:
+        ag.stats.dirichlet  # noqa: B018
+    got = eval(str(error.value).partition("Here: ")[2], {"ag": ag, "x": x, "alpha": alpha})
+    np.testing.assert_allclose(got, distributions.dirichlet.logpdf(x, alpha))
 
 
 def test_an_operation_of_a_density_has_the_users_line():
