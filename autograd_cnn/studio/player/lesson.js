@@ -14,7 +14,7 @@ function apart(before, after) {
   const digits = change > 0 && change < Infinity ? Math.max(4, 2 - Math.floor(Math.log10(change))) : 4;
   if (digits > 12 || !(Math.abs(before) + Math.abs(after) < 1e6)) return [four(before), four(after), four(change)];
   const [start, end] = [before, after].map((number) => number.toFixed(digits));
-  return [start, end, Math.abs(end - start).toFixed(digits)].map((number) => number.replace("-", "−"));
+  return [...[start, end].map((number) => number.replace("-", "−")), four(Number(Math.abs(end - start).toFixed(digits)))];
 }
 
 const flat = (place, shape) => place.reduce((i, k, axis) => i * shape[axis] + k, 0);
@@ -148,7 +148,7 @@ function doubt(id, here) {
   const found = (facts.wrong || []).filter(([k, v]) => k > here || (k === here && v === id));
   const rules = [...new Set(found.filter(([k]) => judged.has(k) || !facts.ops[k].own).map(([k, , name]) => `of ${name}${k === here ? " (here)" : ""}`))];
   const all = rules.length > 1 ? `${rules.slice(0, -1).join(", ")} and ${rules.at(-1)}` : rules[0];
-  return all ? `finite differences do not agree with the rule ${all}.` : found.length ? "a rule is wrong, of this step or of one nearer to the loss. Which?" : "the slope changes along the way.";
+  return all ? `finite differences do not agree with the rule ${all}.` : found.length ? "a rule is wrong, of this step or of one nearer to the loss. Which? Below each, “Is this rule right?” compares it alone." : "the slope changes along the way.";
 }
 
 function around({ label }, x, g, span, changes, numbers) {
