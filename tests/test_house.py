@@ -30,7 +30,7 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(2253, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "engine": Room(2262, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(1984, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(985, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(761, "engine calculus ops state", "modules, layers and their initial weights"),

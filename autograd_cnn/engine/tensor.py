@@ -6,6 +6,7 @@ Methods are written out, so that editors complete them. They and the operators l
 
 from __future__ import annotations
 
+import operator
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.arrays import FLOATS, as_array, exported, numeric
+from autograd_cnn.engine.arrays import FLOATS, as_array, exported, kind_of, numeric
 from autograd_cnn.engine.assignment import assign, given, share
 from autograd_cnn.engine.finite import Search, first_not_finite, is_finite, not_finite
 from autograd_cnn.engine.guards import exclusive
@@ -55,9 +56,16 @@ def _operator(name: str) -> tuple[Operator, Operator]:
     return direct, reflected
 
 
-def _constant(function: Any) -> Callable[[Tensor, Any], np.ndarray]:
-    """Return an operator without a derivative."""
-    return lambda self, other: constant(function, (self, exported(other)), {})
+def _constant(function: Any, of_texts: Any = None) -> Callable[[Tensor, Any], np.ndarray]:
+    """Return an operator without a derivative; NumPy's functions do not compare numbers with texts, its arrays do."""
+
+    def operate(self: Tensor, other: Any) -> Any:
+        other = exported(other)
+        if of_texts and (isinstance(other, str) or kind_of(other) == "U"):
+            return of_texts(self._array, other)
+        return constant(function, (self, other), {})
+
+    return operate
 
 
 def _in_place(sign: str, operator: Operator) -> Operator:
@@ -467,8 +475,8 @@ class Tensor:
     __pow__, __rpow__ = _operator("power")
     __matmul__, __rmatmul__ = _operator("matmul")
     __floordiv__ = _constant(np.floor_divide)
-    __eq__: Any = _constant(np.equal)  # type checkers take it for a bool otherwise
-    __ne__: Any = _constant(np.not_equal)
+    __eq__: Any = _constant(np.equal, operator.eq)  # type checkers take it for a bool otherwise
+    __ne__: Any = _constant(np.not_equal, operator.ne)
     __lt__, __le__ = _constant(np.less), _constant(np.less_equal)
     __gt__, __ge__ = _constant(np.greater), _constant(np.greater_equal)
     __and__ = __rand__ = _constant(np.bitwise_and)
@@ -501,6 +509,9 @@ class Tensor:
     __isub__ = _in_place("-=", __sub__)
     __imul__ = _in_place("*=", __mul__)
     __itruediv__ = _in_place("/=", __truediv__)
+    __imod__ = _in_place("%=", __mod__)
+    __ipow__ = _in_place("**=", __pow__)
+    __imatmul__ = _in_place("@=", __matmul__)
 
     # NumPy's methods. `options` are further parameters of the operation, such as `where`.
 

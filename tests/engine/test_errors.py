@@ -118,7 +118,10 @@ def test_assignment_into_a_parameter():
     halves(2, name="w")[0] = 0.0
 
 
-@pytest.mark.parametrize("sign", [operator.iadd, operator.isub, operator.imul, operator.itruediv])
+@pytest.mark.parametrize(
+    "sign", [operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.imod, operator.ipow,
+             operator.imatmul],
+)  # fmt: skip
 def test_no_operator_replaces_a_parameter_and_each_makes_a_new_result_of_others(sign):
     w, h = halves(2, 2, name="w"), halves(2, 2) * 2.0
     with pytest.raises(TypeError, match=r"w \S+= ... would replace the parameter by a result"):
