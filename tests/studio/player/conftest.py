@@ -123,7 +123,9 @@ def walk(opened):
                 page.evaluate("document.querySelectorAll('main details').forEach((panel) => (panel.open = true))")
             shown = page.evaluate(WALK, back)
             steps, positions, *_ = zip(*shown, strict=True)
-            if list(steps) != sorted(range(len(steps)), reverse=back) or len(set(positions)) != len(steps):
+            last = page.evaluate("facts.steps.length - 1")
+            want = range(last, last - len(steps), -1) if back else range(len(steps))
+            if list(steps) != [*want] or len(set(positions)) != len(steps):
                 complaints.append(f"{width}: the steps were {positions}")
             complaints += [f"{width}: step {step} says something else" for step, _, told, *_ in shown if not told]
             complaints += [f"{width}: step {step} is {more} px too wide" for step, *_, more, _ in shown if more > 0]

@@ -28,7 +28,7 @@ back => {
         .filter((box) => box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).display !== "inline"
             && getComputedStyle(box).textOverflow !== "ellipsis" || box.getBoundingClientRect().right > innerWidth + 1)
         .map((box) => `${box.tagName} ${box.className} is cut: ${box.textContent.slice(0, 60)}`);
-    const count = facts.steps.length;
+    const count = Math.min(facts.steps.length, 1000); // of a long page the first thousand, and back the last thousand
     press(back ? "End" : "Home");
     return Array.from({length: count}, () => {
         const found = [at, text("position"), facts.steps[at].say && text("sentence") === facts.steps[at].say && [...document.images].every((image) => image.alt), document.documentElement.scrollWidth - innerWidth, [...cut(), ...(back ? [] : doubts())]];
