@@ -84,7 +84,9 @@ ADVICE = {
         "Conv3d MaxPool3d AvgPool3d BatchNorm3d conv3d": "nn.Conv2d for images, nn.Conv1d for sequences",
         "TransformerEncoder": "nn.Sequential(*(nn.TransformerEncoderLayer(d_model, nhead) for _ in range(6)))",
         "erf erfc erfinv expit logit log_expit xlogy digamma polygamma gammaln ndtr": "ag.special has it",
-        "rgamma": "1 / ag.special.gamma(z)",
+        "cho_factor cho_solve": "c = cholesky(a), solve_triangular(c.T, solve_triangular(c, b, lower=True))",
+        "block_diag": "ag.block([[a, np.zeros((len(a), b.shape[1]))], [np.zeros((len(b), a.shape[1])), b]])",
+        "rgamma": "1 / ag.special.gamma(z), where that is finite",
         "dirichlet": (
             "sum(ag.special.xlogy(alpha - 1, x) - ag.special.gammaln(alpha)) + ag.special.gammaln(sum(alpha))"
         ),

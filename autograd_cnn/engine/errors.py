@@ -252,7 +252,7 @@ def stale(tensor: Any) -> RuntimeError:
 def copied(tensor: Any) -> TypeError:
     label = label_of(tensor)
     left = f"Tensor: {label} is the result of {tensor._node}, and a copy would leave the graph"
-    return TypeError(f"{left}. Without its history: {label}.detach()")
+    return TypeError(f"{left}. Use {label}, or {label}.detach() without history")
 
 
 def replaces(tensor: Any, sign: str) -> TypeError:

@@ -28,6 +28,7 @@ from autograd_cnn.engine.rules import untyped
 FACE = "autograd_cnn"
 _NAMED = re.compile(r"\S+: ")  # a text that begins with the name of a function
 _NUMPY = os.path.dirname(np.__file__)
+_OF_ARGUMENTS = TypeError, ValueError, AttributeError  # the last: an argument is of another class
 
 
 def enrol(room: dict[str, Any], prefix: str = "") -> None:
@@ -70,7 +71,7 @@ def publish(room: dict[str, Any], *later: str) -> None:
             for base in value.__mro__:
                 function = vars(base).get("__init__")
                 if base.__module__.startswith(FACE + ".") and isfunction(function) and not _is_named(function):
-                    base.__init__ = _named(function, "", _prefix)  # type: ignore[misc]  # mypy: of a class
+                    base.__init__ = _named(function, "", _prefix)  # type: ignore[misc]  # mypy: it may be a subclass's
         elif isfunction(value) and not _is_named(value):
             named = _named(value, name, _prefix)
             for names in (room, vars(sys.modules[value.__module__])):
@@ -99,10 +100,11 @@ def _named(function: Callable[..., Any], title: str, explain: Callable[..., None
             name = title or type(args[0]).__name__
             if isinstance(error, TypeError):
                 bound, passed = (function, args) if title else (MethodType(function, args[0]), args[1:])
+                signature = untyped(bound)
                 try:
-                    untyped(bound).bind(*passed, **options)
+                    signature.bind(*passed, **options)
                 except TypeError:
-                    raise errors.wrong_arguments(name, untyped(bound), passed, options) from None
+                    raise errors.wrong_arguments(name, signature, passed, options) from None
             if not any(_foreign(frame.f_code) for frame, _ in walk_tb(error.__traceback__)):
                 explain(error, name, function, args, options)
             raise
@@ -129,9 +131,9 @@ def _explain(
 def _prefix(error: Exception, title: str, *call: Any) -> None:
     """Put the name before an error about an argument."""
     problem = ". ".join(str(error).split("\n"))
-    kind = TypeError if isinstance(error, AttributeError) else type(error)  # of an argument of another class
-    if kind in (TypeError, ValueError) and not (hasattr(error, "explained") or _NAMED.match(problem)):
-        raise kind(f"{title}: {problem}") from None
+    told = hasattr(error, "explained") or _NAMED.match(problem)
+    if isinstance(error, _OF_ARGUMENTS) and not told:
+        raise (ValueError if isinstance(error, ValueError) else TypeError)(f"{title}: {problem}") from None
 
 
 def _foreign(code: CodeType) -> bool:

@@ -61,17 +61,17 @@ def _constant(function: Any, of_texts: Any = None) -> Callable[[Tensor, Any], np
 
     def operate(self: Tensor, other: Any) -> Any:
         other = exported(other)
-        if of_texts and (isinstance(other, str) or kind_of(other) == "U"):
+        if of_texts and (isinstance(other, (str, bytes)) or kind_of(other) in ("U", "S")):
             return of_texts(self._array, other)
         return constant(function, (self, other), {})
 
     return operate
 
 
-def _in_place(sign: str, operator: Operator) -> Operator:
+def _in_place(sign: str, operator: Callable[[Tensor, Any], Any]) -> Callable[[Tensor, Any], Any]:
     """Return the operator ``x += y``, which changes no array: it is `operator`, and refused for a parameter."""
 
-    def assign(self: Tensor, other: Any) -> Tensor:
+    def assign(self: Tensor, other: Any) -> Any:
         if isinstance(self._node, Leaf):
             raise errors.replaces(self, sign)
         return operator(self, other)
@@ -512,6 +512,7 @@ class Tensor:
     __imod__ = _in_place("%=", __mod__)
     __ipow__ = _in_place("**=", __pow__)
     __imatmul__ = _in_place("@=", __matmul__)
+    __ifloordiv__ = _in_place("//=", __floordiv__)
 
     # NumPy's methods. `options` are further parameters of the operation, such as `where`.
 

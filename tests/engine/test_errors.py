@@ -119,8 +119,8 @@ def test_assignment_into_a_parameter():
 
 
 @pytest.mark.parametrize(
-    "sign", [operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.imod, operator.ipow,
-             operator.imatmul],
+    "sign", [operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ifloordiv, operator.imod,
+             operator.ipow, operator.imatmul],
 )  # fmt: skip
 def test_no_operator_replaces_a_parameter_and_each_makes_a_new_result_of_others(sign):
     w, h = halves(2, 2, name="w"), halves(2, 2) * 2.0
@@ -171,7 +171,7 @@ def test_a_tensor_that_is_not_recorded_is_an_array_to_write_into():
 @says(TypeError)
 def test_a_copy_of_a_result():
     """
-    Tensor: h is the result of multiply ({here}), and a copy would leave the graph. Without its history: h.detach()
+    Tensor: h is the result of multiply ({here}), and a copy would leave the graph. Use h, or h.detach() without history
     """
     h = halves(2) * 2  # here
     h.name = "h"

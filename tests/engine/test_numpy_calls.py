@@ -127,7 +127,7 @@ def test_functions_without_a_derivative_return_plain_arrays():
         assert not isinstance(out, Tensor)
         assert np.asarray(out).dtype != object
     np.testing.assert_array_equal(x == y, [True, False])
-    for text in "same", np.array(["a", "b"]):  # as arrays do: no number is a text
+    for text in "same", b"same", np.array(["a", "b"]), np.array([b"a", b"b"]):  # as arrays do: no number is a text
         assert not (x == text).any() and (x != text).all()
     np.testing.assert_array_equal(np.zeros_like(x), [0, 0])
     np.testing.assert_array_equal(5 // y, [5, 1])
