@@ -62,7 +62,7 @@ def first_not_finite(root: Node) -> str:
         if isinstance(node, Leaf):
             finite.add(node)  # if it is not, it is reported as an operation's input
             continue
-        for p, array in node.kept().items():
+        for p, array in node.saved_by_number().items():
             label, source = node.plan.labels[p], node.inputs[p] if p < len(node.inputs) else node
             if not isinstance(array, np.ndarray) or array.dtype.kind not in "fc":
                 continue

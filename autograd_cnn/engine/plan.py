@@ -34,7 +34,7 @@ class Plan:
     names : list of str
         The parameter of each flat argument.
     shapes : list of int
-        The numbers of the values whose shapes rules ask for.
+        The numbers (not the shapes) of the values whose shapes rules ask for.
     kept : list of int
         The numbers of the values in `saved`, in the order in which the rules first ask for them. `keep` picks these
         values.
@@ -42,6 +42,9 @@ class Plan:
         The index in `saved` and the number of each argument or output there, which `record` makes read-only.
     constants : list of int
         The positions of the arguments that need no gradient.
+    may_write : bool
+        Whether the rules allow that the rule of the first input writes its result into `g`. It runs last then. It is
+        False for multiply.
     steps : list of (argnums, rule, pick)
         The rules to run: the positions of the inputs that a rule contributes to (None for an input that needs no
         gradient), the rule, and a function that picks its arguments from `saved`.
@@ -61,6 +64,7 @@ class Plan:
                 if name not in primitive.rules:
                     raise errors.no_rule(primitive, name, inputs[position])
                 rule = primitive.rules[name]
+                # of a joint rule, for all of its inputs:
                 several = [p if grad_mask >> (p := self.names.index(n)) & 1 else None for n in rule.inputs]
                 found[tuple(several) if rule.joint else (position,)] = rule
         self.may_write = all(rule.may_write for rule in found.values())  # another rule would need the same `g`
@@ -118,7 +122,7 @@ class Plan:
             a = saved[i]
             if a.__class__ is ndarray:
                 if a.base is None and (p == arguments or inputs[p].__class__ is Node):
-                    continue  # a result owns its memory, which is read-only for good
+                    continue  # the array of a result, not of a leaf: it owns its memory, which is read-only for good
                 held = guard(a)  # a Guard, a copy if the memory cannot be locked, or None if it is locked for good
             else:
                 held = fixed(a) if a.__class__ is tuple else None

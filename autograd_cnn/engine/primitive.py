@@ -15,21 +15,23 @@ gradient `g` into the gradient of one input. The names of its other parameters d
 input, the output (`out`), a by-product or an option by its name, and by ``x_shape`` only the shape of the input `x`.
 The names are read once, when the rule is registered. The tape saves no other values.
 
-Take ``z = u * u``, where u is a Tensor that requires a gradient:
+Take ``u = ag.Tensor(3.0, requires_grad=True)``, which has a float64 array of its own and a `Leaf`, and ``z = u * u``:
 
 1. ``u * u`` is `direct` in ``tensor.py``, which looks up `multiply` by name, does what `__call__` does, and calls
    ``multiply.run((u, u), {}, mode)``. The mode, ``current.get()``, is the settings of this context (`contextvars`),
-   such as `recording`. If an observer, such as a profiler, has set ``mode.call``, the call goes there instead.
-2. `run` takes the arrays out of the Tensors and calls `forward`, the plain function. `grad_mask` has a bit for each
-   argument to which a gradient flows: 0b11 for ``u * u``, 0b01 for ``u * 2``. NumPy returns a number for arrays without
-   axes, as here, and `fitted_result` makes an array of it again.
+   such as `recording`, which is False under `no_grad` only. If an observer, such as a profiler, has set ``mode.call``,
+   the call goes there instead.
+2. `run` takes the arrays out of the Tensors and calls `forward`: the plain function, or one that the room `fast` has
+   put in its place. `grad_mask` has a bit for each argument to which a gradient flows: 0b11 for ``u * u``, 0b01 for
+   ``u * 2``. NumPy returns a number for arrays without axes, as here, and `fitted_result` makes an array of it again.
 3. A `Plan` has, for these bits, the values to save and the steps of the walk. The first call with these bits makes the
    plan, from the names of the rules' parameters, and `plans` keeps it for the next. A step is (`argnums`, `rule`,
    `pick`): the positions of the inputs that the rule is for, the rule (a `Rule`, whose `function` is the lambda
-   above), and a function, for which ``pick(node.saved)`` is what the rule needs.
+   above, or one that `fast` has put in its place), and a function, for which ``pick(node.saved)`` is what the rule
+   needs.
 4. ``plan.record`` makes the node, with the leaf of u twice in `inputs` and both factors in `saved`. The array of z is
    read-only from now on, and that of u until the walk frees `saved`. The node becomes `z.node`. The user's line is that
-   of the first frame outside of the package, on the way up from the caller of `run`'s caller (``sys._getframe(2)``).
+   of the first frame outside of the package; the search begins at the caller of `direct` (``sys._getframe(2)``).
 5. ``z.backward()`` walks from this node: see `walk`.
 
 >>> import autograd_cnn as ag
@@ -52,9 +54,10 @@ The words of this file:
   -1 for a primitive of lists, whose arguments `bind` always has to take apart.
 - An *option* is an argument that is no array, such as an axis. A *by-product* is a further result of the function that
   rules may need, such as the places of maxima. A *joint* rule is one function for several inputs.
-- A call is *rare* if an argument that needs no gradient might have to be converted: an array of another dtype than
-  float32 and float64, one without axes, whose dtype is weak, or a list; or if the operation is `strict`, as conv2d,
-  which refuses integers and warns of mixed floats. A Python number, as in ``u * 2``, is not rare. In a rare call
+- A call is *rare* if an argument that needs no gradient might have to be converted: a list, an array of another dtype
+  than float32 and float64, or one without axes, since its dtype is weak: it gives way to the dtype of the others. It is
+  rare also if the operation is `strict`, as conv2d, which refuses integers and warns of mixed floats. A Python number,
+  as in ``u * 2``, is not rare. In a rare call
   `promote` makes plain arrays of the arguments and converts their dtypes, before the function is called.
 - `views`, `sequence`, `complex` and `strict` are facts that a primitive declares (see `declare`); multiply
   has none of them but `complex`.
@@ -88,7 +91,10 @@ _new = object.__new__
 
 
 class Primitive(Rules, Generic[P]):
-    """An operation that records its calls. `primitive` makes it, and `vjp` registers its rules."""
+    """An operation that records its calls.
+
+    `primitive`, in `declare`, makes it. `Rules` has `vjp`, which registers its rules, and what `run` reads of it.
+    """
 
     # For type checkers: if one of the first three arguments is a Tensor, so is the result; else it may be an array.
 

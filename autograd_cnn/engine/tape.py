@@ -5,11 +5,11 @@ A Tensor holds its array (`_array` in the engine) and its `node` (`_node`), one 
 ``z = u * u``, ``z.node.inputs`` is ``[u.node, u.node]``. ``z.backward()`` walks from ``z.node`` (see `walk`), and sets
 ``u.node.grad``, or adds to it; ``u.grad`` returns it.
 
-A node refers to its parent *nodes*, never to Tensors. So there are no reference cycles, and an activation is freed with
-the last variable that names it, unless a rule, the formula of a derivative (see `primitive`), needs it. A node also
-holds the arrays that its rules need, and the user's line. A counter numbers the nodes as they are made. Parents are
-older than their children, so birth order is a topological order: the walk takes the youngest node first, from a heap,
-and nothing is recursive.
+A node refers to its parent *nodes*, never to Tensors. So there are no reference cycles, and the array of a
+result is freed with the last variable that names it, unless a rule, the formula of a derivative (see `primitive`),
+needs it. A node also holds the arrays that its rules need, and the user's line. A counter numbers the nodes as they are
+made. Parents are older than their children, so birth order is a topological order: the walk takes the youngest node
+first, from a heap, and nothing is recursive.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Leaf:
     """The part of a Tensor with ``requires_grad=True`` that nodes refer to. It stores the gradient.
 
     `Tensor.backward` sets `grad` when its walk is over. The two times below serve messages only, about a `grad` that is
-    None or old. `grad_since` is the time, on the counter of births, when `grad` was last cleared or assigned, or first
-    set by a walk.
+    None or old. A backward takes a number from the counter of births as its time; `grad_since` is the time when `grad`
+    was last cleared or assigned, or first set by a backward.
     """
 
     __slots__ = ("birth", "dtype", "grad", "grad_since", "name", "shape")
@@ -56,10 +56,11 @@ class Node:
         for any other array, else the value itself.
     plan : Plan
         Which values the call saved, and the rules that the walk runs.
-    saved : tuple
+    saved : tuple or list
         The saved values, or None after a walk has freed them.
     guards : object
-        Keeps saved arrays read-only until the walk frees them.
+        Keeps saved arrays read-only until the walk frees them. Nodes share the guard of an array: the last node that
+        lets it go unlocks the array.
     walked : Place
         The line of the walk that began here or has freed the arrays, or None.
     birth : int
@@ -67,7 +68,7 @@ class Node:
     shape, dtype
         Those of the output.
     name, scope, code, offset
-        The user's name of the output, the place in the model, and the user's line.
+        The user's name of the output, the module of the model that made it, and the user's line.
     """
 
     birth: int
@@ -87,14 +88,14 @@ class Node:
     def __str__(self) -> str:
         return f"{self.plan.primitive.name} ({spell((self.code, self.offset))})"
 
-    def kept(self) -> dict[int, Any]:
+    def saved_by_number(self) -> dict[int, Any]:
         """Return the saved arrays and options by the number of the value: an argument, the output or a by-product."""
         values = len(self.plan.labels) - len(self.plan.shapes)
         return {p: v for p, v in zip(self.plan.kept, self.saved or (), strict=False) if p < values}
 
     def saved_value(self, name: str) -> Any:
         """Return the array saved under `name` (an input, ``out`` or a by-product), or None."""
-        return next((value for p, value in self.kept().items() if self.plan.labels[p] == name), None)
+        return next((value for p, value in self.saved_by_number().items() if self.plan.labels[p] == name), None)
 
 
 class Constant:

@@ -4,25 +4,28 @@ In reverse mode, each rule of a node turns ``g = d loss / d out`` into ``g * d o
 same node are added. Nodes wait in a heap that returns the youngest first. Contributions come from younger nodes only,
 so all contributions to a node have arrived when its turn comes.
 
-``z.backward()`` leads to ``walk(z.node, seed)``, with an array of ones in the shape of z: by `_backward`, `_gradients`
-and `carry_through` in ``tensor.py``. Each gradient that this returns becomes `grad` of its leaf if that was None, and
-is added to it otherwise. The heap has births with a minus, since Python's heaps return the smallest number first.
+``z.backward()`` leads to ``walk(z.node, seed)``, by four functions of ``tensor.py``. `_gradients` makes the seed, ones
+in the shape of z; `carry_back` conjugates complex numbers; `carry_through` copies the context; and when the walk is
+over, `_backward` makes each gradient that comes back `grad` of its leaf if that was None, else adds it. So a walk that
+fails changes no leaf. The heap has births with a minus, since Python's heaps return the smallest number first.
 
-For ``z = u * u`` at u = 3, the first node is that of z, with g = 1. The rule of the first factor gives g times the
-second, 3: the first contribution to the leaf. The rule of the second factor gives 3 again, which is added. Then the
-leaf is the youngest, and its sum 6 is the result.
+For ``z = u * u`` at u = 3, the births are 1 for the leaf of u and 2 for the node of z. The heap is [-2], and the first
+node is that of z, with g = 1. The rule of the first factor gives g times the second, 3: the first contribution to the
+leaf, and the heap is [-1]. The rule of the second factor gives 3 again, which is added to the sum; the heap stays as it
+is. Then the leaf is the youngest, and its sum 6 is the result.
 
 A first reading may leave out what has its default in ``z.backward()``: `wrap` (walks that are recorded, for derivatives
-of derivatives), `targets` with `needed`, and `retain`; also `search` and `look` (of the first NaN), `observed`
-(profilers), `here` and `claim` (messages about a second walk). `conform` makes a contribution an array of the input's
-shape and dtype. A first reading may also leave out `into`, `may_write`, `ours` and `is_ours`, with the last paragraph:
-they decide whether memory is used again, and never change a number.
+of derivatives), `targets` with `needed`, and `retain`; also `search` with `look`, which look for the first NaN, and
+`observed`, for profilers. `here` is the line of this walk, and `claim` notes it at the root, or refuses a second walk
+from there. `conform` makes a contribution an array of the input's shape and dtype. A first reading may also leave out
+`into`, `may_write`, `ours` and `is_ours`, with the last paragraph: they decide whether memory is used again, and never
+change a number.
 
-Only the walk adds contributions, undoes broadcasting, and checks shapes and dtypes. Saved arrays are read-only, and the
-walk makes `g` read-only before a rule receives it, unless all rules of the node may write into it (`Plan.may_write`)
-and nobody else has it. So if a contribution is *writable* and nobody else refers to it (`is_ours`, by the count of
-references), it is a fresh array: the walk may add into it, and pass it to a leaf without a copy. Any other contribution
-may be in use elsewhere.
+Only the walk adds contributions, undoes broadcasting, and checks shapes and dtypes. A contribution is a fresh array if
+it is writable and nobody else refers to it (`is_ours`, by the count of references). For saved arrays are read-only, and
+the walk makes `g` read-only before a rule receives it, unless all rules of the node may write into it
+(`Plan.may_write`) and nobody else has it. The walk may add into a fresh array, and pass it to a leaf without a copy.
+Any other contribution may be in use elsewhere.
 """
 
 from __future__ import annotations
@@ -88,7 +91,7 @@ def walk(
                 continue
         plan, saved = node.plan, node.saved
         if saved is None:
-            raise errors.walked_before(node)
+            raise errors.walked_before(node)  # by a walk from another root
         if wrap is not None:
             saved, sums.node = plan.wrapped(node, wrap), node
         elif not plan.may_write or not (ours or is_ours(g)):
@@ -129,7 +132,7 @@ class _Sums:
     def add(self, parent: Any, c: Any, g: Any, node: Node, rule: Any) -> None:
         """Add `c`, the contribution that `rule` computed from `g`, to the sum of `parent`.
 
-        The three ways to add give the same numbers, and differ in memory only.
+        The three ways to add to a sum give the same numbers, and differ in memory only.
         """
         if self.look is not None:
             self.look(c, g, node, rule)

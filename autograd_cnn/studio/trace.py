@@ -351,7 +351,7 @@ class _Writer:
     def op(self, node: Node, following: Any, rank: str) -> Op:
         plan, primitive = node.plan, node.plan.primitive
         steps = plan.steps if node in self.tape else []
-        saved = node.kept()
+        saved = node.saved_by_number()
         site, variables, place = self.written(node.code, node.offset, primitive, tuple(plan.names))
         given = self.calls.given.get(node, node.inputs)
         arguments, inputs, options = self.called(primitive, plan.names, given, node.inputs, variables, saved)

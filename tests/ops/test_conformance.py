@@ -351,7 +351,7 @@ def test_everything_that_a_float32_graph_holds_is_float32(name):
         narrow = {option: as_float32(value) for option, value in options.items()}
         f, inputs = split(PRIMITIVES[name], [as_float32(a) for a in args], narrow)
         out = f(*(Tensor(x, requires_grad=True) for x in inputs))
-        kept = [v for v in out._node.kept().values() if isinstance(v, np.ndarray)]
+        kept = [v for v in out._node.saved_by_number().values() if isinstance(v, np.ndarray)]
         assert {a.real.dtype for a in [out.data, *kept] if a.dtype.kind in "fc"} == {np.dtype(np.float32)}
 
 

@@ -221,7 +221,7 @@ class Author(Namespace):
             place = f"{op.place.file}:{op.place.line}"
             raise RuntimeError(f"program: the arrays of {op.name} ({place}) were freed by backward(). {EARLIER}")
         places = [*op.call.arguments, *targets]
-        for p, value in node.kept().items():
+        for p, value in node.saved_by_number().items():
             index = isinstance(places[p], tuple)
             pairs = zip(places[p], value, strict=True) if index else [(places[p], value)]
             for place, array in pairs:
