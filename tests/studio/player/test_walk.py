@@ -17,7 +17,7 @@ from studio.player.random_programs import program
 
 OTHERS = "train", "hundred_lines"  # the latter has an engine of its own
 GALLERY = sorted(p for p in (Path(__file__).parents[3] / "examples").glob("*.py") if not p.stem.startswith(OTHERS))
-PROGRAMS, EACH = 200, 10  # random ones, and how many make a test
+PROGRAMS, EACH = 120, 10  # random ones, and how many make a test
 
 
 def traced(f, *arguments):
