@@ -54,8 +54,8 @@ class Tensor:
         """Walk back: add d self / d leaf to the `grad` of every leaf that this tensor was computed from."""
         sums = {self.node: np.ones_like(self.data)}
         while sums:
-            node = max(sums, key=lambda node: node.birth)  # the youngest: its sum is complete, since only
-            g = sums.pop(node)  # younger nodes contribute to a node
+            node = max(sums, key=lambda node: node.birth)  # the youngest: only younger nodes contribute to a node
+            g = sums.pop(node)
             if not node.inputs:
                 node.grad = g if node.grad is None else node.grad + g
             for parent, rule, saved in node.inputs:

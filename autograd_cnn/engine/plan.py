@@ -36,8 +36,8 @@ class Plan:
     shapes : list of int
         The numbers (not the shapes) of the values whose shapes rules ask for.
     kept : list of int
-        The numbers of the values in `saved`, in the order in which the rules first ask for them. `keep` picks these
-        values.
+        The numbers of the values in `saved`, in the order in which the rules first ask for them: [1, 0] for ``u * u``,
+        where the rule of x asks first, for y. `keep` picks these values.
     guarded : list of (index, number)
         The index in `saved` and the number of each argument or output there, which `record` makes read-only.
     constants : list of int
@@ -64,7 +64,7 @@ class Plan:
                 if name not in primitive.rules:
                     raise errors.no_rule(primitive, name, inputs[position])
                 rule = primitive.rules[name]
-                # of a joint rule, for all of its inputs:
+                # if the rule is joint, the positions of all of its inputs:
                 several = [p if grad_mask >> (p := self.names.index(n)) & 1 else None for n in rule.inputs]
                 found[tuple(several) if rule.joint else (position,)] = rule
         self.may_write = all(rule.may_write for rule in found.values())  # another rule would need the same `g`

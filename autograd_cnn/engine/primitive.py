@@ -17,10 +17,10 @@ The names are read once, when the rule is registered. The tape saves no other va
 
 Take ``u = ag.Tensor(3.0, requires_grad=True)``, which has a float64 array of its own and a `Leaf`, and ``z = u * u``:
 
-1. ``u * u`` is `direct` in ``tensor.py``, which looks up `multiply` by name, does what `__call__` does, and calls
-   ``multiply.run((u, u), {}, mode)``. The mode, ``current.get()``, is the settings of this context (`contextvars`),
-   such as `recording`, which is False under `no_grad` only. If an observer, such as a profiler, has set ``mode.call``,
-   the call goes there instead.
+1. ``u * u`` calls ``Tensor.__mul__``, which is `direct` in ``tensor.py``. It looks up `multiply` by name, does what
+   `__call__` does, and calls ``multiply.run((u, u), {}, mode)``. The mode, ``current.get()``, is the settings of this
+   context (`contextvars`), such as `recording`, which is False under `no_grad` only. If an observer, such as a
+   profiler, has set ``mode.call``, the call goes there instead.
 2. `run` takes the arrays out of the Tensors and calls `forward`: the plain function, or one that the room `fast` has
    put in its place. `grad_mask` has a bit for each argument to which a gradient flows: 0b11 for ``u * u``, 0b01 for
    ``u * 2``. NumPy returns a number for arrays without axes, as here, and `fitted_result` makes an array of it again.
@@ -57,10 +57,10 @@ The words of this file:
 - A call is *rare* if an argument that needs no gradient might have to be converted: a list, an array of another dtype
   than float32 and float64, or one without axes, since its dtype is weak: it gives way to the dtype of the others. It is
   rare also if the operation is `strict`, as conv2d, which refuses integers and warns of mixed floats. A Python number,
-  as in ``u * 2``, is not rare. In a rare call
+  as in ``u * 2``, is not rare, nor is ``u * u``: u has no axes, but needs a gradient. In a rare call
   `promote` makes plain arrays of the arguments and converts their dtypes, before the function is called.
 - `views`, `sequence`, `complex` and `strict` are facts that a primitive declares (see `declare`); multiply
-  has none of them but `complex`.
+  has none of them but `complex`: its rules hold for complex numbers, too.
 - `tensors` is whether there is a Tensor among the arguments: then the result is a Tensor, too.
 
 A first reading needs `run`, without what is rare in it; then `tape`, `plan` and `walk`. For the same idea in a hundred

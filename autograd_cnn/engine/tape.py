@@ -9,7 +9,8 @@ A node refers to its parent *nodes*, never to Tensors. So there are no reference
 result is freed with the last variable that names it, unless a rule, the formula of a derivative (see `primitive`),
 needs it. A node also holds the arrays that its rules need, and the user's line. A counter numbers the nodes as they are
 made. Parents are older than their children, so birth order is a topological order: the walk takes the youngest node
-first, from a heap, and nothing is recursive.
+first, from a heap, and nothing is recursive. A first reading may leave out the functions behind the classes, which
+pictures and messages use.
 """
 
 from __future__ import annotations
@@ -58,9 +59,9 @@ class Node:
         Which values the call saved, and the rules that the walk runs.
     saved : tuple or list
         The saved values, or None after a walk has freed them.
-    guards : object
-        Keeps saved arrays read-only until the walk frees them. Nodes share the guard of an array: the last node that
-        lets it go unlocks the array.
+    guards : tuple or None
+        ``(guard, the rest)``, a chain of pairs; for ``u * u`` the same guard twice. They keep saved arrays read-only
+        until the walk frees them. Nodes share the guard of an array: the last that lets it go unlocks the array.
     walked : Place
         The line of the walk that began here or has freed the arrays, or None.
     birth : int
@@ -68,7 +69,7 @@ class Node:
     shape, dtype
         Those of the output.
     name, scope, code, offset
-        The user's name of the output, the module of the model that made it, and the user's line.
+        The user's name of the output, the module of the model that made it (or None), and the user's line.
     """
 
     birth: int
