@@ -5,8 +5,11 @@ import json
 import re
 import zlib
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
+
+CUT = (Path(__file__).parent / "cut.js").read_text(encoding="utf-8")  # finds texts outside of their boxes
 
 
 class Page(HTMLParser):

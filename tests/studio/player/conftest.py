@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from studio.pages import load
+from studio.pages import CUT, load
 
-WALK = (Path(__file__).parent / "walk.js").read_text(encoding="utf-8")
+WALK = (Path(__file__).parent / "walk.js").read_text(encoding="utf-8").replace("CUT", CUT)
 
 
 @pytest.fixture

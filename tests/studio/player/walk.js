@@ -22,12 +22,7 @@ back => {
     const known = new Set(); // long pages repeat themselves
     const like = () => (({ kind, op: i }) => [kind, facts.ops[i]?.name, value(facts.ops[i]?.output)?.shape].join())(facts.steps[at]);
     const doubts = () => known.has(like()) || !known.add(like()) ? [] : scene.flatMap((entry) => [0, 0.5, 1].flatMap((part) => wrongAt(entry, ...entry.shape.slice(1).map((n) => Math.floor(part * (n - 1))))));
-    // Elements outside the pictures whose text is wider than they are, or that stick out of the page
-    const cut = () => [...document.querySelectorAll("main :is(p, pre, small, td, h2, h3, button, code, dd), header *")]
-        .filter((box) => box.getClientRects().length && !box.closest("svg, .numbers, .scroll, #menu > div"))
-        .filter((box) => box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).display !== "inline"
-            && getComputedStyle(box).textOverflow !== "ellipsis" || box.getBoundingClientRect().right > innerWidth + 1)
-        .map((box) => `${box.tagName} ${box.className} is cut: ${box.textContent.slice(0, 60)}`);
+    const cut = CUT;
     const count = Math.min(facts.steps.length, 1000); // of a long page the first thousand, and back the last thousand
     press(back ? "End" : "Home");
     return Array.from({length: count}, () => {

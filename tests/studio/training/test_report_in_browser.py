@@ -1,52 +1,81 @@
-"""The report in a browser: it fits wide and narrow windows, asks for nothing, and the player starts in it."""
+"""The report and its player in a browser: no text leaves its box, nothing is requested, and the player starts in it."""
 
 import pytest
 
-from studio.training.reports import Run
+import autograd_cnn as ag
+from studio.pages import CUT
+from studio.training.reports import Run, figures
 
 pytestmark = pytest.mark.slow
 
+LOOKS = [(width, scheme) for width in (390, 900, 1280, 1920) for scheme in ("light", "dark")]
+
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory):
+def folder(tmp_path_factory):
+    """The folder of a run, with `report.html`, and `net.html` of two moments."""
     run = Run(tmp_path_factory.mktemp("run"))
-    run.write()
-    return run.folder.path / "report.html"
+    moments = ag.report.Moments(run.folder.model(), ag.cross_entropy, run.images, run.labels)
+    moments(figures(1))
+    run.write(moments=moments)
+    return run.folder.path
 
 
 @pytest.fixture
-def opened(browser, report):
-    """Open the report; afterwards, check that it requested nothing else and logged no error."""
-    contexts, requests, logged = [], [], []
+def opened(browser, folder):
+    """Open a page of the folder; afterwards, check that it requested nothing else and logged no error."""
+    contexts, requests, logged, pages = [], [], [], []
 
-    def open_(width=1280, **options):
+    def open_(width=1280, name="report.html", **options):
         contexts.append(browser.new_context(viewport={"width": width, "height": 800}, offline=True, **options))
+        pages.append((folder / name).as_uri())
         page = contexts[-1].new_page()
         page.set_default_timeout(60_000)
         contexts[-1].on("request", lambda request: requests.append(request.url))
         contexts[-1].on("console", lambda message: logged.append(message.text))
         page.on("pageerror", lambda error: logged.append(str(error)))
-        page.goto(report.as_uri())
+        page.goto(pages[-1])
         return page
 
     yield open_
     for context in contexts:
         context.close()
-    outside = [url for url in requests if not url.startswith(("data:image/", "blob:"))]
-    assert outside == [report.as_uri()] * len(contexts) and not logged
+    assert [url for url in requests if not url.startswith(("data:image/", "blob:"))] == pages and not logged
 
 
-@pytest.mark.parametrize("width", [1280, 380, 320])
-def test_the_page_scrolls_in_one_direction_only(opened, width):
-    page = opened(width)
-    for place in page.locator("summary").all():
-        if place.is_visible():
-            place.click()
+def unfold(page):
+    """Open all that is closed, and wait for the player."""
+    page.evaluate("document.querySelectorAll('details').forEach((panel) => (panel.open = true))")
+    page.frame_locator("#player iframe").locator("body.ready").wait_for()
+
+
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+def test_no_text_of_the_report_leaves_its_box(opened, width, scheme):
+    page = opened(width, color_scheme=scheme)
+    unfold(page)
+    assert [frame.evaluate(CUT) for frame in page.frames] == [[], []]
     assert page.evaluate("document.documentElement.scrollWidth") == width
     wide = page.evaluate("[...document.querySelectorAll('.chart img')].map((i) => i.naturalWidth && i.width)")
-    assert len(wide) == 2 and min(wide) >= min(width - 40, 500)  # decoded, and as wide as there is room
-    sizes = "[...document.querySelectorAll('.ladder text, .ladder tspan')].map((t) => getComputedStyle(t).fontSize)"
-    assert {*page.evaluate(sizes)} <= {"11px", "14px"}  # its own: the page's styles do not reach into the picture
+    assert len(wide) == 2 and min(wide) >= min(width - 40, 400)  # decoded, and as wide as there is room
+
+
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+def test_no_text_of_the_player_leaves_its_box(opened, width, scheme):
+    page = opened(width, "net.html", color_scheme=scheme)
+    page.wait_for_selector("body.ready")
+    page.evaluate("document.querySelectorAll('main details').forEach((panel) => (panel.open = true))")
+    found = page.evaluate(f"facts.steps.map((_, step) => [step, (show(step), ({CUT})())])")
+    assert len(found) > 10 and not [(step, cut) for step, cut in found if cut]
+
+
+def test_the_finder_sees_a_text_that_leaves_its_box(opened):
+    """A style of the page that reaches into the ladder, and a word that is wider than its cell."""
+    page = opened(bypass_csp=True)
+    page.add_style_tag(content=".quiet { font-size: 0.87rem !important; }")
+    page.evaluate("document.querySelector('dd').textContent = 'wide'.repeat(99)")
+    found = page.evaluate(CUT)
+    assert any(text.startswith("text quiet is cut: ") for text in found)
+    assert any(text.startswith("DD null is cut: ") for text in found)
 
 
 def test_the_player_starts_when_its_place_is_opened(opened):
