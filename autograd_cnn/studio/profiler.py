@@ -1,4 +1,4 @@
-"""Measures calls, milliseconds and bytes of results of each primitive, forward and backward.
+"""Measures calls and milliseconds of each primitive, forward and backward.
 
 An open `profile` observes the calls and rules of its context. It neither measures nor slows down anything else.
 """
@@ -7,26 +7,20 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.observe import Call, RuleRun, observing
-from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.environment import plain
 
 
 @dataclass
 class Cost:
-    """The calls, seconds and bytes of results of one primitive, forward and backward."""
+    """The calls and seconds of one primitive, forward and backward."""
 
     name: str
     calls: int = 0
     forward: float = 0.0
     backward: float = 0.0
-    forward_bytes: int = 0
-    backward_bytes: int = 0
 
 
 class profile:
@@ -60,10 +54,8 @@ class profile:
     ...         ag.cross_entropy(model(x[batch]), y[batch]).backward()
     ...         sgd.step()
     ...         sgd.zero_grad()
-    >>> p.costs["linear"].calls, p.costs["linear"].forward_bytes  # two layers, two batches
-    (4, 14400)
-    >>> p  # doctest: +ELLIPSIS
-    profile: primitives 3, calls 8, time ... ms. print(...) lists them
+    >>> p.costs["linear"].calls  # two layers, two batches
+    4
     >>> print(p)  # doctest: +ELLIPSIS
     primitive      calls  ...
     ...
@@ -90,16 +82,9 @@ class profile:
         cost = self._cost(call.primitive.name)
         cost.calls += 1
         cost.forward += call.seconds
-        cost.forward_bytes += _made(call.values, [call.out])
-        if isinstance(call.out, Tensor) and call.out.node is not None:
-            made = [call.out.node.saved_value(byproduct) for byproduct in call.primitive.byproducts]
-            cost.forward_bytes += sum(a.nbytes for a in made if a is not None)
 
     def _derived(self, run: RuleRun) -> None:
-        cost, out = self._cost(run.node.plan.primitive.name), run.out
-        results = run.args[:1] if out is None else out if isinstance(out, tuple) else (out,)  # a rule may add to a sum
-        cost.backward += run.seconds
-        cost.backward_bytes += _made(run.args, results)
+        self._cost(run.node.plan.primitive.name).backward += run.seconds
 
     def _cost(self, name: str) -> Cost:
         return self.costs.setdefault(name, Cost(name))
@@ -109,20 +94,15 @@ class profile:
         return self.seconds + (0.0 if self._start is None else time.perf_counter() - self._start)
 
     def __repr__(self) -> str:
-        calls, state = sum(c.calls for c in self.costs.values()), "" if self._start is None else ", open"
-        spent = _ms(self._spent()) or "0 ms"
-        return f"profile{state}: primitives {len(self.costs)}, calls {calls:,}, time {spent}. print(...) lists them"
-
-    def __str__(self) -> str:
         total = self._spent()
-        rows, rest = [["primitive", "calls", "forward", "backward", "share", "made"]], total
+        rows, rest = [["primitive", "calls", "forward", "backward", "share"]], total
         for cost in sorted(self.costs.values(), key=lambda c: -c.forward - c.backward):
-            spent, made = cost.forward + cost.backward, (cost.forward_bytes + cost.backward_bytes) / 1e6
+            spent = cost.forward + cost.backward
             rest -= spent
-            times = [_ms(cost.forward), _ms(cost.backward), f"{spent / total:.1%}"]
-            rows.append([plain(cost.name), f"{cost.calls:,}", *times, f"{made:,.1f} MB"])
-        rows.append(["all else", "", "", "", f"{rest / (total or 1):.1%}", ""])
-        rows.append(["in all", "", _ms(total), "", "", ""])
+            share = f"{spent / total:.1%}"
+            rows.append([plain(cost.name), f"{cost.calls:,}", _ms(cost.forward), _ms(cost.backward), share])
+        rows.append(["all else", "", "", "", f"{rest / (total or 1):.1%}"])
+        rows.append(["in all", "", _ms(total), "", ""])
         first, *others = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join([row[0].ljust(first), *map(str.rjust, row[1:], others)]) for row in rows]
         return "\n".join(line.rstrip() for line in lines)
@@ -130,9 +110,3 @@ class profile:
 
 def _ms(seconds: float) -> str:
     return f"{seconds * 1e3:,.2f} ms" if seconds else ""
-
-
-def _made(given: Any, results: Any) -> int:
-    """Return the bytes of the arrays in `results`; `g` itself, the first that was given, was there before."""
-    arrays = [r.data if isinstance(r, Tensor) else np.asarray(r) for r in results if r is not None]
-    return sum(a.nbytes for a in arrays if a is not next(iter(given), None))

@@ -26,15 +26,12 @@ def w():
     return ag.Tensor(np.ones((3, 5), np.float32), requires_grad=True)
 
 
-def test_it_counts_calls_and_bytes_both_ways(x, w):
+def test_it_counts_calls_and_their_time_both_ways(x, w):
     with ag.profile() as p:
         for _ in range(3):
             network(x, w).backward()
     assert {name: cost.calls for name, cost in p.costs.items()} == {"matmul": 3, "relu": 3, "multiply": 3, "sum": 3}
-    assert p.costs["multiply"].forward_bytes == p.costs["multiply"].backward_bytes == 3 * 80
-    assert p.costs["relu"].backward_bytes == 3 * 80  # only the rule of a large array writes over the gradient
-    assert p.costs["matmul"].backward_bytes == 3 * 60
-    assert 0 < p.costs["relu"].forward < p.seconds
+    assert 0 < p.costs["relu"].forward < p.seconds and 0 < p.costs["relu"].backward < p.seconds
     assert "matmul" in str(p)
 
 
@@ -79,23 +76,21 @@ def test_every_thread_has_profiles_of_its_own(x, w):
     assert counts[0]["matmul"] == 1
 
 
-def test_it_can_be_printed_before_inside_and_after_its_block():
+def test_it_can_be_shown_before_inside_and_after_its_block():
     p = ag.profile()
-    assert repr(p) == "profile: primitives 0, calls 0, time 0 ms. print(...) lists them"
-    assert str(p).startswith("primitive")
+    assert repr(p).startswith("primitive")
     with p:
         ag.exp(ag.Tensor(np.ones(3)))
-        assert repr(p).startswith("profile, open: primitives 1, calls 1, time ")
         assert "exp" in str(p)
-    assert repr(p) == f"profile: primitives 1, calls 1, time {p.seconds * 1e3:.2f} ms. print(...) lists them"
+    assert repr(p).splitlines()[-1].split() == ["in", "all", f"{p.seconds * 1e3:,.2f}", "ms"]
 
 
 def test_columns_stay_apart_whatever_their_numbers():
     p = ag.profile()
-    p.costs["conv2d"] = Cost("conv2d", 21_600, 211.02788, 2.27685, 3 * 10**12)
+    p.costs["conv2d"] = Cost("conv2d", 21_600, 211.02788, 2.27685)
     p.seconds = 300.0
     head, line, *_ = str(p).split("\n")
-    assert line == "conv2d     21,600  211,027.88 ms  2,276.85 ms  71.1%  3,000,000.0 MB"
+    assert line == "conv2d     21,600  211,027.88 ms  2,276.85 ms  71.1%"
     assert line.index("211,027.88 ms") + 13 == head.index("forward") + 7
 
 
@@ -103,23 +98,8 @@ def test_a_long_name_has_a_column_of_its_own():
     x = ag.Tensor(np.ones((1, 3, 3, 1)), requires_grad=True)
     with ag.profile() as p:
         ag.conv2d_weight_gradient(np.ones((1, 3, 3, 1)), x, (1, 1, 1, 1))
-    head, *lines = str(p).split("\n")
-    assert any(line.startswith("conv2d_weight_gradient ") for line in lines)
-    assert {len(line) for line in lines if "calls" not in line and line.endswith("MB")} == {len(head)}
-
-
-def test_rules_that_add_in_place_and_joint_rules_count_once(rng):
-    a, b = (ag.Tensor(rng.normal(size=(2, n)), requires_grad=True) for n in (3, 4))
-    with ag.profile() as p:
-        ag.sum(ag.concatenate([a, b], axis=1)).backward()
-        (ag.sum(a[:, 0]) + ag.sum(a[:, 1])).backward()  # the second rule of a[0] adds to the sum of the first
-    assert p.costs["concatenate"].forward_bytes == 2 * 7 * 8
-    assert p.costs["getitem"].backward_bytes == 2 * 3 * 8
-
-    scale, shift = (ag.Tensor(np.ones(3), requires_grad=True) for _ in range(2))
-    with ag.profile() as p:
-        ag.sum(ag.batch_norm(a, scale, shift)).backward()
-    assert p.costs["batch_norm"].backward_bytes == (2 * 3 + 3 + 3) * 8
+    head, line, *_ = str(p).split("\n")
+    assert line.startswith("conv2d_weight_gradient ") and len(line) == len(head)
 
 
 def test_a_thread_with_a_copy_of_the_context_counts_too(x, w):
