@@ -108,8 +108,7 @@ def write(
     moments : Moments, optional
         A callback that `fit` has called; the player then has a slider for the moments of the training.
     resume : str
-        The command that goes on with the run, if a program has trained that has the options of
-        ``python -m autograd_cnn train``. The report names those that may help.
+        The command that goes on with the run. The report of a run that ended early shows it.
 
     Returns
     -------

@@ -105,16 +105,6 @@ def next_steps(facts: Facts) -> list[Step]:
     return [*found, (ask, command("-m", "autograd_cnn", "predict", facts.folder, "IMAGE.png", "--why"))]
 
 
-def _options(facts: Facts, words: str, **changes: float) -> str:
-    """Return the options that change these settings, or the words if no program with options has trained."""
-    options = [
-        f"--{name} {value:.3g}" if name in ("lr", "epochs") else f"--set {name}={value:.3g}"
-        for name, value in changes.items()
-        if facts.resume and facts.values.get(name, value) != value
-    ]
-    return " ".join(options) or words
-
-
 def _ended(facts: Facts) -> list[Step]:
     from autograd_cnn.training.history import EARLY_STOP
 
@@ -127,17 +117,16 @@ def _ended(facts: Facts) -> list[Step]:
 
 def _guessing(facts: Facts) -> list[Step]:
     """If the accuracy is within three standard errors of that of guessing, or less, return what to do about it."""
-    p, losses, rate = facts.chance, facts.history.losses, facts.values.get("lr", 0)
+    p, losses = facts.chance, facts.history.losses
     if facts.accuracy > min(GUESS * p, p + 3 * math.sqrt(p * (1 - p) / facts.images)) or p == 1:
         return []
     found, chance = share(facts.accuracy, facts.images), share(p, facts.images)
     text = f"The model has learned next to nothing yet: its accuracy, {found}, is about that of guessing ({chance})."
+    cure = "Train again with more passes, with more images, or with a larger learning rate."
     if losses and not losses[-1] <= losses[0]:
-        slower = _options(facts, "a learning rate 10 times smaller", lr=rate / 10)
-        return [(f"{text} Its loss did not fall: train again with {slower}, and repeat this until the loss falls.", "")]
-    longer = _options(facts, "more passes", epochs=10 * len(facts.epochs))
-    faster = _options(facts, "a larger learning rate", lr=3 * rate)
-    return [(f"{text} Train again with {longer}, with more images, or with {faster}.", "")]
+        slower = "train again with a learning rate 10 times smaller, and repeat this until the loss falls."
+        cure = f"Its loss did not fall: {slower}"
+    return [(f"{text} {cure}", "")]
 
 
 def _course(facts: Facts) -> Iterator[str]:
@@ -149,26 +138,23 @@ def _course(facts: Facts) -> Iterator[str]:
     losses = [epoch.validation_loss if facts.validated else epoch.loss for epoch in facts.epochs]
     if best == last and losses[last - 1] > 0 and 1 - losses[last] / losses[last - 1] > FALLING:
         fell = f"still falling in the last pass ({losses[last - 1]:.4f} to {losses[last]:.4f})"
-        yield f"The {name} loss was {fell}: train longer, with {_options(facts, 'more passes', epochs=2 * last + 2)}."
+        yield f"The {name} loss was {fell}: train longer, with more passes."
     gap = facts.epochs[last].accuracy - facts.epochs[last].validation_accuracy
     rose = facts.validated and losses[last] > losses[best] * (1 + FALLING)
     if rose or gap > max(GAP, 1 / math.sqrt(facts.held_apart or math.inf)):  # twice the standard error
-        size, decay = facts.values.get("size", 32), 2 * facts.values.get("weight_decay", 0) or 0.01
-        words = "weight decay, augmentation or dropout"
-        regular = _options(facts, words, weight_decay=decay, cutout=size // 4, shift=size // 8)
         sign = f"Training accuracy is {100 * gap:.0f} points above validation accuracy"
         if rose:
             rise = f"({losses[best]:.4f} to {losses[last]:.4f})"
             sign = f"The validation loss was least after pass {best + 1} and rose {rise}"
-        yield f"{sign}: the model learns images by heart. Train again with {regular}, or with more images."
+        cure = "Train again with weight decay, augmentation or dropout, or with more images."
+        yield f"{sign}: the model learns images by heart. {cure}"
 
 
 def _layers(facts: Facts) -> Iterator[str]:
     dead = {name: part for name, part in facts.epochs[-1].dead.items() if part >= DEAD} if facts.epochs else {}
     if dead:
         name = max(dead, key=lambda name: dead[name])
-        slower = _options(facts, "a lower learning rate", lr=facts.values.get("lr", 0) / 3)
         yield (
             f"{dead[name]:.0%} of the channels of {name} are 0 in all images of a batch, so they hardly learn: train "
-            f"again with {slower}."
+            "again with a lower learning rate."
         )
