@@ -70,25 +70,6 @@ def test_without_a_screen_or_a_browser_show_prints_the_path(graph, linux, capsys
 # Programs
 
 
-def product(x, y):
-    h = x * y
-    return ag.sin(h)
-
-
-def test_a_notebook_shows_the_text_of_a_program_in_its_own_colours():
-    program = ag.trace(product, 0.5, 3.0).program()
-    page = program._repr_html_()
-    assert Page(page).texts["pre"] == [side_by_side(program.rows)] and "h = x * y" in page
-    assert not {"color", "background-color"} & set(re.findall(r"([\w-]+):", page))
-
-
-def test_the_text_of_a_program_is_escaped_in_html():
-    scope = {"ag": ag, "x": ag.Tensor(np.ones(2), requires_grad=True, name="<img src=x>")}
-    exec(compile("loss = ag.sum(x * x)", "<img src=y>.py", "exec"), scope)
-    page = scope["loss"].graph().program()._repr_html_()
-    assert "<img" not in page and "&lt;img src=y&gt;.py:1" in page and "keeps _img_src_x_ " in page
-
-
 @pytest.mark.parametrize(("columns", "least"), [(60, 80), (80, 80), (110, 110), (400, 143)])
 def test_a_program_is_as_wide_as_the_terminal(cnn, monkeypatch, columns, least):
     monkeypatch.setenv("COLUMNS", str(columns))

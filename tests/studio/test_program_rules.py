@@ -230,23 +230,21 @@ def test_an_observer_may_run_every_step_again(w):
     assert all(same(author.scope[f"g_{name}"], g) for name, g in gradients.items())
 
 
-def test_a_rule_is_read_once_for_all_arguments_of_the_same_shapes_and_dtypes(w):
+def test_the_arrays_of_a_program_are_freed_with_its_author(w):
     def f(x, y):
         for k in range(1, 50):
             x = ag.tanh(x * y) if k % 2 else ag.sum(x, axis=0, keepdims=True) + y
         return ag.sum(x)
 
-    graph = ag.trace(f, w("x", 3, 2), w("y", 3, 2))
-    author = Author(graph)
+    author = Author(ag.trace(f, w("x", 3, 2), w("y", 3, 2)))
     author.program()
-    assert len(graph.ops) == 99 and len(author.reader.templates) == 7
     held = weakref.ref(author)
     del author
-    assert held() is None  # and so are its arrays, without garbage collection
+    assert held() is None  # without garbage collection
     check(f, w("x", 3, 2), w("y", 3, 2))
 
 
-def test_a_rule_is_read_again_if_numbers_determine_a_shape(w):
+def test_numbers_may_determine_a_shape(w):
     def rule(g, x):
         large = x[x > 0]
         return g * large.size

@@ -27,8 +27,8 @@ def dot(graph: Graph, depth: int | None = None, overlay: str | None = None) -> s
     return _dot(ladder(graph, depth, overlay))
 
 
-def _dot(picture: Picture, notes: bool = False) -> str:
-    """Return `picture` as DOT; if `notes`, with extra nodes that draw the headings, forks and sums."""
+def _dot(picture: Picture) -> str:
+    """Return `picture` as DOT; extra nodes draw the headings, forks and sums."""
     font = f'fontname="{FONT}", fontsize'
     width, height = _n(picture.width), _n(-picture.height)
     lines = [
@@ -39,7 +39,7 @@ def _dot(picture: Picture, notes: bool = False) -> str:
         *_clusters(picture),
         *map(_node, picture.boxes),
         *map(_edge, picture.wires),
-        *(_notes(picture) if notes else ()),
+        *_notes(picture),
         "}",
     ]
     return "\n".join(lines) + "\n"
@@ -127,7 +127,7 @@ def _rendered(suffix: str, graph: Graph, depth: int | None = None, overlay: str 
     with needs("graphviz", suffix):
         import graphviz
     try:
-        return graphviz.Source(_dot(picture, notes=True)).pipe(format=suffix[1:], quiet=True)
+        return graphviz.Source(_dot(picture)).pipe(format=suffix[1:], quiet=True)
     except graphviz.ExecutableNotFound:
         raise FileNotFoundError(
             f"{suffix} is drawn by Graphviz, whose program dot is not on PATH: apt install graphviz (macOS: brew, "

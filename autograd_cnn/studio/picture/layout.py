@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import product
 
 from autograd_cnn.studio.picture.fold import LIMIT, View, called, within
@@ -143,7 +142,6 @@ class _Row:
     left: Box = field(init=False)
     right: Box | None = None
     kept: str = ""
-    outer: dict[int, float] = field(default_factory=dict)  # y of wires on the outer side, by port
 
     @property
     def ids(self) -> tuple[str, str]:
@@ -419,7 +417,6 @@ class _Ladder:
             row.left.height = max(HEIGHT, SLOT * (len(row.slots) - 1) + 8)
             row.left.y = bottom + gap + row.left.height / 2
             bottom = row.left.bottom
-            row.outer = {port: row.left.y + SLOT * (i - (len(row.slots) - 1) / 2) for i, port in enumerate(row.slots)}
             gap = GAP + (16 if self._turns(row) else 0)
             for i in reversed(row.around):
                 if i not in below.around:
@@ -451,15 +448,11 @@ class _Ladder:
                 self.picture.wires.append(Wire("kept", *row.ids, ends, title, texts))
         for i, port in enumerate(row.straight):
             above, x = self.rows[row.index - 1], 16 * (i - (len(row.straight) - 1) / 2)
-            ends = [(x, above.left.bottom), (x, row.left.top)]
-            route = partial(self._straight, ends)
-            self._edge(above.ids, row, port, above.value, route)
-        for port, value in row.slots.items():
+            routes = [([(half - x, above.left.bottom), (half - x, row.left.top)], False) for half in self.halves]
+            self._edge(above.ids, row, port, above.value, routes)
+        for i, (port, value) in enumerate(row.slots.items()):
             draw = self._draw_lane if value.id in self.made else self._draw_chip
-            draw(row, port, value, row.outer[port])
-
-    def _straight(self, ends: list[Point], back: bool) -> Route:
-        return [(self.halves[back] - x, y) for x, y in ends], False
+            draw(row, port, value, y + SLOT * (i - (len(row.slots) - 1) / 2))
 
     def _place(self, row: _Row, box: Box, start: float, width: float, y: float, height: float) -> None:
         box.x, box.y, box.width, box.height = self._at(start + width / 2, box.back), y, width, height
@@ -472,9 +465,8 @@ class _Ladder:
         for back, (text, small, width) in enumerate(self.chips[value.id][: 1 + (port in row.learns)]):
             box = Box(f"{'g_' * back}{chip}", kind, "gradient of " * back + title, text, small, back=bool(back))
             self._place(row, box, widths[back] + ARM, width, y, SLOT - 4)
-        self._edge(
-            (chip, f"g_{chip}"), row, port, value, lambda back: ([(widths[back] + ARM, y), (widths[back], y)], False)
-        )
+        routes = [([(width + ARM, y), (width, y)], False) for width in widths]
+        self._edge((chip, f"g_{chip}"), row, port, value, routes)
 
     def _draw_lane(self, row: _Row, port: int, value: Value, y: float) -> None:
         """Draw an edge along the lane of `value` to a use; the edge to the last use is the lane, others branch."""
@@ -492,12 +484,12 @@ class _Ladder:
             forks = any(not back or port in below.learns for port in below.straight)
             return [(out, above.left.bottom)] * (not forks) + [(out, turn), (lane, turn), *end], forks
 
-        self._edge(above.ids, row, port, value, route)
+        self._edge(above.ids, row, port, value, [route(back) for back in (False, True)[: 1 + (port in row.learns)]])
 
-    def _edge(self, tail: tuple[str, str], row: _Row, port: int, value: Value, route: Callable[[bool], Route]) -> None:
-        """Draw an edge forward and, if `port` gets a gradient, one backward."""
-        for back in (False, True)[: 1 + (port in row.learns)]:
-            (places, forks), texts, title = route(back), self._label(value, back), _title(value)
+    def _edge(self, tail: tuple[str, str], row: _Row, port: int, value: Value, routes: list[Route]) -> None:
+        """Draw an edge along the first route forward and, if `port` gets a gradient, one along the second backward."""
+        for back, (places, forks) in zip((False, True)[: 1 + (port in row.learns)], routes, strict=False):
+            texts, title = self._label(value, back), _title(value)
             points = [(self._at(distance, back), y) for distance, y in places]
             if not back:
                 wire = Wire("forward", tail[0], row.ids[0], points, title, texts, forks, value.id * bool(texts))

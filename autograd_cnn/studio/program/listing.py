@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping
-from html import escape
 from itertools import zip_longest
 from typing import Any
 
@@ -63,11 +62,6 @@ def side_by_side(rows: list[Row], width: int = MOST) -> str:
     printed.insert(0, ("#", "forward: read down", "|", up, "rms"))
     wide, broad = (max(len(row[k]) for row in printed) for k in (1, 3))
     return "\n".join(f"{n:>{digits}}  {a:<{wide}} {bar} {b:<{broad}} {c}".rstrip() for n, a, bar, b, c in printed)
-
-
-def html_of(rows: list[Row]) -> str:
-    """Return both columns for a notebook, whose colours they have."""
-    return f'<pre style="white-space:pre;overflow:auto;max-height:50em">{escape(side_by_side(rows))}</pre>'
 
 
 def _wrapped(text: str, width: int) -> list[str]:

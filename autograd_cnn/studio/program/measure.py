@@ -50,16 +50,6 @@ class Measures:
     values: dict[str, Stats] = field(default_factory=dict)
     gradients: dict[str, Stats] = field(default_factory=dict)
 
-    def add_statistics(self, author: Author) -> Measures:
-        """Add the statistics of what a written program has computed."""
-        for v in author.graph.values.values():
-            name, gradient = author.name(v), author.gradient(v)
-            if name in author.scope:
-                self.values[v.id] = Stats.of(author.scope[name])
-            if author.graph.loss is not None and gradient in author.received:  # else the graph is forward only
-                self.gradients[v.id] = Stats.of(author.scope[gradient])
-        return self
-
 
 def measure(graph: Graph, repeat: int = 0) -> Measures:
     """Run `graph` again, and keep the statistics and, if each part runs `repeat` more times, its shortest time.
@@ -85,7 +75,13 @@ def measure(graph: Graph, repeat: int = 0) -> Measures:
     author = Author(graph, ran=ran if repeat else None)
     with as_recorded():
         author.write()
-        graph.measured = found.add_statistics(author)
+        for v in graph.values.values():
+            name, gradient = author.name(v), author.gradient(v)
+            if name in author.scope:
+                found.values[v.id] = Stats.of(author.scope[name])
+            if graph.loss is not None and gradient in author.received:  # else the graph is forward only
+                found.gradients[v.id] = Stats.of(author.scope[gradient])
+    graph.measured = found
     if graph.loss is None:
         found.rules.clear()
     return found

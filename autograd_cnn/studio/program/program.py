@@ -14,7 +14,7 @@ import numpy as np
 from autograd_cnn.engine.mode import enable_grad
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.notebook import in_notebook
-from autograd_cnn.studio.program.listing import MOST, Row, html_of, side_by_side
+from autograd_cnn.studio.program.listing import MOST, Row, side_by_side
 from autograd_cnn.studio.text import clip
 
 CELL = 100  # characters of a line below a cell, in most notebooks
@@ -108,16 +108,9 @@ class Program:
             result, gradients = namespace["step"](*(given[name] for name in self.inputs))
         return result, {name: np.asarray(g) for name, g in gradients.items()}
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         width = CELL if in_notebook() else shutil.get_terminal_size((MOST, 24)).columns
         return side_by_side(self.rows, width)
-
-    def __repr__(self) -> str:
-        lines = str(self).splitlines()
-        return "\n".join(lines if len(lines) <= 42 else [*lines[:20], f"... {len(lines) - 40} lines", *lines[-20:]])
-
-    def _repr_html_(self) -> str:
-        return html_of(self.rows)
 
 
 @contextmanager

@@ -20,115 +20,84 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from types import CellType, FunctionType, ModuleType
+from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
 import autograd_cnn as ag
 from autograd_cnn.engine.numpy_calls import known, peek, plain_array
-from autograd_cnn.ops.axes import rescaling
 from autograd_cnn.studio.program.syntax import NoSource, call, evaluate, form, index, literal, names_in, parsed, renamed
 
 OPERATIONS = (ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call)
 SHORT = 2  # operations and tuples; a longer expression stays in its variable, even if used once
 LONGEST = 2_000  # characters of a rule; a longer one, such as an unrolled loop, is called by its name
+APART = 99  # digits in the name of a stand-in: no name in a program is so long
 OPERATORS = {
     "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**", "matmul": "@",
     "and": "&", "or": "|", "xor": "^", "lt": "<", "le": "<=", "eq": "==", "ne": "!=", "ge": ">=", "gt": ">",
 }  # fmt: skip
 
-ORDINARY = "Left out: rows whose squares would overflow or vanish are multiplied by a power of two"
-
 Names = Callable[[Any, str], str]
-Template = tuple[list[str], dict[str, str]]  # lines and variables of `_Reading`, comments first
 
 
-class Reader:
-    """Reads a rule once for all arguments of the same shapes and dtypes, and inserts the names of each call.
+def read(function: Any, given: list[Any], scope: dict[str, Any], known: Names, local: Names, buffer: bool) -> list[str]:
+    """Return the first paragraph of the docstring of `function`, its statements, and the expression of its result.
 
-    `scope` maps the names in the arguments to arrays.
+    The trees in `given` replace its parameters, and `scope` maps the names in them to arrays. ``known(object, name)``
+    writes an object that has this name in the source, ``local(name, identifier)`` a variable. Raises `NoSource` if
+    `function` cannot be read.
     """
-
-    def __init__(self, scope: dict[str, Any]) -> None:
-        self.scope = scope
-        self.templates: dict[Any, Template | None] = {}
-
-    def read(self, function: Any, given: list[Any], known: Names, local: Names, buffer: bool) -> list[str]:
-        """Return the first paragraph of the docstring of `function`, its statements, and the expression of its result.
-
-        The trees in `given` replace its parameters. ``known(object, name)`` writes an object that has this name
-        in the source, ``local(name, identifier)`` a variable. Raises `NoSource` if `function` cannot be read.
-        """
-        names: dict[str, Any] = {}
-        given = [renamed(tree, lambda name: names.setdefault(name, parsed(f"_{len(names)}"))) for tree in given]
-        values = {n.id: _read_only(self.scope.get(name, getattr(builtins, name, None))) for name, n in names.items()}
-        shapes = ((v.shape, v.dtype) if _is_array(v) else id(v) for v in values.values())
-        key = id(function), *(t.id if type(t) is ast.Name else ast.dump(t) for t in given), *shapes
-        template = self.templates.get(key)
-        if key not in self.templates:
-            reading = _Reading(function, values, known)
-            template = reading.template(given, buffer)
-            if reading.reusable:
-                self.templates[key] = template
-        if template is None:
-            raise NoSource
-        lines, variables = template
-        new = {n.id: name for name, n in names.items()} | {v: local(n, v) for v, n in variables.items()}
-        return [re.sub(r"\b_\w+", lambda found: new.get(found[0], found[0]), line) for line in lines]
+    names = {name: scope.get(name, getattr(builtins, name, None)) for tree in given for name in names_in(tree)}
+    values = {name: _read_only(value) for name, value in names.items()}
+    return _Reading(function, values, known, local).lines_of(given, buffer)
 
 
 class _Reading:
     """One run of a rule on stand-ins; `scope` maps their names to values, so that trees can be evaluated."""
 
-    def __init__(self, function: Any, values: dict[str, Any], known: Names) -> None:
+    def __init__(self, function: Any, values: dict[str, Any], known: Names, local: Names) -> None:
         self.function = function
         self.values = values
-        self.known = known
+        self.known, self.local = known, local
         self.package = _package(function)
-        self.reusable = True  # whether the lines depend on shapes and dtypes only
         self.scope: dict[str, Any] = {"np": np}
         self.stand_ins: dict[str, _StandIn] = {}
-        self.modules: dict[int, dict[str, Any]] = {}  # id of a module's globals -> a copy with stand-ins
         self.required: list[Any] = []  # conditions on numbers, with their outcomes
         self.effects: list[Any] = []  # statements that add to the buffer of a rule
-        self.comment = ""  # what the lines leave out
         self.uses: Counter[str] = Counter()
         self.lines: list[str] = []  # the last one is the result
-        self.variables: dict[str, str] = {}  # identifier -> name in the source
+        self.variables: dict[str, str] = {}  # variable of the program -> its name in the source
 
-    def template(self, given: list[Any], buffer: bool) -> Template | None:
-        """Return the lines and variables of the rule, or None if it cannot be read."""
+    def lines_of(self, given: list[Any], buffer: bool) -> list[str]:
+        """Return the lines of the rule; raise `NoSource` if it cannot be read."""
         try:
             names = {n: _StandIn(self, v, n, given=_data(v)) for n, v in self.values.items()}
             arguments = [evaluate(tree, names) for tree in given]
             self.buffer = arguments[0] if buffer else None
             self.write(self.spelled(self.entered(self.function)(*arguments)))
         except Exception:  # such as an operation that stand-ins do not support
-            return None
+            raise NoSource from None
         finally:
             self.buffer = None
             self.stand_ins.clear()  # no cycle keeps the arrays alive
-            self.modules.clear()
         comment = (inspect.getdoc(self.function) or "").partition("\n\n")[0]
         if " = " in comment:  # a formula, with the parameters of the rule
             own = {
                 n: t.id for n, t in zip(self.function.__code__.co_varnames, given, strict=False) if type(t) is ast.Name
             }
             comment = re.sub(r"\b\w+\b(?!\()", lambda found: own.get(found[0], found[0]), comment)
-        comments = [*comment.splitlines(), *filter(None, [self.comment])]
-        return [*(f"# {line}" for line in comments), *self.lines], self.variables
+        return [*(f"# {line}" for line in comment.splitlines()), *self.lines]
 
     # Functions
 
     def entered(self, function: Any) -> Callable[..., Any]:
         """Return a copy of `function` that finds stand-ins in place of the functions and modules that it refers to."""
         code, outer = function.__code__, function.__globals__
-        if id(outer) not in self.modules:
-            self.modules[id(outer)] = {name: self.referred(value, name) for name, value in outer.items()}
+        referred = {name: self.referred(outer[name], name) for name in _names(code) if name in outer}
         inner = zip(code.co_freevars, function.__closure__ or (), strict=True)
         cells = tuple(CellType(self.referred(cell.cell_contents, name)) for name, cell in inner)
-        return FunctionType(code, self.modules[id(outer)], code.co_name, function.__defaults__, cells)
+        return FunctionType(code, referred, code.co_name, function.__defaults__, cells)
 
     def referred(self, value: Any, name: str) -> Any:
         """Return the value of a global or enclosing variable as the rule sees it."""
@@ -136,8 +105,6 @@ class _Reading:
             return value
         if value is known:  # a program has arrays, and no examples of `vmap`
             return lambda _: True
-        if value is rescaling:
-            return self.ordinary
         value = np.asarray if value is plain_array or value is peek else value
         stand_in = _StandIn(self, value, hint=name)
         if not isinstance(value, FunctionType) or _package(value) != self.package:
@@ -152,12 +119,6 @@ class _Reading:
                 return stand_in(*args, **options)
 
         return helper
-
-    def ordinary(self, x: Any, axis: Any, size: Any, order: float = 1) -> None:
-        """Stand for `rescaling`: a program has the formula of numbers that need none, and a comment says so."""
-        if rescaling(x._value, axis, size._value, order) is not None:
-            raise NoSource
-        self.reusable, self.comment = False, ORDINARY
 
     # Expressions
 
@@ -210,18 +171,18 @@ class _Reading:
                 self.count(self.stand_ins[name]._tree)
 
     def written(self, name: str) -> Any:
-        """Return the expression of a stand-in: a variable if it is used twice, or is long and named by the rule."""
+        """Return the expression of a stand-in: a variable if the result has it twice, or it is long and has a name."""
         stand_in = self.stand_ins.get(name)
         if stand_in is None or name in self.values:
             return None
         if stand_in._tree is None:
             return parsed(self.known(stand_in._value, stand_in._hint))
         tree, hint = renamed(stand_in._tree, self.written), stand_in._hint
-        short = self.uses[name] < 2 and (not hint or is_short(tree))
+        short = not self.uses[name] or (self.uses[name] < 2 and (not hint or is_short(tree)))
         if short or (type(tree) is ast.Name and tree.id in self.variables):
             return tree
         hint = hint or "part"
-        variable = f"_{hint}_{[*self.variables.values()].count(hint)}"
+        variable = self.local(hint, f"{hint}_{[*self.variables.values()].count(hint)}")
         self.variables[variable], stand_in._tree = hint, parsed(variable)
         self.lines.append(f"{variable} = {ast.unparse(tree)}")
         return stand_in._tree
@@ -242,7 +203,7 @@ class _StandIn:
     ) -> None:
         self._reading = reading
         self._value = value
-        self._name = name or f"_v{len(reading.stand_ins)}"
+        self._name = name or f"_{len(reading.stand_ins):0{APART}}"
         self._tree = tree
         self._hint = hint
         self._given = given
@@ -258,7 +219,6 @@ class _StandIn:
         if isinstance(self._value, ModuleType) and (hasattr(value, "raw") or _package(self._value) == reading.package):
             return _StandIn(reading, value, hint=name)
         if name in ("shape", "ndim", "size", "dtype") and _is_array(self._value):
-            reading.reusable &= not (self._given and self._tree)
             return value
         return reading.evaluated(form(f"a.{name}", parsed(self._name)))
 
@@ -296,12 +256,10 @@ class _StandIn:
         if self._given:
             if reading.package != ag.__name__:
                 raise NoSource
-            reading.reusable = False
             reading.required.append(form("require(a)" if holds else "require(not a)", parsed(self._name)))
         return holds
 
     def __len__(self) -> int:
-        self._reading.reusable &= not (self._given and self._tree)
         return len(self._value)
 
     def __iter__(self) -> Iterator[Any]:
@@ -348,6 +306,11 @@ def _counts(node: Any) -> bool:
     if isinstance(node, ast.Tuple):
         return not any(isinstance(part, ast.Slice) for part in node.elts)
     return isinstance(node, OPERATIONS) and not isinstance(getattr(node, "operand", None), ast.Constant)
+
+
+def _names(code: CodeType) -> set[str]:
+    """Return the names of globals and attributes in a function, and in the functions that it defines."""
+    return {*code.co_names}.union(*(_names(inner) for inner in code.co_consts if isinstance(inner, CodeType)))
 
 
 def _package(value: Any) -> str:

@@ -202,7 +202,3 @@ class _Folder(ast.NodeTransformer):
             kept.append(last)
         node.values = [*map(self.visit, kept)]
         return node.values[0] if len(kept) == 1 else node
-
-    def visit_Assign(self, node: ast.Assign) -> Any:
-        self.generic_visit(node)
-        return [] if ast.unparse(node.targets[0]) == ast.unparse(node.value) else node

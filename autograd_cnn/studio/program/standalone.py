@@ -24,12 +24,9 @@ import autograd_cnn as ag
 from autograd_cnn.engine.arrays import is_complex
 from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.numpy_calls import known, peek, plain, plain_array
-from autograd_cnn.ops.axes import rescaling
 from autograd_cnn.ops.losses import cross_entropy_of_labels
-from autograd_cnn.ops.reductions import in_range
-from autograd_cnn.studio.program.read import ORDINARY
 from autograd_cnn.studio.program.shorten import shorten
-from autograd_cnn.studio.program.syntax import NoSource, call, evaluate, literal, names_in, parsed, renamed
+from autograd_cnn.studio.program.syntax import NoSource, call, evaluate, literal, names_in, parsed
 from autograd_cnn.studio.program.write import Author
 from autograd_cnn.studio.records import Op
 
@@ -92,12 +89,9 @@ class Standalone(Author):
         """Write the source of a function behind those of the functions that it calls."""
         tree = _definition(function)
         if tree is None:
-            why, cure = "is not in a file", "Write it as a def in a file, or leave"
-            if getattr(thing, "packaged", False):
-                why, cure = "is SciPy's, and needs more than NumPy", "Leave"
             raise ValueError(
-                f"program: the source of {hint} {why}, so it cannot stand in a standalone program. "
-                f"{cure} out standalone=True: then the program imports it"
+                f"program: the source of {hint} is in no file that needs NumPy alone, so it cannot stand in a "
+                "standalone program. Write it in one, or leave out standalone=True: then the program imports it"
             )
         tree.name = name = self.named(function, hint)
         if hasattr(thing, "textbook"):
@@ -106,7 +100,6 @@ class Standalone(Author):
         self.comments[name] = f"# {comment}\n" if comment else ""
         source = _Source(self, {**function.__globals__, **outer})
         written = source.written(tree)
-        self.comments[name] += f"# {ORDINARY}\n" * bool(source.ordinary)
         if thing is cross_entropy_of_labels:  # NumPy would count a label of -1 from the end
             written.body[:0] = ast.parse(LABELS).body
         self.keep(name, written)
@@ -211,7 +204,6 @@ class _Source(ast.NodeTransformer):
 
     def __init__(self, author: Standalone, scope: dict[str, Any]) -> None:
         self.author, self.scope = author, scope
-        self.ordinary: dict[str, int | None] = {}  # of powers of two, the names, and what they are for ordinary numbers
 
     def written(self, tree: ast.FunctionDef) -> Any:
         tree.args.defaults = [self.visit(default) for default in tree.args.defaults]
@@ -235,27 +227,6 @@ class _Source(ast.NodeTransformer):
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
         return self.visit(ast.Assign([node.target], node.value or ast.Constant(None), lineno=0))
-
-    def visit_Assign(self, node: ast.Assign) -> Any:
-        """Write the measure of ordinary numbers in the place of `in_range`."""
-        if not (isinstance(node.value, ast.Call) and self.called(node.value) is in_range):
-            return self.generic_visit(node)
-        (scaled, size, power), (measure, x) = node.targets[0].elts, node.value.args[:2]  # type: ignore[attr-defined]
-        self.ordinary = {measure.args.args[1].arg: 1}  # type: ignore[attr-defined]
-        value = self.visit(renamed(measure.body, {measure.args.args[0].arg: x}.get))  # type: ignore[attr-defined]
-        self.ordinary = {power.id: None}
-        same = ast.unparse(x) == scaled.id
-        return [*([] if same else [ast.Assign([scaled], self.visit(x), lineno=0)]), ast.Assign([size], value, lineno=0)]
-
-    def visit_NamedExpr(self, node: ast.NamedExpr) -> Any:
-        if not (isinstance(node.value, ast.Call) and self.called(node.value) is rescaling):
-            return self.generic_visit(node)
-        self.ordinary = {node.target.id: None}
-        return ast.Constant(None)
-
-    def visit_BinOp(self, node: ast.BinOp) -> Any:
-        is_power = isinstance(node.right, ast.Name) and self.ordinary.get(node.right.id) == 1
-        return self.visit(node.left) if is_power else self.generic_visit(node)
 
     def visit_If(self, node: ast.If) -> Any:
         """Leave out a check of arguments."""
@@ -299,8 +270,6 @@ class _Source(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Name(self, node: ast.Name) -> Any:
-        if isinstance(node.ctx, ast.Load) and node.id in self.ordinary:
-            return ast.Constant(self.ordinary[node.id])
         outer = isinstance(node.ctx, ast.Load) and node.id in self.scope
         return self.reference(self.scope[node.id], node.id) if outer else node
 

@@ -27,7 +27,7 @@ from autograd_cnn.engine.arrays import unbroadcast
 from autograd_cnn.studio.program.listing import Line, listing, rms
 from autograd_cnn.studio.program.namespace import LOOP, Namespace
 from autograd_cnn.studio.program.program import Program
-from autograd_cnn.studio.program.read import Reader
+from autograd_cnn.studio.program.read import read
 from autograd_cnn.studio.program.syntax import NoSource, call, evaluate, form, index, literal, parsed, text_of
 from autograd_cnn.studio.records import EARLIER, Graph, Op, Use, Value
 from autograd_cnn.studio.text import clip
@@ -63,7 +63,6 @@ class Author(Namespace):
         self.graph = graph
         self.ran, self.contributed = ran or _ignore, contributed or _ignore
         self.observed = bool(ran or contributed)
-        self.reader = Reader(self.scope)
         self.inputs: dict[str, str] = {}  # identifier -> name
         self.received: set[str] = set()  # gradients that have received a contribution
         self.lines: list[Line] = []
@@ -268,10 +267,10 @@ class Author(Namespace):
         comments = [f"# {op.name}: the rule itself is called"]
         with suppress(NoSource):
             function = rule.into if buffer else rule.textbook.function
-            texts = self.reader.read(function, formula, self.known, local, bool(buffer))
+            texts = read(function, formula, self.scope, self.known, local, bool(buffer))
             if buffer or rule.is_formula(*(evaluate(argument, self.scope) for argument in given)):
                 return texts
-            comments = [f"# {text.removeprefix('# ')}" for text in texts]
+            comments = [f"# {text.removeprefix('# ')}" for text in texts if not text.startswith("require(")]
         called = form("a.into" if buffer else "a", self.itself(op, rule))
         return [*comments, text_of(ast.Call(called, given, []))]
 
