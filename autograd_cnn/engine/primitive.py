@@ -78,8 +78,8 @@ import numpy as np
 
 from autograd_cnn.engine.arrays import exported, fitted_result, promote
 from autograd_cnn.engine.assignment import share
-from autograd_cnn.engine.explain import explain, refuse_nested
 from autograd_cnn.engine.mode import Mode, current
+from autograd_cnn.engine.naming import explain, refuse_nested
 from autograd_cnn.engine.plan import Plan
 from autograd_cnn.engine.rules import Rules
 from autograd_cnn.engine.tensor import Tensor
