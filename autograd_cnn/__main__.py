@@ -1,7 +1,6 @@
 """``python -m autograd_cnn`` or ``autograd-cnn``: `train`, `predict`, `export`, pages, `check`, `compile`, `info`.
 
-May import everything. `Program` trains a recipe on images, in a run folder, with a report: it is the command `train`,
-and the base of scripts like it.
+May import everything. `train` trains a recipe on images, in a run folder, with a report.
 """
 
 from __future__ import annotations
@@ -16,9 +15,8 @@ import shutil
 import sys
 import tempfile
 import time
-import warnings
 import webbrowser
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, fields, replace
@@ -41,22 +39,23 @@ PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz jin
 DEMOS = {"chain_rule": "the chain rule", "spiral": "two spirals", "cnn": "a CNN", "broken": "five broken rules"}
 GREY = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
 
-QUICK = Path(__file__).parent / "training" / "quick.py"
+RECIPES: Mapping[str, Path] = dict.fromkeys(("quick", "best"), Path(__file__).parent / "training" / "quick.py")
 NEEDED = ("epochs", "batch_size", "validation")  # fields that all settings have
-AGAIN = ("resume", "minutes", "patience")  # options that a resumed run may be given
-ONCE = (*AGAIN, "set", "out")  # options that a resumed run does not need again
+PLACES = {"data", "download"}  # options for the images, which a resumed run may be given, too
 FEW, LEAST, STEPS, PASSES, WIDTHS = 1000, 3, 8, 25, (32, 64, 128)  # training images; then a batch, its number, passes
 
+DATA = "shapes (drawn, without a download: the default), cifar10, or a folder that has one of images for each class"
+RECIPE = "{} (default: the first), or FILE.py with build(settings, rng=None, images=None)"
 SET = "another number of the recipe's Settings, such as weight_decay=0.01; may be repeated"
 WHY = """also write a picture of each image into RUN/why: what the model got, and how much each pixel moves the output
 of the most probable class (its absolute gradient, averaged over 16 noisy copies and over neighbours)"""
 OFFLINE = """put Python into the page (12 MB): it needs no network. Without, the page loads Python from a public server.
 AUTOGRAD_CNN_PYODIDE names a folder that has the files of Pyodide already"""
-NOTHING = "\ninterrupted. Nothing was trained yet"
 CURES: dict[type[Exception], str] = {
     FloatingPointError: ". A lower --lr, or --clip 1, in a new run may help",
     MemoryError: ". A smaller --size or --batch-size takes less memory",
 }
+ERRORS: tuple[type[Exception], ...] = (ImportError, OSError, ValueError, *CURES)  # which are one line, and no traceback
 
 inside[__file__] = False  # a program: of a model that is called nowhere else, pages show the line here
 
@@ -70,46 +69,40 @@ def _setting(text: str) -> tuple[str, Any]:
         raise ArgumentTypeError(f"{text} is no NAME=VALUE, such as weight_decay=0.01") from None
 
 
-def _above_0(kind: type, metavar: str, setting: str = "") -> dict[str, Any]:
-    """Return the details of an option for a number above 0, which may be another word for ``--set setting=...``."""
+def _above(least: int, kind: type, metavar: str, setting: str = "") -> dict[str, Any]:
+    """Return the details of an option for a number, which may be another word for ``--set setting=...``."""
 
     def read(text: str) -> Any:
         with suppress(ValueError):
-            if (number := kind(text)) > 0:
+            if (number := kind(text)) > least:
                 return (setting, number) if setting else number
-        raise ArgumentTypeError(f"{text} is no {kind.__name__} above 0")
+        raise ArgumentTypeError(f"{text} is no {kind.__name__} above {least}")
 
     return {"type": read, "metavar": metavar, **({"dest": "set", "action": "append"} if setting else {})}
 
 
 FOLDER, YES = {"type": Path, "metavar": "FOLDER"}, {"action": "store_true"}
-COMMANDS = {
-    "demo": "networks to step through: chain rule, spiral, CNN, broken rules",
-    "live": "a page in which you edit a program, run it, and step through it",
-    "train": "train a network on a folder of images, or go on with a run that stopped",
-    "predict": "print the three most probable classes of each image",
-    "export": "write the network of a run as an ONNX file",
-    "check": "compare the primitives of your own file with finite differences",
-    "compile": "compile Numba's kernels now, rather than in the first step",
-    "info": "versions and kernels, for bug reports",
-}
-OPTIONS: list[tuple[str, str, str, dict[str, Any]]] = [  # the commands that have it, its name, its help, its details
+OPTIONS: list[tuple[str, str, str, dict[str, Any]]] = [  # the commands that have it, its names, its help, its details
     ("demo", "folder", "for scripts and pages [%(default)s]", {**FOLDER, "nargs": "?", "default": "autograd_cnn_demo"}),
     ("live", "folder", "for the page [a temporary one; this, with --no-open]", {**FOLDER, "nargs": "?"}),
     ("live", "--offline", OFFLINE, YES),
     ("demo live", "--no-open", "write the pages, and do not open them", {"dest": "show", "action": "store_false"}),
-    ("train", "data", "a folder of images for each class is in it", {"nargs": "?", "metavar": "FOLDER"}),
-    ("train", "--size", "pixels of a side to which images are cut and resized", _above_0(int, "N", "size")),
-    ("programs", "--epochs", "passes over the images (default: by recipe and images)", _above_0(int, "N", "epochs")),
-    ("programs", "--batch-size", "(default: by recipe and images)", _above_0(int, "N", "batch_size")),
-    ("programs", "--lr", "(default: that of the recipe)", _above_0(float, "RATE", "lr")),
-    ("programs", "--set", SET, {"type": _setting, "action": "append", "metavar": "NAME=VALUE"}),
-    ("programs", "--seed", "for weights, order and augmentation (default: 0)", {"type": int, "metavar": "N"}),
-    ("programs", "--minutes", "end after so many, resumed parts included", _above_0(float, "N")),
-    ("programs", "--patience", "end after N passes without a better one", _above_0(int, "N")),
-    ("programs", "--clip", "scale larger gradients down to this norm", _above_0(float, "NORM")),
-    ("programs", "--out", "for the results (default: runs/DATA-RECIPE, or -2, -3, ...)", FOLDER),
-    ("programs", "--resume", "go on with the run in this folder", {"type": Path, "metavar": "RUN"}),
+    ("train", "data", DATA, {"nargs": "?", "metavar": "FOLDER"}),
+    ("train", "--recipe --model", RECIPE, {"metavar": "NAME"}),
+    ("train", "--images", "train on so many of the images (default: all)", _above(0, int, "N")),
+    ("train", "--size", "pixels of a side to which images are cut and resized", _above(0, int, "N", "size")),
+    ("train", "--epochs", "passes over the images (default: by recipe and images)", _above(0, int, "N", "epochs")),
+    ("train", "--batch-size", "(default: by recipe and images)", _above(0, int, "N", "batch_size")),
+    ("train", "--lr", "(default: that of the recipe)", _above(0, float, "RATE", "lr")),
+    ("train", "--set", SET, {"type": _setting, "action": "append", "metavar": "NAME=VALUE"}),
+    ("train", "--seed", "for weights, order and augmentation (default: 0)", _above(-1, int, "N")),
+    ("train", "--clip", "scale larger gradients down to this norm", _above(0, float, "NORM")),
+    ("train", "--download", "fetch CIFAR-10 (170 MB) if it is not in $AUTOGRAD_CNN_DATA, or your cache", YES),
+    ("train", "--no-verify", "accept a copy of CIFAR-10 with unknown checksums", YES),
+    ("train", "--out", "for the results (default: runs/DATA-RECIPE, or -2, -3, ...)", FOLDER),
+    ("train", "--resume", "go on with the run in this folder", {"type": Path, "metavar": "RUN"}),
+    ("train", "--minutes", "end after so many, resumed parts included", _above(0, float, "N")),
+    ("train", "--patience", "end after N passes without a better one", _above(0, int, "N")),
     ("predict export", "run", "the folder of a run; the code in its model.py is executed", {"type": Path}),
     ("predict", "files", "an image or a folder of them", {"type": Path, "nargs": "+", "metavar": "IMAGE"}),
     ("predict", "--why", WHY, YES),
@@ -118,38 +111,36 @@ OPTIONS: list[tuple[str, str, str, dict[str, Any]]] = [  # the commands that hav
 ]
 
 
-def _add_options(parser: ArgumentParser, command: str) -> None:
-    for commands, name, text, details in OPTIONS:
-        if command in commands.split():
-            parser.add_argument(name, help=text, **details)
+def main(arguments: list[str] | None = None, recipes: Mapping[str, Path] = RECIPES) -> int:
+    """Run the command of the command line; return the exit code, 2 after an error in one line.
 
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command of the command line; return the exit code, 2 after an error in one line."""
+    `recipes` has the file of each recipe of `train`, whose `SETTINGS` go by these names. The first one is the default.
+    """
     parser = ArgumentParser(prog="python -m autograd_cnn", description="A tiny autograd engine on NumPy.")
     parser.add_argument("--version", action="version", version=f"autograd_cnn {ag.__version__}")
     commands = parser.add_subparsers(required=True)
-    for name, text in COMMANDS.items():
-        sub = commands.add_parser(name, help=text, description=text)
-        sub.set_defaults(command=globals()[name])
-        if name == "train":
-            Images.add_options(sub)
-            sub.set_defaults(refuse=sub.error)
-        _add_options(sub, name)
+    for run in demo, live, train, predict, export, check, compile, info:
+        text = str(run.__doc__).partition("\n")[0]
+        sub = commands.add_parser(run.__name__, help=text, description=text)
+        sub.set_defaults(command=run)
+        for those, names, text, details in OPTIONS:
+            if run.__name__ in those.split():
+                sub.add_argument(*names.split(), help=text.format(", ".join(recipes)), **details)
     options = vars(parser.parse_args(arguments))
     run = options.pop("command")
     try:
-        return run(**options)
+        return run(recipes, **options) if run is train else run(**options)
     except BrokenPipeError:
         raise
-    except (ImportError, OSError, ValueError) as error:
+    except ERRORS as error:
         return _failed(error)
 
 
 def _failed(why: object) -> int:
+    cure = next((cure for kind, cure in CURES.items() if isinstance(why, kind)), "")
     if isinstance(why, OSError) and why.strerror and why.filename is not None:
         why = f"{plain(os.fspath(why.filename))}: {why.strerror}"
-    print(why, file=sys.stderr)
+    print(f"{why}{cure}", file=sys.stderr)
     return 2
 
 
@@ -159,199 +150,158 @@ def _free(folder: Path, name: str, ending: str = "") -> Path:
     return next(path for each in names if not (path := folder / f"{each}{ending}").exists())
 
 
-class Program:
-    """A program that trains. Those that derive from it have options of their own, and load images.
+def train(
+    recipes: Mapping[str, Path], resume: Path | None, minutes: float | None, patience: int | None, **options: Any
+) -> int:
+    """Train a network on images, and write a report; or go on with a run that stopped.
 
-    Attributes
-    ----------
-    args : Namespace
-        The options of the command line. `data` is the name of the images, or their folder.
-    start : tuple of str
-        The words of the command, after Python's.
-    recipes : dict of str to path
-        The file of each recipe, whose `SETTINGS` go by these names. The first one is the default.
-    places : tuple of str
-        Options that say where images are: a resumed run may be given others.
-    augmented : bool
-        Whether training images are changed at random.
+    Returns the exit code. Ctrl-C outside of the training, which has an end of its own, prints the command that goes on.
     """
-
-    start: tuple[str, ...]
-    recipes: Mapping[str, Path] = {"quick": QUICK, "best": QUICK}
-    places: tuple[str, ...]
-    augmented = True
-
-    @classmethod
-    def add_options(cls, parser: ArgumentParser) -> None:
-        """Add the options that all programs have."""
-        names = f"{', '.join(cls.recipes)} (default: the first), or FILE.py with build(settings, rng=None, images=None)"
-        parser.add_argument("--recipe", "--model", metavar="NAME", help=names)
-        _add_options(parser, "programs")
-
-    def __init__(self, args: Namespace, refuse: Callable[[str], Any]) -> None:
-        """Refuse options that do not fit together, and fill in the defaults of a new run."""
-        self.args = args
-        given = {name for name, value in vars(args).items() if value is not None and value is not False}
-        if args.seed is not None and args.seed < 0:
-            refuse(f"--seed is {args.seed}, must be 0 or more")
-        if not args.resume:
-            args.recipe, args.seed = args.recipe or next(iter(self.recipes)), args.seed or 0
-        elif given - {*AGAIN, *self.places}:
-            refuse(
-                f"--resume goes on with the settings of {args.resume}, so beside it only --minutes, --patience and the "
-                "place of the images can be given. For other settings begin a new run"
-            )
-
-    def load(self, settings: Any) -> tuple[ag.data.Dataset, dict[str, Any]]:
-        """Load the images for a recipe with these settings; return them, and settings that suit them better."""
-        raise NotImplementedError  # each program has images of its own
-
-    def run(self) -> int:
-        """Train a new run, or go on with one, and write its report; return the exit code.
-
-        Ctrl-C outside of the training, which has an end of its own, prints the command that goes on.
-        """
-        ranks, folder, code = ag.distributed.ranks(), None, 2
-        say: Callable[[object], None] = partial(print, file=sys.stderr) if ranks.rank == 0 else lambda text: None
-        try:
-            folder, data = ranks.first(self._begun)
-            if data is None:
-                say(f"{folder.path}: the training has ended. Its report: {folder.path / 'report.html'}")
-                return 0
-            code = self._train(folder, data, ranks)
-        except BrokenPipeError:
+    ranks, folder = ag.distributed.ranks(), None
+    say: Callable[[object], None] = partial(print, file=sys.stderr) if ranks.rank == 0 else lambda text: None
+    given = {name: value for name, value in options.items() if value is not None and value is not False}
+    try:
+        folder, data = ranks.first(_again, resume, given) if resume else ranks.first(_new, recipes, given)
+        if data is None:
+            say(f"{folder.path}: the training has ended. Its report: {folder.path / 'report.html'}")
+            return 0
+        return _train(folder, data, minutes, patience)
+    except ERRORS:
+        if ranks.rank == 0:
             raise
-        except (ImportError, OSError, ValueError, FloatingPointError, MemoryError) as error:
-            say(f"{error}{next((cure for kind, cure in CURES.items() if isinstance(error, kind)), '')}")
-        except KeyboardInterrupt:
-            there = folder is not None and folder.last.exists() and self._resume(folder)
-            say(f"\ninterrupted. Go on from the last checkpoint:\n    {there}" if there else NOTHING)
-            code = 130
-        if code and folder and ranks.rank == 0 and not (self.args.resume or folder.last.exists()):
+        return 2
+    except KeyboardInterrupt:
+        how = "Nothing was trained yet"
+        if folder and folder.last.exists():
+            how = f"Go on from the last checkpoint:\n    {_resume(folder.path)}"
+        say(f"\ninterrupted. {how}")
+        return 130
+    finally:
+        if folder and ranks.rank == 0 and not folder.last.exists():
             folder.remove()
-        return code
 
-    def _resume(self, folder: ag.training.RunFolder) -> str:
-        return command(*self.start, "--resume", folder.path)
 
-    def _begun(self) -> tuple[ag.training.RunFolder, ag.data.Dataset | None]:
-        """Return the folder of the run, which a new one gets here, and its images; None if it has ended."""
-        args = self.args
-        if args.resume:
-            folder = ag.training.RunFolder(args.resume)
-            kept = [name for name in vars(args) if name not in ONCE and getattr(args, name) in (None, False)]
-            if not folder.settings.keys() >= {*kept}:
-                raise ValueError(f"{folder.path}: the run is of another program, which has to resume it")
-            vars(args).update({name: folder.settings[name] for name in kept})
-            data = None if _finished(folder) else self.load(_settings(folder))[0]
-            return folder, data
-        name, given = args.recipe, dict(args.set or ())
-        if name not in self.recipes and not Path(name).exists():
-            raise ValueError(f"{name} is no recipe ({', '.join(self.recipes)}), and no file")
-        recipe = ag.training.read_recipe(self.recipes.get(name, name))
-        settings = recipe.SETTINGS.get(name) or recipe.Settings()
-        if absent := [field for field in (*NEEDED, *given) if not hasattr(settings, field)]:
-            raise ValueError(f"{name}: its Settings have no {', '.join(absent)}, but {', '.join(vars(settings))}")
-        whole = {field.name for field in fields(settings) if field.type in (int, "int")}
-        for field, value in given.items():
-            usual = getattr(settings, field)
-            kind = int | float if isinstance(usual, int | float) and field not in whole else type(usual)
-            if usual is not None and not isinstance(value, kind):
-                raise ValueError(f"{field} is {value!r}, want {type(usual).__name__}, such as {field}={usual!r}")
-        settings = replace(settings, **given)
-        data, better = self.load(settings)
-        better = {field: value for field, value in better.items() if hasattr(settings, field) and field not in given}
-        return self._new(replace(settings, **better), data), data
-
-    def _new(self, settings: Any, data: ag.data.Dataset) -> ag.training.RunFolder:
-        """Make the folder of a new run."""
-        args, count = self.args, len(data.train_images)
-        facts = {
-            **{name: value for name, value in vars(args).items() if name not in ONCE},
-            "program": program(),
-            "settings": asdict(settings),
-            "name": data.name,
-            "classes": data.classes,
-            "image_shape": data.train_images.shape[1:],
-            "images_per_pass": count - math.ceil(settings.validation * count),
-        }
-        path = args.out or _free(Path("runs"), f"{Path(args.data).resolve().name}-{Path(args.recipe).stem}")
-        return ag.training.RunFolder(path, facts, self.recipes.get(args.recipe, args.recipe))
-
-    def _train(self, folder: ag.training.RunFolder, data: ag.data.Dataset, ranks: ag.distributed.Ranks) -> int:
-        args, recipe, settings = self.args, folder.module(), _settings(folder)
-        rng = np.random.default_rng(args.seed)
-        images, labels, validation = data.train_images, data.train_labels, None
-        if settings.validation:
-            (images, labels), validation = ag.data.split(images, labels, settings.validation, rng)
-        model = ranks.broadcast(recipe.build(settings, rng, images))
-        if ranks.rank == 0:
-            print(data, model.summary((1, *images.shape[1:])), sep="\n\n", end="\n\n")
-        steps = settings.epochs * sum(1 for _ in ag.data.batches(images, labels, settings.batch_size))
-        loss = partial(recipe.loss, settings)
-        moments = ag.report.Moments(model, loss, images[:4], labels[:4])
-        stop = [ag.training.early_stop(args.patience)] if args.patience else []
-        history = ag.training.fit(
-            model, loss, recipe.optimiser(settings, model, steps), images, labels, rng=rng, epochs=settings.epochs,
-            batch_size=settings.batch_size, schedule=recipe.schedule(settings, steps),
-            augment=partial(recipe.augment, settings) if self.augmented else None,
-            validation=validation, checkpoint=folder.last, callbacks=[*stop, moments, folder.callback(model)],
-            clip=args.clip, time_limit=args.minutes and 60 * args.minutes, name=data.name, ranks=ranks,
-        )  # fmt: skip
-        model, images, labels = folder.model(), data.test_images, data.test_labels
-        if ranks.rank == 0:
-            print(f"Evaluating {len(images):,} test images, and writing the report", file=sys.stderr)
-        result = ag.training.evaluate(partial(recipe.views, model), loss, images, labels, settings.batch_size, ranks)
-        if ranks.rank == 0:
-            print(ag.report.write(folder, images, labels, result, loss, moments, self._resume(folder)))
-        return 130 if history.ended.startswith("interrupted") else 0  # as a shell expects, which goes on after 0
+def _resume(run: Path, *data: str) -> str:
+    """Return the command that goes on with a run."""
+    return command("-m", "autograd_cnn", "train", *data, "--resume", run)
 
 
 def _settings(folder: ag.training.RunFolder) -> Any:
     return folder.module().Settings(**folder.settings["settings"])
 
 
-def _finished(folder: ag.training.RunFolder) -> bool:
-    """Whether the run has made all its steps, and its report is newer than the last checkpoint."""
-    history, report = folder.history(), folder.path / "report.html"
-    whole = len(history.losses) == history.planned > 0 and report.exists()
-    return whole and report.stat().st_mtime >= folder.last.stat().st_mtime
+def _again(run: Path, given: dict[str, Any]) -> tuple[ag.training.RunFolder, ag.data.Dataset | None]:
+    """Return the folder of a run, and its images; None if the run has ended, and its report is newer than its end."""
+    if given.keys() - PLACES:
+        raise ValueError(
+            f"--resume goes on with the settings of {run}, so beside it only --minutes, --patience and the place of "
+            "the images can be given. For other settings begin a new run"
+        )
+    folder = ag.training.RunFolder(run)
+    facts, history, report = {**folder.settings, **given}, folder.history(), folder.path / "report.html"
+    if not facts.keys() >= {"data", "recipe", "seed", "settings"}:
+        raise ValueError(f"{run}: the run is of another program, which has to resume it")
+    ended = len(history.losses) == history.planned > 0 and report.exists()
+    if ended and report.stat().st_mtime >= folder.last.stat().st_mtime:
+        return folder, None
+    if facts["data"] not in ("shapes", "cifar10") and not Path(facts["data"]).is_dir():
+        raise FileNotFoundError(f"{facts['data']} does not exist. If it has moved: {_resume(run, 'FOLDER')}")
+    return folder, _load(facts, _settings(folder))
 
 
-class Images(Program):
-    """Trains on a folder of images."""
+def _new(recipes: Mapping[str, Path], given: dict[str, Any]) -> tuple[ag.training.RunFolder, ag.data.Dataset]:
+    """Make the folder of a new run; return it, and its images."""
+    facts = {"data": "shapes", "recipe": next(iter(recipes)), "seed": 0, **given}
+    name, changes, out = facts["recipe"], dict(facts.pop("set", ())), facts.pop("out", None)
+    if name not in recipes and not Path(name).exists():
+        raise ValueError(f"{name} is no recipe ({', '.join(recipes)}), and no file")
+    recipe = ag.training.read_recipe(recipes.get(name, name))
+    settings = recipe.SETTINGS.get(name) or recipe.Settings()
+    if absent := [field for field in (*NEEDED, *changes) if not hasattr(settings, field)]:
+        raise ValueError(f"{name}: its Settings have no {', '.join(absent)}, but {', '.join(vars(settings))}")
+    whole = {field.name for field in fields(settings) if field.type in (int, "int")}
+    for field, value in changes.items():
+        usual = getattr(settings, field)
+        kind = int | float if isinstance(usual, int | float) and field not in whole else type(usual)
+        if usual is not None and not isinstance(value, kind):
+            raise ValueError(f"--set {field}={value!r}: want {type(usual).__name__}, such as {field}={usual!r}")
+    settings = replace(settings, **changes)
+    data = _load(facts, settings)
+    suited = _suited(facts, data, settings).items()
+    settings = replace(settings, **{name: x for name, x in suited if hasattr(settings, name) and name not in changes})
+    count = len(data.train_images)
+    facts |= {
+        "program": program(),
+        "settings": asdict(settings),
+        "name": data.name,
+        "classes": data.classes,
+        "image_shape": data.train_images.shape[1:],
+        "images_per_pass": count - math.ceil(settings.validation * count),
+    }
+    path = out or _free(Path("runs"), f"{Path(facts['data']).resolve().name}-{Path(name).stem}")
+    return ag.training.RunFolder(path, facts, recipes.get(name, name)), data
 
-    start = ("-m", "autograd_cnn", "train")
-    places = ("data",)
 
-    def load(self, settings: Any) -> tuple[ag.data.Dataset, dict[str, Any]]:
-        """Load a folder. For few images, choose a smaller network, smaller batches and more passes."""
-        place, size = self.args.data, getattr(settings, "size", 32)
-        left: list[str] = []
-        if self.args.resume and not Path(place).is_dir():
-            there = command(*self.start, "FOLDER", "--resume", self.args.resume)
-            raise FileNotFoundError(f"{place} does not exist. If it has moved: {there}")
-        data = ag.data.load_folder(place, (size, size), seed=self.args.seed, skip=left.append)
-        if left:
-            print(f"left out, since they cannot be read: {len(left):,}, such as {left[0]}", file=sys.stderr)
-        if len(data.classes) == 1:
-            inside = Path(place, *data.classes)
-            raise ValueError(f"{place}: has one class, {inside.name}. Want two or more; if they are in it: {inside}")
-        count, most = len(data.train_images), math.inf
-        better: dict[str, Any] = {"classes": len(data.classes)}
-        if count < FEW:
-            better |= {"epochs": PASSES, "batch_size": max(-(-count // STEPS), LEAST), "validation": 0.2}
-        if self.args.recipe == "quick":
-            most = max(settings.batch_size * 32**2 // size**2, 8)  # images of a step, which has to fit into memory
-            better |= {"widths": WIDTHS} if count < FEW else {}
-        return data, {**better, "batch_size": min(better.get("batch_size", settings.batch_size), most)}
+def _load(facts: Mapping[str, Any], settings: Any) -> ag.data.Dataset:
+    """Load the images of a run."""
+    place, seed, size = facts["data"], facts["seed"], getattr(settings, "size", 32)
+    if place == "shapes":
+        data = ag.data.load_shapes(seed=seed)
+    elif place == "cifar10":
+        data = ag.data.load_cifar10(None, "download" in facts, "no_verify" not in facts)
+    else:
+        left_out = partial(print, "left out:", file=sys.stderr)
+        data = ag.data.load_folder(place, (size, size), seed=seed, skip=left_out)
+    if (count := facts.get("images", math.inf)) < len(data.train_images):
+        some = np.linspace(0, len(data.train_images) - 1, count).astype(int)  # of a folder, as many of each class
+        data = replace(data, train_images=data.train_images[some], train_labels=data.train_labels[some])
+    return data
 
 
-def train(refuse: Callable[[str], Any], **options: Any) -> int:
-    """Train a network on a folder of images, or go on with such a run; return the exit code."""
-    if not options["data"] and not options["resume"]:
-        refuse("want FOLDER, or --resume RUN")
-    return Images(Namespace(**options), refuse).run()
+def _suited(facts: Mapping[str, Any], data: ag.data.Dataset, settings: Any) -> dict[str, Any]:
+    """Return settings that suit the images better: for few, a smaller network, smaller batches and more passes."""
+    if facts["data"] == "shapes":
+        return {"epochs": min(settings.epochs, 5)}
+    if facts["data"] == "cifar10":
+        return {}
+    count, most = len(data.train_images), math.inf
+    better: dict[str, Any] = {"classes": len(data.classes), "batch_size": settings.batch_size}
+    if count < FEW:
+        better |= {"epochs": PASSES, "batch_size": max(-(-count // STEPS), LEAST), "validation": 0.2}
+    if facts["recipe"] == "quick":
+        most = max(settings.batch_size * 32**2 // settings.size**2, 8)  # images of a step, which has to fit into memory
+        better |= {"widths": WIDTHS} if count < FEW else {}
+    return {**better, "batch_size": min(better["batch_size"], most)}
+
+
+def _train(folder: ag.training.RunFolder, data: ag.data.Dataset, minutes: float | None, patience: int | None) -> int:
+    ranks = ag.distributed.ranks()
+    recipe, settings, facts = folder.module(), _settings(folder), folder.settings
+    rng = np.random.default_rng(facts["seed"])
+    images, labels, validation = data.train_images, data.train_labels, None
+    if settings.validation:
+        (images, labels), validation = ag.data.split(images, labels, settings.validation, rng)
+    model = ranks.broadcast(recipe.build(settings, rng, images))
+    if ranks.rank == 0:
+        print(data, model.summary((1, *images.shape[1:])), sep="\n\n", end="\n\n")
+    steps = settings.epochs * sum(1 for _ in ag.data.batches(images, labels, settings.batch_size))
+    loss = partial(recipe.loss, settings)
+    moments = ag.report.Moments(model, loss, images[:4], labels[:4])
+    stop: list[Any] = [lambda history: history.since_best >= patience] if patience else []
+    history = ag.training.fit(
+        model, loss, recipe.optimiser(settings, model, steps), images, labels, rng=rng, epochs=settings.epochs,
+        batch_size=settings.batch_size, schedule=recipe.schedule(settings, steps),
+        augment=None if facts["data"] == "shapes" else partial(recipe.augment, settings),
+        validation=validation, checkpoint=folder.last, callbacks=[*stop, moments, folder.callback(model)],
+        clip=facts.get("clip"), time_limit=minutes and 60 * minutes, name=data.name, ranks=ranks,
+    )  # fmt: skip
+    model, images, labels = folder.model(), data.test_images, data.test_labels
+    if ranks.rank == 0:
+        print(f"Evaluating {len(images):,} test images, and writing the report", file=sys.stderr)
+    result = ag.training.evaluate(partial(recipe.views, model), loss, images, labels, settings.batch_size, ranks)
+    if ranks.rank == 0:
+        print(ag.report.write(folder, images, labels, result, loss, moments, _resume(folder.path)))
+    return 130 if history.ended.startswith("interrupted") else 0  # as a shell expects, which goes on after 0
 
 
 def _run_with_images(run: Path, caller: str) -> ag.training.RunFolder:
@@ -362,9 +312,9 @@ def _run_with_images(run: Path, caller: str) -> ag.training.RunFolder:
 
 
 def predict(run: Path, files: list[Path], why: bool) -> int:
-    """Print the most probable classes of images and, with `why`, write what decided into RUN/why.
+    """Print the three most probable classes of each image.
 
-    Return 0, or 2 if an image cannot be read.
+    With `why`, write what decided into RUN/why. Return 0, or 2 if an image cannot be read.
     """
     from autograd_cnn.data.folder import images_in
 
@@ -405,7 +355,7 @@ def export(run: Path, file: Path) -> int:
 
 
 def demo(folder: Path, show: bool = True) -> int:
-    """Write four scripts into `folder`, run them, and open the pages that they show."""
+    """Open networks to step through: chain rule, spiral, CNN, broken rules; the folder gets their scripts, too."""
     from unittest.mock import patch
 
     from autograd_cnn.studio import graph
@@ -423,7 +373,7 @@ def demo(folder: Path, show: bool = True) -> int:
 
 
 def live(folder: Path | None, offline: bool = False, show: bool = True) -> int:
-    """Write the live page, and open it."""
+    """Open a page in which you edit a program, run it, and step through it."""
     from autograd_cnn.studio.live.page import write
 
     page = (folder or Path(tempfile.mkdtemp(prefix="autograd_cnn_") if show else "")) / "live.html"
@@ -439,7 +389,10 @@ def _opened(page: Path, show: bool) -> int:
 
 
 def check(file: Path) -> int:
-    """Run a user's file and check every primitive it registers; 0 if all pass, 1 if one fails, 2 if none can be."""
+    """Compare the primitives of your own file with finite differences.
+
+    Return 0 if all pass, 1 if one fails, 2 if none can be.
+    """
     ours = set(operations)
     sys.path.insert(0, str(file.parent))  # the file may import its neighbours, as a script may
     try:
@@ -469,7 +422,10 @@ def check(file: Path) -> int:
 
 
 def compile() -> int:
-    """Train a network of the usual layers for a step, so that Numba compiles their kernels; 2 without Numba."""
+    """Compile Numba's kernels now, rather than in the first step.
+
+    A network of the usual layers is trained for a step. Return 2 without Numba.
+    """
     from autograd_cnn.fast.twins import compiled_pass, kernel_set
 
     if kernel_set() == "numpy":
@@ -503,7 +459,7 @@ def _kernels() -> str:
 
 
 def info() -> int:
-    """Print versions and kernels."""
+    """Print versions and kernels, for bug reports."""
     print(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores")
     for package in PACKAGES:
         try:
@@ -517,7 +473,6 @@ def info() -> int:
 
 def script(run: Callable[[], int] = main) -> int:
     """Run a program; return its exit code, that of a shell after Ctrl-C, or if its output is closed, as by head."""
-    warnings.showwarning = _once(warnings.showwarning)
     try:
         code = run()
         sys.stdout.flush()
@@ -528,18 +483,6 @@ def script(run: Callable[[], int] = main) -> int:
         print("\ninterrupted", file=sys.stderr)
         code = 130
     return code
-
-
-def _once(show: Callable[..., Any]) -> Callable[..., Any]:
-    """Let each warning be shown once: Python forgets which were, whenever matplotlib changes filters for a moment."""
-    shown: set[str] = set()
-
-    def showwarning(message: Any, *place: Any) -> None:
-        if str(message) not in shown:
-            shown.add(str(message))
-            show(message, *place)
-
-    return showwarning
 
 
 if __name__ == "__main__":

@@ -30,12 +30,12 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(2164, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "engine": Room(2265, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(1984, "engine", "the textbook: operations, each with its derivative below it"),
-    "calculus": Room(957, "engine", "grad and its kin, checkpoint, and checks of gradients"),
+    "calculus": Room(985, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(761, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(331, "engine calculus state", "optimisers, schedules, clipping"),
-    "elsewhere": Room(131, "", "names of other libraries, and what to write here"),
+    "elsewhere": Room(133, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
     "environment": Room(29, "", "this Python: its command line, and packages that are absent"),
     "files": Room(51, "", "writes a file as a whole or not at all"),
@@ -43,15 +43,15 @@ ROOMS = {
     "notebook": Room(24, "", "shows a page below a cell"),
     "plots": Room(124, "engine files environment", "pictures of a training, by matplotlib"),
     FACE: Room(84, "engine calculus ops vocabulary elsewhere", "the names that users see"),
-    "__main__": Room(418, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
+    "__main__": Room(384, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
         1139, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(3160, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
-    "data": Room(610, "engine files environment", "published images, folders of images, batches"),
+    "data": Room(573, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
-        1194,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
+        1131,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
         "engine ops nn optim data state arrayfile files plots environment",
         "the loop, what looks at a run, and folders of runs that resume",
     ),

@@ -3,7 +3,6 @@
 import re
 import signal
 import sys
-import warnings
 
 import numpy as np
 import pytest
@@ -137,21 +136,6 @@ def test_check_needs_primitives(tmp_path, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].endswith("empty.py: registers no primitive. @ag.primitive above a function does")
     assert "absent.py: FileNotFoundError: " in lines[1] and lines[2].startswith(f"{tmp_path}: ImportError: ")
-
-
-def test_a_program_shows_each_warning_once(monkeypatch):
-    """Also after filters have changed for a moment, as matplotlib changes them."""
-    shown = []
-    monkeypatch.setattr(warnings, "showwarning", lambda message, *place: shown.append(str(message)))
-
-    def run():
-        warnings.simplefilter("default")
-        for text in "one", "two", "one", "two":
-            with warnings.catch_warnings():
-                warnings.warn(text, stacklevel=1)
-        return 7
-
-    assert script(run) == 7 and shown == ["one", "two"]
 
 
 def test_ctrl_c_is_one_line_and_the_exit_code_of_a_shell(capsys):

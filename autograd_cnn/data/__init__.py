@@ -1,7 +1,7 @@
 """Loads images (CIFAR-10, your own, drawn shapes that need no download), converts them, and cuts them into batches."""
 
 from autograd_cnn.data.cifar10 import cache_dir, load_cifar10
-from autograd_cnn.data.dataset import Dataset, as_float32, channel_statistics
+from autograd_cnn.data.dataset import Dataset, as_float32
 from autograd_cnn.data.folder import load_folder
 from autograd_cnn.data.image import read_image
 from autograd_cnn.data.minibatches import augment, batches, split
@@ -14,7 +14,6 @@ __all__ = [
     "augment",
     "batches",
     "cache_dir",
-    "channel_statistics",
     "load_cifar10",
     "load_folder",
     "load_shapes",

@@ -24,7 +24,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd_cnn.data.dataset import Dataset
-from autograd_cnn.environment import needs
 from autograd_cnn.files import read, write_atomically
 
 AnyPath = str | os.PathLike[str]
@@ -92,7 +91,7 @@ SIZE = 170_052_171  # of the archive of the binary version, which a download fet
 URL = f"https://www.cs.toronto.edu/~kriz/{BINARY.archive}"
 MIRROR = f"https://cave.cs.toronto.edu/kriz/{BINARY.archive}"
 TIMEOUT = 30  # seconds that a host may be silent
-CURE = "Delete it, or fetch the images again with download=True"
+CURE = "Delete it, or fetch the images again with download=True (--download)"
 
 
 def load_cifar10(
@@ -138,7 +137,7 @@ def load_cifar10(
     Traceback (most recent call last):
         ...
     FileNotFoundError: CIFAR-10 not found in no/such/folder
-    download=True fetches 170 MB. ...
+    download=True (--download) fetches 170 MB. ...
     """
     place = cache_dir() if path is None else Path(os.path.expanduser(path))
     damage: Exception | None = None
@@ -155,7 +154,7 @@ def load_cifar10(
         raise damage
     raise FileNotFoundError(
         f"CIFAR-10 not found in {place}\n"
-        f"download=True fetches {SIZE / 1e6:.0f} MB. {_by_hand(folder / BINARY.archive)}. "
+        f"download=True (--download) fetches {SIZE / 1e6:.0f} MB. {_by_hand(folder / BINARY.archive)}. "
         "Without CIFAR-10: ag.data.load_shapes()"
     )
 
@@ -191,7 +190,8 @@ def _read(version: Version, found: Path, verify: bool) -> Dataset:
             raws.append(read(found / name))
             problem = _complaint(found / name, raws[-1], want)
             if problem and (verify or version is PYTHON):  # a pickle may run any program
-                raise ValueError(f"{problem}. {CURE}; if you made this copy, verify=False accepts {BINARY.folder}")
+                own = f"if you made this copy, verify=False (--no-verify) accepts {BINARY.folder}"
+                raise ValueError(f"{problem}. {CURE}; {own}")
             known = known and not problem
     parts = [version.decode(found / name, raw) for name, raw in zip(version.files, raws, strict=True)]
     images, labels = zip(*parts, strict=True)
@@ -210,21 +210,17 @@ def _complaint(source: Path | str, raw: bytes, want: str) -> str:
 
 def _fetch(url: str, target: Path) -> None:
     """Download the archive, and keep it only if its checksum is right, so that http is safe too."""
-    with needs("tqdm", "a download"):
-        from tqdm.auto import tqdm
-
     target.parent.mkdir(parents=True, exist_ok=True)
-    raw, bar = io.BytesIO(), tqdm(total=SIZE, unit="B", unit_scale=True, disable=None)
+    print(f"fetching {SIZE / 1e6:.0f} MB from {url}", file=sys.stderr)
     try:
-        with bar, urlopen(url, timeout=TIMEOUT) as answer:
-            while raw.tell() <= SIZE and (chunk := answer.read(1 << 16)):
-                bar.update(raw.write(chunk))
-        problem = _complaint(url, raw.getvalue(), BINARY.sum)
+        with urlopen(url, timeout=TIMEOUT) as answer:
+            raw = answer.read(SIZE + 1)
+        problem = _complaint(url, raw, BINARY.sum)
     except (OSError, ValueError, HTTPException) as error:
         problem = f"{url}: {error}"
     if problem:
         raise ConnectionError(f"{problem}\nKept nothing. {_by_hand(target)}. Mirror: url={MIRROR!r}")
-    write_atomically(target, raw.getvalue())
+    write_atomically(target, raw)
 
 
 def _by_hand(target: Path) -> str:

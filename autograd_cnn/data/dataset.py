@@ -170,8 +170,8 @@ def as_float32(
     ----------
     images : array, (N, H, W, C) uint8, NHWC
     mean, std : (C,), optional
-        Per channel, in units of the range [0, 1], as `channel_statistics` returns them. Use those of the training
-        images for test images too.
+        Per channel, in units of the range [0, 1], such as ``images.mean((0, 1, 2)) / 255``. Use those of the
+        training images for test images too.
 
     Returns
     -------
@@ -188,55 +188,12 @@ def as_float32(
     >>> as_float32(np.array([[0, 51, 255]], np.uint8))
     array([[0. , 0.2, 1. ]], dtype=float32)
     """
-    _check_bytes("as_float32", images)
+    check_array("as_float32", "images", images)
+    if images.dtype != np.uint8:
+        raise TypeError(f"as_float32: images are {images.dtype}, expected uint8 (0..255). {BYTES}")
     result = np.divide(images, 255, dtype=np.float32)
     if mean is not None:
         result -= np.asarray(mean, np.float32)
     if std is not None:
         result /= np.asarray(std, np.float32)
     return result
-
-
-def _check_bytes(caller: str, images: Any) -> None:
-    check_array(caller, "images", images)
-    if images.dtype != np.uint8:
-        raise TypeError(f"{caller}: images are {images.dtype}, expected uint8 (0..255). {BYTES}")
-
-
-def channel_statistics(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and standard deviation of each colour over all pixels of all images, in units of the range [0, 1].
-
-    Parameters
-    ----------
-    images : array, (N, H, W, C) uint8, NHWC
-
-    Returns
-    -------
-    mean, std : arrays, (C,) float32
-
-    Raises
-    ------
-    TypeError
-        If the images are not uint8.
-    ValueError
-        If there are none.
-
-    Examples
-    --------
-    >>> images = np.zeros((1, 1, 2, 3), np.uint8)
-    >>> images[0, 0, 0] = 255, 51, 0
-    >>> channel_statistics(images)
-    (array([0.5, 0.1, 0. ], dtype=float32), array([0.5, 0.1, 0. ], dtype=float32))
-    """
-    _check_bytes("channel_statistics", images)
-    if not images.size:
-        raise ValueError(f"channel_statistics: images {images.shape} have no pixel")
-    channels = images.shape[-1]
-    rows = images.reshape(len(images), -1)
-    # Sums of integers are exact, and need no float copy, which would be eight times the size of the images.
-    sums = rows.sum(axis=0, dtype=np.int64).reshape(-1, channels).sum(axis=0)
-    squares = np.einsum("ni,ni->i", rows, rows, dtype=np.int64).reshape(-1, channels).sum(axis=0)
-    pixels = images.size // channels
-    mean = sums / pixels / 255
-    variance = squares / pixels / 255**2 - mean**2
-    return mean.astype(np.float32), np.sqrt(np.maximum(variance, 0)).astype(np.float32)

@@ -84,8 +84,11 @@ def load_folder(
     parts = _parts(folder)
     trained = parts[0] if parts else folder
     classes = _folders(trained)
-    if not classes:
-        raise ValueError(f"load_folder: {trained} has no folder; want one for each class, such as {trained / 'cat'}")
+    tested = _folders(parts[1]) if parts else classes
+    if len({*classes, *tested}) < 2:
+        inside = f". If they are in it: {trained / classes[0]}" if classes else ""
+        want = f"want one for each of two or more classes, such as {trained / 'cat'}{inside}"
+        raise ValueError(f"load_folder: folders in {trained}: {len(classes)}, {want}")
     names: dict[str, str] = {}
     for each in classes:
         if (twin := names.setdefault(normalize("NFKC", each).casefold().strip(), each)) != each:
@@ -93,7 +96,6 @@ def load_folder(
     name = folder.resolve().name
     if not parts:
         return Dataset.from_arrays(*_read_all(folder, classes, size, skip), test, classes, name, seed)
-    tested = _folders(parts[1])
     for stray in sorted({*classes} ^ {*tested}):
         here, there = parts if stray in classes else parts[::-1]
         raise ValueError(f"load_folder: {here / stray} is a class that {there} lacks. Remove it, or add it there")

@@ -77,9 +77,9 @@ def read_image(path: AnyPath, size: tuple[int, int]) -> NDArray[np.uint8]:
     except UnidentifiedImageError:
         kind = PHOTO.format("AVIF" if raw[8:11] == b"avi" else "HEIC") if raw[4:8] == b"ftyp" else ""
         why = kind or f"it begins like none of {', '.join(FORMATS)}"
-        raise ValueError(f"{_name(path)}: not a readable image ({why})") from None
+        raise ValueError(f"{plain(os.fspath(path))}: not a readable image ({why})") from None
     except Exception as error:  # a damaged file can raise nearly anything
-        raise ValueError(f"{_name(path)}: not a readable image ({error})") from error
+        raise ValueError(f"{plain(os.fspath(path))}: not a readable image ({error})") from error
 
 
 def checked_size(caller: str, size: Any) -> tuple[int, int]:
@@ -92,10 +92,6 @@ def checked_size(caller: str, size: Any) -> tuple[int, int]:
         cure = f": size={size[:2]}" if isinstance(size, tuple) and len(size) == 3 else ""
         raise ValueError(f"{caller}: size is {size!r}, want (height, width), such as (32, 32){cure}")
     return height, width
-
-
-def _name(path: AnyPath) -> str:
-    return plain(str(os.fspath(path)))
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.random import Generator
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from autograd_cnn.data.checks import check_array, check_generator, check_pair
 
@@ -118,14 +118,12 @@ def augment(
     shift: int = 4,
     flip: bool = True,
     cutout: int = 0,
-    mode: str = "constant",
-    fill: ArrayLike = 0,
+    mode: Literal["constant", "reflect"] = "constant",
 ) -> NDArray[Any]:
     """Shift each image by up to `shift` pixels, mirror it with probability 1/2, and paint over one square of it.
 
     Shifting and mirroring are the usual augmentation for CIFAR-10 (He et al.); the square is cutout (DeVries and
-    Taylor), whose authors take a side of 16 for CIFAR-10. They fill it with zeros after normalisation, which are the
-    mean colour before it: give the mean colour as `fill` for images that are normalised later.
+    Taylor), whose authors take a side of 16 for CIFAR-10. It has the mean colour of all these images.
 
     Parameters
     ----------
@@ -140,9 +138,7 @@ def augment(
     cutout : int
         Side of the square, in pixels. Its centre may be any pixel, so a part of the square may lie outside.
     mode : {"constant", "reflect"}
-        A shift brings in the colour `fill`, or the pixels at the edge, reflected, as `numpy.pad` does.
-    fill : number or (C,)
-        The colour of squares and of constant edges, in the units of the images.
+        A shift brings in zeros, or the pixels at the edge, reflected, as `numpy.pad` does.
 
     Returns
     -------
@@ -153,8 +149,7 @@ def augment(
     TypeError
         If `images` is no array, or `rng` no generator.
     ValueError
-        If `images` has other axes, `shift` or `cutout` is negative or no int, `mode` is unknown, or `fill` is no colour
-        of the images.
+        If `images` has other axes, `shift` or `cutout` is negative or no int, or `mode` is unknown.
 
     References
     ----------
@@ -180,13 +175,13 @@ def augment(
             f"augment: shift={shift!r}, cutout={cutout!r}, mode={mode!r}; the numbers must be ints of at least 0, "
             'and the mode "constant" or "reflect"'
         )
-    _check_colour(images, fill)
     if not images.size:
         return images.copy()
     count, height, width, channels = images.shape
     top, left = rng.integers(0, 2 * shift + 1, size=(2, count))
     # A pixel is one item of bytes: NumPy copies items whole, and would copy three colours in a loop of three.
-    padded = _padded(images, shift, mode, fill).view(f"V{channels * images.itemsize}")[..., 0]
+    padded = np.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode)
+    padded = np.ascontiguousarray(padded).view(f"V{channels * images.itemsize}")[..., 0]
     pixels = sliding_window_view(padded, (height, width), axis=(1, 2))[np.arange(count), top, left]
     if flip:
         mirrored = np.flatnonzero(rng.random(count) < 0.5)
@@ -196,30 +191,7 @@ def augment(
             abs(2 * (np.arange(side) - rng.integers(0, side, (count, 1))) + 1 - cutout % 2) < cutout
             for side in (height, width)
         )
-        colour = np.full(images.shape[3], fill, images.dtype).view(pixels.dtype)
-        np.copyto(pixels, colour, where=rows[:, :, None] & columns[:, None, :])
+        mean = images.mean(axis=(0, 1, 2))
+        colour = (np.rint(mean) if images.dtype.kind in "iu" else mean).astype(images.dtype)
+        np.copyto(pixels, colour.view(pixels.dtype), where=rows[:, :, None] & columns[:, None, :])
     return pixels.view(images.dtype).reshape(images.shape)
-
-
-def _check_colour(images: NDArray[Any], fill: ArrayLike) -> None:
-    """Refuse a colour that the images cannot have, and one in [0, 1] for images of 0..255: it would become black."""
-    colour, channels = np.asarray(fill), images.shape[3]
-    if colour.shape not in ((), (1,), (channels,)):
-        raise ValueError(f"augment: fill has the shape {colour.shape}, want a number or ({channels},)")
-    if np.issubdtype(images.dtype, np.integer):
-        limits = np.iinfo(images.dtype)
-        if not (limits.min <= colour.min() and colour.max() <= limits.max) or 0 < colour.max() < 1:
-            raise ValueError(
-                f"augment: fill is {fill!r}, but images are {images.dtype}, {limits.min}..{limits.max}. "
-                "From [0, 1]: fill=255 * colour"
-            )
-
-
-def _padded(images: NDArray[Any], shift: int, mode: str, fill: ArrayLike) -> NDArray[Any]:
-    if mode == "reflect":
-        return np.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), "reflect")
-    count, height, width, channels = images.shape
-    padded = np.empty((count, height + 2 * shift, width + 2 * shift, channels), images.dtype)
-    padded[...] = np.full(padded.shape[1:], fill, images.dtype)
-    padded[:, shift : shift + height, shift : shift + width] = images
-    return padded

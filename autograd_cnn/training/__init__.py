@@ -2,7 +2,6 @@
 
 from autograd_cnn.arrayfile import CheckpointError
 from autograd_cnn.engine.naming import publish
-from autograd_cnn.training.callbacks import early_stop, keep_best
 from autograd_cnn.training.checkpoint import load_checkpoint, save_checkpoint
 from autograd_cnn.training.evaluation import evaluate, predict
 from autograd_cnn.training.folder import RunFolder, load_run
@@ -16,10 +15,8 @@ __all__ = [
     "Evaluation",
     "History",
     "RunFolder",
-    "early_stop",
     "evaluate",
     "fit",
-    "keep_best",
     "load_checkpoint",
     "load_run",
     "predict",

@@ -32,13 +32,11 @@ TYPES: dict[str, tuple[Any, str]] = {
     "time_limit": (NUMBER | None, "a number of seconds"),
     "validation": (tuple | list | None, "(images, labels)"),
     "checkpoint": (str | os.PathLike | None, "the path of a file"),
-    "every": (WHOLE | None, "an int"),
-    "patience": (WHOLE, "an int"),
     "callbacks": (list | tuple, "a list of functions of the History"),
     "name": (str, "a text"),
     "ranks": (Ranks, "ag.distributed.ranks()"),
 }
-LEAST = {"epochs": 0, "steps": 0, "batch_size": 1, "every": 1, "patience": 1}
+LEAST = {"epochs": 0, "steps": 0, "batch_size": 1}
 ABOVE_ZERO = "clip", "time_limit"
 BRIGHT = 127  # floats from 0 to more than this, and at most 255, are the numbers of bytes
 
@@ -72,10 +70,6 @@ def check_run(given: Mapping[str, Any]) -> None:
         if not callable(callback):
             cure = "folder.callback(model)" if hasattr(callback, "callback") else "a function of the History"
             raise TypeError(f"fit: callbacks[{i}] is {value_or_type(callback)}, want {cure}")
-    if given["checkpoint"] is None and given["every"] is not None:
-        raise ValueError(
-            f"fit: every is {given['every']}, but there is no checkpoint to write: checkpoint='last.safetensors'"
-        )
     if given["checkpoint"] is not None and given["ranks"].rank == 0:
         _check_place(given["checkpoint"])
 

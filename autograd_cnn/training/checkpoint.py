@@ -8,7 +8,7 @@ schedule and in the pass) and the seed of the pass.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,9 +77,7 @@ def load_checkpoint(
     OSError
         If the file cannot be read.
     """
-    state, restore = check_checkpoint(path, read_arrays(path), model, optimiser, generators)
-    restore()
-    return state
+    return restore_state(path, read_arrays(path), model, optimiser, generators)
 
 
 class State(NamedTuple):
@@ -110,14 +108,14 @@ def write_state(path: str | os.PathLike[str], state: State, progress: Mapping[st
     write_arrays(path, state.arrays, record)
 
 
-def check_checkpoint(
+def restore_state(
     path: str | os.PathLike[str],
     contents: tuple[dict[str, Array], dict[str, Any] | None],
     model: Any,
     optimiser: Steps,
     generators: Mapping[str, Generator] | None,
-) -> tuple[dict[str, Any], Callable[[], None]]:
-    """Check the contents of a checkpoint. Return the `state` in it, and a function that restores the rest."""
+) -> dict[str, Any]:
+    """Restore what the contents of a checkpoint hold, or change nothing. Return the `state` in it."""
     arrays, record = contents
     if record is None:
         raise CheckpointError(
@@ -133,22 +131,19 @@ def check_checkpoint(
         state = dict(record["state"])
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"{path}: {error}") from error
-
-    def restore() -> None:
-        weights = _of("model.", arrays)
-        if isinstance(model, Module):
-            model.load_state_dict(weights)
-        else:
-            load_tensors("checkpoint", {str(i): p for i, p in enumerate(optimiser.parameters)}, weights)
-        optimiser.load_state_dict({**_of("optimiser.", arrays), **record["optimiser"]})
-        for name, generator in drawn.items():
-            generator.bit_generator.state = record["generators"][name]
-
-    return state, restore
+    weights = _of("model.", arrays)
+    if isinstance(model, Module):
+        model.load_state_dict(weights)
+    else:
+        load_tensors("checkpoint", {str(i): p for i, p in enumerate(optimiser.parameters)}, weights)
+    optimiser.load_state_dict({**_of("optimiser.", arrays), **record["optimiser"]})
+    for name, generator in drawn.items():
+        generator.bit_generator.state = record["generators"][name]
+    return state
 
 
 def load_model(path: str | os.PathLike[str], model: Module) -> None:
-    """Fill a model from a checkpoint, or from the file of weights of `keep_best`."""
+    """Fill a model from a checkpoint, or from a file of the best weights."""
     arrays, record = read_arrays(path)
     if record is None:
         raise CheckpointError(f"{path}: has no checksum, so it is not of this run. Restore it from a copy")

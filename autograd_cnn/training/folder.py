@@ -15,10 +15,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from autograd_cnn.arrayfile import read_json, spelled, write_json
+from autograd_cnn.arrayfile import read_json, spelled, write_arrays, write_json
 from autograd_cnn.files import read, write_atomically
 from autograd_cnn.nn import Module
-from autograd_cnn.training.callbacks import keep_best
 from autograd_cnn.training.checkpoint import load_model
 from autograd_cnn.training.history import History, drawing
 from autograd_cnn.training.recipe import run_recipe
@@ -41,13 +40,11 @@ class RunFolder:
     Parameters
     ----------
     path : path
-        Created if it does not exist.
+        Created if it does not exist. If it has this run already, with equal settings and code, the run goes on.
     settings : dict, optional
         Values for JSON; ``settings["settings"]`` has the fields of ``Settings``. None opens a run that exists.
     source : path, optional
         The file of which ``model.py`` is a copy. Without it, nothing can build the model later.
-    resume : bool
-        Whether the folder may have this run already: then settings and code must be equal.
 
     Attributes
     ----------
@@ -58,7 +55,7 @@ class RunFolder:
     Raises
     ------
     FileExistsError
-        If the folder has a run, and `resume` is False; or if files of other origin would be overwritten.
+        If files of other origin would be overwritten.
     FileNotFoundError
         If `settings` is None, and there is no run.
     ValueError
@@ -91,7 +88,6 @@ class RunFolder:
         path: str | os.PathLike[str],
         settings: Mapping[str, Any] | None = None,
         source: str | os.PathLike[str] | None = None,
-        resume: bool = False,
     ) -> None:
         self.path = Path(path)
         self.last, self.best = self.path / LAST, self.path / BEST
@@ -104,14 +100,10 @@ class RunFolder:
             return
         self.settings = json.loads(json.dumps(spelled(dict(settings))))  # as a later process will read them
         code = Path(source).read_bytes() if source else None
-        if not exists:
-            self._create(code)
-        elif resume:
+        if exists:
             self._compare(code)
         else:
-            raise FileExistsError(
-                f"{self.path}: has a run already. Resume it (resume=True, or --resume), or choose another folder"
-            )
+            self._create(code)
 
     def _create(self, code: bytes | None) -> None:
         found = [name for name in (CODE, HISTORY, PICTURE, LAST, BEST) if (self.path / name).exists()]
@@ -143,7 +135,8 @@ class RunFolder:
         if code is not None and code != self._read_code():
             other.append(f"the code is not that of {CODE}")
         if other:
-            raise ValueError(f"{self.path}: has another run: {'; '.join(other)}. Choose another folder")
+            cure = "Choose another folder, or go on with that run (--resume)"
+            raise ValueError(f"{self.path}: has another run: {'; '.join(other)}. {cure}")
 
     def _read_settings(self) -> dict[str, Any]:
         record = read_json(self.path / SETTINGS)
@@ -168,11 +161,12 @@ class RunFolder:
         In the list of callbacks it stands behind those that may end the run, so that the files say why. The picture is
         drawn at the end; without matplotlib there is none.
         """
-        keep, plots = keep_best(self.best, model), drawing()
+        weights, plots = model.state_dict, drawing()
 
         def write(history: History) -> None:
             self._compare(None)  # another run may have been begun in this folder at the same moment
-            keep(history)
+            if history.since_best == 0:
+                write_arrays(self.best, weights(), {})
             history.save(self.path / HISTORY)
             if plots and (history.ended or len(history.losses) == history.planned):
                 plots.loss_curve(history, self.path / PICTURE)

@@ -124,6 +124,20 @@ class History:
         validated = np.isfinite(figures[:, 0]).any()
         return int(np.nanargmin(figures[:, 0 if validated else 1]))
 
+    @property
+    def since_best(self) -> int:
+        """The number of passes since the best one: 0 after a pass that is better than all before.
+
+        ``lambda history: history.since_best >= 3`` is a callback of `fit` that ends a run which no longer improves.
+
+        Examples
+        --------
+        >>> losses = [0.9, 0.5, 0.6, 0.7]
+        >>> History("", losses, [Epoch(i + 1, x, 1.0, x, 1.0, 1.0) for i, x in enumerate(losses)]).since_best
+        2
+        """
+        return len(self.epochs) - 1 - self.best
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the History as JSON, with a checksum."""
         write_json(path, asdict(self))

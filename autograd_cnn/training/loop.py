@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 
+from autograd_cnn.engine import tape
 from autograd_cnn.engine.finite import first_not_finite
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.tape import Node
 from autograd_cnn.environment import needs
+from autograd_cnn.nn.functions import dead_channels
 from autograd_cnn.nn.module import in_training_mode
 from autograd_cnn.optim import clip_grad_norm
 from autograd_cnn.optim.optimiser import Steps
@@ -24,8 +27,7 @@ from autograd_cnn.optim.schedules import Schedule
 from autograd_cnn.training.arguments import check
 from autograd_cnn.training.evaluation import ALONE, Loss, Model, as_tensor, correct, evaluated, one_number
 from autograd_cnn.training.feeding import Augment
-from autograd_cnn.training.health import dead_shares
-from autograd_cnn.training.history import EARLY_STOP, Callback, History
+from autograd_cnn.training.history import Callback, History
 from autograd_cnn.training.ranks import Array, Ranks
 from autograd_cnn.training.run import Run
 
@@ -50,7 +52,6 @@ def fit(
     time_limit: float | None = None,
     validation: tuple[Array, Array] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
-    every: int | None = None,
     callbacks: Sequence[Callback] = (),
     name: str = "",
     progress: bool = True,
@@ -92,15 +93,13 @@ def fit(
     validation : (images, labels), optional
         Evaluated after each pass. `autograd_cnn.data.split` sets such images apart.
     checkpoint : path, optional
-        A file that is written after each pass and at the end. If it exists, training resumes from it: pass the same
-        arguments. A plain function that draws random numbers must draw them from `rng`. A run that ended early goes
-        on; after an early stop, only if no callback ends it again.
-    every : int, optional
-        Write the checkpoint after every so many steps as well.
+        A file that is written after the steps of each pass, before its validation. If it exists, training resumes from
+        it: pass the same arguments. A plain function that draws random numbers must draw them from `rng`. A run that
+        ended early goes on, unless a callback ends it again.
     callbacks : list of callable
-        ``callback(history)`` is called after each pass, before the checkpoint is written; so if the process is killed
-        in between, it is called again. If one returns True, the remaining callbacks are still called, and see it in
-        `history.ended`; then the run ends. See `early_stop`, `keep_best` and `RunFolder`.
+        ``callback(history)`` is called after each pass and its validation. A run that resumes calls it once more for
+        the last pass. If one returns True, the remaining callbacks are still called, and see it in `history.ended`;
+        then the run ends. See `History.since_best` and `RunFolder`.
     name : str
         Describes the images in the History and in pictures.
     progress : bool
@@ -144,52 +143,45 @@ def fit(
     given = locals()  # the arguments, by name
     check("fit", ranks=ranks)
     with ranks.all_or_none():
-        run = Run(**given)
+        run = Run(given)
     ranks.compare(run.arguments, SAME_ARGUMENTS)
-    ended = ""
     if checkpoint is not None and ranks.first(os.path.exists, checkpoint):
-        ended = run.resume(checkpoint)
+        run.resume(checkpoint)
     run.compare(SAME_STATE)
     run.checked_state()
     with ranks.all_or_none(), in_training_mode(model, True), _ctrl_c(run.interrupt), _bar(run) as run.bar:
         if run.step:
             run.say(f"resuming after step {run.step:,}, from {checkpoint}")
-            if ended == EARLY_STOP:
-                run.call_back()
             run.look_for_reasons()
         while run.closed < run.end:
             _one_pass(run)
             run.compare(f"after step {run.step:,}")
-            run.save()  # if evaluation or a callback fails, a resumed run begins with them
+            run.save()  # a resumed run begins with the validation and the callbacks, which may have failed
             run.close(evaluated(model, loss, *validation, batch_size, ranks) if validation else None)
             run.call_back()
-            if run.history.epochs[-1].part == 1:  # else a resumed run completes the pass
-                run.save()
     return run.history
 
 
 def _one_pass(run: Run) -> None:
     """Make the steps of a pass, or as many as are left of it."""
-    optimiser = run.optimiser
+    args, optimiser = run.args, run.args.optimiser
     with run.batches() as batches:
         for images, labels in batches:
-            if run.schedule is not None:
-                optimiser.lr = _rate(run.schedule, run.step)
+            if args.schedule is not None:
+                optimiser.lr = _rate(args.schedule, run.step)
             optimiser.zero_grad()
             with run.shared(len(labels)) as weight:
                 if len(labels):  # a small batch may have no image for this rank
-                    outputs = run.model(as_tensor(images))
-                    value = run.loss(outputs, labels)
+                    outputs = args.model(as_tensor(images))
+                    value = args.loss(outputs, labels)
                     _check_loss(run, value)
                     value._backward(run.note_gradient, np.full(value.shape, weight, value.dtype))
                     run.figures = [weight * value.item(), correct(outputs.data, labels)]
             run.check_gradients()
-            if run.clip is not None:
-                clip_grad_norm(optimiser.parameters, run.clip)
+            if args.clip is not None:
+                clip_grad_norm(optimiser.parameters, args.clip)
             optimiser.step()
             run.finish_step()
-            if run.every and run.step % run.every == 0 and not run.history.ended:
-                run.save()
             if run.history.ended:
                 break
 
@@ -201,7 +193,7 @@ def _check_loss(run: Run, value: Any) -> None:
         culprit = f" {first_not_finite(node)}" if isinstance(node, Node) else ""
         raise FloatingPointError(f"fit: loss is {number} at step {run.step:,}.{culprit}")
     if run.step == run.closed and isinstance(node, Node) and not run.current.dead:
-        run.current.dead, whole = dead_shares(node)
+        run.current.dead, whole = _dead_shares(node)
         if whole and not run.warned:
             run.warned = True
             warn(
@@ -209,6 +201,31 @@ def _check_loss(run: Run, value: Any) -> None:
                 "learning rate? He initialisation?",
                 RuntimeWarning,
             )
+
+
+def _dead_shares(root: Node) -> tuple[dict[str, float], list[Node]]:
+    """Return the share of channels that are 0 in the whole batch, for each rectifier of maps.
+
+    The list has the rectifiers, of maps or of units, of which all channels are. A unit has one number per image, so a
+    share of units may be 0 in a batch without harm.
+    """
+    dead: dict[str, float] = {}
+    whole = []
+    for node in tape.history(root):
+        out = node.saved_value("out") if isinstance(node, Node) and node.plan.primitive.rectifies else None
+        if isinstance(node, Node) and out is not None and out.size:
+            zero = dead_channels(out)
+            whole += [node] if zero.all() else []
+            if out.ndim > 2:
+                dead[_name(node, dead)] = float(zero.mean())
+    return dead, whole
+
+
+def _name(node: Node, others: Mapping[str, float]) -> str:
+    """Name an operation after its module, or else after its line; number it if others have this name."""
+    name = f"{node.scope[0]}.{node.plan.primitive.name}" if node.scope else str(node)
+    numbered = itertools.chain([name], (f"{name} {i}" for i in itertools.count(2)))
+    return next(each for each in numbered if each not in others)
 
 
 def _rate(schedule: Schedule, step: int) -> float:
@@ -244,7 +261,7 @@ def _ctrl_c(event: threading.Event) -> Iterator[None]:
 
 def _bar(run: Run) -> AbstractContextManager[Any]:
     """Return a bar of the images of a run, which only a terminal shows; None where nothing is written."""
-    if not run.progress or run.ranks.rank:
+    if not run.args.progress or run.ranks.rank:
         return nullcontext()
     with needs("tqdm", "showing progress"):
         from tqdm.auto import tqdm

@@ -43,7 +43,6 @@ class Settings:
             raise ValueError(f"quick: size is {self.size}, want {LEAST} to {MOST} pixels: {why}")
 
 
-GREY = (125, 123, 114)  # the mean colour of CIFAR-10
 SETTINGS = {"best": Settings(epochs=30, widths=(64, 192, 256), convolutions=3, shift=3, cutout=8, validation=0.02)}
 
 
@@ -109,19 +108,20 @@ def build(settings: Settings, rng: np.random.Generator | None = None, images: np
     """A new network, whose first filters whiten these images."""
     model = Network(settings, rng or np.random.default_rng())
     if images is not None:
-        mean, std = ag.data.channel_statistics(images)
+        step = max(min(images.shape[1:3]) // 32, 1)  # large images are sampled
+        some = images[:5000, ::step, ::step]
+        mean, std = (np.float32(moment(some, axis=(0, 1, 2)) / 255) for moment in (np.mean, np.std))
         model.mean.data, model.std.data = mean, np.where(std < 1 / 255, np.float32(1), std)  # a colour may be constant
-        model.patches.data = whitening(images[:5000], model.mean.data, model.std.data)
+        model.patches.data = whitening(images[:5000], model.mean.data, model.std.data, step)
     return model
 
 
-def whitening(images: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+def whitening(images: np.ndarray, mean: np.ndarray, std: np.ndarray, step: int = 1) -> np.ndarray:
     """Filters whose outputs, of patches of 2x2 pixels, are uncorrelated and have variance 1, and their opposites.
 
     They are the eigenvectors of the covariance of the patches, each divided by the root of its eigenvalue, in the order
-    of falling variance. The opposites are there because GELU cuts off one half. Large images are sampled.
+    of falling variance. The opposites are there because GELU cuts off one half. `step` is between patches, in pixels.
     """
-    step = max(min(images.shape[1:3]) // 32, 1)
     views = np.lib.stride_tricks.sliding_window_view(images, (2, 2), axis=(1, 2))[:, ::step, ::step]
     patches = ag.data.as_float32(np.moveaxis(views, 3, -1), mean, std).reshape(-1, 4 * images.shape[3])
     variances, directions = np.linalg.eigh(patches.T @ patches / len(patches))
@@ -191,7 +191,7 @@ def schedule(settings: Settings, steps: int) -> Callable[[int], float]:
 
 
 def augment(settings: Settings, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return ag.data.augment(images, rng, settings.shift, cutout=settings.cutout, mode="reflect", fill=GREY)
+    return ag.data.augment(images, rng, settings.shift, cutout=settings.cutout, mode="reflect")
 
 
 def views(model: ag.nn.Module, images: ag.Tensor) -> ag.Tensor:

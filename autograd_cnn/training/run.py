@@ -8,14 +8,14 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from numpy.random import Generator
 
 from autograd_cnn.arrayfile import CheckpointError, read_arrays
 from autograd_cnn.data import batches
@@ -24,21 +24,18 @@ from autograd_cnn.engine.registry import kernels
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.environment import plain
 from autograd_cnn.nn import Module
-from autograd_cnn.optim.optimiser import Steps
-from autograd_cnn.optim.schedules import Schedule
 from autograd_cnn.state import not_finite
 from autograd_cnn.training.arguments import check_run
 from autograd_cnn.training.checkpoint import (
     State,
     all_generators,
-    check_checkpoint,
     full_state,
     names_not_finite,
+    restore_state,
     write_state,
 )
-from autograd_cnn.training.evaluation import Loss, Model
-from autograd_cnn.training.feeding import Augment, fed, prepared
-from autograd_cnn.training.history import EARLY_STOP, Callback, Epoch, Evaluation, History, number
+from autograd_cnn.training.feeding import fed, prepared
+from autograd_cnn.training.history import EARLY_STOP, Epoch, Evaluation, History, number
 from autograd_cnn.training.ranks import Array, Ranks
 
 
@@ -52,64 +49,40 @@ class Pass:
     gradients: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass(eq=False)
 class Run:
-    """The arguments of `fit`, and how far it is. It computes no step.
+    """The arguments of `fit`, in `args`, and how far it is. It computes no step.
 
     A pass that is cut short gets its Epoch in the returned History; the checkpoint still counts it as unfinished.
     """
 
-    model: Model
-    loss: Loss
-    optimiser: Steps
-    images: Array
-    labels: Array
-    rng: Generator | None
-    epochs: int | None
-    steps: int | None
-    batch_size: int
-    schedule: Schedule | None
-    augment: Augment | None
-    clip: float | None
-    time_limit: float | None
-    validation: tuple[Array, Array] | None
-    checkpoint: str | os.PathLike[str] | None
-    every: int | None
-    callbacks: Sequence[Callback]
-    name: str
-    progress: bool
-    ranks: Ranks
-
-    def __post_init__(self) -> None:
-        check_run(vars(self))
-        self.sizes = {"images": len(self.images), "batch_size": int(self.batch_size)}
-        self.steps_per_pass = sum(1 for _ in batches(self.images, self.labels, self.batch_size))
-        self.total = int(self.steps) if self.steps is not None else int(self.epochs or 0) * self.steps_per_pass
-        self.history = History(self.name, planned=self.total)
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        check_run(given)
+        self.args = args = SimpleNamespace(**given)
+        self.ranks: Ranks = args.ranks
+        self.sizes = {"images": len(args.images), "batch_size": int(args.batch_size)}
+        self.steps_per_pass = sum(1 for _ in batches(args.images, args.labels, args.batch_size))
+        self.total = int(args.steps if args.epochs is None else args.epochs * self.steps_per_pass)
+        self.history = History(args.name, planned=self.total)
         self.current = Pass()
-        self.generators = {} if self.rng is None else {"fit": self.rng}
+        self.generators = {} if args.rng is None else {"fit": args.rng}
         self.interrupt = threading.Event()
         self.bar: Any = None
         self.warned = False  # of a rectifier that is dead
         # of the step under way: its loss, the number of right labels, and from all ranks the reasons to end
         self.figures = [0.0, 0.0]
-        self._all_generators = [*all_generators(self.model, self.generators).values()]
-        self._buffers = [*self.model.buffers()] if isinstance(self.model, Module) else []
-        self._data = _digest(self.images) + _digest(self.labels)
+        self._all_generators = [*all_generators(args.model, self.generators).values()]
+        self._buffers = [*args.model.buffers()] if isinstance(args.model, Module) else []
+        self._data = _digest(args.images) + _digest(args.labels)
         self._origin = ""  # where a gradient began to be not finite
         self._infinite: Mapping[str, str] | None = None  # arrays that were not finite at the start
         self._began = time.perf_counter()
 
     def arguments(self) -> dict[str, Any]:
         """Return what has to be the same on all ranks, besides the state of model, optimiser and generators."""
-        numbers = {name: getattr(self, name) for name in ("epochs", "steps", "batch_size", "every", "clip")}
-        others = {name: getattr(self, name) for name in ("schedule", "augment", "validation", "checkpoint")}
-        images, labels = self.validation or (None, None)
-        return {
-            **{name: None if value is None else float(value) for name, value in numbers.items()},
-            **{name: "missing" if value is None else "given" for name, value in others.items()},
-            **{"images": self.images, "labels": self.labels, "validation images": images, "validation labels": labels},
-        }
+        images, labels = self.args.validation or (None, None)
+        given = {**vars(self.args), "validation images": images, "validation labels": labels}
+        own = ("time_limit", "progress")  # which rank 0 alone looks at
+        return {name: _comparable(value) for name, value in given.items() if name not in own}
 
     def say(self, text: str) -> None:
         """Write a line above the bar. Paths and names in it cannot steer the terminal."""
@@ -128,7 +101,7 @@ class Run:
     @property
     def end(self) -> int:
         """The step at which the run will end unless something stops it earlier."""
-        return self.step if self.history.ended else self.total
+        return self.step if self.history.ended else max(self.step, self.total)
 
     @property
     def elapsed(self) -> float:
@@ -147,7 +120,8 @@ class Run:
 
     def _own_reasons(self) -> list[float]:
         """Return 1 or 0 for each reason to end that this rank has now: Ctrl-C, and the time limit, which rank 0 has."""
-        late = self.time_limit is not None and self.ranks.rank == 0 and self.elapsed >= self.time_limit
+        limit = self.args.time_limit
+        late = limit is not None and self.ranks.rank == 0 and self.elapsed >= limit
         return [float(self.interrupt.is_set()), float(late)]
 
     def _stop_for(self, interrupted: float, late: float) -> None:
@@ -170,7 +144,7 @@ class Run:
         """Let rank 0 call all callbacks, each of which may end the run."""
 
         def called() -> str:
-            for callback in self.callbacks:
+            for callback in self.args.callbacks:
                 if callback(self.history):
                     self.stop(EARLY_STOP)
             return self.history.ended
@@ -179,11 +153,12 @@ class Run:
 
     def batches(self) -> AbstractContextManager[Iterator[tuple[Array, Array]]]:
         """Prepare the remaining batches of this pass on a thread, until the ``with`` block ends, as `fed` does."""
-        if self.step == self.closed and self.rng is not None:
-            self.current.seed = int(self.rng.integers(2**63))
+        args = self.args
+        if self.step == self.closed and args.rng is not None:
+            self.current.seed = int(args.rng.integers(2**63))
         items = prepared(
-            self.images, self.labels, self.sizes["batch_size"], self.current.seed, self.augment,
-            self.step - self.closed, self.ranks.share,
+            args.images, args.labels, args.batch_size, self.current.seed, args.augment, self.step - self.closed,
+            self.ranks.share,
         )  # fmt: skip
         return fed(islice(items, max(self.end - self.step, 0)))
 
@@ -199,7 +174,7 @@ class Run:
         with self.ranks.own_draws(self._all_generators, [self.current.seed or 0, self.step]):
             yield weight
         figures = [*self.figures, *self._own_reasons()]
-        self.figures = [*self.ranks.sum(figures, self.optimiser.parameters, before, weight)]
+        self.figures = [*self.ranks.sum(figures, self.args.optimiser.parameters, before, weight)]
 
     def finish_step(self) -> None:
         """Note the figures of a step, which is over, and end the run if there is a reason."""
@@ -219,7 +194,7 @@ class Run:
         figures = (validation.loss, validation.accuracy) if validation else (math.nan, math.nan)
         now, seconds = self.current, self.elapsed - math.fsum(epoch.seconds for epoch in self.history.epochs)
         epoch = Epoch(
-            self.step, loss, self.accuracy, *figures, seconds, float(self.optimiser.lr),
+            self.step, loss, self.accuracy, *figures, seconds, float(self.args.optimiser.lr),
             self._gradients(), now.dead, int(sizes.sum()) / self.sizes["images"],
         )  # fmt: skip
         self.history.epochs.append(epoch)
@@ -233,7 +208,7 @@ class Run:
         """Raise an error unless all ranks are in the same state, bit for bit."""
 
         def state() -> dict[str, Any]:
-            arrays, settings, generators = full_state(self.model, self.optimiser, self.generators)
+            arrays, settings, generators = full_state(self.args.model, self.args.optimiser, self.generators)
             names = {f"generator.{name}": bits for name, bits in generators.items()}
             return {**arrays, **names, "settings": (self.sizes, self.total, settings)}
 
@@ -241,7 +216,7 @@ class Run:
 
     def check_gradients(self) -> None:
         """Raise an error, before the step, if a gradient is not finite."""
-        for i, p in enumerate(self.optimiser.parameters):
+        for i, p in enumerate(self.args.optimiser.parameters):
             grad = p.grad.data if isinstance(p.grad, Tensor) else p.grad
             if grad is not None and (bad := not_finite(grad)):
                 raise FloatingPointError(
@@ -258,7 +233,7 @@ class Run:
 
     def checked_state(self) -> State:
         """Return the state of the run, or raise an error if a number is not finite, and was at the first such check."""
-        state = full_state(self.model, self.optimiser, self.generators)
+        state = full_state(self.args.model, self.args.optimiser, self.generators)
         found = names_not_finite(state)
         if self._infinite is None:
             self._infinite = found
@@ -274,10 +249,9 @@ class Run:
     def save(self) -> None:
         """Check all numbers and, if there is a path, write a checkpoint."""
         state = self.checked_state()
-        if self.checkpoint is None or self.ranks.rank:
+        if self.args.checkpoint is None or self.ranks.rank:
             return
-        if self.step > self.closed:
-            self.current.gradients = self._gradients()
+        self.current.gradients = self._gradients()
         progress = {
             "history": asdict(self.history),
             "sizes": self.sizes,
@@ -286,15 +260,10 @@ class Run:
             "elapsed": self.elapsed,
             "kernels": kernels(),
         }
-        write_state(self.checkpoint, state, progress)
+        write_state(self.args.checkpoint, state, progress)
 
-    def resume(self, path: str | os.PathLike[str]) -> str:
+    def resume(self, path: str | os.PathLike[str]) -> None:
         """Continue from a checkpoint: restore the run, the model, the optimiser and the generators, or change nothing.
-
-        Returns
-        -------
-        str
-            Why the run had ended, or "".
 
         Raises
         ------
@@ -302,7 +271,7 @@ class Run:
             If the checkpoint does not match.
         """
         contents = self.ranks.first(read_arrays, path)
-        state, restore = check_checkpoint(path, contents, self.model, self.optimiser, self.generators)
+        state = (contents[1] or {}).get("state", {})
         if state.get("sizes") != self.sizes:
             raise CheckpointError(f"fit: the checkpoint is of a run with {state.get('sizes')}, want {self.sizes}")
         try:
@@ -316,23 +285,29 @@ class Run:
                 f"{path}: the checkpoint is of a run with other images or labels, or with the same in another order. "
                 "Were they split or shuffled with another seed? For a new run: another checkpoint="
             )
-        before, now = state.get("kernels", kernels()), kernels()
-        if before != now and self.ranks.rank == 0:
-            warn(f"{path}: the run began with the kernels {before}, and goes on with {now}: last digits will differ")
+        restore_state(path, contents, self.args.model, self.args.optimiser, self.generators)
         self.history = replace(history, name=self.history.name, ended="", planned=self.total)
         self.current = current
         self._began = time.perf_counter() - elapsed
-        restore()
-        return history.ended
+        before, now = state.get("kernels", kernels()), kernels()
+        if before != now and self.ranks.rank == 0:
+            warn(f"{path}: the run began with the kernels {before}, and goes on with {now}: last digits will differ")
 
     def _gradients(self) -> dict[str, float]:
         """Return the norm of the gradient of each parameter; those noted before, if the run has resumed since."""
         norms = {
             p.name or f"parameter {i}": float(np.sqrt(np.square(np.abs(p.grad), dtype=np.float64).sum()))
-            for i, p in enumerate(self.optimiser.parameters)
+            for i, p in enumerate(self.args.optimiser.parameters)
             if p.grad is not None
         }
         return norms or self.current.gradients
+
+
+def _comparable(value: Any) -> Any:
+    """Return an array as it is, a number as float, and of anything else whether it is given."""
+    if isinstance(value, np.ndarray):
+        return value
+    return "missing" if value is None else float(value) if isinstance(value, int | float | np.number) else "given"
 
 
 def _digest(array: Array) -> str:

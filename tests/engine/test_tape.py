@@ -1,5 +1,6 @@
 """The tape: when operations are recorded, what a node remembers, and threads that record at once."""
 
+import sys
 import threading
 import weakref
 
@@ -71,7 +72,36 @@ def test_a_node_does_not_keep_the_arrays_of_the_users_frame():
 # Threads
 
 
-def test_no_grad_in_one_thread_leaves_the_others_recording(in_threads):
+def in_threads(count, function):
+    """`function(i)` in so many threads at once; an error in one of them is raised here."""
+    errors, start = [], threading.Barrier(count)
+
+    def run(i):
+        start.wait()
+        try:
+            function(i)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+@pytest.fixture
+def hectic():
+    """Threads take turns every microsecond."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_no_grad_in_one_thread_leaves_the_others_recording():
     x, inside, outside = leaf(1.0), threading.Event(), threading.Event()
     recorded = []
 
@@ -90,7 +120,7 @@ def test_no_grad_in_one_thread_leaves_the_others_recording(in_threads):
     assert recorded == [True, False]
 
 
-def test_tensors_of_different_threads_combine(in_threads):
+def test_tensors_of_different_threads_combine():
     made = {}
 
     def work(i):
@@ -103,7 +133,7 @@ def test_tensors_of_different_threads_combine(in_threads):
     assert made[1][0].grad == pytest.approx(np.exp(3))
 
 
-def test_eight_threads_with_fifty_graphs_each_are_exact(in_threads):
+def test_eight_threads_with_fifty_graphs_each_are_exact(hectic):
     rng = np.random.default_rng(0)
     w1, w2 = rng.normal(size=(5, 4)), rng.normal(size=(4, 3))
     batches = rng.normal(size=(8, 50, 6, 5))
@@ -128,7 +158,7 @@ def test_eight_threads_with_fifty_graphs_each_are_exact(in_threads):
             np.testing.assert_array_equal(b, d)
 
 
-def test_threads_that_share_leaves_lose_no_contribution(in_threads):
+def test_threads_that_share_leaves_lose_no_contribution(hectic):
     w = leaf(np.ones(3))
 
     def work(i):
@@ -140,7 +170,7 @@ def test_threads_that_share_leaves_lose_no_contribution(in_threads):
     w.data[...] = 5  # writable again
 
 
-def test_only_one_of_two_threads_walks_a_graph(in_threads):
+def test_only_one_of_two_threads_walks_a_graph(hectic):
     for _ in range(20):
         x = leaf(np.ones(3))
         h = x

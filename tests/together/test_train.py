@@ -113,7 +113,7 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_bits(photos, capsys):
     assert whole.best.read_bytes() == cut.best.read_bytes() and len(cut.history().epochs) == 3
     capsys.readouterr()
     assert main(["train", "moved", *TRAIN[2:], "--out", "whole"]) == 2
-    assert "has a run already. Resume it (resume=True, or --resume)" in capsys.readouterr().err
+    assert "whole: has another run: data is 'moved', was 'photos'" in capsys.readouterr().err
     report = Path("cut", "report.html").read_bytes()
     assert main(["train", "--resume", "cut"]) == 0 and Path("cut", "report.html").read_bytes() == report
     assert capsys.readouterr().err.startswith("cut: the training has ended. Its report: cut")
@@ -150,12 +150,9 @@ def test_the_recipe_of_the_package_trains_on_other_classes_and_sizes(photos, cap
 def test_a_folder_that_is_wrong_is_refused(photos, capsys):
     assert refused(capsys, "train", "nowhere") == "load_folder: nowhere does not exist"
     os.mkdir("empty")
-    assert refused(capsys, "train", "empty").startswith(
-        "load_folder: empty has no folder; want one for each class, such as "
-    )
+    assert "folders in empty: 0, want one for each of two or more classes, such as" in refused(capsys, "train", "empty")
     shutil.copytree("photos", "whole/photos")
-    message = "whole: has one class, photos. Want two or more; if they are in it: whole/photos"
-    assert refused(capsys, "train", "whole") == message
+    assert refused(capsys, "train", "whole").endswith(", such as whole/cat. If they are in it: whole/photos")
     shutil.copytree("photos/red", "twins/red")
     shutil.copytree("photos/red", "twins/red ")
     assert (
@@ -171,7 +168,7 @@ def test_images_that_cannot_be_read_are_left_out_and_one_is_named(photos, capsys
     assert main([*TRAIN, "--out", "run"]) == 0
     out, err = capsys.readouterr()
     assert "<photos: 10 training and 2 test images" in out
-    assert "left out, since they cannot be read: 2, such as photos/red/8.png: not a readable" in err
+    assert err.count("left out: photos/red/") == 2 and "9.png: not a readable" in err
     shutil.rmtree(photos / "red")
     (photos / "red").mkdir()
     (photos / "red" / "9.png").write_text("no image")
@@ -193,22 +190,24 @@ def test_a_file_that_is_no_recipe_is_named(photos, capsys, code, message):
 
 def test_options_that_do_not_fit_are_refused(capsys):
     for arguments, message in {
-        ("train",): "want FOLDER, or --resume RUN",
-        ("train", "--resume", "run", "--size", "9"): "so beside it only --minutes, --patience and",
-        ("train", "photos", "--epochs", "2.5"): "argument --epochs: 2.5 is no int above 0",
-        ("train", "photos", "--patience", "0"): "argument --patience: 0 is no int above 0",
-        ("train", "photos", "--seed", "-1"): "--seed is -1, must be 0 or more",
-        ("train", "photos", "--set", "cutout"): "cutout is no NAME=VALUE, such as weight_decay=0.01",
-        ("train", "photos", "--lr", "fast"): "argument --lr: fast is no float above 0",
-        ("train", "photos", "--epoch", "2", "--rat", "3"): "error: unrecognized arguments: --rat 3",
+        ("photos", "--epochs", "2.5"): "argument --epochs: 2.5 is no int above 0",
+        ("photos", "--patience", "0"): "argument --patience: 0 is no int above 0",
+        ("photos", "--seed", "-1"): "argument --seed: -1 is no int above -1",
+        ("photos", "--set", "cutout"): "cutout is no NAME=VALUE, such as weight_decay=0.01",
+        ("photos", "--lr", "fast"): "argument --lr: fast is no float above 0",
+        ("photos", "--epoch", "2", "--rat", "3"): "error: unrecognized arguments: --rat 3",
     }.items():
         with pytest.raises(SystemExit):
-            main([*arguments])
+            main(["train", *arguments])
         assert message in capsys.readouterr().err
+    for option in ["--size", "9"], ["--seed", "0"], ["--no-verify"]:
+        assert "so beside it only --minutes, --patience and" in refused(capsys, "train", "--resume", "run", *option)
     assert refused(capsys, "train", "photos", "--recipe", "slow") == "slow is no recipe (quick, best), and no file"
     settings = "from dataclasses import dataclass\n@dataclass\nclass Settings:\n    epochs: int = 1\n"
     with open("tiny.py", "w") as file:
         file.write(settings + MODEL)
+    ag.training.RunFolder("own", {"seed": 0})
+    assert refused(capsys, "train", "--resume", "own").startswith("own: the run is of another program, which has to")
     message = "tiny.py: its Settings have no batch_size, validation, size, but epochs"
     assert refused(capsys, *TRAIN, "--size", "9") == message
 
@@ -228,7 +227,7 @@ def test_any_number_of_the_settings_can_be_set(capsys):
         "widths=4": "tuple, such as widths=(64, 128, 256)",
     }.items():
         assert main([*few, "--set", wrong]) == 2
-        assert capsys.readouterr().err == f"{wrong.replace('=', ' is ')}, want {want}\n"
+        assert capsys.readouterr().err == f"--set {wrong}: want {want}\n"
     Path("tiny.py").write_text(NOTHING_APART + MODEL)
     assert main([*TRAIN, "--set", "validation=0.5", "--out", "half"]) == 0
     assert ag.training.RunFolder("half").settings["images_per_pass"] == 5
@@ -278,3 +277,21 @@ def test_a_run_without_classes_is_not_exported(capsys):
     ag.training.RunFolder("run", {})
     assert main(["export", "run", "net.onnx"]) == 2
     assert "run: settings.json has no classes and no image_shape, which export needs" in capsys.readouterr().err
+
+
+def test_images_of_cifar10_that_are_missing_or_damaged_are_an_error_with_the_options_that_help(capsys, monkeypatch):
+    monkeypatch.setenv("AUTOGRAD_CNN_DATA", "here")
+    told = "CIFAR-10 not found in here\ndownload=True (--download) fetches 170 MB"
+    assert refused(capsys, "train", "cifar10").startswith(told)
+    os.mkdir("here")
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        Path("here", f"{name}.bin").write_bytes(bytes(3073))
+    told = f"{Path('here', 'data_batch_1.bin')}: 3,073 bytes have the checksum "
+    assert refused(capsys, "train", "cifar10").startswith(told)
+
+    def loaded(*options):
+        raise ValueError(options)
+
+    monkeypatch.setattr(ag.data, "load_cifar10", loaded)
+    assert refused(capsys, "train", "cifar10") == "(None, False, True)"
+    assert refused(capsys, "train", "cifar10", "--no-verify", "--download") == "(None, True, False)"

@@ -31,13 +31,12 @@ def bad_gradient(w, step, number=math.nan):
     return loss
 
 
-@pytest.mark.parametrize("every", [1, None])
 @pytest.mark.parametrize("step", [1, 5, 6, 9])  # passes of 3 steps, and the run has 9
 @pytest.mark.parametrize(("number", "options"), [(math.nan, {}), (math.inf, {"clip": 1.0})])
-def test_a_gradient_that_is_not_finite_stops_the_run_before_the_step(tmp_path, step, every, number, options):
+def test_a_gradient_that_is_not_finite_stops_the_run_before_the_step(tmp_path, step, number, options):
     x, y = points()
     w, model, optimiser = line(momentum=0.9)
-    options = {"epochs": 3, "checkpoint": tmp_path / "c", "every": every, **options}
+    options = {"epochs": 3, "checkpoint": tmp_path / "c", **options}
     told = (
         rf"fit: the gradient of w is {number} in 4 of 4 numbers at step {step - 1}, though the loss is 0\.\d+. Nothing "
         r"was changed. First in the rule of sqrt \(test_finite.py:\d+\) for x: 1 of 1. The slope"
@@ -45,12 +44,11 @@ def test_a_gradient_that_is_not_finite_stops_the_run_before_the_step(tmp_path, s
     with pytest.raises(FloatingPointError, match=told):
         train(model, optimiser, x, y, loss=bad_gradient(w, step, number), **options)
     assert np.isfinite(w.data).all() and optimiser.steps == [step - 1]
-    kept = step - 1 if every else (step - 1) // 3 * 3
-    assert (tmp_path / "c").exists() == bool(kept)
+    assert (tmp_path / "c").exists() == (step > 3)
     again, model, optimiser = line(momentum=0.9)
     train(model, optimiser, x, y, **options)
     twin, model, optimiser = line(momentum=0.9)
-    train(model, optimiser, x, y, **{**options, "checkpoint": None, "every": None})
+    train(model, optimiser, x, y, **{**options, "checkpoint": None})
     np.testing.assert_array_equal(again.data, twin.data)
 
 
@@ -65,19 +63,19 @@ def test_it_stops_without_a_checkpoint_too():
 @pytest.mark.parametrize(
     ("rate", "kind", "message"),
     [
-        (math.nan, FloatingPointError, r"fit: schedule\(2\) is nan, want a number from 0 on"),
-        (np.float32("inf"), FloatingPointError, r"fit: schedule\(2\) is inf, want"),
-        (-0.1, ValueError, r"fit: schedule\(2\) is -0\.1, want a number from 0 on"),
-        (None, TypeError, r"fit: schedule\(2\) is None, want a number from 0 on"),
-        ("0.1", TypeError, r"fit: schedule\(2\) is '0\.1', want"),
+        (math.nan, FloatingPointError, r"fit: schedule\(4\) is nan, want a number from 0 on"),
+        (np.float32("inf"), FloatingPointError, r"fit: schedule\(4\) is inf, want"),
+        (-0.1, ValueError, r"fit: schedule\(4\) is -0\.1, want a number from 0 on"),
+        (None, TypeError, r"fit: schedule\(4\) is None, want a number from 0 on"),
+        ("0.1", TypeError, r"fit: schedule\(4\) is '0\.1', want"),
     ],
 )
 def test_a_rate_that_is_no_rate_stops_the_run_before_the_step(tmp_path, rate, kind, message):
     x, y = points()
     w, model, optimiser = line()
-    options = {"schedule": lambda step: rate if step == 2 else 0.1, "checkpoint": tmp_path / "c", "every": 1}
+    options = {"schedule": lambda step: rate if step == 4 else 0.1, "checkpoint": tmp_path / "c"}
     with pytest.raises(kind, match=message):
-        train(model, optimiser, x, y, epochs=1, **options)
+        train(model, optimiser, x, y, epochs=2, **options)
     assert np.isfinite(w.data).all() and optimiser.lr == 0.1
     assert_finite(tmp_path / "c")
 
@@ -112,13 +110,14 @@ def test_a_buffer_that_is_not_finite_is_not_saved(tmp_path, call):
     """In the last step of a pass, or of the run."""
     x, y = points()
     model = Poisoned(spoil_buffer, call)
-    options = {"epochs": 2, "checkpoint": tmp_path / "c", "callbacks": [ag.training.keep_best(tmp_path / "b", model)]}
+    keep = lambda history: ag.interop.save_weights(tmp_path / "b.safetensors", model)  # noqa: E731
+    options = {"epochs": 2, "checkpoint": tmp_path / "c", "callbacks": [keep]}
     with pytest.raises(
         FloatingPointError,
         match=rf"fit: model.norm\.running_var is nan in 1 of 2 numbers after step {call}, and .*unchanged",
     ):
         train(model, ag.optim.Adam(model.parameters()), np.float32(x), y, **options)
-    assert (tmp_path / "c").exists() == (tmp_path / "b").exists() == (call > 3)
+    assert (tmp_path / "c").exists() == (tmp_path / "b.safetensors").exists() == (call > 3)
     for path in tmp_path.iterdir():
         assert_finite(path)
 
@@ -147,7 +146,7 @@ def test_a_step_that_overflows_is_not_saved(tmp_path, optimiser, scale, name):
 
 
 @pytest.mark.parametrize(
-    ("what", "told"), [("w", "model.0 is nan in 4 of 4 numbers"), ("lr", "optimiser.lr is inf in 1 of 1 numbers")]
+    ("what", "told"), [("w", "fit: loss is nan at step 3"), ("lr", "SGD.step: lr is inf, want a number")]
 )
 def test_what_a_callback_spoils_is_not_saved(tmp_path, what, told):
     x, y = points()
@@ -160,7 +159,7 @@ def test_what_a_callback_spoils_is_not_saved(tmp_path, what, told):
             optimiser.lr = math.inf
 
     options = {"epochs": 2, "checkpoint": tmp_path / "c"}
-    with pytest.raises(FloatingPointError, match=f"fit: {told} after step 3"):
+    with pytest.raises((FloatingPointError, ValueError), match=told):
         train(model, optimiser, x, y, callbacks=[spoil], **options)
     assert_finite(tmp_path / "c")
     w, model, optimiser = line()

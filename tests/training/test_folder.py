@@ -18,7 +18,7 @@ import safetensors.numpy
 import autograd_cnn as ag
 from autograd_cnn import files
 from autograd_cnn.arrayfile import read_arrays
-from autograd_cnn.training import CheckpointError, History, RunFolder, early_stop, evaluate, fit, load_run
+from autograd_cnn.training import CheckpointError, Epoch, History, RunFolder, evaluate, fit, load_run
 from training.runs import interrupting
 
 RECIPE = '''
@@ -136,9 +136,19 @@ def test_the_best_weights_are_loaded_and_without_them_the_last(tmp_path, recipe,
         path.unlink()
 
 
+def test_the_best_weights_are_kept(tmp_path, unpainted):
+    folder, model, nan = RunFolder(tmp_path, {}), ag.nn.Linear(2, 2), math.nan
+    write, saved, losses = folder.callback(model), [], (3, 2, 5, 1.5, 4)
+    for count, loss in enumerate(losses, 1):
+        model.w.data = np.full((2, 2), loss, np.float32)
+        write(History("", [], [Epoch(i, 0, nan, x, nan, 0.0) for i, x in enumerate(losses[:count])]))
+        saved.append(safetensors.numpy.load_file(folder.best)["w"][0, 0])
+    assert saved == [3, 2, 2, 1.5, 1.5]
+
+
 def test_an_early_stop_is_in_the_files(tmp_path, recipe, unpainted):
     folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
-    train(folder, callbacks=[lambda history: len(history.epochs) == 2, early_stop(9)])
+    train(folder, callbacks=[lambda history: len(history.epochs) == 2])
     assert folder.history().ended == "early stop" and len(folder.history().epochs) == 2
 
 
@@ -169,24 +179,20 @@ def test_without_matplotlib_there_is_no_picture(tmp_path, recipe, unpainted):
 # Other runs and damage
 
 
-def test_a_folder_with_a_run_is_refused_unless_it_is_resumed(tmp_path, recipe):
+def test_a_folder_with_another_run_is_refused(tmp_path, recipe):
     path = tmp_path / "a"
     with pytest.raises(FileNotFoundError, match=r"a: there is no run here, since settings\.json is missing"):
         RunFolder(path)
-    RunFolder(path, SETTINGS, recipe, resume=True)  # nothing to resume: a new run
+    RunFolder(path, SETTINGS, recipe)
     before = contents(path)
-    with pytest.raises(
-        FileExistsError, match=r"a: has a run already\. Resume it \(resume=True, or --resume\), or choose another fol"
-    ):
-        RunFolder(path, SETTINGS, recipe)
-    RunFolder(path, SETTINGS, recipe, resume=True)
+    RunFolder(path, SETTINGS, recipe)
     other = {**SETTINGS, "seed": 1, "settings": {"width": 5}}
     told = r"a: has another run: settings is {'width': 5}, was {'width': 4, 'dropout': 0\.2}; seed is 1, was 0\. Choose"
     with pytest.raises(ValueError, match=told):
-        RunFolder(path, other, recipe, resume=True)
+        RunFolder(path, other, recipe)
     recipe.write_text(RECIPE + "\n")
     with pytest.raises(ValueError, match=r"has another run: the code is not that of model\.py\. Choose another"):
-        RunFolder(path, SETTINGS, recipe, resume=True)
+        RunFolder(path, SETTINGS, recipe)
     assert contents(path) == before
 
 
@@ -319,7 +325,7 @@ def test_files_that_are_links_or_come_from_the_future_are_used_as_they_are(tmp_p
         os.utime(path, (2**33, 2**33))  # the clock went back since
         path.symlink_to(path.rename(tmp_path / "elsewhere" / path.name))
     (tmp_path / "link").symlink_to(folder.path)
-    train(RunFolder(tmp_path / "link", SETTINGS, recipe, resume=True))
+    train(RunFolder(tmp_path / "link", SETTINGS, recipe))
     assert contents(folder.path) == contents(straight.path)
     assert all(path.is_symlink() for path in folder.path.iterdir())
 
@@ -363,8 +369,8 @@ class Disk:
 
 def run_to_its_end(path, recipe):
     """Create or resume a run, train it, and read it."""
-    folder = RunFolder(path, SETTINGS, recipe, resume=True)
-    train(folder, epochs=2, every=3)
+    folder = RunFolder(path, SETTINGS, recipe)
+    train(folder, epochs=2)
     folder.history()
     folder.model()
 
@@ -389,7 +395,7 @@ def test_a_fault_at_any_call_ends_the_run_by_name_and_loses_nothing(
     with pytest.MonkeyPatch.context() as patch:
         disk = Disk(patch)
         run_to_its_end(tmp_path / "counted", recipe)
-    assert len(disk.called) > 50 and set(disk.called) == {"open", "fsync", "replace"}
+    assert len(disk.called) > 40 and set(disk.called) == {"open", "fsync", "replace"}
     for moment in moments(disk.called, all_of_them):
         path = tmp_path / f"{moment}"
         with pytest.MonkeyPatch.context() as patch, pytest.raises(OSError, match=os.strerror(error)) as caught:
@@ -426,7 +432,7 @@ def logged(function):
     return call
 
 os.fsync, os.replace = logged(os.fsync), logged(os.replace)
-train(RunFolder(folder, SETTINGS, folder.parent / "small.py", resume=True), logged(ag.cross_entropy), every=3)
+train(RunFolder(folder, SETTINGS, folder.parent / "small.py"), logged(ag.cross_entropy))
 print(len(events))
 """
 

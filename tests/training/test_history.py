@@ -30,6 +30,18 @@ def test_a_pass_that_was_cut_short_is_the_best_only_at_the_planned_end(ended, be
     assert History("", [], epochs[1:], ended).best == 0
 
 
+@pytest.mark.parametrize(
+    ("losses", "count"),
+    [((3,), 0), ((3, 2, 1), 0), ((1, 2), 1), ((1, 2, 3), 2), ((2, 1, 2, 1.5), 2), ((1, math.nan, 3), 2)],
+)
+def test_passes_since_the_best_are_counted_by_validation_or_else_by_training(losses, count):
+    epochs = [Epoch(i, -i, math.nan, loss, math.nan, 0.0) for i, loss in enumerate(losses)]
+    assert History("", [], epochs).since_best == count
+    for epoch in epochs:
+        epoch.loss, epoch.validation_loss = epoch.validation_loss, math.nan
+    assert History("", [], epochs).since_best == count
+
+
 def test_a_file_of_another_kind_is_refused(tmp_path):
     write_json(tmp_path / "h.json", {"name": "", "losses": [[]], "epochs": [], "ended": "", "planned": 0})
     with pytest.raises(ValueError, match=r"h\.json: no saved History"):

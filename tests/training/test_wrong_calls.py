@@ -1,4 +1,4 @@
-"""Wrong calls of `fit`, `evaluate`, `predict` and the callbacks: programs, and the whole text of the error of each."""
+"""Wrong calls of `fit`, `evaluate` and `predict`: programs, and the whole text of the error of each."""
 
 import math
 
@@ -47,7 +47,6 @@ MESSAGES = {
         "fit(epochs=1, time_limit='1h')": "fit: time_limit is '1h', want a number of seconds",
         "fit(epochs=1, augment=4)": "fit: augment is 4, want a function of images and a generator",
         "fit(epochs=True)": "fit: epochs is True, want an int",
-        "fit(epochs=1, every=1.5)": "fit: every is 1.5, want an int",
         "fit(epochs=1, checkpoint=3)": "fit: checkpoint is 3, want the path of a file",
         "fit(epochs=1, name=None)": "fit: name is None, want a text",
         "fit(epochs=1, callbacks=[3])": "fit: callbacks[0] is 3, want a function of the History",
@@ -69,9 +68,6 @@ MESSAGES = {
         "predict(MODEL, ag.Tensor(X))": "predict: images is Tensor, want an array: images.data",
         "predict(MODEL, X, 2.5)": "predict: batch_size is 2.5, want an int",
         "predict(lambda x: None, X)": "predict: <lambda> returned None. Does it end with `return ...`?",
-        "early_stop(1.5)": "early_stop: patience is 1.5, want an int",
-        "keep_best(ag.nn.Linear(2, 2), 'best.safetensors')":
-            "keep_best: model is str, want a Module: keep_best(path, model)",
     },
     ValueError: {
         "fit(epochs=1, batch_size=0)": "fit: batch_size is 0, want 1 or more",
@@ -82,8 +78,6 @@ MESSAGES = {
             "fit: augment draws random numbers from rng: rng=np.random.default_rng(0)",
         "fit(epochs=-1)": "fit: epochs is -1, want 0 or more",
         "fit(steps=-5)": "fit: steps is -5, want 0 or more",
-        "fit(epochs=1, every=0, checkpoint='c')": "fit: every is 0, want 1 or more",
-        "fit(epochs=1, every=5)": "fit: every is 5, but there is no checkpoint to write: checkpoint='last.safetensors'",
         "fit(epochs=1, validation=(X,))": "fit: validation has 1 parts, want (images, labels)",
         "fit(epochs=1, validation=(np.ones((9, 2)), Y[:3]))": "fit: 9 validation images, but 3 labels",
         "fit(epochs=1, validation=(X[:0], Y[:0]))": "fit: there are no validation images",
@@ -99,7 +93,6 @@ MESSAGES = {
         "evaluate(MODEL, LOSS, X, Y[:3])": "evaluate: 60 images, but 3 labels",
         "evaluate(MODEL, lambda outputs, y: LOSS(outputs, y, reduction='none'), X, Y)":
             "evaluate: loss returned (60,), want one number: loss(outputs, labels).mean()",
-        "early_stop(0)": "early_stop: patience is 0, want 1 or more",
         "augmented(lambda x, rng: np.concatenate([x, x[:, :, ::-1]]))":
             f"fit: augment returned (8, 2, 2, 1) uint8 {FOR_LABELS}",
         "augmented(lambda x, rng: x[0])": f"fit: augment returned (2, 2, 1) uint8 {FOR_LABELS}",

@@ -110,8 +110,7 @@ def _ended(facts: Facts) -> list[Step]:
 
     if not facts.history.ended or facts.history.ended == EARLY_STOP:
         return []
-    again = "The same program, with RunFolder(..., resume=True), goes on from where it stopped."
-    again = "Go on from where it stopped:" if facts.resume else again
+    again = "Go on from where it stopped:" if facts.resume else "The same program goes on from where it stopped."
     return [(f"The run ended early: {facts.history.ended}. {again}", facts.resume)]
 
 
