@@ -24,22 +24,12 @@ def cut(text: str, longest: int = LONGEST) -> str:
     return text if len(text) <= longest else f"{text[: longest - end - 1]}…{text[-end:]}"
 
 
-def clip_names(text: str, longest: int = LONGEST) -> str:
-    """Return as many whole names of `text` as fit: ``conv2d_2 18 kB and 2 more``."""
-    names = plain(text).split(", ")
-    kept, end = len(names), ""
-    while kept > 1 and len(", ".join(names[:kept]) + end) > longest:
-        kept -= 1
-        end = f" and {len(names) - kept:,} more"
-    return clip(", ".join(names[:kept]), longest - len(end)) + end
-
-
-def bytes_text(count: float, byte: str = "B") -> str:
-    """Format a byte count as ``2.1 MB``, with two or three digits; 1 kB is 1000 B. `byte` names a single byte."""
-    units = [byte, "kB", "MB", "GB", "TB"]
+def bytes_text(count: float) -> str:
+    """Format a byte count as ``2.1 MB``, with two or three digits; 1 kB is 1000 B."""
+    units = ["B", "kB", "MB", "GB", "TB"]
     while count >= 999.5 and len(units) > 1:
         count, units = count / 1000, units[1:]
-    return f"{count:.1f} {units[0]}" if count < 9.95 and units[0] != byte else f"{count:.0f} {units[0]}"
+    return f"{count:.1f} {units[0]}" if count < 9.95 and units[0] != "B" else f"{count:.0f} {units[0]}"
 
 
 def listed(names: Sequence[str]) -> str:

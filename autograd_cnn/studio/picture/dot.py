@@ -17,7 +17,6 @@ from autograd_cnn.studio.picture.ladder import ladder
 from autograd_cnn.studio.picture.layout import TEXT, Box, Picture, Text, Wire, wide
 from autograd_cnn.studio.picture.styles import FONT, LIGHT, fill, shaft
 from autograd_cnn.studio.records import Graph
-from autograd_cnn.studio.text import clip
 
 _STYLES = {"forward": "solid", "backward": "dashed", "kept": "dotted"}
 
@@ -89,7 +88,6 @@ def _node(box: Box) -> str:
         f"label={_quoted(f'{box.text} {box.beside}'.strip(), box.below)}",
         f'shape=box, style="{style}", fillcolor="{LIGHT[fill(box)]}", color="{LIGHT[box.kind + "_line"]}"',
         f'pos="{_at(box.x, box.y)}", width={_n((box.width - border) / 72)}, height={_n((box.height - border) / 72)}',
-        f"tooltip={_quoted(clip(box.title, 400))}",
         *["peripheries=2"] * bool(border),
     ]
     return f'"{box.id}" [{", ".join(parts)}];'
@@ -117,7 +115,6 @@ def _edge(wire: Wire) -> str:
     if wire.texts:
         parts.append(f'label={_quoted(wire.label)}, lp="{_middle((wire.label, *wire.texts[0][1:]))}"')
     parts += ["constraint=false"] * (wire.kind == "kept")
-    parts.append(f"tooltip={_quoted(clip(wire.title, 400))}")
     return f'"{wire.tail}" -> "{wire.head}" [{", ".join(parts)}];'
 
 

@@ -18,7 +18,7 @@ from itertools import product
 
 from autograd_cnn.studio.picture.fold import LIMIT, View, called, within
 from autograd_cnn.studio.records import Op, Value
-from autograd_cnn.studio.text import LONGEST, bytes_text, clip, clip_names, cut, plain, shape_text
+from autograd_cnn.studio.text import LONGEST, bytes_text, clip, cut, plain, shape_text
 
 TEXT, EM = 11, 0.62
 MARGIN, HEIGHT, GAP, SLOT, LANE, ARM, PAD = 16, 30, 26, 22, 8, 12, 8
@@ -314,7 +314,7 @@ class _Ladder:
         if not op.parts:
             asks = dict.fromkeys(a for rule in op.rules.values() for a in rule.needs)
             title += f"; asks for {', '.join(asks) or 'nothing but g'}"
-        below = clip_names(f"for {', '.join(self.names.get(v, names[v]) for v in receivers)}", 31)
+        below = clip(f"for {', '.join(self.names.get(v, names[v]) for v in receivers)}", 31)
         name = short if op.parts or self.overlay.brief else clip(f"rule of {op.name}")
         below, bar = self.overlay.backward.get(op.id, ("" if self.overlay.brief else below, None))
         row.right = Box(right, "rule", plain(title), name, below=clip(below), back=True, bar=bar)
