@@ -63,6 +63,9 @@ class Graph(records.Graph):
         ------
         RuntimeError
             If ``backward()`` has freed the saved arrays. ``ag.trace(f, ...)`` keeps copies.
+        ValueError
+            If a standalone program is wanted of a graph that `trace` did not make, or of a function whose source is in
+            no file or needs more than NumPy.
         """
         with as_recorded():
             return (Standalone if standalone else Author)(self).program()

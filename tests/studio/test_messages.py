@@ -33,6 +33,8 @@ ERRORS = {
     "graph.save('net.svg', quiz=True)": "ValueError: graph: .svg takes no quiz. It takes depth and overlay",
     "graph.save('net.png', standalone=True)": "ValueError: graph: .png takes no standalone. It takes depth and overlay",
     "graph.save('net.jpeg')": f"ValueError: graph: 'net.jpeg' ends in '.jpeg'. {SUFFIXES}",
+    "graph.program(standalone=True)": "ValueError: program: a standalone one takes all arrays, which a tape has not "
+    "saved: ag.trace(f, ...)",
     "graph.svg(-1)": f"ValueError: graph: depth is -1, {DEPTHS}",
     "graph.svg('a')": f"ValueError: graph: depth is 'a', {DEPTHS}",
     "graph.svg(1.5)": f"ValueError: graph: depth is 1.5, {DEPTHS}",

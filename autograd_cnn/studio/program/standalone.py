@@ -26,7 +26,7 @@ from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.numpy_calls import known, peek, plain, plain_array
 from autograd_cnn.ops.losses import cross_entropy_of_labels
 from autograd_cnn.studio.program.shorten import shorten
-from autograd_cnn.studio.program.syntax import NoSource, call, evaluate, literal, names_in, parsed
+from autograd_cnn.studio.program.syntax import NoSource, call, evaluate, literal, parsed
 from autograd_cnn.studio.program.write import Author
 from autograd_cnn.studio.records import Op
 
@@ -47,6 +47,8 @@ class Standalone(Author):
     }
 
     def write(self) -> None:
+        if self.graph.arrays is None:
+            raise ValueError("program: a standalone one takes all arrays, which a tape has not saved: ag.trace(f, ...)")
         del self.scope["ag"]
         self.functions: dict[str, ast.stmt] = {}
         self.comments: dict[str, str] = {}
@@ -130,7 +132,7 @@ class Standalone(Author):
         primitive = self.primitives[name]
         bound = inspect.signature(primitive.textbook).bind(*node.args, **{str(k.arg): k.value for k in node.keywords})
         bound.apply_defaults()
-        given, values = [*bound.args], [self.value(a) if isinstance(a, ast.expr) else a for a in bound.args]
+        given, values = [*bound.args], [evaluate(a, self.scope) if isinstance(a, ast.expr) else a for a in bound.args]
         for i, value in enumerate(primitive.check(*values) if primitive.check else ()):
             if value is not values[i] and not isinstance(value, (np.ndarray, np.generic)):
                 given[i] = value  # an option
@@ -140,13 +142,6 @@ class Standalone(Author):
 
     def expression(self, value: Any, hint: str) -> Any:
         return value if isinstance(value, ast.expr) else super().expression(value, hint)
-
-    def value(self, tree: Any) -> Any:
-        """Return the value of an argument; zeros stand for an array that the tape has not saved: no rule needs it."""
-        names = {*names_in(tree)}
-        values = ((self.names.get(v.id), v) for v in self.graph.values.values() if not names <= self.scope.keys())
-        zeros = {name: np.zeros(v.shape, v.dtype) for name, v in values if name in names and name not in self.scope}
-        return evaluate(tree, {**self.scope, **zeros} if zeros else self.scope)
 
 
 def _expression(text: str) -> Any:
