@@ -54,9 +54,10 @@ class _Cell(Module):
             raise ValueError(f"{self._title()}: x is {np.shape(x)}, want {self.input_size} features on its last axis")
 
     def _initial(self, hx: Any, sets: tuple[int, ...], batch: tuple[int, ...]) -> Any:
-        """Return the initial states: by default zeros, which are the same for any batch."""
+        """Return the initial states: by default vectors of zeros, which are the same for any layer and batch."""
         if hx is None:
-            return [np.zeros((*sets, self.hidden_size), self._weights(self._suffixes[0])[0].dtype)] * self._states
+            zeros = np.zeros(self.hidden_size, self._weights(self._suffixes[0])[0].dtype)
+            return [Tensor(zeros, name=name) for name in ("h0", "c0")[: self._states]]
         given = hx if isinstance(hx, (tuple, list)) else [hx]
         shapes, want = [np.shape(state) for state in given], [(*sets, *batch, self.hidden_size)] * self._states
         if shapes != want:
@@ -90,7 +91,7 @@ class _Layer(_Cell):
         states = self._initial(hx, (len(self._suffixes),), x.shape[1:-1])
         found: list[Any] = []
         for k, suffix in enumerate(self._suffixes):
-            start, backward = [state[k] for state in states], suffix.endswith("_reverse")
+            start, backward = [state if hx is None else state[k] for state in states], suffix.endswith("_reverse")
             found.append(scan(self._step, x, start, self._weights(suffix), backward, alive))
             if backward or not self.bidirectional:
                 x = concatenate([out for out, _ in found[-2:]], -1) if self.bidirectional else found[-1][0]

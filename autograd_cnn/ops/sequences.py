@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.arrays import as_floats
+from autograd_cnn.engine.mode import current, in_mode
 from autograd_cnn.engine.numpy_calls import plain_array
 from autograd_cnn.ops.activations import sigmoid, softmax
 from autograd_cnn.ops.arithmetic import astype, multiply, tanh, where
@@ -88,15 +89,17 @@ def scaled_dot_product_attention(
 
 def lstm_step(x: Any, h: Any, hidden: Any, cell: Any) -> tuple[Any, ...]:
     """Return the next hidden state and cell of an LSTM (S. Hochreiter, J. Schmidhuber, 1997; F. Gers added gate f)."""
-    i, f, g, o = split(x + h, 4, -1)
-    cell = sigmoid(f) * cell + sigmoid(i) * tanh(g)
-    return sigmoid(o) * tanh(cell), cell
+    zi, zf, zg, zo = split(x + h, 4, -1)
+    i, f, g, o = sigmoid(zi), sigmoid(zf), tanh(zg), sigmoid(zo)
+    c = f * cell + i * g
+    return o * tanh(c), c
 
 
 def gru_step(x: Any, h: Any, hidden: Any) -> tuple[Any, ...]:
     """Return the next hidden state of a GRU (K. Cho et al., 2014), with gate r behind the product, as in cuDNN."""
     (xr, xz, xn), (hr, hz, hn) = split(x, 3, -1), split(h, 3, -1)
-    z, n = sigmoid(xz + hz), tanh(xn + sigmoid(xr + hr) * hn)
+    r, z = sigmoid(xr + hr), sigmoid(xz + hz)
+    n = tanh(xn + r * hn)
     return ((1 - z) * n + z * hidden,)
 
 
@@ -107,6 +110,8 @@ def sums(x: Any, w: Any, b: Any) -> Any:
 
 def scan(step: Any, x: Any, states: Any, weights: Any, backward: bool = False, alive: Any = None) -> tuple[Any, Any]:
     """Repeat a step over the first axis of `x`, (T, ..., in); return all hidden states, (T, ..., H), and the last ones.
+
+    Each step is a scope, called by its time.
 
     Parameters
     ----------
@@ -120,9 +125,10 @@ def scan(step: Any, x: Any, states: Any, weights: Any, backward: bool = False, a
         Where it is False, states stay as they are, and the result is 0.
     """
     w_ih, w_hh, b_ih, b_hh = weights
-    inputs, w_hh, outs = sums(x, w_ih.T, b_ih), w_hh.T, []
+    inputs, w_hh, outs, around = sums(x, w_ih.T, b_ih), w_hh.T, [], current.get().scope
     for t in range(x.shape[0])[:: -1 if backward else 1]:
-        new = step(inputs[t], sums(states[0], w_hh, b_hh), *states)
-        outs.append(new[0] if alive is None else where(alive[t], new[0], 0))
-        states = new if alive is None else [where(alive[t], *pair) for pair in zip(new, states, strict=True)]
+        with in_mode(scope=(f"{around[0] + '.' if around else ''}time {t}", around, "")):
+            new = step(inputs[t], sums(states[0], w_hh, b_hh), *states)
+            outs.append(new[0] if alive is None else where(alive[t], new[0], 0))
+            states = new if alive is None else [where(alive[t], *pair) for pair in zip(new, states, strict=True)]
     return stack(outs[:: -1 if backward else 1]), states

@@ -180,13 +180,13 @@ def test_a_trial_is_a_run_of_the_function_and_its_prediction_the_gradient(taught
 
     g = (loss(0.5 + 1e-6, 1.2) - loss(0.5 - 1e-6, 1.2)) / 2e-6
     change = loss(0.51, 1.2) - loss(0.5, 1.2)
-    before, after = f"{loss(0.5, 1.2):.5f}", f"{loss(0.51, 1.2):.5f}"
-    want = f"Raise x by 0.01: the loss goes from {before} to {after}, down by {float(before) - float(after):.5f}. "
-    assert told == want + f"Predicted: 0.01 × (−{-g:.4f}) = −{-0.01 * g:.6f}."
-    assert abs(float(before) - float(after) + change) < 1e-5
+    before, after = f"{loss(0.5, 1.2):.6f}", f"{loss(0.51, 1.2):.6f}"
+    want = f"Raise x by 0.01: the loss goes from {before} to {after}, down by {float(before) - float(after):.6f}. "
+    assert told == want + f"Predicted: 0.01 × (−{-g:.4f}) = −{-0.01 * g:.6f}: close."
+    assert abs(float(before) - float(after) + change) < 1e-6
     begin = facts["steps"][0]
     assert begin["say"] == "With x = 0.5 and y = 1.2 the result is 0.4428."
-    assert begin["goal"][0].endswith(f"Raise x by 0.01 and the loss falls by {float(before) - float(after):.5f}.")
+    assert begin["goal"][0].endswith(f"Raise x by 0.01 and the loss falls by {float(before) - float(after):.6f}.")
 
 
 def test_the_update_is_a_step_of_numpy_at_each_rate(taught, net):

@@ -117,19 +117,21 @@ class Folding:
         return Group(rounds, key, [b.scopes[0] for b in blocks])
 
     def rounds(self) -> dict[str, str]:
-        """Return texts such as ``round 2 of 3, 18 of 49`` by operation, with the rounds of outer loops first."""
+        """Return texts such as ``round 2 of 3, time 4`` by operation: loops and numbered scopes, outer ones first."""
         found: dict[str, str] = {}
 
-        def number(items: Items, around: list[str]) -> None:
+        def number(items: Items, around: list[str], paths: list[str]) -> None:
             for item in items:
-                if isinstance(item, Group):
-                    loop = len(item.rounds) if not item.scopes else 1
-                    for k, inside in enumerate(item.rounds, 1):
-                        number(inside, [*around, f"{k:,} of {loop:,}"] if loop > 1 else around)
-                elif around:
-                    found[item.id] = f"round {', '.join(around)}"
+                if isinstance(item, Op):
+                    if around:
+                        found[item.id] = ", ".join(around)
+                    continue
+                for k, (inside, scope) in enumerate(zip_longest(item.rounds, item.scopes), 1):
+                    name = called(scope, paths) if scope else f"round {k:,} of {len(item.rounds):,}"
+                    told = scope.path[-1:].isdigit() if scope else len(item.rounds) > 1
+                    number(inside, [*around, name] if told else around, [*paths, scope.path] if scope else paths)
 
-        number(self.items, [])
+        number(self.items, [], [])
         return found
 
     def view(self, depth: int | None = None) -> View:

@@ -73,26 +73,15 @@ def _of(shown: int, count: int, what: str) -> str:
     return f"{shown} of " * (shown < count) + count_text(count, what)
 
 
-def ends(numbers: np.ndarray, gradient: bool) -> tuple[float, float, str]:
-    """Return the numbers of the darkest and the lightest level, or of full blue and vermilion, and both in words."""
-    finite = numbers[np.isfinite(numbers)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    if gradient:
-        high = max(-low, high)
-        low = -high
-    words = f"blue −{number(high)}, orange {number(high)}" if gradient else f"black {number(low)}, white {number(high)}"
-    return low, high, words if high > low else f"all {number(low)}"
-
-
 def drawn(found: Cut | None, gradient: bool, role: str) -> Maps | None:
     """Return the numbers of the maps, with four digits, and what is said of them; None stands for nan or inf."""
     if found is None:
         return None
-    shape, bars = found.numbers.shape, found.numbers.shape[1:3] == (1, 1)
-    words = ", ".join(filter(None, [found.words, "" if bars else ends(found.numbers, gradient)[2]]))
-    colour = int(role == "input" and shape[1] == 3 and not gradient)
-    numbers = [significant(x, 4) for x in found.numbers.flat]
-    return {"numbers": numbers, "shape": shape, "words": words, "index": found.at, "step": found.step, "colour": colour}
+    colour = int(role == "input" and found.numbers.shape[1] == 3 and not gradient)
+    return {
+        "numbers": [significant(x, 4) for x in found.numbers.flat], "shape": found.numbers.shape, "words": found.words,
+        "index": found.at, "step": found.step, "colour": colour,
+    }  # fmt: skip
 
 
 class Views:

@@ -20,7 +20,8 @@ function tensors(step) {
   if (!before) Object.assign(channel, { fine: 0, coarse: 0, tap: [0, 0], place: null });
   fill($("image"), facts.image ? make("img", { src: facts.image, alt: `picture ${facts.label}` }) : null);
   document.body.classList.toggle("images", Boolean(reach?.kernel));
-  document.body.classList.toggle("window", Boolean(way() && reach?.kernel && op(step).learns.includes(reach.w)));
+  const summed = way() && op(step).learns.some((id) => value(id).parts?.length > 1); // the sum of shares comes first
+  document.body.classList.toggle("window", Boolean(way() && !summed && reach?.kernel && op(step).learns.includes(reach.w)));
   fill($("paper"), ...papers());
   const figures = figuresOf(step);
   scaleBars();
@@ -175,13 +176,15 @@ function maps(entry) {
   entry.words = entry.words.replace(/^item/, axes[0]);
   const names = axes.at(-1) === "class" ? DATA.classes : [];
   const [filters, count, tall, wide] = entry.shape;
+  const bars = filters * count * tall === 1;
+  const [low, high] = ends(numbers, gradient).map(four);
+  if (!bars) entry.words += `${entry.words && ", "}${low === high ? `all ${low}` : gradient ? `blue ${low}, orange ${high}` : `black ${low}, white ${high}`}`;
   const out = spotted().output;
   const ids = (side) => (side === "each" && reach.each ? [out, ...reach.each] : [reach[side]]);
   entry.side = (entry.step === 1 && reach && ["each", "fine", "coarse", "w"].find((side) => ids(side).includes(id))) || "";
   entry.result = Boolean(entry.side) && (way() ? gradient && id !== out && (fresh || !(value(id).parts?.length > 1)) : id === out);
   if (entry.side === "each" && reach.gate) entry.cut = drawnOf(out)?.numbers.map((number) => number === 0);
   if (entry.cut) entry.words += `, yellow: ${spotted().name} cuts it`;
-  const bars = filters * count * tall === 1;
   const key = (entry.key = make("small", { class: "key" }));
   const help = { tabindex: 0, role: "application" };
   if (bars) {
@@ -290,12 +293,16 @@ function chipOf(look, gradient) {
   return (look.chip ??= tile({ ...entryOf(look, ""), gradient }, 0, -look.maps.colour).toDataURL());
 }
 
+// The numbers of the darkest and the lightest level, or of full blue and vermilion
+function ends(numbers, gradient) {
+  const [low, high] = numbers.filter(Number.isFinite).reduce(([low, high], number) => [Math.min(low, number), Math.max(high, number)], [Infinity, -Infinity]);
+  return gradient ? [-Math.max(-low, high), Math.max(-low, high)] : [low, high];
+}
+
 // A map as an image of its pixels, made once; c is -1 for all three channels as colours
 function tile({ look, shape: [, count, tall, wide], read, gradient, cut }, k, c) {
   return ((look.tiles ??= {})[[k, c, Boolean(cut)]] ??= (() => {
-    const finite = look.numbers.filter(Number.isFinite);
-    let [low, high] = finite.reduce(([low, high], number) => [Math.min(low, number), Math.max(high, number)], [Infinity, -Infinity]);
-    if (gradient) [low, high] = [-Math.max(-low, high), Math.max(-low, high)];
+    const [low, high] = ends(look.numbers, gradient);
     const image = new ImageData(wide, tall);
     const level = (channel, y, x) => (255 * (read(channel, y, x, k) - low)) / (high - low || 1);
     for (let i = 0; i < wide * tall; i++) {
@@ -417,11 +424,11 @@ function atPlace() {
   const [own, c] = [text(w.read(inGroup(), ...tap, coarse)), g.read(coarse, ...place)];
   const [high, broad] = reach.kernel;
   const patch = Array.from({ length: high }, (_, i) => Array.from({ length: broad }, (_, j) => a.read(fine, ...seen(place, [i, j]))));
-  const [items, item, many] = [value(g.id).shape[0], value(g.id).axes[0], terms.length.toLocaleString("en")];
+  const [items, item, many] = [value(g.id).shape[0], value(g.id).axes[0], counted(terms.length)];
   const until = (end) => text(Number(terms.slice(0, end).reduce((sum, term) => sum + term, 0).toPrecision(3)));
   const all = items > 1 ? `${until()}, the part of ${item} 0. With the other ${items > 2 ? `${items - 1} ${item}s` : item}: ` : "";
   const marks = patch.map((row, i) => row.map((_, j) => i === tap[0] && j === tap[1]));
-  const sum = make("p", {}, make("b", {}, w.label(inGroup(), ...tap, coarse)), " = ", `Σ over ${items > 1 ? `${items} ${item}s × ` : ""}${many} places of ${a.name} × ${g.name} = `, make("b", {}, own));
+  const sum = make("p", {}, make("b", {}, w.label(inGroup(), ...tap, coarse)), " = ", `Σ over ${counted(items * terms.length)} places ${items > 1 ? `(${items} ${item}s × ${many}) ` : ""}of ${a.name} × ${g.name} = `, make("b", {}, own));
   if (Number.isNaN(c + patch[0][0])) return [sum, make("p", {}, "The numbers of this channel are not in this page.")];
   const pixel = patch[tap[0]][tap[1]];
   const here = `${text(pixel)} × ${factor(c)} = ${text(Number((pixel * c).toPrecision(3)))}`;

@@ -28,7 +28,7 @@ from autograd_cnn.studio.player.array_views import SIDE, Views
 from autograd_cnn.studio.player.geometry import axes, geometry
 from autograd_cnn.studio.player.quiz import questions
 from autograd_cnn.studio.player.trials import Share, Trials, attempt, compare, factor, inputs_of, learning
-from autograd_cnn.studio.player.wording import number, record, significant, template
+from autograd_cnn.studio.player.wording import number, record, template
 from autograd_cnn.studio.program.listing import shown
 from autograd_cnn.studio.program.program import as_recorded
 from autograd_cnn.studio.program.syntax import names_in
@@ -120,12 +120,8 @@ class _Facts:
             name=clip(value.name), role=value.role, shape=value.shape, dtype=value.dtype, code=self.author.name(value),
             full=plain(value.name), array=array, gradient=gradient, example=example, parts=parts,
             words=t.words(value) if value.id in t.expressions else None, axes=t.axes.get(value.id),
-            tried=self.tried(value) or None, moves=t.moves.get(value.id),
+            tried=t.tried.get(value.id), moves=t.moves.get(value.id),
         )  # fmt: skip
-
-    def tried(self, value: Recorded) -> dict[int, list[Any]]:
-        digits = 9 if self.trials.scalar else 5
-        return {i: [significant(x, digits) for x in all_] for i, all_ in self.trials.tried.get(value.id, {}).items()}
 
     def part(self, value: Recorded, share: Share) -> list[Any]:
         """Return a share of a gradient: its operation, look, local slope as an expression, and products by element."""

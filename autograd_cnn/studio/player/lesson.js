@@ -4,14 +4,14 @@ const chosen = {}; // value -> the index of its selected number in the maps; at 
 const judged = new Map(); // operation -> whether the reader has accused its rule
 const RAISE = 0.01;
 const four = (number) => text(Number(number.toPrecision(4)));
-
+const counted = (number) => number.toLocaleString("en");
 // A number in an expression: in parentheses if it is negative
 const factor = (number) => (number < 0 ? `(${four(number)})` : four(number));
 
-// Two numbers, and how far they are apart: the difference of the two as they are shown
-function apart(before, after) {
+// Two numbers, and how far they are apart, with some digits: the difference of the two as they are shown
+function apart(before, after, some = 3) {
   const change = Math.abs(after - before);
-  const digits = change > 0 && change < Infinity ? Math.max(4, 2 - Math.floor(Math.log10(change))) : 4;
+  const digits = change > 0 && change < Infinity ? Math.max(4, some - 1 - Math.floor(Math.log10(change))) : 4;
   if (digits > 12 || !(Math.abs(before) + Math.abs(after) < 1e6)) return [four(before), four(after), four(change)];
   const [start, end] = [before, after].map((number) => number.toFixed(digits));
   return [...[start, end].map((number) => number.replace("-", "−")), four(Number(Math.abs(end - start).toFixed(digits)))];
@@ -102,7 +102,7 @@ function backward(o, id) {
     return `through ${made.words || made.name}${place}: ${shareOf(part, id, element, shares[first + k]).lines.join(" ")}`;
   });
   const added = (first ? "… + " : "") + shares.slice(first).map((share, k) => (k ? factor(share) : four(share))).join(" + ");
-  lines.push(`${name} = ${added}${more ? ` + ${more.toLocaleString("en")} more to come` : ` = ${four(g)}`}`);
+  lines.push(`${name} = ${added}${more ? ` + ${counted(more)} more to come` : ` = ${four(g)}`}`);
   return { lines, note: noted(id, element, "the share of each way, and their sum"), ...(more ? {} : trialOf(id, element, g, here)) };
 }
 
@@ -110,22 +110,23 @@ const bare = (expression) => expression.replace(/^\((.*)\)$/, "$1");
 
 // A share, as incoming gradient × local slope, or as the first products of its sum
 function shareOf([from, , slope, products], id, element, share) {
-  const { output, name, inputs } = facts.ops[from];
+  const { output, name, inputs, reach, own } = facts.ops[from];
   const [shape, alike] = [value(id).shape, String(value(output).shape) === String(value(id).shape)];
   const came = alike ? aligned(output, element, id, true) : NaN;
-  const known = products.find(([i]) => i === element.i)?.slice(1) || (came && share / came ? [1, element.i, came, share / came] : null);
+  const known = products.find(([i]) => i === element.i)?.slice(1) || ((slope || reach?.each) && came && share / came ? [1, element.i, came, share / came] : null);
   if (!known) return { lines: [four(share)], note: "as the rule gives it" };
   const [count, j, g, s, , ...second] = known;
   const first = labelled(output, placeOf(output, j), true);
   if (count > 1) {
     const terms = [[g, s], second].map((pair) => pair.map(factor).join(" × ")).join(" + ") + (count > 2 ? " + …" : "");
-    const head = `sum over the ${count.toLocaleString("en")} numbers of ${value(output).name} that it changes`;
-    return { lines: [head, `= ${terms} = ${four(share)}`], note: `each: incoming gradient × local slope; first that of ${first}${facts.ops[from].reach?.kernel && count < value(output).shape.slice(0, -1).reduce((n, k) => n * k) ? "; at the other places it meets a 0 or the edge" : ""}` };
+    const all = reach?.kernel && reach.w === id ? value(reach.coarse).shape.slice(0, -1).reduce((n, k) => n * k) : count;
+    const head = count < all ? `sum over ${counted(count)} of ${counted(all)} places (at the others it meets a 0 or the edge)` : `sum over the ${counted(count)} numbers of ${value(output).name} that it changes`;
+    return { lines: [head, `= ${terms} = ${four(share)}`], note: `each: incoming gradient × local slope; first that of ${first}` };
   }
   const local = slope ? inNames(slope) : "local slope";
   const numbers = slope && shape.length ? filled(slope, element, id) : local;
-  const own = slope && inputs.length === 1 && !/^\(?-?1\)?$/.test(local) ? `; ${bare(local)} is that of ${name}()` : "";
-  const note = `incoming gradient × local slope${slope ? own : ` of ${name}()`}${numbers !== local ? `; here it is ${bare(numbers)}` : ""}`;
+  const whose = slope && inputs.length === 1 && !/^\(?-?1\)?$/.test(local) ? `; ${bare(local)} is that of ${name}()` : "";
+  const note = `incoming gradient × local slope${slope ? whose : ` of ${name}()${own ? ", as its rule gives it" : ""}`}${numbers !== local ? `; here it is ${bare(numbers)}` : ""}`;
   return { lines: [`${first} × ${local}`, `= ${four(g)} × ${factor(s)} = ${four(share)}`], note };
 }
 
@@ -135,11 +136,11 @@ function trialOf(id, element, g, here) {
   if (!tried || !Number.isFinite(g)) return {};
   const [raised, span, ...changes] = tried[element.i] || [];
   if (raised === undefined) return { check: `This number was not tried: only some were, as many as a second allows. Predicted: raise ${element.label} by ${RAISE}, and ${facts.goal} changes by ${four(RAISE * g)}.` };
-  const [before, after, far] = apart(facts.base, facts.base + raised);
+  const [before, after, far] = apart(facts.base, facts.base + raised, 4);
   const happens = raised ? `goes from ${before} to ${after}, ${raised < 0 ? "down" : "up"} by ${far}` : "does not move";
-  const predicted = `Predicted: ${RAISE} × ${factor(g)} = ${four(RAISE * g)}.`;
-  const why = Math.abs(raised - RAISE * g) > 0.2 * Math.abs(raised) ? ` They differ: ${doubt(id, here)}` : "";
-  const check = `Raise ${element.label} by ${RAISE}: ${facts.goal} ${happens}. ${predicted}${why}`;
+  const differ = Math.abs(raised - RAISE * g) > 0.2 * Math.abs(raised);
+  const why = differ ? `. They differ: ${doubt(id, here)}` : raised ? ": close." : ".";
+  const check = `Raise ${element.label} by ${RAISE}: ${facts.goal} ${happens}. Predicted: ${RAISE} × ${factor(g)} = ${four(RAISE * g)}${why}${changes.length ? "" : " No plot: all would take too long."}`;
   return { check, plot: changes.length ? around(element, numberIn(array, element.i, element.d), g, span, changes, moves) : null };
 }
 
@@ -148,7 +149,7 @@ function doubt(id, here) {
   const found = (facts.wrong || []).filter(([k, v]) => k > here || (k === here && v === id));
   const rules = [...new Set(found.filter(([k]) => judged.has(k) || !facts.ops[k].own).map(([k, , name]) => `of ${name}${k === here ? " (here)" : ""}`))];
   const all = rules.length > 1 ? `${rules.slice(0, -1).join(", ")} and ${rules.at(-1)}` : rules[0];
-  return all ? `finite differences do not agree with the rule ${all}.` : found.length ? "a rule is wrong, of this step or of one nearer to the loss. Which? Below each, “Is this rule right?” compares it alone." : "the slope changes along the way.";
+  return all ? `finite differences do not agree with the rule ${all}.` : found.length ? "a rule is wrong, of this step or of one nearer to the loss. Which? “Is this rule right?” compares each alone." : "the slope changes along the way.";
 }
 
 function around({ label }, x, g, span, changes, numbers) {
@@ -167,11 +168,11 @@ function framed(loss, changes, rise, slope) {
   const reach = 5 * sizes[Math.floor(0.9 * (sizes.length - 1))] || Infinity;
   let [low, high] = [finite[0], finite.at(-1)].map((end) => Math.max(-reach, Math.min(reach, end)));
   const missing = changes.length - finite.length;
-  const caption = `Line: ${facts.goal}, from ${apart(loss + low, loss + high).slice(0, 2).join(" to ")}. Dashed: the tangent, slope ${slope}.${missing ? ` At ${missing} of ${changes.length} places ${facts.goal} is not finite.` : ""}`;
-  const tall = Math.max(high - low, 1e-9 * Math.abs(loss)) || 1;
+  const caption = `Line: ${facts.goal}. Dashed: the tangent, slope ${slope}.${missing ? ` At ${missing} of ${changes.length} places ${facts.goal} is not finite.` : ""}`;
+  const [ends, tall] = [apart(loss + low, loss + high).slice(0, 2), Math.max(high - low, 1e-9 * Math.abs(loss)) || 1];
   low = (low + high - tall) / 2;
   const height = (far) => Math.round(Math.max(-1e5, Math.min(1e5, (1000 * far) / tall)));
-  return { caption, curve: changes.map((change) => (change === null ? null : height(change - low))), rise: Number.isFinite(rise) ? height(rise) : undefined };
+  return { caption, ends, curve: changes.map((change) => (change === null ? null : height(change - low))), rise: Number.isFinite(rise) ? height(rise) : undefined };
 }
 
 // The update: w ← w − lr × g, and the loss after it

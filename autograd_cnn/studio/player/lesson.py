@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.studio.player.trials import EFFORT, PLACES, RAISE, Trials, attempt, inputs_of
-from autograd_cnn.studio.player.wording import bare, brief, number, signed
+from autograd_cnn.studio.player.wording import bare, number, signed
 from autograd_cnn.studio.records import Op, Use, Value
 from autograd_cnn.studio.text import clip, count_text, listed
 
@@ -59,7 +59,9 @@ RATE = (
 def begin(t: Trials) -> list[str]:
     """Return the result with these numbers, the goal, and how to go on."""
     given = [v for v in t.author.initial if v.role in ("input", "target") and t.array(v) is not None]
-    shown = [clip(v.name) + (f" = {number(t.array(v).item())}" if v.size == 1 else t.extent(v)) for v in given[:MANY]]
+    alike = [v for v in given if v.size == 1 or (v.size and not np.any(t.array(v)))]  # one number, or all are 0
+    numbers = {v.id: f" = {number(np.reshape(t.array(v), -1)[0])}" for v in alike}
+    shown = [clip(v.name) + numbers.get(v.id, t.extent(v)) for v in given[:MANY]]
     if count := sum(v.size for v in t.graph.parameters):
         shown.append(count_text(count, "parameter"))
     end = number(t.graph.loss) if t.graph.loss is not None else f"{t.end}, of {t.result.size:,} numbers"
@@ -71,7 +73,10 @@ def begin(t: Trials) -> list[str]:
         change, *_ = t.tried.get(value.id, {}).get(pick.i, [math.nan])
         tried = math.isfinite(change)
         change = change if tried else RAISE * float(pick.g)
-        far = "about " * (not tried) + brief(abs(change), 3)
+        digits = 3 - math.floor(math.log10(abs(change) or 1))
+        if tried and digits < 13:  # as the check of its step writes it: the difference of two numbers that are rounded
+            change = round(t.base + change, max(4, digits)) - round(t.base, max(4, digits))
+        far = "about " * (not tried) + number(abs(change), 4)
         ask = f"How does {t.goal} change when {pick.name}{f' ({place})' * bool(place)} changes a little?"
         happens = f"{t.goal} {'falls' if change < 0 else 'rises'} by {far}"
         lines += [f"{ask} Raise {pick.name} by {RAISE} and {happens}."] * math.isfinite(change)
@@ -144,18 +149,18 @@ def update(t: Trials, rates: Sequence[float] = ()) -> dict[str, Any] | None:
     way = -1 if alone and g > 0 else 1  # from left to right on the axis of the only number
     count = PLACES if t.whole and sum(t.costs) < EFFORT / PLACES else 4
     rates = sorted(rates or [float(f"{k * unit:.4g}") for k in range(count)])[::way]
-    losses = [after(lr) if lr else loss for lr in rates]
+    losses, shown = [after(lr) if lr else loss for lr in rates], MANY if t.scalar else 2
     return {
         "rates": rates, "start": rates.index(0) + way, "loss": loss, "alone": alone, "slope": slope,
         "changes": [end - loss if math.isfinite(end) else None for end in losses], "wrong": bool(t.wrong),
-        "learnt": [v.id for v in t.learnt[:MANY]], "more": max(0, len(pairs) - MANY),
+        "learnt": [v.id for v in t.learnt[:shown]], "more": max(0, len(pairs) - shown),
     }  # fmt: skip
 
 
 def own_step(t: Trials) -> str:
     """Return what the traced function itself has made of the examples of parameters, or "" if it changed none."""
     picks = [(t.pick(v), t.graph.changed[v.id]) for v in t.learnt if v.id in t.graph.changed][:MANY]
-    told = listed([f"{pick.name} from {brief(pick.x, 7)} to {brief(a.flat[pick.i], 7)}" for pick, a in picks])
+    told = listed([f"{pick.name} from {number(pick.x, 7)} to {number(a.flat[pick.i], 7)}" for pick, a in picks])
     return f"Your program has made its own step, by its own rule and learning rate: it changed {told}." if picks else ""
 
 
@@ -172,7 +177,7 @@ def terms(t: Trials, op: Op) -> tuple[list[Formula], str, str] | None:
     x, out, place, lines = np.asarray(t.array(z)), np.asarray(t.array(t.values[op.output])), t.told(z, 0), []
     if found := attempt(class_losses, t, op):
         (p, *_), (y, *_), each = found
-        place, right = place.rpartition(", ")[0], brief(p[y], 4 if p[y] < 0.999 else 9)
+        place, right = place.rpartition(", ")[0], number(p[y], 4 if p[y] < 0.999 else 9)
         row = clip(z.name) + (f"[{', '.join('0' * (x.ndim - 1))}]" if x.ndim > 1 else "")
         lines = [f"softmax({row}) = {', '.join(map(number, p[:CLASSES]))}" + ", …" * (len(p) > CLASSES)]
         lines += [f"{t.called('class', int(y))} is right: −log {right} = {number(each[0])}"]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.studio import assets
-from autograd_cnn.studio.picture.fold import READABLE, Folding, View
+from autograd_cnn.studio.picture.fold import Folding, View
 from autograd_cnn.studio.picture.layout import Overlay, Picture, drawn
 from autograd_cnn.studio.picture.svg import written
 from autograd_cnn.studio.player.facts import facts_of
@@ -54,7 +54,7 @@ def page(
     folding = Folding(graph)
     depths = [depth for depth, rows in enumerate(folding.rows) if rows <= DRAWN]  # whose pictures are readable
     views = [folding.view(depth) for depth in depths] or [folding.view()]
-    rounds, moments = folding.rounds(), []
+    rounds, moments = {op: clip(text) for op, text in folding.rounds().items()}, []
     waiting = [("at the start", graph), *frames]
     rates: list[float] = []  # those of the first step are those of all that follow
     for k, (label, each) in enumerate(waiting):
@@ -66,12 +66,10 @@ def page(
             rates = facts["update"]["rates"]
     pictures = [_lay_out(graph, view, moments) for view in views]
     drawings = [_drawing(graph, *facts) for facts in zip(views, pictures, strict=True)]
-    usual = sum(len(view.graph.ops) <= READABLE for view in views) - 1
     data = {
         "frames": moments,
         "pictures": drawings,
         "quiz": quiz,
-        "usual": usual,
         "stepped": len(waiting) > 1 + len(frames),
         "classes": [*map(plain, classes)],
     }
@@ -130,6 +128,8 @@ def _lay_out(graph: Graph, view: View, moments: list[dict[str, Any]]) -> Picture
         for found, look in zip(numbers, ("array", "gradient"), strict=True):
             if number := fact.get(look, {}).get("number"):
                 found[v] = max(found.get(v, ""), f"= {number}", key=len)
+    constant = {v for v, fact in moments[0]["values"].items() if "gradient" not in fact and len(moments) == 1}
+    numbers[0] |= {v: "= 0" for v, a in (graph.arrays or {}).items() if v in constant and not np.any(a)}
     ops = zip(graph.ops, moments[0]["ops"], strict=True)
     once = re.compile(r"^(\w+?)(_\d+)? = (?=\1\()")  # relu = relu(h)
     lines = {op.id: once.sub("", bare(fact["forward"])) for op, fact in ops}
@@ -143,12 +143,13 @@ def _lay_out(graph: Graph, view: View, moments: list[dict[str, Any]]) -> Picture
 def _drawing(graph: Graph, view: View, picture: Picture) -> dict[str, Any]:
     """Return boxes with their centres as fractions of width and height, wires, and the row of each operation.
 
-    A wire has its ends, and the value whose name it has, if it has one.
+    A wire has its ends, and the value whose name it has, if it has one. Rows that are closed stand for several.
     """
     boxes = [(b.id, round(b.x / picture.width, 4), round(b.y / picture.height, 4)) for b in picture.boxes]
     wires = [(w.tail, w.head, w.value) for w in picture.wires]
     rows = [int(view.rows[op.id][1:]) for op in graph.ops]
-    return {"boxes": boxes, "wires": wires, "rows": rows, "result": view.graph.result}
+    closed = [int(op.id[1:]) for op in view.graph.ops if op.parts]
+    return {"boxes": boxes, "wires": wires, "rows": rows, "closed": closed, "result": view.graph.result}
 
 
 def _structure(graph: Graph) -> Any:

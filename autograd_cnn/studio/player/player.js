@@ -30,6 +30,8 @@ function show(number, quiet) {
   moved?.back();
   at = Math.max(0, Math.min(steps.length - 1, number));
   const step = steps[at];
+  const open = pictures.findIndex(({ rows, closed }) => !closed.includes(rows[step.op]));
+  if (open > shown) fold(open - shown);
   $("slider").value = at;
   $("slider").style.setProperty("--at", (100 * at) / Math.max(1, steps.length - 1) + "%");
   for (const way of ["begin", "forward", "loss", "backward", "end", "failed"]) document.body.classList.toggle(way, way === step.kind);
@@ -97,13 +99,16 @@ function lesson() {
 }
 
 function formula({ lines, note, check, plot }) {
-  const texts = lines.map((text) => make("span", { class: "line" }, text, "\n"));
+  const texts = lines.map((text) => make("span", { class: "line" }, ...terms(text), "\n"));
   const tried = check && make("div", { class: "try" }, make("p", {}, make("b", {}, "Check. "), check), plot ? drawn(plot, plot.base, true) : null);
   return make("section", {}, make("pre", {}, ...texts), note ? make("small", {}, note) : null, tried || null);
 }
 
+// A line may be broken before a sign, and nowhere else if it need not
+const terms = (text) => text.split(/ (?=[=←+−] )|(?<=:) /).flatMap((term, k) => [k ? " " : "", make("span", {}, term)]);
+
 // The loss at some places, its tangent, and a handle that snaps to the places; if it `moves` a number, until the next step
-function drawn({ caption, axis, curve, rise, base, places, says, numbers }, start, moves, tell) {
+function drawn({ caption, axis, ends, curve, rise, base, places, says, numbers }, start, moves, tell) {
   const x = (k) => 12 + (276 * k) / (curve.length - 1);
   const y = (height) => 110 - height / 10;
   const path = (name, heights, dots) => make("path", { class: name, d: heights.map((height, k) => (height === null ? "" : `${dots || (heights[k - 1] ?? null) === null ? "M" : "L"}${x(k)} ${y(height)}h0`)).join("") });
@@ -130,9 +135,10 @@ function drawn({ caption, axis, curve, rise, base, places, says, numbers }, star
   range.addEventListener("pointerup", () => range.blur()); // the keys are for the steps
   range.addEventListener("pointercancel", back); // the finger scrolls
   choose();
-  const drawing = make("div", { class: "drawing" }, make("svg", { viewBox: "0 0 300 120", "aria-hidden": true }, ...paths), range);
-  const ends = make("small", {}, ...axis.map((end) => make("span", {}, four(end))));
-  return make("div", { class: "plot" }, make("div", {}, drawing, ends), make("div", {}, words, make("small", {}, caption)));
+  const [low, high] = ends.map((end) => make("small", {}, end));
+  const drawing = make("div", { class: "drawing" }, make("svg", { viewBox: "0 0 300 120", "aria-hidden": true }, ...paths), range, high, low);
+  const below = make("small", {}, ...axis.map((end) => make("span", {}, four(end))));
+  return make("div", { class: "plot" }, make("div", {}, drawing, below), make("div", {}, words, make("small", {}, caption)));
 }
 
 // While a number is moved, those of the picture follow
@@ -151,7 +157,7 @@ function update(step) {
   if (step.kind !== "end" || !facts.update) return fill(box);
   const { start, more } = facts.update;
   const texts = make("pre", { role: "status" });
-  const tell = (k) => fill(texts, ...updateOf(facts.update).lines[k].flatMap(([formula, text]) => [make("span", { class: "line" }, formula + "\n"), make("span", { class: "line" }, "    ", text, "\n")]));
+  const tell = (k) => fill(texts, ...updateOf(facts.update).lines[k].flat().map((text, k) => make("span", { class: "line" }, k % 2 ? "    " : "", ...terms(text), "\n")));
   const choice = make("div", { class: "try" }, drawn(updateOf(facts.update).plot, start, false, tell));
   fill(box, make("section", { "aria-label": "Update" }, texts, more ? make("small", {}, `and ${more} more arrays`) : null, choice, taken()));
 }
@@ -195,6 +201,8 @@ function tested(step) {
   const { test, own } = step.kind === "backward" ? op(step) : {};
   const asks = Boolean(test && own && !judged.has(step.op));
   $("trial").hidden = step.kind !== "backward";
+  $(own ? "goal" : "others").after($("trial")); // beside the check of a rule of one's own
+  $("trial").dataset.in = own ? "step" : "code";
   $("trial").open ||= asks;
   $("untried").hidden = Boolean(test);
   $("accuse").hidden = !asks;
@@ -272,17 +280,11 @@ function quizzed() {
 // The network: a picture at some depths
 
 let pictures = [];
-let shown = 0; // which of them
+let shown = 0; // which of them: the first is closed, and a step opens what it is in
 const moments = { n: [], r: [] }; // operation -> its step, forward and backward
 let lossStep = 0;
-// The deepest that fits: others are opened by a click
-function usual() {
-  const room = innerWidth > 760 ? innerWidth / 2 : innerWidth;
-  return Math.max(0, pictures.findLastIndex(({ svg }, k) => k <= DATA.usual && svg.viewBox.baseVal.width <= room));
-}
-
 // The groups of a drawing are its frames and wires, then its boxes, in the order of the lists in DATA.
-function read({ boxes, wires, rows, result }, k) {
+function read({ boxes, wires, rows, closed, result }, k) {
   const svg = $("picture").children[k];
   svg.style.setProperty("--natural", svg.viewBox.baseVal.width + "px");
   const groups = [...svg.querySelectorAll(":scope > g")];
@@ -304,18 +306,14 @@ function read({ boxes, wires, rows, result }, k) {
     const from = moment(id);
     group.classList.add("box");
     group.classList.toggle("end", id === result || id === "g_" + result);
-    const many = /^[nr]\d/.test(id) && rows.filter((row) => row === Number(id.slice(1))).length > 1;
-    group.addEventListener("click", () => {
-      show(from);
-      if (many) fold(1);
-    });
+    group.addEventListener("click", () => show(from));
     const [, back, leaf] = /^(g_)?(t\d+)/.exec(id) || [];
     const scalar = value(leaf)?.[back ? "gradient" : "array"]?.number && id !== result;
     return { id, x, y, from, group, leaf: scalar && leaf, back, beside: group.querySelector("tspan") };
   });
   const shapes = {};
   return {
-    svg, rows, boxes: own, telling: telling.map((text) => [text, text.textContent.slice(0, -loss.length)]),
+    svg, rows, closed, boxes: own, telling: telling.map((text) => [text, text.textContent.slice(0, -loss.length)]),
     wires: wires.map(([tail, head, labelled], i) => {
       const wire = { tail, head, from: moment(tail), group: wired[i] };
       const [label, shape] = labelled ? wired[i].querySelectorAll("text") : [];
@@ -434,14 +432,14 @@ function linked() {
   return /^\d+$/.test(step) ? Number(step) : Math.max(0, at);
 }
 
-function moment(k) {
+function moment(k, step = at, quiet) {
   facts = DATA.frames[k];
   $("frame").value = k;
   $("frames").inert = !k && DATA.stepped; // not seen, but its place is kept
   $("moment").textContent = facts.label;
   $("frame").setAttribute("aria-valuetext", facts.label);
-  show(at);
-  $("take")?.focus();
+  show(step, quiet);
+  if (!quiet) $("take")?.focus();
 }
 
 // In the live page an input can be drawn: the page around runs the program again, and sends its numbers
@@ -464,7 +462,6 @@ function begin(text) {
   facts.steps.forEach((step, i) => step.op >= 0 && (moments[step.kind === "forward" ? "n" : "r"][step.op] = i));
   lossStep = facts.steps.findIndex((step) => ["loss", "failed"].includes(step.kind));
   pictures = DATA.pictures.map(read);
-  shown = usual();
   fill(document.querySelector("h1"), facts.name);
   $("arrays").open = !facts.scalar;
   document.body.classList.toggle("scalar", facts.scalar);
@@ -474,9 +471,7 @@ function begin(text) {
   $("slider").addEventListener("input", () => show(Number($("slider").value)));
   $("frame").max = DATA.frames.length - 1;
   $("frames").hidden = DATA.frames.length < 2;
-  $("frames").inert = DATA.stepped;
   document.body.classList.toggle("stepped", DATA.stepped);
-  $("moment").textContent = facts.label;
   $("frame").addEventListener("pointerup", () => $("frame").blur()); // the keys are for the steps
   $("frame").addEventListener("input", () => moment(Number($("frame").value)));
   window.addEventListener("hashchange", () => show(linked()));
@@ -489,7 +484,7 @@ function begin(text) {
   $("fold").hidden = $("unfold").hidden = pictures.length < 2;
   quiz.on = DATA.quiz;
   $("quiz").hidden = !facts.quiz.length;
-  show(linked(), true);
+  moment(0, linked(), true);
   document.body.classList.add("ready");
 }
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from autograd_cnn.studio.player.lesson import class_losses
 from autograd_cnn.studio.player.trials import RAISE, Trials, attempt, is_float, learning
-from autograd_cnn.studio.player.wording import brief, number
+from autograd_cnn.studio.player.wording import number
 from autograd_cnn.studio.records import Op
 from autograd_cnn.studio.text import clip
 
@@ -80,7 +80,7 @@ def slope(t: Trials, op: Op) -> Iterator[Draft]:
         change = t.tried[out.id].get(i, [math.nan])[0]
         if not math.isclose(change, RAISE * g, rel_tol=0.2):
             return  # it bends, or a rule is wrong
-        far = brief(RAISE * abs(g), 3)
+        far = number(RAISE * abs(g), 3)
         ways = ("down", "up") if g < 0 else ("up", "down")
         right, other = (f"Raise {name} by {RAISE}, and {t.goal} goes {way} by about {far}" for way in ways)
         wrong = {

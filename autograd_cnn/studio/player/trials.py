@@ -80,6 +80,7 @@ class Trials:
         self.tried: dict[str, dict[int, list[Any]]] = defaultdict(dict)
         self.moves: dict[str, dict[str, list[Any]]] = {}  # of single numbers: value -> all that change, at the places
         self.scalar = all(v.size == 1 for v in self.values.values())
+        self.digits = 9 if self.scalar else 5  # of changes of the loss
         self.base = math.nan  # the loss
         if self.whole:
             double = {n: np.asarray(a, np.float64) if is_float(a) else a for n, a in self.scope.items()}
@@ -167,7 +168,7 @@ class Trials:
                     continue
                 left = rest
                 if runs != PLACES and math.isfinite(change := self.move(value, i, RAISE)[0] - self.base):
-                    self.tried[value.id][i] = [change]
+                    self.tried[value.id][i] = [significant(change, self.digits)]
                 if runs > 1 and i in self.tried.get(value.id, {}):
                     self.tried[value.id][i] += self.around(value, i)
 
@@ -181,7 +182,7 @@ class Trials:
                 break
         if self.scalar:
             self.moves[value.id] = {v: [move[v] for move in moves] for v in moves[-1]}
-        return [span, *(loss - self.base if math.isfinite(loss) else None for loss in losses)]
+        return [span, *(significant(loss - self.base, self.digits) for loss in losses)]
 
     def move(self, value: Value, i: int, by: float) -> tuple[float, dict[str, float | None]]:
         """Run with the i-th number of `value` moved; return the loss, and what changes if all values are numbers."""
@@ -338,23 +339,20 @@ def compare(t: Trials, op: Op, trees: list[Any]) -> dict[str, Any] | None:
     """Compare the statements of the rules of `op` with central differences; return None if that is impossible.
 
     A row has an element of a gradient, the number by differences and by the rule, and whether they are near. The
-    statements run in float64, with the recorded inputs and gradient. Gradients that disagree are noted in `t.wrong`.
+    statements run in float64. Gradients that disagree are noted in `t.wrong`.
     """
-    values, output, forward = [t.values[v] for v in learning(op)], t.values[op.output], t.codes[op.id]
+    values, output, scope = [t.values[v] for v in learning(op)], t.values[op.output], t.double
     names, result = [t.author.name(v) for v in values], t.author.name(output)
-    floats = [*names, f"g_{result}"]
     if not trees or max(v.size for v in [output, *values]) > LARGEST or not all(v.size for v in values):
         return None
-    if not all(is_float(t.scope.get(name)) for name in floats):
+    if not all(is_float(scope.get(name)) for name in [*names, f"g_{result}"]):
         return None
-    scope = t.scope | {name: np.array(t.scope[name], np.float64) for name in floats}
 
     def rows() -> list[list[Any]]:
-        exec(forward, scope)
         inner = scope | {f"g_{n}": np.zeros(scope[n].shape) for n in names}
         body = [tree for tree in trees if tree is not None]
         exec(compile(ast.Module(body, []), "<rule>", "exec"), inner)
-        return [_rows(n, inner[f"g_{n}"], cache(partial(_slope, forward, scope, result, n))) for n in names]
+        return [_rows(n, inner[f"g_{n}"], cache(partial(_slope, t.codes[op.id], scope, result, n))) for n in names]
 
     if (each := attempt(rows)) is None:  # a user's rule may not work in float64
         return None

@@ -16,21 +16,14 @@ def record(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def number(x: Any) -> str:
-    """Format a number with four digits."""
-    return (f"{x:.4g}" if np.iscomplexobj(x) else f"{float(x):.4g}").replace("-", "−")
+def number(x: Any, digits: int = 4) -> str:
+    """Format a number with four digits, or others."""
+    return f"{x if np.iscomplexobj(x) else float(x):.{digits}g}".replace("-", "−")
 
 
 def signed(x: Any) -> str:
     """Format a number for use in an expression: in parentheses if it is negative."""
     return f"({number(x)})" if np.iscomplexobj(x) or float(x) < 0 else number(x)
-
-
-def brief(x: float, digits: int = 2) -> str:
-    """Format a small change, without an exponent if it has few zeros."""
-    rounded = float(f"{x:.{digits}g}")
-    plain = not rounded or 1e-8 < abs(rounded) < 1e6
-    return (np.format_float_positional(rounded, trim="-") if plain else f"{x:.{digits}g}").replace("-", "−")
 
 
 def significant(x: Any, digits: int = 5) -> float | None:

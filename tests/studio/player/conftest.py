@@ -74,6 +74,15 @@ def blocks():
 
 
 @pytest.fixture(scope="session")
+def lstm():
+    """The page of an LSTM that reads four numbers, one after the other."""
+    rng = np.random.default_rng(0)
+    layer, head, y = ag.nn.LSTM(3, 5, rng=rng), ag.nn.Linear(5, 2, rng=rng), np.array([0, 1])
+    x = rng.normal(size=(2, 4, 3)).astype(np.float32)
+    return ag.trace(lambda x: ag.cross_entropy(head(layer(x)[0][:, -1]), y), x).page()
+
+
+@pytest.fixture(scope="session")
 def cnn_page():
     """The standard CNN with its arguments, and its page."""
     rng = np.random.default_rng(0)

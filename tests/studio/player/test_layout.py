@@ -123,6 +123,19 @@ def test_a_phone_is_one_screen(opened, demos, name):
     assert page.is_visible("#arrays") and page.is_hidden("#sentence") and page.is_hidden("#code")
 
 
+def test_on_a_phone_the_update_has_its_plot_and_no_term_is_broken(opened, demos):
+    page = opened(demos("cnn"), width=390)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.keyboard.press("End")
+    plot, end = page.locator("#update .drawing").bounding_box(), page.locator("#transport").bounding_box()
+    assert plot["y"] + plot["height"] < end["y"] and page.locator("#picture").bounding_box()["height"] > 150
+    terms = page.locator("#update .line span")
+    assert "2]" in terms.first.inner_text()
+    assert terms.evaluate_all("(all) => all.every((term) => term.offsetHeight < 30)")
+    low, high = page.locator("#update .drawing small").all_inner_texts()[::-1]
+    assert 0 < float(low) < float(high)
+
+
 def test_a_step_is_taken_again_and_again(opened, demos):
     page = opened(demos("chain_rule"))
     page.keyboard.press("End")
@@ -148,8 +161,11 @@ def test_a_step_is_taken_again_and_again(opened, demos):
 
 
 def test_a_rule_is_accused_before_the_verdict(opened, demos):
-    page = opened(demos("broken"))
-    page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'mix'))")
+    for width in 390, 1280:
+        page = opened(demos("broken"), width=width)
+        page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'mix'))")
+        assert page.locator("#accuse").bounding_box()["y"] < page.locator(".try").first.bounding_box()["y"] < 800
+    assert "× local slope" not in page.text_content("#formulas section:first-child")  # what the rule gives is no slope
     assert page.is_visible("#accuse") and page.is_hidden("#tried") and "the rule of" not in page.inner_text("#step")
     page.click("#accuse button >> text=it is right")
     assert page.inner_text("#judgement") == "You trusted it, wrongly."

@@ -12,6 +12,7 @@ ROWS = "pictures[shown].boxes.filter(({ id }) => /^n\\d+$/.test(id)).length"
 
 def test_modules_are_folded(opened, blocks):
     page = opened(blocks.page(), "#step=2")
+    choose(page, "#unfold")
     every = page.evaluate(ROWS)
     choose(page, "#fold")
     assert page.evaluate(ROWS) < every == len(blocks.ops)
@@ -29,6 +30,33 @@ def test_modules_are_folded(opened, blocks):
             )
         )
     assert lit[0] == lit[1] and where(page).startswith("relu → ")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_operation_of_a_step_is_open_and_whole(opened, blocks, lstm, width):
+    for text in blocks.page(), lstm:
+        page = opened(text, width=width)
+        assert page.evaluate("shown") == 0  # all is closed
+        for step in page.evaluate("[...facts.steps.keys()].filter((k) => facts.steps[k].op >= 0)"):
+            page.evaluate("step => show(step)", step)
+            now, pane = page.locator("#picture svg:not([hidden]) .now"), page.locator("#picture").bounding_box()
+            box = now.bounding_box()
+            assert now.count() == 1 and "operations" not in now.text_content()
+            assert pane["y"] <= box["y"] and box["y"] + box["height"] <= pane["y"] + pane["height"]
+            assert pane["x"] <= box["x"] + box["width"] / 2 <= pane["x"] + pane["width"]
+
+
+def test_times_and_gates_have_names_and_no_wire_is_cut(opened, lstm):
+    page = opened(lstm)
+    assert page.inner_text("#sentence").startswith("With x, h0 = 0, c0 = 0, y (2 items) and ")
+    page.evaluate("show(moments.r[facts.ops.length - 30])")
+    assert ", time 2" in page.inner_text("#position")
+    svg = page.locator("#picture svg:not([hidden])")
+    assert svg.locator(".frame-name").all_text_contents() == ["time 0", "×3 time 1-3"]
+    texts = svg.locator("text").all_text_contents()
+    gates = {"i = sigmoid(zi)", "f = sigmoid(zf)", "g = tanh(zg)", "o = sigmoid(zo)"}
+    assert {*gates, "c", "h0 = 0", "c0 = 0"} <= set(texts)
+    assert page.evaluate("$('picture').scrollWidth <= $('picture').clientWidth")
 
 
 def test_edges_carry_numbers_once_they_are_known(opened, scalars, chain):

@@ -68,7 +68,10 @@ def checked(taught, graph):
             if names[name] == 1:  # else it is also that of another value, in the program or on the page
                 arrays[f"g_{name}"] = value["shape"], value.get("gradient", {"elements": []})["elements"]
                 arrays[name] = value["shape"], np.ravel(graph.arrays.get(id_, []))
-    count = np.zeros(3, int)
+    count, goal = (
+        np.zeros(3, int),
+        re.search(r"Raise (.*) by 0.01 and the .* by (\S*)\.$", frame["steps"][0]["goal"][0]),
+    )
     for step in frame["steps"]:
         if step["kind"] == "loss" and graph.loss is not None and np.isfinite(graph.loss):
             assert numbers(step["say"])[0] == pytest.approx(float(graph.loss), rel=6e-4)
@@ -80,13 +83,15 @@ def checked(taught, graph):
         )
         known = [f"{incoming[1]} = {incoming[2]}"] if incoming else []
         count[1] += sum(ends(line, arrays) for line in [whole, *formula["lines"], *known] if " = " in line)
-        check = formula.get("check", "").partition(". They differ")[0].rstrip(".")
+        check = formula.get("check", "").partition(" No plot")[0].partition(". They differ")[0].rstrip(".")
         if check and "not tried" not in check:
             *moves, _, g, predicted = numbers(check)[1:]
             if moves:
                 before, after, far = moves
                 assert far == pytest.approx(abs(after - before), rel=1e-3, abs=1e-9 * abs(after)), check
                 assert ("down" in check) == (after < before) or before == after, check
+                if goal and check.startswith(f"Raise {goal[1]} by"):
+                    assert numbers(goal[2]) == [far], "the first screen says the same"
             assert bool(moves) != ("does not move" in check)
             assert predicted == pytest.approx(0.01 * g, rel=1e-3), check
             assert equations(check.partition("Predicted: ")[2]) == 1, check

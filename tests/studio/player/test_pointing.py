@@ -1,5 +1,7 @@
 """Pointing at an element in a browser: what the page says of it is compared with sums of NumPy's own."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -178,7 +180,8 @@ def test_the_gradient_of_a_weight_names_the_part_of_image_0(cnn):
         part = np.sum(padded(a["m1"][0])[i : i + 16, j : j + 16, c] * a["g_h2"][0, :, :, k])
         labels = page.evaluate("scene.map((entry) => entry.pane.getAttribute('aria-label'))")
         assert any(label.startswith(f"g_w2: filter {k} (0 to ") for label in labels) and ": ." not in str(labels)
-        assert text.startswith(f"g_w2[{i}, {j}, {c}, {k}] = Σ over 4 images × 256 places of m1 × g_h2 = ")
+        assert text.startswith(f"g_w2[{i}, {j}, {c}, {k}] = Σ over 1,024 places (4 images × 256) of m1 × g_h2 = ")
+        assert re.search(r"sum over (the [\d,]+ numbers|[\d,]+ of 1,024 places)", page.inner_text("#others"))
         assert number(text.split("All 256: ")[1].split(",")[0]) == pytest.approx(part, rel=1e-2, abs=1e-6)
         assert number(text.split("With the other 3 images: ")[1].split(",")[0]) == digits(a["g_w2"][i, j, c, k])
 

@@ -1,4 +1,4 @@
-"""The chain rule on four numbers.
+"""The chain rule on a few numbers.
 
 It is small enough to check by hand or with a pocket calculator. x is used three times, so its gradient is the sum of
 three shares.
@@ -11,7 +11,8 @@ def f(x, y):
     h = x * y
     s = ag.sin(h)
     t = s + x * x
-    return ag.exp(-t)
+    u = -t
+    return ag.exp(u)
 
 
 ag.trace(f, 0.5, 1.2).show()
