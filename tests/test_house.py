@@ -31,9 +31,9 @@ class Room(NamedTuple):
 ROOMS = {
     # the library
     "engine": Room(2265, "", "the tape, the recorded call, the walk back, and Tensor"),
-    "ops": Room(1984, "engine", "the textbook: operations, each with its derivative below it"),
+    "ops": Room(1988, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(985, "engine", "grad and its kin, checkpoint, and checks of gradients"),
-    "nn": Room(761, "engine calculus ops state", "modules, layers and their initial weights"),
+    "nn": Room(762, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(331, "engine calculus state", "optimisers, schedules, clipping"),
     "elsewhere": Room(133, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
@@ -62,12 +62,12 @@ ROOMS = {
         "weights for PyTorch, and ONNX files",
     ),
     "studio": Room(
-        4847,
+        4834,
         f"engine calculus ops nn training files notebook plots environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),
 }
-SCRIPTS = 1330  # lines of the player's scripts and styles that are not blank
+SCRIPTS = 1327  # lines of the player's scripts and styles that are not blank
 PROGRAMS = "studio.player.demos", "studio.live.examples", "training.quick"  # they import the face and nothing else
 
 HEAVY = {

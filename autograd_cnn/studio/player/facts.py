@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.observe import operations
+from autograd_cnn.nn.functions import dead_channels
 from autograd_cnn.ops.activations import sigmoid
 from autograd_cnn.ops.arithmetic import tanh
 from autograd_cnn.studio.player import lesson
@@ -191,8 +192,9 @@ class _Facts:
             say = f"Your code gives {expression} no name; here it is called {name}. {say}"
         if not op.kept and not op.rules and not self.graph.failure:
             say += " Nothing before it learns, so it has no step on the way back."
-        more = {"round": self.rounds.get(op.id), "term": self.terms[op.id] or None}
-        return _step("forward", f"What is {expression or name}?", say, i, formulas=lesson.forward(t, op), **more)
+        terms = attempt(lesson.terms, t, op) or []
+        more = {"round": self.rounds.get(op.id), "term": self.terms[op.id] or None, "formulas": terms}
+        return _step("forward", f"What is {expression or name}?", say, i, **more)
 
     def failed(self, op: Op) -> Step:
         failure: Any = self.graph.failure
@@ -301,7 +303,8 @@ def diagnose(t: Trials) -> list[tuple[str, int]]:
         if op.call.primitive.symbol not in ("", "@", "[]") and all(math.prod(s) not in (1, a.size) for s in shapes):
             spread = " and ".join(map(shape_text, shapes))
             found.append((f"{spread} spread to {shape_text(a.shape)}, which is often a mistake: {name}", k))
-        if op.call.primitive.rectifies and a.ndim > 1 and len(a) >= MANY and len(dead := t.dead(op)):
+        many = op.call.primitive.rectifies and a.ndim > 1 and len(a) >= MANY
+        if many and len(dead := np.flatnonzero(dead_channels(a))):
             which = f"{len(dead):,} of {a.shape[-1]:,} channels of {name}"
             which += f" are 0 in the whole batch of {len(a):,} ({listed(list(map(str, dead)))})"
             found.append((f"dead {op.name}: {which}", k))

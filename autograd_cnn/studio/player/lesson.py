@@ -83,17 +83,6 @@ def begin(t: Trials) -> list[str]:
     return [*lines, f"Go on with next: forward{' to the loss, and from there back' * (not t.graph.failure)}."]
 
 
-def forward(t: Trials, op: Op) -> list[Formula]:
-    """Return the terms of a loss, or of the mean or sum of an array, with their numbers."""
-    if not t.values[op.output].size or t.array(t.values[op.output]) is None:
-        return []
-    if not (found := attempt(terms, t, op)):
-        return []
-    (first, filled, note), out = found, t.values[op.output]
-    line = f"{t.author.name(out)} = {bare(ast.unparse(t.author.call(op)))}"
-    return [*first, {"lines": [line, f"= {filled} = {number(np.reshape(t.array(out), -1)[0])}"], "note": note}]
-
-
 def backward(t: Trials, op: Op, values: list[Value]) -> str:
     """Return the meaning of a step back to `values`."""
     out, name, reach = clip(t.values[op.output].name), f"{clip(op.name)}()", t.reach.get(op.id)
@@ -167,8 +156,8 @@ def own_step(t: Trials) -> str:
 # Sums: of which terms a result consists, and over which numbers a gradient is summed
 
 
-def terms(t: Trials, op: Op) -> tuple[list[Formula], str, str] | None:
-    """Return the first term with its numbers, the mean or sum that is the result, and what it is.
+def terms(t: Trials, op: Op) -> list[Formula] | None:
+    """Return the first term of a loss with its numbers, and the mean or sum that is the result; of an array the latter.
 
     The terms of a loss are its results without a reduction or, of scores and labels, the logarithms of softmax.
     """
@@ -199,7 +188,8 @@ def terms(t: Trials, op: Op) -> tuple[list[Formula], str, str] | None:
     sum_ = " + ".join([number(each[0] + 0.0), *(signed(a + 0.0) for a in each[1:TERMS])]) + " + …" * (count > TERMS)
     one = [{"lines": lines, "note": f"the term of {place or t.named(z, 0)}"}] if lines else []
     how, filled = ("mean", f"({sum_}) / {count:,}") if divisor > 1 else ("sum", sum_)
-    return one, filled, f"the {how} of {count:,} numbers"
+    line = f"{t.author.name(t.values[op.output])} = {bare(ast.unparse(t.author.call(op)))}"
+    return [*one, {"lines": [line, f"= {filled} = {number(out.flat[0])}"], "note": f"the {how} of {count:,} numbers"}]
 
 
 def class_losses(t: Trials, op: Op) -> Any:

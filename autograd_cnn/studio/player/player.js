@@ -36,9 +36,8 @@ function show(number, quiet) {
   $("slider").style.setProperty("--at", (100 * at) / Math.max(1, steps.length - 1) + "%");
   for (const way of ["begin", "forward", "loss", "backward", "end", "failed"]) document.body.classList.toggle(way, way === step.kind);
   // not `disabled`: a button that has the focus would take the keys with it
-  const [begins, ends] = [at === 0, at === steps.length - 1];
-  const idle = { back: begins, next: ends && due() < 0 };
-  for (const [id, on] of Object.entries(idle)) $(id).setAttribute("aria-disabled", on);
+  $("back").setAttribute("aria-disabled", at === 0);
+  $("next").setAttribute("aria-disabled", at === steps.length - 1 && due() < 0);
   fill($("sentence"), step.say);
   fill($("goal"), ...(step.goal || []).map((text) => make("p", {}, text)), step.warn ? make("p", { class: "worth" }, step.warn) : null);
   fill($("code"), ...code(step));
@@ -77,11 +76,8 @@ function locate(asks) {
 function remember() {
   clearTimeout(remembering);
   remembering = setTimeout(() => {  // once a key rests: browsers refuse some hundred changes in half a minute
-    try {
-      history.replaceState(null, "", "#step=" + at);
-    } catch {
-      parent.postMessage({ step: at }, "*"); // a sandboxed frame has no history: the page around it may remember
-    }
+    if (parent === window) history.replaceState(null, "", "#step=" + at);
+    else parent.postMessage({ step: at }, "*"); // a sandboxed frame has no history: the page around it may remember
   }, 200);
 }
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.nn.functions import dead_channels
 from autograd_cnn.studio.player.array_views import EXACT, Views
 from autograd_cnn.studio.player.wording import bare, significant
 from autograd_cnn.studio.program.measure import flops
@@ -182,7 +181,7 @@ class Trials:
                 break
         if self.scalar:
             self.moves[value.id] = {v: [move[v] for move in moves] for v in moves[-1]}
-        return [span, *(significant(loss - self.base, self.digits) for loss in losses)]
+        return [significant(x, self.digits) for x in (span, *np.subtract(losses, self.base))]
 
     def move(self, value: Value, i: int, by: float) -> tuple[float, dict[str, float | None]]:
         """Run with the i-th number of `value` moved; return the loss, and what changes if all values are numbers."""
@@ -260,10 +259,6 @@ class Trials:
         words, name = self.words(value), clip(value.name)
         return words if words == name else f"{words} (here called {name})"
 
-    def dead(self, op: Op) -> Any:
-        """Return the channels that are 0 in the whole batch."""
-        return np.flatnonzero(dead_channels(np.asarray(self.array(self.values[op.output]))))
-
 
 def largest(sizes: np.ndarray) -> np.ndarray:
     """Return the indices of the first largest elements, in falling order: some searches are faster than a partition."""
@@ -339,20 +334,23 @@ def compare(t: Trials, op: Op, trees: list[Any]) -> dict[str, Any] | None:
     """Compare the statements of the rules of `op` with central differences; return None if that is impossible.
 
     A row has an element of a gradient, the number by differences and by the rule, and whether they are near. The
-    statements run in float64. Gradients that disagree are noted in `t.wrong`.
+    statements run in float64, with the recorded inputs and gradient. Gradients that disagree are noted in `t.wrong`.
     """
-    values, output, scope = [t.values[v] for v in learning(op)], t.values[op.output], t.double
+    values, output, forward = [t.values[v] for v in learning(op)], t.values[op.output], t.codes[op.id]
     names, result = [t.author.name(v) for v in values], t.author.name(output)
+    floats = [*names, f"g_{result}"]
     if not trees or max(v.size for v in [output, *values]) > LARGEST or not all(v.size for v in values):
         return None
-    if not all(is_float(scope.get(name)) for name in [*names, f"g_{result}"]):
+    if not all(is_float(t.scope.get(name)) for name in floats):
         return None
+    scope = t.scope | {name: np.array(t.scope[name], np.float64) for name in floats}
 
     def rows() -> list[list[Any]]:
+        exec(forward, scope)
         inner = scope | {f"g_{n}": np.zeros(scope[n].shape) for n in names}
         body = [tree for tree in trees if tree is not None]
         exec(compile(ast.Module(body, []), "<rule>", "exec"), inner)
-        return [_rows(n, inner[f"g_{n}"], cache(partial(_slope, t.codes[op.id], scope, result, n))) for n in names]
+        return [_rows(n, inner[f"g_{n}"], cache(partial(_slope, forward, scope, result, n))) for n in names]
 
     if (each := attempt(rows)) is None:  # a user's rule may not work in float64
         return None

@@ -48,7 +48,7 @@ def number(text):
 
 
 def _slope(text, given):
-    far = np.format_float_positional(float(f"{0.01 * abs(given[0]):.3g}"), trim="-")
+    far = f"{0.01 * abs(given[0]):.3g}".replace("-", "−")
     return f"goes {'down' if given[0] < 0 else 'up'} by about {far}"
 
 
