@@ -1,4 +1,4 @@
-"""Tensors of tests that require a gradient, and the claim that a result is recorded."""
+"""Tensors of tests that require a gradient, the claim that a result is recorded, and differences."""
 
 import numpy as np
 
@@ -23,3 +23,13 @@ def recorded(out):
     assert out.requires_grad
     assert out.dtype.kind == "f"
     return out
+
+
+def differences(f, x, step=1e-6):
+    """The gradient of a function of an array, by central differences."""
+    found = np.zeros_like(x)
+    for i in np.ndindex(x.shape):
+        d = np.zeros_like(x)
+        d[i] = step
+        found[i] = (f(x + d) - f(x - d)) / (2 * step)
+    return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 from typing import Any
 
@@ -21,7 +21,6 @@ from autograd_cnn.calculus.vmap import vmap
 from autograd_cnn.engine.arrays import FLOATS, exported, in_precision, is_complex, kind_of, precision
 from autograd_cnn.engine.checks import count, number
 from autograd_cnn.engine.numpy_calls import plain, plain_array
-from autograd_cnn.engine.observe import observing
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
@@ -36,7 +35,7 @@ def check_gradients(
 
     The others are larger and smaller numbers, and arrays that are broadcast, wherever `f` takes them. In Fortran order
     and in float32, the result and the gradients must be the same. The gradients must be linear in that of the result.
-    It also checks the word `batch` and the rules for complex numbers of each primitive of your own that `f` calls.
+    `python -m autograd_cnn check FILE` also checks what primitives declare.
 
     Parameters
     ----------
@@ -72,14 +71,11 @@ def check_gradients(
     """
     if count(order, "order") > 6:
         raise ValueError(f"check_gradients: order is {order}, want 6 or less")
-    number(eps, "eps", 1e-12)
     if isinstance(f, Primitive) and not f.rules:
         raise TypeError(f"{f.name}: no rule to check. {f.name}.vjp({f.parameters[0]}=lambda g, ...: ...)")
-    function = _Function(f, inputs, eps, rtol, atol)
-    own = function.own_primitives()
+    function = _Function(f, inputs, number(eps, "eps", 1e-12), rtol, atol)
+    function.check_calls()
     worst = function.check(order)
-    for p, args in own:
-        _check_declared(p, args, order)
     function.check_elsewhere()
     return worst
 
@@ -123,16 +119,13 @@ class _Function:
 
         return vjp(varying, *[points[k] for k in self.varied])
 
-    def own_primitives(self) -> list[tuple[Primitive[...], list[Any]]]:
-        """Return each primitive of the user's with the arguments of its first call. Check that calls change nothing."""
-        calls, given = list[Any](), [Tensor(self.points[k]) for k in self.varied]
-        with observing(calls.append):
-            self.of(given, self.points)
+    def check_calls(self) -> None:
+        """Check that a call leaves its inputs as they are, and that two calls give the same."""
+        given = [Tensor(self.points[k]) for k in self.varied]
+        self.of(given, self.points)
         for k, now in zip(self.varied, given, strict=True):
             _same(f"{self.name}: writes into {self.labels[k]} (return a new array), which", now.data, self.points[k])
         _same(f"{self.name}: the result of a second call", self.at(self.points), self.at(self.points))
-        found = {c.primitive: c for c in calls[::-1] if c.primitive is self.f or not c.primitive.packaged}
-        return [(p, p.grouped([*map(plain, c.passed)])) for p, c in found.items()]
 
     def check(self, order: int) -> float:
         """Check derivatives up to `order` at the inputs, and return the largest error."""
@@ -170,13 +163,17 @@ class _Function:
             places = ["the result", *(self.labels[k] for k in self.varied)]
             for place, a, b in zip(places, found, want, strict=True) if found and want else ():
                 _same(f"{self.name} in {words}, {place}", a, b, digits, 0.1)
-        done, usual = set[tuple[int, str]](), np.shape(self.at(self.points))
-        for words, k, x, factor in self.others():
-            points = [*self.points[:k], x, *self.points[k + 1 :]]
-            tried = None if (k, words) in done else self.tried(points)
-            if tried and (tried[0].shape == usual or "broadcast" not in words):
-                done.add((k, words))
-                self.compare(points, f" where {self.labels[k]} is {words}", {k: factor})
+        usual = np.shape(self.at(self.points))
+        for k in self.varied:
+            x = self.points[k]
+            others = [("larger", 10 * x, 10.0), ("smaller", 0.01 * x, 0.01)]
+            for part in (x[:1], x[..., :1], x[0]) if x.ndim and len(self.varied) > 1 else ():
+                others += [(f"broadcast from {part.shape}", part, 1.0)] if part.shape != x.shape else []
+            for words, other, factor in others:
+                points = [*self.points[:k], other, *self.points[k + 1 :]]
+                tried = self.tried(points)
+                if tried and (tried[0].shape == usual or factor != 1.0):
+                    self.compare(points, f" where {self.labels[k]} is {words}", {k: factor})
 
     def tried(self, points: Sequence[Any], order: Any = "C") -> list[Any] | None:
         """Return the result and the gradients of a weighted sum of it, or None if it, or a rule, refuses the points."""
@@ -190,16 +187,6 @@ class _Function:
                 return [value, *back(np.array(weights, order=order))] if np.isfinite(value).all() else None
             except Exception:
                 return None
-
-    def others(self) -> Iterator[tuple[str, int, Any, float]]:
-        """Yield words, a leaf and another array for it, and the factor of its step. One of the same words is enough."""
-        for k in self.varied:
-            x = self.points[k]
-            for words, n in ("larger", 10.0), ("larger", 3.0), ("smaller", 0.01):
-                yield words, k, n * x, n
-            for part in (x[:1], x[..., :1], x[0]) if x.ndim and len(self.varied) > 1 else ():
-                if part.shape != x.shape:
-                    yield f"broadcast from {part.shape}", k, part, 1.0
 
     def compare(self, points: Sequence[Any], words: str = "", factors: Any = ()) -> float:
         """Compare the rules with differences at some points, and return the largest error by the largest derivative.
@@ -294,18 +281,27 @@ def examples_of(primitive: Primitive[...], rng: np.random.Generator) -> list[tup
 
 
 def conformance(primitive: Primitive[...]) -> int:
-    """Check a primitive on its examples as `check_gradients` does, in second order, and return their number.
+    """Check a primitive on its examples as `check_gradients` does, in second order, and what it declares.
+
+    Returns
+    -------
+    int
+        The number of examples.
 
     Raises
     ------
     AssertionError, TypeError, ValueError
         If a check fails.
     """
-    _require(primitive.rules, f"{primitive.name}: has no rule. {primitive.name}.vjp(x=lambda g, ...: ...)")
     examples = examples_of(primitive, np.random.default_rng(0))
     for given, options in examples:
         args = primitive.grouped(primitive.bind(given, dict(options)))
         check_gradients(primitive, *args, order=2)
+        if primitive.batch:
+            _check_examples(primitive, args)
+        if primitive.complex is True and "real" in registry:  # which takes the parts
+            turned = tree_map(lambda x: x * np.exp(1j * np.cos(x)) if kind_of(x) == "f" else x, args)
+            _Function(primitive, turned, 1e-6, 1e-6, 1e-8, name=f"{primitive.name} of complex numbers").check(2)
         function = _Function(primitive, args)
         value, back = function.pulled([_precise(p, np.float32) for p in function.points])
         fits = precision(value.dtype) == np.float32 or any(isinstance(a, (type, np.dtype)) for a in args)
@@ -317,15 +313,6 @@ def conformance(primitive: Primitive[...]) -> int:
 def _require(condition: Any, message: str) -> None:
     if not condition:
         raise AssertionError(message)
-
-
-def _check_declared(primitive: Primitive[...], args: list[Any], order: int) -> None:
-    """Check on the arguments of a call what a primitive declares."""
-    if primitive.batch:
-        _check_examples(primitive, args)
-    if primitive.complex is True and "real" in registry:  # which takes the parts
-        turned = tree_map(lambda x: x * np.exp(1j * np.cos(x)) if kind_of(x) == "f" else x, args)
-        _Function(primitive, turned, 1e-6, 1e-6, 1e-8, name=f"{primitive.name} of complex numbers").check(order)
 
 
 def _check_examples(primitive: Primitive[...], args: list[Any]) -> None:

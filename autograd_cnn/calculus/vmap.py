@@ -23,7 +23,7 @@ import numpy as np
 from autograd_cnn.calculus.batching import FORMS, expanded, operands
 from autograd_cnn.calculus.trees import parts_of, tree_filled, tree_items, tree_map
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.arrays import exported, in_precision, kind_of, unbroadcast
+from autograd_cnn.engine.arrays import exported, unbroadcast
 from autograd_cnn.engine.assignment import share
 from autograd_cnn.engine.mode import Mode, current, in_mode
 from autograd_cnn.engine.numpy_calls import CONSTANT, OF_SHAPES, constant, known, plain
@@ -58,9 +58,8 @@ class Example(np.lib.mixins.NDArrayOperatorsMixin):
 
     def _check_level(self) -> None:
         if self.level not in current.get().transforms:
-            over = "whose vmap is over\nReturn it from the function: then it has all examples"
-            same = "where all need the same\nBounds of slices are the same for all. A solver passes the value by args"
-            raise TypeError(f"vmap: a value of one example, {over if self.level.is_over else same}")
+            cure = "Return it: then it has all examples. Bounds of slices are the same for all; a solver has it by args"
+            raise TypeError(f"vmap: a value of one example, after its vmap or where all need the same\n{cure}")
 
     def refused(self, *_: Any, **__: Any) -> Any:
         """Raise the error about numbers that only all examples have."""
@@ -106,7 +105,7 @@ def blank(value: Any) -> Any:
 class Level:
     """A running `vmap` of `size` examples. It is in `Mode.transforms`, and its `call` is `Mode.call`."""
 
-    variables, differentiated, nested, is_over = (), False, False, False
+    variables, differentiated, nested = (), False, False
 
     def __init__(self, size: int) -> None:
         self.size, self.outside = size, current.get()
@@ -123,20 +122,17 @@ class Level:
         """Return the Tensor that stands for one example of a batch, or a tree of them."""
         return tree_map(lambda b: share(_tensor(Example(self, _array(b)), _node(b))), batch)
 
-    def has(self, value: Any) -> list[Example]:
-        """Return what stands for an example of this level: a value, or values in it."""
+    def has(self, value: Any) -> bool:
+        """Return whether a value, or one inside of a tuple or list, stands for an example of this level."""
         if isinstance(value, (tuple, list)):
-            return [example for part in value for example in self.has(part)]
-        return [_array(value)] if isinstance(_array(value), Example) and _array(value).level is self else []
+            return any(map(self.has, value))
+        return isinstance(_array(value), Example) and _array(value).level is self
 
-    def joined(self, value: Any, whole: bool) -> Any:
-        """Return what NumPy makes of a list with values of this level: one array. A tuple is kept, unless `whole`."""
-        if not isinstance(value, (tuple, list)) or not self.has(value):
-            return value
-        parts = [self.joined(v, True) for v in value]
-        if not whole and isinstance(value, tuple):
-            return tuple(parts)
-        return registry["stack"]([np.asarray(v) if isinstance(v, (tuple, list)) else v for v in parts])
+    def is_apart(self, value: Any, operand: bool) -> bool:
+        """Return whether a list, of which NumPy makes one array, has values of this level; a tuple may be an index."""
+        if isinstance(value, tuple) and not operand:
+            return any(self.is_apart(v, True) for v in value)
+        return isinstance(value, (tuple, list)) and self.has(value)
 
     def batch(self, value: Any) -> Any:
         """Return all examples of a value of this level, and another value as it is."""
@@ -153,30 +149,19 @@ class Level:
             return function(*map(blank, args), **options)
         primitive, rest = as_primitive(function, options)
         flat = primitive.bind(args, rest)
-        values, names = [*flat], primitive.flat_names(len(flat))
-        if primitive.packaged or primitive.batch:  # else each example gets its own list
-            values = [self.joined(v, n in (primitive.rules or names)) for v, n in zip(flat, names, strict=True)]
-        varied = {i for i, n in enumerate(names) if n in primitive.rules}
-        values = values if primitive.sequence else self.fitted(values, varied)
         with self.below(recording=mode.recording and primitive is function):
-            if self.has(values):
-                return self.wrapped(self.run(primitive, values))
+            if self.has(flat):
+                return self.wrapped(self.run(primitive, flat))
             return function(*args, **options) if primitive is function else constant(function, args, options)
-
-    def fitted(self, values: list[Any], operands: set[int]) -> list[Any]:
-        """Convert numbers without a history to the dtype of the other operands, as an operation on one example does."""
-        floats = {i: values[i] for i in operands if kind_of(values[i]) in ("f", "c")}
-        weak = {i for i, v in floats.items() if v.shape == () and _node(v) is None}
-        if len(weak) == len(floats) or not self.has([values[i] for i in weak]):
-            return values
-        common = np.result_type(*{v.dtype for i, v in floats.items() if i not in weak})
-        return [registry["astype"](v, in_precision(v.dtype, common)) if i in weak else v for i, v in enumerate(values)]
 
     def run(self, primitive: Any, flat: list[Any]) -> Any:
         """Run an operation on all examples by its form, or on one after the other."""
         is_numpys = not (primitive.rules or self.outside.left)  # it takes arrays
         batched = {i for i, a in enumerate(flat) if self.has(a)}
         form = FORMS.get(primitive.batch) if isinstance(primitive.batch, str) else primitive.batch
+        names = primitive.flat_names(len(flat))
+        if any(self.is_apart(a, n in (primitive.rules or names)) for a, n in zip(flat, names, strict=True)):
+            form = None
         args = tree_map(self.batch, flat)
         result = form(primitive, plain(args) if is_numpys else args, batched, self.size) if form else NotImplemented
         if callable(result) and self.size:
@@ -409,8 +394,6 @@ def vmap(f: Any, in_axes: Any = 0, out_axes: Any = 0, axis_size: Any = None) -> 
             except ValueError as error:
                 errors.raise_cause(error)
                 raise
-            finally:
-                level.is_over = True
             leaves = _leaves(out_axes, result, "the result", "out_axes")
         if drawn or any(pickle.dumps(rng.state) != state for rng, state in before):
             cure = f"Draw for each before: ag.vmap(lambda x, noise: ...)(x, rng.normal(size=({level.size}, ...)))"

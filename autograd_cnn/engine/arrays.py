@@ -19,10 +19,9 @@ import numpy as np
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.messages import warn
-from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.numpy_calls import copied_index
 from autograd_cnn.engine.registry import advice
-from autograd_cnn.engine.tape import Leaf, Node, history, parents
+from autograd_cnn.engine.tape import Leaf, Node
 
 FLOATS = "fc"  # kinds of dtypes that have a gradient
 NUMBERS = "fciub"
@@ -104,20 +103,12 @@ def _check_floats(
     widest = np.result_type(np.float16, *floats)
     narrower = [dtype for dtype in floats if precision(dtype).itemsize < precision(widest).itemsize]
     widest_port = max(operands, key=lambda p: precision(values[p].dtype).itemsize, default=0)
-    if narrower and precision(widest).itemsize >= 8 and not _mixed_before(inputs[widest_port]):
+    if narrower and precision(widest).itemsize >= 8:
         name, dtype = label(widest_port), np.dtype(values[widest_port].dtype.type)
         warn(
             f"{primitive.name}: {name} is {dtype} beside {narrower[0]}: computing in {widest}. "
             f"{name}.astype(np.{'complex64' if dtype.kind == 'c' else 'float32'}) is twice as fast"
         )
-
-
-def _mixed_before(operand: Any) -> bool:
-    """Return whether a strict operation behind `operand` mixed dtypes and has warned, so a model warns only once."""
-    if not isinstance(operand, Node):  # a Tensor without a node and a name is a result that is not recorded
-        return not current.get().recording and hasattr(operand, "_node") and operand.name is None
-    nodes = (node for node in history(operand) if isinstance(node, Node) and node.plan.primitive.strict)
-    return any(node.dtype != parent.dtype for node in nodes for parent in parents(node))
 
 
 def refusal(primitive: Any, values: Sequence[Any]) -> TypeError | None:
@@ -157,7 +148,7 @@ def numeric(value: Any, label: str, copy: bool | None = None) -> np.ndarray:
         If it is a ragged list.
     """
     if isinstance(value, np.ndarray) and hasattr(value, "filled"):
-        raise errors.masked(label)
+        raise TypeError(f"{label} is a masked array\nFill it, m.filled(0), or choose: ag.where(m.mask, 0, m.data)")
     value = value if isinstance(value, (tuple, list)) else exported(value)  # NumPy converts a long list quicker
     try:
         array = np.array(value, copy=copy)
@@ -173,9 +164,15 @@ def fitted_result(primitive: Any, out: Any, tensors: bool) -> Any:
     if tensors and isinstance(out, np.generic):
         out = np.asarray(out)
     if hasattr(out, "_node"):
-        raise errors.not_an_argument()
+        raise TypeError(
+            "the function computes with a Tensor that is not one of its arguments, and no rule reaches it\n"
+            "Let it take the Tensor as an argument; or as a constant, its array: w.data"
+        )
     if tensors and isinstance(out, (tuple, dict)):
-        raise errors.several_results(out)
+        raise TypeError(
+            f"the function returns a {type(out).__name__} of {len(out)}, want one array\nReturn np.concatenate of all, "
+            "and cut it outside; results for the rules alone: @ag.primitive(byproducts=(...))"
+        )
     if kind_of(out) == "c" and not primitive.complex:
         raise errors.not_for_complex(primitive, "out", out.dtype)
     if not tensors or out.__class__ is np.ndarray:
@@ -225,11 +222,14 @@ def conform(c: Any, g: Any, parent: Any, node: Node, rule: Any, wrap: Any) -> An
     if c is None:
         raise errors.of_rule(node, rule, "returned None: is there a return?")
     if g.dtype.kind not in FLOATS:
-        raise errors.no_floats(node)
+        cure = "Return floats, or compute it outside the graph: x.data"
+        raise TypeError(f"{node} gives {node.dtype}, and only floats have a gradient. {cure}")
     if parent.dtype.kind == "c" and not node.plan.primitive.complex:  # `run` saw a real result
         raise errors.not_for_complex(node.plan.primitive, rule.name, parent.dtype)
     if wrap is None and hasattr(c, "_node"):
-        raise errors.returned_tensor(node, rule)
+        cure = "Make that an argument of the function; or as a constant, take its array: w.data"
+        problem = "returned a Tensor: it computes with one that is not among its parameters"
+        raise errors.of_rule(node, rule, f"{problem}. {cure}")
     if not hasattr(c, "dtype") or isinstance(c, (np.generic, np.ndarray)):
         c = numeric(c, f"the gradient of {rule.name}, from its rule in {node.plan.primitive.name},")
     if wrap is not None and isinstance(c, np.ndarray):

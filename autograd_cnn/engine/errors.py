@@ -1,7 +1,7 @@
 """The texts of the engine's errors, each made only when it is raised.
 
-A function returns the error and its caller raises it. A text describes the problem with the user's numbers, names the
-operation and the user's line, and ends with a cure.
+A function returns the error and its caller raises it; a short text that one place raises stands there. A text describes
+the problem with the user's numbers, names the operation and the user's line, and ends with a cure.
 """
 
 from __future__ import annotations
@@ -38,18 +38,6 @@ def rule_failed(node: Node, rule: Any, error: BaseException) -> None:
     error.add_note(f"while differentiating {node} for {rule.name}")
 
 
-def returned_tensor(node: Node, rule: Any) -> Exception:
-    cure = "Make that an argument of the function; or as a constant, take its array: w.data"
-    return of_rule(node, rule, f"returned a Tensor: it computes with one that is not among its parameters. {cure}")
-
-
-def lost_in_rule(name: str, code: str) -> TypeError:
-    cure = (
-        f"Compute with {code} itself, by operators and functions of np or ag. As a constant: ag.stop_gradient({code})"
-    )
-    return TypeError(f"{name}: a rule that is differentiated takes the numbers of {code} out of the graph. {cure}")
-
-
 def returned_shape(node: Node, rule: Any, shape: tuple[int, ...], want: tuple[int, ...]) -> Exception:
     code = getattr(rule.function, "__code__", None)
     line = f"({spell((code, 0))}) " if code is not None else ""
@@ -63,28 +51,17 @@ def not_for_complex(primitive: Any, label: str, dtype: np.dtype) -> TypeError:
     return TypeError(f"{primitive.name}: {label} is {dtype}, and {primitive.name} is for real numbers\n{cure}")
 
 
-def no_order(place: str = "") -> TypeError:
-    return TypeError(f"{place}complex numbers have no order\nTheir lengths or parts have one: abs(x), x.real, x.imag")
-
-
 def complex_loss(caller: str, label: str, code: str, dtype: np.dtype) -> TypeError:
     others = {"backward": f"or pass d loss / d {code}: {code}.backward(np.{dtype}(1))", "grad": "or ag.jacobian"}
     cure = f"Make it one: {code}.real, abs({code}) ** 2; {others.get(caller, '')}".rstrip("; ")
     return TypeError(f"{caller}: {label} is {dtype}, and only real numbers have a gradient. {cure}")
 
 
-def no_floats(node: Node) -> TypeError:
-    return TypeError(
-        f"{node} gives {node.dtype}, and only floats have a gradient. Return floats, or compute it outside the graph: "
-        "x.data"
-    )
+def no_order(place: str = "") -> TypeError:
+    return TypeError(f"{place}complex numbers have no order\nTheir lengths or parts have one: abs(x), x.real, x.imag")
 
 
 # Errors of arrays
-
-
-def masked(label: str) -> TypeError:
-    return TypeError(f"{label} is a masked array\nFill it, m.filled(0), or choose: ag.where(m.mask, 0, m.data)")
 
 
 def not_numbers(label: str, array: np.ndarray) -> TypeError:
@@ -119,31 +96,6 @@ def no_rule(primitive: Any, name: str, tensor: Any) -> TypeError:
     return TypeError(
         f"{primitive.name}: no rule for {label}, which requires a gradient. "
         f"{primitive.name}.vjp({name}=lambda g, ...: ...), or pass {label}.detach()"
-    )
-
-
-def nested(primitive: Any, name: str, value: Any, path: str) -> TypeError:
-    if not isinstance(value, (list, tuple)):
-        cure = f"Let the function take each Tensor as an argument, or all as one vector: ag.ravel_pytree({name})[0]"
-    elif name == primitive.sequence:
-        cure = "Join each inner list first: ag.stack([ag.stack([...]), ag.stack([...])])"
-    else:
-        cure = f"Join them first: ag.stack({name})"
-        cure += "" if primitive.packaged else f"; or give a rule the parameter `position`, and {name} is a list"
-    return TypeError(f"{path} is a Tensor inside of a {type(value).__name__}, where no rule reaches it\n{cure}")
-
-
-def several_results(results: Any) -> TypeError:
-    return TypeError(
-        f"the function returns a {type(results).__name__} of {len(results)}, want one array\n"
-        "Return np.concatenate of all, and cut it outside; results for the rules alone: @ag.primitive(byproducts=(...))"
-    )
-
-
-def not_an_argument() -> TypeError:
-    return TypeError(
-        "the function computes with a Tensor that is not one of its arguments, and no rule reaches it\n"
-        "Let it take the Tensor as an argument; or as a constant, its array: w.data"
     )
 
 
@@ -194,12 +146,6 @@ def no_history(caller: str, tensor: Any) -> ValueError:
     )
 
 
-def of_one_example(caller: str) -> TypeError:
-    return TypeError(
-        f"{caller}: this is a value of one example, in vmap. Write the derivative as a function: ag.grad(f)"
-    )
-
-
 def not_one_number(caller: str, tensor: Any) -> ValueError:
     cure = f".mean() or .sum(); or take one: [{', '.join('0' * tensor.ndim)}]"
     if caller in ("backward", "gradient"):
@@ -208,20 +154,6 @@ def not_one_number(caller: str, tensor: Any) -> ValueError:
         cure = ".data.any() or .data.all()"
     label = f"{label_of(tensor)} {tensor.shape}"
     return ValueError(f"{caller}: {label} has {tensor.size} numbers, want one. Reduce it: {cure}")
-
-
-def does_not_depend(tensor: Any, target: Any) -> ValueError:
-    return ValueError(
-        f"gradient: {label_of(tensor)} does not depend on {label_of(target)} {target.shape}"
-        + ("" if target.requires_grad else ", which does not require a gradient")
-    )
-
-
-def no_gradient_of(tensor: Any) -> TypeError:
-    name = tensor.name or "data"
-    return TypeError(
-        f"{name} is {tensor.dtype}: only floats have a gradient. Tensor(np.float64({name}), requires_grad=True)"
-    )
 
 
 def not_of_this_kind(tensor: Any, attribute: str, got: str, cure: str) -> ValueError:
@@ -249,12 +181,6 @@ def stale(tensor: Any) -> RuntimeError:
     return RuntimeError(f"{text}, or before it a copy: .copy()")
 
 
-def copied(tensor: Any) -> TypeError:
-    label = label_of(tensor)
-    left = f"Tensor: {label} is the result of {tensor._node}, and a copy would leave the graph"
-    return TypeError(f"{left}. Use {label}, or {label}.detach() without history")
-
-
 def replaces(tensor: Any, sign: str) -> TypeError:
     return TypeError(
         f"{label_of(tensor)} {sign} ... would replace the parameter by a result. Use {advice['-=']}, "
@@ -277,17 +203,6 @@ def leaves_graph(tensor: Any) -> TypeError:
         f"{code}.data. In the graph: ag.{'array' if 'array' in registry else 'stack'}([...]) joins tensors, ag.linalg, "
         "ag.special and ag.stats have SciPy's functions, and out = ag.Tensor(out) can be filled"
     )
-
-
-def in_place(tensor: Any, name: str) -> AttributeError:
-    return AttributeError(
-        f"Tensor has no {name!r}, which changes an array in place. Here: y = ag.{name}({code_of(tensor)}, ...)"
-    )
-
-
-def in_place_of_array(name: str) -> TypeError:
-    """Return the error about a Tensor that is written into an array: ``total += x``, or ``out=total``."""
-    return TypeError(f"{name}: an array cannot take a result with a history. Without out= or +=: y = {name}(...)")
 
 
 def becomes_number(tensor: Any, caller: str) -> TypeError:
@@ -320,14 +235,8 @@ def no_leaf(tensor: Any, node: Node) -> str:
 def not_differentiable(place: str, value: Any, dtype: Any) -> TypeError:
     """Return the error about a leaf of an argument of a transform that has no gradient."""
     found = repr(value)[:40] if np.ndim(value) == 0 else f"{np.shape(value)} {dtype}"
-    if dtype.kind in "iub":
-        cure = f"pass {value}.0" if isinstance(value, int) else "pass it .astype(np.float64), or np.float32"
-        cure += ", or take it out of the tree and let f have it by keyword" if "[" in place else ""
-    else:
-        cure = "pass it by keyword, or let f have it from outside"
-        if hasattr(value, "named_parameters"):
-            cure = "pass it as an argument of its own, which stands for its parameters"
-    return TypeError(f"{place} is {found}: only floats have a gradient, {cure}")
+    cure = "Of integers: np.float64(x). Let f have others by keyword, and a Module as an argument of its own"
+    return TypeError(f"{place} is {found}: only floats have a gradient. {cure}")
 
 
 def raise_cause(error: Exception) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.tape import Leaf, Node, history, parents
+from autograd_cnn.engine.tape import Node, history
 
 SMALL = 4096  # numbers; up to so many, one product of BLAS takes less time than two passes of NumPy
 
@@ -55,25 +55,16 @@ def _share(value: Any) -> str:
 
 
 def first_not_finite(root: Node) -> str:
-    """Name the first operation that gave a NaN or an infinity, as far as the saved arrays show it."""
-    finite: set[Any] = set()  # nodes known to be finite
-    bound = None
-    for node in history(root):
-        if isinstance(node, Leaf):
-            finite.add(node)  # if it is not, it is reported as an operation's input
-            continue
+    """Name the first operation at which a NaN or an infinity is seen, as far as the saved arrays show it."""
+    last: Any = None  # with finite numbers
+    for node in [n for n in history(root) if isinstance(n, Node)]:
         for p, array in node.saved_by_number().items():
-            label, source = node.plan.labels[p], node.inputs[p] if p < len(node.inputs) else node
             if not isinstance(array, np.ndarray) or array.dtype.kind not in "fc":
                 continue
-            bad = array.size - int(np.isfinite(array).sum())
-            if not bad and label not in node.plan.primitive.byproducts:
-                finite.add(source)
-                bound = f"after {node}" if source is node else f"in {node} or after it"
-            elif bad and source is not node:
-                return f"First seen in {label} of {node}: {bad} of {array.size}"
-            elif bad:
-                found = f"{node}: {bad} of {array.size}" + ("" if label == "out" else f" in {label}")
-                unseen = [p for p in parents(node) if p not in finite]
-                return f"First seen in {found}; it may come from {unseen[-1]}" if unseen else f"First in {found}"
-    return f"It arose {bound}" if bound else f"It arose in {root} or before"
+            label = node.plan.labels[p]
+            if not np.isfinite(array).all():
+                before = f"; the last finite numbers before that are in {last}" if last not in (None, node) else ""
+                return f"First seen in {label} of {node}: {_share(array)}{before}"
+            if label not in node.plan.primitive.byproducts:
+                last = node
+    return f"It arose in {last} or after it" if last else f"It arose in {root} or before"

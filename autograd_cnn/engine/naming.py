@@ -1,34 +1,40 @@
-"""Errors of public functions and classes, which name what the user called, its arguments and the user's line.
+"""Explains errors: a message names the operation, the operands, the user's line and a cure.
 
 Primitives explain their own errors. `enrol` does the same for the functions of primitives in a package of operations.
 `publish` does it for the public functions and classes of another room, for calls that do not fit the parameters. A call
-through this costs one frame, so methods do without.
+through these costs one frame, so methods do without. The rest runs only when a call has failed.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial, wraps
 from inspect import Parameter, isfunction, ismodule, unwrap
 from traceback import walk_tb
-from types import CodeType, MethodType
+from types import CodeType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.explain import explained, is_explained
-from autograd_cnn.engine.messages import inside, missing
+from autograd_cnn.engine.arrays import refusal
+from autograd_cnn.engine.messages import describe, here, inside, missing, spell
 from autograd_cnn.engine.registry import composites, counterparts, numpys, registry
 from autograd_cnn.engine.rules import untyped
+from autograd_cnn.engine.tensor import Tensor
 
 FACE = "autograd_cnn"
 _NAMED = re.compile(r"\S+: ")  # a text that begins with the name of a function
 _NUMPY = os.path.dirname(np.__file__)
 _OF_ARGUMENTS = TypeError, ValueError, AttributeError  # the last: an argument is of another class
+_KINDS = (np.linalg.LinAlgError, ValueError, TypeError, IndexError)
+# Errors of code that met an argument of a kind or a size that it does not expect
+_INTERNAL = (AttributeError, OverflowError, MemoryError, ZeroDivisionError)
+_LEAVES = frozenset({int, float, bool, complex, str, bytes, type(None), np.ndarray})
 
 
 def enrol(room: dict[str, Any], prefix: str = "") -> None:
@@ -139,6 +145,129 @@ def _prefix(error: Exception, title: str, *call: Any) -> None:
 def _foreign(code: CodeType) -> bool:
     """Return whether code is neither the package's nor NumPy's."""
     return not inside[code.co_filename] and not code.co_filename.startswith(("numpy", _NUMPY))
+
+
+def is_explained(error: Exception, packaged: bool = True) -> bool:
+    """Return whether `error` needs no explanation, since it is not about operands.
+
+    An error of an inner operation is explained again, with the name of the function of the package that called it.
+    """
+    if not packaged and (hasattr(error, "explained") or isinstance(error, _INTERNAL)):
+        return hasattr(error, "explained") or "'NoneType'" not in str(error)
+    return not isinstance(error, (*_KINDS, *_INTERNAL))
+
+
+def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]], needed: Collection[str]) -> Exception:
+    """Return an error that names the operation, the problem, operands, the user's line and the cure.
+
+    The first line of the original text is the problem, and the rest is the cure. `labelled` has the arguments with
+    their names, of which those in `needed` must not be None.
+    """
+    labelled = [*labelled]
+    operands = [(label, v) for label, v in labelled if hasattr(v, "dtype")]
+    problem, _, cure = getattr(error, "explained", None) or str(error).partition("\n")
+    problem = re.sub(rf"^{re.escape(name)}\w*: ", "", problem)  # also that of its own primitive, such as pad_constant
+    kind: type[Exception] = next((k for k in _KINDS if isinstance(error, k)), TypeError)
+    if absent := [n for n, v in labelled if v is None and n in needed]:
+        problem, cure = f"{absent[0]} is None", "Does the function that computes it end with `return ...`?"
+        kind = TypeError
+    elif isinstance(error, AttributeError):  # it met an argument of another class
+        given = [(n, v) for n, v in labelled if not hasattr(v, "dtype")]
+        misfits = [(n, v) for n, v in given if f"'{type(v).__name__}' object" in problem]
+        misfits += [(n, v) for n, v in given if type(v) not in (*_LEAVES, list, tuple, dict, type, slice)]
+        if not misfits:
+            return error
+        ((label, value), *_), kind = misfits, TypeError
+        problem = f"{label} is {value!r:.40}" + (", want an array" if value is not None else "")
+    elif isinstance(error, _INTERNAL):
+        kind, problem = ValueError, problem or "too large for the memory"
+    elif "not supported for the input types" in problem:  # of a ufunc
+        problem = "wants real numbers" if any(v.dtype.kind == "c" for _, v in operands) else "wants numbers"
+    elif operands and (cast := re.match(r"Cannot cast .* from dtype\('(\w+)'\) to dtype\('[uib]", problem)):
+        cure = f"Convert first: {operands[0][0]}.astype(np.{cast[1]})"
+    elif "could not be broadcast together with shapes" in problem and len(operands) == 2:
+        problem = " and ".join(f"{getattr(v, 'name', None) or label} {v.shape}" for label, v in operands)
+        problem += " do not broadcast"
+        cure = _column_cure(*operands)
+    shown = [describe(v, label) for label, v in operands]
+    if not cure:
+        shown += [
+            f"{n}={v!r:.40}" for n, v in labelled if not hasattr(v, "dtype") and v is not None and n not in problem
+        ]
+    lines = [f"{name}: {problem}"]
+    if shown:
+        lines.append("  " + "    ".join(shown))
+    lines.append(f"  at {spell(here())}")
+    if cure:
+        lines.append(f"  {cure}")
+    lines += [f"  {origin}" for label, v in operands if (origin := _origin(v, label))]
+    explanation: Any = kind("\n".join(lines))
+    explanation.explained = problem, "", cure
+    return explanation
+
+
+def _origin(value: Any, label: str) -> str:
+    """Explain a number such as 400: ``x is flatten (model.py:31) of (64, 5, 5, 16), and 5*5*16 = 400``."""
+    node: Any = getattr(value, "_node", None)
+    if not hasattr(node, "plan") or not node.plan.primitive.moves:
+        return ""
+    before = getattr(node.inputs[0], "shape", ())  # that of stack may be a number
+    joined = before[len(value.shape) - 1 :]
+    if len(joined) < 2 or (*before[: len(value.shape) - 1], math.prod(joined)) != value.shape:
+        return ""
+    return f"{label} is {node} of {before}, and {'*'.join(map(str, joined))} = {value.shape[-1]}"
+
+
+def _column_cure(first: tuple[str, Any], second: tuple[str, Any]) -> str:
+    """Suggest a column for shapes such as (64, 10) and (64,); else state NumPy's rule."""
+    (label, short), (_, long) = sorted((first, second), key=lambda pair: pair[1].ndim)
+    if short.ndim and short.ndim < long.ndim and long.shape[: short.ndim] == short.shape:
+        shape = short.shape + (1,) * (long.ndim - short.ndim)
+        return f"{getattr(short, 'name', None) or label}.reshape{shape}?"
+    return "Shapes are compared from the right; each pair must be equal or contain a 1."
+
+
+def explain(error: Exception, primitive: Any, args: Any, values: Sequence[Any]) -> None:
+    """Raise a better error than a call of a primitive raised, if there is one."""
+    if is_explained(error, primitive.packaged):
+        return
+    cause = None if primitive.packaged else error
+    error = nested(primitive, args) or refusal(primitive, values) or error
+    raise explained(error, primitive.name, *described(primitive, args)) from cause
+
+
+def refuse_nested(primitive: Any, args: Any) -> None:
+    """Raise an error if a Tensor with a history is inside of an argument of a user's primitive."""
+    if not primitive.packaged and (error := nested(primitive, args)):
+        raise explained(error, primitive.name, *described(primitive, args))
+
+
+def described(primitive: Any, args: Any) -> tuple[list[tuple[str, Any]], set[str]]:
+    """Return the arguments that are not defaults, by name, and the names of those that must not be None."""
+    pairs, absent = zip(primitive.flat_names(len(args)), args, strict=True), object()
+    given = [(name, value) for name, value in pairs if value is not primitive.defaults.get(name, absent)]
+    return given, primitive.rules.keys() - primitive.defaults.keys()
+
+
+def nested(primitive: Any, args: Sequence[Any]) -> TypeError | None:
+    """Return an error if a Tensor with a history is inside of an argument, where no rule reaches it, else None."""
+    for name, value in zip(primitive.flat_names(len(args)), args, strict=True):
+        if not isinstance(value, Tensor) and _has_tensor(value, set()):
+            cure = "Pass each Tensor as an argument, or join them: ag.stack(list), ag.ravel_pytree(tree)[0]"
+            return TypeError(f"{name} has a Tensor inside of it, where no rule reaches it\n{cure}")
+    return None
+
+
+def _has_tensor(value: Any, visited: set[int]) -> bool:
+    """Return whether `value` is a Tensor with a history, or a container or object that has one inside."""
+    if isinstance(value, Tensor):
+        return value.requires_grad
+    if isinstance(value, (type, ModuleType)) or type(value) in _LEAVES or id(value) in visited:
+        return False
+    visited.add(id(value))
+    is_sequence = isinstance(value, (list, tuple, set, frozenset))
+    parts = value if is_sequence else (value if isinstance(value, Mapping) else getattr(value, "__dict__", {})).values()
+    return any(_has_tensor(part, visited) for part in parts)
 
 
 _CODE = _named(print, "print", _prefix).__code__

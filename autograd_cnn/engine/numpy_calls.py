@@ -32,17 +32,14 @@ CONSTANT = frozenset(
     "bitwise_or bitwise_xor bitwise_count invert left_shift right_shift gcd lcm packbits unpackbits iscomplex "
     "iscomplexobj isreal isrealobj common_type result_type can_cast min_scalar_type sign floor ceil rint trunc fix "
     "round around floor_divide heaviside spacing argmax argmin nanargmax nanargmin argsort argpartition argwhere "
-    "nonzero flatnonzero count_nonzero lexsort searchsorted digitize histogram histogram2d histogramdd "
-    "histogram_bin_edges unique unique_all unique_counts unique_inverse unique_values intersect1d union1d setdiff1d "
-    "setxor1d linalg.matrix_rank shape ndim size zeros_like ones_like full_like empty_like ix_ ravel_multi_index "
-    "unravel_index diag_indices_from tril_indices_from triu_indices_from einsum_path may_share_memory shares_memory "
-    "array_repr array_str array2string save savez savez_compressed savetxt".split()
+    "nonzero flatnonzero count_nonzero lexsort searchsorted digitize linalg.matrix_rank shape ndim size zeros_like "
+    "ones_like full_like empty_like ravel_multi_index unravel_index diag_indices_from tril_indices_from "
+    "triu_indices_from einsum_path may_share_memory shares_memory array_repr array_str array2string save savez "
+    "savez_compressed savetxt".split()
 )
 _constants = frozenset(map(numpys, CONSTANT)) - {None}
 _NEW = frozenset([np.zeros_like, np.ones_like, np.full_like, np.empty_like])  # arrays to assign to
 OF_SHAPES = frozenset([np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type, *_NEW])
-_LOST = {np.full_like: "fill_value", **dict.fromkeys([np.histogram, np.histogram2d, np.histogramdd], "weights")}
-_ELEMENTS = frozenset(f for f in _constants if f.__name__.startswith(("uni", "histogram", "ix_", "intersect", "set")))
 _ORDERS = frozenset([np.less, np.less_equal, np.greater, np.greater_equal])
 _UFUNC_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True}
 
@@ -64,17 +61,11 @@ def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options
 def array_function(self: Any, function: Any, types: Any, args: Any, options: Any) -> Any:
     """Implement ``Tensor.__array_function__``."""
     function = np.nonzero if function is np.where and len(args) + len(options) == 1 else function
-    if function in _constants and not _loses(function, args, options):
+    fills = function is np.full_like and recorded([*args[1:], *options.values()]) is not None
+    if function in _constants and not fills:
         made = constant(function, args, options)
         return type(self)(made) if function in _NEW and isinstance(made, np.ndarray) else made
     return _call(function, _name(function), *_translated(function, args, options))
-
-
-def _loses(function: Any, args: Any, options: Any) -> bool:
-    """Return whether a derivative would be lost: of an option, or of numbers that come back, as elements or edges."""
-    given = signature(function).bind(*args, **options).arguments if function in _LOST or function in _ELEMENTS else {}
-    own = recorded([*given.values()]) if function in _ELEMENTS and given.get("range") is None else None
-    return (own is not None and current.get().recording) or _is_tensor(given.get(_LOST.get(function, "")))
 
 
 def constant(function: Any, args: Any, options: Any) -> Any:
@@ -125,7 +116,8 @@ def _call(theirs: Any, name: str, args: Iterable[Any], options: dict[str, Any]) 
         raise TypeError(_no_rule(name))
     for option in options:
         if option == "out":
-            raise errors.in_place_of_array(name)
+            cure = f"Without out= or +=: y = {name}(...)"
+            raise TypeError(f"{name}: an array cannot take a result with a history. {cure}")
         if option not in _signature(registry[ours]).parameters:
             raise TypeError(f"{name} with {option}= is not recorded. Use ag.{ours}, or leave the graph: .data")
     return registry[ours](*args, **options)
@@ -150,8 +142,7 @@ def _no_rule(name: str) -> str:
     if name.startswith("scipy.") and numpys(bare) in counterparts:
         return f"{name} is not recorded. Here: np.{bare}(x)"
     call = f"{name}(t.data, ...)" if "." in name else "pass t.data"  # else it is a part of a function of a library
-    cure = "Write it" if current.get().walk else f"Leave the graph: {call}; or write it"
-    return f"{name} has no derivative here. {cure}: @ag.primitive"
+    return f"{name} has no derivative here. Leave the graph: {call}; or write it: @ag.primitive"
 
 
 def _is_tensor(value: Any) -> bool:

@@ -44,12 +44,13 @@ class Plan:
         The positions of the arguments that need no gradient.
     may_write : bool
         Whether the rules allow that the rule of the first input writes its result into `g`. It runs last then. It is
-        False for multiply.
+        False unless `accelerate` declared it, so for multiply.
     steps : list of (argnums, rule, pick)
         The rules to run: the positions of the inputs that a rule contributes to (None for an input that needs no
         gradient), the rule, and a function that picks its arguments from `saved`.
     formulas : list of (argnums, rule, pick)
-        The same with ``rule.textbook``, the form of a rule that runs on Tensors, too, for a walk that is recorded.
+        The same with ``rule.textbook``, the form of a rule that runs on Tensors, too, for a walk that is recorded. It
+        is the rule itself, unless `fast` has put another in its place.
     """
 
     def __init__(self, primitive: Any, grad_mask: int, inputs: Sequence[Any]) -> None:
@@ -138,7 +139,7 @@ class Plan:
                 inputs[p] = tuple([Constant(None, v) if v.__class__ is ndarray else v for v in value])
             else:
                 inputs[p] = value
-        while inside[frame.f_code.co_filename]:
+        while inside[frame.f_code.co_filename]:  # whether a file is the package's; the dict fills itself
             frame = frame.f_back
         node.code = frame.f_code
         node.offset = frame.f_lasti

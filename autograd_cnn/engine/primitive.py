@@ -22,8 +22,9 @@ Take ``u = ag.Tensor(3.0, requires_grad=True)``, which has a float64 array of it
    context (`contextvars`), such as `recording`, which is False under `no_grad` only. If an observer, such as a
    profiler, has set ``mode.call``, the call goes there instead.
 2. `run` takes the arrays out of the Tensors and calls `forward`: the plain function, or one that the room `fast` has
-   put in its place. `grad_mask` has a bit for each argument to which a gradient flows: 0b11 for ``u * u``, 0b01 for
-   ``u * 2``. NumPy returns a number for arrays without axes, as here, and `fitted_result` makes an array of it again.
+   put in its place, as by default for multiply (the numbers are the same). `grad_mask` has a bit for each argument to
+   which a gradient flows: 0b11 for ``u * u``, 0b01 for ``u * 2``. NumPy returns a number for arrays without axes, as
+   here, and `fitted_result` makes an array of it again.
 3. A `Plan` has, for these bits, the values to save and the steps of the walk. The first call with these bits makes the
    plan, from the names of the rules' parameters, and `plans` keeps it for the next. A step is (`argnums`, `rule`,
    `pick`): the positions of the inputs that the rule is for, the rule (a `Rule`, whose `function` is the lambda
@@ -77,8 +78,8 @@ import numpy as np
 
 from autograd_cnn.engine.arrays import exported, fitted_result, promote
 from autograd_cnn.engine.assignment import share
-from autograd_cnn.engine.explain import explain, refuse_nested
 from autograd_cnn.engine.mode import Mode, current
+from autograd_cnn.engine.naming import explain, refuse_nested
 from autograd_cnn.engine.plan import Plan
 from autograd_cnn.engine.rules import Rules
 from autograd_cnn.engine.tensor import Tensor

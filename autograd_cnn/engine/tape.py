@@ -29,9 +29,9 @@ next_birth = itertools.count(1).__next__
 class Leaf:
     """The part of a Tensor with ``requires_grad=True`` that nodes refer to. It stores the gradient.
 
-    `Tensor.backward` sets `grad` when its walk is over. The two times below serve messages only, about a `grad` that is
-    None or old. A backward takes a number from the counter of births as its time; `grad_since` is the time when `grad`
-    was last cleared or assigned, or first set by a backward.
+    `Tensor._backward` sets `grad` when its walk is over. The two times below serve messages only, about a `grad` that
+    is None or old. A backward takes a number from the counter of births as its time; `grad_since` is the time when
+    `grad` was last cleared or assigned, or first set by a backward.
     """
 
     __slots__ = ("birth", "dtype", "grad", "grad_since", "name", "shape")

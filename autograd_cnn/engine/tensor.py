@@ -121,7 +121,8 @@ class Tensor:
     def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None) -> None:
         if isinstance(data, Tensor):
             if isinstance(data._node, Node) and current.get().recording and not requires_grad:
-                raise errors.copied(data)
+                text = f"Tensor: {label_of(data)} is the result of {data._node}, and a copy would leave the graph"
+                raise TypeError(f"{text}. Use {label_of(data)}, or {label_of(data)}.detach() without history")
             data = data._array
         self._array = numeric(data, "Tensor: data", copy=True)
         self._name = name
@@ -146,7 +147,7 @@ class Tensor:
     @property
     def data(self) -> np.ndarray:
         """The array itself, not a copy. It is read-only while a graph that saved it is alive."""
-        return self._array if current.get().walk is None else _in_rule(self)._array
+        return self._array
 
     @data.setter
     def data(self, array: Any) -> None:
@@ -216,7 +217,8 @@ class Tensor:
         if wanted not in (True, False):
             raise TypeError(f"requires_grad is {wanted!r}, want True or False")
         if wanted and self._array.dtype.kind not in FLOATS:
-            raise errors.no_gradient_of(self)
+            cure = f"Tensor(np.float64({self.name or 'data'}), requires_grad=True)"
+            raise TypeError(f"{self.name or 'data'} is {self.dtype}: only floats have a gradient. {cure}")
         if wanted == self.requires_grad:
             return
         name, self._name = self.name, self.name
@@ -325,7 +327,9 @@ class Tensor:
         found = self._gradients("gradient", None, True, create_graph, wanted, _warn_not_finite)
         for target, node in zip(targets, nodes, strict=True):
             if node not in found:
-                raise errors.does_not_depend(self, target)
+                why = "" if target.requires_grad else ", which does not require a gradient"
+                place = f"{label_of(target)} {target.shape}{why}"
+                raise ValueError(f"gradient: {label_of(self)} does not depend on {place}")
         results = tuple(found[node] for node in nodes)
         return results[0] if len(results) == 1 else results
 
@@ -335,7 +339,8 @@ class Tensor:
         if self._node is None:
             raise errors.no_history(caller, self)
         if self._node.shape != self.shape or (isinstance(grad, Tensor) and not isinstance(grad._array, np.ndarray)):
-            raise errors.of_one_example(caller)
+            cure = "Write the derivative as a function: ag.grad(f)"
+            raise TypeError(f"{caller}: this is a value of one example, in vmap. {cure}")
         if grad is None:
             if self.size != 1:
                 raise errors.not_one_number(caller, self)
@@ -374,7 +379,7 @@ class Tensor:
 
     def item(self) -> Any:
         """Return the number in a Tensor of size 1, as a Python number."""
-        return _in_rule(self)._number("item")
+        return self._number("item")
 
     def _number(self, caller: str) -> Any:
         if self.size != 1:
@@ -383,11 +388,11 @@ class Tensor:
 
     def numpy(self) -> np.ndarray:
         """Return a writable copy of the array."""
-        return plain(_in_rule(self)).copy()
+        return plain(self).copy()
 
     def tolist(self) -> Any:
         """Return the values as nested Python lists."""
-        return plain(_in_rule(self)).tolist()
+        return plain(self).tolist()
 
     def graph(self) -> Any:  # of the studio, which the engine does not import, not for types either
         """Return the computation of this Tensor as an `autograd_cnn.Graph`, which can be drawn."""
@@ -398,7 +403,7 @@ class Tensor:
 
         def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
             if self._node is not None:
-                raise errors.leaves_graph(_in_rule(self))
+                raise errors.leaves_graph(self)
             return np.array(plain(self), dtype=dtype, copy=copy)
 
     def __dlpack__(self, *, copy: bool | None = None, **options: Any) -> Any:
@@ -414,7 +419,7 @@ class Tensor:
         return complex(self._leaving("complex"))
 
     def _leaving(self, caller: str) -> Any:
-        number = _in_rule(self)._number(caller)
+        number = self._number(caller)
         if self._node is not None and (current.get().transforms or getattr(self._node, "walked", None) is None):
             raise errors.becomes_number(self, caller)
         return number
@@ -591,22 +596,13 @@ class Tensor:
         if name in hooks:
             return hooks[name](self)
         if name in IN_PLACE:
-            raise errors.in_place(self, name)
+            cure = f"y = ag.{name}({code_of(self)}, ...)"
+            raise AttributeError(f"Tensor has no {name!r}, which changes an array in place. Here: {cure}")
         if name in CONSTANT and hasattr(np.ndarray, name):
             return partial(getattr(np, name), self)
         if name in operations:
             return partial(operations[name], self)
         raise AttributeError(missing(name, "Tensor", [*registry, *vars(Tensor)]), name=name)
-
-
-def _in_rule(tensor: Tensor) -> Tensor:
-    """Return `tensor`, unless the rule of a user's primitive that is differentiated would lose its numbers."""
-    walk, node = current.get().walk, tensor._node
-    if walk is None or node is None or (primitive := walk.node.plan.primitive).packaged:
-        return tensor
-    if node.birth >= walk.node.birth or any(node is parent for parent in walk.node.inputs):
-        raise errors.lost_in_rule(primitive.name, code_of(tensor))
-    return tensor
 
 
 def carry_back(node: Any, seed: Any, create_graph: bool, retain: bool = False, **options: Any) -> dict[Any, Any]:

@@ -10,19 +10,20 @@ conjugates complex numbers; `carry_through` copies the context. When the walk is
 that comes back `grad` of its leaf if that was None; otherwise the sum of both, a new array. So a walk that fails
 changes no leaf. The heap has births with a minus, since Python's heaps return the smallest number first.
 
-For ``z = u * u`` at u = 3, the births are 1 for the leaf of u and 2 for the node of z. The heap is [-2], and the first
-node is that of z, with g = 1. The rule of the first factor gives g times the second, 3: the first contribution to the
-leaf, and the heap is [-1]. The rule of the second factor gives 3 again, which is added into the sum, since
-nobody else has that (the first of three ways); the heap stays as it is. Then the leaf is the youngest, and its sum 6 is
-the result.
+For ``z = u * u`` at u = 3, the births are, say, 1 for the leaf of u and 2 for the node of z. The heap is [-2], and the
+first node is that of z, with g = 1. The rule of the first factor gives g times the second, 3: the first contribution to
+the leaf, and the heap is [-1]. The rule of the second factor gives 3 again, which is added into the sum, since nobody
+else has that (the first of three ways); the heap stays as it is. Then the leaf is the youngest, and its sum 6 is the
+result.
 
 A first reading may leave out what has its default in ``z.backward()``: `wrap` (walks that are recorded, for derivatives
 of derivatives), `targets` with `needed`, and `retain`; also `observed`, for profilers, and `search`, which
 ``z.backward()`` does pass, with `look`, which stays None until NumPy meets an invalid number. `here` is the line of
-this walk, and `claim` notes it at the root, or refuses a second walk from there, also after one that failed. `conform`
-makes a contribution an array of the input's shape and dtype. A first reading may also leave out `into`, which the rules
-of multiply do not have, `may_write`, `ours` and `is_ours`, with the last paragraph: they decide whether memory is used
-again, and never change a number.
+this walk, and `claim` notes it at the root, or refuses a second walk from there (RuntimeError), also after one that
+failed: an error in a rule is raised with a note (`rule_failed`), and the nodes that are left keep their saved arrays,
+read-only, as long as they live. `conform` makes a contribution an array of the input's shape and dtype. A first reading
+may also leave out `into`, which the rules of multiply do not have, `may_write`, `ours` and `is_ours`, with the last
+paragraph: they decide whether memory is used again, and never change a number.
 
 Only the walk adds contributions, undoes broadcasting, and checks shapes and dtypes. A contribution is a fresh array if
 it is writable and nobody else refers to it (`is_ours`, by the count of references). For saved arrays are read-only, and
@@ -79,7 +80,7 @@ def walk(
     if search is not None:
         search.listen(sums)
     if wrap is not None:
-        record_walk(sums)
+        record_walk()
     if root.__class__ is Node:
         claim(root, None if retain else place)
     observed = current.get().on_rules
@@ -96,9 +97,9 @@ def walk(
         if saved is None:
             raise errors.walked_before(node)  # by a walk from another root
         if wrap is not None:
-            saved, sums.node = plan.wrapped(node, wrap), node
+            saved = plan.wrapped(node, wrap)
         elif not plan.may_write or not (ours or is_ours(g)):
-            g.setflags(False)
+            g.setflags(False)  # read-only
         steps = plan.steps if wrap is None else plan.formulas
         for argnums, rule, pick in steps if observed is None else observed(node, steps):
             if needed is not None and needed.isdisjoint(node.inputs[p] for p in argnums if p is not None):
@@ -123,8 +124,7 @@ def walk(
 class _Sums:
     """The partial sums of gradients, by birth of their node: entries ``[node, sum, whether it is surely ours]``."""
 
-    __slots__ = ("entries", "heap", "look", "needed", "node", "wrap")
-    node: Node  # whose rules run, if the walk is recorded
+    __slots__ = ("entries", "heap", "look", "needed", "wrap")
 
     def __init__(self, root: Node | Leaf, seed: Any, wrap: Wrap, needed: Any) -> None:
         self.entries: dict[int, list[Any]] = {root.birth: [root, seed, False]}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from leaves import differences
 
 START, TIMES, RATES = np.array([10.0, 5.0]), np.array([0.0, 0.3, 0.7]), np.array([1.1, 0.4, 0.1, 0.4])
 
@@ -17,23 +18,13 @@ def loss(y, t, p, f=hares, **options):
     return ag.sum(ag.sin(ag.odeint(f, y, t, p, **options)))
 
 
-def differences(f, x, step=1e-4):
-    """Central differences."""
-    gradient = np.zeros(x.shape)
-    for i in np.ndindex(x.shape):
-        e = np.zeros(x.shape)
-        e[i] = step
-        gradient[i] = (f(x + e) - f(x - e)) / (2 * step)
-    return gradient
-
-
 @pytest.mark.slow
 def test_gradients_of_a_differential_equation_equal_differences():
     """For the state, the times and the arguments."""
     got = ag.grad(loss, (0, 1, 2))(START, TIMES, RATES)
     given = [START, TIMES, RATES]
     for i, g in enumerate(got):
-        want = differences(lambda x, i=i: loss(*given[:i], x, *given[i + 1 :], rtol=1e-10, atol=1e-10), given[i])
+        want = differences(lambda x, i=i: loss(*given[:i], x, *given[i + 1 :], rtol=1e-10, atol=1e-10), given[i], 1e-4)
         np.testing.assert_allclose(g, want, 1e-5, 1e-5)
 
 
@@ -202,5 +193,5 @@ def test_solutions_equal_scipys(seed):
     want = integrate.solve_ivp(lambda t, y: f(y, t, p), times[[0, -1]], start, **options).y.T
     np.testing.assert_allclose(y, want, 1e-6, 1e-6)
     found = ag.grad(loss, 2)(start, times, p, f=f, rtol=1e-9, atol=1e-9)
-    got = differences(lambda b: loss(start, times, {**p, "b": b}, f=f, rtol=1e-10, atol=1e-10), p["b"])
+    got = differences(lambda b: loss(start, times, {**p, "b": b}, f=f, rtol=1e-10, atol=1e-10), p["b"], 1e-4)
     np.testing.assert_allclose(found["b"], got, 1e-5, 1e-5)

@@ -2,7 +2,6 @@
 
 import gc
 import re
-import threading
 import tracemalloc
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 import autograd_cnn as ag
 from assigned_programs import Program
 from autograd_cnn.engine.tensor import Tensor
+from leaves import differences
 
 REFUSALS = "is a parameter|shares memory with|an assignment changed its numbers|more dimensions"
 
@@ -19,15 +19,6 @@ def run(program, x, np=np, **constants):
     scope = {"np": np, **program.constants, **constants, "x": x}
     exec(program.source, scope)
     return scope["result"]
-
-
-def differences(f, x):
-    found = np.zeros_like(x)
-    for i in np.ndindex(x.shape):
-        d = np.zeros_like(x)
-        d[i] = 1e-6
-        found[i] = (f(x + d) - f(x - d)) / 2e-6
-    return found
 
 
 def result(program, x):
@@ -274,7 +265,7 @@ def test_a_checkpoint_may_fill_tensors_of_its_own_only():
         ag.checkpoint(outside, x).backward()
 
 
-def test_threads_fill_parts_of_one_tensor():
+def test_threads_fill_parts_of_one_tensor(in_threads):
     x = ag.Tensor(np.arange(200.0), requires_grad=True)
     out = np.zeros_like(x)
 
@@ -282,10 +273,6 @@ def test_threads_fill_parts_of_one_tensor():
         for i in range(start, 200, 2):
             out[i] = x[i] * x[i]
 
-    threads = [threading.Thread(target=fill, args=(k,)) for k in (0, 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(2, fill)
     out.sum().backward()
     assert out.tolist() == (x.data**2).tolist() and x.grad.tolist() == (2 * x.data).tolist()

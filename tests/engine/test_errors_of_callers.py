@@ -143,29 +143,22 @@ def test_a_list_of_numbers_that_the_function_takes_apart():
 
 
 LEAVES = [
-    (3, "argument 0 is 3: only floats have a gradient, pass 3.0"),
-    (
-        {"w": np.ones(3), "n": 3},
-        "argument 0['n'] is 3: only floats have a gradient, pass 3.0, or take it out of the tree and let f have it by "
-        "keyword",
-    ),
-    (
-        {"conv": [{"w": np.ones(3, int)}]},
-        "argument 0['conv'][0]['w'] is (3,) int64: only floats have a gradient, pass it .astype(np.float64), "
-        "or np.float32, or take it out of the tree and let f have it by keyword",
-    ),
-    (
-        (np.ones(3), "adam"),
-        "argument 0[1] is 'adam': only floats have a gradient, pass it by keyword, or let f have it from outside",
-    ),
+    (3, "argument 0 is 3"),
+    ({"w": np.ones(3), "n": 3}, "argument 0['n'] is 3"),
+    ({"conv": [{"w": np.ones(3, int)}]}, "argument 0['conv'][0]['w'] is (3,) int64"),
+    ((np.ones(3), "adam"), "argument 0[1] is 'adam'"),
 ]
+NO_GRADIENT = (
+    ": only floats have a gradient. Of integers: np.float64(x). Let f have others by keyword, and a Module as an "
+    "argument of its own"
+)
 
 
 @pytest.mark.parametrize(("argument", "text"), LEAVES, ids=["number", "key", "path", "word"])
 def test_a_leaf_that_has_no_gradient(argument, text):
     with pytest.raises(TypeError) as caught:
         ag.grad(lambda p: 1.0)(argument)
-    assert str(caught.value) == text
+    assert str(caught.value) == text + NO_GRADIENT
 
 
 @says(TypeError)

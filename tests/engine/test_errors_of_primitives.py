@@ -1,6 +1,5 @@
 """The errors of calls and rules, the user's own included, word for word."""
 
-import re
 import traceback
 from dataclasses import dataclass
 
@@ -37,18 +36,6 @@ def test_a_column_meant_and_a_row_given():
       b.reshape(64, 1)?
     """
     halves(64, 10, name="h") + halves(64, name="b")  # here
-
-
-@says(ValueError, cure=lambda: ag.matmul(halves(4, 2), halves(2, 3)) + halves(3))
-def test_a_bias_of_another_width():
-    """
-    add: x (4, 3) and b (4,) do not broadcast
-      x (4, 3) float32    y b (4,) float32
-      at {here}
-      A bias has the shape of the last axes, (3,); b.reshape(4, 1) has one for each row
-    """
-    z = ag.matmul(halves(4, 2), halves(2, 3))
-    z + halves(4, name="b")  # here
 
 
 @says(TypeError)
@@ -336,23 +323,23 @@ class Layer(ag.nn.Module):
 
 
 HOLDERS = {
-    "params['w']": lambda: {"w": halves(2)},
-    "params[0]": lambda: [halves(2), 1.0],
-    "params[1]": lambda: (1.0, halves(2)),
-    "params[0][1]": lambda: [[1.0, halves(2)]],
-    "params[0]['w'].w": lambda: [{"w": Pair(halves(2))}],
-    "params.w": Layer,
+    "a dict": lambda: {"w": halves(2)},
+    "a list": lambda: [halves(2), 1.0],
+    "a tuple": lambda: (1.0, halves(2)),
+    "a list of lists": lambda: [[1.0, halves(2)]],
+    "a list of dicts of objects": lambda: [{"w": Pair(halves(2))}],
+    "a Module": Layer,
 }
 
 
-@pytest.mark.parametrize("path", HOLDERS)
+@pytest.mark.parametrize("holder", HOLDERS)
 @pytest.mark.parametrize(
     "first", [(), (halves(2),), (np.ones(2),)], ids=["alone", "beside a Tensor", "beside an array"]
 )
-def test_a_primitive_does_not_ignore_its_rule_for_a_tensor_inside_of_an_argument(path, first):
+def test_a_primitive_does_not_ignore_its_rule_for_a_tensor_inside_of_an_argument(holder, first):
     function = (lambda x, params: x * rounded(params)) if first else rounded
-    with pytest.raises(TypeError, match=f"{re.escape(path)} is a Tensor inside of a .*, where no rule reaches it"):
-        own(function)(*first, HOLDERS[path]())
+    with pytest.raises(TypeError, match="params has a Tensor inside of it, where no rule reaches it\n"):
+        own(function)(*first, HOLDERS[holder]())
 
 
 def test_a_primitive_takes_arrays_inside_of_an_argument():
@@ -370,31 +357,11 @@ def test_a_tensor_that_a_primitive_closes_over_is_refused():
 
 
 @says(TypeError)
-def test_a_dict_of_tensors():
-    """
-    rounded: params['w'] is a Tensor inside of a dict, where no rule reaches it
-      at {here}
-      Let the function take each Tensor as an argument, or all as one vector: ag.ravel_pytree(params)[0]
-    """
-    own(rounded)({"w": halves(2)})  # here
-
-
-@says(TypeError)
-def test_a_list_of_tensors():
-    """
-    rounded: params[0] is a Tensor inside of a list, where no rule reaches it
-      at {here}
-      Join them first: ag.stack(params); or give a rule the parameter `position`, and params is a list
-    """
-    own(rounded)([halves(2)])  # here
-
-
-@says(TypeError)
 def test_nested_lists_of_tensors():
     """
-    stack: tensors[0][0] is a Tensor inside of a list, where no rule reaches it
+    stack: tensors has a Tensor inside of it, where no rule reaches it
       at {here}
-      Join each inner list first: ag.stack([ag.stack([...]), ag.stack([...])])
+      Pass each Tensor as an argument, or join them: ag.stack(list), ag.ravel_pytree(tree)[0]
     """
     a, b, c = halves(), halves(), halves()
     ag.stack([[a, 1.0], [b, c]])  # here
@@ -403,10 +370,10 @@ def test_nested_lists_of_tensors():
 @says(TypeError)
 def test_a_list_with_a_tensor_as_an_operand():
     """
-    multiply: y[1] is a Tensor inside of a list, where no rule reaches it
+    multiply: y has a Tensor inside of it, where no rule reaches it
       x (2,) float32
       at {here}
-      Join them first: ag.stack(y)
+      Pass each Tensor as an argument, or join them: ag.stack(list), ag.ravel_pytree(tree)[0]
     """
     _ = halves(2) * [1.0, halves()]  # here
 

@@ -120,7 +120,7 @@ def test_functions_without_a_derivative_return_plain_arrays():
         np.logical_not(x), np.array_equal(x, y), np.round(x, 1), np.spacing(x),
         np.heaviside(x, 0.5), np.floor_divide(x, y), x // y, x // 2, 5 // y, np.ones(2) // y, [1, 2] // y, round(x),
         round(x, 1), np.searchsorted(x, y),
-        np.histogram(x, 2, (0, 1))[0], np.histogram(x.data, 2)[0], np.digitize(x, y), np.isin(x, y),
+        np.histogram(x.data, 2)[0], np.digitize(x, y), np.isin(x, y),
         np.argwhere(x), np.nanargmax(x), np.argpartition(x, 1), np.lexsort((x, y)), np.isreal(x),
         np.linalg.matrix_rank(np.outer(x.data, y.data)), np.array2string(x), np.bincount([0, 1]),
     ):  # fmt: skip
@@ -157,7 +157,7 @@ OTHERS = "array_repr array_str array2string empty_like full_like heaviside save 
 
 @pytest.mark.parametrize("name", sorted(CONSTANT.difference(OTHERS)))
 def test_what_a_function_without_a_derivative_returns_does_not_vary_with_its_inputs(name, rng):
-    """Or it is refused: tried with small steps, as a type or an integer would not show elements or edges of bins."""
+    """Tried with small steps, as a type or an integer would not show elements or edges of bins."""
     f, x = attrgetter(name)(np), rng.normal(size=6)
     for args in [x], [x, x[::-1] + np.eye(6)[0]], [np.outer(x, x)]:
         try:
@@ -165,15 +165,8 @@ def test_what_a_function_without_a_derivative_returns_does_not_vary_with_its_inp
         except (TypeError, ValueError):
             continue  # not the arguments of this function
         np.testing.assert_array_equal(numbers(f(*map(Tensor, args))), before)
-        with ag.no_grad():
-            np.testing.assert_array_equal(numbers(f(*map(leaf, args))), before)
-        if np.array_equal(numbers(f(*(a * (1 + 1e-9) for a in args))), before):
-            np.testing.assert_array_equal(numbers(f(*map(leaf, args))), before)
-        else:
-            with pytest.raises(
-                TypeError, match=rf"np.{name} has no derivative here. Leave the graph: np.{name}\(t.data"
-            ):
-                f(*map(leaf, args))
+        np.testing.assert_array_equal(numbers(f(*map(leaf, args))), before)
+        np.testing.assert_array_equal(numbers(f(*(a * (1 + 1e-9) for a in args))), before)
 
 
 # Refused
@@ -188,6 +181,10 @@ def test_what_a_function_without_a_derivative_returns_does_not_vary_with_its_inp
         lambda t: np.piecewise(t, [t > 0], [np.square, 0.0]),
         lambda t: np.interp(t, [0.0, 1.0], [2.0, 3.0], period=1.0),
         lambda t: np.histogram(np.ones(2), weights=t),
+        lambda t: np.histogram(t, 2, (0, 1)),
+        lambda t: np.unique(t),
+        lambda t: np.union1d(t, [1.0]),
+        lambda t: np.ix_(t.astype(int)),
         lambda t: np.full_like(t, t),
         lambda t: np.heaviside(np.zeros(2), t),
         lambda t: np.linspace(t, 1.0, retstep=True),

@@ -1,11 +1,7 @@
 """Failures, signals and forks: nothing stays locked, nothing blocks."""
 
-import gc
 import os
 import signal
-import subprocess
-import sys
-import threading
 import weakref
 
 import numpy as np
@@ -13,45 +9,35 @@ import pytest
 
 import autograd_cnn as ag
 from leaves import leaf
+from processes import finished
 
 
-def test_a_failing_forward_leaves_no_reference_cycle():
-    gc.collect()
-    gc.disable()
-    try:
-        w, images = leaf(np.ones((3, 3))), np.ones((2, 3))
-        h = images @ w
-        died = weakref.ref(h)
-        with pytest.raises(ValueError, match="do not broadcast"):
-            h + np.ones(4)
-        del h
-        assert died() is None
-        assert w.data.flags.writeable
-        assert images.flags.writeable
-    finally:
-        gc.enable()
+def test_a_failing_forward_leaves_no_reference_cycle(uncollected):
+    w, images = leaf(np.ones((3, 3))), np.ones((2, 3))
+    h = images @ w
+    died = weakref.ref(h)
+    with pytest.raises(ValueError, match="do not broadcast"):
+        h + np.ones(4)
+    del h
+    assert died() is None
+    assert w.data.flags.writeable
+    assert images.flags.writeable
 
 
-def test_a_failing_walk_leaves_no_reference_cycle():
-    gc.collect()
-    gc.disable()
-    try:
+def test_a_failing_walk_leaves_no_reference_cycle(uncollected):
+    @ag.primitive
+    def faulty(x):
+        return x * 1
 
-        @ag.primitive
-        def faulty(x):
-            return x * 1
-
-        faulty.vjp(x=lambda g: g[:, None])
-        w = leaf(np.ones((3, 3)))
-        loss = ag.sum(faulty(ag.tanh(w)))
-        died = weakref.ref(loss)
-        with pytest.raises(ValueError, match="the rule for x"):
-            loss.backward()
-        del loss
-        assert died() is None
-        assert w.data.flags.writeable
-    finally:
-        gc.enable()
+    faulty.vjp(x=lambda g: g[:, None])
+    w = leaf(np.ones((3, 3)))
+    loss = ag.sum(faulty(ag.tanh(w)))
+    died = weakref.ref(loss)
+    with pytest.raises(ValueError, match="the rule for x"):
+        loss.backward()
+    del loss
+    assert died() is None
+    assert w.data.flags.writeable
 
 
 FORKS = """
@@ -89,7 +75,7 @@ print(statuses)
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_child_that_is_forked_beside_busy_threads_computes():
-    done = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, timeout=600, check=False)
+    done = finished("-c", FORKS)
     assert (done.returncode, done.stdout) == (0, f"{[0] * 20}\n"), done.stderr
 
 
@@ -125,27 +111,14 @@ def test_a_signal_handler_may_run_backward_at_any_moment():
     assert array.flags.writeable
 
 
-def test_threads_and_a_fork_share_no_lock_for_guards():
-    """Guards of one array, made and dropped by many threads: it is writable at the end."""
-    array, errors = np.ones(3), []
+def test_threads_that_share_an_array_leave_it_writable(in_threads):
+    """Guards of one array, made and dropped by many threads."""
+    array = np.ones(3)
 
-    def work():
+    def work(i):
         w = leaf(np.ones(3))
-        try:
-            for _ in range(300):
-                (w * array).sum().backward()
-        except Exception as error:
-            errors.append(error)
+        for _ in range(300):
+            (w * array).sum().backward()
 
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=work) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(before)
-    assert not errors
+    in_threads(8, work)
     assert array.flags.writeable

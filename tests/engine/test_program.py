@@ -141,44 +141,36 @@ def train(parameters, loss, rng, steps):
             p.data -= 0.01 * p.grad
 
 
-def test_memory_stays_flat_over_200_steps_without_the_collector(traced, rng):
+def test_memory_stays_flat_over_200_steps_without_the_collector(traced, rng, uncollected):
     parameters, loss = networks(rng)
     train(parameters, loss, rng, 1)  # loads what is loaded once
     gc.collect()
     growth, rounds = 20_000, 0
-    gc.disable()
-    try:
-        while growth >= 20_000:  # a leak grows in every round, Python's own caches only in the first ones
-            assert (rounds := rounds + 1) < 5, growth
-            before = traced.bytes()
-            train(parameters, loss, rng, 200)
-            assert gc.collect() == 0
-            growth = traced.bytes() - before
-    finally:
-        gc.enable()
+    while growth >= 20_000:  # a leak grows in every round, Python's own caches only in the first ones
+        assert (rounds := rounds + 1) < 5, growth
+        before = traced.bytes()
+        train(parameters, loss, rng, 200)
+        assert gc.collect() == 0
+        growth = traced.bytes() - before
 
 
-def test_dropping_the_loss_frees_everything_without_the_collector(rng):
+def test_dropping_the_loss_frees_everything_without_the_collector(rng, uncollected):
     parameters, loss = networks(rng)
     x, labels = rng.normal(size=(4, 8, 8, 3)).astype(np.float32), np.arange(4)
     gc.collect()
-    gc.disable()
-    try:
-        for program in (
-            lambda: loss(x, labels),
-            lambda: loss(x, labels).backward(),
-            lambda: loss(x, labels).backward(retain_graph=True),
-            lambda: loss(x, labels).gradient(parameters[0], create_graph=True),
-            lambda: ag.checkpoint(lambda x: loss(x, labels), x).backward(),
-            lambda: ag.jvp(lambda x: ag.sin(x) * x, (np.ones(3),), (np.ones(3),)),
-            lambda: ag.hessian(lambda x: ag.sum(x**3))(np.ones(3)),
-        ):
-            program()
-            for p in parameters:
-                p.grad = None
-            assert gc.collect() == 0
-    finally:
-        gc.enable()
+    for program in (
+        lambda: loss(x, labels),
+        lambda: loss(x, labels).backward(),
+        lambda: loss(x, labels).backward(retain_graph=True),
+        lambda: loss(x, labels).gradient(parameters[0], create_graph=True),
+        lambda: ag.checkpoint(lambda x: loss(x, labels), x).backward(),
+        lambda: ag.jvp(lambda x: ag.sin(x) * x, (np.ones(3),), (np.ones(3),)),
+        lambda: ag.hessian(lambda x: ag.sum(x**3))(np.ones(3)),
+    ):
+        program()
+        for p in parameters:
+            p.grad = None
+        assert gc.collect() == 0
 
 
 def test_activations_that_no_rule_needs_die_with_the_users_name():

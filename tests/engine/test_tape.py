@@ -1,6 +1,5 @@
 """The tape: when operations are recorded, what a node remembers, and threads that record at once."""
 
-import sys
 import threading
 import weakref
 
@@ -72,36 +71,7 @@ def test_a_node_does_not_keep_the_arrays_of_the_users_frame():
 # Threads
 
 
-def in_threads(count, function):
-    """`function(i)` in so many threads at once; an error in one of them is raised here."""
-    errors, start = [], threading.Barrier(count)
-
-    def run(i):
-        start.wait()
-        try:
-            function(i)
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=run, args=(i,)) for i in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-
-
-@pytest.fixture
-def hectic():
-    """Threads take turns every microsecond."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
-
-
-def test_no_grad_in_one_thread_leaves_the_others_recording():
+def test_no_grad_in_one_thread_leaves_the_others_recording(in_threads):
     x, inside, outside = leaf(1.0), threading.Event(), threading.Event()
     recorded = []
 
@@ -120,7 +90,7 @@ def test_no_grad_in_one_thread_leaves_the_others_recording():
     assert recorded == [True, False]
 
 
-def test_tensors_of_different_threads_combine():
+def test_tensors_of_different_threads_combine(in_threads):
     made = {}
 
     def work(i):
@@ -133,7 +103,7 @@ def test_tensors_of_different_threads_combine():
     assert made[1][0].grad == pytest.approx(np.exp(3))
 
 
-def test_eight_threads_with_fifty_graphs_each_are_exact(hectic):
+def test_eight_threads_with_fifty_graphs_each_are_exact(in_threads):
     rng = np.random.default_rng(0)
     w1, w2 = rng.normal(size=(5, 4)), rng.normal(size=(4, 3))
     batches = rng.normal(size=(8, 50, 6, 5))
@@ -158,7 +128,7 @@ def test_eight_threads_with_fifty_graphs_each_are_exact(hectic):
             np.testing.assert_array_equal(b, d)
 
 
-def test_threads_that_share_leaves_lose_no_contribution(hectic):
+def test_threads_that_share_leaves_lose_no_contribution(in_threads):
     w = leaf(np.ones(3))
 
     def work(i):
@@ -170,7 +140,7 @@ def test_threads_that_share_leaves_lose_no_contribution(hectic):
     w.data[...] = 5  # writable again
 
 
-def test_only_one_of_two_threads_walks_a_graph(hectic):
+def test_only_one_of_two_threads_walks_a_graph(in_threads):
     for _ in range(20):
         x = leaf(np.ones(3))
         h = x

@@ -104,6 +104,8 @@ def test_create_graph_differentiates_the_walk():
     slope = (x**4).gradient(x, create_graph=True)
     curvature = slope.gradient(x, create_graph=True)
     assert [float(v.item()) for v in (slope, curvature, curvature.gradient(x, create_graph=True))] == [32, 48, 48]
+    with ag.no_grad():  # which does not reach into the walk
+        assert (x**4).requires_grad is False and curvature.gradient(x, create_graph=True).requires_grad
 
     (x**3).backward(create_graph=True)
     assert isinstance(x.grad, Tensor)
