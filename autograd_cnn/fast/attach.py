@@ -21,12 +21,12 @@ from autograd_cnn.ops import activations, arithmetic, indexing, losses, products
 from autograd_cnn.ops import convolution as convolutions
 from autograd_cnn.ops import normalization as norms
 from autograd_cnn.ops import pooling as pools
+from autograd_cnn.ops.axes import rescaling
 from autograd_cnn.ops.convolution import transposed_shape
 from autograd_cnn.ops.windows import coverage
 
-from . import convolution, costs, elementwise, matrices, normalization, pooling, rows, updates
+from . import convolution, costs, elementwise, matrices, normalization, pooling, updates
 from .elementwise import Kernel, blocked, blocked_ufunc, by_twin, is_large, where
-from .rows import by_rows
 from .twins import twin
 
 
@@ -96,9 +96,9 @@ def accelerate_activations() -> None:
     for name in "softplus", "silu":
         rule = by_twin(f"{name}_gradient", 2, rule=True)
         getattr(activations, name).accelerate(by_twin(name), x=rule, may_write=True)
-    activations.normal_cdf.accelerate(instead(elementwise.normal_cdf))
-    rule = by_twin("gelu_gradient", 2, rule=True, formula=lambda g, x: g * elementwise.gelu_slope(x))
-    activations.gelu.accelerate(_if_exact(by_twin("gelu")), x=_if_exact(rule), may_write=True)
+    activations.normal_cdf.accelerate(elementwise.normal_cdf)
+    rule = by_twin("gelu_gradient", 2, rule=True, option=("none",))
+    activations.gelu.accelerate(by_twin("gelu", option=("none",)), x=rule, may_write=True)
 
 
 def _cleared(g: Any, index: Any) -> Any:
@@ -107,31 +107,14 @@ def _cleared(g: Any, index: Any) -> Any:
     return g
 
 
-def _if_exact(accelerator: Accelerator) -> Accelerator:
-    """Return an accelerator of `gelu` or its rule for ``approximate="none"``; others are computed in blocks."""
-
-    def of_gelu(textbook: Kernel) -> Kernel:
-        exact: Any = accelerator(lambda *args: textbook(*args, "none"))
-        approximate = blocked(textbook)
-
-        @wraps(textbook)
-        def run(*args: Any) -> Any:
-            return exact(*args[:-1]) if args[-1] == "none" else approximate(*args)
-
-        vars(run).update(applies=lambda *args: args[-1] == "none" and exact.applies(*args[:-1]))
-        return run
-
-    return of_gelu
-
-
 def accelerate_sums() -> None:
     """Compute products in blocks, and sums and softmax over rows, on all threads."""
     products.matmul.accelerate(instead(matrices.matmul))
     products.linear.accelerate(instead(_linear))
     reductions.sum.accelerate(_sum)
-    softmax, log_softmax = activations.softmax, activations.log_softmax
-    softmax.accelerate(by_rows("softmax"), x=by_rows("softmax_gradient", rows.softmax_gradient))
-    log_softmax.accelerate(by_rows("log_softmax"), x=by_rows("log_softmax_gradient", rows.log_softmax_gradient))
+    rule = by_twin("softmax_gradient", 2, option=(-1,))
+    activations.softmax.accelerate(by_twin("softmax", least=1, option=(-1,)), x=rule)
+    activations.log_softmax.accelerate(by_twin("log_softmax", least=1, option=(-1,)))
     losses.cross_entropy_of_labels.accelerate(instead(_cross_entropy), logits=instead(_cross_entropy_rule), exact=True)
 
 
@@ -189,7 +172,7 @@ def accelerate_images() -> None:
         (pools.avg_unpool2d, pooling.avg_unpool2d),
     ):
         operation.accelerate(instead(kernel))
-    norms.batch_norm.accelerate(instead(_batch_norm), x=_batch_norm_rule, may_write=True)
+    norms.batch_norm.accelerate(_batch_norm, x=_batch_norm_rule, may_write=True)
 
 
 def _conv_transpose2d(
@@ -212,24 +195,35 @@ def _avg_pool2d(x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: 
     return y
 
 
-def _batch_norm(x: Any, w: Any, b: Any, eps: float, mean: Any, variance: Any) -> Any:
-    if mean is None:
-        return normalization.batch_norm(x, w, b, eps)
-    scale = 1 / np.sqrt(variance + x.dtype.type(eps))
-    return normalization.normalise(x, mean, scale * w, b), mean, variance
+def _batch_norm(textbook: Kernel) -> Kernel:
+    def run(x: Any, w: Any, b: Any, eps: float, mean: Any, variance: Any) -> Any:
+        if mean is not None:
+            scale = 1 / np.sqrt(variance + x.dtype.type(eps))
+            return normalization.normalise(x, mean, scale * w, b), mean, variance
+        mean, variance = normalization.moments(x)
+        if not _in_range(x, variance, eps):
+            return textbook(x, w, b, eps, None, None)
+        return normalization.normalise(x, mean, w / np.sqrt(variance + x.dtype.type(eps)), b), mean, variance
+
+    return wraps(textbook)(run)
+
+
+def _in_range(x: Any, variance: Any, eps: float) -> bool:
+    """Whether the variance of each channel fits its dtype."""
+    return rescaling(x, tuple(range(x.ndim - 1)), variance + x.dtype.type(eps)) is None
 
 
 def _batch_norm_rule(formula: Kernel) -> Kernel:
     """Use the statistics that the forward pass has computed."""
 
+    def applies(g: Any, x: Any, w: Any, eps: float, mean: Any, variance: Any, mean_x: Any, variance_x: Any) -> bool:
+        in_one_dtype = g.dtype == x.dtype == variance_x.dtype == w.dtype
+        return mean is None and in_one_dtype and _in_range(x, variance_x, eps)
+
     def run(g: Any, x: Any, w: Any, eps: float, mean: Any, variance: Any, mean_x: Any, variance_x: Any) -> Any:
-        if _in_one_dtype(g, x, w, eps, mean, variance, mean_x, variance_x):
+        if applies(g, x, w, eps, mean, variance, mean_x, variance_x):
             return normalization.batch_norm_gradient(g, x, mean_x, variance_x, w, eps)
         return formula(g, x, w, eps, mean, variance)
 
-    vars(run).update(applies=_in_one_dtype)
+    vars(run).update(applies=applies)
     return run
-
-
-def _in_one_dtype(g: Any, x: Any, w: Any, eps: float, mean: Any, variance: Any, mean_x: Any, variance_x: Any) -> bool:
-    return mean is None and g.dtype == x.dtype == variance_x.dtype == w.dtype

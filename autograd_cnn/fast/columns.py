@@ -8,7 +8,6 @@ each number of a window to the pixel that it came from.
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import Any
 
@@ -18,9 +17,8 @@ from numpy.typing import NDArray
 from autograd_cnn.ops.windows import Pair, Shape
 
 from .memory import scratch
-from .threads import map_tiles
+from .threads import each_part, map_tiles
 from .tiles import in_parts, tiles
-from .twins import twin
 from .windows import taps
 
 Array = NDArray[Any]
@@ -30,15 +28,12 @@ def conv2d(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, corner: 
     """Write the convolution of `x` with `w` into `y`, in C order."""
     matrix = _matrix(w)
     blocks = tiles(len(x), y.shape[1], y.shape[2] * w[..., 0].size * y.itemsize)
-    ones = b is not None and len(blocks) > 1 and w.shape[:2] != (1, 1)
-    if b is not None and ones:  # an extra input of 1 has the bias as its weight, which saves a pass over y
-        matrix = np.concatenate([matrix, _matrix(b)])
 
     def compute(index: int) -> None:
         images, rows = blocks[index]
-        columns, out = im2col(x, images, rows, w.shape, y, stride, corner, ones), y[images, rows]
+        columns, out = im2col(x, images, rows, w.shape, y, stride, corner), y[images, rows]
         np.matmul(columns, matrix, out=out.reshape(len(columns), -1))
-        if b is not None and not ones:
+        if b is not None:
             out += b
 
     if len(blocks) == len(x) == 1:  # too little work for our threads: BLAS may use its own
@@ -48,22 +43,16 @@ def conv2d(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, corner: 
 
 
 def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, corner: Pair) -> None:
-    """Write the gradient of `conv2d` with respect to `x` into `gx`, in C order."""
-    matrix = _matrix(w).T
-    blocks = tiles(len(g), max(1, g.shape[1]), g.shape[2] * w[..., 0].size * gx.itemsize)
-    # Blocks of rows of one image add to overlapping rows of gx, so one thread computes them all.
-    parts = [list(part) for _, part in itertools.groupby(blocks, lambda block: block[0].start)]
+    """Write the gradient of `conv2d` with respect to `x` into `gx`, by `col2im`."""
 
-    def compute(index: int) -> None:
-        gx[parts[index][0][0]] = 0
-        for images, rows in parts[index]:
-            block = g[images, rows]
-            columns = scratch("columns", (block[..., 0].size, matrix.shape[1]), gx.dtype)
-            np.matmul(_matrix(block), matrix, out=columns)
-            below = corner[0] - rows.start * stride[0], corner[1]
-            col2im(columns, gx[images], block.shape[1:3], w.shape[:2], stride, below)
+    def compute(g: Array, gx: Array) -> None:
+        columns = (_matrix(g) @ _matrix(w).T).reshape(*g.shape[:3], *w.shape[:3])
+        gx[...] = 0
+        for (i, j), windows, pixels in taps(gx.shape[1:3], g.shape[1:3], w.shape[:2], stride, corner):
+            gx[pixels] += columns[:, :, :, i, j][windows]
 
-    map_tiles(compute, len(parts))
+    count = len(tiles(len(g), 1, g[0, ..., 0].size * w[..., 0].size * gx.itemsize))
+    each_part(compute, count, g, gx, products=True)
 
 
 def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pair) -> Array:
@@ -80,10 +69,8 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pa
     return sum(map_tiles(compute, len(parts)), np.zeros(shape, dtype)).reshape(w_shape)
 
 
-def im2col(
-    x: Array, images: slice, rows: slice, w_shape: Shape, y: Array, stride: Pair, corner: Pair, ones: bool = False
-) -> Array:
-    """Lay out windows as rows of a matrix: (windows, KH * KW * C), plus a column with `ones`.
+def im2col(x: Array, images: slice, rows: slice, w_shape: Shape, y: Array, stride: Pair, corner: Pair) -> Array:
+    """Lay out windows as rows of a matrix: (windows, KH * KW * C).
 
     Parameters
     ----------
@@ -91,12 +78,10 @@ def im2col(
         Images and outputs; only the shape and the dtype of `y` matter.
     images, rows : slice
         The outputs whose windows are laid out.
-    ones : bool
-        Whether to append a column of ones.
     """
     (kh, kw), (sh, sw) = w_shape[:2], stride
     height, width, dtype = rows.stop - rows.start, y.shape[2], np.result_type(x, y)
-    if kh == kw == 1 and corner == (0, 0) and not ones:
+    if kh == kw == 1 and corner == (0, 0):
         seen = x[images, rows.start * sh : (rows.stop - 1) * sh + 1 : sh, : (width - 1) * sw + 1 : sw]
         if seen.shape[1:3] == (height, width):
             return _matrix(seen)
@@ -110,22 +95,12 @@ def im2col(
     # The pixels of a row of a window are adjacent: copied as one opaque item, which is a third faster.
     item = np.dtype((np.void, kw * x.shape[3] * padded.itemsize))
     image, row, pixel, _ = padded.strides
-    columns = scratch("columns", (len(x) * height * width, kh * kw * x.shape[3] + ones), dtype)
+    columns = scratch("columns", (len(x) * height * width, kh * kw * x.shape[3]), dtype)
     window = columns.strides[0]
     shape, strides = (len(x), height, width, kh), (image, row * sh, pixel * sw, row)
     out_strides = height * width * window, width * window, window, item.itemsize
     np.ndarray(shape, item, columns, strides=out_strides)[...] = np.ndarray(shape, item, padded, strides=strides)
-    if ones:
-        columns[:, -1] = 1
     return columns
-
-
-@twin("columns.col2im", writes=("gx",))
-def col2im(columns: Array, gx: Array, y_size: Shape, kernel_size: Shape, stride: Pair, corner: Pair) -> None:
-    """The adjoint of `im2col`: adds each number of a window to its pixel of `gx`."""
-    by_tap = columns.reshape(len(gx), *y_size, *kernel_size, gx.shape[3]).transpose(3, 4, 0, 1, 2, 5)
-    for tap, windows, pixels in taps(gx.shape[1:3], y_size, kernel_size, stride, corner):
-        gx[pixels] += by_tap[tap][windows]
 
 
 def _matrix(a: Array) -> Array:

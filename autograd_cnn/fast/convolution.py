@@ -37,7 +37,6 @@ from .windows import phases
 Array = NDArray[Any]
 Index = tuple[slice, ...]
 
-FEW = 8  # channels of a first layer, fewer than the numbers of half a vector
 DIRECT = 1 << 17  # weights of a group; half of a core's second-level cache keeps that many
 
 
@@ -125,14 +124,13 @@ def conv2d_input_gradient(
 
 def _input_gradient(g: Array, w: Array, gx: Array, stride: Pair, corner: Pair) -> None:
     """Write the gradient of a plain convolution into `gx`."""
-    few = gx.shape[3] < FEW and kernel_set() == "numba"  # the products of `columns` are wider
-    if stride == (1, 1) and not few:
+    if stride == (1, 1):
         down, across = (n - 1 - before for n, before in zip(w.shape, corner, strict=False))
         _convolve(g, w[::-1, ::-1].swapaxes(2, 3), None, gx, stride, (down, across))
-    elif suits_direct(gx, w.shape) and not few:
+    elif suits_direct(gx, w.shape):
         direct.input_gradient(g, w, gx, stride, corner)
     else:
-        written(gx, lambda gx: columns.input_gradient(g, w, gx, stride, corner))
+        columns.input_gradient(g, w, gx, stride, corner)
 
 
 def conv2d_weight_gradient(

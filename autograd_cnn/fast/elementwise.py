@@ -7,7 +7,7 @@ Every number is computed as in the whole array, so blocks change no bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache, wraps
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from autograd_cnn.engine.rules import Accelerator
 
 from .memory import empty
-from .threads import in_tile, map_tiles
+from .threads import cut, each_part, in_tile, map_tiles
 from .tiles import SMALL, parts
 from .twins import run_twin
 
@@ -29,8 +29,6 @@ ndarray = np.ndarray
 LARGE = 1 << 15  # results of at least this many elements come from the pool in `memory`
 BLOCK = 1 << 18  # numbers; a thread waits for the interpreter between passes over smaller blocks
 SINGLE = 1 << 20  # numbers of a block for a single pass, which has no temporary arrays; half of it takes one thread
-DENSITY = 1 / math.sqrt(2 * math.pi)  # of a standard normal number at 0
-FLAT = 1000.0  # from here on, silu and gelu have the slope 1; at infinity, 0 * x would be NaN
 SUMMED = 1 << 17  # numbers in a partial sum; adding partial sums loses fewer digits than one long sum
 
 
@@ -73,47 +71,34 @@ def _in_blocks(formula: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     arrays = [a for a in args if a.__class__ is ndarray]
     if in_tile() or not all(a.flags.c_contiguous for a in arrays):
         return formula(*args)
-    shape = np.broadcast_shapes(*(a.shape for a in arrays))
-    first = formula(*_cut(args, shape)(slice(0, 0)))
+    shape = rows = np.broadcast_shapes(*(a.shape for a in arrays))
+    given = [*args]
+    if all(a.shape == shape for a in arrays):  # blocks of numbers, not of rows of axis 0
+        rows, given = (math.prod(shape),), [a.reshape(-1) if a.__class__ is ndarray else a for a in args]
+    whole = {n for n, a in enumerate(given) if a.__class__ is not ndarray or a.ndim != len(rows) or len(a) != rows[0]}
+    first = formula(*cut(given, rows[0] + 1, whole)(0))
     if first.ndim == 0 or first.dtype.hasobject or 0 in shape:
         return formula(*args)
-
-    def assign(*blocks: Any) -> None:
-        blocks[-1][...] = formula(*blocks[:-1])
+    out, single = empty(shape, first.dtype), isinstance(formula, np.ufunc)
 
     def compute(*blocks: Any) -> None:
-        formula(*blocks[:-1], out=blocks[-1])
+        if single:
+            formula(*blocks[:-1], out=blocks[-1])
+        else:
+            blocks[-1][...] = formula(*blocks[:-1])
 
-    out = empty(shape, first.dtype)
-    return _fill(compute, args, out, SINGLE) if isinstance(formula, np.ufunc) else _fill(assign, args, out)
-
-
-def _cut(args: tuple[Any, ...], shape: tuple[int, ...]) -> Callable[[slice], list[Any]]:
-    """Return a function that cuts the same block out of every array: numbers or, if shapes differ, rows of axis 0."""
-    whole = all(a.__class__ is not ndarray or a.shape == shape for a in args)
-    views = [a.reshape(-1) if whole and a.__class__ is ndarray else a for a in args]
-    long = [a.__class__ is ndarray and (whole or (a.ndim == len(shape) and len(a) == shape[0])) for a in args]
-    return lambda block: [a[block] if cut else a for a, cut in zip(views, long, strict=True)]
-
-
-def _fill(function: Callable[..., Any], args: tuple[Any, ...], out: Array, most: int = BLOCK) -> Array:
-    """Fill `out` by calling ``function(*blocks, out)`` on blocks of at most about `most` numbers, and return it."""
-    cut = _cut((*args, out), out.shape)
-    if in_tile():
-        function(*cut(slice(None)))
-        return out
-    rows = len(cut(slice(None))[-1])
-    # Blocks are quarters, unless too small or too large: an even number of them occupies two threads for the same time.
-    quarter = max(most // 2, -(-out.size // 4))
-    blocks = -(-out.size // quarter) * -(-quarter // most)
-    step = max(1, -(-rows // (blocks + blocks % 2 * (blocks > 1))))
-    _let_malloc_keep_blocks()
-
-    def tile(index: int) -> None:
-        function(*cut(slice(index * step, (index + 1) * step)))
-
-    map_tiles(tile, -(-rows // step), products=False)
+    _fill(compute, [*given, out.reshape(rows)], whole, SINGLE if single else BLOCK)
     return out
+
+
+def _fill(function: Callable[..., Any], args: list[Any], whole: Collection[int], most: int) -> None:
+    """Call ``function(*blocks)`` on blocks of at most about `most` numbers; the last array is the one that it fills."""
+    numbers, rows = args[-1].size, len(args[-1])
+    # Blocks are quarters, unless too small or too large: an even number of them occupies two threads for the same time.
+    quarter = max(most // 2, -(-numbers // 4))
+    count = -(-numbers // quarter) * -(-quarter // most)
+    _let_malloc_keep_blocks()
+    each_part(function, min(rows, count + count % 2 * (count > 1)), *args, whole=whole)
 
 
 @cache
@@ -144,9 +129,9 @@ def sum_rows(x: Array) -> Array:
     return np.sum(map_tiles(parts, 1)[0], axis=0, dtype=x.dtype)  # one thread reads as fast as two
 
 
-def is_large(x: Any) -> bool:
+def is_large(x: Any, least: int = SMALL) -> bool:
     """Return whether `x` is an array of floats for which tiles pay."""
-    return isinstance(x, ndarray) and x.size >= SMALL and x.dtype.kind == "f"
+    return isinstance(x, ndarray) and x.size >= least and x.dtype.kind == "f" and x.dtype.isnative
 
 
 def by_twin(
@@ -155,10 +140,12 @@ def by_twin(
     *,
     rule: bool = False,
     exact: bool = False,
+    least: int = SMALL,
+    option: tuple[Any, ...] = (),
     formula: Callable[..., Any] | None = None,
     numpy: Callable[..., None] | None = None,
 ) -> Accelerator:
-    """Return an accelerator of an elementwise function: large arrays go to a compiled pass, block by block.
+    """Return an accelerator of a function of numbers or of rows: large arrays go to a compiled pass, block by block.
 
     Arrays that do not suit the pass are computed by the formula, and small ones at once.
 
@@ -167,44 +154,54 @@ def by_twin(
     name : str
         The pass is ``elementwise.<name>_tile``. It takes arrays, numbers, and the array for the result.
     arrays : int
-        How many of the arguments are arrays; the others are numbers.
+        How many of the arguments are arrays; the others are numbers, and perhaps an option.
     rule : bool
         Whether to write the result into the first array, if that is writable and in C order.
     exact : bool
         Whether the results have the formula's bits and memory order. Other passes are for float32 only.
+    least : int
+        Numbers from which an array is large.
+    option : tuple
+        The last argument for which the pass is; -1, the last axis, for one that takes matrices, row by row.
     formula : callable, optional
         Takes the place of the textbook's formula.
     numpy : callable, optional
         A single pass of NumPy with the parameters of the compiled one.
     """
+    by_rows = option == (-1,)
 
     def accelerator(textbook: Kernel) -> Kernel:
         plain, compiled = formula or textbook, f"elementwise.{name}_tile"
-        in_blocks = blocked(plain if exact else textbook)  # a rule that does not apply has the bits of its formula
+        # A rule that does not apply has the bits of its formula.
+        otherwise = textbook if by_rows else blocked(plain if exact else textbook)
 
         def tile(*args: Any) -> None:
             if numpy:
                 numpy(*args)
             else:
-                args[-1][...] = plain(*args[:-1])
+                args[-1][...] = plain(*args[:-1], *option)
 
-        def applies(x: Any, *others: Any) -> bool:
-            if not (is_large(x) and all(isinstance(a, (int, float)) for a in others[arrays - 1 :])):
+        def applies(*args: Any) -> bool:
+            x, end = args[0], len(args) - len(option)
+            if not (is_large(x, least) and all(isinstance(a, (int, float)) for a in args[arrays:end])):
                 return False
-            return not exact or all(map(_alike, (x,) * arrays, (x, *others)))
+            if args[end:] != option and not (by_rows and args[end] == x.ndim - 1):
+                return False
+            return x.ndim > by_rows and (not exact or all(_alike(x, a) for a in args[:arrays]))
 
         @wraps(textbook)
         def run(*args: Any) -> Any:
             if not applies(*args):
-                return in_blocks(*args)
-            x, given = args[0], (*map(np.ascontiguousarray, args[:arrays]),)
+                return otherwise(*args)
+            x, end = args[0], len(args) - len(option)
+            given = map(np.ascontiguousarray, args[:arrays])
             out = x if rule and x.flags.carray else empty(x.shape, x.dtype)
+            flat = [a.reshape(-1, *x.shape[-1:] * by_rows) for a in (*given, out)]
             # A compiled pass takes numbers as arrays of one number.
-            flat = [a.reshape(-1) for a in (*given, out)]
-            flat[arrays:arrays] = [np.array([number], x.dtype) for number in args[arrays:]]
-            end, dtypes = len(args), "fd" if exact else "f"
-            if not run_twin(compiled, flat, frozenset({end}), dtypes, parts(x.size, x.size), range(arrays, end)):
-                _fill(tile, (*given, *map(x.dtype.type, args[arrays:])), out, SINGLE if numpy else BLOCK)
+            flat[arrays:arrays] = [np.array([number], x.dtype) for number in args[arrays:end]]
+            whole, count = range(arrays, end), parts(x.size, len(flat[0]))
+            if not run_twin(compiled, flat, {end}, "fd" if exact else "f", count, whole):
+                _fill(tile, flat, whole, SINGLE if numpy else BLOCK)
             return out
 
         vars(run).update(applies=applies)
@@ -237,26 +234,17 @@ def relu_gradient(g: Array, y: Array, out: Array) -> None:
     masked(np.subtract((y <= 0).view(np.int8), 1), g, out)
 
 
-@blocked
-def normal_cdf(x: Any) -> Any:
-    """Probability that a standard normal number is less than `x`, in float32 to 8 units in the last place."""
-    dtype = np.result_type(np.asarray(x), 1.0)  # None alone would stand for float64
-    numbers = np.atleast_1d(np.asarray(x, np.result_type(dtype, np.float32)))
-    cdf = _normal(numbers)[0].astype(dtype, copy=False)
-    return cdf if np.ndim(x) else cdf[0]
+def normal_cdf(textbook: Kernel) -> Kernel:
+    """Accelerate `normal_cdf` of float32 numbers; errors are up to 8 units in the last place.
 
-
-def _normal(x: Array) -> tuple[Array, Array]:
-    """Compute `normal_cdf`, and ``bell = exp(-x * x / 2)``.
-
-    ``normal_cdf(-a)`` is ``bell(a) * M(a)`` for a >= 0, where M, Mills' ratio, is smooth and needs no exponential. In
-    float32, the square of the leading 12 bits is exact, so that the bell loses no digits.
+    ``normal_cdf(-a)`` is ``bell * M(a)`` for a >= 0, where ``bell = exp(-a * a / 2)``, and M, Mills' ratio, is smooth
+    and needs no exponential. The square of the leading 12 bits is exact, so that the bell loses no digits.
     """
-    a = np.minimum(np.abs(x), 40)  # (a - high) would be NaN for an infinity
-    if a.dtype != np.float32:
-        bell = np.exp(a * a * -0.5)
-        tail = 0.5 * np.exp(_scaled_tail()(np.maximum(2 / (2 + a * math.sqrt(0.5)), 0.1)))
-    else:
+
+    def run(x: Any) -> Any:
+        if getattr(x, "dtype", None) != np.float32 or not x.ndim:
+            return textbook(x)
+        a = np.minimum(np.abs(x), 40)  # (a - high) would be NaN for an infinity
         tail = _polynomial(3 / (3 + a), MILLS)
         bell = (a.view(np.int32) & -4096).view(np.float32)  # high
         low = a + bell
@@ -267,9 +255,11 @@ def _normal(x: Array) -> tuple[Array, Array]:
         bell *= -0.5
         bell = np.exp(bell, out=bell)
         bell *= np.exp(low, out=low)
-    tail *= bell
-    cdf = np.subtract(x > 0, tail, out=tail)  # 1 - tail, or -tail
-    return np.abs(cdf, out=cdf), bell
+        tail *= bell
+        cdf = np.subtract(x > 0, tail, out=tail)  # 1 - tail, or -tail
+        return np.abs(cdf, out=cdf)
+
+    return wraps(textbook)(blocked(run))
 
 
 # M(a) as a polynomial in 3 / (3 + a), from a = 0 to 15, to 1.1e-8 of its value; fitted to `math.erfc` in float64.
@@ -286,27 +276,3 @@ def _polynomial(t: Array, coefficients: tuple[float, ...]) -> Array:
         total *= t
     total += coefficients[0]
     return total
-
-
-@cache
-def _scaled_tail() -> Any:
-    """Interpolates ``log(erfc(z)) + z**2``, z >= 0, by a Chebyshev series in ``t = 2 / (2 + z)`` from 0.1 to 1.
-
-    This function of t is smooth, so the interpolation converges geometrically (Trefethen, Approximation Theory and
-    Approximation Practice, chapter 8). The values to interpolate come from `math.erfc`.
-    """
-
-    def tail(t: Any) -> Any:
-        z = 2 / t - 2
-        return np.array([math.log(math.erfc(v)) + v * v for v in z])
-
-    return np.polynomial.chebyshev.Chebyshev.interpolate(tail, 34, domain=[0.1, 1])
-
-
-def gelu_slope(x: Array) -> Array:
-    """The derivative of `gelu`, by one exponential."""
-    cdf, bell = _normal(x)
-    bell *= np.minimum(x, FLAT)
-    bell *= DENSITY
-    cdf += bell
-    return cdf

@@ -11,7 +11,6 @@ import atexit
 import ctypes
 import itertools
 import math
-import os
 import threading
 from collections.abc import Callable, Collection, Hashable, Sequence
 from contextlib import suppress
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.lib.array_utils import byte_bounds
 from numpy.typing import NDArray
 
+from . import threads
 from .memory import aligned, scratch
 from .threads import get_num_threads, in_tile, number_of_cores
 
@@ -157,11 +157,12 @@ class _Workers:
     """Threads that wait for jobs in compiled code. A job that finds them taken is computed by its caller alone."""
 
     def __init__(self, count: int) -> None:
+        self.count = count  # with the caller
         self.compiled: Any = import_module(f"{__package__}.compiled.mailbox")
         self.memory = aligned(((FIELDS + count) * LINE,), np.int64)
         self.memory[:] = 0
         # Never freed: a thread may be about to acquire one. The last is for naps.
-        *locks, never = (_held_lock() for _ in range(count + 1))
+        *locks, never = (_held_lock() for _ in range(count))
         self.threads: list[threading.Thread] = []
         with suppress(RuntimeError):  # no more threads can be started, or Python is shutting down: fewer will do
             for n, lock in enumerate(locks):
@@ -199,49 +200,29 @@ def _held_lock() -> int:
     return lock
 
 
-class _State:
-    """The workers of a process; a forked child, which has none of the threads, gets a new one."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()  # a signal handler may compute while its thread holds the lock
-        self.workers: _Workers | None = None
-        self.wanted = 1
-        self.ended = False
-
-
-_state = _State()
-
-
 @cache
 def _alone() -> _Workers:
-    return _Workers(0)
+    return _Workers(1)
 
 
 def _workers() -> _Workers:
-    """As many workers as `set_num_threads` asks for."""
-    workers = _state.workers
-    if workers is None or _state.wanted != get_num_threads():
-        with _state.lock:
-            before, _state.wanted = _state.workers, get_num_threads()
-            workers = _state.workers = _alone() if _state.ended else _Workers(_state.wanted - 1)
+    """As many workers as `set_num_threads` asks for; a forked child, which has none of the threads, gets new ones."""
+    found: _Workers | None = threads.shared.workers
+    if found is None or found.count != get_num_threads():
+        with threads.shared.lock:
+            before = threads.shared.workers
+            found = threads.shared.workers = _alone() if threads.shared.ended else _Workers(get_num_threads())
         if before is not None:
             before.end()
-    return workers
+    return found
 
 
 def _end() -> None:
     """Let the workers leave while Python can still wait for them."""
-    with _state.lock:
-        before, _state.workers, _state.ended = _state.workers, None, True
+    with threads.shared.lock:
+        before, threads.shared.workers, threads.shared.ended = threads.shared.workers, None, True
     if before is not None:
         before.end()
 
 
-def _after_fork() -> None:
-    global _state  # noqa: PLW0603 - a child's locks may be held by threads that it does not have
-    _state = _State()
-
-
 atexit.register(_end)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

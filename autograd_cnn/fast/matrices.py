@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .memory import empty
-from .threads import map_tiles
+from .threads import each_part
 
 Array = NDArray[Any]
 
@@ -39,17 +39,16 @@ def matmul(x: Array, y: Array) -> Array:
         return np.matmul(x, y)
     out = empty((len(x), y.shape[1]), np.result_type(x, y))
     longest = max(out.shape)
-    step = max(NARROW, -(-longest // BLOCKS)) if min(out.shape) > 1 and work >= LARGE else longest
-
-    def block(index: int) -> None:
-        part = slice(index * step, (index + 1) * step)
-        if len(out) == longest:
-            np.matmul(x[part], y, out=out[part])
-        else:
-            np.matmul(x, y[:, part], out=out[:, part])
-
-    map_tiles(block, -(-longest // step))
+    count = min(BLOCKS, -(-longest // NARROW)) if min(out.shape) > 1 and work >= LARGE else 1
+    if len(out) == longest:
+        each_part(_product, count, x, y, out, whole=(1,), products=True)
+    else:
+        each_part(lambda x, y, out: _product(x, y.T, out.T), count, x, y.T, out.T, whole=(0,), products=True)
     return out
+
+
+def _product(x: Array, y: Array, out: Array) -> None:
+    np.matmul(x, y, out=out)
 
 
 def _stacked(x: Array, y: Array) -> Array:
@@ -60,11 +59,5 @@ def _stacked(x: Array, y: Array) -> Array:
         return np.matmul(x, y)
     out = empty((*stack, x.shape[-2], y.shape[-1]), np.result_type(x, y))
     x, y = (np.broadcast_to(a, (*stack, *a.shape[-2:])) for a in (x, y))
-    count = min(BLOCKS, stack[0]) if work >= LARGE else 1
-
-    def block(index: int) -> None:
-        part = slice(stack[0] * index // count, stack[0] * (index + 1) // count)
-        np.matmul(x[part], y[part], out=out[part])
-
-    map_tiles(block, count)
+    each_part(_product, min(BLOCKS, stack[0]) if work >= LARGE else 1, x, y, out, products=True)
     return out

@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_cnn.ops.axes import rescaling
-
 from .memory import empty, scratch
 from .tiles import parts
 from .twins import each_tile, twin
@@ -45,30 +43,13 @@ def _matrices(*arrays: Array) -> list[Array]:
     return [np.ascontiguousarray(a).reshape(-1, a.shape[-1]) for a in arrays]
 
 
-def batch_norm(x: Array, w: Array, b: Array, eps: float) -> tuple[Array, Array, Array]:
-    """``(x - mean) / sqrt(variance + eps) * w + b``, and the mean and variance of x."""
-    mean, variance = moments(x)
-    scaled = _rescaled(x, variance, eps)
-    inner, spread, least, x, _ = scaled or (mean, variance, x.dtype.type(eps), x, None)
-    return normalise(x, inner, w / np.sqrt(spread + least), b), mean, variance
-
-
-def _rescaled(x: Array, variance: Array, eps: float) -> tuple[Array, Array, Array, Array, Array] | None:
-    """For channels whose variance does not fit their dtype: the moments, eps and x times powers of two, and these."""
-    powers = rescaling(x, tuple(range(x.ndim - 1)), variance + x.dtype.type(eps))
-    if powers is None:
-        return None
-    x = x * powers
-    return (*moments(x), eps * powers * powers, x, powers)
-
-
 def normalise(x: Array, mean: Array, scale: Array, shift: Array) -> Array:
     """``(x - mean) * scale + shift``, channel by channel."""
     y = empty(x.shape, x.dtype)
-    if not y.size:
-        return y
-    matrices = _matrices(x, y)
-    each_tile(normalise_tile, parts(x.size, len(matrices[0])), *matrices, mean, scale, shift, whole=(2, 3, 4))
+    if y.size:
+        matrix, out = _matrices(x, y)
+        vectors = mean, scale, scale, shift  # there is no gradient to scale
+        each_tile(affine_tile, parts(x.size, len(matrix)), matrix[:0], matrix, out, *vectors, whole=(3, 4, 5, 6))
     return y
 
 
@@ -82,10 +63,6 @@ def batch_norm_gradient(
     """
     if not x.size:
         return np.zeros_like(x), np.zeros_like(w), np.zeros_like(w)
-    if scaled := _rescaled(x, variance, eps):
-        mean, variance, eps, x, powers = scaled
-        w = w * powers  # only gx depends on w
-
     matrices = _matrices(g, x)
     count = parts(x.size, len(matrices[0]))
     sums = np.empty((2 * count, len(mean)), x.dtype)
@@ -97,7 +74,7 @@ def batch_norm_gradient(
     gx = g if g.flags.carray else empty(x.shape, x.dtype)
     slope, shift = -g_scale * scale * gw / rows, -g_scale * gb / rows
     vectors = mean, g_scale, slope, shift
-    each_tile(input_gradient_tile, count, *matrices, *_matrices(gx), *vectors, whole=(3, 4, 5, 6))
+    each_tile(affine_tile, count, *matrices, *_matrices(gx), *vectors, whole=(3, 4, 5, 6))
     return gx, gw, gb
 
 
@@ -112,15 +89,6 @@ def moments_tile(x: Array, mean: Array, squares: Array) -> None:
     squares[...] = _sum(np.square(centred, out=centred), channels)
 
 
-@twin("normalization.normalise_tile", writes=("y",))
-def normalise_tile(x: Array, y: Array, mean: Array, scale: Array, shift: Array) -> None:
-    """Write ``(x - mean) * scale + shift`` into `y`."""
-    x, y, mean, scale, shift = _side_by_side(x, y, mean, scale, shift)
-    np.subtract(x, mean, out=y)
-    y *= scale
-    y += shift
-
-
 @twin("normalization.gradient_sums_tile", writes=("sums",))
 def gradient_sums_tile(g: Array, x: Array, sums: Array, mean: Array) -> None:
     """Write the sums of `g` and of ``g * (x - mean)`` over each column into `sums`."""
@@ -131,13 +99,18 @@ def gradient_sums_tile(g: Array, x: Array, sums: Array, mean: Array) -> None:
     sums[1] = _sum(np.multiply(centred, g, out=centred), channels)
 
 
-@twin("normalization.input_gradient_tile", writes=("gx",))
-def input_gradient_tile(g: Array, x: Array, gx: Array, mean: Array, scale: Array, slope: Array, shift: Array) -> None:
-    """Write ``(x - mean) * slope + g * scale + shift`` into `gx`, which may be `g`."""
-    g, x, gx, scale, slope, shift = _side_by_side(g, x, gx, scale, slope, shift - mean * slope)
-    np.multiply(g, scale, out=gx)
-    gx += np.multiply(x, slope, out=scratch("centred", x.shape, x.dtype))
-    gx += shift
+@twin("normalization.affine_tile", writes=("y",))
+def affine_tile(g: Array, x: Array, y: Array, mean: Array, scale: Array, slope: Array, shift: Array) -> None:
+    """Write ``(x - mean) * slope + shift`` into `y`, and add ``g * scale`` if `g` has rows; `y` may be `g`."""
+    given, (x, y, mean, scale, slope, shift) = len(g), _side_by_side(x, y, mean, scale, slope, shift)
+    if not given:
+        np.subtract(x, mean, out=y)
+        y *= slope
+    else:
+        np.multiply(g.reshape(x.shape), scale, out=y)
+        y += np.multiply(x, slope, out=scratch("centred", x.shape, x.dtype))
+        shift = shift - mean * slope
+    y += shift
 
 
 def _side_by_side(x: Array, *others: Array) -> tuple[Array, ...]:

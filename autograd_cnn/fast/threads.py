@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from contextvars import copy_context
@@ -38,10 +38,12 @@ class _Shared:
         self.pool: ThreadPoolExecutor | None = None
         self.holders: set[int] = set()  # the threads whose call of `map_tiles` limits BLAS to one thread
         self.blas_threads: list[int] = []  # of each library while no call limits it
+        self.workers: Any = None  # those of `mailbox`
+        self.ended = False  # Python is: no new workers
 
 
 _local = _Local()
-_shared = _Shared()
+shared = _Shared()
 
 
 def get_num_threads() -> int:
@@ -50,12 +52,12 @@ def get_num_threads() -> int:
     Set by `set_num_threads`, else by the environment variable `AUTOGRAD_CNN_NUM_THREADS`, else one for each
     core that this process may use.
     """
-    if _shared.threads is None:
+    if shared.threads is None:
         value = os.environ.get("AUTOGRAD_CNN_NUM_THREADS", "")
         if value and not (value.isdecimal() and int(value)):
             raise ValueError(f"AUTOGRAD_CNN_NUM_THREADS is {value!r}: give a number from 1 up, or unset it")
-        _shared.threads = int(value or number_of_cores())
-    return _shared.threads
+        shared.threads = int(value or number_of_cores())
+    return shared.threads
 
 
 @cache
@@ -86,8 +88,8 @@ def set_num_threads(n: int) -> None:
         raise TypeError(f"set_num_threads: n is {n!r}, want a whole number")
     if n < 1:
         raise ValueError(f"set_num_threads: n is {n}, and the caller's own thread counts: give 1 or more")
-    with _shared.lock:
-        pool, _shared.pool, _shared.threads = _shared.pool, None, int(n)
+    with shared.lock:
+        pool, shared.pool, shared.threads = shared.pool, None, int(n)
     if pool:
         pool.shutdown(wait=False)
 
@@ -111,7 +113,7 @@ def map_tiles(function: Callable[[int], Result], count: int, products: bool = Tr
     [0, 1, 4, 9]
     """
     nested = _local.in_tile
-    if nested and (not products or threading.get_ident() in _shared.holders):
+    if nested and (not products or threading.get_ident() in shared.holders):
         return [function(tile) for tile in range(count)]
     if count == 1 and not products:  # the way below takes 5 us more
         _local.in_tile = True
@@ -171,6 +173,29 @@ def map_tiles(function: Callable[[int], Result], count: int, products: bool = Tr
         function = None  # type: ignore[assignment]  # a thread may hold `work` a moment longer: free its arrays
 
 
+def cut(args: Sequence[Any], count: int, whole: Collection[int] = ()) -> Callable[[int], list[Any]]:
+    """Return a function of the number of a tile, which returns its parts of the arrays, as `each_part` passes them."""
+    cuts = [isinstance(a, np.ndarray) and n not in whole for n, a in enumerate(args)]
+    return lambda tile: [
+        a[len(a) * tile // count : len(a) * (tile + 1) // count] if cut else a
+        for a, cut in zip(args, cuts, strict=True)
+    ]
+
+
+def each_part(
+    function: Callable[..., Result], count: int, *args: Any, whole: Collection[int] = (), products: bool = False
+) -> list[Result]:
+    """Call a function on `count` equal parts of arrays, cut along the first axis; those in `whole` uncut.
+
+    Examples
+    --------
+    >>> each_part(lambda x, n: x.sum().item() + n, 2, np.arange(6), 10)
+    [13, 22]
+    """
+    part = cut(args, count, whole)
+    return map_tiles(lambda tile: function(*part(tile)), count, products)
+
+
 def _submitted(function: Callable[[], None], times: int) -> list[Any]:
     futures = []
     with suppress(RuntimeError):  # no more threads can be started, or Python is shutting down: fewer will do
@@ -181,25 +206,25 @@ def _submitted(function: Callable[[], None], times: int) -> list[Any]:
 
 
 def _pool() -> ThreadPoolExecutor:
-    with _shared.lock:
-        if _shared.pool is None:
-            _shared.pool = ThreadPoolExecutor(max(1, get_num_threads() - 1), "autograd_cnn")
-        return _shared.pool
+    with shared.lock:
+        if shared.pool is None:
+            shared.pool = ThreadPoolExecutor(max(1, get_num_threads() - 1), "autograd_cnn")
+        return shared.pool
 
 
 def _limit_blas() -> None:
     """Limit BLAS to one thread until the last concurrent caller has called `_free_blas`; each takes 5 us."""
-    with _shared.lock:
-        if not _shared.holders:
-            _shared.blas_threads = [library.num_threads for library in _blas()]
-        _shared.holders.add(threading.get_ident())
+    with shared.lock:
+        if not shared.holders:
+            shared.blas_threads = [library.num_threads for library in _blas()]
+        shared.holders.add(threading.get_ident())
         _set_blas(repeat(1))
 
 
 def _free_blas() -> None:
-    with _shared.lock:
-        _shared.holders.discard(threading.get_ident())
-        _set_blas(_shared.blas_threads, only_here=bool(_shared.holders))
+    with shared.lock:
+        shared.holders.discard(threading.get_ident())
+        _set_blas(shared.blas_threads, only_here=bool(shared.holders))
 
 
 def _set_blas(counts: Iterable[int], only_here: bool = False) -> None:
@@ -225,10 +250,10 @@ def _blas() -> list[Any]:
 
 
 def _after_fork() -> None:
-    global _shared  # noqa: PLW0603
-    if _shared.holders:
-        _set_blas(_shared.blas_threads)
-    _shared = _Shared(_shared.threads)
+    global shared  # noqa: PLW0603
+    if shared.holders:
+        _set_blas(shared.blas_threads)
+    shared = _Shared(shared.threads)
 
 
 if hasattr(os, "register_at_fork"):

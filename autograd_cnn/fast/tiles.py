@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from autograd_cnn.ops.windows import Pair
 
 from .memory import empty
-from .threads import Result, map_tiles
+from .threads import Result, each_part
 from .twins import kernel_set
 
 Array = NDArray[Any]
@@ -133,7 +133,7 @@ def map_images(function: Callable[..., Result], *arrays: Array, products: bool =
     """Call ``function(*blocks)`` on the same few images of each array at a time; return the results, in order."""
     # Blocks fill twice the cache: their passes are short, and a thread may wait for the interpreter between two.
     blocks = tiles(len(arrays[0]), 1, sum(a[:1].nbytes for a in arrays) // 2)
-    return map_tiles(lambda index: function(*(a[blocks[index][0]] for a in arrays)), len(blocks), products)
+    return each_part(function, len(blocks), *arrays, products=products)
 
 
 def parts(numbers: int, most: int) -> int:

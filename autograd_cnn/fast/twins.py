@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Collection, Sequence
-from functools import cache, lru_cache, partial, wraps
+from functools import cache, partial, wraps
 from importlib import import_module
 from importlib.util import find_spec
 from inspect import signature
@@ -20,8 +20,8 @@ import numpy as np
 
 from autograd_cnn.environment import command
 
-from .mailbox import Plan
-from .threads import map_tiles
+from .mailbox import Plan, kept
+from .threads import cut, each_part
 
 Pass = TypeVar("Pass", bound=Callable[..., None])
 
@@ -73,8 +73,6 @@ def twin(name: str, *, writes: tuple[str, ...], only: str = "fd") -> Callable[[P
 
     def decorate(function: Pass) -> Pass:
         parameters = [*signature(function).parameters]
-        if unknown := set(writes).difference(parameters):
-            raise TypeError(f"twin({name!r}): {function.__name__} has no parameter {', '.join(unknown)}")
         written = frozenset(map(parameters.index, writes))
 
         @wraps(function)
@@ -100,17 +98,7 @@ def each_tile(tile_pass: Any, count: int, *args: Any, whole: Collection[int] = (
     40.0
     """
     if not tile_pass.compiled(args, count=count, whole=whole):
-        part = cut(args, count, whole)
-        map_tiles(lambda tile: tile_pass.__wrapped__(*part(tile)), count, products)
-
-
-def cut(args: Sequence[Any], count: int, whole: Collection[int] = ()) -> Callable[[int], list[Any]]:
-    """Return a function of the number of a tile, which returns its parts of the arrays, as `each_tile` passes them."""
-    cuts = [isinstance(a, np.ndarray) and n not in whole for n, a in enumerate(args)]
-    return lambda tile: [
-        a[len(a) * tile // count : len(a) * (tile + 1) // count] if cut else a
-        for a, cut in zip(args, cuts, strict=True)
-    ]
+        each_part(tile_pass.__wrapped__, count, *args, whole=whole, products=products)
 
 
 def run_twin(
@@ -133,16 +121,15 @@ def run_twin(
             real = kind
         key.append((kind, *a.shape))
         arrays.append(a)
-    _plan(name, tuple(key), frozenset(written), count, tuple(whole)).run(*arrays)
+
+    def plan() -> Plan:
+        # Arrays of these shapes, whose memory nobody touches.
+        given = [np.empty(k[1:], k[0]) if isinstance(k, tuple) and isinstance(k[0], str) else k for k in key]
+        tiles = map(cut(given, count, whole), range(count))
+        return Plan(compiled_pass(name), [*tiles], [a for a in given if isinstance(a, np.ndarray)], written)
+
+    kept((name, *key, count, *whole), plan).run(*arrays)
     return True
-
-
-@lru_cache(1024)
-def _plan(name: str, key: tuple[Any, ...], written: frozenset[int], count: int, whole: tuple[int, ...]) -> Plan:
-    # Arrays of these shapes, whose memory nobody touches.
-    args = [np.empty(k[1:], k[0]) if isinstance(k, tuple) and isinstance(k[0], str) else k for k in key]
-    tiles = map(cut(args, count, whole), range(count))
-    return Plan(compiled_pass(name), [*tiles], [a for a in args if isinstance(a, np.ndarray)], written)
 
 
 @cache

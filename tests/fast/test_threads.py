@@ -37,6 +37,15 @@ def n(request, num_threads):
     return request.param
 
 
+@pytest.fixture
+def two_of_blas(num_threads):
+    num_threads(2)
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        if blas_threads() != {2}:
+            pytest.skip("threadpoolctl cannot set the threads of this BLAS")
+        yield
+
+
 def test_results_are_in_order_whichever_tile_ends_first(n):
     assert map_tiles(lambda tile: tile * tile, 100) == [tile * tile for tile in range(100)]
     assert map_tiles(str, 0) == []
@@ -149,58 +158,47 @@ def test_many_user_threads_at_once(n):
     assert blas_threads() == before
 
 
-def test_blas_is_limited_to_one_thread_until_the_last_caller_leaves(num_threads):
-    num_threads(2)
-    with threadpoolctl.threadpool_limits(2, user_api="blas"):
-        if blas_threads() != {2}:
-            pytest.skip("threadpoolctl cannot set the threads of this BLAS")
-        inside, leave, done = threading.Event(), threading.Event(), []
+def test_blas_is_limited_to_one_thread_until_the_last_caller_leaves(two_of_blas):
+    inside, leave, done = threading.Event(), threading.Event(), []
 
-        def stay(_):
-            done.append(blas_threads())
-            inside.set()
-            assert leave.wait(30)
-            done.append(blas_threads())
+    def stay(_):
+        done.append(blas_threads())
+        inside.set()
+        assert leave.wait(30)
+        done.append(blas_threads())
 
-        other = threading.Thread(target=map_tiles, args=(stay, 1))
-        other.start()
-        assert inside.wait(30)
-        assert map_tiles(lambda tile: blas_threads(), 4) == [{1}] * 4
-        assert blas_threads() == {1}  # the other caller is still inside
-        leave.set()
-        other.join()
-        assert done == [{1}, {1}]
-        assert blas_threads() == {2}
-        with pytest.raises(ZeroDivisionError):
-            map_tiles(lambda tile: 1 // tile, 4)
-        assert blas_threads() == {2}
+    other = threading.Thread(target=map_tiles, args=(stay, 1))
+    other.start()
+    assert inside.wait(30)
+    assert map_tiles(lambda tile: blas_threads(), 4) == [{1}] * 4
+    assert blas_threads() == {1}  # the other caller is still inside
+    leave.set()
+    other.join()
+    assert done == [{1}, {1}]
+    assert blas_threads() == {2}
+    with pytest.raises(ZeroDivisionError):
+        map_tiles(lambda tile: 1 // tile, 4)
+    assert blas_threads() == {2}
 
 
-def test_products_in_tiles_without_products_keep_blas_on_one_thread(num_threads):
+def test_products_in_tiles_without_products_keep_blas_on_one_thread(two_of_blas):
     """As of images with a far pixel: two threads of tiles, each with two of BLAS, wait for each other."""
-    num_threads(2)
 
     def tile(_):
         return map_tiles(lambda _: blas_threads(), 2), threads.in_tile()
 
-    with threadpoolctl.threadpool_limits(2, user_api="blas"):
-        if blas_threads() != {2}:
-            pytest.skip("threadpoolctl cannot set the threads of this BLAS")
-        assert map_tiles(tile, 8, products=False) == [([{1}, {1}], True)] * 8
-        assert blas_threads() == {2}
-        assert map_tiles(tile, 8) == [([{1}, {1}], True)] * 8
-        assert blas_threads() == {2}
+    assert map_tiles(tile, 8, products=False) == [([{1}, {1}], True)] * 8
+    assert blas_threads() == {2}
+    assert map_tiles(tile, 8) == [([{1}, {1}], True)] * 8
+    assert blas_threads() == {2}
 
 
-def test_a_convolution_of_one_block_keeps_blas_on_one_thread(monkeypatch):
+def test_a_convolution_of_one_block_keeps_blas_on_one_thread(two_of_blas, monkeypatch):
     """A thread that BLAS wakes stays awake for milliseconds, on the core of the next tiles."""
     seen, im2col = [], columns.im2col
     monkeypatch.setattr(columns, "im2col", lambda *args: (seen.append(blas_threads()), im2col(*args))[1])
-    with threadpoolctl.threadpool_limits(2, user_api="blas"):
-        if blas_threads() != {2}:
-            pytest.skip("threadpoolctl cannot set the threads of this BLAS")
-        x, w = np.ones((2, 5, 5, 3)), np.ones((2, 2, 3, 4))
-        columns.conv2d(x, w, None, np.empty((2, 4, 4, 4)), (1, 1), (0, 0))
+    x, w = np.ones((2, 5, 5, 3)), np.ones((2, 2, 3, 4))
+    columns.conv2d(x, w, None, np.empty((2, 4, 4, 4)), (1, 1), (0, 0))
     assert seen == [{1}]
 
 

@@ -14,8 +14,8 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.engine.registry import accelerators
+from autograd_cnn.environment import command
 from autograd_cnn.fast import pooling, spread, twins
-from autograd_cnn.fast.twins import twin
 from autograd_cnn.optim import algorithms
 from processes import finished
 
@@ -47,7 +47,6 @@ CASES = {
     "max": ("pooling.max_tile", (special(IMAGES), empty_like(POOLED))),
     "max and places": ("pooling.max_argmax_tile", (special(IMAGES), empty_like(POOLED), empty_like(POOLED, np.uint8))),
     "max unpool": ("pooling.max_unpool_tile", (whole(POOLED), whole(POOLED).astype(np.uint8) % 6, empty_like(IMAGES))),
-    "col2im": ("columns.col2im", (whole((12, 18)), empty_like(IMAGES), (2, 3), (2, 3), (3, 2), (1, 1))),
     "depthwise": ("depthwise.output_tile", (IMAGE, whole((3, 4, 1, 3)), whole(3), empty_like((2, 3, 4, 3)), *CONV)),
     "depthwise, strided": (
         "depthwise.output_tile",
@@ -74,13 +73,13 @@ CASES = {
         (IMAGE, whole((2, 2, 3, 3)), empty_like((3, 2, 1, 3)), (3, 2), (1, 1)),
     ),
     "moments": ("normalization.moments_tile", (4 * whole((8, 3)), empty_like(3), empty_like(3))),
-    "normalise": ("normalization.normalise_tile", (ROWS, empty_like((8, 3)), whole(3), whole(3), whole(3))),
+    "normalise": ("normalization.affine_tile", (ROWS[:0], ROWS, empty_like((8, 3)), *whole((4, 3)))),
     "sums of the gradient": (
         "normalization.gradient_sums_tile",
         (ROWS, ROWS[::-1].copy(), empty_like((2, 3)), whole(3)),
     ),
     "gradient": (
-        "normalization.input_gradient_tile",
+        "normalization.affine_tile",
         (ROWS, ROWS[::-1].copy(), empty_like((8, 3)), *whole((4, 3))),
     ),
     "SGD": ("updates.sgd_update", (whole(50), whole(50), empty_like(0), np.array([0.5, 0.25, 0, 0]))),
@@ -117,7 +116,7 @@ def declared_twins():
     for path in KERNELS.glob("*.py"):
         for name, parameters, decorators in functions(path):
             for decorator in decorators:
-                if isinstance(decorator, ast.Call) and decorator.func.id == "twin":
+                if isinstance(decorator, ast.Call) and getattr(decorator.func, "id", "") == "twin":
                     twin = decorator.args[0].value
                     assert twin == f"{path.stem}.{name}" and twin not in found
                     found[twin] = parameters
@@ -225,7 +224,7 @@ def test_large_relu_and_pooling_accept_every_real_dtype(dtype):
 @needs_numba
 def test_only_arrays_that_suit_it_reach_a_twin(monkeypatch):
     ran = []
-    monkeypatch.setattr(twins, "_plan", lambda name, *_: SimpleNamespace(run=lambda *arrays: ran.append(name)))
+    monkeypatch.setattr(twins, "kept", lambda key, _: SimpleNamespace(run=lambda *arrays: ran.append(key[0])))
     monkeypatch.setattr(twins, "kernel_set", lambda: "numba")
     x, y = np.ones((1, 4, 4, 2), np.float32), np.empty((1, 2, 2, 2), np.float32)
     window = (2, 2), (2, 2), (0, 0)
@@ -263,9 +262,25 @@ def test_the_environment_chooses():
     assert kernel_set("cuda").startswith("ValueError: AUTOGRAD_CNN_KERNELS is 'cuda': set it to numpy or to numba")
 
 
-def test_a_twin_that_writes_into_an_unknown_parameter_is_refused():
-    with pytest.raises(TypeError, match=r"twin\('rows.sums'\): sums has no parameter out"):
+CHOSEN = """
+import sys
+sys.modules["numba"] = None
+from autograd_cnn.fast.twins import kernel_set
+try:
+    kernel_set()
+except ImportError as error:
+    print(error)
+"""
 
-        @twin("rows.sums", writes=("out",))
-        def sums(x, total):
-            total[...] = x.sum(axis=1)
+
+def test_compiled_kernels_that_are_asked_for_and_cannot_be_had_say_what_to_install(python, monkeypatch):
+    monkeypatch.setenv("AUTOGRAD_CNN_KERNELS", "numba")
+    message = python(CHOSEN)
+    assert message.startswith("AUTOGRAD_CNN_KERNELS is numba: ") and message.count("\n") == 1
+    assert message.endswith(command("-m", "pip", "install", "autograd_cnn[fast]") + "\n")
+
+
+def test_info_reports_threads(autograd_cnn):
+    assert autograd_cnn("info", AUTOGRAD_CNN_NUM_THREADS="3").stdout.endswith("; 3 threads\n")
+    done = autograd_cnn("info", AUTOGRAD_CNN_NUM_THREADS="many")
+    assert done.returncode == 2 and "AUTOGRAD_CNN_NUM_THREADS is 'many'" in done.stderr and "numpy 2." in done.stdout

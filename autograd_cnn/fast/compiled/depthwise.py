@@ -39,11 +39,6 @@ def _pad(image, padded, corner):
     """Copy an image into zeros, behind its corner, which cuts rows or columns off if it is negative."""
     (top, left), (height, step, width, _) = corner, padded.shape
     for row in range(max(0, -top), min(image.shape[0], height - top)):
-        if step == 1:
-            first, last = max(0, -left), min(image.shape[1], width - left)
-            pixels = run_of(image[row, first:last])
-            copy_run(pixels, run_of(padded[row + top, 0, first + left :])[: pixels.size])
-            continue
         for phase in range(step):
             for n in range(max(0, (left - phase + step - 1) // step), width):
                 column = n * step + phase - left

@@ -261,20 +261,3 @@ def softmax_gradient_tile(g, y, gx):
         common = _dot(g, y, k)
         for i in range(g.shape[1]):
             gx[k, i] = (g[k, i] - common) * y[k, i]
-
-
-@kernel
-def log_softmax_gradient_tile(g, y, gx):
-    rows, length = g.shape
-    step = max(1, BLOCK // length)
-    flat, out = run_of(y), run_of(gx)
-    for first in range(0, rows, step):
-        last = min(first + step, rows)
-        start, stop = first * length, last * length
-        block, powers = flat[start:stop], out[start:stop]
-        for i in range(block.size):
-            powers[i] = _exp(block[i], ZERO)
-        for k in range(first, last):
-            total = _sum(g, k)
-            for i in range(length):
-                gx[k, i] = g[k, i] - gx[k, i] * total

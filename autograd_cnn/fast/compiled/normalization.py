@@ -69,16 +69,6 @@ def moments_tile(x, mean, squares):
 
 
 @allocating
-def normalise_tile(x, y, mean, scale, shift):
-    flat, out = run_of(x), run_of(y)
-    mean, scale, shift = _repeated(mean), _repeated(scale), _repeated(shift)
-    for i in range(0, x.size, len(mean)):
-        piece, out_piece = flat[i : i + len(mean)], out[i : i + len(mean)]
-        for k in range(len(piece)):
-            out_piece[k] = (piece[k] - mean[k]) * scale[k] + shift[k]
-
-
-@allocating
 def gradient_sums_tile(g, x, sums, mean):
     channels = len(mean)
     flat, flat_g = run_of(x), run_of(g)
@@ -102,12 +92,16 @@ def gradient_sums_tile(g, x, sums, mean):
 
 
 @allocating
-def input_gradient_tile(g, x, gx, mean, scale, slope, shift):
-    flat, flat_g, out = run_of(x), run_of(g), run_of(gx)
+def affine_tile(g, x, y, mean, scale, slope, shift):
+    flat, flat_g, out = run_of(x), run_of(g), run_of(y)
     mean, scale, slope, shift = _repeated(mean), _repeated(scale), _repeated(slope), _repeated(shift)
     for i in range(0, x.size, len(mean)):
         stop = i + len(mean)
         piece, piece_g, out_piece = flat[i:stop], flat_g[i:stop], out[i:stop]
+        if g.size == 0:
+            for k in range(len(piece)):
+                out_piece[k] = (piece[k] - mean[k]) * slope[k] + shift[k]
+            continue
         if piece_g.ctypes.data != out_piece.ctypes.data:  # in place, a loop over both would not be vectorised
             for k in range(len(piece)):
                 out_piece[k] = piece_g[k]

@@ -118,10 +118,11 @@ def max_unpool_tile(g, argmax, gx, kernel_size, stride, corner):
     n, height, width, channels = gx.shape
     (kh, kw), windows, before = kernel_size, g.shape[2], corner[1]
     # At stride 1 a tap of adjacent windows lies on adjacent columns. With zeros around them, rows of windows and of
-    # columns are runs of the same length.
-    padded = np.zeros((windows + 2 * kw - 2) * channels, g.dtype)
+    # columns are runs of the same length. Three taps are added at a time; the place of one beyond the last is no place.
+    margin = kw + 1
+    padded = np.zeros((margin + windows + kw - 1) * channels, g.dtype)
     places = np.zeros(padded.size, argmax.dtype)
-    inner = slice((kw - 1) * channels, (kw - 1 + windows) * channels)
+    inner = slice(margin * channels, (margin + windows) * channels)
     gx[:] = 0
     for image in range(n):
         for r in range(g.shape[1]):
@@ -131,14 +132,12 @@ def max_unpool_tile(g, argmax, gx, kernel_size, stride, corner):
                 copy_run(run_of(argmax[image, r]), places[inner])
             for i in range(max(0, -top), min(kh, height - top)):
                 if stride[1] == 1:
-                    out = run_of(gx[image, top + i])
-                    for j in range(kw):
-                        at = (kw - 1 + before - j) * channels  # the window whose tap j lies on column 0
-                        if j % 3 == 0 and j + 3 <= kw:
-                            at -= 2 * channels
-                            _unpool_three(padded[at:], places[at:], out, channels, i * kw + j)
-                        elif j >= kw - kw % 3:
-                            _unpool_one(padded[at:], places[at:], out, i * kw + j)
+                    for j in range(0, kw, 3):
+                        second = i * kw + j + 1 if j + 1 < kw else kh * kw
+                        third = i * kw + j + 2 if j + 2 < kw else kh * kw
+                        at = (margin + before - j - 2) * channels  # the window whose tap j + 2 lies on column 0
+                        place = i * kw + j, second, third
+                        _unpool_three(padded[at:], places[at:], run_of(gx[image, top + i]), channels, place)
                     continue
                 for j in range(kw):
                     for c in range(windows):
@@ -150,18 +149,11 @@ def max_unpool_tile(g, argmax, gx, kernel_size, stride, corner):
 
 
 @helper
-def _unpool_one(g, argmax, out, place):
-    wanted = argmax.dtype.type(place)
-    for k in range(out.size):
-        out[k] += g[k] if argmax[k] == wanted else 0
-
-
-@helper
 def _unpool_three(g, argmax, out, channels, place):
     a, b, c = g[2 * channels :], g[channels:], g
     p, q, r = argmax[2 * channels :], argmax[channels:], argmax
     # Places are converted to the dtype of argmax: in a wider one, vectors would hold fewer numbers.
-    first, second, third = argmax.dtype.type(place), argmax.dtype.type(place + 1), argmax.dtype.type(place + 2)
+    first, second, third = argmax.dtype.type(place[0]), argmax.dtype.type(place[1]), argmax.dtype.type(place[2])
     for k in range(out.size):
         out[k] = (
             out[k] + (a[k] if p[k] == first else 0) + (b[k] if q[k] == second else 0) + (c[k] if r[k] == third else 0)
