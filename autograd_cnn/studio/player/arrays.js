@@ -243,7 +243,7 @@ function scaleBars() {
   const kinds = Map.groupBy(scene.filter((entry) => entry.rows), (entry) => (shares(entry) ? "share" : entry.gradient));
   for (const [kind, entries] of kinds) {
     const all = entries.flatMap(({ numbers }) => numbers).filter(Number.isFinite);
-    const most = kind === "share" ? 1 : Math.max(...all.map(Math.abs), Number.MIN_VALUE);
+    const most = kind === "share" ? 1 : Math.max(...all.map(Math.abs), 0) || 1; // all may be 0
     const unit = 10 ** Math.floor(Math.log10(most));
     const [end, signs] = [unit * [1, 2, 5, 10].find((k) => k * unit >= most), all.some((number) => number < 0)];
     for (const entry of entries) {

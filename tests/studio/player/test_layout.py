@@ -74,6 +74,8 @@ def test_bars_of_a_step_have_one_scale_and_those_of_probabilities_end_at_1(opene
     page = opened(ag.trace(lambda x: ag.sum(x * np.array([10.0, 1.0])), np.array([1.0, -2.0])).page(), "#step=1")
     widths = page.locator(".bars i").evaluate_all("(bars) => bars.map((bar) => parseFloat(bar.style.width))")
     assert widths == pytest.approx([5, 10, 50, 5, 50, 10])  # of half a bar, to 10
+    page = opened(ag.trace(lambda x: ag.sum(x * 0.0), np.ones((2, 3))).page(), "#step=4")
+    assert page.locator("figure.gradient .key").all_inner_texts()[-1] == "item 0, bars from 0 to 1"
 
 
 @pytest.mark.parametrize(("count", "which"), [(16, "all"), (32, "these")])
