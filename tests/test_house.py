@@ -30,9 +30,9 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(2164, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "engine": Room(2177, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(1988, "engine", "the textbook: operations, each with its derivative below it"),
-    "calculus": Room(957, "engine", "grad and its kin, checkpoint, and checks of gradients"),
+    "calculus": Room(974, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(762, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(331, "engine calculus state", "optimisers, schedules, clipping"),
     "elsewhere": Room(133, "", "names of other libraries, and what to write here"),

@@ -21,6 +21,7 @@ from autograd_cnn.calculus.vmap import vmap
 from autograd_cnn.engine.arrays import FLOATS, exported, in_precision, is_complex, kind_of, precision
 from autograd_cnn.engine.checks import count, number
 from autograd_cnn.engine.numpy_calls import plain, plain_array
+from autograd_cnn.engine.observe import observing
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
@@ -35,7 +36,7 @@ def check_gradients(
 
     The others are larger and smaller numbers, and arrays that are broadcast, wherever `f` takes them. In Fortran order
     and in float32, the result and the gradients must be the same. The gradients must be linear in that of the result.
-    `python -m autograd_cnn check FILE` also checks what primitives declare.
+    It also checks the word `batch` and the rules for complex numbers of each primitive of your own that `f` calls.
 
     Parameters
     ----------
@@ -74,9 +75,11 @@ def check_gradients(
     if isinstance(f, Primitive) and not f.rules:
         raise TypeError(f"{f.name}: no rule to check. {f.name}.vjp({f.parameters[0]}=lambda g, ...: ...)")
     function = _Function(f, inputs, number(eps, "eps", 1e-12), rtol, atol)
-    function.check_calls()
+    own = function.own_primitives()
     worst = function.check(order)
     function.check_elsewhere()
+    for p, args in own:
+        _check_declared(p, args, order)
     return worst
 
 
@@ -119,13 +122,16 @@ class _Function:
 
         return vjp(varying, *[points[k] for k in self.varied])
 
-    def check_calls(self) -> None:
-        """Check that a call leaves its inputs as they are, and that two calls give the same."""
-        given = [Tensor(self.points[k]) for k in self.varied]
-        self.of(given, self.points)
+    def own_primitives(self) -> list[tuple[Primitive[...], list[Any]]]:
+        """Return each primitive of the user's with the arguments of its first call. Check that calls change nothing."""
+        calls, given = list[Any](), [Tensor(self.points[k]) for k in self.varied]
+        with observing(calls.append):
+            self.of(given, self.points)
         for k, now in zip(self.varied, given, strict=True):
             _same(f"{self.name}: writes into {self.labels[k]} (return a new array), which", now.data, self.points[k])
         _same(f"{self.name}: the result of a second call", self.at(self.points), self.at(self.points))
+        found = {c.primitive: c for c in calls[::-1] if c.primitive is self.f or not c.primitive.packaged}
+        return [(p, p.grouped([*map(plain, c.passed)])) for p, c in found.items()]
 
     def check(self, order: int) -> float:
         """Check derivatives up to `order` at the inputs, and return the largest error."""
@@ -281,12 +287,7 @@ def examples_of(primitive: Primitive[...], rng: np.random.Generator) -> list[tup
 
 
 def conformance(primitive: Primitive[...]) -> int:
-    """Check a primitive on its examples as `check_gradients` does, in second order, and what it declares.
-
-    Returns
-    -------
-    int
-        The number of examples.
+    """Check a primitive on its examples as `check_gradients` does, in second order, and return their number.
 
     Raises
     ------
@@ -297,11 +298,6 @@ def conformance(primitive: Primitive[...]) -> int:
     for given, options in examples:
         args = primitive.grouped(primitive.bind(given, dict(options)))
         check_gradients(primitive, *args, order=2)
-        if primitive.batch:
-            _check_examples(primitive, args)
-        if primitive.complex is True and "real" in registry:  # which takes the parts
-            turned = tree_map(lambda x: x * np.exp(1j * np.cos(x)) if kind_of(x) == "f" else x, args)
-            _Function(primitive, turned, 1e-6, 1e-6, 1e-8, name=f"{primitive.name} of complex numbers").check(2)
         function = _Function(primitive, args)
         value, back = function.pulled([_precise(p, np.float32) for p in function.points])
         fits = precision(value.dtype) == np.float32 or any(isinstance(a, (type, np.dtype)) for a in args)
@@ -313,6 +309,15 @@ def conformance(primitive: Primitive[...]) -> int:
 def _require(condition: Any, message: str) -> None:
     if not condition:
         raise AssertionError(message)
+
+
+def _check_declared(primitive: Primitive[...], args: list[Any], order: int) -> None:
+    """Check on the arguments of a call what a primitive declares."""
+    if primitive.batch:
+        _check_examples(primitive, args)
+    if primitive.complex is True and "real" in registry:  # which takes the parts
+        turned = tree_map(lambda x: x * np.exp(1j * np.cos(x)) if kind_of(x) == "f" else x, args)
+        _Function(primitive, turned, 1e-6, 1e-6, 1e-8, name=f"{primitive.name} of complex numbers").check(order)
 
 
 def _check_examples(primitive: Primitive[...], args: list[Any]) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 from autograd_cnn.calculus.batching import FORMS, expanded, operands
 from autograd_cnn.calculus.trees import parts_of, tree_filled, tree_items, tree_map
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.arrays import exported, unbroadcast
+from autograd_cnn.engine.arrays import exported, in_precision, kind_of, unbroadcast
 from autograd_cnn.engine.assignment import share
 from autograd_cnn.engine.mode import Mode, current, in_mode
 from autograd_cnn.engine.numpy_calls import CONSTANT, OF_SHAPES, constant, known, plain
@@ -149,10 +149,22 @@ class Level:
             return function(*map(blank, args), **options)
         primitive, rest = as_primitive(function, options)
         flat = primitive.bind(args, rest)
+        if not primitive.sequence:
+            flat = self.fitted(flat, [n in primitive.rules for n in primitive.flat_names(len(flat))])
         with self.below(recording=mode.recording and primitive is function):
             if self.has(flat):
                 return self.wrapped(self.run(primitive, flat))
             return function(*args, **options) if primitive is function else constant(function, args, options)
+
+    def fitted(self, values: Any, operands: list[bool]) -> list[Any]:
+        """Convert numbers without a history to the dtype of the other operands, as an operation on one example does."""
+        floats = {i: v for i, v in enumerate(values) if operands[i] and kind_of(v) in ("f", "c")}
+        weak = {i for i, v in floats.items() if v.shape == () and _node(v) is None}
+        if len(weak) < len(floats) and self.has([values[i] for i in weak]):
+            common = np.result_type(*{v.dtype for i, v in floats.items() if i not in weak})
+            taken = {i: registry["astype"](values[i], in_precision(values[i].dtype, common)) for i in weak}
+            return [taken.get(i, v) for i, v in enumerate(values)]
+        return [*values]
 
     def run(self, primitive: Any, flat: list[Any]) -> Any:
         """Run an operation on all examples by its form, or on one after the other."""

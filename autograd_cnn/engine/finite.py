@@ -64,7 +64,8 @@ def first_not_finite(root: Node) -> str:
             label = node.plan.labels[p]
             if not np.isfinite(array).all():
                 before = f"; the last finite numbers before that are in {last}" if last not in (None, node) else ""
-                return f"First seen in {label} of {node}: {_share(array)}{before}"
+                what = "the result" if label == "out" else label
+                return f"First seen in {what} of {node}: {_share(array)}{before}"
             if label not in node.plan.primitive.byproducts:
                 last = node
     return f"It arose in {last} or after it" if last else f"It arose in {root} or before"

@@ -32,6 +32,8 @@ class Mode:
     scope : (str, scope, str) or None
         The place in the model: a name, the enclosing scope, and the class of the module or "". Entering a scope makes
         a new tuple.
+    walk : object or None
+        The walk that is recorded, whose `node` is the one whose rules run.
     transforms : tuple
         The evaluations of functions by transforms (`grad`, ...) that are running, innermost last.
     draws : tuple of dict
@@ -46,6 +48,7 @@ class Mode:
     left: Callable[[Any], None] | None = None
     recording = True
     scope: Any = None
+    walk: Any = None
     transforms: tuple[Any, ...] = ()
     draws: tuple[dict[int, tuple[Any, Any]], ...] = ()
     again = 0
@@ -66,9 +69,9 @@ ordinary = Mode()
 current: ContextVar[Mode] = ContextVar("mode", default=ordinary)
 
 
-def record_walk() -> None:
+def record_walk(walk: Any) -> None:
     """Record what the rules of a walk compute, in this context."""
-    mode = current.get().but(recording=True)
+    mode = current.get().but(recording=True, walk=walk)
     current.set(mode)
     for transform in mode.transforms:
         transform.differentiated = True

@@ -142,7 +142,8 @@ def _no_rule(name: str) -> str:
     if name.startswith("scipy.") and numpys(bare) in counterparts:
         return f"{name} is not recorded. Here: np.{bare}(x)"
     call = f"{name}(t.data, ...)" if "." in name else "pass t.data"  # else it is a part of a function of a library
-    return f"{name} has no derivative here. Leave the graph: {call}; or write it: @ag.primitive"
+    cure = "Write it" if current.get().walk else f"Leave the graph: {call}; or write it"
+    return f"{name} has no derivative here. {cure}: @ag.primitive"
 
 
 def _is_tensor(value: Any) -> bool:

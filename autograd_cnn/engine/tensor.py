@@ -147,7 +147,7 @@ class Tensor:
     @property
     def data(self) -> np.ndarray:
         """The array itself, not a copy. It is read-only while a graph that saved it is alive."""
-        return self._array
+        return self._array if current.get().walk is None else _in_rule(self)._array
 
     @data.setter
     def data(self, array: Any) -> None:
@@ -379,7 +379,7 @@ class Tensor:
 
     def item(self) -> Any:
         """Return the number in a Tensor of size 1, as a Python number."""
-        return self._number("item")
+        return _in_rule(self)._number("item")
 
     def _number(self, caller: str) -> Any:
         if self.size != 1:
@@ -388,11 +388,11 @@ class Tensor:
 
     def numpy(self) -> np.ndarray:
         """Return a writable copy of the array."""
-        return plain(self).copy()
+        return plain(_in_rule(self)).copy()
 
     def tolist(self) -> Any:
         """Return the values as nested Python lists."""
-        return plain(self).tolist()
+        return plain(_in_rule(self)).tolist()
 
     def graph(self) -> Any:  # of the studio, which the engine does not import, not for types either
         """Return the computation of this Tensor as an `autograd_cnn.Graph`, which can be drawn."""
@@ -403,7 +403,7 @@ class Tensor:
 
         def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
             if self._node is not None:
-                raise errors.leaves_graph(self)
+                raise errors.leaves_graph(_in_rule(self))
             return np.array(plain(self), dtype=dtype, copy=copy)
 
     def __dlpack__(self, *, copy: bool | None = None, **options: Any) -> Any:
@@ -419,7 +419,7 @@ class Tensor:
         return complex(self._leaving("complex"))
 
     def _leaving(self, caller: str) -> Any:
-        number = self._number(caller)
+        number = _in_rule(self)._number(caller)
         if self._node is not None and (current.get().transforms or getattr(self._node, "walked", None) is None):
             raise errors.becomes_number(self, caller)
         return number
@@ -603,6 +603,18 @@ class Tensor:
         if name in operations:
             return partial(operations[name], self)
         raise AttributeError(missing(name, "Tensor", [*registry, *vars(Tensor)]), name=name)
+
+
+def _in_rule(tensor: Tensor) -> Tensor:
+    """Return `tensor`, unless the rule of a user's primitive that is differentiated would lose its numbers."""
+    walk, node = current.get().walk, tensor._node
+    if walk is None or node is None or (primitive := walk.node.plan.primitive).packaged:
+        return tensor
+    if node.birth >= walk.node.birth or any(node is parent for parent in walk.node.inputs):
+        code = code_of(tensor)
+        cure = f"Compute with {code} itself, by functions of np or ag. As a constant: ag.stop_gradient({code})"
+        raise TypeError(f"{primitive.name}: a rule that is differentiated takes {code} out of the graph. {cure}")
+    return tensor
 
 
 def carry_back(node: Any, seed: Any, create_graph: bool, retain: bool = False, **options: Any) -> dict[Any, Any]:

@@ -80,7 +80,7 @@ def walk(
     if search is not None:
         search.listen(sums)
     if wrap is not None:
-        record_walk()
+        record_walk(sums)
     if root.__class__ is Node:
         claim(root, None if retain else place)
     observed = current.get().on_rules
@@ -97,7 +97,7 @@ def walk(
         if saved is None:
             raise errors.walked_before(node)  # by a walk from another root
         if wrap is not None:
-            saved = plan.wrapped(node, wrap)
+            saved, sums.node = plan.wrapped(node, wrap), node
         elif not plan.may_write or not (ours or is_ours(g)):
             g.setflags(False)  # read-only
         steps = plan.steps if wrap is None else plan.formulas
@@ -124,7 +124,8 @@ def walk(
 class _Sums:
     """The partial sums of gradients, by birth of their node: entries ``[node, sum, whether it is surely ours]``."""
 
-    __slots__ = ("entries", "heap", "look", "needed", "wrap")
+    __slots__ = ("entries", "heap", "look", "needed", "node", "wrap")
+    node: Node  # whose rules run, if the walk is recorded
 
     def __init__(self, root: Node | Leaf, seed: Any, wrap: Wrap, needed: Any) -> None:
         self.entries: dict[int, list[Any]] = {root.birth: [root, seed, False]}

@@ -281,6 +281,28 @@ def test_what_the_function_draws_would_be_one_draw_for_all(name):
     close(ag.vmap(lambda x, r: x + r)(XS, noise), XS + noise[:, None])
 
 
+WEAK = {
+    "a factor": lambda x, s: x * s,
+    "a choice": lambda x, s: np.where(x > 0, x, s),
+    "complex": lambda x, s: x * (1j * s),
+    "two of them": lambda x, s: s * s.astype(np.float16) + x,
+    "joined": lambda x, s: np.stack([x[0], s]),
+    "differentiated": lambda x, s: ag.grad(lambda s: ag.sum(x * s))(s),
+    "a constant of a derivative": lambda x, s: ag.grad(lambda x: ag.sum(x * s))(x),
+    "of an inner vmap": lambda x, s: ag.vmap(lambda a: a * s)(x),
+}
+
+
+@pytest.mark.parametrize("dtypes", [(np.float32, np.float64), (np.float64, np.float32), (np.float16, np.float64)])
+@pytest.mark.parametrize("name", WEAK)
+def test_a_number_of_an_example_is_as_weak_as_a_number(name, dtypes):
+    xs, scales = XS.astype(dtypes[0]), np.arange(1, 6).astype(dtypes[1])
+    got = ag.vmap(WEAK[name])(xs, scales)
+    want = [WEAK[name](ag.Tensor(x), ag.Tensor(s)) for x, s in zip(xs, scales, strict=True)]
+    assert got.dtype == want[0].dtype
+    close(got, np.stack([np.asarray(getattr(w, "data", w)) for w in want]), 1e-2)
+
+
 def test_indices_of_different_lengths_are_refused():
     with pytest.raises(ValueError, match=r"vmap: getitem.* results of the shapes .*\n.*np.where"):
         ag.vmap(lambda x: x[x > 0])(XS)

@@ -51,7 +51,7 @@ def test_numpy_warns_once_in_the_forward_and_the_walk_is_silent(f, x):
 
 @warns(RuntimeWarning)
 def test_nan_is_traced_to_the_operation_that_saved_it():
-    """loss is nan. First seen in out of sqrt ({forward}): 1 of 3"""
+    """loss is nan. First seen in the result of sqrt ({forward}): 1 of 3"""
     with np.errstate(all="ignore"):
         loss = named(ag.sqrt(Tensor([-1.0, 1.0, 4.0], requires_grad=True)).sum(), "loss")  # forward
     loss.backward()  # here
@@ -89,7 +89,7 @@ def test_nan_is_traced_to_a_byproduct():
 
 @warns(RuntimeWarning)
 def test_every_array_of_a_list_is_known_to_be_finite():
-    """loss is nan. First seen in out of radicals ({forward}): 2 of 2"""
+    """loss is nan. First seen in the result of radicals ({forward}): 2 of 2"""
 
     @ag.primitive
     def radicals(arrays):
