@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.messages import warn
+from autograd_cnn.engine.messages import spell, warn
 from autograd_cnn.engine.numpy_calls import copied_index
 from autograd_cnn.engine.registry import advice
 from autograd_cnn.engine.tape import Leaf, Node
@@ -243,7 +243,10 @@ def conform(c: Any, g: Any, parent: Any, node: Node, rule: Any, wrap: Any) -> An
         try:
             c = unbroadcast(c, parent.shape)
         except ValueError:
-            raise errors.returned_shape(node, rule, c.shape, parent.shape) from None
+            code = getattr(rule.function, "__code__", None)
+            line = f"({spell((code, 0))}) " if code is not None else ""
+            problem = f"{line}returned {c.shape}, {rule.name} is {parent.shape}"
+            raise errors.of_rule(node, rule, problem, ValueError) from None
     return c if c.dtype == parent.dtype else c.astype(parent.dtype)
 
 

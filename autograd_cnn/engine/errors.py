@@ -38,12 +38,6 @@ def rule_failed(node: Node, rule: Any, error: BaseException) -> None:
     error.add_note(f"while differentiating {node} for {rule.name}")
 
 
-def returned_shape(node: Node, rule: Any, shape: tuple[int, ...], want: tuple[int, ...]) -> Exception:
-    code = getattr(rule.function, "__code__", None)
-    line = f"({spell((code, 0))}) " if code is not None else ""
-    return of_rule(node, rule, f"{line}returned {shape}, {rule.name} is {want}", ValueError)
-
-
 def not_for_complex(primitive: Any, label: str, dtype: np.dtype) -> TypeError:
     """Return the error about complex numbers where an operation does not declare that it takes them."""
     own = "If its rules hold for complex numbers: @ag.primitive(complex=True)"
@@ -175,24 +169,10 @@ def parts_are_set(tensor: Any, value: Any) -> None:
     raise AttributeError(f"real and imag are read only. Both at once: {code_of(tensor)}[...] = x + 1j * y")
 
 
-def stale(tensor: Any) -> RuntimeError:
-    read = f"was read ({tensor._node})" if tensor._node else "was read"
-    text = f"{label_of(tensor)} {read}, and then an assignment changed its numbers. Read it again after the assignment"
-    return RuntimeError(f"{text}, or before it a copy: .copy()")
-
-
 def replaces(tensor: Any, sign: str) -> TypeError:
     return TypeError(
         f"{label_of(tensor)} {sign} ... would replace the parameter by a result. Use {advice['-=']}, "
         f"or change its array after backward(): {code_of(tensor)}.data {sign} ..."
-    )
-
-
-def owns_history(tensor: Any, node: Node) -> TypeError:
-    code = code_of(tensor)
-    return TypeError(
-        f"copy and pickle: {label_of(tensor)} is the result of {node} and has a history. "
-        f"Without it: {code}.detach(), or the array {code}.data"
     )
 
 

@@ -450,7 +450,8 @@ class Tensor:
 
     def __reduce__(self) -> tuple[Any, ...]:  # for deepcopy, copy and pickle
         if isinstance(self._node, Node):
-            raise errors.owns_history(self, self._node)
+            code, text = code_of(self), f"{label_of(self)} is the result of {self._node} and has a history"
+            raise TypeError(f"copy and pickle: {text}. Without it: {code}.detach(), or the array {code}.data")
         return _restore, (self._array, self.requires_grad, self.name, plain(self.grad))
 
     def __repr__(self) -> str:
@@ -592,7 +593,9 @@ class Tensor:
         Methods of arrays that have no derivative, such as ``t.round()``, return plain arrays.
         """
         if name == "_array":
-            raise errors.stale(self)
+            read = f"{label_of(self)} was read" + (f" ({self._node})" if self._node else "")
+            cure = "Read it again after the assignment, or before it a copy: .copy()"
+            raise RuntimeError(f"{read}, and then an assignment changed its numbers. {cure}")
         if name in hooks:
             return hooks[name](self)
         if name in IN_PLACE:
