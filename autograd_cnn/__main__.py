@@ -158,14 +158,10 @@ def train(
     Returns the exit code. Ctrl-C outside of the training, which has an end of its own, prints the command that goes on.
     """
     ranks, folder = ag.distributed.ranks(), None
-    say: Callable[[object], None] = partial(print, file=sys.stderr) if ranks.rank == 0 else lambda text: None
     given = {name: value for name, value in options.items() if value is not None and value is not False}
     try:
         folder, data = ranks.first(_again, resume, given) if resume else ranks.first(_new, recipes, given)
-        if data is None:
-            say(f"{folder.path}: the training has ended. Its report: {folder.path / 'report.html'}")
-            return 0
-        return _train(folder, data, minutes, patience)
+        return _train(folder, data, minutes, patience) if data else 0
     except ERRORS:
         if ranks.rank == 0:
             raise
@@ -174,7 +170,7 @@ def train(
         how = "Nothing was trained yet"
         if folder and folder.last.exists():
             how = f"Go on from the last checkpoint:\n    {_resume(folder.path)}"
-        say(f"\ninterrupted. {how}")
+        print(f"\ninterrupted. {how}", file=sys.stderr)
         return 130
     finally:
         if folder and ranks.rank == 0 and not folder.last.exists():
@@ -203,6 +199,7 @@ def _again(run: Path, given: dict[str, Any]) -> tuple[ag.training.RunFolder, ag.
         raise ValueError(f"{run}: the run is of another program, which has to resume it")
     ended = len(history.losses) == history.planned > 0 and report.exists()
     if ended and report.stat().st_mtime >= folder.last.stat().st_mtime:
+        print(f"{run}: the training has ended. Its report: {report}", file=sys.stderr)
         return folder, None
     if facts["data"] not in ("shapes", "cifar10") and not Path(facts["data"]).is_dir():
         raise FileNotFoundError(f"{facts['data']} does not exist. If it has moved: {_resume(run, 'FOLDER')}")

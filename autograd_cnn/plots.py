@@ -53,7 +53,7 @@ def loss_curve(history: Course, path: str | os.PathLike[str] | None = None) -> F
     history : History
         As `fit` returns it.
     path : path, optional
-        Saves the picture, as `.png`, `.svg` or `.pdf`.
+        Saves the picture, in the format of its suffix, such as `.png`, `.svg` or `.pdf`.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def loss_curve(history: Course, path: str | os.PathLike[str] | None = None) -> F
     ImportError
         If matplotlib is missing.
     ValueError
-        If `path` has another suffix.
+        If matplotlib does not know the suffix of `path`.
     """
     draws = _panels(history)
     figure = _figure(9.6 if len(draws) > 1 else 6.4, 4.2)
@@ -154,7 +154,7 @@ def influence(
     image : array, (H, W, 3) or (H, W, 1) float32
         In [0, 1].
     path : path
-        The picture, `.png`, `.svg` or `.pdf`.
+        The picture, such as `.png`, `.svg` or `.pdf`.
     title : str
 
     Raises
@@ -162,7 +162,7 @@ def influence(
     ImportError
         If matplotlib is missing.
     ValueError
-        If `path` has another suffix, or image or outputs have other axes.
+        If matplotlib does not know the suffix of `path`, or image or outputs have other axes.
     """
     effects, figure = _effects(model, image), _figure(7.4, 3.8)
     left, right = figure.subplots(1, 2)
@@ -201,10 +201,7 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ValueError(f"{path}: a picture is saved as {', '.join(SUFFIXES)}")
-    write_atomically(path, _file(figure, suffix))
+    write_atomically(path, _file(figure, Path(path).suffix.lower()))
 
 
 def _file(figure: Figure, suffix: str, **options: Any) -> bytes:
@@ -214,7 +211,7 @@ def _file(figure: Figure, suffix: str, **options: Any) -> bytes:
     file = io.BytesIO()
     with rc_context({"svg.hashsalt": "autograd_cnn"}), catch_warnings():  # identifiers in an SVG are random otherwise
         filterwarnings("ignore", "Glyph .* missing from")  # names of classes in scripts that no font here has
-        figure.savefig(file, format=suffix[1:], metadata=SUFFIXES[suffix], **options)
+        figure.savefig(file, format=suffix[1:], metadata=SUFFIXES.get(suffix), **options)
     return file.getvalue()
 
 

@@ -119,13 +119,15 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_bits(photos, capsys):
     assert capsys.readouterr().err.startswith("cut: the training has ended. Its report: cut")
 
 
-def test_minutes_are_sixty_seconds_and_the_clip_is_passed_on(photos, capsys, monkeypatch):
-    def fit(*_, time_limit, clip, **__):
-        raise ValueError(f"{time_limit} seconds, {clip}")
+def test_options_and_what_suits_the_images_reach_the_training(capsys, monkeypatch):
+    def fit(model, loss, optimiser, images, labels, *, epochs, augment, time_limit, clip, **_):
+        raise ValueError(f"{set(labels.tolist())}, {len(images)}, {epochs}, {augment is None}, {time_limit}, {clip}")
 
     monkeypatch.setattr(ag.training, "fit", fit)
-    assert main([*TRAIN, "--minutes", "2", "--clip", "3"]) == 2
-    assert capsys.readouterr().err.endswith("120.0 seconds, 3.0\n")
+    assert main([*TRAIN, "--minutes", "2", "--clip", "3", "--images", "4"]) == 2
+    assert capsys.readouterr().err == "{0, 1}, 3, 3, False, 120.0, 3.0\n"
+    assert main(["train", "--images", "40"]) == 2
+    assert capsys.readouterr().err.endswith("}, 38, 5, True, None, None\n")
 
 
 def shows_lines(run, place):

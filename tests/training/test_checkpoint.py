@@ -179,6 +179,12 @@ def test_a_run_whose_callback_failed_resumes_with_it(job, straight, tmp_path):
     assert calls == [(1, 0), (2, 1), (2, 1), (3, 2)]  # passes in the History, and in the file
 
 
+def test_a_run_that_has_made_more_steps_than_it_shall_keeps_them(tmp_path):
+    for steps in 6, 3:
+        history = train(*line()[1:], *points(), steps=steps, checkpoint=tmp_path / "c")
+    assert [epoch.step for epoch in history.epochs] == [3, 6] and len(history.losses) == 6
+
+
 def test_an_early_stop_is_final_unless_the_callbacks_change(job, straight, tmp_path):
     path = tmp_path / "run.safetensors"
     first = job(job.build(), checkpoint=path, callbacks=[lambda history: True])
