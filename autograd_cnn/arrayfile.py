@@ -11,14 +11,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.environment import needs
-from autograd_cnn.files import read, write_atomically
+from autograd_cnn.files import AnyPath, read, write_atomically
 
 SUM = "sha256"  # the entry of JSON that has the checksum
 KEY = "autograd_cnn"  # one entry, because the library would write several in an arbitrary order
@@ -32,7 +31,7 @@ class CheckpointError(ValueError):
     """Raised if a file of arrays is damaged, forged, or made for something else."""
 
 
-def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
+def write_arrays(path: AnyPath, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
     """Write `arrays` and `state` with a checksum; the same content gives the same bytes.
 
     Parameters
@@ -73,7 +72,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
     write_atomically(path, raw.replace(ZEROS.encode(), digest.encode(), 1))  # the first match: metadata come first
 
 
-def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any] | None]:
+def read_arrays(path: AnyPath) -> tuple[dict[str, np.ndarray], dict[str, Any] | None]:
     """Read a file of `write_arrays`, or the arrays of any other safetensors file; bfloat16 becomes float32.
 
     Returns
@@ -125,13 +124,13 @@ def _array(dtype: str, shape: list[int], data: bytes) -> np.ndarray:
     return (array.astype("u4") << 16).view("f4") if dtype == "BF16" else array  # the upper half of a float32
 
 
-def write_json(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
+def write_json(path: AnyPath, record: Mapping[str, Any]) -> None:
     """Write a record as JSON, with its checksum as the last entry, "sha256". Raises OSError if that fails."""
     text = json.dumps({**spelled(record), SUM: _sum_of(spelled(record))}, indent=1, allow_nan=False)
     write_atomically(path, text.encode())
 
 
-def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_json(path: AnyPath) -> dict[str, Any]:
     """Read a file of `write_json`.
 
     Raises

@@ -17,8 +17,10 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+AnyPath = str | os.PathLike[str]
 
-def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
+
+def write_atomically(path: AnyPath, data: bytes) -> None:
     """Write a file such that `path` holds the old content or the new one, at every moment.
 
     Parameters
@@ -70,7 +72,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
             part.unlink()
 
 
-def read(path: str | os.PathLike[str], most: int | None = None) -> bytes:
+def read(path: AnyPath, most: int | None = None) -> bytes:
     """Read a file as it is now, or its first `most` bytes.
 
     Raises

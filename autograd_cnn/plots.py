@@ -7,7 +7,6 @@ the data, so a picture of synthetic images says so. The same numbers give the sa
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from autograd_cnn.engine.naming import publish
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.environment import needs, plain
-from autograd_cnn.files import write_atomically
+from autograd_cnn.files import AnyPath, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +42,7 @@ class Course(Protocol):
     epochs: list[Any]
 
 
-def loss_curve(history: Course, path: str | os.PathLike[str] | None = None) -> Figure:
+def loss_curve(history: Course, path: AnyPath | None = None) -> Figure:
     """Draw the loss of every step and, if there are any, the losses and accuracies of every epoch.
 
     The axis of the loss is logarithmic if the losses span more than a factor of ten.
@@ -139,9 +138,7 @@ def _finish(panel: Axes, history: Course, validation: list[float]) -> None:
     panel.legend(frameon=False, ncols=3, columnspacing=1.2, handlelength=1.6, **above)
 
 
-def influence(
-    model: Callable[[Tensor], Tensor], image: NDArray[np.float32], path: str | os.PathLike[str], title: str
-) -> None:
+def influence(model: Callable[[Tensor], Tensor], image: NDArray[np.float32], path: AnyPath, title: str) -> None:
     """Draw an image and, beside it, how much each of its pixels moves the largest output of a model, with a legend.
 
     That is the absolute gradient of the output, the greatest of the colours, averaged over noisy copies of the image
@@ -200,7 +197,7 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=150, layout="constrained")
 
 
-def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
+def _save(figure: Figure, path: AnyPath) -> None:
     write_atomically(path, _file(figure, Path(path).suffix.lower()))
 
 

@@ -38,20 +38,20 @@ ROOMS = {
     "elsewhere": Room(133, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
     "environment": Room(29, "", "this Python: its command line, and packages that are absent"),
-    "files": Room(51, "", "writes a file as a whole or not at all"),
-    "arrayfile": Room(95, "files environment", "arrays in files with checksums"),
+    "files": Room(52, "", "writes a file as a whole or not at all"),
+    "arrayfile": Room(94, "files environment", "arrays in files with checksums"),
     "notebook": Room(24, "", "shows a page below a cell"),
-    "plots": Room(124, "engine files environment", "pictures of a training, by matplotlib"),
+    "plots": Room(118, "engine files environment", "pictures of a training, by matplotlib"),
     FACE: Room(84, "engine calculus ops vocabulary elsewhere", "the names that users see"),
-    "__main__": Room(384, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
+    "__main__": Room(381, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
         1139, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(2948, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
-    "data": Room(573, "engine files environment", "published images, folders of images, batches"),
+    "data": Room(563, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
-        1131,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
+        1117,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
         "engine ops nn optim data state arrayfile files plots environment",
         "the loop, what looks at a run, and folders of runs that resume",
     ),

@@ -24,9 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd_cnn.data.dataset import Dataset
-from autograd_cnn.files import read, write_atomically
+from autograd_cnn.files import AnyPath, read, write_atomically
 
-AnyPath = str | os.PathLike[str]
 Records = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 

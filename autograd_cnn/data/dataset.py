@@ -161,22 +161,16 @@ def _share_of_each_class(labels: NDArray[Any], share: float, rng: Generator) -> 
     return apart
 
 
-def as_float32(
-    images: NDArray[np.uint8], mean: ArrayLike | None = None, std: ArrayLike | None = None
-) -> NDArray[np.float32]:
-    """Convert stored images to float32 for a network: `(images / 255 - mean) / std`.
+def as_float32(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Convert stored images to float32 in [0, 1] for a network: `images / 255`.
 
     Parameters
     ----------
     images : array, (N, H, W, C) uint8, NHWC
-    mean, std : (C,), optional
-        Per channel, in units of the range [0, 1], such as ``images.mean((0, 1, 2)) / 255``. Use those of the
-        training images for test images too.
 
     Returns
     -------
     array, same shape, float32
-        In [0, 1] if neither `mean` nor `std` is given.
 
     Raises
     ------
@@ -191,9 +185,4 @@ def as_float32(
     check_array("as_float32", "images", images)
     if images.dtype != np.uint8:
         raise TypeError(f"as_float32: images are {images.dtype}, expected uint8 (0..255). {BYTES}")
-    result = np.divide(images, 255, dtype=np.float32)
-    if mean is not None:
-        result -= np.asarray(mean, np.float32)
-    if std is not None:
-        result /= np.asarray(std, np.float32)
-    return result
+    return np.divide(images, 255, dtype=np.float32)

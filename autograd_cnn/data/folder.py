@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd_cnn.data.dataset import Dataset
-from autograd_cnn.data.image import AnyPath, checked_size, read_image
+from autograd_cnn.data.image import checked_size, read_image
 from autograd_cnn.environment import needs, plain
+from autograd_cnn.files import AnyPath
 
 ENDINGS = {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 UNREAD = {".avif", ".heic", ".heif"}  # photos too; without a word they would be missing

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd_cnn.environment import needs, plain
-from autograd_cnn.files import read
+from autograd_cnn.files import AnyPath, read
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,8 +24,6 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 LARGEST = 100_000_000  # pixels to decode; they take 400 MB
 MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}  # of Pillow; 8 bits, of known colours
 PHOTO = "{}, which Pillow does not read alone. Save it as JPEG: the phone, or any viewer of photos, exports it"
-
-AnyPath = str | os.PathLike[str]
 
 
 def read_image(path: AnyPath, size: tuple[int, int]) -> NDArray[np.uint8]:

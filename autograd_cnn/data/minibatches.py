@@ -102,9 +102,7 @@ def split(
     """
     check_pair("split", images, labels)
     check_generator("split", rng)
-    if not 0 < share < 1:
-        raise ValueError(f"split: share is {share}, want it in (0, 1)")
-    count = math.ceil(share * len(images))
+    count = math.ceil(share * len(images)) if 0 < share < 1 else 0
     if not 0 < count < len(images):
         raise ValueError(f"split: share {share} of {len(images):,} images leaves a part empty, want it in (0, 1)")
     order = rng.permutation(len(images))

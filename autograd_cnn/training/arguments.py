@@ -12,7 +12,7 @@ from numpy.random import Generator
 
 from autograd_cnn.data.checks import check_array, check_pair, value_or_type
 from autograd_cnn.engine.messages import warn
-from autograd_cnn.environment import needs
+from autograd_cnn.files import AnyPath
 from autograd_cnn.optim.optimiser import Steps
 from autograd_cnn.training.ranks import Array, Ranks
 
@@ -74,10 +74,8 @@ def check_run(given: Mapping[str, Any]) -> None:
         _check_place(given["checkpoint"])
 
 
-def _check_place(path: str | os.PathLike[str]) -> None:
+def _check_place(path: AnyPath) -> None:
     """Raise an error unless the file can be written, as far as its folder shows, before hours of work are in it."""
-    with needs("safetensors", "fit(checkpoint=...)"):
-        import safetensors  # noqa: F401 - to be missed before a step, not at the first checkpoint
     if os.path.isdir(path) or not os.access(os.path.dirname(os.path.realpath(path)), os.W_OK):
         raise OSError(
             errno.EACCES, "fit: checkpoint wants a file in a folder that exists and can be written", os.fspath(path)

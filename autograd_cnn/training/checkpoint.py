@@ -7,7 +7,6 @@ schedule and in the pass) and the seed of the pass.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -15,19 +14,19 @@ import numpy as np
 from numpy.random import Generator
 
 from autograd_cnn.arrayfile import CheckpointError, read_arrays, write_arrays
+from autograd_cnn.files import AnyPath
 from autograd_cnn.nn import Module
 from autograd_cnn.nn.module import load_tensors
 from autograd_cnn.optim.optimiser import Steps
 from autograd_cnn.state import check_state, not_finite
 from autograd_cnn.training.ranks import Array
 
+Generators = Mapping[str, Generator] | None
+Contents = tuple[dict[str, Array], dict[str, Any] | None]
+
 
 def save_checkpoint(
-    path: str | os.PathLike[str],
-    model: Any,
-    optimiser: Steps,
-    generators: Mapping[str, Generator] | None = None,
-    state: Mapping[str, Any] | None = None,
+    path: AnyPath, model: Any, optimiser: Steps, generators: Generators = None, state: Mapping[str, Any] | None = None
 ) -> None:
     """Write all that a training run depends on to one checksummed safetensors file.
 
@@ -52,9 +51,7 @@ def save_checkpoint(
     write_state(path, full_state(model, optimiser, generators), state or {})
 
 
-def load_checkpoint(
-    path: str | os.PathLike[str], model: Any, optimiser: Steps, generators: Mapping[str, Generator] | None = None
-) -> dict[str, Any]:
+def load_checkpoint(path: AnyPath, model: Any, optimiser: Steps, generators: Generators = None) -> dict[str, Any]:
     """Restore the model, the optimiser and the generators that `save_checkpoint` saved, or change nothing.
 
     Parameters
@@ -88,7 +85,7 @@ class State(NamedTuple):
     generators: dict[str, Any]
 
 
-def full_state(model: Any, optimiser: Steps, generators: Mapping[str, Generator] | None) -> State:
+def full_state(model: Any, optimiser: Steps, generators: Generators) -> State:
     """Return the state of a model, its optimiser and all generators that they draw from."""
     if isinstance(model, Module):
         weights = model.state_dict()
@@ -102,18 +99,14 @@ def full_state(model: Any, optimiser: Steps, generators: Mapping[str, Generator]
     return State(arrays, settings, {name: g.bit_generator.state for name, g in drawn.items()})
 
 
-def write_state(path: str | os.PathLike[str], state: State, progress: Mapping[str, Any]) -> None:
+def write_state(path: AnyPath, state: State, progress: Mapping[str, Any]) -> None:
     """Write a checkpoint: a state, and anything else that the run needs."""
     record = {"optimiser": state.settings, "generators": state.generators, "state": progress}
     write_arrays(path, state.arrays, record)
 
 
 def restore_state(
-    path: str | os.PathLike[str],
-    contents: tuple[dict[str, Array], dict[str, Any] | None],
-    model: Any,
-    optimiser: Steps,
-    generators: Mapping[str, Generator] | None,
+    path: AnyPath, contents: Contents, model: Any, optimiser: Steps, generators: Generators
 ) -> dict[str, Any]:
     """Restore what the contents of a checkpoint hold, or change nothing. Return the `state` in it."""
     arrays, record = contents
@@ -142,7 +135,7 @@ def restore_state(
     return state
 
 
-def load_model(path: str | os.PathLike[str], model: Module) -> None:
+def load_model(path: AnyPath, model: Module) -> None:
     """Fill a model from a checkpoint, or from a file of the best weights."""
     arrays, record = read_arrays(path)
     if record is None:
@@ -163,7 +156,7 @@ def names_not_finite(state: State) -> dict[str, str]:
     return {name: bad for name, x in {**state.arrays, **numbers}.items() if (bad := not_finite(x))}
 
 
-def all_generators(model: Any, others: Mapping[str, Generator] | None) -> dict[str, Generator]:
+def all_generators(model: Any, others: Generators) -> dict[str, Generator]:
     """Return every generator that a run draws from, by name. A shared one has several names."""
     modules = model.modules() if isinstance(model, Module) else ()
     found = {f"{m.path}.{name}": g for m in modules for name, g in vars(m).items() if isinstance(g, Generator)}

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from autograd_cnn.arrayfile import read_json, spelled, write_arrays, write_json
-from autograd_cnn.files import read, write_atomically
+from autograd_cnn.files import AnyPath, read, write_atomically
 from autograd_cnn.nn import Module
 from autograd_cnn.training.checkpoint import load_model
 from autograd_cnn.training.history import History, drawing
@@ -83,12 +82,7 @@ class RunFolder:
     True
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        settings: Mapping[str, Any] | None = None,
-        source: str | os.PathLike[str] | None = None,
-    ) -> None:
+    def __init__(self, path: AnyPath, settings: Mapping[str, Any] | None = None, source: AnyPath | None = None) -> None:
         self.path = Path(path)
         self.last, self.best = self.path / LAST, self.path / BEST
         self._code_sum: str | None = None
@@ -205,7 +199,7 @@ class RunFolder:
         return model.eval()
 
 
-def load_run(path: str | os.PathLike[str]) -> Module:
+def load_run(path: AnyPath) -> Module:
     """Build the model of a run folder with its best weights, in evaluation mode. This runs the folder's ``model.py``.
 
     Raises

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from autograd_cnn.arrayfile import read_json, write_json
 from autograd_cnn.environment import plain
+from autograd_cnn.files import AnyPath
 
 PLOTS = "autograd_cnn.plots"
 EARLY_STOP = "early stop"  # the reason to end, if a callback wants it
@@ -138,12 +138,12 @@ class History:
         """
         return len(self.epochs) - 1 - self.best
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: AnyPath) -> None:
         """Write the History as JSON, with a checksum."""
         write_json(path, asdict(self))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> History:
+    def load(cls, path: AnyPath) -> History:
         """Read a History that `save` wrote.
 
         Raises

@@ -19,6 +19,7 @@ from autograd_cnn.engine.finite import first_not_finite
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.tape import Node
 from autograd_cnn.environment import needs
+from autograd_cnn.files import AnyPath
 from autograd_cnn.nn.functions import dead_channels
 from autograd_cnn.nn.module import in_training_mode
 from autograd_cnn.optim import clip_grad_norm
@@ -51,7 +52,7 @@ def fit(
     clip: float | None = None,
     time_limit: float | None = None,
     validation: tuple[Array, Array] | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint: AnyPath | None = None,
     callbacks: Sequence[Callback] = (),
     name: str = "",
     progress: bool = True,

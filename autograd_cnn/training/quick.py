@@ -123,7 +123,7 @@ def whitening(images: np.ndarray, mean: np.ndarray, std: np.ndarray, step: int =
     of falling variance. The opposites are there because GELU cuts off one half. `step` is between patches, in pixels.
     """
     views = np.lib.stride_tricks.sliding_window_view(images, (2, 2), axis=(1, 2))[:, ::step, ::step]
-    patches = ag.data.as_float32(np.moveaxis(views, 3, -1), mean, std).reshape(-1, 4 * images.shape[3])
+    patches = ((ag.data.as_float32(np.moveaxis(views, 3, -1)) - mean) / std).reshape(-1, 4 * images.shape[3])
     variances, directions = np.linalg.eigh(patches.T @ patches / len(patches))
     filters = (directions / np.sqrt(variances + 5e-4))[:, ::-1]  # the small number bounds directions without variance
     return np.concatenate([filters, -filters], axis=1).astype(np.float32).reshape(2, 2, images.shape[3], -1)

@@ -16,6 +16,7 @@ from typing import Any
 
 from autograd_cnn.data import augment
 from autograd_cnn.engine.messages import inside
+from autograd_cnn.files import AnyPath
 from autograd_cnn.ops.activations import softmax
 from autograd_cnn.ops.losses import cross_entropy
 from autograd_cnn.optim import AdamW, one_cycle
@@ -45,7 +46,7 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-def run_recipe(path: str | os.PathLike[str], code: bytes) -> ModuleType:
+def run_recipe(path: AnyPath, code: bytes) -> ModuleType:
     """Run the code of a recipe, once in a process, and return it as a module, with what it leaves out.
 
     The copy that a run has of a recipe of this package runs by itself: its lines are the user's.
@@ -63,7 +64,7 @@ def run_recipe(path: str | os.PathLike[str], code: bytes) -> ModuleType:
     return sys.modules[name]
 
 
-def read_recipe(path: str | os.PathLike[str]) -> ModuleType:
+def read_recipe(path: AnyPath) -> ModuleType:
     """Run a file of a recipe, and return it as a module, with defaults for what it leaves out.
 
     Raises

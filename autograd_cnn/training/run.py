@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import sys
 import threading
 import time
@@ -23,6 +22,7 @@ from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.registry import kernels
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.environment import plain
+from autograd_cnn.files import AnyPath
 from autograd_cnn.nn import Module
 from autograd_cnn.state import not_finite
 from autograd_cnn.training.arguments import check_run
@@ -262,7 +262,7 @@ class Run:
         }
         write_state(self.args.checkpoint, state, progress)
 
-    def resume(self, path: str | os.PathLike[str]) -> None:
+    def resume(self, path: AnyPath) -> None:
         """Continue from a checkpoint: restore the run, the model, the optimiser and the generators, or change nothing.
 
         Raises

@@ -68,8 +68,8 @@ MESSAGES = {
         "load_shapes(10, 2.5)": "load_shapes: test is 2.5, want a number of images",
         "batches(IMAGES, LABELS[1:], 5)": "batches: 20 images, but 19 labels",
         "batches(IMAGES, LABELS, batch_size=0)": "batches: batch_size 0, must be at least 1",
-        "split(IMAGES, LABELS, 5, RNG)": "split: share is 5, want it in (0, 1)",
-        "split(IMAGES, LABELS, 0, RNG)": "split: share is 0, want it in (0, 1)",
+        "split(IMAGES, LABELS, 5, RNG)": "split: share 5 of 20 images leaves a part empty, want it in (0, 1)",
+        "split(IMAGES, LABELS, 0, RNG)": "split: share 0 of 20 images leaves a part empty, want it in (0, 1)",
         "split(IMAGES[:4], LABELS[:4], 0.9, RNG)":
             "split: share 0.9 of 4 images leaves a part empty, want it in (0, 1)",
         "split(IMAGES[:4], LABELS[:3], 0.5, RNG)": "split: 4 images, but 3 labels",

@@ -40,7 +40,6 @@ ABSENT = {
     "safetensors": [
         ("safetensors", "saving weights", lambda: ag.interop.save_weights("w.safetensors", MODULE)),
         ("safetensors", "loading weights", lambda: ag.interop.load_weights(os.devnull, MODULE)),
-        ("safetensors", "fit(checkpoint=...)", lambda: fit(progress=False, checkpoint="run.safetensors")),
     ],
     "graphviz": [("graphviz", ".png", lambda: ag.sum(MODULE.w).graph().save("a.png"))],
     "scipy": [("scipy", "ag.special.gammaln", lambda: ag.special.gammaln(MODULE.w))],

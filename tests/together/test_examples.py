@@ -127,7 +127,7 @@ def test_whitened_patches_are_uncorrelated_with_variance_1(rng):
     mean, std = images.mean((0, 1, 2)) / 255, images.std((0, 1, 2)) / 255
     w = quick.whitening(images, mean, std)
     assert w.shape == (2, 2, 3, 24) and w.dtype == np.float32
-    y = ag.conv2d(ag.data.as_float32(images, mean, std), w).reshape(-1, 24)
+    y = ag.conv2d((ag.data.as_float32(images) - mean) / std, w).reshape(-1, 24)
     np.testing.assert_allclose(y[:, :12].T @ y[:, :12] / len(y), np.eye(12), atol=0.02)
     np.testing.assert_array_equal(y[:, 12:], -y[:, :12])
     scales = np.square(w[..., :12]).sum(axis=(0, 1, 2))
