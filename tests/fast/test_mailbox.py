@@ -171,7 +171,7 @@ statuses = []
 for _ in range(10):
     child = os.fork()
     if not child:
-        ok = all(compute() for _ in range(50)) and len(mailbox._workers().threads) == 2
+        ok = all(compute() for _ in range(50)) and sum(thread.is_alive() for thread in mailbox._workers().threads) == 2
         os._exit(0 if ok else 1)
     statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 stop.set()
