@@ -218,6 +218,7 @@ EXAMPLES = {
     "expand_dims": with_options((1,), ((0, -1),)),
     "broadcast_to": lambda rng: [(rng.normal(size=(3, 1)), (2, 3, 4)), (rng.normal(size=()), (2, 3))],
     "flip": with_options((), (1,), ((0, -1),)),
+    "roll": with_options((5,), (-1, 2), ((1, -2, 3), (0, 1, 1)), (2, (1, 2))),
 }
 
 
@@ -246,9 +247,7 @@ def special(parameters):
 matrices = normal([(3, 3)], [(2, 3, 3)])
 VOCABULARY = {
     # arrays
-    "roll": with_options((5,), (-1, 2), ((1, -2, 3), (0, 1, 1)), (2, (1, 2))),
     "convolve": convolve,
-    "roots": normal([3], [4]),
     # elementary
     **dict.fromkeys(["positive", "fabs", "exp2", "deg2rad", "rad2deg", "arctan", "sinc"], between(-2, 2)),
     **dict.fromkeys(["sinh", "cosh", "arcsinh"], between(-2, 2)),

@@ -20,8 +20,8 @@ PUBLIC = """
     where clip sum mean max min var std logsumexp reshape transpose flatten squeeze expand_dims broadcast_to
     concatenate stack flip take matmul linear einsum relu leaky_relu gelu silu sigmoid softplus softmax log_softmax
     conv2d conv_transpose2d max_pool2d avg_pool2d batch_norm dropout conv1d conv_transpose1d
-    max_pool1d avg_pool1d lp_pool2d adaptive_avg_pool2d adaptive_max_pool2d interpolate pixel_shuffle pixel_unshuffle
-    unfold fold layer_norm rms_norm group_norm instance_norm local_response_norm embedding one_hot
+    max_pool1d avg_pool1d adaptive_avg_pool2d interpolate pixel_shuffle pixel_unshuffle
+    unfold layer_norm rms_norm group_norm instance_norm embedding one_hot
     bce bce_with_logits cross_entropy mse
     grad value_and_grad vjp jvp hvp jacobian hessian checkpoint check_gradients no_grad enable_grad scope primitive
     nn optim plots

@@ -31,11 +31,11 @@ class Room(NamedTuple):
 ROOMS = {
     # the library
     "engine": Room(2169, "", "the tape, the recorded call, the walk back, and Tensor"),
-    "ops": Room(1988, "engine", "the textbook: operations, each with its derivative below it"),
+    "ops": Room(1860, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(974, "engine", "grad and its kin, checkpoint, and checks of gradients"),
-    "nn": Room(762, "engine calculus ops state", "modules, layers and their initial weights"),
-    "optim": Room(331, "engine calculus state", "optimisers, schedules, clipping"),
-    "elsewhere": Room(133, "", "names of other libraries, and what to write here"),
+    "nn": Room(748, "engine calculus ops state", "modules, layers and their initial weights"),
+    "optim": Room(323, "engine calculus state", "optimisers, schedules, clipping"),
+    "elsewhere": Room(154, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
     "environment": Room(29, "", "this Python: its command line, and packages that are absent"),
     "files": Room(52, "", "writes a file as a whole or not at all"),
@@ -46,7 +46,7 @@ ROOMS = {
     "__main__": Room(381, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
-        1139, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
+        1006, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(2948, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(563, "engine files environment", "published images, folders of images, batches"),

@@ -15,9 +15,9 @@ MESSAGES = {
             "Conv2d(..., rng=rng); or leave it out and call ag.nn.seed(0) once",
         "nn.ReLU(inplace=True)": "ReLU: has no parameter 'inplace'. Here: leave it out, nothing works in place",
         "nn.Softmax(dim=1)": "Softmax: has no parameter 'dim'. Here: axis=",
-        "nn.LPPool2d(2)":
-            "LPPool2d: missing a required argument: 'kernel_size'; its parameters are (norm_type, kernel_size, "
-            "stride=None, ceil_mode=False)",
+        "nn.MaxPool2d(stride=2)":
+            "MaxPool2d: missing a required argument: 'kernel_size'; its parameters are (kernel_size, stride=None, "
+            "padding=0, dilation=1, ceil_mode=False)",
         "nn.ELU(1.0, alpha=2.0)": "ELU: multiple values for argument 'alpha'; its parameters are (alpha=1.0)",
         "nn.Linear(784.0, 10)": "Linear: in_features is 784.0, want an int",
         "nn.Linear(True, 2)": "Linear: in_features is True, want an int",

@@ -136,7 +136,7 @@ def _same(value: Any, default: Any) -> bool:
 
 
 def _no_rule(name: str) -> str:
-    bare = name.removeprefix("np.").removeprefix("scipy.special.")
+    bare = name.removeprefix("np.").removeprefix("linalg.").removeprefix("scipy.special.")
     if name != bare and bare in advice:
         return f"{name} is not recorded. Here: {advice[bare]}"
     if name.startswith("scipy.") and numpys(bare) in counterparts:

@@ -17,13 +17,11 @@ from autograd_cnn.engine.mode import is_recording
 from autograd_cnn.engine.observe import operations, primitives
 from autograd_cnn.engine.registry import accelerators, counterparts
 from autograd_cnn.engine.rules import Accelerator
-from autograd_cnn.ops import activations, arithmetic, indexing, losses, products, reductions
+from autograd_cnn.ops import activations, arithmetic, indexing, layers, losses, products, reductions
 from autograd_cnn.ops import convolution as convolutions
-from autograd_cnn.ops import normalization as norms
-from autograd_cnn.ops import pooling as pools
+from autograd_cnn.ops import windows as pools
 from autograd_cnn.ops.axes import rescaling
 from autograd_cnn.ops.convolution import transposed_shape
-from autograd_cnn.ops.windows import coverage
 
 from . import convolution, costs, elementwise, matrices, normalization, pooling, updates
 from .elementwise import Kernel, blocked, blocked_ufunc, by_twin, is_large, where
@@ -143,7 +141,7 @@ def _all_but_last(axis: Any, ndim: int) -> bool:
 def _cross_entropy(logits: Any, labels: Any, reduction: Any) -> Any:
     scores = activations.log_softmax.raw(logits)
     values = -(scores.reshape(-1)[_places(labels, scores.shape[-1])]).reshape(labels.shape)
-    return losses.reduced(values, reduction, values.size or None, np.sum, np.mean)  # np.mean takes twice as long
+    return losses.reduced(values, reduction, values.size or None)  # a mean takes twice as long
 
 
 def _places(labels: Any, classes: int) -> Any:
@@ -172,7 +170,7 @@ def accelerate_images() -> None:
         (pools.avg_unpool2d, pooling.avg_unpool2d),
     ):
         operation.accelerate(instead(kernel))
-    norms.batch_norm.accelerate(_batch_norm, x=_batch_norm_rule, may_write=True)
+    layers.batch_norm.accelerate(_batch_norm, x=_batch_norm_rule, may_write=True)
 
 
 def _conv_transpose2d(
@@ -188,7 +186,7 @@ def _max_pool2d(x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: A
 
 
 def _avg_pool2d(x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool) -> Any:
-    sliding, share = coverage(x.shape[1:3], kernel_size, stride, padding, ceil_mode, count_include_pad)
+    sliding, share = pools.coverage(x.shape[1:3], kernel_size, stride, padding, ceil_mode, count_include_pad)
     y = pooling.avg_pool2d(x, *sliding)
     if share is not None:
         y /= share.astype(y.dtype)

@@ -38,10 +38,7 @@ Operands = list[tuple[str, np.ndarray]]
 
 _NAMES = {"w": "weight", "b": "bias"}
 _CONVOLUTIONS: set[Any] = {ag.conv2d, ag.conv_transpose2d}
-_OF_IMAGES: set[Any] = {
-    ag.adaptive_avg_pool2d, ag.adaptive_max_pool2d, ag.group_norm, ag.interpolate, ag.local_response_norm,
-    ag.pixel_shuffle, ag.pixel_unshuffle,
-}  # fmt: skip
+_OF_IMAGES: set[Any] = {ag.adaptive_avg_pool2d, ag.group_norm, ag.interpolate, ag.pixel_shuffle, ag.pixel_unshuffle}
 """Functions with PyTorch's meaning, which calculate images from images in several steps."""
 _OF_SETS: set[Any] = {ag.softmax, ag.log_softmax, ag.standardize}
 """Operations whose result for a number depends on the others, but not on their order."""

@@ -26,7 +26,7 @@ from autograd_cnn.nn.init import *
 from autograd_cnn.nn.layers import *
 from autograd_cnn.nn.module import Module, Sequential
 from autograd_cnn.nn.sequences import *
-from autograd_cnn.ops.random import seed
+from autograd_cnn.ops.layers import seed
 
 __all__ = ["Module", "Sequential", "seed"]
 __all__ += functions.__all__

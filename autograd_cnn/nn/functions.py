@@ -15,15 +15,13 @@ import numpy as np
 from autograd_cnn.engine.errors import wrong_arguments
 from autograd_cnn.engine.rules import untyped
 from autograd_cnn.nn.module import Module
-from autograd_cnn.ops import activations, arithmetic, normalization, pooling, reductions, shapes
-from autograd_cnn.ops.windows import check_window
+from autograd_cnn.ops import activations, arithmetic, reductions, shapes, windows
 
 __all__ = [
-    "CELU", "ELU", "GELU", "GLU", "SELU", "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "AvgPool1d", "AvgPool2d",
-    "Flatten", "Fold", "GlobalAvgPool2d", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "Identity", "LPPool2d",
-    "LeakyReLU", "LocalResponseNorm", "LogSigmoid", "LogSoftmax", "MaxPool1d", "MaxPool2d", "Mish", "PixelShuffle",
-    "PixelUnshuffle", "ReLU", "ReLU6", "SiLU", "Sigmoid", "Softmax", "Softmin", "Softplus", "Softshrink", "Softsign",
-    "Tanh", "Tanhshrink", "Threshold", "Unfold", "Upsample",
+    "ELU", "GELU", "SELU", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "Flatten", "GlobalAvgPool2d", "Hardsigmoid",
+    "Hardswish", "Hardtanh", "Identity", "LeakyReLU", "LogSigmoid", "LogSoftmax", "MaxPool1d", "MaxPool2d", "Mish",
+    "PixelShuffle", "PixelUnshuffle", "ReLU", "ReLU6", "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign", "Tanh",
+    "Unfold", "Upsample",
 ]  # fmt: skip
 
 
@@ -57,7 +55,7 @@ class _Layer(Module):
         for name, value in given.arguments.items():
             setattr(self, name, value)
         if "kernel_size" in given.arguments:
-            check_window(**{n: v for n, v in given.arguments.items() if n in WINDOW})
+            windows.check_window(**{n: v for n, v in given.arguments.items() if n in WINDOW})
 
     def forward(self, x: Any) -> Any:
         return self._function(x, *[getattr(self, name) for name in self._names])
@@ -80,10 +78,6 @@ class LeakyReLU(_Layer, function=activations.leaky_relu):
 
 class ELU(_Layer, function=activations.elu):
     """Bends negative numbers towards `-alpha`: see `autograd_cnn.elu`."""
-
-
-class CELU(_Layer, function=activations.celu):
-    """Bends negative numbers towards `-alpha`, with slope 1 at 0: see `autograd_cnn.celu`."""
 
 
 class SELU(_Layer, function=activations.selu):
@@ -134,26 +128,6 @@ class Softsign(_Layer, function=activations.softsign):
     """Computes ``x / (1 + |x|)``: see `autograd_cnn.softsign`."""
 
 
-class Tanhshrink(_Layer, function=activations.tanhshrink):
-    """Computes ``x - tanh(x)``: see `autograd_cnn.tanhshrink`."""
-
-
-class Softshrink(_Layer, function=activations.softshrink):
-    """Moves numbers towards 0 by `lambd`, but not past it: see `autograd_cnn.softshrink`."""
-
-
-class Hardshrink(_Layer, function=activations.hardshrink):
-    """Sets numbers in ``[-lambd, lambd]`` to 0: see `autograd_cnn.hardshrink`."""
-
-
-class Threshold(_Layer, function=activations.threshold):
-    """Sets numbers up to `threshold` to `value`: see `autograd_cnn.threshold`."""
-
-
-class GLU(_Layer, function=activations.glu):
-    """Multiplies one half along `axis` by the sigmoid of the other: see `autograd_cnn.glu`."""
-
-
 class Softmax(_Layer, function=activations.softmax):
     """Turns scores into probabilities over `axis`: see `autograd_cnn.softmax`."""
 
@@ -162,39 +136,27 @@ class LogSoftmax(_Layer, function=activations.log_softmax):
     """Turns scores into logarithms of probabilities over `axis`: see `autograd_cnn.log_softmax`."""
 
 
-class Softmin(_Layer, function=activations.softmin):
-    """Turns costs into probabilities over `axis`: see `autograd_cnn.softmin`."""
-
-
 # Pooling
 
 
-class MaxPool1d(_Layer, function=pooling.max_pool1d):
+class MaxPool1d(_Layer, function=windows.max_pool1d):
     """Takes the largest number of every window, (N, L, C) -> (N, L', C): see `autograd_cnn.max_pool1d`."""
 
 
-class MaxPool2d(_Layer, function=pooling.max_pool2d):
+class MaxPool2d(_Layer, function=windows.max_pool2d):
     """Takes the largest number of every window, (N, H, W, C) -> (N, H', W', C): see `autograd_cnn.max_pool2d`."""
 
 
-class AvgPool1d(_Layer, function=pooling.avg_pool1d):
+class AvgPool1d(_Layer, function=windows.avg_pool1d):
     """Takes the mean of every window, (N, L, C) -> (N, L', C): see `autograd_cnn.avg_pool1d`."""
 
 
-class AvgPool2d(_Layer, function=pooling.avg_pool2d):
+class AvgPool2d(_Layer, function=windows.avg_pool2d):
     """Takes the mean of every window, (N, H, W, C) -> (N, H', W', C): see `autograd_cnn.avg_pool2d`."""
 
 
-class LPPool2d(_Layer, function=pooling.lp_pool2d):
-    """Takes the p-norm of every window, (N, H, W, C) -> (N, H', W', C): see `autograd_cnn.lp_pool2d`."""
-
-
-class AdaptiveAvgPool2d(_Layer, function=pooling.adaptive_avg_pool2d):
+class AdaptiveAvgPool2d(_Layer, function=windows.adaptive_avg_pool2d):
     """Takes the mean of every bin, (N, H, W, C) -> (N, H', W', C): see `autograd_cnn.adaptive_avg_pool2d`."""
-
-
-class AdaptiveMaxPool2d(_Layer, function=pooling.adaptive_max_pool2d):
-    """Takes the largest number of every bin, (N, H, W, C) -> (N, H', W', C): see `autograd_cnn.adaptive_max_pool2d`."""
 
 
 def _global_mean(x: Any) -> Any:
@@ -218,28 +180,20 @@ class Flatten(_Layer, function=lambda x, start_axis=1: shapes.flatten(x, start_a
     """Lays out each image as one row, (N, ...) -> (N, product of the rest): see `autograd_cnn.flatten`."""
 
 
-class PixelShuffle(_Layer, function=pooling.pixel_shuffle):
+class PixelShuffle(_Layer, function=windows.pixel_shuffle):
     """Moves channels into space, (N, H, W, C r r) -> (N, H r, W r, C): see `autograd_cnn.pixel_shuffle`."""
 
 
-class PixelUnshuffle(_Layer, function=pooling.pixel_unshuffle):
+class PixelUnshuffle(_Layer, function=windows.pixel_unshuffle):
     """Moves space into channels, (N, H r, W r, C) -> (N, H, W, C r r): see `autograd_cnn.pixel_unshuffle`."""
 
 
-class Upsample(_Layer, function=pooling.interpolate):
+class Upsample(_Layer, function=windows.interpolate):
     """Resizes images, (N, H, W, C) -> (N, H', W', C): see `autograd_cnn.interpolate`."""
 
 
-class Unfold(_Layer, function=pooling.unfold):
+class Unfold(_Layer, function=windows.unfold):
     """Lays out every window as a row, (N, H, W, C) -> (N, H' W', KH KW C): see `autograd_cnn.unfold`."""
-
-
-class Fold(_Layer, function=pooling.fold):
-    """Adds windows to images, (N, H' W', KH KW C) -> (N, H, W, C): see `autograd_cnn.fold`."""
-
-
-class LocalResponseNorm(_Layer, function=normalization.local_response_norm):
-    """Divides by a mean over adjacent channels, (N, ..., C) -> the same: see `autograd_cnn.local_response_norm`."""
 
 
 def dead_channels(out: Any) -> Any:

@@ -14,8 +14,8 @@ from autograd_cnn.engine.registry import accelerated
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn.init import Initialiser, he_normal, standard_normal
 from autograd_cnn.nn.module import Module
-from autograd_cnn.ops import activations, convolution, normalization, products
-from autograd_cnn.ops.random import generator
+from autograd_cnn.ops import activations, convolution, layers, products
+from autograd_cnn.ops.layers import generator
 from autograd_cnn.ops.windows import Extent, Margins, check_window, pair
 
 __all__ = [
@@ -315,7 +315,7 @@ class Embedding(Module):
         self.w = _parameter(init(shape, generator(rng, "Embedding"), dtype))
 
     def forward(self, indices: Any) -> Any:
-        return normalization.embedding(indices, self.w)
+        return layers.embedding(indices, self.w)
 
 
 class PReLU(Module):
@@ -389,14 +389,14 @@ class BatchNorm2d(_Norm):
 
     def forward(self, x: Any) -> Any:
         if not self.training:
-            return normalization.batch_norm(x, self.w, self.b, self.eps, self.running_mean, self.running_var)
+            return layers.batch_norm(x, self.w, self.b, self.eps, self.running_mean, self.running_var)
         array = x.data if isinstance(x, Tensor) else np.asarray(x)
         if array.size == array.shape[-1]:
             raise ValueError(
                 f"{type(self).__name__}: x {array.shape} has one value per channel, which has no variance. "
                 "Use a larger batch, or model.eval()"
             )
-        out = normalization.batch_norm(x, self.w, self.b, self.eps)
+        out = layers.batch_norm(x, self.w, self.b, self.eps)
         if current.get().again:
             return out
         mean, variance = _moments(out, array)
@@ -493,7 +493,7 @@ class LayerNorm(_Norm):
         self.normalized_shape = normalized_shape
 
     def forward(self, x: Any) -> Any:
-        return normalization.layer_norm(x, self.normalized_shape, self.w, self.b, self.eps)
+        return layers.layer_norm(x, self.normalized_shape, self.w, self.b, self.eps)
 
 
 class RMSNorm(_Norm):
@@ -524,7 +524,7 @@ class RMSNorm(_Norm):
         self.normalized_shape, self.eps = normalized_shape, eps
 
     def forward(self, x: Any) -> Any:
-        return normalization.rms_norm(x, self.normalized_shape, self.w, self.eps)
+        return layers.rms_norm(x, self.normalized_shape, self.w, self.eps)
 
 
 class GroupNorm(_Norm):
@@ -552,7 +552,7 @@ class GroupNorm(_Norm):
         self.num_groups = num_groups
 
     def forward(self, x: Any) -> Any:
-        return normalization.group_norm(x, self.num_groups, self.w, self.b, self.eps)
+        return layers.group_norm(x, self.num_groups, self.w, self.b, self.eps)
 
 
 class InstanceNorm2d(_Norm):
@@ -571,7 +571,7 @@ class InstanceNorm2d(_Norm):
         self._start("channels", channels, eps, affine, affine and bias, dtype)
 
     def forward(self, x: Any) -> Any:
-        return normalization.instance_norm(x, self.w, self.b, self.eps)
+        return layers.instance_norm(x, self.w, self.b, self.eps)
 
 
 class InstanceNorm1d(InstanceNorm2d):
@@ -603,7 +603,7 @@ class Dropout(Module):
         self.p, self.rng = p, generator(rng, type(self).__name__)
 
     def forward(self, x: Any) -> Any:
-        return normalization.dropout(x, self.p, self.rng) if self.training and self.p else x
+        return layers.dropout(x, self.p, self.rng) if self.training and self.p else x
 
 
 class Dropout2d(Dropout):
@@ -625,4 +625,4 @@ class Dropout2d(Dropout):
     """
 
     def forward(self, x: Any) -> Any:
-        return normalization.dropout2d(x, self.p, self.rng) if self.training and self.p else x
+        return layers.dropout2d(x, self.p, self.rng) if self.training and self.p else x

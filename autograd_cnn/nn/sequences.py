@@ -18,8 +18,7 @@ from autograd_cnn.nn.init import glorot_uniform
 from autograd_cnn.nn.layers import Dropout, LayerNorm, Linear
 from autograd_cnn.nn.module import Module
 from autograd_cnn.ops import activations, concatenate, relu, split, stack, tanh, where
-from autograd_cnn.ops.random import generator
-from autograd_cnn.ops.sequences import as_operand, attention_weights, gru_step, lstm_step, scan, sums
+from autograd_cnn.ops.layers import as_operand, attention_weights, generator, gru_step, lstm_step, scan, sums
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "MultiheadAttention", "RNNCell", "TransformerEncoderLayer"]
 

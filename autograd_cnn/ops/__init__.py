@@ -8,13 +8,12 @@ from autograd_cnn.ops.activations import *
 from autograd_cnn.ops.arithmetic import *
 from autograd_cnn.ops.convolution import *
 from autograd_cnn.ops.indexing import *
+from autograd_cnn.ops.layers import *
 from autograd_cnn.ops.losses import *
-from autograd_cnn.ops.normalization import *
-from autograd_cnn.ops.pooling import *
 from autograd_cnn.ops.products import *
 from autograd_cnn.ops.reductions import *
-from autograd_cnn.ops.sequences import *
 from autograd_cnn.ops.shapes import *
+from autograd_cnn.ops.windows import *
 
 if not TYPE_CHECKING:  # type checkers follow the stars
     __all__ = [name for file in [*vars(ops).values()] for name in getattr(file, "__all__", ())]

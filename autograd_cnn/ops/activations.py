@@ -9,15 +9,14 @@ import numpy as np
 
 from autograd_cnn.engine.arrays import is_complex
 from autograd_cnn.engine.declare import primitive
-from autograd_cnn.ops.arithmetic import add, clip, divide, exp, expm1, minimum, multiply, negative, square, tanh, where
-from autograd_cnn.ops.axes import Axis, X, as_float, fixed
-from autograd_cnn.ops.indexing import split
+from autograd_cnn.ops.arithmetic import add, clip, divide, exp, expm1, minimum, multiply, negative, square, where
+from autograd_cnn.ops.axes import Axis, X, as_float
 from autograd_cnn.ops.reductions import sum
 
 __all__ = [
-    "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax",
-    "logsigmoid", "mish", "normal_cdf", "prelu", "relu", "relu6", "relu_gradient", "selu", "sigmoid", "silu", "softmax",
-    "softmin", "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
+    "elu", "gelu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax", "logsigmoid", "mish",
+    "normal_cdf", "prelu", "relu", "relu6", "relu_gradient", "selu", "sigmoid", "silu", "softmax", "softplus",
+    "softsign",
 ]  # fmt: skip
 
 
@@ -186,11 +185,6 @@ def log_softmax(x: Any, axis: Axis = -1) -> Any:
 log_softmax.vjp(x=lambda g, out, axis: g - exp(out) * sum(g, axis, keepdims=True))
 
 
-def softmin(x: X, axis: Axis = -1) -> X:
-    """Turns costs into probabilities that sum to 1 over `axis`: ``softmax(-x)``."""
-    return softmax(negative(as_float(x)), axis)
-
-
 FLAT = 1000.0  # from here on, silu and gelu have the slope 1; at infinity, 0 * x would be NaN
 
 
@@ -249,14 +243,6 @@ def prelu(x: X, weight: Any) -> X:
     return leaky_relu(x, weight)
 
 
-def celu(x: X, alpha: Any = 1.0) -> X:
-    """Keeps positive numbers and bends the rest towards `-alpha`: ``alpha (exp(x / alpha) - 1)``, for alpha > 0.
-
-    The gradient at 0 is 1 (J. T. Barron, 2017).
-    """
-    return multiply(elu(divide(x, alpha)), alpha)
-
-
 def selu(x: X) -> X:
     """Scales `elu` so that layers of it bring activations to mean 0 and variance 1.
 
@@ -307,37 +293,3 @@ mish.vjp(x=_mish_rule)
 def logsigmoid(x: X) -> X:
     """Takes the logarithm of the sigmoid, exactly and without warnings: ``-softplus(-x)``."""
     return negative(softplus(negative(as_float(x))))
-
-
-@primitive(complex=True, elementwise=True)
-def tanhshrink(x: Any) -> Any:
-    """Subtracts the hyperbolic tangent: ``x - tanh(x)``."""
-    return x - np.tanh(x)
-
-
-tanhshrink.vjp(x=lambda g, x: g * square(tanh(x)))
-
-
-def softshrink(x: X, lambd: float = 0.5) -> X:
-    """Moves every number towards 0 by `lambd`, but not past it. The gradient at ``|x| = lambd`` is 0."""
-    if not fixed(lambd, "lambd") >= 0:
-        raise ValueError(f"softshrink: lambd is {lambd}. It is 0 or more")
-    return x - clip(x, -float(lambd), float(lambd))
-
-
-def hardshrink(x: X, lambd: float = 0.5) -> X:
-    """Keeps numbers outside of ``[-lambd, lambd]`` and sets the rest to 0."""
-    return where(np.logical_and(np.greater_equal(x, -lambd), np.less_equal(x, lambd)), 0, x)
-
-
-def threshold(x: X, threshold: float, value: Any) -> X:
-    """Keeps numbers greater than `threshold` and sets the rest to `value`."""
-    return where(np.less_equal(x, threshold), value, x)
-
-
-def glu(x: X, axis: int = -1) -> X:
-    """Multiplies the first half along `axis` by the sigmoid of the second half (Y. N. Dauphin et al., 2016)."""
-    if np.shape(x)[axis] % 2:
-        raise ValueError(f"glu: axis {axis} of {np.shape(x)} cannot be halved. It needs an even length")
-    first, second = split(as_float(x), 2, axis)
-    return multiply(first, sigmoid(second))

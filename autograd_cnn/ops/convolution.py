@@ -15,17 +15,10 @@ import numpy as np
 from autograd_cnn.engine.checks import count
 from autograd_cnn.engine.declare import primitive
 from autograd_cnn.ops.reductions import sum
-from autograd_cnn.ops.shapes import expand_dims, squeeze
+from autograd_cnn.ops.shapes import as_images, expand_dims, squeeze
 from autograd_cnn.ops.windows import Extent, Margins, Shape, add_windows, check_images, in_nchw, pair, window, windows
 
 __all__ = ["conv1d", "conv2d", "conv2d_weight_gradient", "conv_transpose1d", "conv_transpose2d"]
-
-
-def as_images(x: Any) -> Any:
-    """Turn sequences (N, L, C) into images one pixel high."""
-    if np.ndim(x) != 3:
-        raise ValueError(f"x is {np.ndim(x)}-dimensional, want (N, L, C)\nOne sequence (L, C): x[None]")
-    return expand_dims(x, 1)
 
 
 def _line(padding: Any) -> Any:

@@ -16,15 +16,15 @@ from numpy.lib.array_utils import normalize_axis_index
 from autograd_cnn.engine.arrays import is_complex
 from autograd_cnn.engine.assignment import is_own
 from autograd_cnn.engine.declare import primitive
-from autograd_cnn.engine.numpy_calls import copied_index, peek, plain, plain_array
+from autograd_cnn.engine.numpy_calls import copied_index, plain, plain_array
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import where
-from autograd_cnn.ops.axes import X, as_float, cut, of_first, operand
+from autograd_cnn.ops.axes import X, cut, of_first
 from autograd_cnn.ops.shapes import broadcast_to, copy, expand_dims, moveaxis, reshape
 
 __all__ = [
-    "add_at", "array_split", "compress", "concat", "concatenate", "getitem", "pad_constant", "scatter", "segment_mean",
-    "segment_sum", "set_at", "split", "stack", "take", "take_along_axis", "unstack",
+    "add_at", "array_split", "compress", "concat", "concatenate", "getitem", "pad_constant", "scatter", "set_at",
+    "split", "stack", "take", "take_along_axis", "unstack",
 ]  # fmt: skip
 
 Mode = Literal["raise", "wrap", "clip"]
@@ -82,23 +82,11 @@ def _at_all(primitive: Any, args: Any, batched: set[int], size: int) -> Any:
     return moveaxis(primitive(x, index, *values), -1, 0)
 
 
-def _all_picked(primitive: Any, args: Any, batched: set[int], size: int) -> Any:
-    if 1 not in batched:
-        return _at_all(primitive, args, batched, size)
-    x, index = args
-    parts: Any = index if isinstance(index, tuple) else (index,)
-    if any(peek(i).dtype.kind not in "iu" for i in parts) or sum(isinstance(i, Tensor) for i in parts) > 1:
-        return NotImplemented  # masks pick another number for each example, and a second Tensor may be of another vmap
-    parts = [moveaxis(i, 0, -1) if isinstance(i, Tensor) else np.expand_dims(i, -1) for i in parts]
-    picked = getitem(x, plain((np.arange(size), *parts) if 0 in batched else (*parts,)))
-    return moveaxis(picked, max(map(np.ndim, parts)) - 1, 0)
-
-
 def _all_scattered(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
     return _at_all(add_at, [np.zeros((len(x), *shape), x.dtype), index, x], {0, 2}, len(x))
 
 
-getitem.batch, scatter.batch = _all_picked, of_first(_all_scattered)
+getitem.batch, scatter.batch = _at_all, of_first(_all_scattered)
 getitem.vjp(x=lambda g, index, x_shape: scatter(g, index, x_shape))
 getitem.into(x=lambda buffer, g, index, x_shape: _add_at(buffer, g, index))
 scatter.vjp(x=lambda g, index: g[index])
@@ -198,21 +186,6 @@ class At:
         return add_at(self.x, self.index, values)
 
 
-def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None) -> Any:
-    """Adds up the rows of `data` that have the same id, into row `id` of the result. An empty segment has 0."""
-    ids, data = plain_array(segment_ids), as_float(operand(data))
-    count = int(ids.max(initial=-1)) + 1 if num_segments is None else num_segments
-    ids = np.where((ids >= 0) & (ids < count), ids, count)  # the last row is for those that are left out
-    return scatter(data, ids, (count + 1, *data.shape[1:]))[:count]
-
-
-def segment_mean(data: Any, segment_ids: Any, num_segments: int | None = None) -> Any:
-    """Takes the means of the rows of `data` that have the same id. An empty segment has 0."""
-    total = segment_sum(data, segment_ids, num_segments)
-    counts = segment_sum(np.ones_like(peek(data), float), segment_ids, num_segments)
-    return total / np.maximum(counts, 1).astype(total.dtype)
-
-
 @primitive(moves=True)
 def take(x: Any, indices: Any, axis: int | None = None, mode: Mode = "raise") -> Any:
     """Picks elements at integer `indices` along `axis`, or from the flattened `x`.
@@ -234,16 +207,13 @@ def _take_rule(g: Any, indices: Any, axis: int | None, x_shape: tuple[int, ...],
     return gx if shape == x_shape else reshape(gx, x_shape)
 
 
-def _all_taken(primitive: Any, args: Any, batched: set[int], size: int) -> Any:
-    x, indices, axis, mode = args
-    if axis is None or (x.ndim == 1 and 0 in batched and axis in (0, -1)):  # a number is taken for a vector
-        x, axis = reshape(x, (size, math.prod(x.shape[1:])) if 0 in batched else -1), 0
-    if 1 not in batched:
-        return take(x, indices, axis % (x.ndim - 1) + 1, mode)
-    return _all_picked(getitem, [x, indices], batched, size) if axis == 0 and mode == "raise" else NotImplemented
+def _all_taken(x: Any, indices: Any, axis: int | None, mode: Mode) -> Any:
+    if axis is None or x.ndim == 1:  # a number is taken for a vector
+        x, axis = reshape(x, (len(x), math.prod(x.shape[1:]))), axis or 0
+    return take(x, indices, normalize_axis_index(axis, x.ndim - 1) + 1, mode)
 
 
-take.batch = _all_taken
+take.batch = of_first(_all_taken)
 take.vjp(x=_take_rule)
 
 

@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 
 from autograd_cnn.engine.arrays import as_floats
-from autograd_cnn.engine.checks import number
 from autograd_cnn.engine.declare import primitive
 from autograd_cnn.engine.errors import not_numbers
 from autograd_cnn.engine.messages import warn
@@ -26,9 +25,7 @@ from autograd_cnn.ops.axes import X, as_float, fixed, operand
 from autograd_cnn.ops.reductions import mean, sum
 from autograd_cnn.ops.shapes import broadcast_to
 
-__all__ = [
-    "bce", "bce_with_logits", "cross_entropy", "huber_loss", "kl_div", "l1_loss", "mse", "nll_loss", "smooth_l1_loss",
-]  # fmt: skip
+__all__ = ["bce", "bce_with_logits", "cross_entropy", "huber_loss", "kl_div", "l1_loss", "mse"]
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -40,8 +37,8 @@ def _weighted(values: Any, weight: Any) -> Any:
     return values * broadcast_to(astype(operand(weight), values.dtype), np.shape(values))
 
 
-def reduced(values: Any, reduction: Reduction, count: Any = None, sum: Any = sum, mean: Any = mean) -> Any:
-    """Combine the losses of the elements; inside of a primitive by NumPy's `sum` and `mean`."""
+def reduced(values: Any, reduction: Reduction, count: Any = None) -> Any:
+    """Combine the losses of the elements."""
     if reduction == "sum":
         return sum(values)
     if reduction == "none":
@@ -50,7 +47,7 @@ def reduced(values: Any, reduction: Reduction, count: Any = None, sum: Any = sum
         raise ValueError(f'reduction is {reduction!r}\nIt takes "mean", "sum" or "none"')
     with np.errstate(over="ignore"):
         out = mean(values) if count is None else sum(values) / count
-    overflows = np.isinf(peek(out)) if mean is np.mean or known(out) else np.size(values) > 0
+    overflows = np.isinf(peek(out)) if known(out) else np.size(values) > 0
     return sum(values / (np.size(values) if count is None else count)) if overflows else out  # here no sum overflows
 
 
@@ -60,7 +57,7 @@ def divided(g: Any, count: float, reduction: Reduction, weight: Any = None) -> A
     return g if weight is None else g * np.asarray(weight, g.dtype)
 
 
-def _product(share: Any, x: Any, where: Any = where) -> Any:
+def _product(share: Any, x: Any) -> Any:
     """Return ``share * x``, where 0 * inf is 0: an event that does not happen costs nothing."""
     return share * where(np.logical_and(np.equal(share, 0), np.isinf(x)), 0, x)
 
@@ -136,7 +133,7 @@ def bce(p: Any, y: Any, reduction: Reduction = "mean", weight: Any = None) -> An
     with np.errstate(divide="ignore"):
         losses = -(y * np.maximum(np.log(p), -100) + (1 - y) * np.maximum(np.log1p(-p), -100))
     weights = 1 if weight is None else np.broadcast_to(np.asarray(weight, losses.dtype), losses.shape)
-    return reduced(losses * weights, reduction, sum=np.sum, mean=np.mean)
+    return reduced(losses * weights, reduction)
 
 
 bce.vjp(
@@ -157,7 +154,7 @@ def _logits(z: Any, y: Any) -> tuple[Any, Any]:
 @primitive(name="bce_with_logits", check=_logits)
 def logistic_loss(z: Any, y: Any) -> Any:
     """Measures how far ``sigmoid(z)`` is from each target: ``softplus(z) - z y``."""
-    wrong = _product(1 - y, np.maximum(z, 0), np.where) + _product(y, np.maximum(-z, 0), np.where)
+    wrong = _product(1 - y, np.maximum(z, 0)) + _product(y, np.maximum(-z, 0))
     return wrong + np.log1p(np.exp(-np.abs(z)))
 
 
@@ -269,7 +266,7 @@ def _class_ids(logits: Any, labels: Any, reduction: Reduction) -> tuple[Any, ...
 def cross_entropy_of_labels(logits: Any, labels: Any, reduction: Reduction = "mean") -> Any:
     """Measures how little probability the right class has: ``-log softmax(logits)[label]``."""
     losses = -np.take_along_axis(log_softmax.raw(logits), labels[..., None], -1)[..., 0]
-    return reduced(losses, reduction, sum=np.sum, mean=np.mean)
+    return reduced(losses, reduction)
 
 
 cross_entropy_of_labels.vjp(
@@ -346,7 +343,7 @@ def mse(p: Any, y: Any, reduction: Reduction = "mean") -> Any:
         If the shapes differ.
     """
     if reduction != "mean":
-        return reduced(np.square(p - y), reduction, sum=np.sum)
+        return reduced(np.square(p - y), reduction)
     with np.errstate(over="ignore"):
         out = np.mean(np.square(p - y))
     # The mean may be finite where a square is not.
@@ -358,33 +355,6 @@ mse.vjp(
     p=lambda g, p, y, reduction: divided(g, math.prod(p.shape), reduction) * (2 * (p - y)),
     y=lambda g, p, y, reduction: divided(g, math.prod(p.shape), reduction) * (2 * (y - p)),
 )
-
-
-def nll_loss(
-    log_probabilities: Any, labels: Any, reduction: Reduction = "mean", weight: Any = None,
-    ignore_index: int | None = None,
-) -> Any:  # fmt: skip
-    """Measures how little probability the right class has, from ``log_softmax(logits)``: ``-log_probability[label]``.
-
-    `cross_entropy` takes the logits themselves.
-
-    Parameters
-    ----------
-    log_probabilities : (..., K)
-    labels : (...) of int, or (..., K)
-        Class ids 0..K-1, or probabilities.
-    reduction : {"mean", "sum", "none"}
-        How to combine the losses of the rows. With class ids and `weight`, "mean" divides by the sum of the weights.
-    weight : (K,), optional
-        Multiplies the terms of the classes.
-    ignore_index : int, optional
-        The class id of rows to leave out, such as -100.
-
-    Returns
-    -------
-    () or (...)
-    """
-    return _of_scores(log_probabilities, labels, reduction, 0, weight, ignore_index)
 
 
 def difference(p: Any, y: Any) -> Any:
@@ -402,25 +372,11 @@ def huber_loss(p: Any, y: Any, reduction: Reduction = "mean", delta: float = 1.0
 
     d is ``|p - y|`` (P. J. Huber, 1964).
     """
-    return _huber(p, y, reduction, delta, 1.0)
-
-
-def _huber(p: Any, y: Any, reduction: Reduction, delta: float, scale: float) -> Any:
     if not fixed(delta, "delta") > 0:
         raise ValueError(f"huber_loss: delta is {delta}. It is greater than 0")
     d = difference(p, y)
     near = clip(d, -float(delta), float(delta))
-    return reduced(near / scale * (d - near / 2), reduction)
-
-
-def smooth_l1_loss(p: Any, y: Any, reduction: Reduction = "mean", beta: float = 1.0) -> Any:
-    """Measures how far predictions are from their targets: `huber_loss` up to `beta`, divided by `beta`.
-
-    With ``beta=0`` it is `l1_loss`.
-    """
-    if number(fixed(beta, "beta"), "beta", 0) == 0:
-        return l1_loss(p, y, reduction)
-    return _huber(p, y, reduction, beta, float(beta))
+    return reduced(near * (d - near / 2), reduction)
 
 
 def kl_div(p: Any, y: Any, reduction: Reduction | Literal["batchmean"] = "mean", log_target: bool = False) -> Any:

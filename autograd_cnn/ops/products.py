@@ -18,11 +18,11 @@ from autograd_cnn.engine.declare import primitive
 from autograd_cnn.ops.arithmetic import astype, conjugated, multiply, where
 from autograd_cnn.ops.indexing import getitem, positions, take
 from autograd_cnn.ops.reductions import sum
-from autograd_cnn.ops.shapes import axes_last, expand_dims, matrix_transpose, moveaxis, reshape, squeeze
+from autograd_cnn.ops.shapes import axes_last, expand_dims, matrix_transpose, moveaxis, reshape, roll, squeeze
 
 __all__ = [
-    "contract", "diagonal", "dot", "einsum", "inner", "kron", "linear", "matmul", "matrix_trace", "outer", "repeat",
-    "tensordot", "vdot",
+    "contract", "cross", "diagonal", "dot", "einsum", "inner", "kron", "linear", "matmul", "matrix_trace", "matvec",
+    "outer", "repeat", "tensordot", "vdot", "vecdot", "vecmat",
 ]  # fmt: skip
 
 
@@ -276,3 +276,33 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     counts = [1] * np.ndim(x)
     counts[axis] = repeats
     return kron(x, np.ones(counts, bool))
+
+
+# Products of vectors, alone or in stacks
+
+
+def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
+    """Multiplies vectors of 3 components to vectors at right angles to both: the cross product.
+
+    For vectors of 2 components, add a third of 0.
+    """
+    axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis,) * 3
+    a, b = axes_last(a, axisa), axes_last(b, axisb)
+    if (np.shape(a)[-1], np.shape(b)[-1]) != (3, 3):
+        raise ValueError(f"cross: want vectors of 3 components, got {np.shape(a)} and {np.shape(b)}")
+    return moveaxis(roll(a, -1, -1) * roll(b, 1, -1) - roll(a, 1, -1) * roll(b, -1, -1), -1, axisc)
+
+
+def vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
+    """Sums products over one axis of both: the dot products of stacks of vectors. `x1` is conjugated."""
+    return contract("...i,...i->...", conjugated(axes_last(x1, axis)), axes_last(x2, axis))
+
+
+def matvec(x1: Any, x2: Any) -> Any:
+    """Multiplies stacks of matrices by stacks of vectors."""
+    return squeeze(matmul(x1, expand_dims(x2, -1)), -1)
+
+
+def vecmat(x1: Any, x2: Any) -> Any:
+    """Multiplies stacks of vectors, which are conjugated, by stacks of matrices."""
+    return squeeze(matmul(conjugated(expand_dims(x1, -2)), x2), -2)

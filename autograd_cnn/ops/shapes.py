@@ -14,7 +14,7 @@ from autograd_cnn.ops.axes import Axis, Shape, X, axes_of, of_first
 
 __all__ = [
     "broadcast_to", "copy", "expand_dims", "flatten", "flip", "matrix_transpose", "moveaxis", "permute_dims", "ravel",
-    "reshape", "rollaxis", "squeeze", "swapaxes", "transpose",
+    "reshape", "roll", "rollaxis", "squeeze", "swapaxes", "transpose",
 ]  # fmt: skip
 
 Order = Literal["C", "F"]
@@ -156,6 +156,18 @@ def flip(x: Any, axis: Axis = None) -> Any:
 flip.vjp(x=lambda g, axis: flip(g, axis))
 
 
+@primitive(moves=True, batch="axis")
+def roll(x: Any, shift: Shape, axis: Axis = None) -> Any:
+    """Moves the elements by `shift` along `axis`; those that leave at the end come back at the start.
+
+    Several axes take a shift each. Without `axis`, the elements move in the order of `ravel`.
+    """
+    return np.roll(x, shift, axis)
+
+
+roll.vjp(x=lambda g, shift, axis: roll(g, np.negative(shift), axis))
+
+
 @primitive(moves=True, batch="elementwise")
 def copy(x: Any, order: Literal["K", "A", "C", "F"] = "K") -> Any:
     """Copies the numbers to a new array; `order` is that of its memory."""
@@ -163,6 +175,13 @@ def copy(x: Any, order: Literal["K", "A", "C", "F"] = "K") -> Any:
 
 
 copy.vjp(x=lambda g: g)
+
+
+def as_images(x: Any) -> Any:
+    """Turn sequences (N, L, C) into images one pixel high."""
+    if np.ndim(x) != 3:
+        raise ValueError(f"x is {np.ndim(x)}-dimensional, want (N, L, C)\nOne sequence (L, C): x[None]")
+    return expand_dims(x, 1)
 
 
 def together(x: Any, axis: Any) -> Any:

@@ -2,15 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from autograd_cnn import vocabulary
 from autograd_cnn.engine.naming import enrol, publish
-from autograd_cnn.vocabulary import fft, linalg, special, stats
-from autograd_cnn.vocabulary.arrays import *
+from autograd_cnn.vocabulary import fft, functions, linalg, special, stats
 from autograd_cnn.vocabulary.functions import *
 
 if not TYPE_CHECKING:  # type checkers follow the stars
-    files = [file for file in vars(vocabulary).values() if file not in (fft, linalg, special, stats)]
-    __all__ = [name for file in files for name in getattr(file, "__all__", ())]
+    __all__ = functions.__all__
 enrol(globals())
 enrol(vars(fft), "fft.")
 enrol(vars(linalg), "linalg.")

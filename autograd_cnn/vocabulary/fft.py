@@ -17,7 +17,7 @@ from autograd_cnn.engine.declare import primitive
 from autograd_cnn.ops.arithmetic import conjugate
 from autograd_cnn.ops.axes import Axis, Shape
 from autograd_cnn.ops.indexing import scatter
-from autograd_cnn.vocabulary.arrays import roll
+from autograd_cnn.ops.shapes import roll
 
 __all__ = [
     "fft", "fft2", "fftn", "fftshift", "hfft", "ifft", "ifft2", "ifftn", "ifftshift", "ihfft", "irfft", "irfft2",

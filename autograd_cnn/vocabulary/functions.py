@@ -1,9 +1,9 @@
-"""NumPy's other functions of numbers: elementary ones, averages, quantiles, sorted numbers, sums and differences.
+"""NumPy's other functions: arrays joined, cut, turned and filled; elementary functions, quantiles, differences.
 
 Most elementary functions are a line each: NumPy's ufunc, what it does, and its rules. They broadcast like NumPy's. The
 others are functions of primitives. A quantile and a sort pick elements in the order of a stable argsort, so the one
-that comes first has the lower place among ties, and the gradient goes where the number came from. Lengths and distances
-of vectors, which NumPy lacks, come last.
+that comes first has the lower place among ties, and the gradient goes where the number came from. Lengths of vectors,
+which NumPy lacks, come last.
 """
 
 from __future__ import annotations
@@ -11,40 +11,323 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial, reduce, wraps
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
+from autograd_cnn.calculus.trees import tree_filled, tree_leaves
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.arrays import as_floats, is_complex, precision
+from autograd_cnn.engine.arrays import as_floats, is_complex, numeric
 from autograd_cnn.engine.checks import flag
 from autograd_cnn.engine.declare import primitive
-from autograd_cnn.engine.numpy_calls import checked, constant, known, peek, plain, plain_array
+from autograd_cnn.engine.numpy_calls import constant, copied_index, known, peek, plain, plain_array
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import counterparts
-from autograd_cnn.ops import arithmetic, reductions
+from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.ops import arithmetic, axes, indexing, reductions
 from autograd_cnn.ops.arithmetic import chain, choice, clip, conjugated, live, masked, power, quotient, sign_of, where
-from autograd_cnn.ops.axes import Axis, as_float, axes_of, channel_axis, cut, fixed, in_double, keepdims_shape, operand
-from autograd_cnn.ops.indexing import concatenate, scatter, take, take_along_axis
-from autograd_cnn.ops.losses import Reduction, reduced
-from autograd_cnn.ops.products import matmul
+from autograd_cnn.ops.axes import Axis, Shape, X, as_float, axes_of, cut, fixed, in_double, keepdims_shape, operand
+from autograd_cnn.ops.indexing import concatenate, getitem, positions, scatter, split, take, take_along_axis
+from autograd_cnn.ops.products import kron, matmul
 from autograd_cnn.ops.reductions import count_of, cumprod, cumsum, in_range, keeps, mean, prod, std, sum, var
-from autograd_cnn.ops.shapes import axes_last, broadcast_to, moveaxis, reshape, squeeze, together, transpose
-from autograd_cnn.vocabulary.arrays import broadcast_arrays, pad
+from autograd_cnn.ops.shapes import axes_last, broadcast_to, copy, flip, moveaxis, reshape, squeeze, together, transpose
 from autograd_cnn.vocabulary.linalg import order_of_powers, vector_norm
 
 __all__ = [
-    "acos", "acosh", "angle", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin",
-    "asinh", "atan", "atan2", "atanh", "average", "bincount", "cbrt", "copysign", "corrcoef", "cosh",
-    "cosine_similarity", "cov", "cummax", "cummin", "cumulative_prod", "cumulative_sum", "deg2rad", "degrees", "diff",
-    "divmod", "ediff1d", "exp2", "fabs", "float_power", "fmax", "fmin", "fmod", "frexp", "geomspace", "gradient",
-    "hypot", "interp", "ldexp", "linspace", "log2", "log10", "logaddexp", "logaddexp2", "logspace", "median", "mod",
-    "modf", "nan_to_num", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmedian", "nanmin", "nanpercentile",
-    "nanprod", "nanquantile", "nanstd", "nansum", "nanvar", "normalize", "pairwise_distance", "partition",
-    "percentile", "positive", "ptp", "quantile", "rad2deg", "radians", "real_if_close", "reciprocal", "select", "sinc",
-    "sinh", "sort", "sort_complex", "tan", "trapezoid", "triplet_margin_loss", "unwrap",
+    "acos", "acosh", "angle", "append", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh",
+    "array", "asarray", "asin", "asinh", "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "atleast_3d", "average",
+    "bincount", "block", "broadcast_arrays", "cbrt", "choose", "column_stack", "convolve", "copysign", "corrcoef",
+    "correlate", "cosh", "cosine_similarity", "cov", "cumulative_prod", "cumulative_sum", "deg2rad", "degrees",
+    "delete", "diag", "diagflat", "diff", "divmod", "dsplit", "dstack", "ediff1d", "exp2", "extract", "fabs", "fliplr",
+    "flipud", "float_power", "fmax", "fmin", "fmod", "frexp", "geomspace", "gradient",
+    "hsplit", "hstack", "hypot", "insert", "interp", "ldexp", "linspace", "log2", "log10", "logaddexp", "logaddexp2",
+    "logspace", "median", "meshgrid", "mod", "modf", "nan_to_num", "nancumprod", "nancumsum", "nanmax", "nanmean",
+    "nanmedian", "nanmin", "nanpercentile", "nanprod", "nanquantile", "nanstd", "nansum", "nanvar", "normalize", "pad",
+    "partition", "percentile", "polyval", "positive", "ptp", "quantile", "rad2deg", "radians", "real_if_close",
+    "reciprocal", "resize", "rot90", "row_stack", "select", "sinc", "sinh", "sort", "sort_complex", "tan", "tile",
+    "trapezoid", "tril", "trim_zeros", "triu", "unwrap", "vander", "vsplit", "vstack",
 ]  # fmt: skip
+
+
+# Arrays joined, cut, turned and filled
+
+
+def asarray(object: Any, dtype: Any = None) -> Any:
+    """Joins the tensors and numbers in nested lists into one tensor, of NumPy's dtype for them; returns a tensor."""
+    if isinstance(object, Tensor):
+        return object if dtype in (None, object.dtype) else object.astype(dtype)
+    if isinstance(object, (list, tuple)) and any(isinstance(leaf, Tensor) for leaf in tree_leaves(object)):
+        return np.stack([asarray(part) for part in object], dtype=dtype)
+    return np.asarray(numeric(object, "object"), dtype)
+
+
+def array(object: Any, dtype: Any = None) -> Any:
+    """Joins the tensors and numbers in nested lists into one tensor, of NumPy's dtype for them; copies a tensor."""
+    return copy(made) if (made := asarray(object, dtype)) is object else made
+
+
+def _atleast(f: Callable[..., Any], arrays: tuple[Any, ...]) -> Any:
+    """Reshape each array to the shape that NumPy's function `f` gives it."""
+    made = tuple(reshape(x, f(np.broadcast_to(0, np.shape(x))).shape) for x in arrays)
+    return made[0] if len(made) == 1 else made
+
+
+def atleast_1d(*arrays: Any) -> Any:
+    """Gives each array at least one axis: the array, or a tuple of several."""
+    return _atleast(np.atleast_1d, arrays)
+
+
+def atleast_2d(*arrays: Any) -> Any:
+    """Gives each array at least two axes, new ones first: the array, or a tuple of several."""
+    return _atleast(np.atleast_2d, arrays)
+
+
+def atleast_3d(*arrays: Any) -> Any:
+    """Gives each array at least three axes, (1, N, 1) or (M, N, 1): the array, or a tuple of several."""
+    return _atleast(np.atleast_3d, arrays)
+
+
+def fliplr(x: X) -> X:
+    """Reverses the order of the columns, axis 1."""
+    return flip(x, 1)
+
+
+def flipud(x: X) -> X:
+    """Reverses the order of the rows, axis 0."""
+    return flip(x, 0)
+
+
+def hstack(tup: Sequence[Any], dtype: Any = None) -> Any:
+    """Joins arrays side by side: along axis 1, or axis 0 if they have only one."""
+    parts = [atleast_1d(x) for x in tup]
+    return concatenate(parts, int(all(np.ndim(x) > 1 for x in parts)), dtype)
+
+
+def vstack(tup: Sequence[Any], dtype: Any = None) -> Any:
+    """Joins arrays one below the other: along axis 0. An array of one axis is a row."""
+    return concatenate([atleast_2d(x) for x in tup], 0, dtype)
+
+
+row_stack = vstack
+
+
+def dstack(tup: Sequence[Any]) -> Any:
+    """Joins arrays one behind the other: along axis 2."""
+    return concatenate([atleast_3d(x) for x in tup], 2)
+
+
+def column_stack(tup: Sequence[Any]) -> Any:
+    """Joins arrays side by side: along axis 1. An array of one axis is a column."""
+    return concatenate([x if np.ndim(x) > 1 else atleast_2d(x).T for x in tup], 1)
+
+
+def append(x: Any, values: Any, axis: int | None = None) -> Any:
+    """Joins `values` to the end of `x`, along `axis` or in one row."""
+    return concatenate([x, values], axis)
+
+
+def _numbered(arrays: Sequence[Any]) -> list[Any]:
+    """Return the positions of the elements of each array in ``concatenate(arrays, None)``."""
+    starts = np.cumsum([0, *map(np.size, arrays)])
+    return [positions(x, start) for x, start in zip(arrays, starts, strict=False)]
+
+
+def insert(x: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
+    """Puts `values` before the elements at `obj`, an index or several, along `axis` or into the flattened `x`.
+
+    The result has the dtype of `x`.
+    """
+    numbers = _numbered([x, values])
+    joined = concatenate([x, values], None, getattr(x, "dtype", None))
+    return take(joined, np.insert(numbers[0], plain(obj), numbers[1], axis))
+
+
+def choose(x: Any, choices: Sequence[Any], mode: Any = "raise") -> Any:
+    """Takes each element from the array ``choices[i]``, where i is the integer in `x` at its place."""
+    return take(concatenate([*choices], None), np.choose(plain(x), _numbered(choices), mode=mode))
+
+
+def block(arrays: Any) -> Any:
+    """Joins nested lists of blocks: the innermost lists along the last axis, the next along the last but one, ...
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> ag.block([[np.eye(2), np.zeros((2, 1))], [np.ones((1, 2)), 5]])
+    array([[1., 0., 0.],
+           [0., 1., 0.],
+           [1., 1., 5.]])
+    """
+    leaves = tree_leaves(arrays)
+    return take(concatenate(leaves, None), np.block(tree_filled(arrays, _numbered(leaves))))
+
+
+def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any = "xy") -> tuple[Any, ...]:
+    """Makes the coordinates of a grid from those along its axes: one array for each axis.
+
+    `sparse` leaves out the repetition along the other axes. With ``indexing="xy"``, the first two axes are exchanged.
+    The results are copies, whatever `copy`.
+    """
+    grids = np.meshgrid(*map(positions, xi), sparse=sparse, indexing=indexing)
+    return tuple(take(x, grid) for x, grid in zip(xi, grids, strict=True))
+
+
+def hsplit(x: Any, indices_or_sections: Any) -> list[Any]:
+    """Cuts `x` along axis 1, or axis 0 if it has only one, as `split` does."""
+    return split(x, indices_or_sections, int(np.ndim(x) > 1))
+
+
+def vsplit(x: Any, indices_or_sections: Any) -> list[Any]:
+    """Cuts `x` along axis 0, as `split` does."""
+    return split(x, indices_or_sections, 0)
+
+
+def dsplit(x: Any, indices_or_sections: Any) -> list[Any]:
+    """Cuts `x` along axis 2, as `split` does."""
+    return split(x, indices_or_sections, 2)
+
+
+def resize(x: X, new_shape: Shape) -> X:
+    """Fills an array of `new_shape` with the elements in their order, again and again."""
+    return take(x, np.resize(positions(x), new_shape))
+
+
+def delete(x: X, obj: Any, axis: int | None = None) -> X:
+    """Leaves out the elements at `obj`, a slice, integers or a mask, along `axis` or from the flattened `x`."""
+    return take(x, np.delete(positions(x), plain(obj), axis))
+
+
+def extract(condition: Any, x: X) -> X:
+    """Picks the elements for which `condition` holds."""
+    return take(x, np.extract(plain(condition), positions(x)))
+
+
+def diag(x: X, k: int = 0) -> X:
+    """Picks the `k`-th diagonal of a matrix, or makes the matrix that has `x` on it."""
+    return diagflat(x, k) if np.ndim(x) == 1 else take(x, np.diag(positions(x), k))
+
+
+def diagflat(x: X, k: int = 0) -> X:
+    """Makes the matrix that has the elements of `x` on its `k`-th diagonal, and 0 elsewhere."""
+    i, n = np.arange(np.size(x)), np.size(x) + abs(k)
+    return scatter(reshape(x, -1), (i + max(0, -k), i + max(0, k)), (n, n))
+
+
+def tril(x: Any, k: int = 0) -> Any:
+    """Sets the elements above the `k`-th diagonal of each matrix to 0, or to False if they are bools."""
+    return where(np.tril(np.ones(np.shape(x)[-2:], bool), fixed(k, "k")), x, False)
+
+
+def triu(x: Any, k: int = 0) -> Any:
+    """Sets the elements below the `k`-th diagonal of each matrix to 0, or to False if they are bools."""
+    return where(np.triu(np.ones(np.shape(x)[-2:], bool), fixed(k, "k")), x, False)
+
+
+def rot90(x: X, k: int = 1, axes: tuple[int, int] = (0, 1)) -> X:
+    """Turns the plane of two `axes` by `k` right angles, from the first axis towards the second."""
+    return take(x, np.rot90(positions(x), k, axes))
+
+
+def trim_zeros(x: X, trim: str = "fb", axis: int | tuple[int, ...] | None = None) -> X:
+    """Leaves out zeros at the front ("f") and at the back ("b"), along `axis` or along all axes."""
+    index, found = [slice(None)] * np.ndim(x), np.argwhere(plain(x))
+    for d in range(len(index)) if axis is None else np.atleast_1d(axis):
+        first, last = (found[:, d].min(), found[:, d].max() + 1) if found.size else (0, 0)
+        index[d] = slice(first if "f" in trim.lower() else None, last if "b" in trim.lower() or not last else None)
+    return getitem(x, tuple(index))
+
+
+def tile(x: X, reps: Shape) -> X:
+    """Lays copies of `x` side by side, `reps` along each axis.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> ag.tile([1, 2], (2, 2))
+    array([[1, 2, 1, 2],
+           [1, 2, 1, 2]])
+    """
+    return kron(np.ones(reps, bool), x)
+
+
+def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
+    """Repeats the arrays until all have one shape."""
+    shape = np.broadcast_shapes(*map(np.shape, arrays))
+    return tuple(broadcast_to(x, shape) for x in arrays)
+
+
+def pad(x: X, pad_width: Any, constant_values: Any = 0, mode: Any = "constant") -> X:
+    """Puts a margin around `x`.
+
+    Parameters
+    ----------
+    x : (...)
+    pad_width : int, pair, one pair per axis, or dict
+        The number of elements before and after. A dict has the axes to pad. One pair is for every axis, as in NumPy;
+        in PyTorch it is for the last.
+    constant_values : float, pair, or one pair per axis
+        The elements of a margin with ``mode="constant"``.
+    mode : {"constant", "edge", "reflect", "symmetric", "wrap", "empty"}
+
+    Returns
+    -------
+    (...)
+    """
+    if isinstance(constant_values, str):  # NumPy's third argument is the mode
+        mode, constant_values = constant_values, 0
+    if mode in ("constant", "empty"):
+        return indexing.pad_constant(x, copied_index(pad_width), constant_values)
+    if mode not in ("edge", "reflect", "symmetric", "wrap"):
+        raise ValueError(f'pad: mode is {mode!r}, want "constant", "edge", "reflect", "symmetric" or "wrap"')
+    return take(x, np.pad(positions(x), indexing.widths_of(pad_width, np.ndim(x)) or 0, mode))
+
+
+# Sliding products, and polynomials as the vectors of their coefficients
+
+Ends = Literal["full", "same", "valid"]
+
+
+def _convolve_rule(g: Any, other: Any, shape: tuple[int, ...]) -> Any:
+    """Convolve `g`, completed by zeros to what mode "full" would give, with the other vector backwards."""
+    missing = other.size + int(np.prod(shape)) - 1 - len(g)
+    return convolve(pad(g, (missing // 2, missing - missing // 2)), flip(reshape(other, (-1,))), "valid")
+
+
+@primitive(complex=True, flops=lambda a_shape, v_shape: 2 * a_shape[0] * v_shape[0])
+def convolve(a: Any, v: Any, mode: Ends = "full") -> Any:
+    """Slides one vector, reversed, along the other, and sums the products at each place.
+
+    `mode` is ``"full"``, ``"same"`` or ``"valid"``, as in NumPy.
+    """
+    return np.convolve(a, v, mode)
+
+
+convolve.vjp(
+    a=lambda g, a_shape, v: _convolve_rule(g, v, a_shape),
+    v=lambda g, a, v_shape: _convolve_rule(g, a, v_shape),
+)
+
+
+def correlate(a: Any, v: Any, mode: Ends = "valid") -> Any:
+    """Slides `v`, conjugated, along `a`, and sums the products at each place."""
+    v = conjugated(v)
+    return flip(convolve(v, flip(a), mode)) if len(a) < len(v) else convolve(a, flip(v), mode)
+
+
+def polyval(p: Any, x: Any) -> Any:
+    """Evaluates the polynomial with the coefficients `p`, highest power first, at `x`."""
+    return reduce(lambda y, coefficient: y * x + coefficient, p, np.zeros_like(x))
+
+
+def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
+    """Raises each element of a vector to the powers N - 1 ... 0, in columns, or 0 ... N - 1 if `increasing`."""
+    powers = np.arange(np.size(x) if N is None else N)
+    return power(reshape(x, (-1, 1)), powers if increasing else powers[::-1])
+
+
+# Elementary functions
 
 
 def _ufunc(ufunc: Any, doc: str, **rules: Any) -> Primitive[...]:
@@ -207,7 +490,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
 
 
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any:
-    """Interpolates linearly between the points (`xp`, `fp`), with gradients for all three.
+    """Interpolates linearly between the points (`xp`, `fp`), which are finite, with gradients for all three.
 
     At a point the slope is that to its right, at the last one that to its left. Outside, the gradient of `x` is 0.
     """
@@ -216,11 +499,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any
     (x, xp, fp), last = as_floats(x, xp, fp), len(xp) - 1
     i = np.clip(np.searchsorted(xp, x, "right") - 1, 0, max(last - 1, 0))
     x0, y0, x1, y1 = (take(p, k) for k in (i, np.minimum(i + 1, last)) for p in (xp, fp))
-    back = np.logical_and(np.not_equal(x, x0), ~np.isfinite(y0) | np.isinf(x0) | np.isinf(x))  # from the other point
-    start, y = where(back, x1, x0), where(back, y1, y0)
-    part, rise = arithmetic.ratio(where(np.isinf(x), 0, x) - start, x1 - x0), y1 - y0
-    still = ~np.isnan(x) & (np.equal(x, start) | np.equal(y0, y1)) & ~(np.isfinite(part) & np.isfinite(rise))
-    out = y + where(still, 0, part) * where(still, 0, rise)
+    out = y0 + arithmetic.ratio(where(np.isinf(x), 0, x) - x0, x1 - x0) * (y1 - y0)
     out = where(np.less(x, take(xp, 0)), take(fp, 0) if left is None else left, out)
     return where(np.greater(x, take(xp, last)), take(fp, last) if right is None else right, out)
 
@@ -409,9 +688,8 @@ def _variables(x: Any, rowvar: bool) -> Any:
 
 
 def cov(
-    x: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None, fweights: Any = None,
-    aweights: Any = None, dtype: Any = None,
-) -> Any:  # fmt: skip
+    x: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None, *, dtype: Any = None
+) -> Any:
     """Computes the covariances of variables, one in each row of `x` (or column, without `rowvar`) and of `y`.
 
     Parameters
@@ -419,8 +697,6 @@ def cov(
     x, y : (variables, observations), or (observations,)
     bias : bool
         Divide by the number of observations, and not by one less. `ddof` overrides it.
-    fweights, aweights : (observations,), optional
-        How often each was observed, and how much it weighs.
 
     Returns
     -------
@@ -429,16 +705,9 @@ def cov(
     rows = _variables(x, rowvar)
     rows = rows if y is None else concatenate([rows, _variables(y, rowvar)])
     rows = in_double(rows) if dtype is None else rows.astype(dtype)
-    ddof = (0 if bias else 1) if ddof is None else ddof
-    weights = np.broadcast_to(np.asarray(1 if fweights is None else fweights, precision(rows.dtype)), rows.shape[1:])
-    if is_complex(aweights):
-        raise TypeError("aweights are complex, and cov wants real numbers")
-    weights = weights if aweights is None else weights * operand(aweights, weights)
-    checked(np.cov, np.zeros(rows.shape[1]), None, True, False, 0, fweights, aweights)  # NumPy's errors
-    total = sum(weights)
-    lost = ddof if aweights is None else ddof * (sum(weights * aweights) / total)
-    centred = rows - sum(rows * weights, 1, keepdims=True) / total
-    return squeeze(matmul(centred * weights, transpose(conjugated(centred))) / where(total > lost, total - lost, 0))
+    lost = (0 if bias else 1) if ddof is None else ddof
+    centred = rows - mean(rows, 1, keepdims=True)
+    return squeeze(matmul(centred, transpose(conjugated(centred))) / max(rows.shape[1] - lost, 0))
 
 
 def corrcoef(x: Any, y: Any = None, rowvar: bool = True, dtype: Any = None) -> Any:
@@ -488,7 +757,7 @@ nanmax, nanmin = _without_nan(reductions.max, -np.inf), _without_nan(reductions.
 counterparts.update({(np.fmax, "reduce"): "nanmax", (np.fmin, "reduce"): "nanmin"})
 
 
-# Running extremes, other forms of running sums and products, differences between neighbours
+# Other forms of running sums and products, differences between neighbours
 
 
 def _with_ends(x: Any, start: Any, end: Any, axis: int, dtype: Any = None) -> Any:
@@ -524,32 +793,6 @@ def nancumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
 def nancumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
     """Multiplies like `cumprod`, with 1 in place of NaN."""
     return cumprod(masked(x, ~np.isnan(x), 1), axis, dtype)
-
-
-def _records(extreme: np.ufunc, x: Any, axis: int) -> Any:
-    """Return the places of the last elements so far that are the most extreme, or that are NaN."""
-    x = np.asarray(x)
-    record = (x == extreme.accumulate(x, axis)) | np.isnan(x)
-    return np.maximum.accumulate(np.where(record, np.indices(x.shape, sparse=True)[axis], 0), axis)
-
-
-def cummax(x: Any, axis: int = 0) -> Any:
-    """Takes the largest number so far: ``np.maximum.accumulate``.
-
-    The last one of ties receives the gradient.
-    """
-    return take_along_axis(x, constant(_records, (np.maximum, x, axis), {}), axis)
-
-
-def cummin(x: Any, axis: int = 0) -> Any:
-    """Takes the smallest number so far: ``np.minimum.accumulate``.
-
-    The last one of ties receives the gradient.
-    """
-    return take_along_axis(x, constant(_records, (np.minimum, x, axis), {}), axis)
-
-
-counterparts.update({(np.maximum, "accumulate"): "cummax", (np.minimum, "accumulate"): "cummin"})
 
 
 def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
@@ -627,7 +870,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     return (dx * (y[..., 1:] + y[..., :-1]) / 2).sum(-1)
 
 
-# Lengths and distances of vectors
+# Lengths of vectors
 
 
 def cosine_similarity(x1: Any, x2: Any, axis: int | None = None, eps: float = 1e-8) -> Any:
@@ -637,7 +880,7 @@ def cosine_similarity(x1: Any, x2: Any, axis: int | None = None, eps: float = 1e
     of images (N, H, W, C). Arrays of three axes need an `axis`.
     """
     x1, x2 = broadcast_arrays(*as_floats(x1, x2))
-    axis = channel_axis(x1) if axis is None else axis
+    axis = axes.channel_axis(x1) if axis is None else axis
 
     def squares(x: Any, s: Any) -> Any:
         return clip(sum(arithmetic.square(x), axis), (float(fixed(eps, "eps")) * s) ** 2, None)
@@ -646,36 +889,13 @@ def cosine_similarity(x1: Any, x2: Any, axis: int | None = None, eps: float = 1e
     return sum(x1 * x2, axis) / (np.sqrt(first) * np.sqrt(second))
 
 
-def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdims: bool = False) -> Any:
-    """Computes the distances between vectors along the last axis: ``sum(|x1 - x2 + eps|**p)**(1 / p)``.
-
-    The gradient at distance 0 is 0.
-    """
-    norm = partial(vector_norm, axis=-1, keepdims=keepdims, ord=p)
-    _, length, s = in_range(lambda x, s: norm(x), np.subtract(*as_floats(x1, x2)) + eps, -1, order_of_powers(p))
-    return length if s is None else length / s
-
-
-def triplet_margin_loss(
-    anchor: Any, positive: Any, negative: Any, reduction: Reduction = "mean", margin: float = 1.0, p: float = 2.0,
-    eps: float = 1e-6, swap: bool = False,
-) -> Any:  # fmt: skip
-    """Computes ``max(0, d(anchor, positive) - d(anchor, negative) + margin)``.
-
-    The distance d is `pairwise_distance`. With `swap`, `negative` is compared with the nearer of the two others.
-    """
-    near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
-    far = arithmetic.minimum(far, pairwise_distance(positive, negative, p, eps)) if swap else far
-    return reduced(clip(near - far + margin, 0, None), reduction)
-
-
 def normalize(x: Any, p: float = 2.0, axis: int | None = None, eps: float = 1e-12) -> Any:
     """Divides by the p-norm along `axis`, or by `eps` if that is larger.
 
     The gradient of the norm at 0 is 0. Without `axis`, it is the last: that of a vector, of each row, or the channels
     of images (N, H, W, C). Arrays of three axes need an `axis`.
     """
-    axis = channel_axis(x) if axis is None else axis
+    axis = axes.channel_axis(x) if axis is None else axis
     norm = partial(vector_norm, axis=axis, keepdims=True, ord=p)
     x, length, _ = in_range(lambda x, s: arithmetic.maximum(norm(x), eps * s), as_float(x), axis, order_of_powers(p))
     return x / length

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import operator
 from collections import namedtuple
-from functools import reduce
-from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -30,16 +28,14 @@ from autograd_cnn.ops import products, reductions
 from autograd_cnn.ops.arithmetic import abs, chain, conjugated, divide, imag, real, root, square, where
 from autograd_cnn.ops.axes import as_float, fixed, operand
 from autograd_cnn.ops.indexing import concatenate
-from autograd_cnn.ops.products import einsum, matmul, outer, tensordot
+from autograd_cnn.ops.products import cross, matmul, outer, tensordot, vecdot
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import axes_last, expand_dims, matrix_transpose, reshape, squeeze
-from autograd_cnn.vocabulary.arrays import cross, vecdot
 
 __all__ = [
-    "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "expm", "inv", "lstsq",
-    "matmul", "matrix_norm", "matrix_power", "matrix_transpose", "multi_dot", "norm", "outer", "pinv", "qr", "slogdet",
-    "solve", "solve_triangular", "svd", "svdvals", "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot",
-    "vector_norm",
+    "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "inv", "lstsq", "matmul",
+    "matrix_norm", "matrix_power", "matrix_transpose", "norm", "outer", "pinv", "qr", "slogdet", "solve",
+    "solve_triangular", "svd", "svdvals", "tensordot", "trace", "vecdot", "vector_norm",
 ]  # fmt: skip
 
 Triangle = Literal["L", "U", "l", "u"]
@@ -146,19 +142,6 @@ def solve_triangular(a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_d
     triangle = np.tri(np.shape(a)[-1], k=-unit_diagonal, dtype=bool)
     a = where(triangle if lower else triangle.T, a, np.eye(len(triangle), dtype=bool) if unit_diagonal else 0)
     return solve(a if trans in (0, "N") else a.mT if trans in (1, "T") else np.conj(a.mT), b)
-
-
-def tensorinv(a: Any, ind: int = 2) -> Any:
-    """Inverts `a` as a map from its last axes to its first `ind` axes."""
-    rows, columns = np.shape(a)[:ind], np.shape(a)[ind:]
-    return reshape(inv(reshape(a, (prod(rows), prod(columns)))), (*columns, *rows))
-
-
-def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
-    """Solves ``tensordot(a, x, x.ndim) == b``, after `axes` of `a` moved to the end."""
-    a = axes_last(a, *(axes or ()))
-    shape = np.shape(a)[np.ndim(b) :]
-    return reshape(solve(reshape(a, (-1, prod(shape))), reshape(b, -1)), shape)
 
 
 # Determinants
@@ -503,33 +486,6 @@ def matrix_power(a: Any, n: int) -> Any:
         return a if n else np.linalg.matrix_power(plain(a), 0)
     half = matrix_power(matmul(a, a), n // 2)
     return matmul(half, a) if n % 2 else half
-
-
-def expm(A: Any) -> Any:
-    """Computes exponentials of matrices: ``I + A + A @ A / 2 + ...``.
-
-    Pade's approximant of order 13 is exact for matrices of small norm (N. Higham, 2005), hence of A / 2**s, and is
-    squared s times.
-    """
-    norm = np.abs(numbers(as_float(A))).sum(-2).max(initial=0)
-    s = max(0, int(np.frexp(norm / 5.37)[1]))
-    power = above = below = np.eye(np.shape(A)[-1], dtype=as_float(A).dtype)
-    A, c = divide(A, 2.0**s), 1.0
-    for k in range(1, 14):
-        power, c = matmul(A, power), c * (14 - k) / (k * (27 - k))
-        above, below = above + c * power, below + (-1) ** k * c * power
-    out = solve(below, above)
-    return reduce(lambda out, _: matmul(out, out), range(s), out)
-
-
-def multi_dot(arrays: Any) -> Any:
-    """Multiplies matrices in the cheapest order; the first and the last may be vectors."""
-    dimensions = [np.ndim(x) for x in arrays]
-    if not {*dimensions} <= {1, 2} or 1 in dimensions[1:-1]:
-        found = ", ".join(map(str, dimensions))
-        raise ValueError(f"linalg.multi_dot: want matrices, and perhaps vectors at the ends, got {found} dimensions")
-    terms = [range(2 - np.ndim(x), 2) if i == 0 else range(i, i + np.ndim(x)) for i, x in enumerate(arrays)]
-    return einsum(*(part for pair in zip(arrays, terms, strict=True) for part in pair))
 
 
 def diagonal(x: Any, *, offset: int = 0) -> Any:

@@ -18,7 +18,7 @@ from autograd_cnn.engine.declare import primitive
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.environment import needs
 from autograd_cnn.ops.activations import erfc_of, logsigmoid, sigmoid
-from autograd_cnn.ops.arithmetic import chain, exp, in_dtype_of, log, log1p, sign_of, where
+from autograd_cnn.ops.arithmetic import chain, exp, in_dtype_of, log, log1p, where
 from autograd_cnn.ops.reductions import logsumexp
 
 
@@ -51,22 +51,17 @@ def _rule(slope: Callable[..., Any]) -> Callable[..., Any]:
     return _with(["g", *signature(slope).parameters], lambda g, *values: chain(g, in_dtype_of(g, slope(*values))))
 
 
-def _bessel(letter: str, kind: str, sign: int, end: str = "") -> list[Primitive[...]]:
-    """Make the Bessel functions of order 0, 1 and `v` of a kind; those that end in e are scaled by ``exp(-|x|)``."""
+def _bessel(letter: str, kind: str, sign: int) -> list[Primitive[...]]:
+    """Make the Bessel functions of order 0, 1 and `v` of a kind."""
 
-    def slope(v: Any, x: Any, out: Any) -> Any:
-        between = (general(v - 1, x) + sign * general(v + 1, x)) / 2
-        if not end:
-            return between
-        far = np.greater(abs(x), 1e5 * (1 + v * v))
-        y = where(far, x, 1)
-        bend = (v * v - 0.25) / 2 / abs(y) * (1 + 1 / abs(y))
-        return where(far, out / y * (bend - 0.5), between - sign_of(x) * out)  # far out, the difference would cancel
+    def slope(v: Any, z: Any) -> Any:
+        return (general(v - 1, z) + sign * general(v + 1, z)) / 2
 
     doc = f"Computes the {kind} Bessel function of order {{}}."
-    general = _of(f"{letter}v{end} v z", doc.format("`v`"), z=lambda v, z, out: slope(v, z, out))
-    first = _of(f"{letter}1{end} x", doc.format(1), x=lambda x, out: slope(1, x, out))
-    return [_of(f"{letter}0{end} x", doc.format(0), x=lambda x, out: slope(0, x, out)), first, general]
+    general = _of(f"{letter}v v z", doc.format("`v`"), z=slope)
+    zeroth = _of(f"{letter}0 x", doc.format(0), x=lambda x: slope(0, x))
+    first = _of(f"{letter}1 x", doc.format(1), x=lambda x: slope(1, x))
+    return [zeroth, first, general]
 
 
 def _log_of(y: Any, x: Any) -> Any:
@@ -144,7 +139,6 @@ kl_div = _of("kl_div x y", "Adds ``y - x`` to `rel_entr`.", x=lambda x, y: log(x
 j0, j1, jv = _bessel("j", "first kind of", -1)
 y0, y1, yv = _bessel("y", "second kind of", -1)
 i0, i1, iv = _bessel("i", "modified", 1)
-i0e, i1e, ive = _bessel("i", "modified, scaled", 1, "e")
 digamma, jn, yn = psi, jv, yv
 __all__ = ["digamma", "jn", "logsumexp", "yn"]
 __all__ += [name for name, f in vars().items() if isinstance(f, Primitive) and f.name == f"special.{name}"]

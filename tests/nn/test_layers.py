@@ -57,17 +57,13 @@ IMAGES, WIDE, SEQUENCES, ROWS = (2, 7, 8, 4), (2, 4, 6, 4), (3, 9, 4), (5, 4)
 SPARSE = {"stride": 2, "padding": 1, "dilation": 2, "groups": 2}
 TWINS = [
     *(twin(ROWS, name) for name in "ReLU ReLU6 SELU GELU SiLU Mish Sigmoid LogSigmoid Hardsigmoid Hardswish".split()),
-    *(twin(ROWS, name) for name in "Tanh Softsign Tanhshrink GLU PReLU".split()),
-    *(twin(ROWS, name, -1) for name in ("Softmax", "LogSoftmax", "Softmin")),
+    *(twin(ROWS, name) for name in "Tanh Softsign PReLU".split()),
+    *(twin(ROWS, name, -1) for name in ("Softmax", "LogSoftmax")),
     twin(ROWS, "LeakyReLU", 0.2),
     twin(ROWS, "ELU", 0.7),
-    twin(ROWS, "CELU", 0.7),
     twin(ROWS, "GELU", approximate="tanh"),
     twin(ROWS, "Softplus", 2.0),
     twin(ROWS, "Hardtanh", -0.5, 0.7),
-    twin(ROWS, "Softshrink", 0.3),
-    twin(ROWS, "Hardshrink", lambd=0.3),
-    twin(ROWS, "Threshold", 0.1, 20.0),
     twin(IMAGES, "Identity"),
     twin(IMAGES, "Flatten", last=True),
     twin(SEQUENCES, "MaxPool1d", 3, 2, 1),
@@ -75,15 +71,12 @@ TWINS = [
     twin(IMAGES, "MaxPool2d", 3, stride=2, padding=1, dilation=2, ceil_mode=True),
     twin(SEQUENCES, "AvgPool1d", 3, 2, 1),
     twin(IMAGES, "AvgPool2d", (3, 2), 2, padding=1, count_include_pad=False),
-    twin(IMAGES, "LPPool2d", 2, 3, 2),
     twin(IMAGES, "AdaptiveAvgPool2d", (3, 2)),
-    twin(IMAGES, "AdaptiveMaxPool2d", 3),
     twin(IMAGES, "GlobalAvgPool2d"),
     twin(WIDE, "PixelShuffle", 2),
     twin(WIDE, "PixelUnshuffle", 2),
     twin(IMAGES, "Upsample", scale_factor=2),
     twin(IMAGES, "Upsample", (5, 9), mode="bilinear", align_corners=True),
-    twin(IMAGES, "LocalResponseNorm", 3, 0.1),
     twin(ROWS, "Linear", 4, 3),
     twin(SEQUENCES, "Linear", 4, 3, bias=False, last=True),
     twin(SEQUENCES, "Conv1d", 4, 6, 3),
@@ -144,7 +137,7 @@ def test_a_layer_equals_its_twin_in_pytorch(case, torch):
             compared += [("", x1.grad, x2.grad)] if x1.requires_grad else []
         compared += [(name, getattr(ours, name).data, tensor.detach()) for name, tensor in tensors.items()]
         for name, mine, other in compared:
-            # PyTorch has the constants of celu and hardsigmoid in float32
+            # PyTorch has the constants of hardsigmoid in float32
             np.testing.assert_allclose(in_torch(case, name, mine), other, rtol=1e-7, atol=1e-9)
         x = x if x.dtype == int else x * (1, 5, 0.1, 2) + 1
 
@@ -170,17 +163,15 @@ def test_every_layer_is_public_and_has_a_twin():
         here = {c for c in vars(room).values() if inspect.isclass(c) and c.__module__ == room.__name__}
         assert {c.__name__ for c in here if not c.__name__.startswith("_")} == set(room.__all__)
         assert set(room.__all__) <= set(nn.__all__)
-    without = {"Dropout", "Dropout2d", "Fold", "Unfold"}  # random, or of another order than in PyTorch
+    without = {"Dropout", "Dropout2d", "Unfold"}  # random, or of another order than in PyTorch
     assert set(nn.functions.__all__ + nn.layers.__all__) == {case.name for case in TWINS} | without
     assert nn.functions.ReLU.__module__ == "autograd_cnn.nn.functions"
 
 
-def test_unfold_and_fold_call_their_functions(rng):
+def test_unfold_calls_its_function(rng):
     x = ag.Tensor(rng.normal(size=(2, 5, 6, 3)))
     windows = nn.Unfold((3, 2), padding=1, stride=2)(x)
     np.testing.assert_array_equal(windows.data, ag.unfold(x, (3, 2), padding=1, stride=2).data)
-    images = nn.Fold((5, 6), (3, 2), padding=1, stride=2)(windows)
-    np.testing.assert_array_equal(images.data, ag.fold(windows, (5, 6), (3, 2), padding=1, stride=2).data)
 
 
 def test_options_are_attributes_and_a_tensor_among_them_is_learnt():

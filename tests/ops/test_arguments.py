@@ -32,7 +32,7 @@ LEGAL = [
 ]
 LAX = {  # arguments that are accepted although they say nothing, as NumPy accepts them elsewhere
     **{"sum": ["x"], "max": ["x"], "min": ["x"], "nanmean": ["axis"], "nanvar": ["axis"]},  # of None, and of a number
-    **{"einsum": ["optimize"], "nll_loss": ["ignore_index"], "interp": ["left", "right"]},
+    **{"einsum": ["optimize"], "interp": ["left", "right"]},
     **{"concat": ["axis", "dtype"], "pad_constant": ["constant_values"], "permute_dims": ["x"], "set_at": ["x"]},
     **{"clip": ["x"], "relu_gradient": ["x"], "getitem": ["x"]},  # "a"[0] is "a"
     **{"scaled_dot_product_attention": ["rng"], "array": ["dtype"], "asarray": ["dtype"]},

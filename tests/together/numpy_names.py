@@ -129,7 +129,7 @@ rare keywords are refused by their names.
 
 A recorded function takes complex numbers where NumPy's does, except these. They compare numbers, and complex ones have
 no order; NumPy compares the real parts, and the imaginary parts of those that are equal:
-{_names(UNORDERED, "np.")}, and `np.pad` by a maximum, a minimum or a median.
+{_names(UNORDERED, "np.")}.
 
 ### Plain
 
@@ -190,7 +190,7 @@ and the error names ours. SciPy computes the numbers, and has to be installed, e
 
 ### ag.linalg
 
-Beside NumPy's: `expm`, `solve_triangular`.
+Beside NumPy's: `solve_triangular`.
 """
 
 

@@ -1,5 +1,6 @@
 """Names of PyTorch and NumPy that the package does not have, and what the errors recommend instead."""
 
+import math
 import re
 
 import numpy as np
@@ -119,8 +120,44 @@ def test_cures_work():
     assert abs(model[0].w.grad).max() == np.float32(0.001)
 
 
+FORMULAS = {  # of functions of PyTorch that are absent: their options there, and what stands for them in the cure
+    "softmin": ({"dim": -1}, {}),
+    "celu": ({"alpha": 0.7}, {"alpha": 0.7}),
+    "tanhshrink": ({}, {}),
+    "softshrink": ({"lambd": 0.4}, {"limit": 0.4}),
+    "threshold": ({"threshold": 0.2, "value": -1.0}, {"limit": 0.2, "value": -1.0}),
+    "glu": ({}, {}),
+}
+
+
+def computed(name, **scope):
+    """What the recommended code gives: statements, and an expression behind ``then``."""
+    *statements, last = ADVICE[name].partition(", for ")[0].split(", then ")
+    scope |= {"ag": ag, "np": np}
+    for statement in statements:
+        exec(statement, scope)
+    return eval(last, scope)
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_formula_is_that_of_the_absent_function(name, torch):
+    x, (there, here) = np.random.default_rng(0).normal(size=(3, 4)), FORMULAS[name]
+    np.testing.assert_allclose(
+        computed(name, x=x, **here), getattr(torch.nn.functional, name)(torch.tensor(x), **there)
+    )
+
+
+def test_formulas_of_matrices_polynomials_and_windows():
+    x, p = np.random.default_rng(0).normal(size=(3, 3)), np.array([2.0, -4, -10, 12])
+    series = sum(np.linalg.matrix_power(x, k) / math.factorial(k) for k in range(30))
+    np.testing.assert_allclose(computed("expm", x=x), series)
+    np.testing.assert_allclose(np.sort(computed("roots", p=p, n=3).data), [-2, 1, 3])
+    images = computed("fold", rows=np.ones((1, 4, 4)), kernel_size=2, shape=(1, 3, 3, 1))
+    np.testing.assert_array_equal(images[0, ..., 0], [[1, 2, 1], [2, 4, 2], [1, 2, 1]])
+
+
 LOSSES = """
-    CrossEntropyLoss MSELoss BCELoss BCEWithLogitsLoss NLLLoss L1Loss SmoothL1Loss HuberLoss KLDivLoss TripletMarginLoss
+    CrossEntropyLoss MSELoss BCELoss BCEWithLogitsLoss L1Loss HuberLoss KLDivLoss
 """
 
 

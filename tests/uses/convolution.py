@@ -28,28 +28,12 @@ def conv_transpose1d(x, w, b):
 
 USES = [
     use("conv1d", lambda x, w, b: ag.conv1d(x, w, b, groups=2), x, w, b, want=conv1d(1, (0, 0))),
-    use(
-        "conv1d",
-        lambda x, w: ag.conv1d(x, w, stride=2, padding=1, dilation=2, groups=2),
-        x,
-        w,
-        want=conv1d(2, (1, 1), 2),
-    ),
+    use("conv1d", lambda x, w: ag.conv1d(x, w, stride=2, padding=1, dilation=2, groups=2), x, w,
+        want=conv1d(2, (1, 1), 2)),
     use("conv1d", lambda x, w: ag.conv1d(x, w, padding=(2, 0), groups=2), x, w, want=conv1d(1, (2, 0))),
     use("conv1d", lambda x, w: ag.conv1d(x, w, stride=2, padding="same", groups=2), x, w, want=conv1d(2, (0, 1))),
-    use(
-        "conv_transpose1d",
-        lambda x, w: ag.conv_transpose1d(x, w, padding=(2, 0)),
-        x,
-        w,
-        want=lambda x, w: ag.conv_transpose1d(x, w)[:, 2:],
-    ),
-    use(
-        "conv_transpose1d",
-        lambda x, w, b: ag.conv_transpose1d(x, w, b, 3, 1, 1, groups=2),
-        x,
-        w,
-        b,
-        want=conv_transpose1d,
-    ),
-]
+    use("conv_transpose1d", lambda x, w: ag.conv_transpose1d(x, w, padding=(2, 0)), x, w,
+        want=lambda x, w: ag.conv_transpose1d(x, w)[:, 2:]),
+    use("conv_transpose1d", lambda x, w, b: ag.conv_transpose1d(x, w, b, 3, 1, 1, groups=2), x, w, b,
+        want=conv_transpose1d),
+]  # fmt: skip

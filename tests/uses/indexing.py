@@ -32,20 +32,6 @@ def assigned(x, i, values, method="set", formula="="):
     return use("add_at" if method == "add" else "set_at", f, x, values, want=written(i, formula))
 
 
-IDS = np.array([0, 2, 0])
-ROWS, COLUMNS, SPARSE = np.array([0, 2, 2, 0]), np.array([1, 0, 2, 1]), np.zeros((3, 3))  # a matrix, and its elements
-np.add.at(SPARSE, (ROWS, COLUMNS), V)
-
-
-def sums(x, count):
-    """Rows of ids that are not there are left out, and segments without a row are 0."""
-    return np.stack([x[i == IDS].sum(0) for i in range(count)])
-
-
-def means(x, count):
-    return np.stack([x[i == IDS].mean(0) if i in IDS else np.zeros(3) for i in range(count)])
-
-
 INDICES = [0, -1, (slice(None), 1), (..., slice(None, None, -2)), (None, 2), MASK, TWICE, [1, 1], (TWICE, TWICE), ...]
 INDICES += [(slice(1), TWICE), (np.array([True, False, True]), 1), (np.array([[0], [2]]), np.array([1, 3])), ()]
 
@@ -58,17 +44,6 @@ USES = [
     assigned(X, [1, 2, 1], np.array(0.5)),
     assigned(X, MASK, np.array(0.5), "add", np.add),
     assigned(X, [1, 2, 1], V, "add", np.add),
-    *[
-        use("segment_sum", lambda x, n=n: ag.segment_sum(x, IDS, *n), CUBE[0], want=lambda x, n=n: sums(x, *(n or [3])))
-        for n in ((), (4,), (2,))
-    ],
-    use(
-        "segment_sum",
-        lambda x: ag.segment_sum(V[:, None].astype(x.dtype) * x[COLUMNS], ROWS, 3),
-        X,
-        want=lambda x: SPARSE @ x,
-    ),
-    use("segment_mean", lambda x: ag.segment_mean(x, IDS, 4), CUBE[0].T, want=lambda x: means(x, 4)),
     use("getitem", lambda x: x.at[1:, TWICE].get(), X, want=lambda x: x[1:, TWICE]),
     use("set_at", lambda x: x.at[1].set(0), X, want=lambda x: written(1)(x, 0)),
     use("set_at", lambda v: ag.set_at(np.zeros((3, 4), int), 1, v), V, want=lambda v: np.array([0 * v, v, 0 * v])),

@@ -22,18 +22,6 @@ def grouped(x, w, b):
     return np.concatenate(halves, -1) * w + b
 
 
-def responses(x):
-    """Of 3 channels: one below, one above."""
-    squares = np.pad(x * x, ((0, 0), (0, 0), (1, 1)))
-    return x / (2 + 0.5 * (squares[..., :-2] + squares[..., 1:-1] + squares[..., 2:]) / 3) ** 0.6
-
-
-def of_pairs(x):
-    """Of 2 channels: one below."""
-    squares = np.pad(x * x, ((0, 0), (0, 0), (1, 0)))
-    return x / (2 + 0.5 * (squares[..., :-1] + squares[..., 1:]) / 2) ** 0.6
-
-
 USES = [
     use("dropout", lambda x: ag.dropout(x, 0.25, np.random.default_rng(0)), x,
         want=lambda x: np.where(kept(x.shape, 0.25), x / 0.75, 0)),
@@ -49,8 +37,6 @@ USES = [
         want=lambda x, w: x / np.sqrt((x * x).mean(-1, keepdims=True)) * w),
     use("group_norm", lambda x, w, b: ag.group_norm(x, 2, w, b, 1e-3), x, w, b, want=grouped),
     use("instance_norm", lambda x: ag.instance_norm(x), x, want=lambda x: standard(x, 1)),
-    use("local_response_norm", lambda x: ag.local_response_norm(x, 3, 0.5, 0.6, 2), x, want=responses),
-    use("local_response_norm", lambda x: ag.local_response_norm(x, 2, 0.5, 0.6, 2), x, want=of_pairs),
     use("embedding", lambda t: ag.embedding(picks, t), table, want=lambda t: t[picks]),
     use("one_hot", lambda t: (ag.one_hot(picks) * t[:, 0]).sum(-1), table, want=lambda t: t[picks, 0]),
 ]  # fmt: skip

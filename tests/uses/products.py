@@ -1,5 +1,6 @@
 import numpy as np
 
+import autograd_cnn as ag
 from uses import use
 
 rng = np.random.default_rng(0)
@@ -41,4 +42,13 @@ USES = [
     use("einsum", lambda a, b: np.einsum("ij,jk->ik", a, b), x[:, :1], y),
     use("einsum", lambda a, b, c: np.einsum("ij,jk,ik->", a, b, c), x[:, :1], y, rng.normal(size=(1, 4))),
     use("einsum", lambda a, b: np.einsum("...i,i...", a, b), w[:1, :1], y[:, :2]),
+    use("cross", np.cross, v, v + rng.normal(size=3)),
+    use("cross", np.cross, x, v),
+    use("cross", lambda a, b: np.cross(a, b, axis=0), y, rng.normal(size=(3, 4))),
+    use("cross", lambda a, b: np.cross(a, b, axisa=0, axisb=1, axisc=0), y, rng.normal(size=(4, 3))),
+    use("vecdot", np.vecdot, x, v),
+    use("vecdot", lambda a, b: np.vecdot(a, b, axis=0), x, x + 1),
+    use("matvec", ag.matvec, w, x[0], want=lambda a, b: np.einsum("...ij,...j", a, b)),
+    use("matvec", ag.matvec, w[:2], x[:, None], want=lambda a, b: np.einsum("...ij,...j", a, b)),
+    use("vecmat", ag.vecmat, x[:, 1], w, want=lambda a, b: np.einsum("...i,...ij", np.conj(a), b)),
 ]

@@ -49,14 +49,6 @@ def unfolded(x):
     return np.stack(rows, 1)
 
 
-def folded(x):
-    """The windows are 2x2 with stride 1 and padding 1, in images 2x2."""
-    y = np.zeros((2, 4, 4, 2), x.dtype)
-    for k, (r, c) in enumerate(np.ndindex(3, 3)):
-        y[:, r : r + 2, c : c + 2] += x[:, k].reshape(2, 2, 2, 2)
-    return y[:, 1:3, 1:3]
-
-
 USES = [
     use("interpolate", lambda x: ag.interpolate(x, (6, 12)), x, want=nearest(6, 12)),
     use("interpolate", lambda x: ag.interpolate(x, (2, 5)), x, want=nearest(2, 5)),
@@ -72,5 +64,4 @@ USES = [
     use("pixel_shuffle", lambda x: ag.pixel_shuffle(x, 2), x, want=shuffled),
     use("pixel_unshuffle", lambda x: ag.pixel_unshuffle(x, 2), x[:, :2], want=unshuffled),
     use("unfold", lambda x: ag.unfold(x, (2, 3), (1, 2), (1, 2), (2, 1)), x, want=unfolded),
-    use("fold", lambda x: ag.fold(x, 2, 2, padding=1), np.random.default_rng(1).normal(size=(2, 9, 8)), want=folded),
 ]

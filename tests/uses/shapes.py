@@ -37,4 +37,8 @@ USES = [
     use("copy", lambda x: np.copy(x, order="F"), X),
     use("copy", lambda x: x.copy(), X),
     use("copy", lambda x: ag.copy(x), X),
+    use("roll", lambda x: np.roll(x, 5), X),
+    use("roll", lambda x: np.roll(x, -1, axis=1), X),
+    use("roll", lambda x: np.roll(x, (1, 7), (0, 2)), X),
+    use("roll", lambda x: np.roll(x, 1, axis=(0, 0)), X),
 ]

@@ -309,29 +309,6 @@ def test_nan_to_num_repairs_each_part():
     np.testing.assert_array_equal(x.grad, [1 + 2j, 2j, 0, 1])
 
 
-@pytest.mark.parametrize("p", [[0, 0, 1.0, -3, 2, 0], [2.0, 1], [5.0], [0.0, 0], [1, 2j, 3], [1, 0, 4.0]])
-@pytest.mark.parametrize("precision", [np.float32, np.float64])
-def test_the_roots_of_polynomials_that_numpy_shortens(p, precision):
-    p = np.array(p)
-    p = p.astype(np.result_type(precision, 1j) if p.dtype.kind == "c" else precision)
-    x = Tensor(p, requires_grad=True)
-    out = np.roots(x)
-    np.testing.assert_array_equal(out.data, np.roots(p))
-    assert out.dtype == np.roots(p).dtype
-    abs(out).sum().backward()
-    assert (x.grad.dtype, x.grad.shape) == (p.dtype, p.shape)
-
-
-def test_leading_and_trailing_zeros_have_a_gradient():
-    """-1 / p'(0) for the last coefficient; a new leading one moves the root 2 of x - 2 by -2 ** 2."""
-    x = Tensor([0, 1.0, -2], requires_grad=True)
-    np.roots(x).sum().backward()
-    np.testing.assert_allclose(x.grad, [-4, -2, -1])
-    y = Tensor([1.0, -2, 0], requires_grad=True)
-    np.roots(y)[1].backward()
-    np.testing.assert_allclose(y.grad, [0, 0, 0.5])
-
-
 def test_sorted_complex_numbers_carry_their_gradients():
     x = Tensor(np.array([2 + 1j, 1 - 1j, 2 - 3j]), requires_grad=True)
     (np.sort_complex(x) * [1, 2, 3]).real.sum().backward()

@@ -123,7 +123,6 @@ ROWS = {
     "kl_div of an impossible event": (lambda p: ag.kl_div(p, np.zeros(2, p.dtype), "sum"), [-inf, 0], 0, [0, 0]),
     "logsumexp, all -inf": (ag.logsumexp, [-inf, -inf], -inf, [nan, nan]),
     "elu": (lambda x: ag.elu(x, 0.5), [0, -0.0, 1000, -1000], [0, -0.0, 1000, -0.5], [0.5, 0.5, 1, 0]),
-    "celu": (lambda x: ag.celu(x, 0.5), [0, -0.0, 1000, -1000], [0, -0.0, 1000, -0.5], [1, 1, 1, 0]),
     "selu": (ag.selu, [0, 1000], [0, 1050.7009873554805], [1.7580993408473766, 1.0507009873554805]),
     "mish": (ag.mish, [1000, -1000, 0], [1000, -0.0, 0], [1, 0, 0.6]),
     "gelu, tanh": (lambda x: ag.gelu(x, "tanh"), [1000, -1000, 0], [1000, -0.0, 0], [1, 0, 0.5]),
@@ -134,10 +133,6 @@ ROWS = {
     "relu6": (ag.relu6, [0, 6, 1000, -1000, 3], [0, 6, 6, 0, 3], [0, 0, 0, 0, 1]),
     "hardsigmoid": (ag.hardsigmoid, [-3, 3, 1000, -1000, 0], [0, 1, 1, 0, 0.5], [0, 0, 0, 0, 1 / 6]),
     "hardswish": (ag.hardswish, [-3, 3, 1000, -1000, 0], [0, 3, 1000, 0, 0], [0, 1, 1, 0, 0.5]),
-    "softshrink": (ag.softshrink, [-0.5, 0.5, 0, 1000, -1000], [0, 0, 0, 999.5, -999.5], [0, 0, 0, 1, 1]),
-    "hardshrink": (ag.hardshrink, [-0.5, 0.5, 0.75, nan], [0, 0, 0.75, nan], [0, 0, 1, 1]),
-    "threshold": (lambda x: ag.threshold(x, 1, 9.0), [1, 2, nan], [9, 2, nan], [0, 1, 1]),
-    "glu": (ag.glu, [2, 3, 1000, -1000], [2, 0], [1, 0, 0, 0]),
     "softmax": (ag.softmax, [-1000, 0, 1000], [0, 0, 1], [0, 0, 0]),
     "softmax, all -inf": (ag.softmax, [-inf, -inf], [nan, nan], [nan, nan]),
     "log_softmax": (ag.log_softmax, [-1000, 0, 1000], [-2000, -1000, 0], [1, 1, -2]),
@@ -163,13 +158,8 @@ ROWS = {
     ),
     "l1_loss, equal": (lambda p: ag.l1_loss(p, np.ones(2, p.dtype), "sum"), [1, 3], 2, [0, 1]),
     "kl_div of a target of 0": (lambda y: ag.kl_div(np.array([-2, -1], y.dtype), y, "sum"), [0, 1], 1, [2, 2]),
-    "nll_loss, impossible class": (lambda p: ag.nll_loss(p, np.array([1])), [[-inf, -1]], 1, [[0, -1]]),
     "cosine_similarity of zeros": (
         lambda x: ag.cosine_similarity(x, np.ones(2, x.dtype)), [0, 0], 0, [1e8 / math.sqrt(2)] * 2,
-    ),
-    "pairwise_distance 0": (
-        lambda x: ag.pairwise_distance(x, np.ones((2, 2), x.dtype), eps=0),
-        [[1, 1], [4, 5]], [0, 5], [[0, 0], [0.6, 0.8]],
     ),
     "sum of nothing": (ag.sum, [], 0, []),
     "batch_norm of a constant channel": (
@@ -180,7 +170,6 @@ ROWS = {
     "normalize, 0": (ag.normalize, [0, 0], [0, 0], [1e12, 1e12]),
     "normalize, 0 beside others": (lambda x: ag.normalize(x, 1.5, eps=0.5), [[0, 0], [1, 0]], [[0, 0], [1, 0]],
         [[2, 2], [0, 1]]),
-    "lp_pool2d, 0": (lambda x: ag.lp_pool2d(x, 2, 2), np.zeros((1, 2, 2, 1)), [[[[0]]]], np.zeros((1, 2, 2, 1))),
     "max_pool2d, padding and -inf": (
         lambda x: ag.max_pool2d(x, 2, 2, 1, 2), np.full((1, 3, 3, 1), -inf), np.full((1, 2, 2, 1), -inf),
         np.array([0, 0, 0, 0, 4, 0, 0, 0, 0]).reshape(1, 3, 3, 1),
@@ -277,13 +266,15 @@ def test_mean_and_max_of_nothing():
 def test_the_mean_over_no_labels_is_nan_and_its_gradient_0():
     z = Tensor(np.ones((2, 3)), requires_grad=True)
     each, some = np.stack([z.data, z.data]), np.array([[-1, -1], [-1, 1]])
-    for loss in (ag.cross_entropy, ag.nll_loss):
-        for weight in (None, np.ones(3), Tensor(np.ones(3), requires_grad=True)):
-            value = loss(z, some[0], weight=weight, ignore_index=-1)
-            with pytest.warns(RuntimeWarning, match="value is nan"):
-                assert not value.gradient(z).any()
-            of_each = ag.vmap(ag.grad(lambda z, y, f=loss, w=weight: f(z, y, weight=w, ignore_index=-1)))(each, some)
-            assert of_each.any(axis=(1, 2)).tolist() == [False, True]
+    for weight in (None, np.ones(3), Tensor(np.ones(3), requires_grad=True)):
+
+        def loss(z, y, weight=weight):
+            return ag.cross_entropy(z, y, weight=weight, ignore_index=-1)
+
+        value = loss(z, some[0])
+        with pytest.warns(RuntimeWarning, match="value is nan"):
+            assert not value.gradient(z).any()
+        assert ag.vmap(ag.grad(loss))(each, some).any(axis=(1, 2)).tolist() == [False, True]
     value = ag.cross_entropy(z, np.array([-1, 1]), weight=[1, 0.25, 1], ignore_index=-1)
     np.testing.assert_allclose(value.data, math.log(3), rtol=1e-12)
     assert not value.gradient(z)[0].any()
@@ -293,11 +284,11 @@ def test_options_of_float64_leave_float32():
     x, labels = Tensor(np.float32([[-1, 2, 3], [0.5, -2, 1]]), requires_grad=True), np.array([0, 2])
     half, probabilities = np.float64(0.5), np.full((2, 3), 1 / 3)
     for f in (
-        lambda x: ag.leaky_relu(x, half), lambda x: ag.elu(x, half), lambda x: ag.celu(x, half),
-        lambda x: ag.hardtanh(x, -half, half), lambda x: ag.softplus(x, half), lambda x: ag.softshrink(x, half),
-        lambda x: ag.threshold(x, half, half), lambda x: ag.cross_entropy(x, labels, label_smoothing=half),
+        lambda x: ag.leaky_relu(x, half), lambda x: ag.elu(x, half),
+        lambda x: ag.hardtanh(x, -half, half), lambda x: ag.softplus(x, half),
+        lambda x: ag.cross_entropy(x, labels, label_smoothing=half),
         lambda x: ag.cross_entropy(x, labels, weight=np.ones(3)), lambda x: ag.cross_entropy(x, probabilities),
-        lambda x: ag.nll_loss(x, labels, weight=np.ones(3)), lambda x: ag.huber_loss(x, x * 2, delta=half),
+        lambda x: ag.huber_loss(x, x * 2, delta=half),
         lambda x: ag.bce_with_logits(x, x * 0, weight=np.ones(3), pos_weight=np.ones(3)),
     ):  # fmt: skip
         out = ag.sum(f(x))
@@ -471,11 +462,6 @@ def test_the_recorded_gradient_of_relu_is_zero_at_zero(size):
     np.testing.assert_array_equal(ag.relu_gradient(np.full(size, 3.0), y), 1.5 * y)
 
 
-def test_interpolation_beside_an_infinity_is_exact_at_the_points():
-    points = np.array([0, 0.5, 2, 2.5]), np.arange(4.0), np.array([2, inf, 3, 4])
-    np.testing.assert_array_equal(ag.interp(*points), np.interp(*points))
-
-
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint64, ">i8"])
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_cross_entropy_takes_integers_of_every_kind_and_its_rule_in_place_equals_the_formula(dtype, reduction):
@@ -495,8 +481,6 @@ DEGENERATE = {  # functions whose second derivatives are undefined, or lost by a
     "norm**2": (lambda x: ag.linalg.norm(x) ** 2, np.zeros(3)),
     "norm": (ag.linalg.norm, np.zeros(3)),
     "norm of order 3": (lambda x: ag.linalg.norm(x, 3) ** 2, np.zeros(3)),
-    "pairwise_distance**2": (lambda x: ag.pairwise_distance(x, np.zeros(3), eps=0) ** 2, np.zeros(3)),
-    "lp_pool2d**2": (lambda x: ag.sum(ag.lp_pool2d(ag.reshape(x, (1, 2, 2, 1)), 2, 2) ** 2), np.zeros(4)),
     "hypot**2": (lambda x: ag.hypot(x[0], x[1]) ** 2, np.zeros(2)),
     "arctan2": (lambda x: ag.arctan2(x[0], x[1]) * ag.sum(x * x), np.zeros(2)),
     "abs**2": (lambda x: ag.abs(x[0] + 1j * x[1]) ** 2, np.zeros(2)),

@@ -3,7 +3,6 @@
 The reference is longdouble, whose exponents reach 4900: nothing overflows there, and 0 and infinity have neighbours.
 """
 
-import itertools
 import warnings
 
 import numpy as np
@@ -35,10 +34,10 @@ def value_and_gradients(f, *inputs):
 
 # The slopes of activations
 
-NOT_ELEMENTWISE = "softmax log_softmax softmin glu prelu threshold relu_gradient".split()  # or with further inputs
+NOT_ELEMENTWISE = "softmax log_softmax prelu relu_gradient".split()  # or with further inputs
 ACTIVATIONS = {name: getattr(ag, name) for name in activations.__all__ if name not in NOT_ELEMENTWISE}
 ACTIVATIONS |= {"tanh": ag.tanh, "expm1": ag.expm1, "gelu, tanh": lambda x: ag.gelu(x, "tanh")}
-ACTIVATIONS |= {"softplus, sharp": lambda x: ag.softplus(x, 2.0), "celu, 0.5": lambda x: ag.celu(x, 0.5)}
+ACTIVATIONS |= {"softplus, sharp": lambda x: ag.softplus(x, 2.0)}
 FINE = np.concatenate([np.geomspace(1e-30, 1e4, 700), np.linspace(0, 20, 601)])
 GRID = np.unique(np.concatenate([-FINE, FINE])).astype(np.float32)
 
@@ -78,7 +77,7 @@ def test_slopes_in_float32_are_as_good_as_pytorchs(name, torch):
     other = {
         "tanh": torch.tanh, "sigmoid": torch.sigmoid, "expm1": torch.expm1, "normal_cdf": torch.special.ndtr,
         "gelu, tanh": lambda x: functional.gelu(x, approximate="tanh"),
-        "softplus, sharp": lambda x: functional.softplus(x, 2.0), "celu, 0.5": lambda x: functional.celu(x, 0.5),
+        "softplus, sharp": lambda x: functional.softplus(x, 2.0),
     }  # fmt: skip
     theirs = torch.tensor(GRID, requires_grad=True)
     other.get(name, getattr(functional, name, None))(theirs).sum().backward()
@@ -137,23 +136,16 @@ NETWORKS = {
     "batch_norm, of given moments": lambda x: ag.batch_norm(
         x, *V[0, :2].astype(x.dtype), 1e-5, x[0, 0], abs(x[1, 0])
     ),
-    "local_response_norm": lambda x: ag.local_response_norm(x, 3),
-    "local_response_norm, beta = 0.4": lambda x: ag.local_response_norm(x, 3, beta=0.4),
     "cosine_similarity": beside(lambda x, y: ag.cosine_similarity(x, y, -1)),
     "cosine_similarity of two": with_all(lambda x, y, _: ag.cosine_similarity(x, y, -1)),
-    "pairwise_distance": beside(ag.pairwise_distance),
-    "pairwise_distance, p = 3": lambda x: ag.pairwise_distance(x, B.astype(x.dtype), 3.0, keepdims=True),
-    "triplet_margin_loss": with_all(ag.triplet_margin_loss),
     "l1_loss": beside(ag.l1_loss),
     "huber_loss": beside(ag.huber_loss),
-    "smooth_l1_loss": lambda x: ag.smooth_l1_loss(x, B.astype(x.dtype), beta=10.0),
     "mse": beside(ag.mse),
     "kl_div": beside(lambda x, y: ag.kl_div(x, abs(y))),
     "bce_with_logits": lambda x: ag.bce_with_logits(x, (B > 0).astype(x.dtype)),
     "bce_with_logits, weights": lambda x: ag.bce_with_logits(x, (B > 0).astype(x.dtype), pos_weight=2.0),
     "cross_entropy": lambda x: ag.cross_entropy(x, (SIGNS + 1) // 2),
     "cross_entropy, smoothed": lambda x: ag.cross_entropy(x, (SIGNS + 1) // 2, label_smoothing=0.1),
-    "nll_loss": lambda x: ag.nll_loss(-abs(x), (SIGNS + 1) // 2),
     "softmax": ag.softmax,
     "log_softmax": ag.log_softmax,
     "logsumexp": lambda x: ag.logsumexp(x, 1),
@@ -193,15 +185,6 @@ def test_parallel_vectors_of_any_size_are_similar(dtype):
         assert np.max(np.abs(gradient * x)) < 1e-6
 
 
-@both_precisions
-def test_a_far_channel_leaves_the_others_normal(dtype):
-    x = np.array([[1, 2, 3, 4, 2.0 ** (np.finfo(dtype).maxexp // 2 + 9)]], dtype)
-    value, (gradient,) = value_and_gradients(lambda x: ag.local_response_norm(x, 3), x)
-    want, (slopes,) = value_and_gradients(lambda x: ag.local_response_norm(x, 3), x.astype(np.longdouble))
-    np.testing.assert_allclose(value, want, rtol=1e-5)
-    np.testing.assert_allclose(gradient, slopes, rtol=1e-5, atol=1e-30)
-
-
 # Every operation: no gradient is NaN where the true one is finite
 
 PRIMITIVES = [p for p in primitives() if p.__module__.startswith("autograd_cnn.")]
@@ -212,12 +195,10 @@ for _p in PRIMITIVES:
 for _use in every_use():
     CALLS.setdefault(_use.name, []).append((_use.f, [np.asarray(x) for x in _use.inputs]))
 
-PRODUCTS = "cross diagonal matmul matrix_transpose multi_dot norm outer tensordot trace vecdot vector_norm".split()
+PRODUCTS = "cross diagonal matmul matrix_transpose norm outer tensordot trace vecdot vector_norm".split()
 UNTRIED = {
     "LAPACK has no longdouble": [
-        name
-        for name in CALLS
-        if (name.startswith("linalg.") and name.removeprefix("linalg.") not in PRODUCTS) or name == "roots"
+        name for name in CALLS if name.startswith("linalg.") and name.removeprefix("linalg.") not in PRODUCTS
     ],
     "SciPy has no longdouble: test_special.py": [name for name in CALLS if name.startswith("special.")],
     "windows and images: tests/kernels try infinities and far pixels": """
@@ -318,13 +299,3 @@ def test_no_gradient_is_nan_where_the_true_one_is_finite(name, dtype, calls):
         count += len(results)
         assert {point for point, wrong in results if wrong} <= known
     assert count or name == "bincount"
-
-
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of NumPy's differences of infinities
-def test_interpolation_between_infinities_is_numpys():
-    x = np.array([-inf, -5, 0, 0.5, 1, 1.5, 2, 7, inf, np.nan])
-    for xp in ([0, 1], [-inf, 0], [0, inf], [-inf, inf], [0, 1, 2], [-inf, 0, inf], [0, 0, 1]):
-        for fp in itertools.product([-inf, -1, 5, inf, np.nan], repeat=len(xp)):
-            np.testing.assert_allclose(
-                ag.interp(x, np.array(xp), np.array(fp)), np.interp(x, xp, fp), err_msg=f"{xp} {fp}"
-            )

@@ -59,8 +59,6 @@ ROWS = {
     "quantile beside inf": (lambda x: np.quantile(x, [0, 0.5]), [1, inf, 2], [1, 2], [1, 0, 2]),
     "sort, ties": (np.sort, [2, 1, 2, 1], [1, 1, 2, 2], [3, 1, 4, 2]),
     "sort with NaN": (np.sort, [nan, 1, 2, 1], [1, 1, 2, nan], [4, 1, 3, 2]),
-    "cummax, ties": (np.maximum.accumulate, [1, 3, 3, 2], [1, 3, 3, 3], [1, 2, 7, 0]),
-    "cummin with NaN": (np.minimum.accumulate, [1, nan, 0], [1, nan, nan], [1, 5, 0]),
     "diff beside numbers": (lambda x: np.diff(x, prepend=0.5, append=np.float64(3)), [1, 2], [0.5, 1, 1], [-1, -1]),
     "average with weights in a list": (lambda x: np.average(x, weights=[1.0, 3.0]), [1, 3], 2.5, [0.25, 0.75]),
     "gradient at a distance": (lambda x: np.gradient(x, np.float64(0.5)), [1, 2, 4], [2, 3, 4], [-4, -4, 8]),

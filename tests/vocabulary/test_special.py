@@ -77,9 +77,7 @@ AT_ENDS = {  # name: points
     "entr": [(0.0,), (1.0,), (2.0,)],
     "logit": [(0.0,), (1.0,), (0.5,)],
     "erfinv": [(1.0,), (-1.0,), (0.0,)],
-    "i0e": [(0.0,), (1e4,), (-1e4,)],
     "i1": [(0.0,)],
-    "i1e": [(0.0,), (1e4,)],
     "log_ndtr": [(10.0,), (-10.0,), (0.0,)],
     "gammaln": [(1e30,), (0.0,)],
     "gammainc": [(2.0, 0.0), (0.5, 1e30)],
@@ -116,10 +114,6 @@ DERIVATIVES = [
     ("expit", (100.0,), 0, 3.72007597602084e-44, -3.72007597602084e-44),
     ("log_expit", (-30.0,), 0, 0.999999999999906, -9.35762296883842e-14),
     ("logit", (1 - 1e-15,), 0, 1.00079991719344e15, 1.0016004742544e30),
-    ("i0e", (1e7,), 0, -6.3078315415941e-12, 9.46174754893486e-19),
-    ("i1e", (-1e7,), 0, -6.30783059541934e-12, -9.46174518349792e-19),
-    ("ive", (2.5, 1e8), 1, -1.99471122248314e-13, 2.99206665420069e-21),
-    ("i0e", (50.0,), 0, -0.000568502754558793, 1.71430312596778e-5),
     ("psi", (1e6,), 0, 1.00000050000017e-6, -1.0000010000005e-12),
     ("ndtr", (-30.0,), 0, 1.47364613487855e-196, 4.42093840463564e-195),
     ("erfinv", (1 - 1e-10,), 0, 1068953387.12893, 1.04503806246839e19),
@@ -268,10 +262,3 @@ def test_a_wrong_parameter_of_a_density_is_named():
 def test_a_function_of_no_numbers_says_what_it_wants():
     with pytest.raises(TypeError, match="^special.gammaln: wants numbers\n  x='a'"):
         ag.special.gammaln("a")
-
-
-@pytest.mark.parametrize("size", [1e-3, 1.0, 30.0])
-def test_expm_is_scipys(size):
-    a = rng.normal(size=(4, 5, 5)) * size - 3 * size * np.eye(5)
-    want = pytest.importorskip("scipy.linalg").expm(a)
-    np.testing.assert_allclose(ag.linalg.expm(a), want, rtol=1e-9, atol=1e-9 * np.abs(want).max())

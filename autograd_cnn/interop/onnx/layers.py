@@ -9,7 +9,7 @@ import numpy as np
 
 import autograd_cnn as ag
 from autograd_cnn.interop.onnx.entry import Entry
-from autograd_cnn.ops.sequences import gru_step, lstm_step, scan
+from autograd_cnn.ops.layers import gru_step, lstm_step, scan
 from autograd_cnn.ops.windows import margins, pair
 
 # The options of a window: `size`, `stride`, `padding` and `dilation` here, attributes there
@@ -135,10 +135,6 @@ def _instance_norm(x: Any, w: Any, b: Any, epsilon: float = 1e-5) -> Any:
     return channels_last(ag.instance_norm)(x, w, b, epsilon)
 
 
-def _lrn(x: Any, *, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> Any:
-    return channels_last(ag.local_response_norm)(x, size, alpha, beta, bias)
-
-
 # Pixels and channels
 
 
@@ -212,7 +208,6 @@ ENTRIES = [
     Entry("BatchNormalization", ag.batch_norm, _write_batch_norm, _batch_norm, buffers=(3, 4)),
     Entry("GroupNormalization", read=_group_norm),
     Entry("InstanceNormalization", read=_instance_norm),
-    Entry("LRN", read=_lrn, only={"size": (*range(1, 100, 2),)}),  # others have another centre in PyTorch
     Entry("GlobalAveragePool", read=lambda x: ag.mean(x, tuple(range(2, x.ndim)), keepdims=True)),
     Entry("GlobalMaxPool", read=lambda x: ag.max(x, tuple(range(2, x.ndim)), keepdims=True)),
     Entry(

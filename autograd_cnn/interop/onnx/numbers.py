@@ -165,7 +165,7 @@ ENTRIES = [
     Entry("Erf", ag.special.erf),
     Entry(None, ag.special.expit, lambda onnx, x: onnx.Sigmoid(x)),
     # Operators that are several operations here
-    Entry("Celu", read=ag.celu),
+    Entry("Celu", read=lambda x, alpha=1.0: alpha * ag.elu(x / alpha)),
     Entry("HardSigmoid", read=lambda x, alpha=0.2, beta=0.5: ag.clip(alpha * x + beta, 0, 1)),
     Entry("PRelu", read=ag.prelu),
     Entry("Sum", read=lambda *arrays: reduce(ag.add, arrays)),
@@ -182,7 +182,6 @@ ENTRIES = [
     Entry(None, ag.positive, lambda onnx, x: onnx.Identity(x)),
     Entry(None, ag.silu, lambda onnx, x: onnx.Mul(x, onnx.Sigmoid(x))),
     Entry(None, ag.square, lambda onnx, x: onnx.Mul(x, x)),
-    Entry(None, ag.tanhshrink, lambda onnx, x: onnx.Sub(x, onnx.Tanh(x))),
     # Operations along axes
     _reduction("ReduceSum", ag.sum),
     _reduction("ReduceProd", ag.prod),

@@ -23,7 +23,7 @@ import numpy as np
 
 from autograd_cnn.engine.observe import own_operations
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.ops.random import seed
+from autograd_cnn.ops.layers import seed
 from autograd_cnn.studio import graph
 from autograd_cnn.studio.png import url
 from autograd_cnn.studio.trace import observed

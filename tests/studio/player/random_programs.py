@@ -11,7 +11,7 @@ import numpy as np
 
 import autograd_cnn as ag
 from autograd_cnn import nn
-from autograd_cnn.ops.random import seed as seed_generator
+from autograd_cnn.ops.layers import seed as seed_generator
 
 HEAD = """import numpy as np
 import autograd_cnn as ag

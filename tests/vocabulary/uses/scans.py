@@ -45,9 +45,6 @@ USES = [
         for f in (np.nancumsum, np.nancumprod)
         for call in (lambda x, f=f: f(x), lambda x, f=f: f(x, axis=1))
     ),
-    use("cummax", lambda x: np.maximum.accumulate(x), x, want=np.maximum.accumulate),
-    use("cummax", lambda x: ag.cummax(x, 1), x, want=lambda x: np.maximum.accumulate(x, 1)),
-    use("cummin", lambda x: np.minimum.accumulate(x, axis=1), x, want=lambda x: np.minimum.accumulate(x, 1)),
     use("diff", lambda x: np.diff(x), x),
     use("diff", lambda x: np.diff(x, 2, axis=0), x),
     use("diff", lambda x: np.diff(x, n=0), x),

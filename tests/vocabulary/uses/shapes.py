@@ -12,9 +12,5 @@ USES = [
     use("atleast_3d", lambda x, y, z: np.atleast_3d(x, y, z), ONE, ROW, X[0]),
     use("fliplr", lambda x: np.fliplr(x), X),
     use("flipud", lambda x: np.flipud(x), X),
-    use("roll", lambda x: np.roll(x, 5), X),
-    use("roll", lambda x: np.roll(x, -1, axis=1), X),
-    use("roll", lambda x: np.roll(x, (1, 7), (0, 2)), X),
-    use("roll", lambda x: np.roll(x, 1, axis=(0, 0)), X),
     use("broadcast_arrays", lambda x, y: np.broadcast_arrays(x, y, 1.0), ROW, X[:, 0, :1]),
 ]

@@ -50,8 +50,6 @@ USES = [
     use("cov", lambda x: np.cov(x[0]), x),
     use("cov", lambda x, y: np.cov(x, y, rowvar=False, bias=True), x, image[0]),
     use("cov", lambda x, y: np.cov(x, y, ddof=0), x[0], x[1]),
-    use("cov", lambda x, w: np.cov(x, fweights=[1, 2, 3, 1], aweights=w), x, x[0] ** 2),
-    use("cov", lambda x, w: np.cov(x, aweights=w, ddof=0), x, x[0] ** 2),
     use("corrcoef", lambda x: np.corrcoef(x), x),
     use("corrcoef", lambda x, y: np.corrcoef(x, y, rowvar=False), x[0], x[1]),
 ]

@@ -1,32 +1,87 @@
-"""Normalisation, dropout, and tables of embeddings. Channels are the last axis.
+"""What layers compute beside convolutions: normalisation, dropout, tables of embeddings, attention, recurrent steps.
 
-`batch_norm` and `standardize` are primitives; the other normalisations are functions of them.
+Channels are the last axis. `batch_norm` and `standardize` are primitives; the rest are functions of primitives. The
+generator that draws initial weights, and dropout's masks where the caller passes none, comes first.
+
+A recurrent step turns the sums of all gates, from the input and from the hidden state, into the next states. `scan`
+repeats it.
 """
 
 from __future__ import annotations
 
 import builtins
+import math
+from functools import cache
 from typing import Any
 
 import numpy as np
 
+from autograd_cnn.engine.arrays import as_floats
 from autograd_cnn.engine.checks import number
 from autograd_cnn.engine.declare import primitive
+from autograd_cnn.engine.mode import current, in_mode
 from autograd_cnn.engine.numpy_calls import checked, constant, plain_array
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.ops.arithmetic import divide, multiply, sqrt, square, where
-from autograd_cnn.ops.axes import Axis, X, as_float, fixed, rescaling
-from autograd_cnn.ops.indexing import pad_constant, take
-from autograd_cnn.ops.pooling import avg_pool1d
-from autograd_cnn.ops.random import generator
-from autograd_cnn.ops.reductions import in_range, mean, sum, var
-from autograd_cnn.ops.shapes import reshape
+from autograd_cnn.ops.activations import sigmoid, softmax
+from autograd_cnn.ops.arithmetic import astype, divide, multiply, sqrt, square, tanh, where
+from autograd_cnn.ops.axes import Axis, X, as_float, fixed
+from autograd_cnn.ops.indexing import split, stack, take
+from autograd_cnn.ops.products import matmul
+from autograd_cnn.ops.reductions import in_range, mean, sum
+from autograd_cnn.ops.shapes import matrix_transpose, reshape
 from autograd_cnn.ops.windows import in_nchw
 
 __all__ = [
-    "batch_norm", "dropout", "dropout2d", "embedding", "group_norm", "instance_norm", "layer_norm",
-    "local_response_norm", "one_hot", "rms_norm", "standardize",
+    "batch_norm", "dropout", "dropout2d", "embedding", "group_norm", "instance_norm", "layer_norm", "one_hot",
+    "rms_norm", "scaled_dot_product_attention", "standardize",
 ]  # fmt: skip
+
+
+@cache
+def _default() -> np.random.Generator:
+    return np.random.default_rng(0)  # made when it is first needed, because NumPy imports `random` late as well
+
+
+def seed(n: int) -> None:
+    """Restart the default generator, from which layers draw their weights and dropout its masks without ``rng=``.
+
+    A program starts with ``seed(0)``, so it draws the same numbers in every run. For draws that no other part of a
+    program can shift, pass a generator of your own: ``rng=np.random.default_rng(n)``.
+
+    Parameters
+    ----------
+    n : int
+        What ``np.random.default_rng`` takes.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> ag.nn.seed(7)
+    >>> w = ag.nn.Linear(2, 3).w.data
+    >>> ag.nn.seed(7)
+    >>> bool((ag.nn.Linear(2, 3).w == w).all())
+    True
+    """
+    _default().bit_generator.state = np.random.default_rng(n).bit_generator.state
+
+
+def generator(rng: np.random.Generator | None, caller: str) -> np.random.Generator:
+    """Return `rng`, or the default generator for None, which is about to draw.
+
+    Raises
+    ------
+    TypeError
+        For a seed: layers that are each given the same seed would start with the same weights.
+    """
+    rng = _default() if rng is None else rng
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(
+            f"{caller}: rng is {rng!r}. One generator serves the whole model: rng = np.random.default_rng(0), then "
+            f"{caller}(..., rng=rng); or leave it out and call ag.nn.seed(0) once"
+        )
+    for draws in current.get().draws:  # a second run of a checkpoint draws the same numbers, and `vmap` refuses them
+        draws.setdefault(id(rng.bit_generator), (rng.bit_generator, rng.bit_generator.state))
+    return rng
 
 
 def _per_channel(x: Any) -> Any:
@@ -126,26 +181,25 @@ batch_norm.vjp(
 )
 
 
+def _with_variance(x: Any, axis: Any, eps: float) -> Any:
+    """Return `x`, its variance along `axis` plus `eps`, and None; or those of ``x * s``, and s: see `in_range`."""
+    return in_range(lambda x, s: mean(square(x - mean(x, axis, True)), axis, True) + eps * s * s, x, axis)
+
+
 @primitive(batch="axes", check=lambda x, axis, eps: (x, axis, number(fixed(eps, "eps"), "eps")))
 def standardize(x: Any, axis: Axis = -1, eps: float = 1e-5) -> Any:
     """Brings the numbers along `axis` to mean 0 and variance 1: ``(x - mean) / sqrt(variance + eps)``.
 
     The variance divides by the count.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        centred = x - np.mean(x, axis, keepdims=True)
-        size = np.mean(centred * centred, axis, keepdims=True) + centred.dtype.type(eps)
-    if (s := rescaling(x, axis, size)) is not None:
-        centred = x * s
-        centred = centred - np.mean(centred, axis, keepdims=True)
-        size = np.mean(centred * centred, axis, keepdims=True) + eps * s * s
-    return centred / np.sqrt(size)
+    x, size, _ = _with_variance(x, axis, eps)
+    return (x - mean(x, axis, True)) / sqrt(size)
 
 
 def _standardize_rule(g: Any, x: Any, out: Any, axis: Axis, eps: float) -> Any:
-    _, size, s = in_range(lambda x, s: var(x, axis, keepdims=True) + eps * s * s, x, axis)
+    _, size, s = _with_variance(x, axis, eps)
     scale = divide(1 if s is None else s, sqrt(size))
-    return scale * (g - mean(g, axis, keepdims=True) - out * mean(g * out, axis, keepdims=True))
+    return scale * (g - mean(g, axis, True) - out * mean(g * out, axis, True))
 
 
 standardize.vjp(x=_standardize_rule)
@@ -207,26 +261,6 @@ def instance_norm(x: Any, w: Any = None, b: Any = None, eps: float = 1e-5) -> An
     `x` is (N, ..., C), `w` and `b` are (C,).
     """
     return _scaled(standardize(x, tuple(range(1, len(x.shape) - 1)), eps), w, b)
-
-
-def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
-    """Divides by ``(k + alpha * m) ** beta``, where m is the mean square over `size` adjacent channels.
-
-    `x` is (N, ..., C). Channels beyond the first and the last count as 0.
-    """
-
-    def total(x: Any, s: Any) -> Any:
-        squares = pad_constant(reshape(square(x), (-1, x.shape[-1], 1)), ((0, 0), (size // 2, (size - 1) // 2), (0, 0)))
-        return k * s * s + alpha * reshape(avg_pool1d(squares, size, 1), x.shape)
-
-    x = as_float(x)
-    scaled, base, s = in_range(total, x, -1, 4)
-    if s is None:
-        return x / base**beta
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        ordinary = total(x, 1)
-        each = plain_array(rescaling(plain_array(x), (), plain_array(ordinary), 4))
-        return where(each == 1, x / ordinary**beta, scaled / base**beta * s ** (2 * beta - 1))
 
 
 def _indices(indices: Any, count: int) -> Any:
@@ -300,3 +334,114 @@ def dropout(x: X, p: float = 0.5, rng: np.random.Generator | None = None) -> X:
 def dropout2d(x: Any, p: float = 0.5, rng: np.random.Generator | None = None) -> Any:
     """Sets a share `p` of the channels of each image (N, ..., C) to 0, and scales the others, as `dropout` does."""
     return x * dropout(np.ones((x.shape[0], *(1 for _ in x.shape[2:]), x.shape[-1]), x.dtype), p, rng)
+
+
+def as_operand(value: Any) -> Any:
+    """Return a Tensor or an array as it is, and other values as an array."""
+    return value if hasattr(value, "__array_function__") else plain_array(value)
+
+
+def attention_weights(
+    query: Any, key: Any, attn_mask: Any = None, is_causal: bool = False, scale: float | None = None
+) -> Any:
+    """Return the weights of `scaled_dot_product_attention`, (..., L, S): each row has the sum 1, or is 0 if masked."""
+    scale = 1 / math.sqrt(np.shape(query)[-1]) if scale is None else scale
+    scores = matmul(multiply(query, scale), matrix_transpose(key))
+    allowed: Any = np.tri(*scores.shape[-2:], dtype=bool) if is_causal else True
+    if attn_mask is not None:
+        mask = as_operand(attn_mask)
+        if mask.dtype.kind not in "bf":
+            raise TypeError(f"a mask is {mask.dtype}\nWant bool, with the meaning in the docstring, or floats to add")
+        if np.broadcast_shapes(mask.shape, scores.shape) != scores.shape:
+            raise ValueError(f"a mask is {mask.shape}, want a shape that broadcasts to {scores.shape}")
+        if mask.dtype != bool:
+            with np.errstate(over="ignore"):  # -1e300 is -inf in float32
+                bias = astype(attn_mask, scores.dtype)
+            scores, mask = scores + bias, bias > -np.inf
+        allowed = allowed & mask
+    weights = softmax(scores if allowed is True else where(allowed, scores, np.finfo(scores.dtype).min))
+    return weights if attn_mask is None else where(allowed, weights, 0)  # a row may see nothing
+
+
+def scaled_dot_product_attention(
+    query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0, is_causal: bool = False,
+    scale: float | None = None, rng: np.random.Generator | None = None,
+) -> Any:  # fmt: skip
+    """Takes for each query a mean of the values: ``softmax(query @ key.mT * scale) @ value``.
+
+    The names are PyTorch's. A query that sees no key gets 0.
+
+    Parameters
+    ----------
+    query : (..., L, E)
+    key : (..., S, E)
+    value : (..., S, V)
+    attn_mask : array of bool or float, broadcastable to (..., L, S), optional
+        Bools are True where a query sees a key. Floats are added to the scores; -inf hides a key.
+    dropout_p : float
+        The share of weights that are set to 0. Pass 0 in evaluation.
+    is_causal : bool
+        Hide from query i all keys behind i. It may be combined with `attn_mask`.
+    scale : float, optional
+        Default: ``1 / sqrt(E)``.
+    rng : numpy.random.Generator, optional
+        Draws the dropped weights. Default: the generator that ``ag.nn.seed`` restarts.
+
+    Returns
+    -------
+    (..., L, V)
+
+    References
+    ----------
+    A. Vaswani et al., "Attention Is All You Need", 2017, equation 1.
+    """
+    query, key, value = as_floats(query, key, value)
+    weights = attention_weights(query, key, attn_mask, is_causal, scale)
+    return matmul(weights if dropout_p == 0 else dropout(weights, dropout_p, rng), value)
+
+
+def lstm_step(x: Any, h: Any, hidden: Any, cell: Any) -> tuple[Any, ...]:
+    """Return the next hidden state and cell of an LSTM (S. Hochreiter, J. Schmidhuber, 1997; F. Gers added gate f)."""
+    zi, zf, zg, zo = split(x + h, 4, -1)
+    i, f, g, o = sigmoid(zi), sigmoid(zf), tanh(zg), sigmoid(zo)
+    c = f * cell + i * g
+    return o * tanh(c), c
+
+
+def gru_step(x: Any, h: Any, hidden: Any) -> tuple[Any, ...]:
+    """Return the next hidden state of a GRU (K. Cho et al., 2014), with gate r behind the product, as in cuDNN."""
+    (xr, xz, xn), (hr, hz, hn) = split(x, 3, -1), split(h, 3, -1)
+    r, z = sigmoid(xr + hr), sigmoid(xz + hz)
+    n = tanh(xn + r * hn)
+    return ((1 - z) * n + z * hidden,)
+
+
+def sums(x: Any, w: Any, b: Any) -> Any:
+    """Return ``x @ w + b``; `b` may be None."""
+    return x @ w if b is None else x @ w + b
+
+
+def scan(step: Any, x: Any, states: Any, weights: Any, backward: bool = False, alive: Any = None) -> tuple[Any, Any]:
+    """Repeat a step over the first axis of `x`, (T, ..., in); return all hidden states, (T, ..., H), and the last ones.
+
+    Each step is a scope, called by its time.
+
+    Parameters
+    ----------
+    step : callable
+        ``(sums of the gates from x, those from the hidden state, *states) -> states``; the hidden state is the first.
+    weights : w_ih, w_hh, b_ih, b_hh
+        The biases may be None.
+    backward : bool
+        Begin at the end.
+    alive : array of bool, (T, ..., 1), optional
+        Where it is False, states stay as they are, and the result is 0.
+    """
+    w_ih, w_hh, b_ih, b_hh = weights
+    inputs, w_hh, outs, around = sums(x, w_ih.T, b_ih), w_hh.T, [], current.get().scope
+    for t in range(x.shape[0])[:: -1 if backward else 1]:
+        with in_mode(scope=(f"{around[0] + '.' if around else ''}time {t}", around, "")):
+            new = step(inputs[t], sums(states[0], w_hh, b_hh), *states)
+            outs.append(new[0] if alive is None else where(alive[t], new[0], 0))
+            states = new if alive is None else [where(alive[t], *pair) for pair in zip(new, states, strict=True)]
+    return stack(outs[:: -1 if backward else 1]), states
