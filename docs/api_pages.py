@@ -74,13 +74,14 @@ def write(folder: Path) -> None:
     pages: dict[str, tuple[str, str, list[str]]] = {}  # file -> title, text, names
     for page, (title, members) in ENGINE.items():
         pages[page] = title, "".join(_entry(name, shown) for name, shown in members.items()), list(members)
-    families: dict[str, list[str]] = {}
+    families: dict[tuple[str, str], list[str]] = {}
     for key in sorted(registry):
         module = str(registry[key].__module__)
         if module.startswith(("autograd_cnn.ops.", "autograd_cnn.vocabulary.")):
-            families.setdefault(module, []).append(key)
-    for module, keys in sorted(families.items()):
-        _, package, family = module.split(".")
+            elementary = module.endswith("vocabulary.functions") and getattr(registry[key], "elementwise", False)
+            families.setdefault((module, "elementary" if elementary else module.rpartition(".")[2]), []).append(key)
+    for (module, family), keys in sorted(families.items()):
+        package = module.split(".")[1]
         text = f"{_intro(module)}.. py:currentmodule:: autograd_cnn\n\n" + "".join(map(_operation, keys))
         pages[f"{package}_{family}"] = f"{PACKAGES[package]}: {family}", text, keys
     for part, title in NN.items():

@@ -41,7 +41,7 @@ so `g` alone is the whole rule of `add` and of `broadcast_to`.
 
 **A parameter hides an operation of the same name.** In `sum`, `mean` and their rules, `where` is the argument: a mask
 of the numbers that count. In `batch_norm` and its rules, `mean` and `variance` are the arguments, which are None
-where the moments of the batch are used.
+where the moments of the batch are used. `reduced` gets the functions that it calls `sum` and `mean`.
 
 **By-products** are further values that an operation returns behind its result, named by `@primitive(byproducts=...)`.
 Rules may take them, and the caller gets the result only. The rule of `max_pool2d` takes `argmax`, the place of the

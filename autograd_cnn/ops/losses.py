@@ -37,8 +37,8 @@ def _weighted(values: Any, weight: Any) -> Any:
     return values * broadcast_to(astype(operand(weight), values.dtype), np.shape(values))
 
 
-def reduced(values: Any, reduction: Reduction, count: Any = None) -> Any:
-    """Combine the losses of the elements."""
+def reduced(values: Any, reduction: Reduction, count: Any = None, sum: Any = sum, mean: Any = mean) -> Any:
+    """Combine the losses of the elements; inside of a primitive by NumPy's `sum` and `mean`."""
     if reduction == "sum":
         return sum(values)
     if reduction == "none":
@@ -47,7 +47,7 @@ def reduced(values: Any, reduction: Reduction, count: Any = None) -> Any:
         raise ValueError(f'reduction is {reduction!r}\nIt takes "mean", "sum" or "none"')
     with np.errstate(over="ignore"):
         out = mean(values) if count is None else sum(values) / count
-    overflows = np.isinf(peek(out)) if known(out) else np.size(values) > 0
+    overflows = np.isinf(peek(out)) if mean is np.mean or known(out) else np.size(values) > 0
     return sum(values / (np.size(values) if count is None else count)) if overflows else out  # here no sum overflows
 
 
@@ -57,7 +57,7 @@ def divided(g: Any, count: float, reduction: Reduction, weight: Any = None) -> A
     return g if weight is None else g * np.asarray(weight, g.dtype)
 
 
-def _product(share: Any, x: Any) -> Any:
+def _product(share: Any, x: Any, where: Any = where) -> Any:
     """Return ``share * x``, where 0 * inf is 0: an event that does not happen costs nothing."""
     return share * where(np.logical_and(np.equal(share, 0), np.isinf(x)), 0, x)
 
@@ -133,7 +133,7 @@ def bce(p: Any, y: Any, reduction: Reduction = "mean", weight: Any = None) -> An
     with np.errstate(divide="ignore"):
         losses = -(y * np.maximum(np.log(p), -100) + (1 - y) * np.maximum(np.log1p(-p), -100))
     weights = 1 if weight is None else np.broadcast_to(np.asarray(weight, losses.dtype), losses.shape)
-    return reduced(losses * weights, reduction)
+    return reduced(losses * weights, reduction, sum=np.sum, mean=np.mean)
 
 
 bce.vjp(
@@ -154,7 +154,7 @@ def _logits(z: Any, y: Any) -> tuple[Any, Any]:
 @primitive(name="bce_with_logits", check=_logits)
 def logistic_loss(z: Any, y: Any) -> Any:
     """Measures how far ``sigmoid(z)`` is from each target: ``softplus(z) - z y``."""
-    wrong = _product(1 - y, np.maximum(z, 0)) + _product(y, np.maximum(-z, 0))
+    wrong = _product(1 - y, np.maximum(z, 0), np.where) + _product(y, np.maximum(-z, 0), np.where)
     return wrong + np.log1p(np.exp(-np.abs(z)))
 
 
@@ -266,7 +266,7 @@ def _class_ids(logits: Any, labels: Any, reduction: Reduction) -> tuple[Any, ...
 def cross_entropy_of_labels(logits: Any, labels: Any, reduction: Reduction = "mean") -> Any:
     """Measures how little probability the right class has: ``-log softmax(logits)[label]``."""
     losses = -np.take_along_axis(log_softmax.raw(logits), labels[..., None], -1)[..., 0]
-    return reduced(losses, reduction)
+    return reduced(losses, reduction, sum=np.sum, mean=np.mean)
 
 
 cross_entropy_of_labels.vjp(
@@ -343,7 +343,7 @@ def mse(p: Any, y: Any, reduction: Reduction = "mean") -> Any:
         If the shapes differ.
     """
     if reduction != "mean":
-        return reduced(np.square(p - y), reduction)
+        return reduced(np.square(p - y), reduction, sum=np.sum)
     with np.errstate(over="ignore"):
         out = np.mean(np.square(p - y))
     # The mean may be finite where a square is not.
