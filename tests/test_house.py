@@ -31,7 +31,7 @@ class Room(NamedTuple):
 ROOMS = {
     # the library
     "engine": Room(2169, "", "the tape, the recorded call, the walk back, and Tensor"),
-    "ops": Room(1860, "engine", "the textbook: operations, each with its derivative below it"),
+    "ops": Room(1859, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(974, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(748, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(323, "engine calculus state", "optimisers, schedules, clipping"),
@@ -46,10 +46,10 @@ ROOMS = {
     "__main__": Room(381, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
-        1006, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
+        998, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
-    "fast": Room(2948, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
-    "data": Room(563, "engine files environment", "published images, folders of images, batches"),
+    "fast": Room(2946, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
+    "data": Room(567, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
         1117,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
         "engine ops nn optim data state arrayfile files plots environment",
@@ -57,7 +57,7 @@ ROOMS = {
     ),
     "distributed": Room(196, "engine training environment", "several processes that train one model, on MPI"),
     "interop": Room(
-        1495,
+        1488,
         f"engine calculus ops vocabulary nn state arrayfile files environment {FACE}",  # operators are its functions
         "weights for PyTorch, and ONNX files",
     ),

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd_cnn.data.dataset import Dataset
+from autograd_cnn.environment import needs
 from autograd_cnn.files import AnyPath, read, write_atomically
 
 Records = tuple[NDArray[np.uint8], NDArray[np.int64]]
@@ -210,16 +211,20 @@ def _complaint(source: Path | str, raw: bytes, want: str) -> str:
 def _fetch(url: str, target: Path) -> None:
     """Download the archive, and keep it only if its checksum is right, so that http is safe too."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    print(f"fetching {SIZE / 1e6:.0f} MB from {url}", file=sys.stderr)
+    with needs("tqdm", "a download"):
+        from tqdm.auto import tqdm
+
+    raw, bar = io.BytesIO(), tqdm(total=SIZE, unit="B", unit_scale=True, disable=None)
     try:
-        with urlopen(url, timeout=TIMEOUT) as answer:
-            raw = answer.read(SIZE + 1)
-        problem = _complaint(url, raw, BINARY.sum)
+        with bar, urlopen(url, timeout=TIMEOUT) as answer:
+            while raw.tell() <= SIZE and (chunk := answer.read(1 << 16)):
+                bar.update(raw.write(chunk))
+        problem = _complaint(url, raw.getvalue(), BINARY.sum)
     except (OSError, ValueError, HTTPException) as error:
         problem = f"{url}: {error}"
     if problem:
         raise ConnectionError(f"{problem}\nKept nothing. {_by_hand(target)}. Mirror: url={MIRROR!r}")
-    write_atomically(target, raw)
+    write_atomically(target, raw.getvalue())
 
 
 def _by_hand(target: Path) -> str:

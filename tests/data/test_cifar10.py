@@ -286,7 +286,7 @@ def test_a_set_is_downloaded_once_and_kept(cifar, server, home, capfd, monkeypat
         cifar.check(load(path, download=True, url=place))
     assert server.requests == ["/any"] * 3
     assert names_in(cache_dir()) == names_in(home / "folder") == ["cifar-10-binary.tar.gz"]
-    assert capfd.readouterr().err.count("fetching 0 MB from http:") == 3
+    assert capfd.readouterr() == ("", "")  # no progress bar without a terminal
 
 
 def test_a_damaged_archive_is_replaced_and_a_redirect_followed(cifar, server):
