@@ -18,7 +18,7 @@ def record(**fields: Any) -> dict[str, Any]:
 
 def number(x: Any, digits: int = 4) -> str:
     """Format a number with four digits, or others."""
-    return f"{x if np.iscomplexobj(x) else float(x):.{digits}g}".replace("-", "−")
+    return f"{x if np.iscomplexobj(x) else float(x):.{digits}g}".replace("e-0", "e-").replace("-", "−")
 
 
 def signed(x: Any) -> str:

@@ -48,7 +48,7 @@ def number(text):
 
 
 def _slope(text, given):
-    far = f"{0.01 * abs(given[0]):.3g}".replace("-", "−")
+    far = f"{0.01 * abs(given[0]):.3g}".replace("e-0", "e-").replace("-", "−")
     return f"goes {'down' if given[0] < 0 else 'up'} by about {far}"
 
 
@@ -86,7 +86,7 @@ def check(asked):
         assert not reasons[0] and all(reasons[1:]), question
         assert not any(map(CODE.search, [text, *answers, *reasons])), question
         (kind,) = (kind for kind in RIGHT if kind in text)
-        assert all(f"{x:.4g}".replace("-", "−") in text for x in given[:6]), question
+        assert all(f"{x:.4g}".replace("e-0", "e-").replace("-", "−") in text for x in given[:6]), question
         want = RIGHT[kind](text, given)
         if isinstance(want, str):
             assert want in answers[0], question
