@@ -139,7 +139,7 @@ ADVICE = {
         "fold Fold": "ag.vjp(lambda x: ag.unfold(x, kernel_size), np.zeros(shape))[1](rows)[0]",
         "local_response_norm LocalResponseNorm": "x / (k + alpha * m) ** beta, with m the means of x * x over channels",
         "segment_sum segment_mean": "ag.scatter(x, ids, (n, *x.shape[1:])), for means divided by the counts of the ids",
-        "expm matrix_exp": "if x has n eigenvectors: w, v = ag.linalg.eig(x), (v * ag.exp(w)) @ ag.linalg.inv(v)",
+        "expm matrix_exp": "w, v = ag.linalg.eig(x), then (v * ag.exp(w)) @ ag.linalg.inv(v), for n eigenvectors",
         "polyadd polyder polyint": "operators: p[:-1] * np.arange(len(p) - 1, 0, -1) has the derivative's coefficients",
         "roots": "ag.linalg.eigvals(ag.Tensor(np.eye(n, k=-1)).at[0].set(-p[1:] / p[0])), for n = len(p) - 1",
         "multi_dot tensorinv tensorsolve": "a @ b @ c; ag.linalg.inv and ag.linalg.solve, of x.reshape(rows, columns)",
