@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from autograd_cnn.ops.windows import Pair, Shape
 
 from . import spread
+from .direct import laid_out
 from .mailbox import Plan, address, carved, kept
-from .memory import empty
+from .memory import aligned, empty
 from .tiles import PARTS, Block, in_order
 from .twins import compiled_pass
-from .winograd import Directly, collect_weights, cut, parts, size_in_tiles, transform_weights
+from .winograd import Directly, cut, parts, size_in_tiles
 
 Array = NDArray[Any]
 
@@ -35,8 +36,8 @@ TOTALS = 1 << 24  # bytes of all partial sums of a weight gradient
 
 def conv2d(x: Array, w: Array, b: Array | None, y: Array, corner: Pair, directly: Directly) -> None:
     """Write the convolution of `x` with `w`, at stride 1, into `y`, in C order: see `winograd.conv2d`."""
-    x, w = in_order(x, y.dtype), w.astype(y.dtype, copy=False)
-    u = transform_weights(w, _panel(w.shape, w.dtype))
+    x, w = in_order(x, y.dtype), np.require(w, y.dtype, "A")
+    u = _transformed(w)
     bias = np.zeros(len(u) * u.shape[3], y.dtype)
     bias[: w.shape[3]] = 0 if b is None else b
     limit = np.array([spread.concentration(w)], y.dtype)
@@ -87,25 +88,25 @@ def _codes(dtype: np.dtype[Any]) -> tuple[int, int]:
 
 def weight_gradient(x: Array, g: Array, w_shape: Shape, corner: Pair, directly: Directly) -> Array:
     """Gradient of `conv2d` for `w`: see `winograd.weight_gradient`."""
-    dtype = np.result_type(x, g)
-    x, g, size = in_order(x, dtype), in_order(g, dtype), _panel(w_shape, dtype)
-    panels, inputs = -(-w_shape[3] // size), math.prod(parts(w_shape)) * w_shape[2]
-    panel_bytes = 36 * inputs * size * dtype.itemsize
+    gw: Array = np.empty(w_shape, np.result_type(x, g))
+    x, g = in_order(x, gw.dtype), in_order(g, gw.dtype)
+    panels, entries, inputs, size = shape = _weights_shape(w_shape, gw.dtype)
+    panel_bytes = entries * inputs * size * gw.itemsize
     step = max(1, PANELS // panel_bytes)
     groups = -(-panels // step)
     most = min(PARTS, max(-(-TASKS // groups), TOTALS // (panels * panel_bytes)))
     work = cut(x, g, w_shape, corner, 16, most)
-    totals = empty((len(work), panels, 36, inputs, size), dtype)
+    totals = empty((len(work), *shape), gw.dtype)
     fine = np.empty((groups, 2 * sum(len(block.y) for block in work)), np.uint8)
-    none = np.zeros(1, dtype)
+    none = np.zeros(1, gw.dtype)
 
     def plan() -> Plan:
-        needed = [_buffers(block, totals.shape[1:], w_shape) for block in work]
+        needed = [_buffers(block, shape, w_shape) for block in work]
         for block, buffer in zip(work, needed, strict=True):
             buffer.insert(1, (4, 4 * size_in_tiles(block.y)[1], size))
-        area, buffers = carved(dtype, needed)
+        area, buffers = carved(gw.dtype, needed)
         calls = [
-            (*_codes(dtype), none, flags, block.x, block.y, totals[part, first : first + step], *buffers[part],
+            (*_codes(gw.dtype), none, flags, block.x, block.y, totals[part, first : first + step], *buffers[part],
              *block.corner, parts(w_shape), first * size)
             for first, row in zip(range(0, panels, step), fine, strict=True)
             for part, (block, flags) in enumerate(zip(work, _flags(work, row, 2), strict=True))
@@ -113,14 +114,18 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, corner: Pair, directly: 
         kernel = compiled_pass("products.winograd_weight_gradient")
         return Plan(kernel, calls, (none, fine, totals, x, g), {3, 6, 7, 8, 9, 10, 11}, area)
 
-    if dtype.char != "f":
+    if gw.dtype.char != "f":
         for row in fine:
             for block, flags in zip(work, _flags(work, row, 2), strict=True):
                 flags[: len(block.y)] = spread.even(block.x) & spread.even(block.y)
-    key = dtype, x.shape, g.shape, w_shape, totals.shape, corner
+    key = gw.dtype, x.shape, g.shape, w_shape, totals.shape, corner
     kept(("Winograd gradient", *key), plan).run(none, fine, totals, x, g)
 
-    gw = collect_weights(totals, w_shape)
+    def collect() -> Plan:
+        calls = [(totals, gw, parts(w_shape), panel) for panel in range(panels)]
+        return Plan(compiled_pass("products.collect_weights"), calls, (totals, gw), {0, 1})
+
+    kept(("Winograd collect", gw.dtype, totals.shape, w_shape), collect).run(totals, gw)
     for block, flags in zip(work, _flags(work, fine[0], 2), strict=True):
         far = flags[: len(block.y)] == 0
         if far.any():
@@ -128,10 +133,23 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, corner: Pair, directly: 
     return gw
 
 
-def _panel(w_shape: Shape, dtype: Any) -> int:
-    """Outputs of a panel; the only one is half as wide if that is enough for all outputs."""
-    size = PANEL // np.dtype(dtype).itemsize
-    return size if w_shape[3] > size // 2 else size // 2
+def _transformed(w: Array) -> Array:
+    """Compute G w Gᵀ of every 3x3 part of the weights: (panels, 36, parts * C, outputs of a panel)."""
+    u = aligned(_weights_shape(w.shape, w.dtype), w.dtype)
+
+    def plan() -> Plan:
+        calls = [(*laid_out(w), u, parts(w.shape), panel) for panel in range(len(u))]
+        return Plan(compiled_pass("products.transform_weights"), calls, (w, u), {3})
+
+    kept(("Winograd weights", w.dtype, w.shape, w.strides), plan).run(w, u)
+    return u
+
+
+def _weights_shape(w_shape: Shape, dtype: Any) -> tuple[int, int, int, int]:
+    """Shape of the transformed weights; the only panel is half as wide if that is enough for all outputs."""
+    outputs, size = w_shape[3], PANEL // np.dtype(dtype).itemsize
+    size = size if outputs > size // 2 else size // 2
+    return -(-outputs // size), 36, math.prod(parts(w_shape)) * w_shape[2], size
 
 
 def _buffers(block: Block, u_shape: Shape, w_shape: Shape) -> list[tuple[int, ...]]:

@@ -35,14 +35,12 @@ from numpy.typing import NDArray
 from autograd_cnn.ops.windows import Pair, Shape
 
 from . import spread
-from .memory import aligned, empty, scratch
-from .threads import each_part, map_tiles
+from .memory import empty, scratch
+from .threads import map_tiles
 from .tiles import Block, blocks, in_bands, in_parts, tiles
 
 Array = NDArray[Any]
 Directly = Callable[..., Any]
-
-SUMMED = 1 << 18  # numbers that a thread of Python adds up at once, at least
 
 _POINTS = np.array([0, 2 / 3, -2 / 3, 3 / 2, -3 / 2])  # and infinity, which is the last row of each matrix
 _OTHERS = [np.delete(_POINTS, i) for i in range(5)]
@@ -65,7 +63,7 @@ def conv2d(x: Array, w: Array, b: Array | None, y: Array, corner: Pair, directly
     """
     w = w.astype(y.dtype, copy=False)
     bias = np.zeros(y.shape[3], y.dtype) if b is None else b.astype(y.dtype, copy=False)
-    (u,) = transform_weights(w, w.shape[3])
+    (u,) = map_tiles(lambda _: transform_weights(w), 1)
     work, concentration = cut(x, y, w.shape, corner), spread.concentration(w)
 
     def tile(index: int) -> None:
@@ -114,7 +112,9 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, corner: Pair, directly: 
         return apart
 
     apart = map_tiles(compute, len(work))
-    return sum(itertools.chain(*apart), collect_weights(totals[:, None], w_shape))
+    # One call sums each of the 36 entries: threads wait for the interpreter between calls.
+    total = np.stack(map_tiles(lambda entry: np.add.reduce(totals[:, entry]), 36))
+    return sum(itertools.chain(*apart), map_tiles(lambda _: collect_weights(total, w_shape), 1)[0])
 
 
 def size_in_tiles(y: Array) -> Pair:
@@ -147,31 +147,20 @@ def _matrices(name: str, tiles: int, channels: int, dtype: Any) -> Array:
     return scratch(name, (36, tiles | 1, channels), dtype)
 
 
-@np.errstate(all="ignore")
-def transform_weights(w: Array, size: int) -> Array:
-    """G w Gᵀ of every 3x3 part: (KH, KW, C, O) -> (panels, 36, parts * C, size), with `size` outputs in a panel."""
+def transform_weights(w: Array) -> Array:
+    """G w Gᵀ of every 3x3 part: (KH, KW, C, O) -> (36, parts * C, O)."""
     (high, wide), (kh, kw, inputs, outputs) = parts(w.shape), w.shape
-    panels = -(-outputs // size)
-    whole = np.zeros((3 * high, 3 * wide, inputs, panels * size), w.dtype)
-    whole[:kh, :kw, :, :outputs] = w
-    each = whole.reshape(high, 3, wide, 3, inputs, panels, size).transpose(5, 1, 3, 0, 2, 4, 6)
-    u = aligned((panels, 36, high * wide * inputs, size), w.dtype)
-    product, count = partial(np.matmul, _GG.astype(w.dtype)), min(panels, 4)
-    each_part(product, count, each.reshape(panels, 9, -1), u.reshape(panels, 36, -1), products=True)
-    return u
+    whole = np.zeros((3 * high, 3 * wide, inputs, outputs), w.dtype)
+    whole[:kh, :kw] = w
+    each = whole.reshape(high, 3, wide, 3, -1).transpose(1, 3, 0, 2, 4)
+    return (_GG.astype(w.dtype) @ each.reshape(9, -1)).reshape(36, -1, outputs)
 
 
-@np.errstate(all="ignore")  # a panel may end with columns of any numbers
-def collect_weights(totals: Array, w_shape: Shape) -> Array:
-    """The adjoint of `transform_weights`, of the sum over axis 0: (..., 36, parts * C, size) -> (KH, KW, C, O)."""
-    (high, wide), (kh, kw, inputs, outputs), (_, panels, _, _, size) = parts(w_shape), w_shape, totals.shape
-    u = empty((36, panels, *totals.shape[3:]), totals.dtype)
-    count = max(1, min(36, totals.size // SUMMED))
-    each_part(lambda totals, u: np.add.reduce(totals, 2, out=u), count, totals.swapaxes(0, 2), u)
-    values = np.empty((3, 3, u[0].size), u.dtype)
-    map_tiles(lambda _: _both_axes(G.T, u.reshape(6, 6, -1), values), 1)
-    axes = values.reshape(3, 3, panels, high, wide, inputs, size).transpose(3, 0, 4, 1, 5, 2, 6)
-    return np.ascontiguousarray(axes.reshape(3 * high, 3 * wide, inputs, -1)[:kh, :kw, :, :outputs])
+def collect_weights(u: Array, w_shape: Shape) -> Array:
+    """The adjoint of `transform_weights`, Gᵀ u G of every part: (36, parts * C, O) -> (KH, KW, C, O)."""
+    (high, wide), (kh, kw, inputs, outputs) = parts(w_shape), w_shape
+    each = (_GG.T.astype(u.dtype) @ u.reshape(36, -1)).reshape(3, 3, high, wide, -1).transpose(2, 0, 3, 1, 4)
+    return each.reshape(3 * high, 3 * wide, inputs, outputs)[:kh, :kw]
 
 
 def transform_images(x: Array, v: Array, corner: Pair, tiles: Pair, parts: Pair) -> None:

@@ -20,8 +20,8 @@ from numba.core import cgutils, imputils
 from numba.extending import intrinsic
 from numba.np import arrayobj
 
-from ..winograd import BT, A
-from . import helper, kernel, run_of
+from ..winograd import BT, A, G
+from . import allocating, helper, kernel, run_of
 
 _WIDE = binding.get_host_cpu_features().get("avx512f", False)  # 32 registers of 64 bytes; else at least 16 of 32 bytes
 ROWS = 8 if _WIDE else 4
@@ -285,6 +285,7 @@ def _linear_map(name, matrix, add_start=False):
 
 
 _image_map, _gradient_map = _linear_map("image", BT), _linear_map("gradient", A)
+_weight_map, _weight_gradient_map = _linear_map("weight", G), _linear_map("weight_gradient", G.T)
 _sum_map, _sum_and_bias_map = _linear_map("sum", A.T), _linear_map("sum_and_bias", A.T, add_start=True)
 
 
@@ -462,7 +463,7 @@ def _transform_gradient_row(g, near, channel, rows, half, m, place):
     """Write A g Aᵀ of a row of tiles, for the outputs from `channel` on, into `m`, from the tile `place` on.
 
     Places in `rows` to the right of `g` must be 0. If fewer outputs are left than `m` is wide, `rows` keeps numbers of
-    an earlier call behind them; `winograd.collect_weights` leaves out the gradients that follow from these.
+    an earlier call behind them; `collect_weights` leaves out the gradients that follow from these.
     """
     (height, width, outputs), size = g.shape, m.shape[2]
     count, pitch, entry_size = min(size, outputs - channel), rows.shape[1] * size, m.shape[1] * size
@@ -479,3 +480,49 @@ def _transform_gradient_row(g, near, channel, rows, half, m, place):
             half, k * pitch, size, 4 * size,
             half, run_of(m), 6 * k * entry_size + place * size, entry_size, size, size, rows.shape[1] // 4,
         )  # fmt: skip
+
+
+@allocating
+def transform_weights(w, shape, strides, u, parts, panel):
+    weights, (kh, kw, channels, outputs) = strided(w, shape, strides), shape
+    _, _, inputs, size = u.shape
+    values, half, entries = np.empty(9 * size, u.dtype), np.empty(18 * size, u.dtype), run_of(u)
+    first = panel * size
+    count = min(size, outputs - first)
+    for part in range(parts[0] * parts[1]):
+        top, left = 3 * (part // parts[1]), 3 * (part % parts[1])
+        values[:] = 0
+        for c in range(channels):
+            for i in range(min(3, kh - top)):
+                for j in range(min(3, kw - left)):
+                    source, out = weights[top + i, left + j, c, first:], values[(3 * i + j) * size :]
+                    for k in range(count):
+                        out[k] = source[k]
+            _weight_map(values, 0, 3 * size, 0, half, half, 0, 3 * size, 0, 3 * size, 1)
+            to = (36 * panel * inputs + part * channels + c) * size
+            hop, to_hop = 3 * size, 6 * inputs * size
+            _weight_map(half, 0, size, hop, half, entries, to, inputs * size, to_hop, size, 6)
+
+
+@allocating
+def collect_weights(totals, gw, parts, panel):
+    kh, kw, channels, outputs = gw.shape
+    count, _, _, _, size = totals.shape
+    entries, half = np.empty(36 * size, gw.dtype), np.empty(18 * size, gw.dtype)
+    values = np.empty(9 * size, gw.dtype)
+    for part in range(parts[0] * parts[1]):
+        top, left = 3 * (part // parts[1]), 3 * (part % parts[1])
+        for c in range(channels):
+            entries[:] = 0
+            for index in range(count):
+                for entry in range(36):
+                    source, total = totals[index, panel, entry, part * channels + c], entries[entry * size :]
+                    for k in range(size):
+                        total[k] += source[k]
+            _weight_gradient_map(entries, 0, 6 * size, 0, half, half, 0, 6 * size, 0, 6 * size, 1)
+            _weight_gradient_map(half, 0, size, 6 * size, half, values, 0, size, 3 * size, size, 3)
+            for i in range(min(3, kh - top)):
+                for j in range(min(3, kw - left)):
+                    target = gw[top + i, left + j, c, panel * size :]
+                    for k in range(min(size, outputs - panel * size)):
+                        target[k] = values[(3 * i + j) * size + k]
