@@ -221,7 +221,7 @@ def test_an_infinite_loss_stops_training_before_it_reaches_the_weights():
         return ag.exp(ag.cross_entropy(outputs, labels) * scale)
 
     with pytest.raises(
-        FloatingPointError, match=r"fit: loss is inf at step 2\. First seen in out of exp \(test_loop\.py:\d+\)"
+        FloatingPointError, match=r"fit: loss is inf at step 2\. First seen in the result of exp \(test_loop\.py:\d+\)"
     ):
         train(model, optimiser, x, y, epochs=1, loss=loss)
     assert optimiser.steps == [2] and np.isfinite(w.data).all()
