@@ -46,7 +46,7 @@ def pytest_configure(config):
 
 
 class Restored:
-    """A test or a doctest begins with the same random numbers, and the primitives that it defines are removed."""
+    """Each test begins with the same random numbers and NumPy's own error state, and its primitives are removed."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self):
@@ -55,7 +55,7 @@ class Restored:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self):
         seed(0)
-        with own_operations():
+        with own_operations(), np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
             return (yield)
 
 
