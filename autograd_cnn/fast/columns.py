@@ -44,15 +44,18 @@ def conv2d(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, corner: 
 
 def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, corner: Pair) -> None:
     """Write the gradient of `conv2d` with respect to `x` into `gx`, by `col2im`."""
+    size = g.shape[1] * g.shape[2] * w[..., 0].size * gx.itemsize  # bytes of the columns of an image
 
     def compute(g: Array, gx: Array) -> None:
-        columns = (_matrix(g) @ _matrix(w).T).reshape(*g.shape[:3], *w.shape[:3])
         gx[...] = 0
-        for (i, j), windows, pixels in taps(gx.shape[1:3], g.shape[1:3], w.shape[:2], stride, corner):
-            gx[pixels] += columns[:, :, :, i, j][windows]
+        whole = len(g) * size
+        for _, rows in tiles(1, g.shape[1], whole // g.shape[1], whole):  # bands of rows, if the images are large
+            band, below = g[:, rows], (corner[0] - rows.start * stride[0], corner[1])
+            columns = (_matrix(band) @ _matrix(w).T).reshape(*band.shape[:3], *w.shape[:3])
+            for (i, j), windows, pixels in taps(gx.shape[1:3], band.shape[1:3], w.shape[:2], stride, below):
+                gx[pixels] += columns[:, :, :, i, j][windows]
 
-    count = len(tiles(len(g), 1, g[0, ..., 0].size * w[..., 0].size * gx.itemsize))
-    each_part(compute, count, g, gx, products=True)
+    each_part(compute, len(tiles(len(g), 1, size)), g, gx, products=True)
 
 
 def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pair) -> Array:
