@@ -19,15 +19,15 @@ import numpy as np
 from autograd_cnn.engine.arrays import as_floats
 from autograd_cnn.engine.checks import number
 from autograd_cnn.engine.declare import primitive
-from autograd_cnn.engine.mode import current, in_mode
+from autograd_cnn.engine.mode import current, scope
 from autograd_cnn.engine.numpy_calls import checked, constant, plain_array
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.activations import sigmoid, softmax
 from autograd_cnn.ops.arithmetic import astype, divide, multiply, sqrt, square, tanh, where
-from autograd_cnn.ops.axes import Axis, X, as_float, fixed
+from autograd_cnn.ops.axes import Axis, X, as_float, fixed, rescaling
 from autograd_cnn.ops.indexing import split, stack, take
 from autograd_cnn.ops.products import matmul
-from autograd_cnn.ops.reductions import in_range, mean, sum
+from autograd_cnn.ops.reductions import in_range, mean, sum, var
 from autograd_cnn.ops.shapes import matrix_transpose, reshape
 from autograd_cnn.ops.windows import in_nchw
 
@@ -181,23 +181,24 @@ batch_norm.vjp(
 )
 
 
-def _with_variance(x: Any, axis: Any, eps: float) -> Any:
-    """Return `x`, its variance along `axis` plus `eps`, and None; or those of ``x * s``, and s: see `in_range`."""
-    return in_range(lambda x, s: mean(square(x - mean(x, axis, True)), axis, True) + eps * s * s, x, axis)
-
-
 @primitive(batch="axes", check=lambda x, axis, eps: (x, axis, number(fixed(eps, "eps"), "eps")))
 def standardize(x: Any, axis: Axis = -1, eps: float = 1e-5) -> Any:
     """Brings the numbers along `axis` to mean 0 and variance 1: ``(x - mean) / sqrt(variance + eps)``.
 
     The variance divides by the count.
     """
-    x, size, _ = _with_variance(x, axis, eps)
-    return (x - mean(x, axis, True)) / sqrt(size)
+    with np.errstate(over="ignore", invalid="ignore"):
+        centred = x - np.mean(x, axis, keepdims=True)
+        size = np.mean(centred * centred, axis, keepdims=True) + centred.dtype.type(eps)
+    if (s := rescaling(x, axis, size)) is not None:
+        centred = x * s
+        centred = centred - np.mean(centred, axis, keepdims=True)
+        size = np.mean(centred * centred, axis, keepdims=True) + eps * s * s
+    return centred / np.sqrt(size)
 
 
 def _standardize_rule(g: Any, x: Any, out: Any, axis: Axis, eps: float) -> Any:
-    _, size, s = _with_variance(x, axis, eps)
+    _, size, s = in_range(lambda x, s: var(x, axis, keepdims=True) + eps * s * s, x, axis)
     scale = divide(1 if s is None else s, sqrt(size))
     return scale * (g - mean(g, axis, True) - out * mean(g * out, axis, True))
 
@@ -438,9 +439,9 @@ def scan(step: Any, x: Any, states: Any, weights: Any, backward: bool = False, a
         Where it is False, states stay as they are, and the result is 0.
     """
     w_ih, w_hh, b_ih, b_hh = weights
-    inputs, w_hh, outs, around = sums(x, w_ih.T, b_ih), w_hh.T, [], current.get().scope
+    inputs, w_hh, outs = sums(x, w_ih.T, b_ih), w_hh.T, []
     for t in range(x.shape[0])[:: -1 if backward else 1]:
-        with in_mode(scope=(f"{around[0] + '.' if around else ''}time {t}", around, "")):
+        with scope(f"time {t}"):
             new = step(inputs[t], sums(states[0], w_hh, b_hh), *states)
             outs.append(new[0] if alive is None else where(alive[t], new[0], 0))
             states = new if alive is None else [where(alive[t], *pair) for pair in zip(new, states, strict=True)]
