@@ -625,15 +625,15 @@ HANGING = {
     "an early end of rank 1": ("if ranks.rank == 1: sys.exit(3)\nranks.broadcast(cnn())", "at the end of the program."),
     "a rank that waits": (
         "import threading\ntraining(augment=lambda x, rng: threading.Event().wait() if ranks.rank == 1 else x)(ranks)",
-        "rank 0 has waited 2 s in `sum`, a step of fit, for rank 1: it hangs",
+        "rank 0 has waited 6 s in `sum`, a step of fit, for rank 1: it hangs",
     ),
     "a rank that is stopped": (
         "training(augment=lambda x, rng: os.kill(os.getpid(), 19) if ranks.rank == 1 else x)(ranks)",
-        "rank 0 has waited 2 s in `sum`, a step of fit, for rank 1: it hangs",
+        "rank 0 has waited 6 s in `sum`, a step of fit, for rank 1: it hangs",
     ),
     "a callback that waits": (
         "import threading\ntraining(callbacks=[lambda history: threading.Event().wait()])(ranks)",
-        "rank 1 has waited 2 s in `first` or `broadcast`, for rank 0: it hangs",
+        "rank 1 has waited 6 s in `first` or `broadcast`, for rank 0: it hangs",
     ),
 }
 
@@ -641,7 +641,7 @@ HANGING = {
 @pytest.mark.slow
 @pytest.mark.parametrize(("body", "message"), HANGING.values(), ids=HANGING)
 def test_what_would_hang_ends_with_an_error_that_names_the_rank(mpirun, monkeypatch, body, message):
-    monkeypatch.setenv("AUTOGRAD_CNN_RANKS_TIMEOUT", "2")
+    monkeypatch.setenv("AUTOGRAD_CNN_RANKS_TIMEOUT", "6")
     done = mpirun(2, body)
     assert done.returncode != 0 and message in done.stderr
 
