@@ -87,19 +87,23 @@ class in_mode(ContextDecorator):
 
     def __init__(self, **change: Any) -> None:
         self._change = change
-        self._entered: list[dict[str, Any]] = []  # one for each time, known by its identity
+        self._entered: list[tuple[Mode, Mode]] = []  # one for each time: the mode before, and the own one
 
     def _recreate_cm(self) -> in_mode:  # for every call of a decorated function
         return in_mode(**self._change)
 
     def __enter__(self) -> None:
-        mode = current.get().but(**self._change)
-        self._entered.append(mode.changes[-1])
-        current.set(mode)
+        before = current.get()
+        own = before.but(**self._change)
+        self._entered.append((before, own))
+        current.set(own)
 
     def __exit__(self, *error: object) -> None:
-        own = self._entered.pop()
-        current.set(Mode(*[change for change in current.get().changes if change is not own]))
+        before, own = self._entered.pop()
+        now = current.get()
+        if now is not own:  # a generator that entered since waits, or one that had entered has ended
+            before = Mode(*[change for change in now.changes if change is not own.changes[-1]])
+        current.set(before)
 
     def __call__(self, function: F) -> F:
         if any(kind(function) for kind in _WAITING):
