@@ -30,7 +30,7 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(2169, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "engine": Room(2173, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(1863, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(974, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(748, "engine calculus ops state", "modules, layers and their initial weights"),
@@ -48,7 +48,7 @@ ROOMS = {
     "vocabulary": Room(
         998, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
-    "fast": Room(2993, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
+    "fast": Room(3014, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(567, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
         1117,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses

@@ -23,9 +23,9 @@ from autograd_cnn.ops import windows as pools
 from autograd_cnn.ops.axes import rescaling
 from autograd_cnn.ops.convolution import transposed_shape
 
-from . import convolution, costs, elementwise, matrices, normalization, pooling, updates
+from . import convolution, elementwise, matrices, normalization, pooling, updates
 from .elementwise import Kernel, blocked, blocked_ufunc, by_twin, is_large, where
-from .twins import twin
+from .twins import kernel_set, twin
 
 
 def attach() -> None:
@@ -38,7 +38,7 @@ def attach() -> None:
     accelerators["optim.algorithms.sgd_update"] = twin("updates.sgd_update", writes=("p", "v"))
     accelerators["optim.algorithms.adam_update"] = twin("updates.adam_update", writes=("p", "m", "v"))
     accelerators["nn.layers.moments"] = instead(normalization.moments)
-    accelerators["engine.registry.kernels"] = instead(costs.kernels)
+    accelerators["engine.registry.kernels"] = instead(kernel_set)
 
 
 def detach() -> None:
@@ -117,10 +117,7 @@ def accelerate_sums() -> None:
 
 
 def _linear(x: Any, w: Any, b: Any) -> Any:
-    y = matrices.matmul(x.reshape(-1, len(w)), w).reshape(*x.shape[:-1], w.shape[1])
-    if b is None:
-        return y
-    return np.add(y, b, out=y) if y.dtype == np.result_type(y, b) else y + b
+    return matrices.matmul(x.reshape(-1, len(w)), w, b).reshape(*x.shape[:-1], w.shape[1])
 
 
 def _sum(textbook: Kernel) -> Kernel:

@@ -19,7 +19,7 @@ same bits in every run (see `tiles`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from functools import lru_cache
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -153,7 +153,7 @@ def conv2d_weight_gradient(
         return np.zeros(w_shape, g.dtype)
     g = _of_all_windows(g, x.shape, w_shape, stride, padding, dilation)
     gradient = depthwise.weight_gradient if is_depthwise(x.shape, groups) else _weight_gradient
-    parts = [*_parts(x.shape, w_shape, g.shape[1:3], stride, padding, dilation, groups)]
+    parts = _parts(x.shape, w_shape, g.shape[1:3], stride, padding, dilation, groups)
     gw = np.zeros(w_shape, g.dtype)
     for part in parts:
         shape = gw[part.weights].shape
@@ -189,17 +189,19 @@ def _of_all_windows(g: Array, x_shape: Shape, *geometry: Any) -> Array:
     return np.pad(g, ((0, 0), (0, rows), (0, columns), (0, 0))) if rows or columns else g
 
 
+@lru_cache(1024)
 def _parts(
     x_shape: Shape, w_shape: Shape, windows: Shape, stride: Pair, padding: Padding, dilation: Pair, groups: int
-) -> Iterator[_Part]:
-    """Yield the plain convolutions of each group, and of each phase of the dilation."""
+) -> list[_Part]:
+    """List the plain convolutions of each group, and of each phase of the dilation."""
     count = 1 if is_depthwise(x_shape, groups) else groups
     inputs, outputs = x_shape[3] // count, w_shape[3] // count
-    corner = padding[0][0], padding[1][0]
+    corner, found = (padding[0][0], padding[1][0]), []
     for phase in phases(windows, stride, corner, dilation):
         for n in range(count):
             i, o = slice(n * inputs, (n + 1) * inputs), slice(n * outputs, (n + 1) * outputs)
-            yield _Part((*phase.pixels, i), (*phase.windows, o), (..., o), phase.stride, phase.corner)
+            found.append(_Part((*phase.pixels, i), (*phase.windows, o), (..., o), phase.stride, phase.corner))
+    return found
 
 
 def suits_winograd(y: Array, w_shape: Shape, stride: Pair) -> bool:
@@ -213,8 +215,7 @@ def suits_winograd(y: Array, w_shape: Shape, stride: Pair) -> bool:
 
 def suits_direct(y: Array, w_shape: Shape) -> bool:
     """Whether `direct` can compute `y`, outputs or gradients, and is faster than `columns`."""
-    small = math.prod(w_shape[:2]) > 1 and math.prod(w_shape) <= DIRECT
-    return small and y.dtype.char in "fd" and kernel_set() == "numba"
+    return math.prod(w_shape) <= DIRECT and y.dtype.char in "fd" and kernel_set() == "numba"
 
 
 def _winograd() -> ModuleType:

@@ -27,12 +27,12 @@ LEAST = 1 << 15  # bytes of a block: few images are cut, too
 HALF_VECTOR = 32  # bytes, with AVX-512
 
 
-def conv2d(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, corner: Pair) -> None:
-    """Write the convolution of `x` with `w` into `y`."""
-    _compute(("direct", stride, corner), x, [(w, y, corner)], b, y, stride)
+def conv2d(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, corner: Pair, depthwise: bool = False) -> None:
+    """Write the convolution of `x` with `w` into `y`; if `depthwise`, each channel with weights of its own."""
+    _compute(("direct", stride, corner), x, [(w, y, corner)], b, y, stride, depthwise)
 
 
-def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, corner: Pair) -> None:
+def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, corner: Pair, depthwise: bool = False) -> None:
     """Write the gradient of `conv2d` with respect to `x` into `gx`.
 
     Pixels whose places differ by multiples of the stride meet the same weights. Their gradients are one convolution of
@@ -46,20 +46,24 @@ def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, corner: Pair) ->
             taps.append(slice(first, None, step))
             pixels.append(slice(start, None, step))
             before.append(len(range(first, size, step)) - 1 - (start + margin - first) // step)
-        met, out = w[taps[0], taps[1]][::-1, ::-1].swapaxes(2, 3), gx[:, pixels[0], pixels[1]]
+        met, out = w[taps[0], taps[1]][::-1, ::-1], gx[:, pixels[0], pixels[1]]
+        met = met if depthwise else met.swapaxes(2, 3)
         if met.size and out.size:
             phases.append((met, out, (before[0], before[1])))
         else:
             out[...] = 0
-    _compute(("direct input", stride, corner), g, phases, None, gx, (1, 1))
+    _compute(("direct input", stride, corner), g, phases, None, gx, (1, 1), depthwise)
 
 
-def _compute(key: Any, x: Array, phases: list[Phase], b: Array | None, out: Array, stride: Pair) -> None:
+def _compute(
+    key: Any, x: Array, phases: list[Phase], b: Array | None, out: Array, stride: Pair, depthwise: bool
+) -> None:
     """Write the convolutions of `x` with several weights into parts of `out`, in one call of compiled code."""
     if not phases:
         return
     outputs, dtype = phases[0][1].shape[3], phases[0][1].dtype
-    missing = -outputs % (HALF_VECTOR // dtype.itemsize)  # half a vector of outputs takes as long as one output
+    # Half a vector of outputs takes as long as one output.
+    missing = 0 if depthwise else -outputs % (HALF_VECTOR // dtype.itemsize)
     x, bias = in_order(x, dtype), np.zeros(outputs + missing, dtype)
     bias[:outputs] = 0 if b is None else b
     weights = [np.ascontiguousarray(_wider(w, missing), dtype) for w, _, _ in phases]
@@ -74,22 +78,23 @@ def _compute(key: Any, x: Array, phases: list[Phase], b: Array | None, out: Arra
             for block in blocks(x, y, cut, len(w), stride, corner)
         ]
         area, buffers = carved(dtype, [[_padded(block, w.shape, stride)] for block, w in work])
-        code = compiled_pass("products.address")(dtype)
+        code: Any = compiled_pass("products.address")(dtype, depthwise)
         calls = [
             (code, block.x, w, bias, *laid_out(block.y), padded, *block.corner, stride)
             for (block, w), (padded,) in zip(work, buffers, strict=True)
         ]
         products = sum(w.size * y[..., 0].size for w, y in zip(weights, wide, strict=True))
-        return Plan(compiled_pass("products.conv2d"), calls, arrays, {7}, area, products)
+        kernel = compiled_pass("products.depthwise" if depthwise else "products.conv2d")
+        return Plan(kernel, calls, arrays, {7}, area, products)
 
     shapes = *(w.shape for w in weights), out.shape, out.strides
-    kept((*key, dtype, x.shape, *shapes), plan).run(*arrays)
+    kept((*key, depthwise, dtype, x.shape, *shapes), plan).run(*arrays)
     if missing:
         for (_, y, _), full in zip(phases, wide, strict=True):
             y[...] = full[..., :outputs]
 
 
-def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pair) -> Array:
+def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pair, depthwise: bool = False) -> Array:
     """Gradient of `conv2d` for `w`."""
     dtype, (kh, kw, channels, outputs) = np.result_type(x, g), w_shape
     x, g = in_order(x, dtype), in_order(g, dtype)
@@ -99,14 +104,17 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pa
     def plan() -> Plan:
         work = blocks(x, g, cut, kh, stride, corner)
         area, buffers = carved(dtype, [[totals.shape[1:], _padded(block, w_shape, stride)] for block in work])
-        code = compiled_pass("products.address")(dtype)
+        code: Any = compiled_pass("products.address")(dtype, depthwise)
         calls = [
             (code, block.x, block.y, total, *buffer, *block.corner, stride)
             for block, total, buffer in zip(work, totals, buffers, strict=True)
         ]
-        return Plan(compiled_pass("products.weight_gradient"), calls, (x, g, totals), {3, 4, 5}, area)
+        kernel = compiled_pass("products.depthwise_weight_gradient" if depthwise else "products.weight_gradient")
+        return Plan(kernel, calls, (x, g, totals), {3, 4, 5}, area)
 
-    kept(("direct gradient", dtype, x.shape, g.shape, totals.shape, w_shape, stride, corner), plan).run(x, g, totals)
+    kept(("direct gradient", depthwise, dtype, x.shape, g.shape, totals.shape, w_shape, stride, corner), plan).run(
+        x, g, totals
+    )
     gw: Array = totals.sum(axis=0).reshape(w_shape)
     return gw
 
@@ -122,8 +130,8 @@ def _row_bytes(x: Array, y: Array, stride: Pair) -> int:
 
 def _padded(block: Block, w_shape: Shape, stride: Pair) -> tuple[int, int, int]:
     """Size of the padded part of an image that the windows of a block cover."""
-    (_, rows, columns, _), (kh, kw, channels, _) = block.y.shape, w_shape
-    return (rows - 1) * stride[0] + kh, (columns - 1) * stride[1] + kw, channels
+    (_, rows, columns, _), (kh, kw) = block.y.shape, w_shape[:2]
+    return (rows - 1) * stride[0] + kh, (columns - 1) * stride[1] + kw, block.x.shape[3]
 
 
 def laid_out(a: Array) -> tuple[Array, Shape, Shape]:

@@ -12,19 +12,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .mailbox import Plan, carved, kept
 from .memory import empty
 from .threads import each_part
+from .tiles import pieces
+from .twins import compiled_pass, kernel_set
 
 Array = NDArray[Any]
 
 SMALL = 1 << 18  # multiplications below which BLAS uses one thread anyway
-LARGE = 1 << 23  # multiplications from which a second thread pays off
+LARGE = 1 << 23  # multiplications from which a second thread of Python pays off
 NARROW = 64  # rows or columns below which a block costs more than it saves
 BLOCKS = 16  # most blocks of one product
+DEEP, WIDE, TALL = 256, 64, 192  # of the parts of the compiled product: they stay in a core's caches
+_FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
+UNIT, UNITS = 32, 4  # rows or columns of a block of the compiled product are a multiple of UNIT; as many units at least
 
 
-def matmul(x: Array, y: Array) -> Array:
-    """``x @ y``.
+def matmul(x: Array, y: Array, b: Array | None = None) -> Array:
+    """``x @ y + b``.
 
     Examples
     --------
@@ -32,11 +38,53 @@ def matmul(x: Array, y: Array) -> Array:
     >>> np.array_equal(matmul(x, y), x @ y)
     True
     """
-    if max(x.ndim, y.ndim) > 2 and min(x.ndim, y.ndim) > 1:
-        return _stacked(x, y)
-    work = len(x) * y.size
-    if not (x.ndim == y.ndim == 2) or len(x) == 1 or work < SMALL:
-        return np.matmul(x, y)
+    if x.ndim == y.ndim == 2 and (work := len(x) * y.size) >= SMALL:
+        kinds = {a.dtype for a in (x, y, b) if a is not None}
+        if kernel_set() == "numba" and kinds <= _FLOATS and len(kinds) == 1 < len(x) and x.flags.aligned:
+            return _compiled(x, y, b)
+        out = _in_blocks(x, y, work) if len(x) > 1 else np.matmul(x, y)
+    elif max(x.ndim, y.ndim) > 2 and min(x.ndim, y.ndim) > 1:
+        out = _stacked(x, y)
+    else:
+        out = np.matmul(x, y)
+    if b is None:
+        return out
+    return np.add(out, b, out=out) if out.dtype == np.result_type(out, b) else out + b
+
+
+def _compiled(x: Array, y: Array, b: Array | None) -> Array:
+    """``x @ y + b`` of matrices of floats, by `compiled.products`; for any strides of `x`, and `y` may be a transpose.
+
+    It needs no thread of BLAS: those wait for each other while another process keeps a core busy.
+    """
+    y = y if y.flags.c_contiguous or y.T.flags.c_contiguous else np.ascontiguousarray(y)
+    flat = (y if y.flags.c_contiguous else y.T).reshape(-1)
+    rows, columns = len(x), y.shape[1]
+    out, bias = empty((rows, columns), x.dtype), np.zeros(columns + WIDE, x.dtype)
+    bias[:columns] = 0 if b is None else b
+
+    def plan() -> Plan:
+        longest = max(out.shape)
+        units = [slice(UNIT * n.start, min(longest, UNIT * n.stop)) for n in pieces(-(-longest // UNIT), UNITS, BLOCKS)]
+        cut = [(n, slice(0, columns)) if rows == longest else (slice(0, rows), n) for n in units]
+        code = compiled_pass("products.address")(x.dtype)
+        area, buffers = carved(x.dtype, [[(DEEP * WIDE,), (TALL * WIDE,)]] * len(cut))
+        calls = [
+            (code, x[r][0, :1], x[r].shape, _steps(x), flat, c.start * _steps(y)[1], _steps(y), bias[c.start :],
+             out.reshape(-1), r.start * columns + c.start, columns, c.stop - c.start, *each)
+            for (r, c), each in zip(cut, buffers, strict=True)
+        ]  # fmt: skip
+        return Plan(compiled_pass("products.matmul"), calls, (x, flat, bias, out), {8, 12, 13}, area, len(x) * y.size)
+
+    kept(("matmul", x.dtype, x.shape, x.strides, y.shape, y.strides), plan).run(x, flat, bias, out)
+    return out
+
+
+def _steps(a: Array) -> tuple[int, int]:
+    return a.strides[0] // a.itemsize, a.strides[1] // a.itemsize
+
+
+def _in_blocks(x: Array, y: Array, work: int) -> Array:
     out = empty((len(x), y.shape[1]), np.result_type(x, y))
     longest = max(out.shape)
     count = min(BLOCKS, -(-longest // NARROW)) if min(out.shape) > 1 and work >= LARGE else 1

@@ -6,6 +6,7 @@ the order of the tiles, so every result has the same bits on any number of threa
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -31,8 +32,8 @@ def tiles(images: int, rows: int, row_bytes: int, least: int | None = None) -> l
     """Cut into blocks of whole images, or of rows of one image: pairs (images, rows).
 
     A block is a quarter of the whole, but at most the cache, and at least half of it, to be worth a thread of Python,
-    or `least` bytes. Blocks of images have nearly the same size, and their number is 1 or a multiple of four: otherwise
-    one thread would compute the last block while the others wait.
+    or `least` bytes. Blocks have nearly the same size, and their number is 1 or a multiple of four: otherwise one
+    thread would compute the last block while the others wait.
 
     Examples
     --------
@@ -43,15 +44,22 @@ def tiles(images: int, rows: int, row_bytes: int, least: int | None = None) -> l
     """
     block_bytes = min(CACHE, max(least or CACHE // 2, images * rows * row_bytes // 4))
     fit = max(1, block_bytes // max(1, row_bytes))
-    count, row_step = images, min(fit, rows)
-    if fit >= rows:
-        count = -(-images // (fit // rows))
-        count = min(images, -(-count // 4) * 4 if count > 1 else 1)
-    return [
-        (slice(images * n // count, images * (n + 1) // count), slice(r, min(r + row_step, rows)))
-        for n in range(count)
-        for r in range(0, rows, row_step)
-    ]
+    return [*itertools.product(pieces(images, max(1, fit // rows)), pieces(rows, fit))]
+
+
+def pieces(whole: int, fit: int, most: int | None = None) -> list[slice]:
+    """Cut into pieces of nearly the same size: one, or a multiple of four, of at most `fit` if `most` of them will do.
+
+    Examples
+    --------
+    >>> pieces(8, fit=5)
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 6, None), slice(6, 8, None)]
+    >>> pieces(5, fit=5)
+    [slice(0, 5, None)]
+    """
+    count = -(-whole // fit)
+    count = min(whole, most or whole, -(-count // 4) * 4 if count > 1 else 1)
+    return [slice(whole * n // count, whole * (n + 1) // count) for n in range(count)]
 
 
 def in_parts(tiles: list[Tile]) -> list[list[Tile]]:

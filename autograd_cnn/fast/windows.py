@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from autograd_cnn.ops.windows import Pair, Shape
@@ -25,8 +26,9 @@ class Phase(NamedTuple):
     corner: Pair
 
 
-def phases(windows: Shape, stride: Pair, corner: Pair, dilation: Pair) -> Iterator[Phase]:
-    """Yield sets of windows that together are dilated ones: each sees only pixels that are `dilation` apart.
+@lru_cache(1024)
+def phases(windows: Shape, stride: Pair, corner: Pair, dilation: Pair) -> list[Phase]:
+    """List sets of windows that together are dilated ones: each sees only pixels that are `dilation` apart.
 
     Parameters
     ----------
@@ -40,10 +42,11 @@ def phases(windows: Shape, stride: Pair, corner: Pair, dilation: Pair) -> Iterat
     slice(1, None, 2) slice(0, None, 2) 1
     slice(0, None, 2) slice(1, None, 2) 0
     """
-    down, across = map(_phases_of_axis, windows, stride, corner, dilation)
-    every = slice(None)
-    for (rows, window_rows, down_step, top), (columns, window_columns, step, left) in itertools.product(down, across):
-        yield Phase((every, rows, columns), (every, window_rows, window_columns), (down_step, step), (top, left))
+    axes, every = map(_phases_of_axis, windows, stride, corner, dilation), slice(None)
+    return [
+        Phase((every, rows, columns), (every, window_rows, window_columns), (down, across), (top, left))
+        for (rows, window_rows, down, top), (columns, window_columns, across, left) in itertools.product(*axes)
+    ]
 
 
 def _phases_of_axis(windows: int, stride: int, before: int, dilation: int) -> list[tuple[slice, slice, int, int]]:

@@ -48,6 +48,7 @@ def main() -> None:
     os.environ["AUTOGRAD_CNN_KERNELS"] = parser.parse_args().kernels
     os.environ.update(dict.fromkeys(("AUTOGRAD_CNN_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
     from autograd_cnn.fast import costs
+    from autograd_cnn.fast.twins import kernel_set
 
     cases = [*measured()]
 
@@ -55,14 +56,10 @@ def main() -> None:
         """Return the share of time by which the choices are slower than the faster ways, on average."""
         return float(np.mean([(t, d)[not costs.cheaper_in_tiles(*case)] / min(t, d) - 1 for *case, t, d in cases]))
 
-    print(f"{costs.kernels()}: {len(cases)} cases, present row loses {lost():.1%}")
-    table = costs.COMPILED if costs.kernels() != "numpy" else None
+    print(f"{kernel_set()}: {len(cases)} cases, present row loses {lost():.1%}")
     found = []
     for row in itertools.starmap(costs.Row, itertools.product(TILES, WEIGHTS)):
-        if table is None:
-            costs.NUMPY = row
-        else:
-            table[costs.processor()] = row
+        costs.ROWS[kernel_set()] = row
         found.append((lost(), row))
     for loss, row in sorted(found)[:5]:
         print(f"{row} loses {loss:.1%}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autograd_cnn.fast import convolution, tiles
+from autograd_cnn.fast import convolution, depthwise, tiles
 from autograd_cnn.fast.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient, kernel_set
 
 NONE = ((0, 0), (0, 0))
@@ -32,10 +32,12 @@ GEOMETRIES = {
     "kernel is the image": ((4, 3), (4, 3), (2, 3), (1, 1), NONE, (1, 1), 1),
     "padding over kernel": ((3, 4), (2, 2), (2, 3), (1, 1), ((3, 2), (2, 4)), (1, 1), 1),
     "padding over kernel, strided": ((3, 4), (2, 2), (2, 3), (2, 3), ((3, 2), (2, 4)), (1, 1), 1),
+    "windows as many as pixels": ((4, 6), (2, 1), (2, 3), (1, 3), ((0, 2), (0, 0)), (1, 1), 1),
     "groups": ((5, 4), (3, 2), (4, 6), (1, 1), ONE, (1, 1), 2),
     "groups, strided, dilated": ((7, 6), (3, 2), (6, 3), (2, 1), ONE, (1, 2), 3),
     "depthwise": ((5, 4), (3, 2), (4, 4), (1, 1), ((1, 1), (0, 1)), (1, 1), 4),
     "depthwise, two outputs a channel": ((6, 7), (2, 3), (3, 6), (2, 1), ONE, (1, 2), 3),
+    "depthwise, rows of several vectors": ((5, 20), (3, 3), (41, 41), (2, 1), ONE, (1, 1), 41),
     "one channel": ((5, 4), (3, 2), (1, 1), (1, 1), ONE, (1, 1), 1),
 }
 
@@ -46,6 +48,7 @@ def way(request):
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "matrices":
             patch.setattr(convolution, "suits_direct", lambda *_: False)
+            patch.setattr(depthwise, "suits_direct", lambda _: False)
         elif kernel_set() == "numpy":
             pytest.skip("Numba is not installed")
         yield

@@ -47,31 +47,6 @@ CASES = {
     "max": ("pooling.max_tile", (special(IMAGES), empty_like(POOLED))),
     "max and places": ("pooling.max_argmax_tile", (special(IMAGES), empty_like(POOLED), empty_like(POOLED, np.uint8))),
     "max unpool": ("pooling.max_unpool_tile", (whole(POOLED), whole(POOLED).astype(np.uint8) % 6, empty_like(IMAGES))),
-    "depthwise": ("depthwise.output_tile", (IMAGE, whole((3, 4, 1, 3)), whole(3), empty_like((2, 3, 4, 3)), *CONV)),
-    "depthwise, strided": (
-        "depthwise.output_tile",
-        (IMAGE, whole((3, 2, 1, 3)), whole(3), empty_like((2, 2, 3, 3)), (3, 2), (1, 1)),
-    ),
-    "depthwise, cut off": (
-        "depthwise.output_tile",
-        (IMAGE, whole((2, 2, 1, 3)), whole(3), empty_like((2, 5, 3, 3)), (1, 1), (-1, 2)),
-    ),
-    "depthwise input": (
-        "depthwise.input_gradient_tile",
-        (whole((2, 3, 4, 3)), whole((3, 4, 1, 3)), empty_like(IMAGES), *CONV),
-    ),
-    "depthwise input, strided": (
-        "depthwise.input_gradient_tile",
-        (whole((2, 2, 3, 3)), whole((3, 2, 1, 3)), empty_like(IMAGES), (3, 2), (1, 1)),
-    ),
-    "depthwise weights": (
-        "depthwise.weight_gradient_tile",
-        (IMAGE, whole((2, 3, 4, 3)), empty_like((3, 4, 1, 3)), *CONV),
-    ),
-    "depthwise weights, strided": (
-        "depthwise.weight_gradient_tile",
-        (IMAGE, whole((2, 2, 3, 3)), empty_like((3, 2, 1, 3)), (3, 2), (1, 1)),
-    ),
     "moments": ("normalization.moments_tile", (4 * whole((8, 3)), empty_like(3), empty_like(3))),
     "normalise": ("normalization.affine_tile", (ROWS[:0], ROWS, empty_like((8, 3)), *whole((4, 3)))),
     "sums of the gradient": (
@@ -154,7 +129,7 @@ def test_no_compiled_file_calls_another():
     for path in (KERNELS / "compiled").glob("*.py"):
         imports = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
         names = {alias.name for node in imports if node.level for alias in node.names}
-        constants = {"A", "BT", "G", "MILLS"}  # matrices, and a polynomial
+        constants = {"A", "BT", "G", "MILLS", "DEEP", "TALL", "WIDE"}  # matrices, a polynomial, and sizes
         tools = {"kernel", "allocating", "helper", "inlined", "summing", "run_of", "copy_run", "add_run"}
         assert names <= tools | constants, path.name
 

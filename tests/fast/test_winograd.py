@@ -133,24 +133,14 @@ def test_it_is_chosen_for_wide_layers_and_its_error_in_float32_is_small(rng, mon
         assert np.abs(result - truth).max() < error * np.abs(truth).max()
 
 
-@pytest.mark.parametrize(("processor", "channels"), [("AMD", [16, 32, 64]), ("Intel", [32, 64])])
-def test_the_choice_follows_the_costs_of_the_processor(processor, channels, monkeypatch):
-    monkeypatch.setattr(costs, "kernel_set", lambda: "numba")
-    monkeypatch.setattr(costs, "processor", lambda: processor)
+@pytest.mark.parametrize(("kernels", "channels"), [("numba", [16, 32, 64]), ("numpy", [32, 64])])
+def test_the_choice_follows_the_costs_of_the_kernels(kernels, channels, monkeypatch):
+    monkeypatch.setattr(costs, "kernel_set", lambda: kernels)
 
     def suits(n):  # as in ResNet-20
         return convolution.suits_winograd(empty((100, 512 // n, 512 // n, n), np.float32), (3, 3, n, n), (1, 1))
 
     assert [n for n in (16, 32, 64) if suits(n)] == channels
-
-
-def test_the_row_of_another_processor_can_be_chosen(python, monkeypatch):
-    script = "from autograd_cnn.fast import costs; print(costs.processor())"
-    monkeypatch.setenv("AUTOGRAD_CNN_PROCESSOR", "Intel")
-    assert python(script) == "Intel\n"
-    monkeypatch.setenv("AUTOGRAD_CNN_PROCESSOR", "intel")
-    with pytest.raises(AssertionError, match="AUTOGRAD_CNN_PROCESSOR is 'intel': set it to AMD or Intel, or unset it"):
-        python(script)
 
 
 def test_float16_and_few_channels_use_matrices(rng):

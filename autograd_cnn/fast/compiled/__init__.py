@@ -9,7 +9,8 @@ functions release the interpreter's lock: tiles run on all cores.
 
 No file calls a function of another one: Numba keeps compiled code on disk until the file of the function changes, and
 does not look at the files of the functions that it calls. For the same reason, delete `__pycache__` here after a change
-of this file, or of constants of the code: the matrices in `fast.winograd`, and `MILLS` in `fast.elementwise`.
+of this file, or of constants of the code: the matrices in `fast.winograd`, the sizes in `fast.matrices`, and `MILLS` in
+`fast.elementwise`.
 
 Compiling takes seconds, so the functions are written for it too. `multiply` of `products` is called at its address, and
 not by its name, which would compile it again in each caller. Loops take the place of slices that are assigned or added

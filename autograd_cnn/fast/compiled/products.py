@@ -20,6 +20,7 @@ from numba.core import cgutils, imputils
 from numba.extending import intrinsic
 from numba.np import arrayobj
 
+from ..matrices import DEEP, TALL, WIDE
 from ..winograd import BT, A, G
 from . import allocating, helper, kernel, run_of
 
@@ -54,7 +55,7 @@ def add_products(context, a, b, start, c, row, column, rows, vectors, bits):
 
     A vector has `bits` bits, but at least one number. The last three arguments are constants of the compiled code.
     """
-    signature = types.void(a, b, start, c, types.intp, types.intp, rows, vectors, bits)
+    signature, own = types.void(a, b, start, c, types.intp, types.intp, rows, vectors, bits), a.ndim - 3
     height, width = rows.literal_value, vectors.literal_value
     lanes = max(1, bits.literal_value // a.dtype.bitwidth)
 
@@ -112,17 +113,21 @@ def add_products(context, a, b, start, c, row, column, rows, vectors, bits):
             factors = []
             for m in range(height):
                 if m % 4 == 0:
-                    base = pointer(0, byte.pointee, builder.add(arguments[4], word(m)), i, k)
+                    base = pointer(0, byte.pointee, builder.add(arguments[4], word(m)), i, k, *arguments[5:][:own])
                     base = builder.inttoptr(kept(builder.ptrtoint(base, word)), byte)
                 place = builder.gep(base, [multiples[m % 4]])
+                if own:
+                    place = builder.bitcast(place, vector.as_pointer())
+                    factors.append([load(builder.gep(place, [word(v)])) for v in range(width)])
+                    continue
                 # A vector of equal numbers: the shuffle takes all of them from place 0.
                 single = builder.load(builder.bitcast(place, number.as_pointer()))
                 first = builder.insert_element(ir.Constant(vector, ir.Undefined), single, ir.IntType(32)(0))
                 zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), None)
-                factors.append(builder.shuffle_vector(first, first, zeros))
+                factors.append([builder.shuffle_vector(first, first, zeros)] * width)
             name = f"llvm.fmuladd.v{lanes}{number.intrinsic_name}"
             fused = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
-            return [builder.call(fused, [factors[m], columns[v], s]) for (m, v), s in zip(places, sums, strict=True)]
+            return [builder.call(fused, [factors[m][v], columns[v], s]) for (m, v), s in zip(places, sums, strict=True)]
 
         outer, inner = cgutils.unpack_tuple(builder, arrays[1].shape)[:2]
         sums = [load(at(2, m, v)) for m, v in places]
@@ -179,13 +184,13 @@ def multiply(a, b, start, c):
 
     Parameters
     ----------
-    a : array (M, I, K), of any strides
+    a : array (M, I, K), of any strides; or (M, I, K, N), if each column has factors of its own
     b : array (I, K, N); I and K at least 1
     start : array (M, N)
     c : array (M, N)
         Written. It may have more rows, which are left as they are.
 
-    The last axes of `b`, `start` and `c` are contiguous.
+    Axes of N numbers are contiguous.
     """
     columns, wide = c.shape[1], VECTOR // (8 * c.itemsize)
     for pair in range(columns // (2 * wide)):
@@ -203,10 +208,10 @@ def multiply(a, b, start, c):
 
 
 @cache
-def address(dtype):
+def address(dtype, depthwise=False):
     """Compile `multiply` for a dtype, if it is not yet; return the address of its code."""
-    a, c = (types.Array(numba.from_dtype(dtype), n, "A", readonly=True) for n in (3, 2))
-    code = multiply.get_compile_result(types.void(a, a, c, c))
+    a, b, c = (types.Array(numba.from_dtype(dtype), n, "A", readonly=True) for n in (3 + depthwise, 3, 2))
+    code = multiply.get_compile_result(types.void(a, b, c, c))
     return code.library.get_pointer_to_function(code.fndesc.llvm_func_name)
 
 
@@ -290,18 +295,89 @@ _sum_map, _sum_and_bias_map = _linear_map("sum", A.T), _linear_map("sum_and_bias
 
 
 @kernel
+def matmul(product, x, shape, strides, w, first, w_strides, bias, y, place, pitch, columns, packed, part):
+    """Write ``x @ w + bias`` into the numbers of `y` from `place` on; its rows are `pitch` apart.
+
+    The right matrix is the numbers of `w` from `first` on. Sums are of partial sums of `DEEP` products, whose rounding
+    errors are smaller than those of one long sum. Behind `bias` there are `WIDE` zeros.
+    """
+    (rows, depth), (down, across), zeros = shape, w_strides, bias[len(bias) - WIDE :]
+    a = strided(x, (rows, 1, depth), (strides[0], 0, strides[1]))
+    for k in range(0, depth, DEEP):
+        deep = min(DEEP, depth - k)
+        for column in range(0, columns, WIDE):
+            count = min(WIDE, columns - column)
+            numbers = w[first + k * down + column * across :]
+            if across == 1 and rows < TALL // 8:  # a copy would take as long as the product
+                panel = strided(numbers, (1, deep, count), (0, down, 1))
+            else:
+                _pack(numbers, down, across, deep, count, packed)
+                panel = strided(packed, (1, deep, count), (0, count, 1))
+            for row in range(0, rows, TALL):
+                some = a[row : row + TALL, :, k : k + deep]
+                out, size = y[place + row * pitch + column :], (len(some), count)
+                if k == 0:
+                    _call(product, some, panel, strided(bias[column:], size, (0, 1)), strided(out, size, (pitch, 1)))
+                else:
+                    _call(product, some, panel, strided(zeros, size, (0, 1)), strided(part, size, (count, 1)))
+                    for i in range(len(some)):
+                        total, more = out[i * pitch :], part[i * count :]
+                        for j in range(count):
+                            total[j] += more[j]
+
+
+@helper
+def _pack(numbers, down, across, deep, count, packed):
+    """Copy a part of a matrix, in C order."""
+    if across == 1:
+        for i in range(deep):
+            source, out = numbers[i * down :], packed[i * count :]
+            for j in range(count):
+                out[j] = source[j]
+    else:
+        for top in range(0, deep, 16):  # a line of the cache: all numbers of one are written before the next
+            for j in range(count):
+                source, out = numbers[top * down + j * across :], packed[top * count + j :]
+                for i in range(min(16, deep - top)):
+                    out[i * count] = source[i * down]
+
+
+@kernel
 def conv2d(product, x, w, b, y, shape, strides, padded, top, left, stride):
     (wide, channels), (kh, kw, _, outputs) = padded.shape[1:], w.shape
     pitch, out = wide * channels, strided(y, shape, strides)
-    steps = stride[0] * pitch, stride[1] * channels, pitch, 1
-    windows = strided(padded, (shape[1], shape[2], kh, kw * channels), steps)
+    sizes, steps = (shape[1], shape[2], kh, kw * channels), (stride[0] * pitch, stride[1] * channels, pitch, 1)
     weights = strided(w, (kh, kw * channels, outputs), (kw * channels * outputs, outputs, 1))
     bias = strided(b, (shape[2], outputs), (0, 1))
     padded[:] = 0
     for image in range(shape[0]):
-        _copy_into(padded, x[image], top, left)
+        windows = strided(_padded(padded, x[image], top, left), sizes, steps)
         for row in range(shape[1]):
             _call(product, windows[row], weights, bias, out[image, row])
+
+
+@kernel
+def depthwise(product, x, w, b, y, shape, strides, padded, top, left, stride):
+    (wide, channels), (kh, kw) = padded.shape[1:], w.shape[:2]
+    pitch, out = wide * channels, strided(y, shape, strides)
+    sizes = shape[1], shape[2], kh, kw, channels
+    steps = stride[0] * pitch, stride[1] * channels, pitch, channels, 1
+    weights = strided(w, (kh, kw, channels), (kw * channels, channels, 1))
+    bias = strided(b, (shape[2], channels), (0, 1))
+    padded[:] = 0
+    for image in range(shape[0]):
+        windows = strided(_padded(padded, x[image], top, left), sizes, steps)
+        for row in range(shape[1]):
+            _call(product, windows[row], weights, bias, out[image, row])
+
+
+@helper
+def _padded(padded, image, top, left):
+    """Return the image itself, if it is as large as `padded` and needs no margins, else `padded` with a copy in it."""
+    if top == 0 and left == 0 and image.shape == padded.shape:
+        return image
+    _copy_into(padded, image, top, left)
+    return padded
 
 
 @helper
@@ -319,24 +395,50 @@ def _copy_into(padded, image, top, left):
 @kernel
 def weight_gradient(product, x, g, gw, part, padded, top, left, stride):
     (_, wide, channels), (kh, numbers, outputs) = padded.shape, gw.shape
-    steps = 1, stride[0] * wide * channels, stride[1] * channels
-    sums, totals, rows, pixels = run_of(part), run_of(gw), max(1, BAND // g.shape[2]), 0
+    steps, rows, pixels = (1, stride[0] * wide * channels, stride[1] * channels), max(1, BAND // g.shape[2]), 0
     padded[:] = 0
     part[:] = 0
     for image in range(len(g)):
-        _copy_into(padded, x[image], top, left)
+        source = _padded(padded, x[image], top, left)
         for row in range(0, g.shape[1], rows):
             band = g[image, row : row + rows]
             gradients = strided(band, band.shape, (g.shape[2] * outputs, outputs, 1))
             for i in range(kh):
-                windows = strided(padded[row * stride[0] + i :], (numbers, len(band), g.shape[2]), steps)
+                windows = strided(source[row * stride[0] + i :], (numbers, len(band), g.shape[2]), steps)
                 _call(product, windows, gradients, strided(part[i], (numbers, outputs), (outputs, 1)), part[i])
-            pixels += len(band) * g.shape[2]
-            if pixels >= CHAIN or (image + 1 == len(g) and row + rows >= g.shape[1]):
-                for k in range(sums.size):
-                    totals[k] += sums[k]
-                    sums[k] = 0
-                pixels = 0
+            pixels = _added(part, gw, pixels + len(band) * g.shape[2])
+    _added(part, gw, CHAIN)
+
+
+@kernel
+def depthwise_weight_gradient(product, x, g, gw, part, padded, top, left, stride):
+    (_, wide, channels), (kh, kw, _) = padded.shape, gw.shape
+    steps = channels, stride[0] * wide * channels, stride[1] * channels, 1
+    rows, pixels = max(1, BAND // g.shape[2]), 0
+    padded[:] = 0
+    part[:] = 0
+    for image in range(len(g)):
+        source = _padded(padded, x[image], top, left)
+        for row in range(0, g.shape[1], rows):
+            band = g[image, row : row + rows]
+            gradients = strided(band, band.shape, (g.shape[2] * channels, channels, 1))
+            for i in range(kh):
+                windows = strided(source[row * stride[0] + i :], (kw, len(band), g.shape[2], channels), steps)
+                _call(product, windows, gradients, strided(part[i], (kw, channels), (channels, 1)), part[i])
+            pixels = _added(part, gw, pixels + len(band) * g.shape[2])
+    _added(part, gw, CHAIN)
+
+
+@helper
+def _added(part, total, pixels):
+    """Add a partial sum of `CHAIN` pixels to the total, and begin the next; return its pixels."""
+    if pixels < CHAIN:
+        return pixels
+    sums, totals = run_of(part), run_of(total)
+    for k in range(sums.size):
+        totals[k] += sums[k]
+        sums[k] = 0
+    return 0
 
 
 @helper
