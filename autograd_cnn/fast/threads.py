@@ -250,7 +250,7 @@ def _blas() -> list[Any]:
 
 
 def _after_fork() -> None:
-    global shared  # noqa: PLW0603
+    global shared  # noqa: PLW0603 - a lock of the parent may be held by a thread that the child does not have
     if shared.holders:
         _set_blas(shared.blas_threads)
     shared = _Shared(shared.threads)

@@ -37,7 +37,7 @@ def in_threads():
 
 @pytest.fixture
 def uncollected():
-    """What has no more references is freed at once; cycles stay."""
+    """Free at once what has no more references, and nothing else: cycles stay."""
     gc.collect()
     gc.disable()
     yield

@@ -131,7 +131,7 @@ FORMULAS = {  # of functions of PyTorch that are absent: their options there, an
 
 
 def computed(name, **scope):
-    """What the recommended code gives: statements, and an expression behind ``then``."""
+    """Run the recommended code: statements, and an expression behind ``then``, whose value it returns."""
     *statements, last = ADVICE[name].partition(", for ")[0].split(", then ")
     scope |= {"ag": ag, "np": np}
     for statement in statements:

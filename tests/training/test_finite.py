@@ -110,7 +110,10 @@ def test_a_buffer_that_is_not_finite_is_not_saved(tmp_path, call):
     """In the last step of a pass, or of the run."""
     x, y = points()
     model = Poisoned(spoil_buffer, call)
-    keep = lambda history: write_arrays(tmp_path / "b.safetensors", model.state_dict(), {})  # noqa: E731
+
+    def keep(history):
+        write_arrays(tmp_path / "b.safetensors", model.state_dict(), {})
+
     options = {"epochs": 2, "checkpoint": tmp_path / "c", "callbacks": [keep]}
     with pytest.raises(
         FloatingPointError,
