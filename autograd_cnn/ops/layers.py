@@ -1,4 +1,4 @@
-"""Computes what layers do beside convolutions: normalisation, dropout, tables of embeddings, attention, recurrent steps.
+"""Computes what layers do beside convolutions: normalisation, dropout, embeddings, attention, recurrent steps.
 
 Channels are the last axis. `batch_norm` and `standardize` are primitives; the rest are functions of primitives. The
 generator that draws initial weights, and dropout's masks where the caller passes none, comes first.

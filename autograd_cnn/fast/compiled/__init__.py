@@ -76,13 +76,6 @@ def copy_run(run, out):
         out[k] = run[k]
 
 
-@helper
-def add_run(run, out):
-    """Add as many numbers as `out` has to it."""
-    for k in range(out.size):
-        out[k] += run[k]
-
-
 class Watch(event.Listener):
     """Says once that kernels are compiled, if it takes long."""
 
