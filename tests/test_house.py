@@ -51,7 +51,7 @@ ROOMS = {
     "fast": Room(3010, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(567, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
-        1117,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
+        1119,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
         "engine ops nn optim data state arrayfile files plots environment",
         "the loop, what looks at a run, and folders of runs that resume",
     ),

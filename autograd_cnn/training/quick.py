@@ -35,6 +35,7 @@ class Settings:
     label_smoothing: float = 0.2
     shift: int = 2  # pixels by which images are moved at random
     cutout: int = 0  # side of the square that is cut out of them
+    flip: bool = True  # whether a mirror image is of the same class, as it is of photographs, and not of digits
     validation: float = 0.05  # share of the training images that is held apart
 
     def __post_init__(self) -> None:
@@ -92,7 +93,7 @@ class Network(ag.nn.Module):
     def __init__(self, settings: Settings, rng: np.random.Generator) -> None:
         self.mean, self.std = ag.Tensor(np.zeros(3, np.float32)), ag.Tensor(np.ones(3, np.float32))
         self.patches = ag.Tensor(np.zeros((2, 2, 3, 24), np.float32))  # not trained: see `build`
-        self.bias = ag.Tensor(np.zeros(24, np.float32), requires_grad=True)
+        self.bias, self.flip = ag.Tensor(np.zeros(24, np.float32), requires_grad=True), settings.flip
         pairs = zip((24, *settings.widths), settings.widths, strict=False)
         self.blocks = [Block(inputs, outputs, settings.convolutions, rng) for inputs, outputs in pairs]
         self.head = ag.nn.Linear(settings.widths[-1], settings.classes, bias=False, init=small_uniform, rng=rng)
@@ -191,12 +192,13 @@ def schedule(settings: Settings, steps: int) -> Callable[[int], float]:
 
 
 def augment(settings: Settings, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return ag.data.augment(images, rng, settings.shift, cutout=settings.cutout, mode="reflect")
+    return ag.data.augment(images, rng, settings.shift, settings.flip, settings.cutout, mode="reflect")
 
 
-def views(model: ag.nn.Module, images: ag.Tensor) -> ag.Tensor:
-    """The mean of the logits of each image and its mirror image, also moved by one pixel along each diagonal."""
+def views(model: Network, images: ag.Tensor) -> ag.Tensor:
+    """The mean of the logits of each image and its mirror image, if it has one, also moved by a pixel diagonally."""
     moved = np.pad(images.data, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
     looks = [(images.data, 2), (moved[:, :-2, :-2], 1), (moved[:, 2:, 2:], 1)]
-    total = sum(weight * (model(look) + model(look[:, :, ::-1])) for look, weight in looks)
+    across = -1 if model.flip else 1
+    total = sum(weight * (model(look) + model(look[:, :, ::across])) for look, weight in looks)
     return ag.array(total) / 8

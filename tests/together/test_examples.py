@@ -206,11 +206,21 @@ def test_quick_and_best_learn(rng, version):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
 
 
-def test_views_are_mirrored_and_moved(rng):
-    x = rng.random((3, 5, 5, 2))
-    corner = quick.views(lambda image: image[:, 0, 0], ag.Tensor(x))
-    moved = x[:, 1, 1] + x[:, 1, 3] + x[:, 1, 1] + x[:, 1, 3]  # up and left, and down and right, of reflected edges
-    np.testing.assert_allclose(corner, (2 * (x[:, 0, 0] + x[:, 0, 4]) + moved) / 8)
+@pytest.mark.parametrize("flip", [True, False])
+def test_views_are_moved_and_mirrored_if_a_mirror_image_is_of_the_same_class(rng, flip):
+    class Corner(ag.nn.Module):
+        def forward(self, image):
+            return image[:, 0, 0]
+
+    model, x, last = Corner(), rng.random((3, 5, 5, 2)), 4 if flip else 0
+    model.flip = flip
+    moved = 2 * (x[:, 1, 1] + x[:, 1, 3 if flip else 1])  # up and left, and down and right, of reflected edges
+    np.testing.assert_allclose(quick.views(model, ag.Tensor(x)), (2 * (x[:, 0, 0] + x[:, 0, last]) + moved) / 8)
+    settings = quick.Settings(flip=flip, shift=0)
+    assert quick.build(settings).flip == flip
+    images = np.arange(4 * 5 * 5 * 3, dtype=np.uint8).reshape(4, 5, 5, 3)
+    changed = quick.augment(settings, images, np.random.default_rng(1))
+    assert np.array_equal(changed, images) != flip
 
 
 @pytest.mark.slow
