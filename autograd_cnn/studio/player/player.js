@@ -162,7 +162,7 @@ function update(step) {
 function taken() {
   const [k, last] = [DATA.frames.indexOf(facts), DATA.frames.length - 1];
   if (!last) return null;
-  const words = DATA.stepped ? `take this step, lr = ${four(facts.update.rates[facts.update.start])}` : `go to the moment ${DATA.frames[Math.min(k + 1, last)].label}`;
+  const words = DATA.stepped ? `take a step of the training, lr = ${four(facts.update.rates[facts.update.start])}` : `go to the moment ${DATA.frames[Math.min(k + 1, last)].label}`;
   const button = make("button", { type: "button", class: "more", id: "take" }, words);
   button.setAttribute("aria-disabled", k === last);
   button.addEventListener("click", () => k < last && moment(k + 1));
@@ -233,8 +233,7 @@ function ask(number) {
   fill(box, ...answers.map((answer) => {
     const button = make("button", { type: "button" }, answer[0]);
     button.addEventListener("click", () => reply(number, button));
-    button.answer = answer;
-    return button;
+    return Object.assign(button, { answer });
   }));
   box.focus({ preventScroll: true }); // the next Tab reaches an answer
 }
@@ -264,6 +263,7 @@ function reply(number, chosen) {
   $("goal").prepend(make("p", { id: "told" }, facts.steps[at].say));
   $("next").setAttribute("aria-disabled", at === facts.steps.length - 1 && due() < 0);
   $("next").focus();
+  $("sentence").scrollIntoView({ block: "nearest" }); // on a phone it is above the answers
 }
 
 // Starts at the step that is shown, or stops

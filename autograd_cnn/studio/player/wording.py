@@ -26,8 +26,8 @@ def signed(x: Any) -> str:
     return f"({number(x)})" if np.iscomplexobj(x) or float(x) < 0 else number(x)
 
 
-def significant(x: Any, digits: int = 5) -> float | None:
-    """Return a number for the page with some digits, or None if it is not finite."""
+def significant(x: Any, digits: int = 9) -> float | None:
+    """Return a number for the page, which writes four digits of it, with some; or None if it is not finite."""
     return float(f"{float(x):.{digits}g}") if x is not None and math.isfinite(x) else None
 
 

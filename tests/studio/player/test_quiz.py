@@ -238,6 +238,8 @@ def test_the_quiz_asks_before_each_step(opened, barriers, small, width, scheme):
         assert (f" You chose “{chosen}”. {why} Right: {right}. " if k == 2 else f" Yes: {right}. ") in said
         score = f" The quiz is over: {k - 1} of {k} right." if k == 9 else f" So far {k - (k > 1)} of {k} right."
         assert said.startswith(question["text"]) and said.endswith(score)
+        seen, panel = (page.locator(name).bounding_box() for name in ("#sentence", "#step"))
+        assert width > 760 or panel["y"] - 1 <= seen["y"] <= panel["y"] + panel["height"] - seen["height"] + 1
         again = k < 9 and questions[k]["step"] == question["step"]
         assert page.is_hidden("#content") == again
     assert page.get_attribute("#quiz", "aria-pressed") == "false"
