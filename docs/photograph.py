@@ -1,10 +1,12 @@
-"""Photographs and films the player and the live page, in Chromium, into its own folder: ``python docs/photograph.py``.
+"""Photographs the player, a report and the live page in Chromium, into its folder: ``python docs/photograph.py``.
 
 The live page needs Pyodide, in the folder that ``AUTOGRAD_CNN_PYODIDE`` names.
 """
 
 import os
 import shutil
+import subprocess
+import sys
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -91,11 +93,19 @@ def live_page(browser: Browser, folder: Path) -> None:
     save(page, "live.png", 1030)
 
 
+def report(browser: Browser, folder: Path) -> None:
+    """The upper part of the report of the training with which the README begins."""
+    script = HERE.parent / "examples" / "train_cifar10.py"
+    subprocess.run([sys.executable, script, "--out", folder / "run"], check=True)
+    save(opened(browser, folder / "run" / "report.html", 1280), "report.png", 1030)
+
+
 if __name__ == "__main__":
     with TemporaryDirectory() as folder, sync_playwright() as playwright:
         path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
         chromium = playwright.chromium.launch(executable_path=path)
         player(chromium, Path(folder))
         clip(chromium, Path(folder))
+        report(chromium, Path(folder))
         if "AUTOGRAD_CNN_PYODIDE" in os.environ:
             live_page(chromium, Path(folder))

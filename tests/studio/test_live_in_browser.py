@@ -191,12 +191,12 @@ def test_answer_maps_and_loss_follow_what_is_drawn_on_the_input(opened, width):
     before = frame.evaluate("[facts.summary, scene.find((entry) => entry.name === 'relu').numbers]")
     cross, other = (float(n.replace("−", "-")) for n in answers.locator("code").all_inner_texts())
     assert cross > other
-    canvas = player.locator("#paper canvas")
-    canvas.scroll_into_view_if_needed()
+    player.locator("#paper canvas").scroll_into_view_if_needed()
     border = [(i, k) for k in range(1, 7) for i in (1, 6)] + [(k, i) for k in range(1, 7) for i in (1, 6)]
     for place, kind in zip(border, ["pointerdown", *["pointermove"] * 99], strict=False):  # of one stroke
-        canvas.evaluate(
-            """(pane, [y, x, kind]) => {
+        frame.evaluate(  # on the canvas of this moment: new numbers from Python make another one
+            """([y, x, kind]) => {
+            const pane = document.querySelector("#paper canvas");
             const [box, part] = [pane.getBoundingClientRect(), pane.clientWidth / 8];
             const at = { clientX: box.left + (x + 0.5) * part, clientY: box.top + (y + 0.5) * part };
             pane.dispatchEvent(new PointerEvent(kind, { ...at, buttons: 1, pointerType: "touch" })); }""",
