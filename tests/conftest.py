@@ -40,6 +40,19 @@ def pytest_collection():
         gc.freeze()
 
 
+def pytest_collection_modifyitems(config, items):
+    """Run a part of the cases of each test, for `rings.py`."""
+    step, seen = int(os.environ.get("ONE_CASE_IN", "1")), Counter()
+    kept, left = [], []
+    for item in items:
+        name = item.nodeid.partition("[")[0]
+        (left if seen[name] % step else kept).append(item)
+        seen[name] += 1
+    items[:] = kept
+    if left:
+        config.hook.pytest_deselected(items=left)
+
+
 def pytest_configure(config):
     """Also for doctests, which are in no folder below this file."""
     config.pluginmanager.register(Restored())
