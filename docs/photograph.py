@@ -96,8 +96,13 @@ def live_page(browser: Browser, folder: Path) -> None:
 def report(browser: Browser, folder: Path) -> None:
     """The upper part of the report of the training with which the README begins."""
     script = HERE.parent / "examples" / "train_cifar10.py"
-    subprocess.run([sys.executable, script, "--out", folder / "run"], check=True)
-    save(opened(browser, folder / "run" / "report.html", 1280), "report.png", 1030)
+    run = folder / "runs" / "shapes-standard"
+    subprocess.run([sys.executable, script, "--out", run], check=True)
+    text = (run / "report.html").read_text("utf-8")
+    for own, name in (sys.executable, "python"), (str(script), "examples/train_cifar10.py"), (f"{folder}/", ""):
+        text = text.replace(own, name)  # as on any machine
+    (run / "report.html").write_text(text, "utf-8")
+    save(opened(browser, run / "report.html", 1280), "report.png", 1030)
 
 
 if __name__ == "__main__":
