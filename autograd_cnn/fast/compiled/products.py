@@ -394,8 +394,22 @@ def _copy_into(padded, image, top, left):
 
 @kernel
 def weight_gradient(product, x, g, gw, part, padded, top, left, stride):
-    (_, wide, channels), (kh, numbers, outputs) = padded.shape, gw.shape
-    steps, rows, pixels = (1, stride[0] * wide * channels, stride[1] * channels), max(1, BAND // g.shape[2]), 0
+    (_, wide, channels), own = padded.shape, ()
+    steps = 1, stride[0] * wide * channels, stride[1] * channels
+    _sum_over_windows(product, x, g, gw, part, padded, top, left, stride[0], own, steps)
+
+
+@kernel
+def depthwise_weight_gradient(product, x, g, gw, part, padded, top, left, stride):
+    (_, wide, channels), own = padded.shape, gw.shape[2:]
+    steps = channels, stride[0] * wide * channels, stride[1] * channels, 1
+    _sum_over_windows(product, x, g, gw, part, padded, top, left, stride[0], own, steps)
+
+
+@helper
+def _sum_over_windows(product, x, g, gw, part, padded, top, left, step, own, steps):
+    """Add the products of windows and gradients to `gw`; the windows of a row are as many as its numbers, and `own`."""
+    (_, numbers, outputs), rows, pixels = gw.shape, max(1, BAND // g.shape[2]), 0
     padded[:] = 0
     part[:] = 0
     for image in range(len(g)):
@@ -403,28 +417,10 @@ def weight_gradient(product, x, g, gw, part, padded, top, left, stride):
         for row in range(0, g.shape[1], rows):
             band = g[image, row : row + rows]
             gradients = strided(band, band.shape, (g.shape[2] * outputs, outputs, 1))
-            for i in range(kh):
-                windows = strided(source[row * stride[0] + i :], (numbers, len(band), g.shape[2]), steps)
+            sizes = (numbers, len(band), g.shape[2], *own)
+            for i in range(len(gw)):
+                windows = strided(source[row * step + i :], sizes, steps)
                 _call(product, windows, gradients, strided(part[i], (numbers, outputs), (outputs, 1)), part[i])
-            pixels = _added(part, gw, pixels + len(band) * g.shape[2])
-    _added(part, gw, CHAIN)
-
-
-@kernel
-def depthwise_weight_gradient(product, x, g, gw, part, padded, top, left, stride):
-    (_, wide, channels), (kh, kw, _) = padded.shape, gw.shape
-    steps = channels, stride[0] * wide * channels, stride[1] * channels, 1
-    rows, pixels = max(1, BAND // g.shape[2]), 0
-    padded[:] = 0
-    part[:] = 0
-    for image in range(len(g)):
-        source = _padded(padded, x[image], top, left)
-        for row in range(0, g.shape[1], rows):
-            band = g[image, row : row + rows]
-            gradients = strided(band, band.shape, (g.shape[2] * channels, channels, 1))
-            for i in range(kh):
-                windows = strided(source[row * stride[0] + i :], (kw, len(band), g.shape[2], channels), steps)
-                _call(product, windows, gradients, strided(part[i], (kw, channels), (channels, 1)), part[i])
             pixels = _added(part, gw, pixels + len(band) * g.shape[2])
     _added(part, gw, CHAIN)
 
