@@ -1,4 +1,4 @@
-"""Products of large matrices, in blocks, on the threads of `threads`.
+"""Multiplies large matrices in blocks: with Numba by the compiled product of convolutions, else by BLAS.
 
 BLAS has its own threads. After a product they stay awake for some milliseconds in case another one follows, and occupy
 the cores that the tiles of the next operation need: with them, a training step took half as long again.
