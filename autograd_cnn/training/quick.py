@@ -199,6 +199,6 @@ def views(model: Network, images: ag.Tensor) -> ag.Tensor:
     """The mean of the logits of each image and its mirror image, if it has one, also moved by a pixel diagonally."""
     moved = np.pad(images.data, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
     looks = [(images.data, 2), (moved[:, :-2, :-2], 1), (moved[:, 2:, 2:], 1)]
-    across = -1 if model.flip else 1
-    total = sum(weight * (model(look) + model(look[:, :, ::across])) for look, weight in looks)
-    return ag.array(total) / 8
+    sides = (1, -1) if model.flip else (1,)
+    total = sum(weight * model(look[:, :, ::side]) for look, weight in looks for side in sides)
+    return ag.array(total) / (4 * len(sides))
