@@ -2,10 +2,10 @@
 
 A public function is the twin of the NumPy function of the same file and name, and has the same parameters (see
 `fast.twins`). The twins of those in `elementwise` and `updates` are functions of the textbook. Those of `products`
-belong to `fast.direct` and `fast.fused`, and have no pass in NumPy. `mailbox` calls all of them, at their addresses, so
-an argument is an array, a whole number or a tuple of these. Innermost loops run over channels, which are
-adjacent in memory, so that the compiler turns them into vector instructions. The twins keep no sum across channels. The
-functions release the interpreter's lock: tiles run on all cores.
+belong to `fast.direct`, `fast.fused` and `fast.matrices`, and have no pass in NumPy. `mailbox` calls all of them, at
+their addresses, so an argument is an array, a whole number or a tuple of these. Innermost loops run over channels,
+which are adjacent in memory, so that the compiler turns them into vector instructions. The twins keep no sum across
+channels. The functions release the interpreter's lock: tiles run on all cores.
 
 No file calls a function of another one: Numba keeps compiled code on disk until the file of the function changes, and
 does not look at the files of the functions that it calls. For the same reason, delete `__pycache__` here after a change

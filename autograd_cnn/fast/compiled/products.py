@@ -1,11 +1,11 @@
-"""Compiled convolutions whose sums stay in the processor's registers: those of `fast.direct` and `fast.fused`.
+"""Compiled products whose sums stay in registers: those of `fast.direct`, `fast.fused` and `fast.matrices`.
 
 `add_products` is the inner loop of all of them: one block of a matrix product, up to eight rows by two vectors of
 columns. Numba's own loops would write such sums back to memory at every step, so the block is written in LLVM's
 language. `multiply` covers a whole matrix with blocks. Its left operand may have any strides, so the windows of an
 image are the rows of a matrix, though they overlap in memory.
 
-Nothing checks bounds: the callers in `fast.direct` and `fast.fused` choose the sizes of all buffers.
+Nothing checks bounds: the callers choose the sizes of all buffers.
 """
 
 from __future__ import annotations
