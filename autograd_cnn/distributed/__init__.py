@@ -85,8 +85,9 @@ class MPIRanks(Ranks):
             request.Wait()
         for rank, note in notes.items():
             if (note != own).any():
+                (low, here), (high, there) = sorted([(self.rank, own), (rank, note)])  # whoever sees it first, one text
                 raise RuntimeError(
-                    f"rank {self.rank} is at {_place(own)}, and rank {rank} at {_place(note)}. All ranks have to make "
+                    f"rank {low} is at {_place(here)}, and rank {high} at {_place(there)}. All ranks have to make "
                     "the same calls, with the same arguments. For work of rank 0 alone: ranks.first(function)"
                 )
 
@@ -191,8 +192,7 @@ def versions() -> str:
 
 
 def _place(note: Array) -> str:
-    size = f" of {note[1]:,} bytes" if note[1] else ""
-    return f"{[*CALLS.values()][note[0]]}{size}"
+    return [*CALLS.values()][note[0]] + (f" of {note[1]:,} bytes" if note[1] else "")
 
 
 def _pickled(answer: tuple[Any, Any]) -> bytes:
