@@ -11,14 +11,11 @@ import math
 import os
 import platform
 import runpy
-import shutil
 import sys
 import tempfile
-import time
 import webbrowser
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from functools import partial
 from importlib import metadata
@@ -33,6 +30,7 @@ from autograd_cnn.calculus.check import conformance
 from autograd_cnn.engine.messages import inside
 from autograd_cnn.engine.observe import operations
 from autograd_cnn.engine.primitive import Primitive
+from autograd_cnn.engine.registry import kernels
 from autograd_cnn.environment import command, plain, program
 
 PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz jinja2 tqdm pillow numba".split()
@@ -40,17 +38,19 @@ DEMOS = {"chain_rule": "the chain rule", "spiral": "two spirals", "cnn": "a CNN"
 GREY = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
 
 RECIPES: Mapping[str, Path] = dict.fromkeys(("quick", "best"), Path(__file__).parent / "training" / "quick.py")
+SETS: dict[str, Callable[[Mapping[str, Any]], ag.data.Dataset]] = {  # by name, from the facts of a run; else a folder
+    "shapes": lambda facts: ag.data.load_shapes(seed=facts["seed"]),
+    "cifar10": lambda facts: ag.data.load_cifar10(None, "download" in facts, "no_verify" not in facts),
+}
+DRAWN = next(iter(SETS))  # the default: five passes suffice, and no image is moved or mirrored
 NEEDED = ("epochs", "batch_size", "validation")  # fields that all settings have
-PLACES = {"data", "download"}  # options for the images, which a resumed run may be given, too
+SHORT = ("size", "epochs", "batch_size", "lr")  # fields of settings that are options, too
+PLACES, LIMITS = {"data", "download"}, {"minutes", "patience"}  # options that a resumed run may be given, too
 FEW, LEAST, STEPS, PASSES, WIDTHS = 1000, 3, 8, 25, (32, 64, 128)  # training images; then a batch, its number, passes
 
-DATA = "shapes (drawn, without a download: the default), cifar10, or a folder that has one of images for each class"
+DATA = f"{', '.join(SETS)} (default: the first, drawn here), or a folder that has one of images for each class"
 RECIPE = "{} (default: the first), or FILE.py with build(settings, rng=None, images=None)"
 SET = "another number of the recipe's Settings, such as weight_decay=0.01; may be repeated"
-WHY = """also write a picture of each image into RUN/why: what the model got, and how much each pixel moves the output
-of the most probable class (its absolute gradient, averaged over 16 noisy copies and over neighbours)"""
-OFFLINE = """put Python into the page (12 MB): it needs no network. Without, the page loads Python from a public server.
-AUTOGRAD_CNN_PYODIDE names a folder that has the files of Pyodide already"""
 CURES: dict[type[Exception], str] = {
     FloatingPointError: ". A lower --lr, or --clip 1, in a new run may help",
     MemoryError: ". A smaller --size or --batch-size takes less memory",
@@ -69,43 +69,32 @@ def _setting(text: str) -> tuple[str, Any]:
         raise ArgumentTypeError(f"{text} is no NAME=VALUE, such as weight_decay=0.01") from None
 
 
-def _above(least: int, kind: type, metavar: str, setting: str = "") -> dict[str, Any]:
-    """Return the details of an option for a number, which may be another word for ``--set setting=...``."""
-
-    def read(text: str) -> Any:
-        with suppress(ValueError):
-            if (number := kind(text)) > least:
-                return (setting, number) if setting else number
-        raise ArgumentTypeError(f"{text} is no {kind.__name__} above {least}")
-
-    return {"type": read, "metavar": metavar, **({"dest": "set", "action": "append"} if setting else {})}
-
-
 FOLDER, YES = {"type": Path, "metavar": "FOLDER"}, {"action": "store_true"}
+WHOLE, NUMBER = {"type": int, "metavar": "N"}, {"type": float, "metavar": "X"}
 OPTIONS: list[tuple[str, str, str, dict[str, Any]]] = [  # the commands that have it, its names, its help, its details
     ("demo", "folder", "for scripts and pages [%(default)s]", {**FOLDER, "nargs": "?", "default": "autograd_cnn_demo"}),
-    ("live", "folder", "for the page [a temporary one; this, with --no-open]", {**FOLDER, "nargs": "?"}),
-    ("live", "--offline", OFFLINE, YES),
+    ("live", "folder", "for the page [a temporary one; . with --no-open]", {**FOLDER, "nargs": "?", "default": None}),
+    ("live", "--offline", "put Python (12 MB) into the page, which else loads it from a public server", YES),
     ("demo live", "--no-open", "write the pages, and do not open them", {"dest": "show", "action": "store_false"}),
     ("train", "data", DATA, {"nargs": "?", "metavar": "FOLDER"}),
     ("train", "--recipe --model", RECIPE, {"metavar": "NAME"}),
-    ("train", "--images", "train on so many of the images (default: all)", _above(0, int, "N")),
-    ("train", "--size", "pixels of a side to which images are cut and resized", _above(0, int, "N", "size")),
-    ("train", "--epochs", "passes over the images (default: by recipe and images)", _above(0, int, "N", "epochs")),
-    ("train", "--batch-size", "(default: by recipe and images)", _above(0, int, "N", "batch_size")),
-    ("train", "--lr", "(default: that of the recipe)", _above(0, float, "RATE", "lr")),
+    ("train", "--images", "train on so many of the images (default: all)", WHOLE),
+    ("train", "--size", "pixels of a side to which images are cut and resized", WHOLE),
+    ("train", "--epochs", "passes over the images (default: by recipe and images)", WHOLE),
+    ("train", "--batch-size", "(default: by recipe and images)", WHOLE),
+    ("train", "--lr", "(default: that of the recipe)", NUMBER),
     ("train", "--set", SET, {"type": _setting, "action": "append", "metavar": "NAME=VALUE"}),
-    ("train", "--seed", "for weights, order and augmentation (default: 0)", _above(-1, int, "N")),
-    ("train", "--clip", "scale larger gradients down to this norm", _above(0, float, "NORM")),
+    ("train", "--seed", "for weights, order and augmentation (default: 0)", WHOLE),
+    ("train", "--clip", "scale larger gradients down to this norm", NUMBER),
     ("train", "--download", "fetch CIFAR-10 (170 MB) if it is not in $AUTOGRAD_CNN_DATA, or your cache", YES),
     ("train", "--no-verify", "accept a copy of CIFAR-10 with unknown checksums", YES),
     ("train", "--out", "for the results (default: runs/DATA-RECIPE, or -2, -3, ...)", FOLDER),
     ("train", "--resume", "go on with the run in this folder", {"type": Path, "metavar": "RUN"}),
-    ("train", "--minutes", "end after so many, resumed parts included", _above(0, float, "N")),
-    ("train", "--patience", "end after N passes without a better one", _above(0, int, "N")),
+    ("train", "--minutes", "end after so many, resumed parts included", NUMBER),
+    ("train", "--patience", "end after N passes without a better one", WHOLE),
     ("predict export", "run", "the folder of a run; the code in its model.py is executed", {"type": Path}),
     ("predict", "files", "an image or a folder of them", {"type": Path, "nargs": "+", "metavar": "IMAGE"}),
-    ("predict", "--why", WHY, YES),
+    ("predict", "--why", "also draw what the model got, and the pixels that move its answer, into RUN/why", YES),
     ("export", "file", "", {"type": Path, "metavar": "FILE.onnx"}),
     ("check", "file", "a Python file with @ag.primitive and .vjp(...)", {"type": Path}),
 ]
@@ -114,6 +103,7 @@ OPTIONS: list[tuple[str, str, str, dict[str, Any]]] = [  # the commands that hav
 def main(arguments: list[str] | None = None, recipes: Mapping[str, Path] = RECIPES) -> int:
     """Run the command of the command line; return the exit code, 2 after an error in one line.
 
+    It is that of a shell after Ctrl-C, and if the output is closed, as by head.
     `recipes` has the file of each recipe of `train`, whose `SETTINGS` go by these names. The first one is the default.
     """
     parser = ArgumentParser(prog="python -m autograd_cnn", description="A tiny autograd engine on NumPy.")
@@ -121,7 +111,7 @@ def main(arguments: list[str] | None = None, recipes: Mapping[str, Path] = RECIP
     commands = parser.add_subparsers(required=True)
     for run in demo, live, train, predict, export, check, compile, info:
         text = str(run.__doc__).partition("\n")[0]
-        sub = commands.add_parser(run.__name__, help=text, description=text)
+        sub = commands.add_parser(run.__name__, help=text, description=text, argument_default=SUPPRESS)
         sub.set_defaults(command=run)
         for those, names, text, details in OPTIONS:
             if run.__name__ in those.split():
@@ -129,9 +119,15 @@ def main(arguments: list[str] | None = None, recipes: Mapping[str, Path] = RECIP
     options = vars(parser.parse_args(arguments))
     run = options.pop("command")
     try:
-        return run(recipes, **options) if run is train else run(**options)
+        code = run(recipes, **options) if run is train else run(**options)
+        sys.stdout.flush()
+        return code
     except BrokenPipeError:
-        raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes once more when it ends
+        return 141
+    except KeyboardInterrupt as stop:
+        print(f"\ninterrupted{stop}", file=sys.stderr)
+        return 130
     except ERRORS as error:
         return _failed(error)
 
@@ -150,28 +146,23 @@ def _free(folder: Path, name: str, ending: str = "") -> Path:
     return next(path for each in names if not (path := folder / f"{each}{ending}").exists())
 
 
-def train(
-    recipes: Mapping[str, Path], resume: Path | None, minutes: float | None, patience: int | None, **options: Any
-) -> int:
+def train(recipes: Mapping[str, Path], resume: Path | None = None, **given: Any) -> int:
     """Train a network on images, and write a report; or go on with a run that stopped.
 
     Returns the exit code. Ctrl-C outside of the training, which has an end of its own, prints the command that goes on.
     """
-    ranks, folder = ag.distributed.ranks(), None
-    given = {name: value for name, value in options.items() if value is not None and value is not False}
+    ranks, folder, limits = ag.distributed.ranks(), None, {name: given.pop(name) for name in LIMITS & given.keys()}
     try:
         folder, data = ranks.first(_again, resume, given) if resume else ranks.first(_new, recipes, given)
-        return _train(folder, data, minutes, patience) if data else 0
+        return _train(ranks, folder, data, **limits) if data else 0
     except ERRORS:
         if ranks.rank == 0:
             raise
         return 2
     except KeyboardInterrupt:
-        how = "Nothing was trained yet"
-        if folder and folder.last.exists():
-            how = f"Go on from the last checkpoint:\n    {_resume(folder.path)}"
-        print(f"\ninterrupted. {how}", file=sys.stderr)
-        return 130
+        run = folder.path if folder and folder.last.exists() else None
+        how = f"Go on from the last checkpoint:\n    {_resume(run)}" if run else "Nothing was trained yet"
+        raise KeyboardInterrupt(f". {how}") from None
     finally:
         if folder and ranks.rank == 0 and not folder.last.exists():
             folder.remove()
@@ -201,15 +192,16 @@ def _again(run: Path, given: dict[str, Any]) -> tuple[ag.training.RunFolder, ag.
     if ended and report.stat().st_mtime >= folder.last.stat().st_mtime:
         print(f"{run}: the training has ended. Its report: {report}", file=sys.stderr)
         return folder, None
-    if facts["data"] not in ("shapes", "cifar10") and not Path(facts["data"]).is_dir():
+    if facts["data"] not in SETS and not Path(facts["data"]).is_dir():
         raise FileNotFoundError(f"{facts['data']} does not exist. If it has moved: {_resume(run, 'FOLDER')}")
     return folder, _load(facts, _settings(folder))
 
 
 def _new(recipes: Mapping[str, Path], given: dict[str, Any]) -> tuple[ag.training.RunFolder, ag.data.Dataset]:
     """Make the folder of a new run; return it, and its images."""
-    facts = {"data": "shapes", "recipe": next(iter(recipes)), "seed": 0, **given}
+    facts = {"data": DRAWN, "recipe": next(iter(recipes)), "seed": 0, **given}
     name, changes, out = facts["recipe"], dict(facts.pop("set", ())), facts.pop("out", None)
+    changes |= {field: facts.pop(field) for field in SHORT if field in facts}
     if name not in recipes and not Path(name).exists():
         raise ValueError(f"{name} is no recipe ({', '.join(recipes)}), and no file")
     recipe = ag.training.read_recipe(recipes.get(name, name))
@@ -226,29 +218,21 @@ def _new(recipes: Mapping[str, Path], given: dict[str, Any]) -> tuple[ag.trainin
     data = _load(facts, settings)
     suited = _suited(facts, data, settings).items()
     settings = replace(settings, **{name: x for name, x in suited if hasattr(settings, name) and name not in changes})
-    count = len(data.train_images)
-    facts |= {
-        "program": program(),
-        "settings": asdict(settings),
-        "name": data.name,
-        "classes": data.classes,
-        "image_shape": data.train_images.shape[1:],
-        "images_per_pass": count - math.ceil(settings.validation * count),
-    }
+    count, *shape = data.train_images.shape
+    learned_from = count - math.ceil(settings.validation * count)
+    facts.update(program=program(), settings=asdict(settings), images_per_pass=learned_from)
+    facts.update(name=data.name, classes=data.classes, image_shape=shape)
     path = out or _free(Path("runs"), f"{Path(facts['data']).resolve().name}-{Path(name).stem}")
     return ag.training.RunFolder(path, facts, recipes.get(name, name)), data
 
 
 def _load(facts: Mapping[str, Any], settings: Any) -> ag.data.Dataset:
     """Load the images of a run."""
-    place, seed, size = facts["data"], facts["seed"], getattr(settings, "size", 32)
-    if place == "shapes":
-        data = ag.data.load_shapes(seed=seed)
-    elif place == "cifar10":
-        data = ag.data.load_cifar10(None, "download" in facts, "no_verify" not in facts)
+    if facts["data"] in SETS:
+        data = SETS[facts["data"]](facts)
     else:
-        left_out = partial(print, "left out:", file=sys.stderr)
-        data = ag.data.load_folder(place, (size, size), seed=seed, skip=left_out)
+        size, left_out = getattr(settings, "size", 32), partial(print, "left out:", file=sys.stderr)
+        data = ag.data.load_folder(facts["data"], (size, size), seed=facts["seed"], skip=left_out)
     if (count := facts.get("images", math.inf)) < len(data.train_images):
         some = np.linspace(0, len(data.train_images) - 1, count).astype(int)  # of a folder, as many of each class
         data = replace(data, train_images=data.train_images[some], train_labels=data.train_labels[some])
@@ -257,22 +241,19 @@ def _load(facts: Mapping[str, Any], settings: Any) -> ag.data.Dataset:
 
 def _suited(facts: Mapping[str, Any], data: ag.data.Dataset, settings: Any) -> dict[str, Any]:
     """Return settings that suit the images better: for few, a smaller network, smaller batches and more passes."""
-    if facts["data"] == "shapes":
-        return {"epochs": min(settings.epochs, 5)}
-    if facts["data"] == "cifar10":
-        return {}
-    count, most = len(data.train_images), math.inf
+    if facts["data"] in SETS:
+        return {"epochs": min(settings.epochs, 5)} if facts["data"] == DRAWN else {}
+    count = len(data.train_images)
     better: dict[str, Any] = {"classes": len(data.classes), "batch_size": settings.batch_size}
     if count < FEW:
         better |= {"epochs": PASSES, "batch_size": max(-(-count // STEPS), LEAST), "validation": 0.2}
     if facts["recipe"] == "quick":
         most = max(settings.batch_size * 32**2 // settings.size**2, 8)  # images of a step, which has to fit into memory
-        better |= {"widths": WIDTHS} if count < FEW else {}
-    return {**better, "batch_size": min(better["batch_size"], most)}
+        better |= {"batch_size": min(better["batch_size"], most), **({"widths": WIDTHS} if count < FEW else {})}
+    return better
 
 
-def _train(folder: ag.training.RunFolder, data: ag.data.Dataset, minutes: float | None, patience: int | None) -> int:
-    ranks = ag.distributed.ranks()
+def _train(ranks: Any, folder: ag.training.RunFolder, data: Any, minutes: Any = None, patience: Any = None) -> int:
     recipe, settings, facts = folder.module(), _settings(folder), folder.settings
     rng = np.random.default_rng(facts["seed"])
     images, labels, validation = data.train_images, data.train_labels, None
@@ -283,12 +264,12 @@ def _train(folder: ag.training.RunFolder, data: ag.data.Dataset, minutes: float 
         print(data, model.summary((1, *images.shape[1:])), sep="\n\n", end="\n\n")
     steps = settings.epochs * sum(1 for _ in ag.data.batches(images, labels, settings.batch_size))
     loss = partial(recipe.loss, settings)
-    moments = ag.report.Moments(model, loss, images[:4], labels[:4])
-    stop: list[Any] = [lambda history: history.since_best >= patience] if patience else []
+    moments = ag.report.Moments(model, loss, images, labels)
+    stop: list[Any] = [] if patience is None else [lambda history: history.since_best >= patience]
     history = ag.training.fit(
         model, loss, recipe.optimiser(settings, model, steps), images, labels, rng=rng, epochs=settings.epochs,
         batch_size=settings.batch_size, schedule=recipe.schedule(settings, steps),
-        augment=None if facts["data"] == "shapes" else partial(recipe.augment, settings),
+        augment=None if facts["data"] == DRAWN else partial(recipe.augment, settings),
         validation=validation, checkpoint=folder.last, callbacks=[*stop, moments, folder.callback(model)],
         clip=facts.get("clip"), time_limit=minutes and 60 * minutes, name=data.name, ranks=ranks,
     )  # fmt: skip
@@ -301,23 +282,23 @@ def _train(folder: ag.training.RunFolder, data: ag.data.Dataset, minutes: float 
     return 130 if history.ended.startswith("interrupted") else 0  # as a shell expects, which goes on after 0
 
 
-def _run_with_images(run: Path, caller: str) -> ag.training.RunFolder:
+def _trained(run: Path, caller: str) -> tuple[ag.training.RunFolder, list[str], Any]:
+    """Return the folder of a run, the names of its classes, as a terminal shows them, and the shape of an image."""
     folder = ag.training.RunFolder(run)
     if missing := [name for name in ("classes", "image_shape") if not folder.settings.get(name)]:
         raise ValueError(f"{run}: settings.json has no {' and no '.join(missing)}, which {caller} needs")
-    return folder
+    return folder, [*map(plain, folder.settings["classes"])], tuple(folder.settings["image_shape"])
 
 
-def predict(run: Path, files: list[Path], why: bool) -> int:
+def predict(run: Path, files: list[Path], why: bool = False) -> int:
     """Print the three most probable classes of each image.
 
     With `why`, write what decided into RUN/why. Return 0, or 2 if an image cannot be read.
     """
     from autograd_cnn.data.folder import images_in
 
-    code, folder = 0, _run_with_images(run, "predict")
-    classes, shape = list(map(plain, folder.settings["classes"])), tuple(folder.settings["image_shape"])
-    model, probabilities = folder.model(), folder.module().probabilities
+    folder, classes, shape = _trained(run, "predict")
+    code, model, probabilities = 0, folder.model(), folder.module().probabilities
     files = [file for each in files for file in (each.is_dir() and images_in(each)) or [each]]
     width, wide = max(len(plain(str(file))) for file in files), max(map(len, classes))
     for file in files:
@@ -343,11 +324,11 @@ def predict(run: Path, files: list[Path], why: bool) -> int:
 
 def export(run: Path, file: Path) -> int:
     """Write the network of a run as an ONNX file."""
-    folder = _run_with_images(run, "export")
-    shape = folder.settings["image_shape"]
+    folder, classes, shape = _trained(run, "export")
     ag.interop.export_onnx(file, folder.model(), np.zeros((1, *shape), np.float32))
-    classes = ", ".join(map(plain, folder.settings["classes"]))
-    print(f"{file}: images (N, {', '.join(map(str, shape))}), float32 in [0, 1], to the outputs of {classes}")
+    print(
+        f"{file}: images (N, {', '.join(map(str, shape))}), float32 in [0, 1], to the outputs of {', '.join(classes)}"
+    )
     return 0
 
 
@@ -360,7 +341,7 @@ def demo(folder: Path, show: bool = True) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     for name, following in itertools.pairwise([*DEMOS, "chain_rule"]):
         script, page = folder / f"{name}.py", folder / f"{name}.html"
-        shutil.copyfile(Path(graph.__file__).parent / "player" / "demos" / script.name, script)
+        script.write_bytes((Path(graph.__file__).parent / "player" / "demos" / script.name).read_bytes())
         with patch.object(graph, "show_page", partial(page.write_text, encoding="utf-8")):
             runpy.run_path(str(script), run_name="__main__")
         link = f'<p id="onward">Another demo: <a href="{following}.html">{DEMOS[following]}</a>.'
@@ -423,9 +404,9 @@ def compile() -> int:
 
     A network of the usual layers is trained for a step. Return 2 without Numba.
     """
-    from autograd_cnn.fast.twins import compiled_pass, kernel_set
+    from autograd_cnn.fast.twins import compiled_pass
 
-    if kernel_set() == "numpy":
+    if kernels() != "numba":
         return _failed(f"nothing to compile: the kernels are {_kernels()}")
     nn = ag.nn
     model = nn.Sequential(
@@ -435,7 +416,6 @@ def compile() -> int:
         *(nn.Flatten(), nn.Linear(256, 4096), nn.Sigmoid()),
     )
     x = np.random.default_rng(0).random((100, 32, 32, 3), np.float32)
-    start = time.perf_counter()
     for optimiser in ag.optim.SGD(model.parameters(), lr=0.1), ag.optim.Adam(model.parameters()):
         ag.cross_entropy(model(x), np.zeros(100, int)).backward()
         optimiser.step()
@@ -443,16 +423,14 @@ def compile() -> int:
         model(x)
     multiply: Any = compiled_pass("products.multiply")
     folder = multiply.stats.cache_path
-    print(f"{time.perf_counter() - start:.0f} s;", f"kernels are in {folder}" if folder else "no folder is writable")
+    print(f"kernels are in {folder}" if folder else "no folder is writable")
     return 0
 
 
 def _kernels() -> str:
-    from autograd_cnn.fast.twins import kernel_set
-
     off = os.environ.get("AUTOGRAD_CNN_KERNELS") == "numpy"
     cure = "as AUTOGRAD_CNN_KERNELS says" if off else command("-m", "pip", "install", "autograd_cnn[fast]")
-    return "compiled by Numba" if kernel_set() == "numba" else f"NumPy's; compiled ones: {cure}"
+    return "compiled by Numba" if kernels() == "numba" else f"NumPy's; compiled ones: {cure}"
 
 
 def info() -> int:
@@ -468,19 +446,5 @@ def info() -> int:
     return 0
 
 
-def script(run: Callable[[], int] = main) -> int:
-    """Run a program; return its exit code, that of a shell after Ctrl-C, or if its output is closed, as by head."""
-    try:
-        code = run()
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes once more when it ends
-        code = 141
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        code = 130
-    return code
-
-
 if __name__ == "__main__":
-    sys.exit(script())
+    sys.exit(main())

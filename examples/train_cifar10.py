@@ -27,7 +27,7 @@ import sys
 from pathlib import Path
 
 try:
-    from autograd_cnn.__main__ import RECIPES, main, script
+    from autograd_cnn.__main__ import RECIPES, main
 except KeyboardInterrupt:
     print("\ninterrupted. Nothing was trained yet", file=sys.stderr)
     sys.exit(130)
@@ -36,4 +36,4 @@ STANDARD = Path(__file__).parent / "recipes" / "standard.py"
 
 if __name__ == "__main__":
     recipes = {"standard": STANDARD, "original": STANDARD, **RECIPES}
-    sys.exit(script(lambda: main(["train", *sys.argv[1:]], recipes)))
+    sys.exit(main(["train", *sys.argv[1:]], recipes))

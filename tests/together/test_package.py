@@ -67,7 +67,7 @@ def test_the_wheel_has_every_file_of_the_package(tree, built):
         (about,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
         fields = archive.read(about).decode().partition("\n\n")[0].splitlines()
         (entries,) = [name for name in archive.namelist() if name.endswith("/entry_points.txt")]
-        assert "autograd-cnn = autograd_cnn.__main__:script" in archive.read(entries).decode()
+        assert "autograd-cnn = autograd_cnn.__main__:main" in archive.read(entries).decode()
     assert names == {f"autograd_cnn/{name}" for name in files_in(tree / "autograd_cnn")}
     assert f"Version: {ag.__version__}" in fields
     assert "License-Expression: MIT" in fields and "License-File: LICENSE" in fields

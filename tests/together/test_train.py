@@ -192,11 +192,9 @@ def test_a_file_that_is_no_recipe_is_named(photos, capsys, code, message):
 
 def test_options_that_do_not_fit_are_refused(capsys):
     for arguments, message in {
-        ("photos", "--epochs", "2.5"): "argument --epochs: 2.5 is no int above 0",
-        ("photos", "--patience", "0"): "argument --patience: 0 is no int above 0",
-        ("photos", "--seed", "-1"): "argument --seed: -1 is no int above -1",
+        ("photos", "--epochs", "2.5"): "argument --epochs: invalid int value: '2.5'",
         ("photos", "--set", "cutout"): "cutout is no NAME=VALUE, such as weight_decay=0.01",
-        ("photos", "--lr", "fast"): "argument --lr: fast is no float above 0",
+        ("photos", "--lr", "fast"): "argument --lr: invalid float value: 'fast'",
         ("photos", "--epoch", "2", "--rat", "3"): "error: unrecognized arguments: --rat 3",
     }.items():
         with pytest.raises(SystemExit):
@@ -225,7 +223,7 @@ def test_any_number_of_the_settings_can_be_set(capsys):
     assert given == {"cutout": 2, "weight_decay": 1, "widths": [4, 4, 4]}
     capsys.readouterr()
     for wrong, want in {
-        "epochs=2.5": "int, such as epochs=7",
+        "cutout=2.5": "int, such as cutout=0",
         "widths=4": "tuple, such as widths=(64, 128, 256)",
     }.items():
         assert main([*few, "--set", wrong]) == 2
