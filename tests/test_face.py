@@ -67,23 +67,7 @@ def test_the_only_operation_that_is_not_on_the_face_belongs_to_the_transforms():
     assert own - set(OPERATIONS) == {"alias"}
 
 
-REMOVED = """
-import sys
-sys.modules["autograd_cnn.studio"] = None  # as if nobody had the folder
-import autograd_cnn as ag
-
-x = ag.Tensor([1.0], requires_grad=True)
-assert not {"Graph", "profile", "report", "trace"} & {*ag.__all__, *dir(ag)}
-assert not any(hasattr(ag, name) for name in ("trace", "report", "studio"))
-try:
-    x.graph()
-except ImportError as error:
-    print(error.name)
-"""
-
-
-def test_a_name_of_a_folder_that_was_removed_is_absent(python):
-    assert python(REMOVED) == "autograd_cnn.studio.trace\n"
+NAMES = {"studio": "Graph profile report studio trace", "vocabulary": "linalg fft", "fast": "set_num_threads"}
 
 
 @pytest.mark.parametrize(
@@ -93,18 +77,27 @@ def test_a_name_of_a_folder_that_was_removed_is_absent(python):
         *(pytest.param(f, marks=pytest.mark.slow) for f in ("interop", "training", "data", "distributed", "fast")),
     ],
 )
-def test_an_unknown_name_is_unknown_whatever_was_removed(python, folder):
+def test_names_of_a_folder_that_was_removed_and_unknown_ones_are_absent(python, folder):
     program = f"""
 import sys
-sys.modules["autograd_cnn.{folder}"] = None
+sys.modules["autograd_cnn.{folder}"] = None  # as if nobody had the folder
 import autograd_cnn as ag
-try:
-    ag.no_such_name
-except AttributeError as error:
-    print(error)
+for name in "no_such_name {NAMES.get(folder, folder)}".split():
+    assert name not in [*ag.__all__, *dir(ag)]
+    try:
+        getattr(ag, name)
+    except AttributeError as error:
+        print(error)
 assert all(getattr(ag, name) is not None for name in dir(ag))
+try:
+    ag.Tensor([1.0], requires_grad=True).graph()
+except ImportError as error:
+    print(error.name)
 """
-    assert python(program) == "autograd_cnn has no 'no_such_name'\n"
+    first, *others = python(program).splitlines()
+    assert first == "autograd_cnn has no 'no_such_name'"
+    assert len(others) == len(NAMES.get(folder, folder).split()) + (folder == "studio")
+    assert others[-1] == "autograd_cnn.studio.trace" or folder != "studio"
 
 
 def test_an_unknown_name_is_unknown_while_a_room_is_imported(monkeypatch):
@@ -116,6 +109,12 @@ def test_an_unknown_name_is_unknown_while_a_room_is_imported(monkeypatch):
 # Keywords
 
 ROOMS = ag, *filter(inspect.ismodule, map(partial(getattr, ag), ag.__all__))
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_completion_offers_the_public_names_which_have_docstrings(room):
+    assert dir(room) == sorted(room.__all__)
+    assert [name for name in room.__all__ if not getattr(room, name).__doc__] == []
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -3,6 +3,7 @@
 import copy
 import json
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def set_gradients(ps, rng):
         p.grad = drawn(rng, p.shape, p.dtype)
 
 
-GROUPS = [{}, {"lr": 0.02}, {"weight_decay": 0.3}]  # settings of their own; a schedule scales all rates alike
+GROUPS = [{"weight_decay": 0.0}, {"lr": 0.02}, {"weight_decay": 0.3}]  # a schedule scales all rates alike
 
 
 @recipes
@@ -118,14 +119,6 @@ def test_clipping_equals_pytorch(max_norm, norm_type, dtype, rng, torch):
             assert p.grad.dtype == dtype
 
 
-def test_a_complex_gradient_with_gaps_in_memory(rng):
-    (p,) = parameters(rng, np.complex128, [(3,)])
-    start = p.numpy()
-    p.grad = np.arange(6.0)[::2] * (1 + 1j)
-    optim.SGD([p], lr=1).step()
-    np.testing.assert_allclose(p.data, start - [0, 2 + 2j, 4 + 4j])
-
-
 def test_a_norm_that_is_not_finite_changes_no_gradient(rng):
     ps = parameters(rng, shapes=[(2,), (2,)])
     ps[0].grad, ps[1].grad = np.array([1.0, np.inf]), np.array([3.0, 4.0])
@@ -186,10 +179,11 @@ def test_a_parameter_that_shares_memory_keeps_it_or_warns():
     assert x.grad.tolist() == [1.5, 3.5]
 
 
+@pytest.mark.parametrize("dtype", [float, complex])
 @pytest.mark.parametrize("layout", [np.asfortranarray, lambda a: np.repeat(a, 2, axis=0)[::2]])
-def test_parameters_and_gradients_may_have_any_layout(layout, rng):
+def test_parameters_and_gradients_may_have_any_layout(layout, dtype, rng):
     for as_parameter, as_gradient in [(layout, np.copy), (np.copy, layout), (layout, layout)]:
-        start, grad = rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
+        start, grad = (drawn(rng, (3, 4), dtype) for _ in range(2))
         p = ag.Tensor(start, requires_grad=True)
         p.data, p.grad = as_parameter(start), as_gradient(grad)
         optim.SGD([p], lr=0.5, momentum=0.9).step()
@@ -220,13 +214,6 @@ def test_a_shared_parameter_is_updated_once(rng):
 @pytest.fixture
 def model(rng):
     return nn.Sequential(*(nn.Linear(2, 2, rng=rng) for _ in range(4)))
-
-
-def test_zero_grad_clears_all_gradients(model):
-    optimiser = optim.SGD(model.parameters(), lr=0.1)
-    model(np.ones((1, 2), np.float32)).sum().backward()
-    optimiser.zero_grad()
-    assert [p.grad for p in model.parameters()] == [None] * 8
 
 
 def test_step_skips_and_names_parameters_that_the_loss_does_not_depend_on(model):
@@ -382,19 +369,18 @@ def test_schedules_equal_pytorch(torch):
         return result
 
     schedulers = torch.optim.lr_scheduler
+    cycle, options = partial(schedulers.OneCycleLR, max_lr=0.5, total_steps=50), {"start": 0.05, "final": 0.005}
     for ours, make, steps in [
         (optim.step_decay(0.5, 7, 0.3), lambda o: schedulers.StepLR(o, 7, 0.3), 40),
         (optim.cosine(0.5, 30, 0.01), lambda o: schedulers.CosineAnnealingLR(o, 30, 0.01), 31),
-        (optim.one_cycle(0.5, 50), lambda o: schedulers.OneCycleLR(o, 0.5, 50, final_div_factor=400), 49),
+        (optim.one_cycle(0.5, 50), partial(cycle, final_div_factor=400), 49),
         *(
             (
-                optim.one_cycle(0.5, 50, 0.37, start=0.05, final=0.005, anneal_strategy=strategy),
-                lambda o, strategy=strategy: schedulers.OneCycleLR(
-                    o, 0.5, 50, pct_start=0.37, div_factor=10, final_div_factor=10, anneal_strategy=strategy
-                ),
+                optim.one_cycle(0.5, 50, 0.37, **options, anneal_strategy=way),
+                partial(cycle, pct_start=0.37, div_factor=10, final_div_factor=10, anneal_strategy=way),
                 49,
             )
-            for strategy in ("cos", "linear")
+            for way in ("cos", "linear")
         ),
     ]:
         np.testing.assert_allclose(rates(ours, steps), theirs(make, steps, 0.5), rtol=1e-10, atol=1e-15)
@@ -413,10 +399,6 @@ def test_schedules_return_python_floats():
     for schedule in (optim.constant(half), optim.step_decay(half, 3), optim.cosine(half, 3), optim.one_cycle(half, 10)):
         assert {type(rate) for rate in rates(schedule, 12)} == {float}
         assert max(rates(schedule, 12)) == 0.5
-
-
-def test_completion_offers_the_public_names():
-    assert dir(optim) == sorted(optim.__all__)
 
 
 def test_parameters_in_a_tree_are_one_vector():

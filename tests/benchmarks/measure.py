@@ -20,6 +20,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +28,7 @@ from typing import Any
 
 import convolutions
 import layers
+import limits
 import numpy as np
 from work import OURS, Work
 from works import CONTESTS
@@ -94,7 +96,7 @@ def race(works: dict[str, Work], rounds: int) -> Figures:
     return figures
 
 
-def alone(name: str, contests: list[str], rounds: int) -> Figures:
+def alone(name: str, contests: Sequence[str], rounds: int) -> Figures:
     """Time the workloads of one library, one contest after the other; contests without it are left out.
 
     glibc returns a freed array to the system unless the process has freed one as large before, so a layer's time
@@ -161,34 +163,27 @@ def machine() -> dict[str, Any]:
     }
 
 
-def main(kind: str, *arguments: str) -> None:
-    found: object
-    if kind == "check":
-        found = {contest: difference(contest) for contest in arguments}
-    elif kind == "race":
-        rounds, contest = arguments
-        found = race(build(contest, *(name for name in CONTESTS[contest] if not name.startswith("tuned"))), int(rounds))
-    elif kind == "alone":
-        rounds, name, *contests = arguments
-        found = alone(name, contests, int(rounds))
-    elif kind == "memory":
-        contest, smaller, name = arguments
-        small = build(smaller, name)  # stays alive, so none of its memory is used again
-        for work in small.values():
-            work.run()  # the first step loads and compiles, which is not its own memory
-        found = [growth(work) for work in build(contest, name).values()]
-    elif kind == "count":
-        from limits import count
+def memory(contest: str, smaller: str, name: str) -> list[float]:
+    """Growth for each workload of a contest; those of a smaller one have run before."""
+    small = build(smaller, name)  # stays alive, so none of its memory is used again
+    for work in small.values():
+        work.run()  # the first step loads and compiles, which is not its own memory
+    return [growth(work) for work in build(contest, name).values()]
 
-        network, batch = arguments
-        found = count(network, int(batch))._asdict()
-    elif kind == "start":
-        module, rounds = arguments
-        found = start(module, int(rounds)) if find_spec(module) else []
-    else:
-        found = machine()
-    print(json.dumps(found))
 
+def untuned(contest: str) -> list[str]:
+    return [name for name in CONTESTS[contest] if not name.startswith("tuned")]
+
+
+KINDS: dict[str, Callable[..., object]] = {
+    "check": lambda *contests: {contest: difference(contest) for contest in contests},
+    "race": lambda rounds, contest: race(build(contest, *untuned(contest)), int(rounds)),
+    "alone": lambda rounds, name, *contests: alone(name, contests, int(rounds)),
+    "memory": memory,
+    "count": lambda network, batch: limits.count(network, int(batch))._asdict(),
+    "start": lambda module, rounds: start(module, int(rounds)) if find_spec(module) else [],
+    "machine": machine,
+}
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    print(json.dumps(KINDS[sys.argv[1]](*sys.argv[2:])))

@@ -204,18 +204,8 @@ def test_a_gradient_is_written_over_g_if_it_is_writable(gradient, normal):
     np.testing.assert_array_equal(gradient(transposed, x), expected)
 
 
-@pytest.mark.parametrize("size", [7, 70_000])
-def test_the_ends_of_the_range(size):
-    x = np.resize(np.array([np.nan, np.inf, 1000, -1000, -200, 0], np.float32), size)
-    for function, *ends in (
-        (ag.sigmoid.raw, np.nan, 1, 1, 0, 0, 0.5),
-        (ag.normal_cdf.raw, np.nan, 1, 1, 0, 0, 0.5),
-        (ag.silu.raw, np.nan, np.inf, 1000, 0, 0, 0),
-        (ag.softplus.raw, np.nan, np.inf, 1000, 0, 0, np.float32(math.log(2))),
-        (ag.gelu.raw, np.nan, np.inf, 1000, 0, 0, 0),
-    ):
-        np.testing.assert_array_equal(function(x)[:6], ends)
-    assert ag.sigmoid.raw(x - 100)[5] > 0  # a denormal number
+def test_sigmoid_has_denormal_numbers():
+    assert ag.sigmoid.raw(np.full(70_000, -100, np.float32)).all()
 
 
 @pytest.mark.parametrize("shape", [(300,), (400, 1)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -63,24 +64,18 @@ def test_tiles_may_differ_in_layout():
 
 def test_callers_in_many_threads_get_their_own_results(num_threads):
     num_threads(3)
-    of, failures = plan(16), []
+    of = plan(16)
 
     def use(seed):
-        try:
-            for _ in range(50):
-                check(of, seed)
-        except AssertionError as error:
-            failures.append(error)
+        for _ in range(50):
+            check(of, seed)
 
-    users = [threading.Thread(target=use, args=(seed,)) for seed in range(6)]
-    for user in users:
-        user.start()
-    for change in range(30):
-        threads.set_num_threads(1 + change % 4)
-        check(of, change)
-    for user in users:
-        user.join()
-    assert not failures
+    with ThreadPoolExecutor(6) as users:
+        calls = users.map(use, range(6))
+        for change in range(30):
+            threads.set_num_threads(1 + change % 4)
+            check(of, change)
+    assert len(list(calls)) == 6
 
 
 def test_a_tile_of_python_computes_alone(num_threads):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -114,16 +114,10 @@ def test_arrays_of_many_threads_never_share_memory():
         for _ in range(200):
             a, b = empty(SHAPE, np.float32), empty(SHAPE, np.float32)
             a[::50], b[::50] = number, -number
-            if not (np.all(a[::50] == number) and np.all(b[::50] == -number)):
-                wrong.append(number)
+            assert np.all(a[::50] == number) and np.all(b[::50] == -number)
 
-    wrong = []
-    workers = [threading.Thread(target=work, args=(number,)) for number in range(1, 5)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert not wrong
+    with ThreadPoolExecutor(4) as workers:
+        assert len(list(workers.map(work, range(1, 5)))) == 4
     held = empty(SHAPE, np.float32)  # takes back the memory of the dead arrays
     assert held.size
     assert not memory._lent or all(loan() is not None for loan, *_ in memory._lent.values())
@@ -135,11 +129,8 @@ def test_scratch_is_reused_by_name_and_not_shared_by_threads():
     assert a.shape == (10, 3) and a.dtype == np.float64 and b.shape == (7,) and b.dtype == np.float32
     assert np.shares_memory(a, b)
     assert not np.shares_memory(scratch("other", (10, 3), np.float64), a)
-    elsewhere = []
-    thread = threading.Thread(target=lambda: elsewhere.append(scratch("test", (10, 3), np.float64)))
-    thread.start()
-    thread.join()
-    assert not np.shares_memory(elsewhere[0], a)
+    with ThreadPoolExecutor(1) as pool:
+        assert not np.shares_memory(pool.submit(scratch, "test", (10, 3), np.float64).result(), a)
 
 
 def test_a_huge_scratch_array_is_not_kept():

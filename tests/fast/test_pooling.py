@@ -9,7 +9,6 @@ from autograd_cnn.fast import tiles
 from autograd_cnn.fast.pooling import avg_pool2d, avg_unpool2d, max_gather2d, max_pool2d, max_unpool2d
 
 NONE = ((0, 0), (0, 0))
-NAN, INF = np.nan, np.inf
 
 # image, then the options: kernel_size, stride, padding
 GEOMETRIES = {
@@ -69,50 +68,6 @@ def test_pooling_equals_explicit_loops(naive, rng, geometry, monkeypatch, images
     check_avg(naive, x, options, rng)
 
 
-@pytest.mark.parametrize(
-    "window, place, value",
-    [
-        ([3, 3, 3, 3], 0, 3),
-        ([1, 3, 2, 3], 1, 3),
-        ([0.0, -0.0, -1, -1], 0, 0),
-        ([-0.0, 0.0, -1, -1], 0, 0),
-        ([-INF, -INF, -INF, -INF], 0, -INF),
-        ([-INF, -INF, -5, -INF], 2, -5),
-        ([1, NAN, INF, NAN], 1, NAN),
-        ([INF, 1, INF, NAN], 3, NAN),
-        ([NAN, NAN, NAN, NAN], 0, NAN),
-        ([-INF, NAN, -INF, -INF], 1, NAN),
-    ],
-)
-def test_ties_go_to_the_first_and_nan_wins(window, place, value):
-    y, argmax = max_pool2d(np.array(window, float).reshape(1, 2, 2, 1), (2, 2), (2, 2), NONE)
-    assert argmax.item() == place
-    np.testing.assert_array_equal(y.item(), value)
-
-
-@pytest.mark.parametrize("x", [-INF, -1e30, NAN])
-def test_padding_never_wins(x):
-    x = np.full((1, 2, 2, 1), x)
-    y, argmax = max_pool2d(x, (3, 3), (1, 1), ((1, 1), (1, 1)))
-    np.testing.assert_array_equal(y, np.broadcast_to(x[0, 0, 0, 0], y.shape))
-    # The first place inside the image: 4 in the window around its first pixel, 3 one to the right, 1 below.
-    np.testing.assert_array_equal(argmax[0, :, :, 0], [[4, 3], [1, 0]])
-    gx = max_unpool2d(np.ones_like(y), argmax, x.shape, (3, 3), (1, 1), ((1, 1), (1, 1)))
-    np.testing.assert_array_equal(gx[0, :, :, 0], [[4, 0], [0, 0]])
-
-
-@pytest.mark.parametrize("stride", [(2, 2), (1, 1)])
-@pytest.mark.parametrize("special", [INF, NAN])
-def test_special_values_reach_the_chosen_places_only(special, stride):
-    x = np.arange(16.0).reshape(1, 4, 4, 1)
-    y, argmax = max_pool2d(x, (2, 2), stride, NONE)
-    gx = max_unpool2d(np.full_like(y, special), argmax, x.shape, (2, 2), stride, NONE)
-    chosen = np.isin(x, y)
-    assert (gx[~chosen] == 0).all()
-    np.testing.assert_array_equal(gx[chosen], special)
-    np.testing.assert_array_equal(max_gather2d(np.where(chosen, 5, special), argmax, (2, 2), stride, NONE), 5)
-
-
 @pytest.mark.parametrize("window, dtype", [((15, 17), np.uint8), ((16, 16), np.uint16), ((1, 300), np.uint16)])
 def test_argmax_of_the_last_place_of_large_windows(window, dtype):
     places = window[0] * window[1]
@@ -124,7 +79,7 @@ def test_argmax_of_the_last_place_of_large_windows(window, dtype):
     np.testing.assert_array_equal(argmax.ravel(), [*range(places), 0])
     np.testing.assert_array_equal(max_unpool2d(y, argmax, x.shape, window, (1, 1), NONE), x)
     x[:] = 0
-    x.reshape(len(x), -1)[:, -1] = NAN
+    x.reshape(len(x), -1)[:, -1] = np.nan
     assert (max_pool2d(x, window, (1, 1), NONE)[1] == places - 1).all()
 
 
@@ -150,11 +105,14 @@ def all_five(x, g, options):
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_the_dtype_is_kept(rng, geometry, dtype):
+    """And numbers of float16, which no compiled kernel takes, are those of float64."""
     x, options = make(rng, geometry)
-    y, argmax, *others = all_five(x.astype(dtype), max_pool2d(x, *options)[0].astype(dtype), options)
+    exact = all_five(x, max_pool2d(x, *options)[0], options)
+    y, argmax, *others = found = all_five(x.astype(dtype), exact[0].astype(dtype), options)
     assert argmax.dtype == np.uint8
     assert {a.dtype for a in (y, *others)} == {np.dtype(dtype)}
-    np.testing.assert_array_equal(y, max_pool2d(x, *options)[0])
+    for a, b in zip(found[:4], exact, strict=False):  # means are rounded
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("name", ["2 by 2", "overlapping, padded"])

@@ -155,18 +155,6 @@ def test_rows(name, shape, dtype, rng):
     compare(ROWS[name], [*(([x, axis], {}) for axis in (-1, 0, 1)), ([with_special, -1], {})], rng)
 
 
-PRODUCTS = {
-    "matmul": [((200, 300), (300, 70)), ((3, 40, 90), (90, 60)), ((5, 1, 60, 70), (30, 70, 80)), ((3, 4), 4)],
-    "linear": [((500, 300), (300, 40), 40), ((7, 60, 50), (50, 30)), (30, (30, 20), 20)],
-}
-
-
-@pytest.mark.parametrize(("name", "shapes"), [(name, shapes) for name, all in PRODUCTS.items() for shapes in all])
-def test_products(name, shapes, rng):
-    args = [rng.uniform(0.1, 1, shape) for shape in shapes]
-    compare(operations[name], [(args, {})], rng)  # in float32, the order of sums shows
-
-
 @pytest.mark.parametrize("axis", [None, 0, (0, 1), (0, 1, 2), (1, 0), -1])
 def test_sums(axis, rng):
     x = rng.uniform(0.1, 1, (60, 30, 20))

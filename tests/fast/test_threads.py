@@ -6,6 +6,8 @@ import gc
 import os
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ import threadpoolctl
 
 from arguments import complaints_of
 from autograd_cnn.fast import columns, threads
-from autograd_cnn.fast.threads import get_num_threads, map_tiles, set_num_threads
+from autograd_cnn.fast.threads import map_tiles, set_num_threads
 from processes import finished
 
 ROOT = Path(threads.__file__).parents[2]
@@ -141,40 +143,42 @@ def test_tiles_inside_a_tile_run_in_its_thread(n):
 
 
 def test_many_user_threads_at_once(n):
-    failures = []
-
     def use(seed):
-        for count in range(40):
-            if map_tiles(lambda tile: (seed, tile), count) != [(seed, tile) for tile in range(count)]:
-                failures.append((seed, count))
+        return [map_tiles(lambda tile: (seed, tile), count) for count in range(40)]
 
-    users = [threading.Thread(target=use, args=(seed,)) for seed in range(8)]
     before = blas_threads()
-    for user in users:
-        user.start()
-    for user in users:
-        user.join()
-    assert not failures
+    with ThreadPoolExecutor(8) as users:
+        for seed, found in enumerate(users.map(use, range(8))):
+            assert found == [[(seed, tile) for tile in range(count)] for count in range(40)]
     assert blas_threads() == before
 
 
-def test_blas_is_limited_to_one_thread_until_the_last_caller_leaves(two_of_blas):
-    inside, leave, done = threading.Event(), threading.Event(), []
+@contextmanager
+def another_caller(look):
+    """Another thread is in a tile until the end; yields the list of what it sees at both ends, and when it is out."""
+    inside, leave, seen = threading.Event(), threading.Event(), []
 
     def stay(_):
-        done.append(blas_threads())
+        seen.append(look())
         inside.set()
         assert leave.wait(30)
-        done.append(blas_threads())
+        seen.append(look())
 
-    other = threading.Thread(target=map_tiles, args=(stay, 1))
-    other.start()
-    assert inside.wait(30)
-    assert map_tiles(lambda tile: blas_threads(), 4) == [{1}] * 4
-    assert blas_threads() == {1}  # the other caller is still inside
-    leave.set()
-    other.join()
-    assert done == [{1}, {1}]
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(lambda: (map_tiles(stay, 1), seen.append(look())))
+        assert inside.wait(30)
+        try:
+            yield seen
+        finally:
+            leave.set()
+        other.result()
+
+
+def test_blas_is_limited_to_one_thread_until_the_last_caller_leaves(two_of_blas):
+    with another_caller(blas_threads) as seen:
+        assert map_tiles(lambda tile: blas_threads(), 4) == [{1}] * 4
+        assert blas_threads() == {1}  # the other caller is still inside
+    assert seen == [{1}, {1}, {2}]
     assert blas_threads() == {2}
     with pytest.raises(ZeroDivisionError):
         map_tiles(lambda tile: 1 // tile, 4)
@@ -213,25 +217,11 @@ def test_blas_on_openmp_is_limited_and_restored_in_each_thread(num_threads, monk
     library = OpenMP()
     monkeypatch.setattr(threads, "_blas", lambda: [library])
     num_threads(3)
-    inside, leave, restored = threading.Event(), threading.Event(), []
-
-    def stay(_):
-        inside.set()
-        assert leave.wait(30)
-
-    def other_caller():
-        map_tiles(stay, 1)
-        restored.append(library.num_threads)
-
-    other = threading.Thread(target=other_caller)
-    other.start()
-    assert inside.wait(30)
-    together = threading.Barrier(3, timeout=30)
-    assert map_tiles(lambda tile: (together.wait(), library.num_threads)[1], 3) == [1, 1, 1]
-    assert library.num_threads == 4  # though the other caller is still inside
-    leave.set()
-    other.join()
-    assert restored == [4]
+    with another_caller(lambda: library.num_threads) as seen:
+        together = threading.Barrier(3, timeout=30)
+        assert map_tiles(lambda tile: (together.wait(), library.num_threads)[1], 3) == [1, 1, 1]
+        assert library.num_threads == 4  # though the other caller is still inside
+    assert seen == [1, 1, 4]
 
 
 def test_errstate_of_the_caller_applies_in_every_tile(n):
@@ -244,25 +234,19 @@ def test_errstate_of_the_caller_applies_in_every_tile(n):
         map_tiles(tile, 50)
 
 
-def test_the_number_of_threads_can_change_while_others_compute():
-    before = get_num_threads()
-    stop, failures = threading.Event(), []
+def test_the_number_of_threads_can_change_while_others_compute(num_threads):
+    stop = threading.Event()
 
     def use():
         while not stop.is_set():
-            if map_tiles(abs, 20) != list(range(20)):
-                failures.append(1)
+            assert map_tiles(abs, 20) == list(range(20))
 
-    users = [threading.Thread(target=use) for _ in range(3)]
-    for user in users:
-        user.start()
-    for change in range(60):
-        set_num_threads(1 + change % 4)
-    set_num_threads(before)
-    stop.set()
-    for user in users:
-        user.join()
-    assert not failures
+    with ThreadPoolExecutor(3) as users:
+        calls = [users.submit(use) for _ in range(3)]
+        for change in range(60):
+            num_threads(1 + change % 4)
+        stop.set()
+    assert [call.result() for call in calls] == [None] * 3
 
 
 @pytest.mark.parametrize("wrong", [0, -2])

@@ -111,6 +111,14 @@ def test_images_with_a_far_pixel_equal_explicit_loops(case, naive, monkeypatch, 
     np.testing.assert_allclose(conv2d_weight_gradient(x, g, w.shape, *options), truth, **one_rounding)
 
 
+def all_three(x, w, g, options):
+    return (
+        conv2d(x, w, None, *options),
+        conv2d_input_gradient(g, w, x.shape, *options),
+        conv2d_weight_gradient(x, g, w.shape, *options),
+    )
+
+
 @pytest.mark.parametrize(("kernel", "channels", "error"), [(3, 64, 3e-6), (3, 256, 5e-6), (5, 64, 5e-6)])
 def test_it_is_chosen_for_wide_layers_and_its_error_in_float32_is_small(rng, monkeypatch, way, kernel, channels, error):
     x = np.maximum(rng.standard_normal((8, 16, 16, channels), np.float32), 0)
@@ -118,17 +126,10 @@ def test_it_is_chosen_for_wide_layers_and_its_error_in_float32_is_small(rng, mon
     g = rng.standard_normal(x.shape, np.float32)
     options = (1, 1), ((kernel // 2,) * 2,) * 2, (1, 1), 1
 
-    def all_three(x, w, g):
-        return (
-            conv2d(x, w, None, *options),
-            conv2d_input_gradient(g, w, x.shape, *options),
-            conv2d_weight_gradient(x, g, w.shape, *options),
-        )
-
-    fast = all_three(x, w, g)
+    fast = all_three(x, w, g, options)
     assert len(way) == 3
     monkeypatch.setattr(convolution, "suits_winograd", lambda *_: False)
-    for result, truth in zip(fast, all_three(*(a.astype(float) for a in (x, w, g))), strict=True):
+    for result, truth in zip(fast, all_three(*(a.astype(float) for a in (x, w, g)), options), strict=True):
         assert result.dtype == np.float32
         assert np.abs(result - truth).max() < error * np.abs(truth).max()
 
@@ -162,23 +163,17 @@ PADDED = (1, 1), ONE, (1, 1), 1
 def both_ways(way, monkeypatch):
     """A function that returns the result and both gradients: in float32 by Winograd, and directly in float64."""
 
-    def direct(*_):
-        return False
-
-    def all_three(x, w, g):
-        chosen = direct if x.dtype == float else lambda y, shape, *_: shape[:2] == (3, 3)
-        monkeypatch.setattr(convolution, "suits_winograd", chosen)
+    def computed(x, w, g):
+        monkeypatch.setattr(
+            convolution, "suits_winograd", lambda y, shape, *_: x.dtype != float and shape[:2] == (3, 3)
+        )
         with np.errstate(all="ignore"):
-            return (
-                conv2d(x, w, None, *PADDED),
-                conv2d_input_gradient(g, w, x.shape, *PADDED),
-                conv2d_weight_gradient(x, g, w.shape, *PADDED),
-            )
+            return all_three(x, w, g, PADDED)
 
     def run(*arrays):
-        return all_three(*(a.astype(np.float32) for a in arrays)), all_three(*(a.astype(float) for a in arrays))
+        return computed(*(a.astype(np.float32) for a in arrays)), computed(*(a.astype(float) for a in arrays))
 
-    run.exact = all_three
+    run.exact = computed
     return run
 
 

@@ -1,57 +1,16 @@
-"""Modules: parts and their names, saving and loading, copies, repr and summary, training."""
+"""Modules: parts and their names, what may be assigned, repr and summary, training."""
 
-import copy
 import gc
-import pickle
 import re
 import weakref
 from collections import deque
-from functools import partial
 
 import numpy as np
 import pytest
 
 import autograd_cnn as ag
 from autograd_cnn import nn
-
-
-class Block(nn.Module):
-    def __init__(self, channels, rng):
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, rng=rng)
-        self.norm = nn.BatchNorm2d(channels)
-
-    def forward(self, x):
-        return ag.relu(self.norm(self.conv1(x)))
-
-
-class Net(nn.Module):
-    def __init__(self, rng, width=4):
-        self.width = width
-        self.stem = nn.Conv2d(3, width, 3, padding=1, bias=False, rng=rng)
-        self.blocks = [Block(width, rng), Block(width, rng)]
-        self.heads = {"classes": nn.Linear(width, 10, rng=rng)}
-        self.scale = ag.Tensor(np.ones(10, np.float32), requires_grad=True)
-
-    def forward(self, x):
-        h = self.stem(x)
-        for block in self.blocks:
-            h = block(h)
-        return self.heads["classes"](h.mean((1, 2))) * self.scale
-
-
-@pytest.fixture
-def net(rng):
-    return Net(rng)
-
-
-@pytest.fixture
-def images(rng):
-    return rng.random((5, 8, 8, 3), np.float32)
-
-
-def perceptron(rng, dtype=np.float32):
-    return nn.Sequential(nn.Linear(4, 16, rng=rng, dtype=dtype), nn.ReLU(), nn.Linear(16, 3, rng=rng, dtype=dtype))
-
+from nn.networks import Block, Net
 
 # Parts and names
 
@@ -137,7 +96,7 @@ def test_train_and_eval_reach_every_module_and_return_the_model(net):
 
 def test_a_model_may_change_while_it_is_walked(rng):
     """As by another thread that switches it to evaluation: each pass goes through the layers that it began with."""
-    model = perceptron(rng)
+    model = nn.Sequential(nn.Linear(4, 16, rng=rng), nn.ReLU(), nn.Linear(16, 3, rng=rng))
     for walked in (iter(model), model.modules()):
         next(walked)
         model.eval().note = len(vars(model))
@@ -161,158 +120,6 @@ def test_a_model_is_freed_without_the_garbage_collector(rng):
         assert gone() is None
     finally:
         gc.enable()
-
-
-def test_completion_offers_the_public_names():
-    assert dir(nn) == sorted(nn.__all__)
-    assert all(getattr(nn, name).__doc__ for name in dir(nn))
-
-
-# Saving, loading, copying
-
-
-def test_a_state_loads_into_another_model(images, rng):
-    model, twin = Net(rng), Net(np.random.default_rng(1))
-    model(images)  # moves the running statistics
-    state = model.state_dict()
-    twin.load_state_dict(state)
-    for array in state.values():
-        array[...] = 7  # changes neither model: state_dict and load_state_dict copy
-    assert (twin.eval()(images).data == model.eval()(images).data).all()
-    assert not (model.stem.w == 7).any()
-
-
-def test_names_of_pytorch_are_told_apart():
-    layer = nn.Linear(2, 3)
-    with pytest.raises(
-        ValueError, match=r"unexpected: weight\n  The names are PyTorch's: .*, layout=\"torch\", example=x"
-    ):
-        layer.load_state_dict({"weight": np.zeros((3, 2), np.float32), "b": layer.b.data})
-
-
-def test_the_state_of_a_module_of_pytorch_with_the_same_names_is_loaded():
-    torch = pytest.importorskip("torch")
-    torch.manual_seed(0)  # a number near 0 would have a larger relative error
-    ours, theirs = nn.GRU(2, 3), torch.nn.GRU(2, 3, batch_first=True)
-    ours.load_state_dict(theirs.state_dict())
-    x = np.ones((1, 4, 2), np.float32)
-    np.testing.assert_allclose(ours(x)[0].data, theirs(torch.tensor(x))[0].detach(), 1e-5)
-    with pytest.raises(ValueError, match=r"weight_ih_l0: \(9, 2\) float64, want \(9, 2\) float32"):
-        ours.load_state_dict(theirs.double().state_dict())
-    state = theirs.state_dict()
-    ours.load_state_dict({n: np.asarray(a, "float32") for n, a in state.items()})
-
-
-def test_arrays_in_order_are_loaded(net):
-    state = {name: array + 1 for name, array in net.state_dict().items()}
-    net.load_state_dict(list(state.values()))
-    assert all((array == state[name]).all() for name, array in net.state_dict().items())
-    with pytest.raises(ValueError, match=r"unexpected: \[2\]\n") as caught:
-        nn.Linear(2, 3).load_state_dict([np.zeros((2, 4), "f"), np.zeros(3, "f"), np.zeros(3, "f")])
-    assert "w: (2, 4) float32, want (2, 3) float32" in str(caught.value)
-    for strict in (True, False):  # an array that is left out moves the others
-        with pytest.raises(ValueError, match=r"missing: b$"):
-            nn.Linear(2, 3).load_state_dict([np.zeros((2, 3), "f")], strict)
-
-
-def test_without_strict_what_fits_is_loaded_and_the_rest_is_named():
-    layer = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 4))
-    head, state = layer[1].w.data, {"0.w": np.ones((2, 3), "f"), "1.w": np.ones((3, 9), "f"), "0.b": np.ones(3), "x": 1}
-    left = layer.load_state_dict(state, strict=False)
-    assert left == (["0.b", "1.w", "1.b"], ["0.b", "1.w", "x"], "")
-    assert (layer[0].w.data == 1).all() and layer[1].w.data is head
-    with pytest.raises(ValueError, match="does not fit; nothing was loaded"):
-        layer.load_state_dict({"1.w": np.ones((3, 9), "f")}, strict=False)
-
-
-@pytest.mark.parametrize("prefix", ["module.", "model.", "module.backbone."])
-def test_a_prefix_of_all_names_is_stripped_and_returned(net, prefix):
-    state = {name: array + 1 for name, array in net.state_dict().items()}
-    left = net.load_state_dict({prefix + name: array for name, array in state.items()})
-    assert left == ([], [], prefix)
-    assert all((array == state[name]).all() for name, array in net.state_dict().items())
-    with pytest.raises(ValueError, match=rf"unexpected: {prefix}stem.w, (.*\n)*  strict=False"):
-        net.load_state_dict({prefix + name: array for name, array in state.items()} | {"scale": state["scale"]})
-
-
-def test_several_prefixes_are_refused():
-    layer, state = nn.Linear(2, 3), {}
-    for prefix in ("student.", "teacher."):
-        state |= {prefix + name: array for name, array in nn.Linear(2, 3).state_dict().items()}
-    for strict in (True, False):
-        before = layer.state_dict()
-        with pytest.raises(ValueError, match=r"It fits behind 'student\.' and 'teacher\.': keep the names with one"):
-            layer.load_state_dict(state, strict)
-        assert (layer.w.data == before["w"]).all()
-    assert layer.load_state_dict(state | layer.state_dict(), strict=False).prefix == ""
-
-
-@pytest.mark.parametrize("dtype", ["float16", "float32"])
-def test_numbers_of_fewer_bits_are_converted(dtype):
-    layer, state = nn.Linear(2, 3, dtype="float64"), {"w": np.full((2, 3), 0.3, dtype), "b": np.ones(3, dtype)}
-    layer.load_state_dict(state)
-    assert layer.w.dtype == np.float64 and (layer.w.data == state["w"]).all()
-    for wrong in (np.ones(3, int), np.ones(3, bool), np.ones(3, complex)):
-        with pytest.raises(ValueError, match=r"b: \(3,\) \w+, want \(3,\) float64"):
-            layer.load_state_dict(state | {"b": wrong})
-
-
-def test_numbers_that_would_be_converted_are_no_difference():
-    state = {f"module.{name}": array.astype(np.float16) for name, array in nn.Linear(2, 3).state_dict().items()}
-    with pytest.raises(ValueError, match=r"loaded\n  unexpected: x\n  strict=False loads what fits.*$"):
-        nn.Linear(2, 3).load_state_dict(state | {"module.x": np.ones(3)})
-
-
-def test_bfloat16_of_pytorch_is_converted():
-    torch = pytest.importorskip("torch")
-    layer = nn.LayerNorm(3)
-    layer.load_state_dict({"w": torch.tensor([1, 2.5, -3]).bfloat16(), "b": torch.ones(3).half()})
-    assert layer.w.data.tolist() == [1, 2.5, -3] and layer.w.dtype == np.float32
-
-
-def test_loading_is_all_or_nothing_and_lists_every_difference(net):
-    before, state = net.state_dict(), net.state_dict()
-    state["stem.w"] = np.zeros((3, 3, 1, 4), np.float32)
-    state["scale"] = np.ones(10)
-    state["blocks.0.conv1.w"] += 1
-    state["stem.b"], state["bias"] = state.pop("heads.classes.b"), np.float32(0)
-    del state["blocks.1.norm.running_var"]
-    with pytest.raises(ValueError, match="Net") as caught:
-        net.load_state_dict(state)
-    assert str(caught.value) == (
-        "Net.load_state_dict: the state does not fit; nothing was loaded\n"
-        "  missing: blocks.1.norm.running_var, heads.classes.b\n"
-        "  unexpected: stem.b, bias\n"
-        "  stem.w: (3, 3, 1, 4) float32, want (3, 3, 3, 4) float32\n"
-        "  scale: (10,) float64, want (10,) float32\n"
-        "  To round, load {n: np.asarray(a, 'float32') for n, a in state.items()}"
-    )
-    after = net.state_dict()
-    assert all((after[name] == before[name]).all() for name in before)
-
-
-def test_loading_under_a_live_graph_leaves_its_gradient_right(rng):
-    layer = nn.Linear(2, 1, bias=False, rng=rng, dtype=np.float64)
-    x = ag.Tensor(np.ones((1, 2)), requires_grad=True)
-    before = layer.w.numpy()
-    loss = layer(x).sum()
-    layer.load_state_dict({"w": np.zeros((2, 1))})
-    loss.backward()
-    np.testing.assert_array_equal(x.grad, before.T)
-    assert not layer.w.data.any()
-
-
-@pytest.mark.parametrize("clone", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
-def test_a_copied_model_is_independent_and_whole(clone, rng):
-    model = nn.Sequential(nn.Linear(4, 4, rng=rng), nn.Dropout(0.5, rng=rng), nn.Linear(4, 4, rng=rng))
-    model[2].w = model[0].w
-    twin = clone(model)
-    assert twin[2].w is twin[0].w
-    assert [p.name for p in twin.parameters()] == [p.name for p in model.parameters()]
-    x = np.ones((8, 4), np.float32)
-    assert (twin(x).data == model(x).data).all()  # the generator was copied too, with its state
-    twin[0].w.data = np.zeros_like(twin[0].w.data)
-    assert model[0].w.data.any()
 
 
 # Repr and summary
@@ -525,120 +332,3 @@ def test_layers_in_a_collection_without_lasting_places_are_refused(rng, collecti
         model.layers = collection([nn.Linear(2, 2, rng=rng), nn.Linear(2, 2, rng=rng)])
     model.layers, model.names = [nn.Linear(2, 2, rng=rng)], {"a", "b"}
     assert len(list(model.parameters())) == 2
-
-
-class Shared(nn.Module):
-    """Parameters in attributes, in a list, in a dict, and twice in one module."""
-
-    def __init__(self, rng):
-        self.first = nn.Linear(3, 3, rng=rng)
-        self.layers = [nn.Linear(3, 3, rng=rng), self.first]
-        self.scales = {"in": ag.Tensor(np.float32([1, 2, 3]), requires_grad=True), "rest": (self.first.w, None)}
-        self.norm = nn.BatchNorm1d(3)
-
-    def forward(self, x):
-        for layer in self.layers:
-            x = layer(x * self.scales["in"])
-        return self.layers[0](self.norm(x)) @ self.scales["rest"][0]
-
-
-def test_a_module_is_called_with_other_parameters(rng):
-    """Values and gradients are those of a model that has these parameters, and the module keeps its own."""
-    model, twin = Shared(rng), Shared(rng)
-    x = rng.normal(size=(5, 3)).astype(np.float32)
-    others = {name: p.data for name, p in twin.named_parameters()}
-    buffers = {name: ag.Tensor(b.data + 1) for name, b in twin.named_buffers()}
-    before, parts = model.state_dict(), [*model.parameters(), *model.buffers()]
-    out = ag.functional_call(model, {**others, **buffers}, x)
-    twin_out = twin(x)
-    np.testing.assert_array_equal(out.data, twin_out.data)
-    assert not out.requires_grad
-    np.testing.assert_allclose(buffers["norm.running_mean"].data, twin.norm.running_mean.data + 0.9, atol=1e-6)
-
-    found = ag.grad(lambda p: ag.sum(ag.functional_call(model, p, x) ** 2))(others)
-    ag.sum(twin_out**2).backward()
-    for name, p in twin.named_parameters():
-        np.testing.assert_allclose(found[name], p.grad, rtol=1e-5)
-    assert all(a is b for a, b in zip(parts, [*model.parameters(), *model.buffers()], strict=True))
-    for name in others:
-        np.testing.assert_array_equal(model.state_dict()[name], before[name])
-
-
-def test_a_part_of_the_parameters_and_a_direction(rng):
-    model, x = nn.Linear(3, 2, rng=rng, dtype=np.float64), rng.normal(size=(4, 3))
-    b = np.ones(2)
-    value, slope = ag.jvp(lambda b: ag.functional_call(model, {"b": b}, x), (b,), (np.array([1.0, 0.0]),))
-    np.testing.assert_allclose(value, x @ model.w.data + 1)
-    np.testing.assert_array_equal(slope, [[1, 0]] * 4)
-    np.testing.assert_array_equal(ag.functional_call(model, {"b": b}, (x,)).data, value)  # as in torch.func
-    ag.functional_call(model, {"b": b}, x).sum().backward()
-    assert (model.b.grad, model.w.grad.shape) == (None, (3, 2))
-
-
-def test_calls_with_other_parameters_nest_and_leave_the_module_as_it_is(rng):
-    class Twice(nn.Module):
-        def __init__(self):
-            self.scale = ag.Tensor(2.0, requires_grad=True)
-            self.twin = self  # a circle
-
-        def forward(self, x, deeper=False):
-            if deeper:
-                x = ag.functional_call(self, {"scale": 10.0}, x)
-            self.seen = self.scale.item()
-            return x * self.twin.scale / (x.data != 0)
-
-    model = Twice()
-    own = model.scale
-    assert ag.functional_call(model, {"scale": 3.0}, 1.0 * own, deeper=True).item() == 60
-    assert model.scale is own and not hasattr(model, "seen")
-    model(own)
-    ag.functional_call(model, {"scale": 3.0}, 1.0 * own)
-    assert model.seen == 2
-
-
-HOLDERS = lambda m: m.inner.forward, lambda m: lambda x: m.inner(x), lambda m: partial(nn.Module.__call__, m.inner)
-
-
-@pytest.mark.parametrize("held", HOLDERS)
-def test_a_function_that_holds_a_module_would_call_it_with_its_own_parameters(rng, held):
-    class Outer(nn.Module):
-        def __init__(self):
-            self.inner = nn.Linear(2, 2, rng=rng)
-            self.run = held(self)
-
-        def forward(self, x):
-            return self.run(x)
-
-    model = Outer()
-    with pytest.raises(TypeError, match=r"replaced: .* holds a module\n.* call it in forward instead"):
-        ag.functional_call(model, {n: p.data for n, p in model.named_parameters()}, np.ones((1, 2)))
-
-
-def test_a_function_may_name_a_variable_that_is_set_later(rng):
-    model, x = nn.Sequential(nn.Linear(2, 2, rng=rng), lambda x: x * later), np.ones((1, 2), np.float32)
-    with pytest.raises(NameError, match="later"):
-        ag.functional_call(model, {}, x)
-    later = 2.0
-    np.testing.assert_array_equal(ag.functional_call(model, {}, x).data, model(x).data)
-
-
-def test_the_second_run_of_a_checkpoint_has_the_other_parameters_too(rng):
-    class Layer(nn.Module):
-        def __init__(self, run, inner=None):
-            self.run, self.inner = run, inner or nn.Linear(3, 3, rng=np.random.default_rng(0))
-
-        def forward(self, x):
-            return self.run(lambda x: ag.tanh(self.inner(x)), x)
-
-    class Slope(Layer):
-        def forward(self, x):  # the second run is inside of the call
-            return ag.grad(lambda x: ag.sum(self.inner(x) ** 2))(x)
-
-    kept, again = Layer(lambda f, x: f(x)), Layer(ag.checkpoint)
-    x = rng.normal(size=(2, 3))
-    for first, second in (kept, again), (Slope(None, kept), Slope(None, again)):
-        f, g = (lambda p, m=m: ag.sum(ag.functional_call(m, p, x) ** 2) for m in (first, second))
-        p = {name: rng.normal(size=t.shape) for name, t in first.named_parameters()}
-        for derivative in ag.grad, lambda f: lambda p: ag.hvp(f, (p,), (p,))[0]:
-            for want, got in zip(derivative(f)(p).values(), derivative(g)(p).values(), strict=True):
-                np.testing.assert_allclose(got, want, rtol=1e-12)

@@ -390,7 +390,6 @@ def test_options_may_be_lists():
 REFUSED = [
     (lambda x: ag.conv2d(x[0], np.ones((2, 2, 3, 4))), r"x is 3-dimensional, want \(N, H, W, C\)"),
     (lambda x: ag.conv2d(x, np.ones((2, 3, 4))), r"w is 3-dimensional, want \(KH, KW, C // groups, O\)"),
-    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), np.ones(3)), r"b is \(3,\), want \(4,\)"),
     (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), padding=-1), r"padding is -1, want 0 or more"),
     (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), padding="full"), r"padding is 'full', want an int, a pair"),
     (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=0), r"stride is 0, want 1 or more"),
@@ -412,7 +411,6 @@ REFUSED = [
     (lambda x: ag.max_pool2d(x, 2, padding=1, dilation=5), r"Some windows would see no pixel at all"),
     (lambda x: ag.adaptive_avg_pool2d(x, 0), r"output_size is 0, want 1 or more"),
     (lambda x: ag.avg_pool2d(x, (2, 9)), r"width 5 \+ 0 \+ 0 padding < kernel 9"),
-    (lambda x: ag.batch_norm(x, np.ones(2), np.ones(3)), r"has 3 channels, w is \(2,\)"),
     (lambda x: ag.batch_norm(x, np.ones(3), np.ones(3), mean=np.ones(3)), r"takes both mean and variance"),
     (lambda x: ag.batch_norm(x, *np.ones((2, 3)), 0, np.ones(2), np.ones(3)),
      r"mean is \(2,\)(.|\n)*mean needs \(3,\)"),
@@ -444,7 +442,6 @@ REFUSED = [
     (lambda x: ag.cross_entropy(x, LABELS - 100), r"To leave rows out: ignore_index=-100"),
     (lambda x: ag.cross_entropy(x, LABELS + 3, ignore_index=0), r"label 3 at \[0, 0, 0\], but logits"),
     (lambda x: ag.cross_entropy(x, x, ignore_index=0), r"ignore_index is for class ids"),
-    (lambda x: ag.cross_entropy(x, LABELS - 1), r"label -1 at \[0, 0, 0\]"),
     (lambda x: ag.bce_with_logits(x, x, weight=np.ones((9, 2, 4, 5, 3))), r"more dimensions"),
     (lambda x: ag.bce_with_logits(x, x, pos_weight=np.ones(2)), r"could not be broadcast .*requested shape"),
     (lambda x: ag.gelu(x, "erf"), r'It takes "none" or "tanh"'),

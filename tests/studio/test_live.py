@@ -316,33 +316,37 @@ def test_without_a_network_the_command_says_what_to_do(tmp_path, capsys, monkeyp
     assert capsys.readouterr().err == message and os.listdir(tmp_path) == []
 
 
-@pytest.mark.slow
-def test_a_program_in_an_address_stays_text(browser, tmp_path):
-    """Without Python, which the page would fetch: the editor alone."""
+@pytest.fixture
+def offline(browser, tmp_path):
+    """A tab of a browser without a network, with the page in a file, and what is raised in it."""
     (tmp_path / "live.html").write_text(live.page(), encoding="utf-8")
     context = browser.new_context(offline=True)
     opened, raised = context.new_page(), []
     opened.on("pageerror", lambda error: raised.append(str(error)))
     opened.on("dialog", lambda dialog: raised.append(dialog.message))
-    for name in NAMES.values():
-        code = f"x = 1  # {name}".encode(errors="replace").decode()
-        packed = zlib.compress(code.encode(), wbits=-15)
-        opened.goto("about:blank")
-        opened.goto(f"{(tmp_path / 'live.html').as_uri()}#code={base64.urlsafe_b64encode(packed).decode().rstrip('=')}")
-        opened.wait_for_selector("#status:has-text('could not be loaded')")
-        shown = opened.input_value("#code")
-        assert shown == code.replace("\r\n", "\n") and opened.title() == "autograd_cnn, live" and not raised
+    yield opened, (tmp_path / "live.html").as_uri(), raised
     context.close()
 
 
 @pytest.mark.slow
-def test_edits_stay_in_a_page_that_may_store_nothing(browser, tmp_path):
+def test_a_program_in_an_address_stays_text(offline):
+    """Without Python, which the page would fetch: the editor alone."""
+    opened, address, raised = offline
+    for name in NAMES.values():
+        code = f"x = 1  # {name}".encode(errors="replace").decode()
+        packed = zlib.compress(code.encode(), wbits=-15)
+        opened.goto("about:blank")
+        opened.goto(f"{address}#code={base64.urlsafe_b64encode(packed).decode().rstrip('=')}")
+        opened.wait_for_selector("#status:has-text('could not be loaded')")
+        shown = opened.input_value("#code")
+        assert shown == code.replace("\r\n", "\n") and opened.title() == "autograd_cnn, live" and not raised
+
+
+@pytest.mark.slow
+def test_edits_stay_in_a_page_that_may_store_nothing(offline, tmp_path):
     """In a frame without an origin, as a viewer of documents shows a page."""
-    (tmp_path / "live.html").write_text(live.page(), encoding="utf-8")
+    opened, _, raised = offline
     (tmp_path / "viewer.html").write_text('<iframe sandbox="allow-scripts" src="live.html"></iframe>')
-    context = browser.new_context(offline=True)
-    opened, raised = context.new_page(), []
-    opened.on("pageerror", lambda error: raised.append(str(error)))
     opened.goto((tmp_path / "viewer.html").as_uri())
     frame = opened.frames[1]
     frame.wait_for_selector("#status:has-text('could not be loaded')")
@@ -352,7 +356,6 @@ def test_edits_stay_in_a_page_that_may_store_nothing(browser, tmp_path):
     assert frame.input_value("#code") not in (first, "x = 1")
     frame.select_option("#example", index=0)
     assert frame.input_value("#code") == "x = 1" and raised == []
-    context.close()
 
 
 def test_what_is_drawn_is_the_input_of_the_next_player():

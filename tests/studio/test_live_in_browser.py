@@ -232,10 +232,7 @@ def test_a_changed_program_has_another_loss(page):
 
 
 def test_an_error_has_our_message_and_marks_its_line(page):
-    run(
-        page,
-        WRONG,
-    )
+    run(page, WRONG)
     assert "matmul: (2, 3) @ (2, 3): 3 is not 2" in page.inner_text("#error") and "line 6" in page.inner_text("#error")
     assert page.inner_text("#numbers mark") == "6" and page.inner_text("#output pre") == "so far\n"
     assert page.evaluate("getComputedStyle(code).backgroundImage").startswith("linear-gradient")
@@ -270,10 +267,7 @@ def test_tab_indents_and_escape_leaves(page):
 
 
 def test_a_program_cannot_reach_the_network(page):
-    run(
-        page,
-        REQUEST,
-    )
+    run(page, REQUEST)
     assert "NetworkError" in page.inner_text("#error")
     run(page, "import urllib.request\nurllib.request.urlopen('https://example.org/')")
     assert page.is_visible("#error")

@@ -15,7 +15,6 @@ import autograd_cnn as ag
 from autograd_cnn.studio import assets
 from autograd_cnn.studio.player import page as page_module
 from autograd_cnn.studio.player.array_views import drawn, look, maps
-from autograd_cnn.studio.png import url
 from studio.pages import Page, facts_of
 from studio.pages import numbers as said
 
@@ -38,7 +37,6 @@ def net(rng):
     return ag.trace(tanh_net, w, v, x, y), w, v
 
 
-OCTETS = ["application/octet-stream"]  # the numbers of the images
 NAMES = {"w": (3, 5), "v": (5, 5)}
 
 
@@ -513,11 +511,6 @@ def decoded(address):
     rows = np.frombuffer(zlib.decompress(chunks["IDAT"]), np.uint8).reshape(height, -1)
     assert not rows[:, 0].any()
     return rows[:, 1:].reshape(height, width, -1)
-
-
-def test_an_image_is_its_pixels(rng):
-    colours = rng.integers(0, 256, (2, 4, 3)).astype(np.uint8)
-    assert np.array_equal(decoded(url(colours)), colours)
 
 
 def test_maps_of_an_activation_are_its_channels_and_of_a_parameter_its_filters(rng):

@@ -5,7 +5,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from graphviz import Source
 
 import autograd_cnn as ag
 from autograd_cnn.studio.picture.ladder import ladder
@@ -275,14 +274,11 @@ def test_save_writes_by_suffix(models, tmp_path):
 
 @pytest.mark.parametrize(("suffix", "magic"), [(".png", b"\x89PNG"), (".pdf", b"%PDF")])
 @pytest.mark.usefixtures("graphviz")
-def test_graphviz_draws_png_and_pdf_with_headings_forks_and_sums(models, weights, tmp_path, monkeypatch, suffix, magic):
-    given, pipe = [], Source.pipe
-    monkeypatch.setattr(Source, "pipe", lambda source, **more: given.append(source.source) or pipe(source, **more))
+def test_graphviz_draws_png_and_pdf(models, weights, tmp_path, suffix, magic):
     (weights(2, name="$\\frac{a$ <b>") * 2).sum().graph().save(tmp_path / f"odd{suffix}")  # is no formula
     models["residual"].save(tmp_path / f"g{suffix}", overlay="flops")
     data = (tmp_path / f"g{suffix}").read_bytes()
     assert data.startswith(magic) and len(data) > 5_000
-    assert "heading_4" in given[1] and "mark_1" in given[1]
 
 
 def test_graphviz_keeps_our_positions(models, graphviz):

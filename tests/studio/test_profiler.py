@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextvars
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -65,15 +65,11 @@ def test_every_thread_has_profiles_of_its_own(x, w):
         network(x, w)
         with ag.profile() as inner:
             network(x, w).backward()
-        counts.append({name: cost.calls for name, cost in inner.costs.items()})
+        return {name: cost.calls for name, cost in inner.costs.items()}
 
-    counts = []
-    with ag.profile() as p:
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
+    with ag.profile() as p, ThreadPoolExecutor(1) as pool:
+        assert pool.submit(work).result()["matmul"] == 1
     assert not p.costs
-    assert counts[0]["matmul"] == 1
 
 
 def test_it_can_be_shown_before_inside_and_after_its_block():
@@ -103,11 +99,9 @@ def test_a_long_name_has_a_column_of_its_own():
 
 
 def test_a_thread_with_a_copy_of_the_context_counts_too(x, w):
-    with ag.profile() as p:
+    with ag.profile() as p, ThreadPoolExecutor(1) as pool:
         network(x, w)
-        thread = threading.Thread(target=contextvars.copy_context().run, args=(network, x, w))  # as asyncio.to_thread
-        thread.start()
-        thread.join()
+        pool.submit(contextvars.copy_context().run, network, x, w).result()  # as asyncio.to_thread
     assert {cost.calls for cost in p.costs.values()} == {2}
 
 

@@ -172,7 +172,7 @@ def test_what_all_calls_decide_is_decided(lines, wanted, body):
     [
         ("def f(x, w):\n    return x @ w", "y = f(a, b + b)", "y = a @ (b + b)"),
         ("def f(x):\n    return x * x", "y = f(a + a)", "y = f(a + a)"),  # an argument is computed once
-        ("def f(x):\n    return tuple(x + i for i in x)", "y = f(i)", "y = f(i)"),  # another i
+        ("def _f(x):\n    return tuple(x + i for i in x)", "y = _f(i)", "y = _f(i)"),  # another i
         ("def f(x, m=None):\n    if m is not None:\n        return m\n    m = x\n    return m", "y = f(a)", "y = a"),
         ("def f(x, m=1):\n    for i in x:\n        m = m * i\n    return m", "y = f(a)", "y = f(a)"),
         ("def f(x, m=0):\n    return np.pad(x, x.size or m)", "y = f(a)", "y = np.pad(a, a.size or 0)"),
@@ -181,14 +181,21 @@ def test_what_all_calls_decide_is_decided(lines, wanted, body):
     ],
 )
 def test_a_short_function_is_written_in_place_of_its_calls(function, line, wanted):
-    assert shorten([line], {"f": ast.parse(function).body[0]}) == [wanted]
+    definition = ast.parse(function).body[0]
+    assert shorten([line], {definition.name: definition}) == [wanted]
 
 
-def test_nothing_is_written_behind_the_return_that_always_runs():
-    text = "def f(x, m=None):\n    x = x * x * x\n    if m is None:\n        return x\n    return x * m"
-    functions = {"f": ast.parse(text).body[0]}
-    assert shorten(["y = f(a + a)"], functions) == ["y = f(a + a)"]
-    assert ast.unparse(functions["f"]) == "def f(x):\n    return x * x * x"
+@pytest.mark.parametrize(
+    ("text", "line", "wanted"),
+    [
+        ("x = x * x * x\n if m is None:\n  return x\n return x * m", "y = f(a + a)", "return x * x * x"),
+        ("for i in x:\n  x, m = (i if m is None else m, None)\n return x", "y = f(a, b)", ""),  # m changes
+    ],
+)
+def test_an_argument_decides_conditions_while_its_name_has_it(text, line, wanted):
+    function = ast.parse(f"def f(x, m=None):\n {text}").body[0]
+    wanted = wanted or ast.unparse(function.body)
+    assert shorten([line], {"f": function}) == [line] and ast.unparse(function.body) == wanted
 
 
 @ag.primitive

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.__main__ import main
 from autograd_cnn.training import quick
 from processes import finished
+from training.colours import COLOURS, picture
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -113,6 +115,18 @@ def test_ctrl_c_during_the_imports_is_one_line(tmp_path):
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
     done = finished(EXAMPLES / "train_cifar10.py", PYTHONPATH=path)
     assert (done.returncode, done.stderr) == (130, "\ninterrupted. Nothing was trained yet\n")
+
+
+def test_a_run_on_the_images_of_this_folder_has_its_name(tmp_path, monkeypatch):
+    pytest.importorskip("PIL", reason="Pillow, which reads images, is not installed")
+    for name, colour in COLOURS.items():
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(4):
+            picture(tmp_path / "photos" / name / f"{i}.png", colour)
+    monkeypatch.chdir(tmp_path / "photos")
+    monkeypatch.setattr(ag.report, "write", lambda *_: "")
+    assert main(["train", ".", "--epochs", "1", "--size", "16"]) == 0
+    assert os.listdir("runs") == ["photos-quick"]
 
 
 def test_one_image_is_refused_before_there_is_a_folder(run, tmp_path):

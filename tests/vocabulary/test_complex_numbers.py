@@ -5,12 +5,9 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.engine.tensor import Tensor
+from leaves import leaf
 
 Z = np.array([1.0 + 2.0j, -0.5 + 0.25j, 3.0 - 1.0j])
-
-
-def leaf(data, dtype=None):
-    return Tensor(np.array(data, dtype), requires_grad=True)
 
 
 def test_a_step_against_the_gradient_makes_a_real_loss_smaller():

@@ -106,6 +106,7 @@ ROWS = {
     "std": (lambda x: ag.std(x, 0), [[3, 0.1], [3, 0.1], [3, 0.1]], [0, 0], np.zeros((3, 2))),
     "std over everything": (ag.std, np.full((7, 3), 0.1), 0, np.zeros((7, 3))),
     "sigmoid": (ag.sigmoid, [1000, -1000, 0, inf, -inf], [1, 0, 0.5, 1, 0], [0, 0, 0.25, 0, 0]),
+    "normal_cdf": (ag.normal_cdf, [1000, -1000, 0, inf, -inf], [1, 0, 0.5, 1, 0], [0, 0, (2 * math.pi) ** -0.5, 0, 0]),
     "tanh": (ag.tanh, [1000, -1000, 0], [1, -1, 0], [0, 0, 1]),
     "softplus": (ag.softplus, [1000, -1000, 0], [1000, 0, math.log(2)], [1, 0, 0.5]),
     "silu": (ag.silu, [1000, -1000, 0], [1000, -0.0, 0], [1, 0, 0.5]),
@@ -438,19 +439,13 @@ def test_jvp_although_it_starts_from_zero(name, dtype):
     assert tangent.dtype == dtype
 
 
-@pytest.mark.parametrize("name", SMOOTH)
-def test_jvp_inside_where(name):
-    f, slope = SMOOTH[name]
-    x = np.array([4.0, -0.5])
-    with np.errstate(all="ignore"):
-        _, tangent = ag.jvp(lambda x: ag.where(x > 0, f(x), 7 * x), (x,), (np.array([1.0, 2.0]),))
-        np.testing.assert_allclose(tangent, [slope(x)[0], 14], rtol=1e-12)
+INFINITE = "sqrt", "log", "1 / x", "x ** 0.5"  # slopes at 0
 
 
-@pytest.mark.parametrize("name", ["sqrt", "log", "1 / x", "x ** 0.5"])
-def test_jvp_inside_where_at_an_infinite_slope(name):
+@pytest.mark.parametrize(("name", "other"), [*((n, -0.5) for n in SMOOTH), *((n, 0.0) for n in INFINITE)])
+def test_jvp_inside_where(name, other):
     f, slope = SMOOTH[name]
-    x = np.array([4.0, 0.0])
+    x = np.array([4.0, other])
     with np.errstate(all="ignore"):
         _, tangent = ag.jvp(lambda x: ag.where(x > 0, f(x), 7 * x), (x,), (np.array([1.0, 2.0]),))
         np.testing.assert_allclose(tangent, [slope(x)[0], 14], rtol=1e-12)
