@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from autograd_cnn.calculus.transforms import grad, vjp
+from autograd_cnn.calculus.transforms import vjp
 from autograd_cnn.calculus.trees import ravel_pytree, tree_filled, tree_items, tree_map
 from autograd_cnn.calculus.vmap import vmap
 from autograd_cnn.engine.arrays import FLOATS, exported, in_precision, is_complex, kind_of, precision
@@ -26,6 +26,7 @@ from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
 
+_DIFFERS = " is {0:.6g} at {2}, want {1:.6g}"
 FULL = 200  # up to so many elements every derivative is checked, beyond that random directions
 
 
@@ -84,51 +85,48 @@ def check_gradients(
 
 
 class _Function:
-    """A function of the leaves of its inputs, of which those at the places `varied` are differentiated."""
+    """A function of the leaves of its inputs that are differentiated, `points`; the others are in `constants`."""
 
     def __init__(self, f: Any, inputs: Sequence[Any], *tolerances: float, name: str = "") -> None:
         self.f, self.inputs, self.tolerances, self.rng = f, inputs, tolerances, np.random.default_rng(0)
         self.name = name or getattr(f, "name" if isinstance(f, Primitive) else "__name__", type(f).__name__)
-        self.labels, self.points, self.varied = list[str](), list[Any](), list[int]()
+        self.labels, self.points, self.constants = list[str](), list[Any](), list[Any]()  # here None: it varies
         numbers = np.ndarray if isinstance(f, Primitive) else (np.ndarray, np.inexact, float, complex)
         for i, x in enumerate(inputs):
             has_rule = not isinstance(f, Primitive) or f.parameters[min(i, len(f.parameters) - 1)] in f.rules
             for label, leaf in tree_items(x, f"input {i}"):
                 p = exported(plain(leaf))
-                if has_rule and isinstance(p, numbers) and np.size(p) and np.result_type(p).kind in FLOATS:
-                    self.varied.append(len(self.points))
-                    p = _precise(np.asarray(p), np.float64)
-                self.labels.append(label)
-                self.points.append(p)
-
-    def of(self, variables: Iterable[Any], points: Sequence[Any]) -> Any:
-        """Return the result for some leaves, with `variables` in the place of those that vary."""
-        given = {**dict(enumerate(points)), **dict(zip(self.varied, variables, strict=True))}
-        return self.f(*tree_filled(self.inputs, given.values()))
+                varies = has_rule and isinstance(p, numbers) and np.size(p) and np.result_type(p).kind in FLOATS
+                self.constants.append(None if varies else p)
+                if varies:
+                    self.labels.append(label)
+                    self.points.append(_precise(np.asarray(p), float))
 
     def __call__(self, *variables: Any) -> Any:
-        return self.of(variables, self.points)
+        supply, dtype = iter(variables), variables[0].dtype if variables else float
+        leaves = [next(supply) if p is None else _precise(p, dtype) for p in self.constants]
+        return self.f(*tree_filled(self.inputs, leaves))
 
     def at(self, points: Sequence[Any]) -> Any:
-        return plain_array(self.of([Tensor(points[k]) for k in self.varied], points))
+        return plain_array(self(*map(Tensor, points)))
 
     def pulled(self, points: Sequence[Any], order: Any = "C") -> tuple[Any, Any]:
-        """Return the result for leaves in a memory order, and the function that carries its gradient back."""
+        """Return the result for arrays in a memory order, and the function that carries its gradient back."""
 
-        def varying(*variables: Any) -> Any:
+        def ordered(*variables: Any) -> Any:
             for v in variables:
                 v.data = np.array(v.data, order=order)
-            return self.of(variables, points)
+            return self(*variables)
 
-        return vjp(varying, *[points[k] for k in self.varied])
+        return vjp(ordered, *points)
 
     def own_primitives(self) -> list[tuple[Primitive[...], list[Any]]]:
         """Return each primitive of the user's with the arguments of its first call. Check that calls change nothing."""
-        calls, given = list[Any](), [Tensor(self.points[k]) for k in self.varied]
+        calls, given = list[Any](), [*map(Tensor, self.points)]
         with observing(calls.append):
-            self.of(given, self.points)
-        for k, now in zip(self.varied, given, strict=True):
-            _same(f"{self.name}: writes into {self.labels[k]} (return a new array), which", now.data, self.points[k])
+            self(*given)
+        for label, now, x in zip(self.labels, given, self.points, strict=True):
+            _same(f"{self.name}: writes into {label} (return a new array), which", now.data, x)
         _same(f"{self.name}: the result of a second call", self.at(self.points), self.at(self.points))
         found = {c.primitive: c for c in calls[::-1] if c.primitive is self.f or not c.primitive.packaged}
         return [(p, p.grouped([*map(plain, c.passed)])) for p, c in found.items()]
@@ -137,48 +135,36 @@ class _Function:
         """Check derivatives up to `order` at the inputs, and return the largest error."""
         value, back = self.pulled(self.points)
         g, h, weights = (_shaped(self.rng.standard_normal(_reals(value).size), value) for _ in range(3))
-        labels, given = [self.labels[k] for k in self.varied], [self.points[k] for k in self.varied]
-        sums = self.slopes(np.conj(g), np.conj(h))(*given)
-        for label, a, b, far, total in zip(labels, back(g), back(h), back(g - 1000 * h), sums, strict=True):
-            title, scale = f"{self.name}, {label}: ", max(0.1, np.abs(b).max())
-            linear = f"{title}not linear in the gradient g of the result: for g - 1000 h it"
-            _same(linear, far, a - 1000 * b, 1e-7, scale)
-            _same(f"{title}a rule overwrites its last result (return a new array): a sum", total, a + b, 1e-7, scale)
+        sums = vjp(lambda *v: registry["stack"]([self(*v), self(*v)]), *self.points)[1](np.stack([g, h]))
+        for label, a, b, far, total in zip(self.labels, back(g), back(h), back(g - 1000 * h), sums, strict=True):
+            title, limit = f"{self.name}, {label}: ", 1e-7 * _largest(0.1, b, a - 1000 * b)
+            _same(f"{title}not linear in the gradient g of the result: for g - 1000 h it", far, a - 1000 * b, limit)
+            _same(f"{title}a rule overwrites its last result (return a new array): a sum", total, a + b, limit)
         worst = self.compare(self.points)
         if order > 1:
-            name, slopes = f"the derivative of {self.name}", self.slopes(weights)
-            derivative = _Function(lambda *v: ravel_pytree(slopes(*v))[0], given, *self.tolerances, name=name)
-            derivative.labels = labels
-            worst = max(worst, derivative.check(order - 1))
+            slopes = _Function(
+                lambda *v: ravel_pytree(vjp(self, *v)[1](weights))[0], self.points, *self.tolerances,
+                name=f"the derivative of {self.name}",
+            )  # fmt: skip
+            slopes.labels = self.labels
+            worst = max(worst, slopes.check(order - 1))
         return worst
-
-    def slopes(self, *weights: Any) -> Any:
-        """Return the function that computes the gradient of a sum of results, one for each array of weights."""
-
-        def total(*variables: Any) -> Any:
-            out = sum(registry["sum"](self(*variables) * w) for w in weights)
-            return registry["real"](out) if is_complex(out) else out
-
-        return grad(total, tuple(range(len(self.varied))))
 
     def check_elsewhere(self) -> None:
         """Compare Fortran order and float32 with the same numbers in float64, and other numbers with differences."""
+        usual, want = self.at(self.points), self.tried(self.points)
         for words, dtype, order, digits in ("Fortran order", float, "F", 1e-8), ("float32", np.float32, "C", 3e-4):
-            points = [_precise(p, dtype) for p in self.points]
-            found, want = self.tried(points, order), self.tried([_precise(p, float) for p in points])
-            places = ["the result", *(self.labels[k] for k in self.varied)]
-            for place, a, b in zip(places, found, want, strict=True) if found and want else ():
-                _same(f"{self.name} in {words}, {place}", a, b, digits, 0.1)
-        usual = np.shape(self.at(self.points))
-        for k in self.varied:
-            x = self.points[k]
+            found = self.tried([_precise(x, dtype) for x in self.points], order)
+            for place, a, b in zip(["the result", *self.labels], found, want, strict=True) if found and want else ():
+                _same(f"{self.name} in {words}, {place}", a, b, digits * _largest(0.1, b))
+        for k, x in enumerate(self.points):
+            parts = (x[:1], x[..., :1], x[0]) if x.ndim and len(self.points) > 1 else ()
             others = [("larger", 10 * x, 10.0), ("smaller", 0.01 * x, 0.01)]
-            for part in (x[:1], x[..., :1], x[0]) if x.ndim and len(self.varied) > 1 else ():
-                others += [(f"broadcast from {part.shape}", part, 1.0)] if part.shape != x.shape else []
+            others += [(f"broadcast from {part.shape}", part, 1.0) for part in parts if part.shape != x.shape]
             for words, other, factor in others:
                 points = [*self.points[:k], other, *self.points[k + 1 :]]
-                tried = self.tried(points)
-                if tried and (tried[0].shape == usual or factor != 1.0):
+                found = self.tried(points)
+                if found and (found[0].shape == usual.shape or factor != 1.0):
                     self.compare(points, f" where {self.labels[k]} is {words}", {k: factor})
 
     def tried(self, points: Sequence[Any], order: Any = "C") -> list[Any] | None:
@@ -202,44 +188,35 @@ class _Function:
         value, back = self.pulled(points)
         eps, rtol, atol = self.tolerances
         full, some, worst = (0, 1, 0.0) if words else (FULL, 5, 0.0)
-        seeds = _directions(_reals(value).size, full, 3, self.rng)
+        seeds = _directions(_reals(value), full, 3, self.rng)
         pulled = [back(_shaped(seed, value)) for seed in seeds]
-        for i, k in enumerate(self.varied):
-            x, step = points[k], eps * dict(factors).get(k, 1.0)
-            directions = _directions(_reals(x).size, full, some, self.rng)
+        for k, (label, x) in enumerate(zip(self.labels, points, strict=True)):
+            size, step = _reals(x).size, eps * dict(factors).get(k, 1.0)
+            directions = _directions(x, full, some, self.rng)
 
             def slope(d: Any, *ends: float, k: int = k, x: Any = x, step: float = step) -> Any:
                 """Return the slope of the result, by each seed, between two steps in a direction."""
                 low, high = (self.at([*points[:k], x + n * step * _shaped(d, x), *points[k + 1 :]]) for n in ends)
                 return seeds @ (_reals(high) - _reals(low)) / (step * (ends[1] - ends[0]))
 
-            got = np.array([_reals(gradients[i]) for gradients in pulled]) @ directions.T
-            want = np.stack([slope(d, -1, 1) for d in directions], axis=1)
-            error, scale = np.abs(got - want), max(1e-300, np.abs([got, want]).max(initial=0))
-            limit = atol + (max(rtol, 1e-8, 1e-16 * scale) if words else rtol) * scale
-            limit += 1e-15 * np.abs(_reals(value)).max() / step * bool(words)  # differences are rounded as results are
-            wrong, kinks = ~(error <= limit), 0
-            for j in np.nonzero(wrong.any(axis=0))[0]:
+            got = directions @ np.array([_reals(gradients[k]) for gradients in pulled]).T
+            want = np.apply_along_axis(slope, -1, directions, -1, 1)
+            scale, kinks = _largest(1e-300, got, want), 0
+            limit = np.full(want.shape, atol + (max(rtol, 1e-8, 1e-16 * scale) if words else rtol) * scale)
+            limit += 1e-15 * _largest(value) / step * bool(words)  # differences are rounded as results are
+            for j in map(tuple, np.argwhere(~(np.abs(got - want) <= limit).all(-1))):
                 ends = (-0.1, 0), (0, 0.1), (-0.1, 0.1), (-1, 1), (-10, 10), (-100, 100)
                 left, right, *ladder = [slope(directions[j], *e) for e in ends]
                 kink = np.abs(right - left).max() > 1e-3 * max(1.0, np.abs(right).max())
                 noise = np.abs(np.diff(ladder, axis=0)).min(axis=0)  # rounding: steps of several lengths disagree
-                error[:, j] = 0 if kink else np.abs(got[:, j] - ladder).min(axis=0)
-                wrong[:, j] = ~(error[:, j] <= limit + 4 * noise + (np.abs(right - left) if words else 0))
+                want[j] = got[j] if kink else np.choose(np.abs(got[j] - ladder).argmin(axis=0), ladder)
+                limit[j] += 4 * noise + (np.abs(right - left) if words else 0)
                 kinks += kink
-            if wrong.any():
-                row, column = np.argwhere(wrong)[0]
-                element = [*map(int, np.unravel_index(column, (*x.shape, 2)[: x.ndim + is_complex(x)]))]
-                place = element if len(directions) == _reals(x).size else ", in a random direction"
-                pair = f"rule {got[row, column]:.6g}, differences {want[row, column]:.6g}"
-                factor = np.vdot(want, got) / max(np.vdot(want, want), 1e-300)
-                alike = got.size > 1 and np.abs(got - factor * want).max() < 0.01 * error.max()
-                said = f"everywhere by a factor of {factor:.6g}" if alike else f"{wrong.sum()} of {wrong.size} elements"
-                off = f"off by {error[row, column]:.1e}; {said}"
-                raise AssertionError(f"{self.name}{words}, {self.labels[k]}{place}: {pair}, {off}")
-            few = words or kinks <= 0.1 * len(directions)
-            _require(few, f"{self.name}: {kinks} of {len(directions)} elements lie on kinks. Choose other inputs")
-            worst = max(worst, float(error.max(initial=0) / scale))
+            title = f"{self.name}{words}, {label}" + ", in random direction " * (size > full)
+            _same(title, got, want, limit, "{2}: rule {0:.6g}, differences {1:.6g}", -1)
+            few = words or kinks <= 0.1 * size
+            _require(few, f"{self.name}: {kinks} of {size} elements lie on kinks. Choose other inputs")
+            worst = max(worst, float(np.abs(got - want).max(initial=0) / scale))
         return worst
 
 
@@ -249,15 +226,27 @@ def _precise(array: Any, dtype: Any) -> Any:
     return array.astype(in_precision(array.dtype, dtype)) if floats else array
 
 
-def _same(title: str, got: Any, want: Any, digits: float = 0.0, scale: float = 0.0) -> None:
-    """Check that arrays have one shape, and numbers that differ by at most `digits` of `scale` and the largest."""
+def _same(title: str, got: Any, want: Any, limit: Any = 0.0, text: str = _DIFFERS, end: int | None = None) -> None:
+    """Check that arrays have one shape, and numbers that differ by at most `limit`.
+
+    The error tells the first that differ, with their place, up to the axis `end`.
+    """
     got, want = np.asarray(got), np.asarray(want)
     _require(got.shape == want.shape, f"{title} is {got.shape}, want {want.shape}")
-    same = (got == want) | (np.isnan(got) & np.isnan(want))
-    off = np.where(same, 0.0, np.abs(np.subtract(got, want, dtype=np.result_type(got, want, 1.0))))
-    if not off.max(initial=0.0) <= digits * max(scale, np.abs(want[np.isfinite(want)]).max(initial=0.0)):
-        place = np.unravel_index(int(off.argmax()), off.shape)
-        raise AssertionError(f"{title} is {got[place]:.6g} at {[*map(int, place)]}, want {want[place]:.6g}")
+    wrong = ~np.isclose(got, want, 0, limit, equal_nan=True)
+    if wrong.any():
+        off = np.where(wrong, np.abs(got - want), 0)
+        at = tuple(map(int, np.argwhere(wrong)[0]))
+        factor = np.vdot(want, got) / max(np.vdot(want, want).real, 1e-300)
+        alike = got.size > 1 and np.abs(got - factor * want).max() < 0.01 * off.max()
+        said = f"everywhere by a factor of {factor:.6g}" if alike else f"{wrong.sum()} of {wrong.size} elements"
+        numbers = text.format(got[at], want[at], [*at[:end]])
+        raise AssertionError(f"{title}{numbers}, off by {off[at]:.1e}; {said}")
+
+
+def _largest(*arrays: Any) -> float:
+    """Return the largest absolute value of the finite numbers in all arrays."""
+    return max(float(np.abs(a[np.isfinite(a)]).max(initial=0)) for a in map(np.asarray, arrays))
 
 
 def _reals(array: Any) -> np.ndarray:
@@ -270,9 +259,10 @@ def _shaped(vector: np.ndarray, like: Any) -> Any:
     return vector.view(in_precision(like.dtype, np.float64)).reshape(like.shape)
 
 
-def _directions(size: int, full: int, some: int, rng: np.random.Generator) -> np.ndarray:
-    """Return each axis as a row, or `some` random directions if there are more than `full`."""
-    return np.eye(size) if size <= full else rng.standard_normal((some, size)) / math.sqrt(size)
+def _directions(x: Any, full: int, some: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the direction of each number of `x`, at its place, or `some` at random if there are more than `full`."""
+    size, shape = _reals(x).size, (*x.shape, 2)[: x.ndim + is_complex(x)]
+    return np.eye(size).reshape(*shape, size) if size <= full else rng.standard_normal((some, size)) / math.sqrt(size)
 
 
 def examples_of(primitive: Primitive[...], rng: np.random.Generator) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
@@ -326,10 +316,9 @@ def _check_examples(primitive: Primitive[...], args: list[Any]) -> None:
     The examples of an elementwise operation are also single numbers: on that layouts of images rely.
     """
     word, function = f"{primitive.name}: batch={primitive.batch!r:.40}", _Function(primitive, args)
-    inputs = [function.points[k] for k in function.varied]
-    numbers = [[np.resize(x, ()) for x in inputs]] if primitive.batch == "elementwise" else []
-    axes = {*product((0, None), repeat=len(inputs))} - {(None,) * len(inputs)}
-    for operands, over in product([inputs, *numbers], axes):
+    numbers = [[np.resize(x, ()) for x in function.points]] if primitive.batch == "elementwise" else []
+    axes = {*product((0, None), repeat=len(function.points))} - {(None,) * len(function.points)}
+    for operands, over in product([function.points, *numbers], axes):
         given = [x if axis is None else np.stack([x, 0.9 * x, 0.8 * x]) for x, axis in zip(operands, over, strict=True)]
         try:
             alone = [
@@ -338,4 +327,5 @@ def _check_examples(primitive: Primitive[...], args: list[Any]) -> None:
             got = vmap(function, over)(*given)
         except ValueError as error:
             raise AssertionError(f"{word} does not fit: {error}") from error
-        _same(f"{word} gives other numbers than one example after the other: one", got, np.stack(alone), 1e-8)
+        limit = 1e-8 * _largest(alone)
+        _same(f"{word} gives other numbers than one example after the other: one", got, np.stack(alone), limit)

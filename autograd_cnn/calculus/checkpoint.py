@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import pickle
 import sys
 import zlib
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from autograd_cnn.calculus.vmap import generators, levels
+from autograd_cnn.calculus.vmap import drawing, levels
 from autograd_cnn.engine.arrays import in_precision
 from autograd_cnn.engine.assignment import share
 from autograd_cnn.engine.mode import current, in_mode, is_recording, scope
@@ -60,11 +59,8 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
         with scope(name):
             return f(*args)
     before = next_birth()  # older nodes are outside `f`
-    # By id: a bit generator, and its state before `f` drew from it. Layers add theirs
-    draws = {id(bits): (bits, bits.state) for bits in generators(f, *args)}
-    with in_mode(draws=(*current.get().draws, draws)):
+    with drawing(f, *args) as drawn:
         out: Any = f(*args)
-    draws = {k: (bits, old) for k, (bits, old) in draws.items() if pickle.dumps(bits.state) != pickle.dumps(old)}
     if not isinstance(out, Tensor) or not isinstance(out._node, Node) or out._node.birth < before:
         return out
     inside = [n for n in history(out._node) if n.birth > before]
@@ -74,9 +70,9 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
 
     def run_again() -> Any:
         fresh = [a if n is None else Tensor._of(a, n) for a, n in inputs]
-        now = [(bits, bits.state) for bits, _ in draws.values()]
+        now = [(bits, bits.state) for bits, _ in drawn.values()]
         try:
-            for bits, state in draws.values():  # `f` draws the same numbers again
+            for bits, state in drawn.values():  # `f` draws the same numbers again
                 bits.state = state
             with in_mode(recording=True, again=next_birth()):
                 result: Any = f(*fresh)

@@ -55,8 +55,8 @@ def _places(caller: str, f: Any, argnums: Any) -> tuple[int, ...]:
 class _Run:
     """An evaluation of `f`, with new variables in place of the arguments to differentiate.
 
-    `tree` is its result. Where it may be a tree of several, `value` is all of them as one vector, and `unravel` makes
-    such a tree of a vector. `others` has the results beside it, if there are any (`aux`).
+    `tree` is its result. Where that is a tree of several, `value` is all of them as one vector. `others` has the
+    results beside it, if there are any (`aux`).
     `nested` says whether `f` depends on a transform around this one, and `differentiated` whether a derivative was
     taken in `f`: then a result that does not depend on the arguments is no mistake, as that of a linear function.
     """
@@ -64,9 +64,7 @@ class _Run:
     def __init__(self, caller: str, f: Any, args: Any, argnums: Any, options: Any = None, aux: bool = False) -> None:
         places = _places(caller, f, argnums)
         self.caller, self.argnums = caller, tuple(i + len(args) if i < 0 else i for i in places)
-        self.variables: list[Tensor] = []
-        self.levels = levels()
-        self.nested = self.differentiated = False
+        self.levels, self.nested, self.differentiated = levels(), False, False
         fresh, name, outer = list(args), getattr(f, "__name__", "f"), current.get().transforms
         for wanted, i in zip(places, self.argnums, strict=True):
             if not 0 <= i < len(args):
@@ -80,6 +78,8 @@ class _Run:
                 tree = as_tree(args[i])
                 trees[i] = tree_filled(tree, [self._variable(*v) for v in tree_items(tree, f"argument {i}")])
                 fresh[i] = trees[i] if tree is args[i] else args[i].replaced(trees[i])
+            self.arguments = tuple(trees.values()) if isinstance(argnums, tuple) else trees[self.argnums[0]]
+            self.variables = [leaf for _, leaf in tree_items(self.arguments)]
             with in_mode(transforms=(*outer, self)):
                 try:
                     value = f(*fresh, **(options or {}))
@@ -89,14 +89,12 @@ class _Run:
             if aux and not (isinstance(value, tuple) and len(value) == 2):
                 raise TypeError(f"{caller}: has_aux=True, and f returned {describe(value)}, want (result, others)")
             value, others = value if aux else (value, None)
-            is_tree = parts_of(value) is not None
-            if is_tree and caller not in ("vjp", "jvp", "jacobian"):
+            if parts_of(value) is not None and caller not in ("vjp", "jvp", "hvp", "jacobian"):
                 text = f"{name}: returned {type(value).__name__}, want one tensor"
                 raise TypeError(f"{text}. For a loss and others: ag.grad(f, has_aux=True)")
             self.tree = tree_map(lambda leaf: leaf if isinstance(leaf, Tensor) else Tensor(leaf), value)
-            value, self.unravel = ravel_pytree(self.tree) if is_tree else (self.tree, lambda vector: vector)
-            self.value = value if isinstance(value, Tensor) else Tensor(value)
-        self.arguments = tuple(trees.values()) if isinstance(argnums, tuple) else trees[self.argnums[0]]
+            joined = self.tree if isinstance(self.tree, Tensor) else ravel_pytree(self.tree)[0]
+            self.value = joined if isinstance(joined, Tensor) else Tensor(joined)  # of an empty tree
         if outer and not self.nested:  # `f` may close over the variable of a transform around this one
             found = [t for _, t in tree_items((self.value, others)) if isinstance(t, Tensor) and t.requires_grad]
             around = {v._node for run in outer for v in run.variables}
@@ -107,14 +105,11 @@ class _Run:
     def _variable(self, place: str, value: Any) -> Tensor:
         if isinstance(value, Tensor) and value.requires_grad:
             self.nested = True
-            made = alias(raised(lowered(value)))
-        else:
-            data = peek(value)
-            if data.dtype.kind not in FLOATS:
-                raise errors.not_differentiable(place, value, data.dtype)
-            made = variable(data)
-        self.variables.append(made)
-        return made
+            return alias(raised(lowered(value)))
+        data = peek(value)
+        if data.dtype.kind not in FLOATS:
+            raise errors.not_differentiable(place, value, data.dtype)
+        return variable(data)
 
     def back(self, seed: Any, create_graph: bool, retain: bool = False) -> list[Any]:
         """Return the gradient of every variable for `seed` = d loss / d value: zeros if it does not depend on it.
@@ -129,8 +124,9 @@ class _Run:
         if self.value._node is not None:
             seed = np.array(seed) if known(seed) and not create_graph else seed
             found = carry_back(self.value._node, seed, create_graph, retain, targets=dict.fromkeys(nodes, True))
-        if nodes and not found and not self.differentiated:
-            warn(errors.constant(self.caller, self.argnums))
+        if nodes and not found:
+            if not self.differentiated:
+                warn(errors.constant(self.caller, self.argnums))
             for run in (*current.get().transforms, self):  # once is enough
                 run.differentiated = True
         zeros = Tensor if create_graph else np.asarray
@@ -140,6 +136,14 @@ class _Run:
     def shaped(self, gradients: list[Any]) -> Any:
         """Return gradients in the structure of the argument, or of the tuple of arguments."""
         return tree_filled(self.arguments, gradients)
+
+    def pulled(self, leaves: list[Any]) -> Any:
+        """Carry back d loss / d leaf for each leaf of the result, as often as one likes, and return the gradients."""
+        nested = self.nested or recorded(leaves) is not None
+        (seed,) = leaves if self.value is self.tree else [ravel_pytree(leaves)[0]]
+        seed = seed if nested and isinstance(seed, Tensor) else plain_array(seed)
+        seed = seed.astype(self.value.dtype) if seed.dtype != self.value.dtype else seed
+        return self.shaped(self.back(seed, nested, retain=True))
 
     def out(self, tree: Any) -> Any:
         """Return results as arrays, unless a transform around this one differentiates them."""
@@ -261,17 +265,12 @@ def vjp(f: Callable[..., Any], *args: Any, has_aux: bool = False) -> Any:
     run = _Run("vjp", f, args, tuple(range(len(args))), aux=has_aux)
 
     def back(g: Any) -> tuple[Any, ...]:
-        leaves = leaves_like("vjp", tree_map(blank, run.tree), g, "f(x)", "gradient")
-        nested = run.nested or recorded(leaves) is not None
-        seed = g if run.value is run.tree else ravel_pytree(tree_filled(run.tree, leaves))[0]
-        seed = seed if nested and isinstance(seed, Tensor) else plain_array(seed)
-        seed = seed.astype(run.value.dtype) if seed.dtype != run.value.dtype else seed
-        return run.shaped(run.back(seed, nested, retain=True))
+        return run.pulled(leaves_like("vjp", tree_map(blank, run.tree), g, "f(x)", "gradient"))
 
     return (run.out(run.tree), back, run.others)[: 2 + has_aux]
 
 
-def _flat_tangents(caller: str, args: Any, tangents: Any) -> list[Any]:
+def _tangents(caller: str, args: Any, tangents: Any) -> list[Any]:
     """Return the leaves of `tangents` in the order of those of `args`."""
     if not (isinstance(args, (tuple, list)) and isinstance(tangents, (tuple, list)) and len(args) == len(tangents)):
         raise TypeError(f"{caller}: want as many tangents as arguments, both in tuples: ag.{caller}(f, (x,), (dx,))")
@@ -294,30 +293,17 @@ def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...],
     >>> ag.jvp(ag.sqrt, (np.array([4.0, 9.0]),), (np.array([1.0, 0.0]),))
     (array([2., 3.]), array([0.25, 0.  ]))
     """
-    flat = _flat_tangents("jvp", args, tangents)
+    flat = _tangents("jvp", args, tangents)
     run = _Run("jvp", f, args, tuple(range(len(args))), aux=has_aux)
-    g = variable(np.zeros(run.value.shape, run.value.dtype))
-    with enable_grad():
-        total = _inner([(gx, t) for gx, t in zip(run.back(g, True), flat, strict=True) if gx.requires_grad])
-
-    def back(seed: Any) -> list[Any]:
-        return [carry_back(total._node, np.array(seed), run.nested, targets={g._node: True})[g._node]]
-
-    slope = run.out(Tensor(np.zeros(g.shape, g.dtype)))
-    if total.requires_grad:
-        (slope,) = for_all(back, np.ones(total.shape, total.dtype), run.levels)
-    return (run.out(run.tree), run.unravel(slope), run.others)[: 2 + has_aux]
-
-
-def _inner(pairs: list[tuple[Any, Any]]) -> Any:
-    """Sum the products of each pair of arrays, where a complex number counts as its two parts."""
-    products = [registry["sum"](g * (np.conj(t) if is_complex(t) else t)) for g, t in pairs]
-    products = [registry["real"](p) if is_complex(p) else p for p in products]
-    return sum(products[1:], products[0]) if products else Tensor(0.0)
+    g = [np.zeros(leaf.shape, leaf.dtype) for _, leaf in tree_items(run.tree)]
+    (slope,) = _Run("jvp", run.pulled, [g], (0,)).pulled(flat)
+    return (run.out(run.tree), tree_filled(run.tree, slope), run.others)[: 2 + has_aux]
 
 
 def hvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Multiply the Hessian of `f` by `tangents`, at the cost of two gradients.
+    """Multiply the Hessian of `f` by `tangents`, at the cost of two gradients: as the vjp of the gradient.
+
+    The Hessian is symmetric, so a product from the left is one from the right.
 
     Examples
     --------
@@ -326,13 +312,8 @@ def hvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...])
     >>> ag.hvp(lambda x: ag.sum(x**3), (np.array([1.0, 2.0]),), (np.array([1.0, 1.0]),))
     (array([ 6., 12.]),)
     """
-    flat = _flat_tangents("hvp", args, tangents)
-    argnums = tuple(range(len(args)))
-
-    def slope(*inner: Any) -> Any:
-        return _inner([*zip([g for _, g in tree_items(_gradient("hvp", f, argnums)(*inner))], flat, strict=True)])
-
-    return grad(slope, argnums)(*args)
+    flat, argnums = _tangents("hvp", args, tangents), tuple(range(len(args)))
+    return _Run("hvp", _gradient("hvp", f, argnums), args, argnums).pulled(flat)
 
 
 def jacobian(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Any:

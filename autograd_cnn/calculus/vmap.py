@@ -13,7 +13,8 @@ import inspect
 import math
 import pickle
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from functools import cache, partial, reduce, wraps
 from typing import Any
@@ -110,9 +111,9 @@ class Level:
     def __init__(self, size: int) -> None:
         self.size, self.outside = size, current.get()
 
-    def inside(self, **changes: Any) -> in_mode:
+    def inside(self) -> in_mode:
         """Return the mode of the function."""
-        return in_mode(call=self.call, transforms=(*self.outside.transforms, self), **changes)
+        return in_mode(call=self.call, transforms=(*self.outside.transforms, self))
 
     def below(self, **changes: Any) -> in_mode:
         """Return the mode of operations on all examples: that around this vmap."""
@@ -251,29 +252,21 @@ def raised(batch: Any) -> Any:
     return reduce(lambda batch, level: level.wrapped(batch), levels(), batch)
 
 
-def _outside(of: list[Level]) -> in_mode:
-    """Return the mode around some vmaps, the innermost ones that are running."""
-    around = tuple(t for t in current.get().transforms if t not in of)
-    return in_mode(call=of[0].outside.call, transforms=around) if of else in_mode()
-
-
 def for_all(function: Callable[[Any], list[Any]], value: Any, ours: list[Level]) -> list[Any]:
     """Call a function of all examples of the vmaps `ours` for a value of one example of the running ones.
 
-    Under a further one, the function is mapped over its examples, whose axis comes behind those of `ours`.
+    Under further ones, the function is mapped over their examples, whose axes come behind those of `ours`.
     """
     running, k = levels(), len(ours)
     if running[:k] != ours:
         raise TypeError("vjp: the vmap in which it was called is over. Call the function that it returned inside of it")
-    if running == ours:
-        batch = lowered(value)
-        with _outside(running):
-            found = function(batch)
-        return [*map(raised, found)]
-    batch = running[-1].expanded(value)
-    with _outside(running[-1:]):
-        found = for_all(vmap(function, k, k), batch, ours)
-    return [*map(running[-1].wrapped, found)]
+    for _ in running[k:]:
+        function = vmap(function, k, k)
+    batch = lowered(value)
+    around = tuple(t for t in current.get().transforms if t not in running)
+    with in_mode(call=running[0].outside.call, transforms=around) if running else in_mode():
+        found = function(batch)
+    return [*map(raised, found)]
 
 
 def variable(value: Any) -> Any:
@@ -330,11 +323,22 @@ class _Global:
 _global = _Global()
 
 
-def generators(f: Any, *args: Any, **options: Any) -> list[Any]:
+@contextmanager
+def drawing(f: Any, *args: Any, **options: Any) -> Iterator[dict[int, tuple[Any, Any]]]:
+    """Collect, by their id, the generators from which a call of `f` draws, and their states before."""
+    drawn = {id(rng): (rng, rng.state) for rng in _generators(f, *args, **options)}
+    with in_mode(draws=(*current.get().draws, drawn)):  # those of operations and layers come by this
+        yield drawn
+    for key, (rng, before) in [*drawn.items()]:
+        if pickle.dumps(rng.state) == pickle.dumps(before):
+            del drawn[key]
+
+
+def _generators(f: Any, *args: Any, **options: Any) -> list[Any]:
     """Return NumPy's global generator, and those among arguments, variables from outside, and attributes of `f`."""
     f = inspect.unwrap(f)  # of a gradient, the function
     if isinstance(f, partial):
-        return generators(f.func, *f.args, *args, **f.keywords, **options)
+        return _generators(f.func, *f.args, *args, **f.keywords, **options)
     names: Any = inspect.getclosurevars(f) if inspect.isfunction(f) or inspect.ismethod(f) else ({}, {})
     found = {**names[0], **names[1], **getattr(getattr(f, "__self__", f), "__dict__", {}), **options}
     return [_global, *(v.bit_generator for v in (*args, *found.values()) if isinstance(v, np.random.Generator))]
@@ -398,16 +402,14 @@ def vmap(f: Any, in_axes: Any = 0, out_axes: Any = 0, axis_size: Any = None) -> 
             raise ValueError(f"vmap: want one number of examples, and by in_axes={in_axes!r} there are {numbers}")
         level = Level(next(iter(sizes.values())))
         inner = [x if axis is None else level.wrapped(_front(axis, x)) for _, axis, x in leaves]
-        drawn: dict[int, Any] = {}  # by operations
-        before = [(rng, pickle.dumps(rng.state)) for rng in generators(f, *args, **options)]
-        with level.inside(draws=(*current.get().draws, drawn)):
+        with level.inside(), drawing(f, *args, **options) as drawn:
             try:
                 result = f(*tree_filled(args, inner), **options)
             except ValueError as error:
                 errors.raise_cause(error)
                 raise
             leaves = _leaves(out_axes, result, "the result", "out_axes")
-        if drawn or any(pickle.dumps(rng.state) != state for rng, state in before):
+        if drawn:
             cure = f"Draw for each before: ag.vmap(lambda x, noise: ...)(x, rng.normal(size=({level.size}, ...)))"
             raise RuntimeError(
                 f"vmap: f draws random numbers, the same for all examples. {cure}. Dropout: model.eval()"
