@@ -18,21 +18,21 @@ from autograd_cnn.ops.windows import Pair, Shape
 
 from .memory import scratch
 from .threads import each_part, map_tiles
-from .tiles import in_parts, tiles
+from .tiles import in_parts, put, tiles
 from .windows import taps
 
 Array = NDArray[Any]
 
 
 def conv2d(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, corner: Pair) -> None:
-    """Write the convolution of `x` with `w` into `y`, in C order."""
+    """Write the convolution of `x` with `w` into `y`."""
     matrix = _matrix(w)
     blocks = tiles(len(x), y.shape[1], y.shape[2] * w[..., 0].size * y.itemsize)
 
     def compute(index: int) -> None:
         images, rows = blocks[index]
         columns, out = im2col(x, images, rows, w.shape, y, stride, corner), y[images, rows]
-        np.matmul(columns, matrix, out=out.reshape(len(columns), -1))
+        put(out, np.matmul(columns, matrix, out=out.reshape(len(columns), -1)).reshape(out.shape))
         if b is not None:
             out += b
 

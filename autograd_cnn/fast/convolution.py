@@ -30,7 +30,6 @@ from autograd_cnn.ops.windows import Padding, Pair, Shape, output_size
 
 from . import columns, costs, depthwise, direct, fused, winograd
 from .memory import empty
-from .tiles import written
 from .twins import kernel_set
 from .windows import phases
 
@@ -78,8 +77,7 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, 
 def _convolve(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, corner: Pair) -> None:
     """Write a plain convolution into `y`, by the fastest way."""
     if suits_winograd(y, w.shape, stride):
-        algorithm = _winograd().conv2d
-        written(y, lambda y: algorithm(x, w, b, y, corner, _directly))
+        _winograd().conv2d(x, w, b, y, corner, _directly)
     else:
         _directly(x, w, b, y, corner, stride)
 
@@ -89,7 +87,7 @@ def _directly(x: Array, w: Array, b: Array | None, y: Array, corner: Pair, strid
     if suits_direct(y, w.shape):
         direct.conv2d(x, w, b, y, stride, corner)
     else:
-        written(y, lambda y: columns.conv2d(x, w, b, y, stride, corner))
+        columns.conv2d(x, w, b, y, stride, corner)
 
 
 def conv2d_input_gradient(
@@ -215,7 +213,7 @@ def suits_winograd(y: Array, w_shape: Shape, stride: Pair) -> bool:
 
 def suits_direct(y: Array, w_shape: Shape) -> bool:
     """Whether `direct` can compute `y`, outputs or gradients, and is faster than `columns`."""
-    return math.prod(w_shape) <= DIRECT and y.dtype.char in "fd" and kernel_set() == "numba"
+    return math.prod(w_shape) <= DIRECT and direct.suits(y)
 
 
 def _winograd() -> ModuleType:

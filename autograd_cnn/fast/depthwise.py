@@ -17,7 +17,6 @@ from . import direct
 from .memory import empty
 from .threads import each_part
 from .tiles import parts
-from .twins import kernel_set
 from .windows import taps
 
 Array = NDArray[Any]
@@ -26,7 +25,7 @@ Array = NDArray[Any]
 def conv2d(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, corner: Pair) -> None:
     """Write the convolution of `x` with `w` into `y`."""
     x = _repeated(x, w.shape, y.dtype)
-    if suits_direct(y):
+    if direct.suits(y):
         direct.conv2d(x, w, b, y, stride, corner, depthwise=True)
     else:
         w, bias = np.asarray(w, y.dtype), np.zeros(1, y.dtype) if b is None else np.asarray(b, y.dtype)
@@ -37,7 +36,7 @@ def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, corner: Pair) ->
     """Write the gradient of `conv2d` with respect to `x` into `gx`."""
     g, w, times = np.ascontiguousarray(g, gx.dtype), np.asarray(w, gx.dtype), g.shape[3] // gx.shape[3]
     repeated = gx if times == 1 else empty((*gx.shape[:3], g.shape[3]), gx.dtype)
-    if suits_direct(gx):
+    if direct.suits(gx):
         direct.input_gradient(g, w, repeated, stride, corner, depthwise=True)
     else:
         each_part(_input_gradient, parts(gx.size, len(gx)), g, w, repeated, stride, corner, whole=(1,))
@@ -49,16 +48,11 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pa
     """Gradient of `conv2d` with respect to `w`."""
     dtype = np.result_type(x, g)
     x, g = _repeated(x, w_shape, dtype), np.ascontiguousarray(g, dtype)
-    if suits_direct(g):
+    if direct.suits(g):
         return direct.weight_gradient(x, g, w_shape, stride, corner, depthwise=True)
     found = each_part(_weight_gradient, parts(x.size, len(x)), x, g, w_shape, stride, corner, products=True, whole=(2,))
     gw: Array = np.sum(found, axis=0)
     return gw
-
-
-def suits_direct(a: Array) -> bool:
-    """Whether `direct` can compute `a`, outputs or a gradient."""
-    return kernel_set() == "numba" and a.dtype.char in "fd"
 
 
 def _repeated(x: Array, w_shape: Shape, dtype: Any) -> Array:

@@ -16,8 +16,8 @@ from autograd_cnn.ops.windows import Pair, Shape
 
 from .mailbox import Plan, carved, kept
 from .memory import empty
-from .tiles import Block, blocks, in_bands, in_order, tiles
-from .twins import compiled_pass
+from .tiles import Block, adjacent, blocks, in_bands, laid_out, tiles
+from .twins import compiled_pass, kernel_set
 
 Array = NDArray[Any]
 
@@ -25,6 +25,11 @@ Phase = tuple[Array, Array, Pair]  # weights, outputs, and their corner
 
 LEAST = 1 << 15  # bytes of a block: few images are cut, too
 HALF_VECTOR = 32  # bytes, with AVX-512
+
+
+def suits(y: Array) -> bool:
+    """Whether this file can compute `y`, outputs or a gradient."""
+    return kernel_set() == "numba" and y.dtype.char in "fd"
 
 
 def conv2d(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, corner: Pair, depthwise: bool = False) -> None:
@@ -64,7 +69,7 @@ def _compute(
     outputs, dtype = phases[0][1].shape[3], phases[0][1].dtype
     # Half a vector of outputs takes as long as one output.
     missing = 0 if depthwise else -outputs % (HALF_VECTOR // dtype.itemsize)
-    x, bias = in_order(x, dtype), np.zeros(outputs + missing, dtype)
+    x, bias = adjacent(x, dtype), np.zeros(outputs + missing, dtype)
     bias[:outputs] = 0 if b is None else b
     weights = [np.ascontiguousarray(_wider(w, missing), dtype) for w, _, _ in phases]
     wide = [empty((*y.shape[:3], outputs + missing), dtype) if missing else y for _, y, _ in phases]
@@ -80,15 +85,15 @@ def _compute(
         area, buffers = carved(dtype, [[_padded(block, w.shape, stride)] for block, w in work])
         code: Any = compiled_pass("products.address")(dtype, depthwise)
         calls = [
-            (code, block.x, w, bias, *laid_out(block.y), padded, *block.corner, stride)
+            (code, laid_out(block.x), w, bias, laid_out(block.y), padded, *block.corner, stride)
             for (block, w), (padded,) in zip(work, buffers, strict=True)
         ]
         products = sum(w.size * y[..., 0].size for w, y in zip(weights, wide, strict=True))
         kernel = compiled_pass("products.depthwise" if depthwise else "products.conv2d")
-        return Plan(kernel, calls, arrays, {7}, area, products)
+        return Plan(kernel, calls, arrays, {4, 5}, area, products)
 
     shapes = *(w.shape for w in weights), out.shape, out.strides
-    kept((*key, depthwise, dtype, x.shape, *shapes), plan).run(*arrays)
+    kept((*key, depthwise, dtype, x.shape, x.strides, *shapes), plan).run(*arrays)
     if missing:
         for (_, y, _), full in zip(phases, wide, strict=True):
             y[...] = full[..., :outputs]
@@ -97,7 +102,7 @@ def _compute(
 def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pair, depthwise: bool = False) -> Array:
     """Gradient of `conv2d` for `w`."""
     dtype, (kh, kw, channels, outputs) = np.result_type(x, g), w_shape
-    x, g = in_order(x, dtype), in_order(g, dtype)
+    x, g = adjacent(x, dtype), adjacent(g, dtype)
     cut = in_bands(len(g), g.shape[1], _row_bytes(x, g, stride))
     totals = np.zeros((len(cut), kh, kw * channels, outputs), dtype)
 
@@ -106,15 +111,14 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pa
         area, buffers = carved(dtype, [[totals.shape[1:], _padded(block, w_shape, stride)] for block in work])
         code: Any = compiled_pass("products.address")(dtype, depthwise)
         calls = [
-            (code, block.x, block.y, total, *buffer, *block.corner, stride)
+            (code, laid_out(block.x), laid_out(block.y), total, *buffer, *block.corner, stride)
             for block, total, buffer in zip(work, totals, buffers, strict=True)
         ]
         kernel = compiled_pass("products.depthwise_weight_gradient" if depthwise else "products.weight_gradient")
         return Plan(kernel, calls, (x, g, totals), {3, 4, 5}, area)
 
-    kept(("direct gradient", depthwise, dtype, x.shape, g.shape, totals.shape, w_shape, stride, corner), plan).run(
-        x, g, totals
-    )
+    shapes = x.shape, x.strides, g.shape, g.strides, totals.shape, w_shape
+    kept(("direct gradient", depthwise, dtype, *shapes, stride, corner), plan).run(x, g, totals)
     gw: Array = totals.sum(axis=0).reshape(w_shape)
     return gw
 
@@ -132,8 +136,3 @@ def _padded(block: Block, w_shape: Shape, stride: Pair) -> tuple[int, int, int]:
     """Size of the padded part of an image that the windows of a block cover."""
     (_, rows, columns, _), (kh, kw) = block.y.shape, w_shape[:2]
     return (rows - 1) * stride[0] + kh, (columns - 1) * stride[1] + kw, block.x.shape[3]
-
-
-def laid_out(a: Array) -> tuple[Array, Shape, Shape]:
-    """Return the first number of an image, the shape and the strides: of the same types for every layout of memory."""
-    return a[0, 0, 0, :1], a.shape, tuple(stride // a.itemsize for stride in a.strides)

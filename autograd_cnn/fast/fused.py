@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from autograd_cnn.ops.windows import Pair, Shape
 
 from . import spread
-from .direct import laid_out
 from .mailbox import Plan, address, carved, kept
 from .memory import aligned, empty
-from .tiles import PARTS, Block, in_order
+from .tiles import PARTS, Block, adjacent, laid_out
 from .twins import compiled_pass
 from .winograd import Directly, cut, parts, size_in_tiles
 
@@ -35,8 +34,8 @@ TOTALS = 1 << 24  # bytes of all partial sums of a weight gradient
 
 
 def conv2d(x: Array, w: Array, b: Array | None, y: Array, corner: Pair, directly: Directly) -> None:
-    """Write the convolution of `x` with `w`, at stride 1, into `y`, in C order: see `winograd.conv2d`."""
-    x, w = in_order(x, y.dtype), np.require(w, y.dtype, "A")
+    """Write the convolution of `x` with `w`, at stride 1, into `y`: see `winograd.conv2d`."""
+    x, w = adjacent(x, y.dtype), np.require(w, y.dtype, "A")
     u = _transformed(w)
     bias = np.zeros(len(u) * u.shape[3], y.dtype)
     bias[: w.shape[3]] = 0 if b is None else b
@@ -50,15 +49,16 @@ def conv2d(x: Array, w: Array, b: Array | None, y: Array, corner: Pair, directly
         area, buffers = carved(y.dtype, [_buffers(block, u.shape, w.shape) for block in work])
         fine = np.empty(sum(len(block.y) for block in work), np.uint8)
         calls = [
-            (*_codes(y.dtype), limit, flags, block.x, u, bias, block.y, *buffer, *block.corner, parts(w.shape))
+            (*_codes(y.dtype), limit, flags, laid_out(block.x), u, bias, laid_out(block.y), *buffer, *block.corner,
+             parts(w.shape))
             for block, flags, buffer in zip(work, _flags(work, fine), buffers, strict=True)
-        ]
+        ]  # fmt: skip
         written = {3, 7, 8, 9, 10, 11}
         found = Plan(compiled_pass("products.winograd_conv2d"), calls, (limit, fine, x, u, bias, y), written, area)
         found.flags = len(fine)
         return found
 
-    found = kept(("Winograd", y.dtype, x.shape, w.shape, y.shape, corner), plan)
+    found = kept(("Winograd", y.dtype, x.shape, x.strides, w.shape, y.shape, y.strides, corner), plan)
     fine = np.empty(found.flags, np.uint8)
     if y.dtype.char != "f":  # the compiled pass over images is for float32
         for block, flags in zip(work := blocks(), _flags(work, fine), strict=True):
@@ -80,7 +80,7 @@ def _flags(work: list[Block], fine: Array, times: int = 1) -> list[Array]:
 @cache
 def _codes(dtype: np.dtype[Any]) -> tuple[int, int]:
     """Addresses of `multiply`, and of the pass that looks for far pixels, or 0 if it does not suit the dtype."""
-    look = np.empty((1, 1, 1, 1), dtype), np.empty(1, dtype), np.empty(1, np.uint8)
+    look = np.empty((1, 1, 2, 1), dtype)[:, :, ::2], np.empty(1, dtype), np.empty(1, np.uint8)
     even = address(compiled_pass("spread.even_tile"), look, {2}) if dtype.char == "f" else 0
     product: Any = compiled_pass("products.address")
     return product(dtype), even
@@ -89,7 +89,7 @@ def _codes(dtype: np.dtype[Any]) -> tuple[int, int]:
 def weight_gradient(x: Array, g: Array, w_shape: Shape, corner: Pair, directly: Directly) -> Array:
     """Gradient of `conv2d` for `w`: see `winograd.weight_gradient`."""
     gw: Array = np.empty(w_shape, np.result_type(x, g))
-    x, g = in_order(x, gw.dtype), in_order(g, gw.dtype)
+    x, g = adjacent(x, gw.dtype), adjacent(g, gw.dtype)
     panels, entries, inputs, size = shape = _weights_shape(w_shape, gw.dtype)
     panel_bytes = entries * inputs * size * gw.itemsize
     step = max(1, PANELS // panel_bytes)
@@ -106,8 +106,8 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, corner: Pair, directly: 
             buffer.insert(1, (4, 4 * size_in_tiles(block.y)[1], size))
         area, buffers = carved(gw.dtype, needed)
         calls = [
-            (*_codes(gw.dtype), none, flags, block.x, block.y, totals[part, first : first + step], *buffers[part],
-             *block.corner, parts(w_shape), first * size)
+            (*_codes(gw.dtype), none, flags, laid_out(block.x), laid_out(block.y), totals[part, first : first + step],
+             *buffers[part], *block.corner, parts(w_shape), first * size)
             for first, row in zip(range(0, panels, step), fine, strict=True)
             for part, (block, flags) in enumerate(zip(work, _flags(work, row, 2), strict=True))
         ]  # fmt: skip
@@ -118,7 +118,7 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, corner: Pair, directly: 
         for row in fine:
             for block, flags in zip(work, _flags(work, row, 2), strict=True):
                 flags[: len(block.y)] = spread.even(block.x) & spread.even(block.y)
-    key = gw.dtype, x.shape, g.shape, w_shape, totals.shape, corner
+    key = gw.dtype, x.shape, x.strides, g.shape, g.strides, w_shape, totals.shape, corner
     kept(("Winograd gradient", *key), plan).run(none, fine, totals, x, g)
 
     def collect() -> Plan:

@@ -23,7 +23,7 @@ from autograd_cnn.ops.windows import Padding, Pair, Shape, output_size
 from . import depthwise
 from .elementwise import select
 from .memory import empty, scratch
-from .tiles import map_images, parts
+from .tiles import map_images, parts, put
 from .twins import each_tile, twin
 from .windows import Index, phases, taps
 
@@ -67,19 +67,13 @@ def max_pool2d(
         else:
             place = np.ascontiguousarray(argmax[windows])
             each_tile(max_argmax_tile, count, image, out, place, kernel_size, *window)
-            _put(argmax, windows, place)
-        _put(y, windows, out)
+            put(argmax[windows], place)
+        put(y[windows], out)
     return y, argmax
 
 
 def _corner(padding: Padding) -> Pair:
     return padding[0][0], padding[1][0]
-
-
-def _put(out: Array, index: Index, numbers: Array) -> None:
-    """Write a part of an array, if it is not computed in its place."""
-    if not np.may_share_memory(out, numbers):
-        out[index] = numbers
 
 
 @twin("pooling.max_tile", writes=("y",))
@@ -142,7 +136,7 @@ def max_unpool2d(
         image = np.ascontiguousarray(gx[pixels])
         arrays = np.ascontiguousarray(g[windows]), np.ascontiguousarray(argmax[windows]), image
         each_tile(max_unpool_tile, parts(image.size, len(image)), *arrays, kernel_size, *window)
-        _put(gx, pixels, image)
+        put(gx[pixels], image)
     return gx
 
 
@@ -197,14 +191,11 @@ def avg_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> A
     array (N, OH, OW, C)
     """
     y = empty(_pooled_shape(x.shape, kernel_size, stride, padding), x.dtype)
-    places = kernel_size[0] * kernel_size[1]
-    exact = places & -places  # the largest power of 2 in it, by which numbers can be divided before they are added
+    weights, odd = _shares(kernel_size, x)
     if y.size:
-        depthwise.conv2d(
-            x, np.full((*kernel_size, 1, x.shape[3]), 1 / exact, x.dtype), None, y, stride, _corner(padding)
-        )
-    if places > exact:
-        y /= places // exact
+        depthwise.conv2d(x, weights, None, y, stride, _corner(padding))
+    if odd > 1:
+        y /= odd
     return y
 
 
@@ -221,10 +212,17 @@ def avg_unpool2d(g: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padd
     array (N, H, W, C)
     """
     gx = empty(x_shape, g.dtype)
-    ones = np.ones((*kernel_size, 1, x_shape[3]), g.dtype)
+    weights, odd = _shares(kernel_size, g)
     if gx.size:
-        depthwise.input_gradient(g / (kernel_size[0] * kernel_size[1]), ones, gx, stride, _corner(padding))
+        depthwise.input_gradient(g / odd if odd > 1 else g, weights, gx, stride, _corner(padding))
     return gx
+
+
+def _shares(kernel_size: Pair, x: Array) -> tuple[Array, int]:
+    """Return weights that divide by the largest power of 2 in the number of places, which is exact, and the rest."""
+    places = kernel_size[0] * kernel_size[1]
+    exact = places & -places
+    return np.full((*kernel_size, 1, x.shape[3]), 1 / exact, x.dtype), places // exact
 
 
 def _pooled_shape(x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair = (1, 1)) -> Shape:

@@ -32,7 +32,7 @@ def even(x: Array, concentration: float = 0.0) -> Array:
     Parameters
     ----------
     x : array (N, H, W, C)
-        Images, or gradients of images, in C order.
+        Images, or gradients of images.
     concentration : float
         That of the weights; without it, the rule for one heavy channel is left out.
     """

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from autograd_cnn.ops.windows import Pair
+from autograd_cnn.ops.windows import Pair, Shape
 
 from .memory import empty
 from .threads import Result, each_part
@@ -118,23 +119,24 @@ def blocks(x: Array, y: Array, cut: list[tuple[slice, slice]], high: int, stride
     return found
 
 
-def in_order(a: Array, dtype: Any) -> Array:
-    """Return the array in C order, of this dtype: itself, or a copy that all threads make."""
-    if a.flags.c_contiguous and a.dtype == dtype:
+def adjacent(a: Array, dtype: Any) -> Array:
+    """Return images of this dtype, with the channels of a pixel side by side: `a`, or a copy that all threads make."""
+    if a.dtype == dtype and a.flags.aligned and a[0, 0, 0].flags.c_contiguous:
         return a
     copy = empty(a.shape, dtype)
     map_images(lambda out, part: np.copyto(out, part), copy, a)
     return copy
 
 
-def written(out: Array, write: Callable[[Array], None]) -> None:
-    """Let `write` fill `out`, or an array in C order that all threads then copy into `out`."""
-    if out.flags.c_contiguous:
-        write(out)
-        return
-    ordered = empty(out.shape, out.dtype)
-    write(ordered)
-    map_images(lambda to, part: np.copyto(to, part), out, ordered)
+def laid_out(a: Array) -> tuple[Array, Shape, Shape]:
+    """Return the first number of images, the shape and the strides: of the same types for every layout of memory."""
+    return as_strided(a, (1,), (a.itemsize,)), a.shape, tuple(stride // a.itemsize for stride in a.strides)
+
+
+def put(out: Array, numbers: Array) -> None:
+    """Write numbers into an array, if they are not computed in its place."""
+    if not np.may_share_memory(out, numbers):
+        out[...] = numbers
 
 
 def map_images(function: Callable[..., Result], *arrays: Array, products: bool = False) -> list[Result]:

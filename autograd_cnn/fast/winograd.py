@@ -57,7 +57,7 @@ def parts(w_shape: Shape) -> Pair:
 
 
 def conv2d(x: Array, w: Array, b: Array | None, y: Array, corner: Pair, directly: Directly) -> None:
-    """Write the convolution of `x` with `w`, at stride 1, into `y`, in C order.
+    """Write the convolution of `x` with `w`, at stride 1, into `y`.
 
     ``directly(x, w, b, y, corner)`` computes images that hold a far pixel (see `spread`), and a block if most do.
     """
@@ -214,7 +214,7 @@ def collect_images(m: Array, b: Array, y: Array) -> None:
     pixels = scratch("pixels", (4, 4, n, down, across, channels), y.dtype)
     _both_axes(A.T, m[:, :count].reshape(6, 6, -1), pixels.reshape(4, 4, -1))
     even = y
-    if (height, width) != (4 * down, 4 * across):
+    if (height, width) != (4 * down, 4 * across) or not y.flags.c_contiguous:
         even = scratch("even", (n, 4 * down, 4 * across, channels), y.dtype)
     np.add(pixels.transpose(2, 3, 0, 4, 1, 5), b, out=even.reshape(n, down, 4, across, 4, channels))
     if even is not y:

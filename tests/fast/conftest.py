@@ -61,7 +61,7 @@ def small_tiles(monkeypatch):
 
 @pytest.fixture(scope="session")
 def other_layouts():
-    """The same numbers in other memory layouts: read-only, Fortran order, every other one, backwards."""
+    """The same numbers in other memory layouts: read-only, Fortran order, every other one, backwards, among others."""
 
     def all_of(a):
         read_only = a.copy()
@@ -72,6 +72,7 @@ def other_layouts():
             "read-only": read_only,
             "Fortran": np.asfortranarray(a),
             "every other": every_other[(slice(None, None, 2),) * a.ndim],
+            "among others": np.concatenate([a, np.ones_like(a)], axis=-1)[..., : a.shape[-1]] if a.ndim else a,
             "backwards": a[(slice(None, None, -1),) * a.ndim].copy()[(slice(None, None, -1),) * a.ndim],
         }
 

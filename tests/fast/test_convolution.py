@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autograd_cnn.fast import convolution, depthwise, tiles
+from autograd_cnn.fast import convolution, direct, tiles
 from autograd_cnn.fast.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient, kernel_set
 
 NONE = ((0, 0), (0, 0))
@@ -47,8 +47,7 @@ def way(request):
     """With Numba, small convolutions are computed directly. The matrices that others use must give the same."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "matrices":
-            patch.setattr(convolution, "suits_direct", lambda *_: False)
-            patch.setattr(depthwise, "suits_direct", lambda _: False)
+            patch.setattr(direct, "suits", lambda _: False)
         elif kernel_set() == "numpy":
             pytest.skip("Numba is not installed")
         yield

@@ -26,13 +26,15 @@ def test_tiles_cover_every_row_of_every_image_once(images, row_bytes, small_tile
         assert (covered == 1).all()
 
 
-@pytest.mark.parametrize("layout", ["Fortran", "every other", "backwards"])
-def test_a_copy_in_order_has_the_same_numbers(layout, other_layouts, small_tiles):
-    a = np.arange(700.0).reshape(10, 7, 10)
-    assert tiles.in_order(a, a.dtype) is a
-    copy = tiles.in_order(other_layouts(a)[layout], np.float32)
-    assert copy.flags.c_contiguous and copy.dtype == np.float32
-    np.testing.assert_array_equal(copy, a)
+def test_images_are_copied_unless_channels_are_adjacent(other_layouts, small_tiles):
+    a = np.arange(1400.0).reshape(10, 7, 2, 10)
+    packed = np.zeros(a.shape, [("byte", "u1"), ("number", float)])["number"]  # not aligned
+    packed[...] = a
+    for layout, other in {"itself": a, "packed": packed, **other_layouts(a)}.items():
+        whole, copy = tiles.adjacent(other, a.dtype), tiles.adjacent(other, np.float32)
+        assert (whole is other) == (layout in ("itself", "read-only", "among others")), layout
+        assert copy.flags.c_contiguous and copy.dtype == np.float32
+        np.testing.assert_array_equal([whole, copy], [a, a])
 
 
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 100])

@@ -29,7 +29,8 @@ from functools import partial
 from typing import Any
 
 import numba
-from numba.core import event, imputils
+from numba import types
+from numba.core import cgutils, event, imputils
 from numba.extending import intrinsic
 from numba.np import arrayobj
 
@@ -54,19 +55,63 @@ inlined = partial(helper, fastmath={"contract"})  # for functions of numbers; a 
 summing = partial(helper, fastmath={"contract", "reassoc"})  # several partial sums, in one vector
 
 
+def _view(context: Any, builder: Any, result: Any, array: Any, sizes: Any, steps: Any) -> Any:
+    """Return an array of the type `result` that begins where `array` does, with `steps` in numbers, not bytes."""
+    view, step = context.make_array(result)(context, builder), array.itemsize
+    arrayobj.populate_array(view, array.data, sizes, [builder.mul(n, step) for n in steps], step, array.meminfo)
+    return imputils.impl_ret_borrowed(context, builder, result, view._getvalue())
+
+
+@intrinsic
+def strided(context: Any, array: Any, shape: Any, strides: Any) -> Any:
+    """Return a view of an array from its first number on, with another shape and with `strides` in numbers."""
+    result = types.Array(array.dtype, len(shape), "A", readonly=True)
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        source = context.make_array(array)(context, builder, arguments[0])
+        return _view(context, builder, result, source, *(cgutils.unpack_tuple(builder, a) for a in arguments[1:]))
+
+    return result(array, shape, strides), code
+
+
+@intrinsic
+def images_of(context: Any, images: Any) -> Any:
+    """Return the images that `fast.tiles.laid_out` took apart; the channels of a pixel are adjacent."""
+    array = images[0]
+    result = types.Array(array.dtype, 4, "A", readonly=not array.mutable)
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        first, shape, strides = cgutils.unpack_tuple(builder, arguments[0])
+        source = context.make_array(array)(context, builder, first)
+        steps = [*cgutils.unpack_tuple(builder, strides)[:3], context.get_constant(types.intp, 1)]
+        return _view(context, builder, result, source, cgutils.unpack_tuple(builder, shape), steps)
+
+    return result(images), code
+
+
+@intrinsic
+def run_from(context: Any, array: Any, size: Any) -> Any:
+    """Return `size` numbers that lie one after the other, from the first number of an array on."""
+    result = array.copy(ndim=1, layout="C")
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        source = context.make_array(array)(context, builder, arguments[0])
+        return _view(context, builder, result, source, [arguments[1]], [context.get_constant(types.intp, 1)])
+
+    return result(array, types.intp), code
+
+
 @intrinsic
 def run_of(context: Any, array: Any) -> Any:
     """Return the numbers of an array in C order as one run: `reshape` does it with more code."""
     assert array.layout == "C"
-    run = array.copy(ndim=1)
+    result = array.copy(ndim=1)
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        source = context.make_array(signature.args[0])(context, builder, arguments[0])
-        view, size = context.make_array(run)(context, builder), source.itemsize
-        arrayobj.populate_array(view, source.data, [source.nitems], [size], size, source.meminfo)
-        return imputils.impl_ret_borrowed(context, builder, run, view._getvalue())
+        source = context.make_array(array)(context, builder, arguments[0])
+        return _view(context, builder, result, source, [source.nitems], [context.get_constant(types.intp, 1)])
 
-    return run(array), code
+    return result(array), code
 
 
 @helper

@@ -191,9 +191,13 @@ def end(mailbox, locks, release):
 
 def address(function, arguments, written):
     """Compile a kernel for arguments of these types, if it is not yet; return the address of its code."""
-    kinds = [numba.typeof(a) for a in arguments]
-    for n, kind in enumerate(kinds):
-        if isinstance(kind, types.Array):
-            kinds[n] = types.Array(kind.dtype, kind.ndim, kind.layout, readonly=n not in written)
+    kinds = [_kind(a, n not in written) for n, a in enumerate(arguments)]
     code = function.get_compile_result(types.void(*kinds))
     return code.library.get_pointer_to_function(code.fndesc.llvm_func_name)
+
+
+def _kind(argument, readonly):
+    if isinstance(argument, tuple):
+        return types.BaseTuple.from_types([_kind(a, readonly) for a in argument])
+    kind = numba.typeof(argument)
+    return types.Array(kind.dtype, kind.ndim, kind.layout, readonly) if isinstance(kind, types.Array) else kind

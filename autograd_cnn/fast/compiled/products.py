@@ -16,13 +16,12 @@ import numba
 import numpy as np
 from llvmlite import binding, ir
 from numba import types
-from numba.core import cgutils, imputils
+from numba.core import cgutils
 from numba.extending import intrinsic
-from numba.np import arrayobj
 
 from ..matrices import DEEP, TALL, WIDE
 from ..winograd import BT, A, G
-from . import allocating, helper, kernel, run_of
+from . import allocating, copy_run, helper, images_of, kernel, run_from, run_of, strided
 
 _WIDE = binding.get_host_cpu_features().get("avx512f", False)  # 32 registers of 64 bytes; else at least 16 of 32 bytes
 ROWS = 8 if _WIDE else 4
@@ -31,22 +30,6 @@ HALF = ROWS // 2
 FIRST = np.intp(0)  # Numba would compile a call with the literal 0 and one with a variable apart
 BAND = 128  # pixels whose gradients `weight_gradient` reads together: they stay in the first-level cache
 CHAIN = 256  # pixels in a partial sum, at least: the rounding errors of one long sum of like numbers do not cancel
-
-
-@intrinsic
-def strided(context, array, shape, strides):
-    """Return a read-only view of an array in C order, with another shape and with `strides` in numbers, not bytes."""
-    result = types.Array(array.dtype, len(shape), "A", readonly=True)
-
-    def code(context, builder, signature, arguments):
-        source = context.make_array(signature.args[0])(context, builder, arguments[0])
-        sizes, steps = (cgutils.unpack_tuple(builder, a) for a in arguments[1:])
-        steps = [builder.mul(step, source.itemsize) for step in steps]
-        view = context.make_array(result)(context, builder)
-        arrayobj.populate_array(view, source.data, sizes, steps, source.itemsize, source.meminfo)
-        return imputils.impl_ret_borrowed(context, builder, result, view._getvalue())
-
-    return result(array, shape, strides), code
 
 
 @intrinsic(prefer_literal=True)
@@ -343,38 +326,37 @@ def _pack(numbers, down, across, deep, count, packed):
 
 
 @kernel
-def conv2d(product, x, w, b, y, shape, strides, padded, top, left, stride):
+def conv2d(product, x, w, b, y, padded, top, left, stride):
     (wide, channels), (kh, kw, _, outputs) = padded.shape[1:], w.shape
-    pitch, out = wide * channels, strided(y, shape, strides)
-    sizes, steps = (shape[1], shape[2], kh, kw * channels), (stride[0] * pitch, stride[1] * channels, pitch, 1)
+    steps = stride[0] * wide * channels, stride[1] * channels, wide * channels, 1
     weights = strided(w, (kh, kw * channels, outputs), (kw * channels * outputs, outputs, 1))
-    bias = strided(b, (shape[2], outputs), (0, 1))
-    padded[:] = 0
-    for image in range(shape[0]):
-        windows = strided(_padded(padded, x[image], top, left), sizes, steps)
-        for row in range(shape[1]):
-            _call(product, windows[row], weights, bias, out[image, row])
+    _multiply_windows(product, images_of(x), weights, b, images_of(y), padded, top, left, weights.shape[:2], steps)
 
 
 @kernel
-def depthwise(product, x, w, b, y, shape, strides, padded, top, left, stride):
+def depthwise(product, x, w, b, y, padded, top, left, stride):
     (wide, channels), (kh, kw) = padded.shape[1:], w.shape[:2]
-    pitch, out = wide * channels, strided(y, shape, strides)
-    sizes = shape[1], shape[2], kh, kw, channels
-    steps = stride[0] * pitch, stride[1] * channels, pitch, channels, 1
+    steps = stride[0] * wide * channels, stride[1] * channels, wide * channels, channels, 1
     weights = strided(w, (kh, kw, channels), (kw * channels, channels, 1))
-    bias = strided(b, (shape[2], channels), (0, 1))
+    _multiply_windows(product, images_of(x), weights, b, images_of(y), padded, top, left, weights.shape, steps)
+
+
+@helper
+def _multiply_windows(product, x, w, b, y, padded, top, left, window, steps):
+    """Write the products of all windows and the weights into `y`."""
+    _, rows, columns, outputs = y.shape
+    bias = strided(b, (columns, outputs), (0, 1))
     padded[:] = 0
-    for image in range(shape[0]):
-        windows = strided(_padded(padded, x[image], top, left), sizes, steps)
-        for row in range(shape[1]):
-            _call(product, windows[row], weights, bias, out[image, row])
+    for image in range(len(y)):
+        windows = strided(_padded(padded, x[image], top, left), (rows, columns, *window), steps)
+        for row in range(rows):
+            _call(product, windows[row], w, bias, y[image, row])
 
 
 @helper
 def _padded(padded, image, top, left):
-    """Return the image itself, if it is as large as `padded` and needs no margins, else `padded` with a copy in it."""
-    if top == 0 and left == 0 and image.shape == padded.shape:
+    """Return the image itself, if it lies in memory as `padded` and has no margins, else `padded` with a copy in it."""
+    if top == 0 and left == 0 and image.shape == padded.shape and image.strides == padded.strides:
         return image
     _copy_into(padded, image, top, left)
     return padded
@@ -383,27 +365,29 @@ def _padded(padded, image, top, left):
 @helper
 def _copy_into(padded, image, top, left):
     """Copy an image to row `top` and column `left` of `padded`; leave out what lies beyond its edges."""
-    channels = image.shape[2]
-    first, last = max(0, -left), min(image.shape[1], padded.shape[1] - left)
+    (_, wide, channels), out = padded.shape, run_of(padded)
+    first, last = max(0, -left), min(image.shape[1], wide - left)
+    times, size = last - first, channels
+    if image.strides[1] == padded.strides[1]:  # a row of pixels is one run of numbers
+        times, size = min(1, times), channels * times
     for row in range(max(0, -top), min(image.shape[0], padded.shape[0] - top)):
-        source, out = image[row], padded[row + top]
-        for column in range(first, last):
-            for k in range(channels):
-                out[column + left, k] = source[column, k]
+        for column in range(first, first + times):
+            place = ((row + top) * wide + column + left) * channels
+            copy_run(run_from(image[row, column], size), out[place : place + size])
 
 
 @kernel
 def weight_gradient(product, x, g, gw, part, padded, top, left, stride):
     (_, wide, channels), own = padded.shape, ()
     steps = 1, stride[0] * wide * channels, stride[1] * channels
-    _sum_over_windows(product, x, g, gw, part, padded, top, left, stride[0], own, steps)
+    _sum_over_windows(product, images_of(x), images_of(g), gw, part, padded, top, left, stride[0], own, steps)
 
 
 @kernel
 def depthwise_weight_gradient(product, x, g, gw, part, padded, top, left, stride):
     (_, wide, channels), own = padded.shape, gw.shape[2:]
     steps = channels, stride[0] * wide * channels, stride[1] * channels, 1
-    _sum_over_windows(product, x, g, gw, part, padded, top, left, stride[0], own, steps)
+    _sum_over_windows(product, images_of(x), images_of(g), gw, part, padded, top, left, stride[0], own, steps)
 
 
 @helper
@@ -416,11 +400,10 @@ def _sum_over_windows(product, x, g, gw, part, padded, top, left, step, own, ste
         source = _padded(padded, x[image], top, left)
         for row in range(0, g.shape[1], rows):
             band = g[image, row : row + rows]
-            gradients = strided(band, band.shape, (g.shape[2] * outputs, outputs, 1))
             sizes = (numbers, len(band), g.shape[2], *own)
             for i in range(len(gw)):
                 windows = strided(source[row * step + i :], sizes, steps)
-                _call(product, windows, gradients, strided(part[i], (numbers, outputs), (outputs, 1)), part[i])
+                _call(product, windows, band, strided(part[i], (numbers, outputs), (outputs, 1)), part[i])
             pixels = _added(part, gw, pixels + len(band) * g.shape[2])
     _added(part, gw, CHAIN)
 
@@ -463,8 +446,9 @@ def _transform_images(x, fine, padded, half, v, top, left, parts, first):
 
 @kernel
 def winograd_conv2d(product, even, limit, fine, x, u, b, y, padded, half, v, m, top, left, parts):
+    images, out = images_of(x), images_of(y)
     if even:
-        _call(even, x, limit, fine)
+        _call(even, images, limit, fine)
     near = 0
     for image in range(len(fine)):
         near += fine[image]
@@ -478,15 +462,15 @@ def winograd_conv2d(product, even, limit, fine, x, u, b, y, padded, half, v, m, 
     corner = half[len(half) - 5 * size :]
     none = strided(corner[4 * size :], (m.shape[1], size), (0, 1))  # the last numbers of `half` are zeros
     last = FIRST
-    while last < len(y) * down:
-        first, last = last, _transform_images(x, fine, padded, half, v, top, left, parts, last)
+    while last < len(out) * down:
+        first, last = last, _transform_images(images, fine, padded, half, v, top, left, parts, last)
         tiles = (last - first) * across
         for panel in range(panels):
             for entry in range(36):
                 a = strided(v[entry], (tiles, 1, inputs), (inputs, inputs, 1))
                 _call(product, a, strided(u[panel, entry], (1, inputs, size), (0, size, 1)), none, m[entry])
             for done in range(first, last):
-                rows = y[done // down, 4 * (done % down) : 4 * (done % down) + 4]
+                rows = out[done // down, 4 * (done % down) : 4 * (done % down) + 4]
                 _collect_row(m, (done - first) * across, across, half, b, rows, panel * size, corner)
 
 
@@ -511,14 +495,15 @@ def _transform_image_row(padded, row, half, v, place, across, parts):
 def _collect_row(m, place, across, half, b, y, channel, corner):
     """Write Aᵀ m A of a row of tiles, plus the bias, into the outputs from `channel` on of up to four rows `y`."""
     (height, width, outputs), size = y.shape, m.shape[2]
-    entries, out, entry_size, run = run_of(m), run_of(y), m.shape[1] * size, across * size
+    pitch, step = y.strides[0] // y.itemsize, y.strides[1] // y.itemsize
+    entries, out, entry_size, run = run_of(m), run_from(y, 1), m.shape[1] * size, across * size
     count = min(size, outputs - channel)
     whole = width // 4 if count >= VECTOR // (8 * y.itemsize) else 0  # tiles that can be written in place
     for k in range(6):
         _sum_map(entries, k * entry_size + place * size, 6 * entry_size, 0, b, half, k * run, 6 * run, 0, run, 1)
     for i in range(height):
-        start, at, to = b[channel:], 6 * i * run, i * width * outputs + channel
-        _sum_and_bias_map(half, at, run, size, start, out, to, outputs, 4 * outputs, count, whole)
+        start, at, to = b[channel:], 6 * i * run, i * pitch + channel
+        _sum_and_bias_map(half, at, run, size, start, out, to, step, 4 * step, count, whole)
         for tile in range(whole, across):
             _sum_and_bias_map(half, at + tile * size, run, 0, start, corner, 0, size, 0, size, 1)
             for column in range(4 * tile, min(4 * tile + 4, width)):
@@ -530,23 +515,24 @@ def _collect_row(m, place, across, half, b, y, channel, corner):
 def winograd_weight_gradient(
     product, even, limit, fine, x, g, u, padded, rows, half, v, m, top, left, parts, channel
 ):  # fmt: skip
+    images, gradients = images_of(x), images_of(g)
     if even:
-        _call(even, x, limit, fine[: len(g)])
-        _call(even, g, limit, fine[len(g) :])
-        for image in range(len(g)):
-            fine[image] &= fine[len(g) + image]
+        _call(even, images, limit, fine[: len(images)])
+        _call(even, gradients, limit, fine[len(images) :])
+        for image in range(len(images)):
+            fine[image] &= fine[len(images) + image]
     padded[:] = 0
     rows[:] = 0
     u[:] = 0
     down, across = _tiles(padded, parts)
     panels, _, inputs, size = u.shape
     last = FIRST
-    while last < len(g) * down:
-        first, last = last, _transform_images(x, fine, padded, half, v, top, left, parts, last)
+    while last < len(images) * down:
+        first, last = last, _transform_images(images, fine, padded, half, v, top, left, parts, last)
         tiles = (last - first) * across
         for panel in range(panels):
             for done in range(first, last):
-                band = g[done // down, 4 * (done % down) : 4 * (done % down) + 4]
+                band = gradients[done // down, 4 * (done % down) : 4 * (done % down) + 4]
                 near = fine[done // down]
                 _transform_gradient_row(band, near, channel + panel * size, rows, half, m, (done - first) * across)
             for entry in range(36):
@@ -569,7 +555,7 @@ def _transform_gradient_row(g, near, channel, rows, half, m, place):
     rows[height:] = 0
     for i in range(height):
         for column in range(width):
-            source, out = g[i, column, channel:], rows[i, column]
+            source, out = run_from(g[i, column, channel:], count), rows[i, column]
             for k in range(count):
                 out[k] = source[k]
     _gradient_map(run_of(rows), 0, pitch, 0, half, half, 0, pitch, 0, pitch, 1)

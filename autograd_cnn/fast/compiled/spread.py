@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from . import kernel, run_of, summing
+from . import kernel, run_from, summing
 
 BANDS, FAR, LOSS = 8, np.float32(16), np.float32(8)  # as in `fast.spread`
 LARGEST = np.finfo(np.float32).max ** 0.375
@@ -23,15 +25,21 @@ def _extent(run):
 
 @kernel
 def even_tile(x, concentration, fine):
-    step, size = -(-x.shape[1] // BANDS), x.shape[1] * x.shape[2] * x.shape[3]
+    _, height, width, channels = x.shape
+    step, size, adjacent = -(-height // BANDS), height * width * channels, x.strides[2] == channels * x.itemsize
+    times, numbers = (1, width * channels) if adjacent else (width, channels)
     for image in range(len(x)):
         top, levels, filled, total = np.uint32(0), 0, 0, np.float32(0)
-        for row in range(0, x.shape[1], step):
-            level, part = _extent(run_of(x[image, row : row + step]))
+        for first in range(0, height, step):
+            level: Any = np.uint32(0)
+            for row in range(first, min(first + step, height)):
+                for column in range(times):
+                    most, part = _extent(run_from(x[image, row, column], numbers))
+                    level = max(level, most)
+                    total += part
             top = max(top, level)
             levels += level >> ONE
             filled += level > 0
-            total += part
         largest = np.uint32(top >> ONE).view(np.float32)
         typical = np.uint32(levels / max(1, filled)).view(np.float32)
         near = largest <= FAR * typical and largest <= LARGEST
