@@ -340,12 +340,13 @@ class _Writer:
     def ops(self, nodes: list[Node], end: Any = None) -> list[Op]:
         following = [*((n.code, n.offset) for n in nodes[1:]), end][: len(nodes)]
         for n in nodes:
-            (code, offset), given = self.calls.lines.get(n, (n.code, n.offset)), self.calls.given.get(n, n.inputs)
-            variables = self.written(code, offset, n.plan.primitive, tuple(n.plan.names))[1]
-            own = code.co_varnames[code.co_argcount :] if variables else ()  # a parameter is another's variable
-            for port, variable in variables.items():
-                if variable in own and _is_array(array := given[port]):
-                    self.read.setdefault(self.origin(array), variable)
+            given, here = self.calls.given.get(n, n.inputs), (n.code, n.offset)
+            for code, offset in dict.fromkeys([self.calls.lines.get(n, here), here]):  # in a function, and its call
+                variables = self.written(code, offset, n.plan.primitive, tuple(n.plan.names))[1]
+                own = code.co_varnames[code.co_argcount :] if variables else ()  # a parameter is another's variable
+                for port, variable in variables.items():
+                    if variable in own and _is_array(array := given[port]):
+                        self.read.setdefault(self.origin(array), variable)
         return [self.op(n, after, f"n{i}") for i, (n, after) in enumerate(zip(nodes, following, strict=True), 1)]
 
     def op(self, node: Node, following: Any, rank: str) -> Op:

@@ -61,10 +61,9 @@ def test_a_demo_is_in_the_menu_without_what_makes_its_page():
     assert source.endswith("return image.astype(np.uint8)") and menu[0][1].endswith(".show()")
 
 
-def test_the_example_with_a_mistake_is_found_out_and_its_cure_is_right(result):
-    source = (EXAMPLES / "own_primitive.py").read_text()
-    assert "swish, input 0[0]: rule" in result(source)[1]
-    assert result(source.replace("1 + out", "1 - out"))[1] == "The rule agrees with finite differences.\n"
+def test_the_example_with_mistakes_is_found_out(result):
+    wrong = facts_of(result(live.example("player/demos/broken.py"))[0]["page"])["frames"][0]["wrong"]
+    assert {name for *_, name in wrong} == {"shrink", "mix", "shift", "larger", "middle"}
 
 
 def test_the_dead_relu_lives_with_another_bias(result):
@@ -113,9 +112,9 @@ def test_our_message_names_the_line_of_the_editor(result):
 
 def test_a_run_leaves_nothing_to_the_next(result):
     before = list(warnings.filters)
-    source = (EXAMPLES / "own_primitive.py").read_text()
+    source = live.example("player/demos/broken.py")
     assert result(source) == result(source)
-    assert "swish" not in dir(ag)
+    assert "shrink" not in dir(ag)
     assert result("import warnings\nwarnings.simplefilter('error')")[0]["error"] == ""
     assert warnings.filters == before
     draw = "import autograd_cnn as ag\nprint(ag.nn.Linear(2, 2).w.data)"

@@ -36,7 +36,7 @@ FILES = {  # of Pyodide: address of the folder, bytes, SHA-256
 PACKAGE = "package.zip"
 EXAMPLES = (
     "player/demos/chain_rule.py", "live/examples/dead_relu.py", "player/demos/spiral.py", "live/examples/cnn.py",
-    "live/examples/own_primitive.py",
+    "player/demos/broken.py",
 )  # fmt: skip
 TIMEOUT = 30  # seconds that the server may be silent
 ELSEWHERE = "Files from elsewhere: AUTOGRAD_CNN_PYODIDE=FOLDER"

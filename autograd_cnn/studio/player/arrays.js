@@ -17,6 +17,7 @@ walker.addEventListener("input", () => {
 function tensors(step) {
   const before = spot?.step === step.kind + step.op ? spot : null; // at another moment of the training the place stays
   [scene, spot, reach] = [[], null, (step.op >= 0 && op(step).reach) || null];
+  sumOf.remove();
   if (!before) Object.assign(channel, { fine: 0, coarse: 0, tap: [0, 0], place: null });
   fill($("image"), facts.image ? make("img", { src: facts.image, alt: `picture ${facts.label}` }) : null);
   document.body.classList.toggle("images", Boolean(reach?.kernel));
@@ -26,8 +27,10 @@ function tensors(step) {
   const figures = figuresOf(step);
   scaleBars();
   if (!scene.length) return figures.filter((figure) => figure !== sumOf);
+  sumOf.dataset.in = figures.includes(sumOf) ? "numbers" : "step";
+  if (!figures.includes(sumOf)) $("formulas").after(sumOf);
   const same = before && scene.find((entry) => entry.name === before.entry.name);
-  const first = same || scene.find((entry) => entry.result) || scene.at(-1);
+  const first = same || scene.find((entry) => entry.result) || scene.find(({ id }) => step.kind === "forward" && id === op(step).output) || scene.find(({ id }) => value(id).example !== undefined) || scene.at(-1);
   const [, count, tall, wide] = first.shape;
   const example = ({ id, numbers }) => chosen[id] ?? value(id).example ?? numbers.reduce((best, number, i) => (Math.abs(number) > Math.abs(numbers[best]) ? i : best), 0);
   for (const side of same || !reach?.kernel ? [] : ["fine", "coarse"]) {
@@ -70,23 +73,19 @@ function figuresOf(step) {
   if (step.kind === "end") return [...few(begun.filter((id) => value(id).gradient), (id) => row(headed(value(id).name, id), card(id), card(id, "g"))), sumOf];
   const o = op(step);
   const { w, b, pool, gate } = reach || {};
-  if (step.kind === "forward") return [...tagged("in", o.inputs.filter((id) => id !== b)), ...tagged("out", [o.output]), sumOf, ...tagged("in", o.inputs.filter((id) => id === b))];
+  if (step.kind === "forward") return [...tagged("in", o.inputs.filter((id) => id !== b)), ...tagged("out", [o.output]), ...tagged("in", o.inputs.filter((id) => id === b))];
   const sums = o.learns.filter((id) => (value(id).parts || []).length > 1);
   const single = o.learns.filter((id) => !sums.includes(id));
-  const needed = o.used; // by the lines of the rule
-  const first = (id) => !single.includes(w) || id === w; // of weights, their own gradient
-  const used = (first) => tagged("is used", needed.filter((id) => first === !(single.includes(w) && id === w)));
-  const goes = (of) => tagged("goes out", single.filter(of), "g");
+  const of = (ids, weights) => ids.filter((id) => (id === w) === weights); // of weights the gradient comes first
   return [
     ...tagged("comes in", [o.output], "g"),
-    ...tagged("went in", pool || gate ? o.inputs.filter((id) => !needed.includes(id)) : []),
-    ...used(true),
-    ...goes(first),
-    ...(single.length ? [sumOf] : []),
-    ...used(false),
-    ...goes((id) => !first(id)),
+    ...tagged("went in", pool || gate ? o.inputs.filter((id) => !o.used.includes(id)) : []),
+    ...tagged("is used", of(o.used, false)), // by the lines of the rule
+    ...tagged("goes out", of(single, true), "g"),
+    ...(document.body.classList.contains("window") ? [sumOf] : []), // a window is shown among its images
+    ...tagged("is used", of(o.used, true)),
+    ...tagged("goes out", of(single, false), "g"),
     ...sums.map((id) => sum(id, o)),
-    ...(single.length ? [] : [sumOf]),
   ];
 }
 
@@ -354,6 +353,7 @@ function tell() {
   scene.forEach(draw);
   const [{ id }, place] = places ? [w, w.place(inGroup(), ...channel.tap, channel.coarse)] : [spot.entry, spot.entry.place(spot.c, spot.y, spot.x, channel.coarse)];
   fill(found, value(id).axes ? make("h3", {}, inWords(id, place)) : null, ...computed());
+  sumOf.classList.toggle("said", Boolean((spot.entry.result || spot.entry.rows) && !found.querySelector("table"))); // by the formula
 }
 
 // The gradient of a filter is a sum over places: at each, a patch of the fine side times a number of the coarse side
@@ -386,6 +386,7 @@ const inGroup = () => channel.fine - (reach.group ? reach.group[0] * Math.floor(
 function lights(of) {
   const { entry, c, y, x } = spot;
   if (places) return lightsOfPlace(of);
+  if (!reach && of.rows && facts.steps[at].formulas) return [[0, 0, 0, 1, of.id === spotted().inputs?.[0] ? of.shape[3] : 1]]; // of a loss, item 0
   if (of === entry) return [[c, y, x, 1, 1]];
   if (!of.side || !entry.side) return [];
   if (of.side === entry.side) return [[c, y, x, 1, 1]];
@@ -443,75 +444,61 @@ function atPlace() {
 function computed() {
   if (places) return atPlace();
   const { entry, c, y, x } = spot;
-  const back = way();
-  const k = entry.side === "w" && !reach.rows ? channel.coarse : 0;
-  const own = make("b", {}, text(entry.read(c, y, x, k)));
-  const begins = make("b", {}, entry.label(c, y, x, k));
-  const line = (...parts) => make("p", {}, begins, " = ", ...parts);
-  const plain = [line(own)];
-  if (!entry.result || doubtful()) return plain;
-  const out = spotted().output;
-  if (reach.each) return plain; // the formula says it
-  const other = entry.side === "fine" ? "coarse" : "fine";
+  const [back, whole] = [way(), entry.read(c, y, x, entry.side === "w" && !reach.rows ? channel.coarse : 0)];
+  const own = make("b", {}, text(whole));
+  const line = (...parts) => make("p", {}, make("b", {}, entry.label(c, y, x, entry.side === "w" && !reach.rows ? channel.coarse : 0)), " = ", ...parts);
+  if (!entry.result || doubtful() || reach.each || entry.side === "w" || (reach.rows && back)) return [line(own)]; // the formula says it
+  const [other, what] = entry.side === "fine" ? ["coarse", "filter"] : ["fine", "channel"];
   const [w, b, from] = [drawnOf(reach.w), drawnOf(reach.b), drawnOf(reach[other], back)];
-  if (entry.side === "w") {
-    const [a, g] = [drawnOf(reach.fine, reach.fine === out), drawnOf(reach.coarse, reach.coarse === out)];
-    if (!a || !g) return plain;
-    const first = y < a.shape[3] && x < g.shape[3] ? `Item 0 gives ${text(a.read(0, 0, y))} × ${factor(g.read(0, 0, x))} = ${text(Number((a.read(0, 0, y) * g.read(0, 0, x)).toPrecision(3)))}.` : "";
-    return [line(`Σ over ${value(out).shape[0]} items of ${a.name} × ${g.name} = `, own), make("p", {}, first)];
-  }
-  if (!from) return plain;
-  if (reach.pool) return pooled(entry, from, own, line, c, y, x);
-  if (!w || (reach.rows && w.shape[2] < Math.min(8, reach.group[0]))) return plain; // of a matrix that is an input, one row is there
+  if (from && reach.pool) return pooled(entry, from, own, line, c, y, x);
+  const count = reach.group?.[entry.side === "coarse" ? 0 : 1];
+  if (!from || !w || (reach.rows && w.shape[2] < Math.min(8, count))) return [line(own)]; // of a matrix that is an input, one row is there
   const added = b && !back ? b.read(0, 0, channel[entry.side]) : NaN;
   const bias = Number.isNaN(added) ? "" : ` ${added < 0 ? "−" : "+"} ${text(Math.abs(added))} (${b.name})`;
-  const count = reach.group[entry.side === "coarse" ? 0 : 1];
-  if (reach.rows) {
-    const length = Math.min(8, count, from.shape[3]);
-    const each = Array.from({ length }, (_, i) => i);
-    const [a, f] = [[each.map((i) => from.read(0, 0, i))], [each.map((i) => (other === "fine" ? w.read(0, i, x) : w.read(0, x, i)))]];
-    return [line(`Σ over ${count} of ${from.name} × ${w.name}${bias} = `, own), product(a, f, [length < count ? `${from.name}, the first ${length}` : from.name, w.name], { more: count - length, bias, whole: entry.read(c, y, x, k) })];
-  }
-  const [down, across] = [taps(entry.side, 0, y), taps(entry.side, 1, x)];
-  const a = down.map(([, v]) => across.map(([, u]) => from.read(channel[other], v, u)));
-  const f = down.map(([i]) => across.map(([j]) => w.read(inGroup(), i, j, channel.coarse)));
-  const what = other === "fine" ? "channel" : "filter";
+  const first = Math.min(8, count, from.shape[3]); // of a row
+  const [down, across] = reach.rows ? [[[0, 0]], Array.from({ length: first }, (_, i) => [i, i])] : [taps(entry.side, 0, y), taps(entry.side, 1, x)];
+  const a = down.map(([, v]) => across.map(([, u]) => from.read(reach.rows ? 0 : channel[other], v, u)));
+  const f = down.map(([i]) => across.map(([j]) => (reach.rows ? w.read(0, j, x) : w.read(inGroup(), i, j, channel.coarse))));
+  const names = [reach.rows ? from.name + (first < count ? `, the first ${first}` : "") : `${from.name}, ${what} ${channel[other]}`, w.name + (other === "coarse" && f.flat()[1] ? ", turned" : "")];
   return [
-    line(`Σ over ${count} ${what}${count > 1 ? "s" : ""} of ${from.name} × ${w.name}${bias} = `, own),
-    a.flat().length ? product(a, f, [`${from.name}, ${what} ${channel[other]}`, w.name + (other === "coarse" && f.flat()[1] ? ", turned" : "")], { more: count - 1, bias, whole: entry.read(c, y, x, k), what }) : make("p", {}, "No window covers it."),
+    line(`Σ over ${count} ${reach.rows ? "product" : what}${count > 1 ? "s" : ""} of ${from.name} × ${w.name}${bias} = `, own),
+    a.flat().length ? product(a, f, names, { more: count - (reach.rows ? first : 1), bias, whole, what: reach.rows ? "product" : what }) : make("p", {}, "No window covers it."),
   ];
 }
 
-// Whether place i, j of a window holds its largest number
-const wins = (c, i, j, v, u) => Boolean(reach.won) && entryOf((reach.places ??= { maps: reach.won }), "").read(c, v, u) === i * reach.kernel[1] + j;
-
+// The numbers of each window that an element is of, or makes, with the largest; on the way back, what came to that one
 function pooled(entry, from, own, line, c, y, x) {
-  const [down, across] = [taps(entry.side, 0, y), taps(entry.side, 1, x)];
-  const a = down.map(([, v]) => across.map(([, u]) => from.read(c, v, u)));
-  const marks = down.map(([i, v]) => across.map(([j, u]) => (entry.side === "coarse" ? wins(c, i, j, y, x) : wins(c, i, j, v, u))));
-  const size = reach.kernel[0] * reach.kernel[1];
-  if (entry.side === "coarse") return [make("div", { class: "line" }, line(`the ${reach.won ? "largest" : "mean"} of`), grid(a, [from.name], marks), make("p", {}, " = ", own))];
-  const said = reach.won ? (marks.flat().some(Boolean) ? "it won, so it gets all of the gradient" : "it lost, so it gets nothing") : `each of ${size} gets its share`;
-  return [make("div", { class: "line" }, line(reach.won ? "the gradient goes to the winner only:" : `1/${size} of`), grid(a, [from.name], marks), make("p", {}, " → ", own, `: ${said}`))];
+  const [fine, back] = [drawnOf(reach.fine), entry.side === "fine"];
+  const places = back ? taps("fine", 0, y).flatMap(([, v]) => taps("fine", 1, x).map(([, u]) => [v, u])) : [[y, x]];
+  const windows = places.flatMap(([v, u]) => {
+    const [down, across] = [v, u].map((place, axis) => taps("coarse", axis, place).map(([, there]) => there));
+    const winner = reach.won && entryOf((reach.places ??= { maps: reach.won }), "").read(c, v, u);
+    const marks = down.map((_, i) => across.map((_, j) => winner === i * reach.kernel[1] + j));
+    const gets = !reach.won ? "gets its share of" : marks[down.indexOf(y)]?.[across.indexOf(x)] ? "is the largest: it gets" : "is not the largest: it gets nothing of";
+    const table = grid(down.map((i) => across.map((j) => fine.read(c, i, j))), [`${fine.name}, its window`], marks);
+    return [table, back ? make("p", {}, `${fine.label(c, y, x)} = ${text(fine.read(c, y, x))} ${gets} ${from.label(c, v, u)} = ${text(from.read(c, v, u))}`) : null];
+  });
+  const ends = back ? [[], []] : [[line(`the ${reach.won ? "largest" : "mean"} of`)], [make("p", {}, " = ", own)]];
+  return fine ? [make("div", { class: "line" }, ...ends[0], ...windows, ...ends[1])] : [line(own)];
 }
 
 // The products that are shown, their sum, and what the rest of the whole sum is
-function product(a, f, [one, other, all], { more, bias, whole, what = "product", marks }) {
+function product(a, f, [one, other, all], { more, bias, whole, what, marks }) {
   const products = a.map((row, i) => row.map((number, j) => number * f[i][j]));
   const most = Math.max(...products.flat().map(Math.abs));
   const unit = most > 0 ? 10 ** (Math.floor(Math.log10(most)) - 2) : 1; // as exact as four digits allow
   const short = (number) => Number((Math.round(number / unit) * unit).toPrecision(3));
   const total = products.flat().reduce((sum, number) => sum + number, 0);
-  const [shown, sum] = [products.map((row) => row.map(short)), all ? [all] : ["products, sum ", make("b", {}, text(short(total)))]];
-  const parts = reach.rows ? [grid([a[0], f[0], shown[0]], "", null, [[one], [other], sum])] : [grid(a, [one], marks), signed("×", grid(marks ? [[f[0][0]]] : f, [other])), signed("=", grid(shown, sum, marks))];
+  const sum = all ? [all] : ["products, sum ", make("b", {}, text(short(total)))];
+  const parts = [grid(a, [one], marks), signed("×", grid(marks ? [[f[0][0]]] : f, [other])), signed("=", grid(products.map((row) => row.map(short)), sum, marks))];
   const rest = `the other ${more > 1 ? `${more} ${what}s` : what}${bias ? " and the bias" : ""}`;
   if (more) parts.push(make("p", {}, `${text(short(total))} here, and ${text(Number((whole - total).toPrecision(3)))} from ${rest}.`));
   return make("div", { class: "line", tabindex: 0, role: "group", "aria-label": "Products" }, ...parts);
 }
 
-function grid(rows, caption, marks, heads) {
-  const cells = (row, i) => row.map((number, j) => make("td", marks?.[i][j] ? { class: "won" } : {}, typeof number === "number" ? text(number) : number));
-  return make("table", { class: "grid" }, make("caption", {}, ...caption), make("tbody", {}, ...rows.map((row, i) => make("tr", {}, heads ? make("th", { scope: "row" }, ...heads[i]) : null, ...cells(row, i)))));
+function grid(rows, caption, marks) {
+  const cells = (row, i) => row.map((number, j) => make("td", marks?.[i][j] ? { class: "won" } : {}, text(number)));
+  return make("table", { class: "grid" }, make("caption", {}, ...caption), make("tbody", {}, ...rows.map((row, i) => make("tr", {}, ...cells(row, i)))));
 }
 
 // A block for each row of the last axis; what is too long for the card is wrapped, its columns kept

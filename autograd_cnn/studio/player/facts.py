@@ -41,7 +41,8 @@ from autograd_cnn.studio.text import clip, count_text, listed, plain, shape_text
 FAR, ENDS = 100, 0.02  # ratio between layers, distance from the end of a range
 MANY = 32  # items, of which a unit that is on for one in ten is off for all with a chance of 3 %; of 4, of 66 %
 CONTEXT = 6  # lines of source shown before and after those with operations
-LONGEST = 40  # lines of a rule
+LONGEST, FUNCTIONS = 40, 3  # lines of a rule; functions that the first step shows
+REMARK = r"(?<=\S) *# .*"  # beside a rule of the user's: shown when the reader has judged the rule
 Functions = dict[Any, tuple[int, list[tuple[int, str]]]]  # by code object: the indent, and the lines with their numbers
 Step = dict[str, Any]  # its question, sentences and formulas; `op` is the index of its operation, or -1
 
@@ -88,6 +89,13 @@ class _Facts:
         for word, meaning in lesson.FIRST.items():
             said = {o.id: f"{o.name} {_first_line(o.call.primitive)} {trials.axes.get(o.output)}" for o in ops}
             self.terms[next((o for o in said if word in said[o]), "")] += meaning
+        names = {v.name for v in self.graph.values.values()}
+        for op in self.graph.ops:
+            name, code = self.graph.values[op.output].name, op.place.code
+            base = re.sub(r"_\d+$", "", name)
+            if base in names - {name} and name not in code.co_names + code.co_varnames:
+                self.terms[op.id] += lesson.AGAIN.format(clip(name), clip(base))
+                break
         self.outside = {v for op in ops for v in (op.output, *inputs_of(op))} | {self.graph.result}
 
     def moment(self, rates: Sequence[float]) -> dict[str, Any]:
@@ -151,16 +159,19 @@ class _Facts:
         words = {name for tree in trees if tree for name in names_in(tree)}
         used = [v for v in [*inputs, op.output] if self.author.name(t.values[v]) in words]
         test = compare(t, op, trees) if t.whole else None
+        own = not op.call.primitive.packaged
         opaque = [k for k, text in enumerate(rules) if text.endswith(": the rule itself is called") and self.functions]
-        for k in opaque[:1]:  # the user's code is in the page: it has the rules in place of that comment
-            sources = dict.fromkeys(text_of_source(rule.textbook.function) for _, rule in op.call.steps)
-            rules[k] = "\n".join(sources) or rules[k]
+        functions = [rule.textbook.function for _, rule in op.call.steps if opaque or (own and self.functions)]
+        written = "\n".join(dict.fromkeys(map(text_of_source, functions)))
+        for k in opaque[: bool(written)]:  # the user's code is in the page: it has the rules in place of that comment
+            rules[k] = re.sub(REMARK, "", written)
         reach, call = t.reach.get(op.id), self.author.call(op)
         return record(
             name=clip(op.name), inputs=inputs, output=op.output, learns=learning(op),
             forward=t.lines[op.id], rules=rules, used=used, source=source_of(op.place, self.functions),
             expression=template(call, self.ids(call)) if t.whole else None, test=test,
-            own=not op.call.primitive.packaged, reach=reach and record(**reach._asdict()),
+            own=own, remarks=[line.strip() for line in written.splitlines() if own and re.search(REMARK, line)] or None,
+            reach=reach and record(**reach._asdict()),
         )  # fmt: skip
 
     def steps(self, found: list[tuple[str, int]], moves: bool) -> list[Step]:
@@ -181,8 +192,12 @@ class _Facts:
         say, *goal = lesson.begin(self.trials)
         known = {v.role for v in self.graph.values.values()}.union(*self.trials.axes.values())
         term = lesson.LOSS + "".join(meaning for words, meaning in lesson.ARRAYS.items() if known & set(words.split()))
-        source = source_of(self.graph.ops[-1].place, self.functions, whole=True) if self.graph.ops else None
-        ask = f"What does {_title(self.graph)} compute?"
+        places = [*{op.place.code: op.place for op in self.graph.ops}.values()][: FUNCTIONS if self.functions else 1]
+        source = [source_of(place, self.functions, whole=True) for place in places]
+        own = [clip(op.name) for op in self.graph.ops if op.id in self.trials.back and not op.call.primitive.packaged]
+        goal[1:1] = [lesson.JUDGE.format(listed([*dict.fromkeys(own)]))] * bool(own)
+        title = _title(self.graph)
+        ask = f"What {'do' if ' and ' in title else 'does'} {title} compute?"
         return _step("begin", ask, say, goal=goal, source=source, term=term)
 
     def forward(self, i: int, op: Op) -> Step:
@@ -201,7 +216,7 @@ class _Facts:
         name, error = clip(op.name), clip(failure.error)
         say = f"{name} raises {error}, so nothing after it ran, and there is no way back."
         message = {"lines": [plain(text) for text in failure.message.splitlines()], "note": error}
-        source = source_of(op.place, self.functions)
+        source = [source_of(op.place, self.functions)]
         ask = f"Why does {name} fail?"
         return _step("failed", ask, say, formulas=[message], source=source, inputs=inputs_of(op))
 
@@ -271,12 +286,11 @@ def _of_each(tree: ast.expr) -> bool:
 
 
 def _title(graph: Graph) -> str:
-    """Return the function of the last operation with its parameters, ``f(x, y)``."""
+    """Return the user's function with its parameters, ``f(x, y)``, or the names of several."""
     ops = [*graph.ops, *([graph.failure.op] if graph.failure else [])]
-    code = ops[-1].place.code if ops else None
-    if code is None or code.co_name.startswith("<"):
-        return "your function"
-    return clip(f"{code.co_name}({', '.join(code.co_varnames[: code.co_argcount])})")
+    code = {op.place.code: op.place.code.co_name for op in ops if not op.place.code.co_name.startswith("<")}
+    named = [f"{name}({', '.join(c.co_varnames[: c.co_argcount])})" for c, name in code.items()]
+    return clip(named[0] if len(named) == 1 else listed([*dict.fromkeys(code.values())]) if code else "your function")
 
 
 def _first_line(function: Any) -> str:

@@ -108,6 +108,8 @@ def _row(op: Op, arrays: dict[str, Any]) -> Reach | None:
 
 
 def _each(op: Op, arrays: dict[str, Any]) -> Reach | None:
-    out, inputs = arrays[op.output], [v for v in inputs_of(op) if arrays[v].shape == arrays[op.output].shape]
+    out, terms = arrays[op.output], "reduction" in op.call.primitive.parameters  # of a loss, each of a pair
+    shape = arrays[inputs_of(op)[0]].shape if terms else out.shape
+    inputs = [v for v in inputs_of(op) if arrays[v].shape == shape]
     gate = op.call.primitive.rectifies and len(inputs) == 1 and bool(np.all((out == 0) | (out == arrays[inputs[0]])))
-    return Reach(each=inputs, gate=gate) if inputs and op.call.primitive.elementwise else None
+    return Reach(each=inputs, gate=gate) if inputs[terms:] and (terms or op.call.primitive.elementwise) else None

@@ -61,7 +61,14 @@ function formulasOf(step) {
   const o = op(step);
   if (step.kind === "backward") return o.learns.filter((id) => value(id).gradient?.size).map((id) => backward(o, id));
   const made = step.kind === "forward" && !step.formulas?.length && forward(o);
-  return made ? [made] : (step.formulas || []).map(({ lines, note }) => ({ lines, note }));
+  return made ? [made] : (step.formulas || []).map(({ term, lines, note }) => (term ? termOf(o, term) : { lines, note }));
+}
+
+// The selected term of a loss, without the mean or sum
+function termOf({ name, inputs }, look) {
+  const element = selected(inputs[0]);
+  const given = inputs.map((id) => aligned(id, element, inputs[0])).filter(Number.isFinite);
+  return { lines: [`${name}(${given.map(four).join(", ")}) = ${four(numberIn(look, element.i, element.d))}`], note: `the term of ${noted(inputs[0], element) || element.label}` };
 }
 
 function forward({ output, expression, reach }) {

@@ -32,6 +32,7 @@ ARRAYS = {  # explained at the start, if a role or an axis has one of these name
     "channel colour": " Channel: one place on the last axis, as a colour of an image or what one filter makes.",
     "row": " In brackets: [item, row, column, channel]; of filters [row, column, input channel, filter].",
 }
+AGAIN = "{0}: another value called {1}. The page numbers a name that your code gives, or an operation has, again. "
 FIRST = {  # explained where they first appear
     "class": "Class: one of the answers to choose from; each has a score, and the highest is the network's answer.",
     "softmax": (
@@ -43,6 +44,10 @@ FIRST = {  # explained where they first appear
 DEAD = (
     "Where relu gives 0 its slope is 0: nothing comes back. A channel that is 0 for all items of this batch gets no "
     "gradient from it; if it is 0 for all others too, it never learns, and is wasted."
+)
+JUDGE = (
+    "The rules of {} are your own, and may be wrong. On the way back you judge each one, right or wrong, before the "
+    "page compares it with finite differences."
 )
 ADD = "Raise {0} a little: each way changes the loss a little, and the changes add up."
 KERNEL = "Each number of {} is used at every place, so its gradient is a sum over them; below is one."
@@ -163,18 +168,19 @@ def terms(t: Trials, op: Op) -> list[Formula] | None:
     """
     options = dict(zip(op.call.primitive.parameters, op.call.arguments, strict=False))
     z, *others = (t.values[v] for v in inputs_of(op))
-    x, out, place, lines = np.asarray(t.array(z)), np.asarray(t.array(t.values[op.output])), t.told(z, 0), []
+    x, out = np.asarray(t.array(z)), np.asarray(t.array(t.values[op.output]))
+    one: list[Formula] = []
     if found := attempt(class_losses, t, op):
         (p, *_), (y, *_), each = found
-        place, right = place.rpartition(", ")[0], number(p[y], 4 if p[y] < 0.999 else 9)
+        place, right = t.told(z, 0).rpartition(", ")[0], number(p[y], 4 if p[y] < 0.999 else 9)
         row = clip(z.name) + (f"[{', '.join('0' * (x.ndim - 1))}]" if x.ndim > 1 else "")
         lines = [f"softmax({row}) = {', '.join(map(number, p[:CLASSES]))}" + ", …" * (len(p) > CLASSES)]
         lines += [f"{t.called('class', int(y))} is right: −log {right} = {number(each[0])}"]
+        one = [{"lines": lines, "note": f"the term of {place or t.named(z, 0)}"}]
     elif "reduction" in options:
         given = {n: t.array(a.value) if isinstance(a, Use) else a for n, a in options.items()}
         each = np.reshape(op.call.primitive.raw(*(given | {"reduction": "none"}).values()), -1)
-        first = [number(np.reshape(given[n], -1)[0]) for n, a in options.items() if isinstance(a, Use)]
-        lines = [f"{op.name}({', '.join(first)}) = {number(each[0])}"]
+        one = [{"term": t.views.look(np.reshape(each, x.shape), z, False)}]  # the page chooses one of them
     elif not others and "axis" in options:
         axis = range(x.ndim) if options["axis"] is None else np.reshape(options["axis"], -1).tolist()
         each = np.moveaxis(x, axis, range(-len(axis), 0)).reshape(out.size, -1)[0]
@@ -186,7 +192,6 @@ def terms(t: Trials, op: Op) -> list[Formula] | None:
     if count < 2 or not divisor or each.dtype.kind != "f":
         return None
     sum_ = " + ".join([number(each[0] + 0.0), *(signed(a + 0.0) for a in each[1:TERMS])]) + " + …" * (count > TERMS)
-    one = [{"lines": lines, "note": f"the term of {place or t.named(z, 0)}"}] if lines else []
     how, filled = ("mean", f"({sum_}) / {count:,}") if divisor > 1 else ("sum", sum_)
     line = f"{t.author.name(t.values[op.output])} = {bare(ast.unparse(t.author.call(op)))}"
     return [*one, {"lines": [line, f"= {filled} = {number(out.flat[0])}"], "note": f"the {how} of {count:,} numbers"}]

@@ -57,15 +57,18 @@ function show(number, quiet) {
   if (innerWidth <= 760) $("step").scrollTop = 0;
 }
 
+function place(number) {
+  const [forward, back] = [lossStep - 1, facts.steps.length - lossStep - 2];
+  return { begin: "start", forward: `forward ${number} of ${forward}`, loss: "the loss", backward: `backward ${number - lossStep} of ${back}`, end: "the update", failed: "the error" }[facts.steps[number].kind];
+}
+
 // Where we are; a question hides what it asks for
 function locate(asks) {
   const step = facts.steps[at];
   const called = asks ? `Question ${quiz.seen.size + quiz.open} of ${facts.quiz.filter((q) => q.step >= quiz.from).length}` : step.ask;
-  const [forward, back] = [lossStep - 1, facts.steps.length - lossStep - 2];
-  const place = { begin: "start", forward: `forward ${at} of ${forward}`, loss: "the loss", backward: `backward ${at - lossStep} of ${back}`, end: "the update", failed: "the error" }[step.kind];
   fill($("where"), called);
-  fill($("position"), step.round ? `${place}, ${step.round}` : place);
-  $("slider").setAttribute("aria-valuetext", `${place}: ${called}`);
+  fill($("position"), [place(at), step.round].filter(Boolean).join(", "));
+  $("slider").setAttribute("aria-valuetext", `${place(at)}: ${called}`);
   document.body.classList.toggle("asking", Boolean(asks));
   $("view").inert = Boolean(asks); // names and tooltips tell numbers
   $("quiz").setAttribute("aria-pressed", String(quiz.on));
@@ -86,12 +89,9 @@ function remember() {
 function lesson() {
   const step = facts.steps[at];
   moved?.back();
-  const boxes = formulasOf(step).map(formula);
-  const first = step.op >= 0 && op(step).reach?.kernel ? 1 : boxes.length; // images stand below the first
-  fill($("formulas"), ...boxes.slice(0, first));
-  fill($("others"), ...boxes.slice(first));
-  const long = boxes.some((box) => [...box.querySelectorAll(".line")].some((line) => line.textContent.length > 43));
-  $("formulas").classList.toggle("several", first > 1 || long);
+  fill($("formulas"), ...formulasOf(step).map(formula));
+  const long = [...$("formulas").querySelectorAll(".line")].some((line) => line.textContent.length > 43);
+  $("formulas").classList.toggle("several", $("formulas").childElementCount > 1 || long);
 }
 
 function formula({ lines, note, check, plot }) {
@@ -173,14 +173,13 @@ function taken() {
 
 function code(step) {
   const o = op(step);
-  const yours = step.source || o?.source;
-  if (!yours) return [];
-  const wrote = make("section", { "aria-label": "Your code" }, make("h3", {}, `you wrote, ${yours.at}`), source(yours));
-  if (step.kind !== "backward") return [wrote];
+  const yours = step.source || (o ? [o.source] : []);
+  const wrote = yours.map((lines) => make("section", { "aria-label": "Your code" }, make("h3", {}, `you wrote, ${lines.at}`), source(lines)));
+  if (step.kind !== "backward") return wrote;
   const renamed = [...o.inputs, o.output].filter((id) => value(id).code !== value(id).name).map((id) => `${value(id).name} is ${value(id).code}`);
   const head = make("h3", {}, `${o.own ? "your rule of" : "derived: the rule of"} ${o.name}` + (renamed.length ? `, where ${renamed.join(", ")}` : ""));
   const lines = o.rules.flatMap((text) => text.split("\n")).map((text) => make("span", { class: "line" }, make("mark", {}, text), "\n"));
-  return [wrote, make("section", { "aria-label": "Derived line" }, head, make("pre", { class: "rule" }, ...lines))];
+  return [...wrote, make("section", { "aria-label": "Derived line" }, head, make("pre", { class: "rule" }, ...lines))];
 }
 
 function source({ lines }) {
@@ -191,13 +190,13 @@ function source({ lines }) {
   }));
 }
 
-// Is the rule right? The reader says so first of a rule of one's own
+// Is the rule right? The reader says so first of a rule of one's own; then its remark is shown
 
 function tested(step) {
   const { test, own } = step.kind === "backward" ? op(step) : {};
   const asks = Boolean(test && own && !judged.has(step.op));
   $("trial").hidden = step.kind !== "backward";
-  $(own ? "goal" : "others").after($("trial")); // beside the check of a rule of one's own
+  $(own ? "goal" : "arrays").after($("trial")); // beside the check of a rule of one's own
   $("trial").dataset.in = own ? "step" : "code";
   $("trial").open ||= asks;
   $("untried").hidden = Boolean(test);
@@ -209,13 +208,7 @@ function tested(step) {
   fill($("compared"), ...test.rows.map(([element, differences, rule, near]) =>
     make("tr", {}, make("th", { scope: "row" }, element), make("td", {}, differences), make("td", { class: near ? "" : "far" }, rule))));
   $("verdict").className = test.good ? "good" : "bad";
-  $("verdict").textContent = test.says;
-}
-
-function judge(accused) {
-  judged.set(facts.steps[at].op, accused);
-  lesson();
-  tested(facts.steps[at]);
+  fill($("verdict"), test.says, ...(op(step).remarks || []).map((text) => make("pre", {}, text)));
 }
 
 // Quiz: a question about a step before it is shown
@@ -227,6 +220,8 @@ function ask(number) {
   box.hidden = !asks;
   quiz.open = Boolean(asks);
   locate(asks);
+  const next = quiz.on && !asks && facts.quiz.find(({ step }) => step > at);
+  if (next) $("goal").prepend(make("p", { id: "told" }, `Quiz: walk on with next. The next question is asked at ${place(next.step)}.`));
   if (!asks) return;
   fill($("sentence"), asks.text);
   const answers = [...asks.answers].sort(([a], [b]) => (a < b ? -1 : 1)); // the right one was the first
@@ -266,10 +261,10 @@ function reply(number, chosen) {
   $("sentence").scrollIntoView({ block: "nearest" }); // on a phone it is above the answers
 }
 
-// Starts at the step that is shown, or stops
+// Starts at the step that is shown, or stops; if no question is left there, at the first step
 function quizzed() {
-  const from = (facts.quiz.find(({ step }) => step >= at) || facts.quiz[0])?.step ?? at; // none left: from the start
-  Object.assign(quiz, { on: !quiz.on && facts.quiz.length > 0, seen: new Set(), right: 0, skipped: 0, from });
+  const from = facts.quiz.some(({ step }) => step >= at) ? at : 0;
+  Object.assign(quiz, { on: !quiz.on, seen: new Set(), right: 0, skipped: 0, from });
   show(quiz.on ? from : at);
 }
 
@@ -471,7 +466,10 @@ function begin(text) {
   $("frame").addEventListener("pointerup", () => $("frame").blur()); // the keys are for the steps
   $("frame").addEventListener("input", () => moment(Number($("frame").value)));
   window.addEventListener("hashchange", () => show(linked()));
-  $("accuse").querySelectorAll("button").forEach((button, accused) => button.addEventListener("click", () => judge(accused === 1)));
+  $("accuse").querySelectorAll("button").forEach((button, accused) => button.addEventListener("click", () => {
+    judged.set(facts.steps[at].op, accused === 1);
+    show(at, true);
+  }));
   for (const button of $("tabs").children) button.addEventListener("click", () => tab(button.textContent));
   document.body.classList.toggle("framed", parent !== window);
   if (parent !== window) new ResizeObserver(() => parent.postMessage({ height: document.body.offsetHeight }, "*")).observe(document.body);

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.studio.player.lesson import class_losses
-from autograd_cnn.studio.player.trials import RAISE, Trials, attempt, is_float, learning
+from autograd_cnn.studio.player.trials import RAISE, Trials, attempt, learning
 from autograd_cnn.studio.player.wording import number
 from autograd_cnn.studio.records import Op
 from autograd_cnn.studio.text import clip
@@ -176,25 +176,12 @@ def chain(t: Trials, op: Op) -> Iterator[Draft]:
 @asked("backward", most=1)
 def shut(t: Trials, op: Op) -> Iterator[Draft]:
     """Ask what comes back to a number that a relu or a pool did not let through."""
-    out, i, reach = t.values[op.output], _blocked(t, op), t.reach.get(op.id)
-    name, lost = clip(op.name), "a number below 0"
-    if i is None and reach and reach.won:
-        i, lost = _example(t, op), "the smaller numbers of this window"
-    if i is not None and (g := float(t.gradient(out).flat[i])):
+    reach, out = t.reach.get(op.id), t.values[op.output]
+    if reach and (reach.gate or reach.won):
+        sizes = np.abs(t.gradient(out)) * (np.asarray(t.array(out)) == 0 if reach.gate else 1)
+        i, lost = int(np.argmax(sizes)), "a number below 0" if reach.gate else "the smaller numbers of this window"
+        g = float(np.reshape(t.gradient(out), -1)[i])
         wrong = {"what a number gets that passes": g, "half of it": g / 2, "the other sign": -g}
-        text = f"{name} did not let {lost} through. g_{t.named(out, i)} is {number(g)}. What comes back to it?"
-        yield Draft(text.replace("to it", "to them") if lost.startswith("the") else text, 0, wrong, [g])
-
-
-def _example(t: Trials, op: Op) -> int:
-    """Return the flat index of the number of a result that is asked for."""
-    pick, a = t.picks.get(op.output), t.array(t.values[op.output])
-    return pick.i if pick else int(np.argmax(np.abs(np.nan_to_num(a))))
-
-
-def _blocked(t: Trials, op: Op) -> int | None:
-    """Return the number that a relu of an array made 0 and whose gradient is the largest; None if there is none."""
-    y, g = t.array(t.values[op.output]), t.gradient(t.values[op.output])
-    if not op.call.primitive.rectifies or len(op.inputs) != 1 or not is_float(y) or np.size(y) < 2 or np.all(y):
-        return None
-    return int(np.argmax(np.where(y == 0, 1.0 if g is None else np.abs(g) + 1e-30, 0)))
+        text = f"{clip(op.name)} did not let {lost} through. g_{t.named(out, i)} is {number(g)}. What comes back?"
+        if sizes.flat[i]:
+            yield Draft(text, 0, wrong, [g])

@@ -11,8 +11,8 @@ import re
 from collections import defaultdict, namedtuple
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import cache, partial
-from itertools import chain, islice
+from functools import cache
+from itertools import chain, islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -198,17 +198,23 @@ class Trials:
         Return None if there are too many numbers or none, or if the operation does not run in float64.
         """
         i = (self.pick(value).i if value.size else 0) if i is None else i
-        key, out, name = (op.id, value.id, i), self.values[op.output], self.author.name(value)
-
-        def differences() -> Any:
-            ends = nudged(self.codes[op.id], self.double, name, i, self.author.name(out))
-            down, up, step = (np.reshape(np.asarray(end, np.float64), -1) for end in ends)
-            return (up - down) / (2 * step)
-
+        key, out = (op.id, value.id, i), self.values[op.output]
         if key not in self.known:
             fits = out.size and value.size and max(out.size, value.size) <= 4 * LARGEST
-            self.known[key] = attempt(differences) if fits else None
+            sides = attempt(self.sides, op, value, i) if fits else None
+            self.known[key] = None if sides is None else sum(sides) / 2
         return self.known[key]
+
+    def sides(self, op: Op, value: Value, i: int) -> list[Any]:
+        """Return the slopes of `slopes` below and above the number."""
+        name, ends = self.author.name(value), []
+        step = STEP * max(1.0, abs(float(self.double[name].flat[i])))
+        for move in -step, 0, step:
+            scope = {**self.double, name: np.array(self.double[name])}
+            scope[name].flat[i] += move
+            exec(self.codes[op.id], scope)
+            ends.append(np.array(scope[self.author.name(self.values[op.output])], np.float64).reshape(-1))
+        return [np.diff(pair, axis=0)[0] / step for pair in pairwise(ends)]
 
     def products(self, value: Value, share: Share, i: int) -> list[Any] | None:
         """Return of how many products a share of the i-th gradient is the sum, and the first two of them.
@@ -313,20 +319,6 @@ def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
 
 
-def nudged(code: Any, scope: dict[str, Any], name: str, i: int, output: str) -> tuple[Any, Any, float]:
-    """Run code with the i-th number of an array a step lower, and a step higher: return both `output`, and the step."""
-    step = STEP * max(1.0, abs(float(scope[name].flat[i])))
-
-    def result(move: float) -> Any:
-        moved = np.array(scope[name])
-        moved.flat[i] += move
-        inner = {**scope, name: moved}
-        exec(code, inner)
-        return inner[output]
-
-    return result(-step), result(step), step
-
-
 # Is a rule right?
 
 
@@ -334,23 +326,21 @@ def compare(t: Trials, op: Op, trees: list[Any]) -> dict[str, Any] | None:
     """Compare the statements of the rules of `op` with central differences; return None if that is impossible.
 
     A row has an element of a gradient, the number by differences and by the rule, and whether they are near. The
-    statements run in float64, with the recorded inputs and gradient. Gradients that disagree are noted in `t.wrong`.
+    statements run in float64, with the recorded gradient. Gradients that disagree are noted in `t.wrong`.
     """
-    values, output, forward = [t.values[v] for v in learning(op)], t.values[op.output], t.codes[op.id]
-    names, result = [t.author.name(v) for v in values], t.author.name(output)
-    floats = [*names, f"g_{result}"]
+    values, output = [t.values[v] for v in learning(op)], t.values[op.output]
+    if not all(map(is_float, [t.gradient(output), *(t.double.get(t.author.name(v)) for v in values)])):
+        return None
     if not trees or max(v.size for v in [output, *values]) > LARGEST or not all(v.size for v in values):
         return None
-    if not all(is_float(t.scope.get(name)) for name in floats):
-        return None
-    scope = t.scope | {name: np.array(t.scope[name], np.float64) for name in floats}
 
     def rows() -> list[list[Any]]:
-        exec(forward, scope)
-        inner = scope | {f"g_{n}": np.zeros(scope[n].shape) for n in names}
+        g = np.array(t.gradient(output), np.float64)
+        scope = {**t.double, t.author.gradient(output): g}
+        scope |= {t.author.gradient(v): np.zeros(v.shape) for v in values}
         body = [tree for tree in trees if tree is not None]
-        exec(compile(ast.Module(body, []), "<rule>", "exec"), inner)
-        return [_rows(n, inner[f"g_{n}"], cache(partial(_slope, forward, scope, result, n))) for n in names]
+        exec(compile(ast.Module(body, []), "<rule>", "exec"), scope)
+        return [_rows(t, op, v, scope[t.author.gradient(v)], g.reshape(-1)) for v in values]
 
     if (each := attempt(rows)) is None:  # a user's rule may not work in float64
         return None
@@ -364,11 +354,17 @@ def compare(t: Trials, op: Op, trees: list[Any]) -> dict[str, Any] | None:
     return {"rows": found, "good": good, "says": says if found else "Nothing to compare: only kinks."}
 
 
-def _rows(name: str, gradient: Any, slope: Callable[[int], tuple[float, bool]]) -> list[Any]:
-    """Compare a gradient with differences at its largest element and two of middling size.
+def _rows(t: Trials, op: Op, value: Value, gradient: Any, g: Any) -> list[Any]:
+    """Compare a gradient with differences, times `g`, at its largest element and two of middling size.
 
     At a kink, as in a tie of a pool, there is no slope to compare with: another element takes its place.
     """
+
+    @cache
+    def slope(i: int) -> tuple[float, bool]:
+        left, right = (float(g @ side) for side in t.sides(op, value, i))
+        return (left + right) / 2, abs(left - right) > 1e-2 * max(abs(left), abs(right))
+
     sizes, rows = np.abs(gradient).reshape(-1), []
     some = np.unique([*largest(sizes), *range(0, sizes.size, 1 + sizes.size // 1000)])  # to sort all takes long
     order = some[np.argsort(-sizes[some], kind="stable")]
@@ -377,14 +373,6 @@ def _rows(name: str, gradient: Any, slope: Callable[[int], tuple[float, bool]]) 
     smooth = ((int(i) for i in order[k : k + LARGE] if not slope(int(i))[1]) for k in starts)
     for i in sorted({i for near in smooth for i in islice(near, 1)}):
         place, d, r = np.unravel_index(i, gradient.shape), slope(i)[0], float(gradient.flat[i])
-        element = f"g_{name}{list(map(int, place)) or ''}"
+        element = f"{t.author.gradient(value)}{list(map(int, place)) or ''}"
         rows.append((element, f"{d:.6g}", f"{r:.6g}", abs(d - r) <= 1e-4 * max(abs(d), abs(r)) + 1e-9))
     return rows
-
-
-def _slope(forward: Any, scope: dict[str, Any], output: str, name: str, i: int) -> tuple[float, bool]:
-    """Estimate the derivative for the i-th element of an input, and detect a kink there."""
-    down, up, step = nudged(forward, scope, name, i, output)
-    changes = scope[output] - down, up - scope[output], up - down
-    left, right, both = (float(np.sum(scope[f"g_{output}"] * change)) / step for change in changes)
-    return both / 2, abs(left - right) > 1e-2 * max(abs(left), abs(right))

@@ -12,7 +12,8 @@ from studio.player.test_walk import live_page, random_pages, traced
 
 CONTROLS = (Path(__file__).parent / "controls.js").read_text(encoding="utf-8")
 
-KINDS = {"array": "look", "gradient": "look", "parts": "look", "won": "maps"}  # a record has the name of what holds it
+# a record has the name of what holds it
+KINDS = {"array": "look", "gradient": "look", "term": "look", "parts": "look", "won": "maps"}
 BY_ID = {"values", "tried", "moves"}  # hold others, by their ids
 PYTHONS = {"quiz.given", "ops.forward"}  # that only Python reads
 

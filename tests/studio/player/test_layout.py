@@ -17,14 +17,16 @@ DEMOS = Path(studio.__file__).parent / "player" / "demos"
 
 
 @pytest.fixture(scope="module")
-def demos():
+def demos(tmp_path_factory):
     """The page of a demo, made when it is first asked for."""
+    folder = tmp_path_factory.mktemp("demos")  # a user's file is outside of the package
 
     @cache
     def made(name):
-        pages = []
+        pages, script = [], folder / f"{name}.py"
+        script.write_bytes((DEMOS / script.name).read_bytes())
         with patch("autograd_cnn.studio.graph.show_page", pages.append):
-            runpy.run_path(str(DEMOS / f"{name}.py"), run_name="__main__")
+            runpy.run_path(str(script), run_name="__main__")
         return pages[-1]
 
     return made
@@ -47,6 +49,19 @@ def test_formula_highlight_and_plot_speak_of_the_selected_number(opened, demos):
     assert spoken()[1].startswith(f"linear[0, {other}] = ")
     page.keyboard.press("ArrowRight")  # the same number at the next step, the rule of linear
     assert page.evaluate("selected(op(facts.steps[at]).output).place") == [0, other]
+
+
+def test_a_loss_lights_the_item_of_its_formula(opened, demos):
+    page = opened(demos("spiral"), "#step=4")
+    lit = "scene.map((e) => e.rows.flatMap((row, k) => (row.matches('.lit') ? [k] : [])))"
+    assert "softmax(z[0])" in page.inner_text("#formulas") and page.evaluate(lit) == [[0, 1], [0]]
+    page.locator(".bars div").nth(6).hover()
+    assert page.evaluate(lit) == [[0, 1], [0]]
+    q, y = np.array([[0.2, 0.5, 0.9]]), np.array([[0.0, 1.0, 0.0]])
+    page = opened(ag.trace(lambda q: ag.bce(q, y), q).page(), "#step=1")
+    for k, text in (2, "bce(0.9, 0) = 2.303"), (1, "bce(0.5, 1) = 0.6931"):
+        assert text in page.inner_text("#formulas") and page.evaluate(lit) == [[k], [k]]
+        page.locator(".bars div").nth(1).hover()
 
 
 def test_a_click_selects_a_weight_and_its_plot_is_a_run_with_it(opened):
@@ -125,6 +140,18 @@ def test_a_phone_is_one_screen(opened, demos, name):
     assert page.is_visible("#arrays") and page.is_hidden("#sentence") and page.is_hidden("#code")
 
 
+@pytest.mark.parametrize("name", ["spiral", "cnn"])
+def test_on_a_phone_each_step_forward_shows_its_number(opened, demos, name):
+    page = opened(demos(name), width=390)
+    for step in range(1, page.evaluate("lossStep")):
+        page.evaluate("step => show(step)", step)
+        number = page.evaluate("""() => {
+            const { output } = op(facts.steps[at]);
+            return numberIn(value(output).array, selected(output).i, selected(output).d); }""")
+        shown = page.locator("#formulas, #sum").filter(visible=True).all_inner_texts()
+        assert f"{number:.4g}".replace("-", "−") in " ".join(shown), step
+
+
 def test_on_a_phone_the_update_has_its_plot_and_no_term_is_broken(opened, demos):
     page = opened(demos("cnn"), width=390)
     page.set_viewport_size({"width": 390, "height": 844})
@@ -165,6 +192,7 @@ def test_a_step_is_taken_again_and_again(opened, demos):
 def test_a_rule_is_accused_before_the_verdict(opened, demos):
     for width in 390, 1280:
         page = opened(demos("broken"), width=width)
+        assert "you judge each one, right or wrong, before the page" in page.inner_text("#goal")
         page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'mix'))")
         assert page.locator("#accuse").bounding_box()["y"] < page.locator(".try").first.bounding_box()["y"] < 800
     assert "× local slope" not in page.text_content("#formulas section:first-child")  # what the rule gives is no slope
@@ -172,6 +200,9 @@ def test_a_rule_is_accused_before_the_verdict(opened, demos):
     page.click("#accuse button >> text=it is right")
     assert page.inner_text("#judgement") == "You trusted it, wrongly."
     assert "They do not agree" in page.inner_text("#verdict") and page.is_hidden("#accuse")
+    assert page.inner_text("#verdict pre").endswith("w=lambda g, x: x.T @ g)  # an operand is not transposed: g @ w.T")
+    page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'shrink'))")
+    assert "stride" not in page.inner_text("#step")  # not before
     page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'multiply'))")
     assert page.is_hidden("#accuse")  # a rule of the package
     page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'shift'))")

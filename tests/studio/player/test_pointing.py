@@ -165,10 +165,12 @@ def test_the_largest_pixel_of_a_window_wins_and_gets_the_gradient(cnn, place):
     )
     go(page, "m1", "backward")
     for i, j in np.ndindex(2, 2):
-        text, (gradient,), won = point(page, "g_r1", 2 * y + i, 2 * x + j, c)
-        wins = here.argmax() == 2 * i + j
-        assert gradient == digits(a["g_m1"][0, y, x, c]) and won == [wins] and ("it won" in text) == wins
-        assert number(text.split(" → ")[1].split(":")[0]) == (digits(a["g_m1"][0, y, x, c]) if wins else 0)
+        text, (window,), won = point(page, "g_r1", 2 * y + i, 2 * x + j, c)
+        wins, came = here.argmax() == 2 * i + j, f"{digits(a['g_m1'][0, y, x, c])}".replace("-", "−")
+        assert np.array_equal(window, digits(here)) and won.index(True) == here.argmax()  # with whom it competed
+        says = "is the largest: it gets" if wins else "is not the largest: it gets nothing of"
+        assert f"r1[0, {2 * y + i}, {2 * x + j}, {c}] = {digits(here[i, j]):g} {says} g_m1[0, {y}, {x}, {c}] = " in text
+        assert float(text.rpartition(" = ")[2].replace("−", "-")) == float(came.replace("−", "-"))
 
 
 def test_the_gradient_of_a_weight_names_the_part_of_image_0(cnn):
@@ -181,7 +183,7 @@ def test_the_gradient_of_a_weight_names_the_part_of_image_0(cnn):
         labels = page.evaluate("scene.map((entry) => entry.pane.getAttribute('aria-label'))")
         assert any(label.startswith(f"g_w2: filter {k} (0 to ") for label in labels) and ": ." not in str(labels)
         assert text.startswith(f"g_w2[{i}, {j}, {c}, {k}] = Σ over 1,024 places (4 images × 256) of m1 × g_h2 = ")
-        assert re.search(r"sum over (the [\d,]+ numbers|[\d,]+ of 1,024 places)", page.inner_text("#others"))
+        assert re.search(r"sum over (the [\d,]+ numbers|[\d,]+ of 1,024 places)", page.inner_text("#formulas"))
         assert number(text.split("All 256: ")[1].split(",")[0]) == pytest.approx(part, rel=1e-2, abs=1e-6)
         assert number(text.split("With the other 3 images: ")[1].split(",")[0]) == digits(a["g_w2"][i, j, c, k])
 
@@ -192,7 +194,7 @@ def test_a_pixel_of_either_side_selects_the_number_of_the_kernel_in_card_and_for
     for name, place in ("g_h2", (5, 9, 3)), ("m1", (2, 1, 3)), ("g_w2", (0, 2, 5)):
         text, _, _ = point(page, name, *place)
         label = text.split(" = ")[0]
-        assert label.startswith("g_w2[") and f"{label} = " in page.inner_text("#formulas") + page.inner_text("#others")
+        assert label.startswith("g_w2[") and f"{label} = " in page.inner_text("#formulas")
 
 
 def test_the_window_of_a_kernels_gradient_moves_by_pointer_and_keys(cnn):

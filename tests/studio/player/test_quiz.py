@@ -149,7 +149,7 @@ def test_a_relu_and_a_pool_are_asked_for(rng):
         asked = quiz_of(ag.trace(f, x))
         check(asked)
         texts = " ".join(question["text"] for question in asked)
-        assert re.search(r"did not let (a|the smaller) number.* through. g_\w+\[.*\] is .* What comes back to", texts)
+        assert re.search(r"did not let (a|the smaller) number.* through. g_\w+\[.*\] is .* What comes back\?", texts)
 
 
 # In a browser
@@ -263,6 +263,17 @@ def test_the_quiz_counts_the_questions_that_are_left(opened, scalars):
     assert page.is_visible("#ask")
     page.keyboard.press("Escape")
     assert page.is_hidden("#ask") and page.is_visible("#content")
+
+
+@pytest.mark.slow
+def test_the_quiz_begins_where_the_reader_is_and_says_where_it_asks(opened, scalars):
+    page = opened(scalars)
+    page.click("#quiz")
+    assert page.inner_text("#position") == "start" and page.is_hidden("#ask")
+    place = page.inner_text("#told").partition("is asked at ")[2].rstrip(".")
+    while page.is_hidden("#ask"):
+        page.keyboard.press("ArrowRight")
+    assert page.inner_text("#position") == place == "backward 2 of 6"
 
 
 @pytest.mark.slow

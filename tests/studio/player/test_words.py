@@ -100,7 +100,8 @@ def test_the_mean_of_other_losses_has_its_terms(first, rng, loss):
     shown = " + ".join(f"{t:.4g}" for t in each[:4])
     text = " ".join(said(frame))
     assert f"= ({shown} + …) / 6 = {each.mean():.4g}" in text
-    assert loss not in ("mse", "bce") or f"{loss}({q[0, 0]:.4g}, 1) = {each[0]:.4g}" in text
+    i = values(frame)["q"]["example"]
+    assert loss not in ("mse", "bce") or f"{loss}({q.flat[i]:.4g}, {y.flat[i]:g}) = {each[i]:.4g}" in text
 
 
 def test_a_loss_of_ones_own_is_shown_alike(first, rng):
@@ -144,6 +145,53 @@ def test_a_result_is_called_what_a_line_calls_it(first):
 
     frame = first(ag.trace(f, np.ones(3)).page())
     assert [frame["values"][op["output"]]["name"] for op in frame["ops"]] == ["sin", "z", "multiply", "loss"]
+
+
+def test_a_name_that_occurs_again_is_explained_once_and_the_user_s_own_is_not(first):
+    def f(x):
+        h = ag.sin(x)
+        h = ag.exp(h)
+        h = ag.tanh(h)
+        y_2 = h * 2
+        return ag.sum(y_2)
+
+    frame = first(ag.trace(f, np.ones(3)).page())
+    names = [frame["values"][op["output"]]["name"] for op in frame["ops"]]
+    assert names == ["h", "h_2", "h_3", "y_2", "loss"]
+    found = [i for i, step in enumerate(frame["steps"]) if "another value called" in step.get("term", "")]
+    assert found == [2] and frame["steps"][2]["term"].startswith("h_2: another value called h.")
+
+
+def test_a_result_has_the_name_that_the_call_of_a_function_of_the_package_reads(first, network):
+    z = ag.Tensor(np.eye(3), True)
+
+    def scores(x):
+        return ag.matmul(x, z)
+
+    def f(x, y):
+        answer = scores(x)
+        return ag.cross_entropy(answer, y)
+
+    frame = first(ag.trace(f, np.ones((2, 3)), np.array([0, 1])).page())
+    assert "answer" in values(frame) and "matmul" not in values(frame)
+
+
+def test_the_first_step_shows_the_functions_that_ran_the_model_s_own_before_its_loss(first, rng):
+    class Net(ag.nn.Module):
+        def __init__(self):
+            self.fc = ag.nn.Linear(3, 2, rng=rng)
+
+        def forward(self, x):
+            return ag.tanh(self.fc(x))
+
+    def loss(outputs, labels):
+        return ag.cross_entropy(outputs, labels)
+
+    model, labels = Net(), np.array([0, 1])
+    begin = first(ag.trace(lambda x: loss(model(x), labels), np.ones((2, 3), np.float32)).page())["steps"][0]
+    heads = [source["lines"][0][1].strip() for source in begin["source"]]
+    assert heads == ["def forward(self, x):", "def loss(outputs, labels):"]
+    assert begin["ask"] == "What do forward and loss compute?"
 
 
 def test_an_expression_stands_for_the_last_operation_that_it_made(first, rng):

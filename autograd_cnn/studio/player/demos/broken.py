@@ -1,7 +1,8 @@
 """Five operations. The rule of each one runs without an error, but has a mistake, each another one.
 
 A sum is missing, a factor is missing, an operand is not transposed, a stride is forgotten, a tie is paid twice: which
-is where? Go back step by step, and accuse a rule, or find it right, before the page does. The answers are at the end.
+is where? Go back step by step, and accuse a rule, or find it right, before the page does. It shows the remark beside a
+rule, with what would be right, once you have judged.
 """
 
 import numpy as np
@@ -19,9 +20,9 @@ def shrink(x):
 def to_winners(g, x):
     found = np.zeros_like(x)
     for n, i, j in np.ndindex(g.shape):
-        window = x[n, i : i + 2, j : j + 2]
-        a, b = np.unravel_index(np.argmax(window), window.shape)
-        found[n, i + a, j + b] += g[n, i, j]
+        top, left = i, j  # the stride is forgotten: 2 * i, 2 * j
+        window = x[n, top : top + 2, left : left + 2]
+        found[n, top : top + 2, left : left + 2] += g[n, i, j] * (window == window.max())
     return found
 
 
@@ -34,7 +35,7 @@ def mix(x, w):
     return x @ w
 
 
-mix.vjp(x=lambda g, w: g @ w, w=lambda g, x: x.T @ g)
+mix.vjp(x=lambda g, w: g @ w, w=lambda g, x: x.T @ g)  # an operand is not transposed: g @ w.T
 
 
 @ag.primitive
@@ -43,7 +44,7 @@ def shift(x, b):
     return x + b
 
 
-shift.vjp(x=lambda g: g, b=lambda g: g[0])
+shift.vjp(x=lambda g: g, b=lambda g: g[0])  # a sum is missing: np.sum(g, axis=0)
 
 
 @ag.primitive
@@ -52,7 +53,7 @@ def larger(x, y):
     return np.maximum(x, y)
 
 
-larger.vjp(x=lambda g, x, y: g * (x >= y), y=lambda g, x, y: g * (y >= x))
+larger.vjp(x=lambda g, x, y: g * (x >= y), y=lambda g, x, y: g * (y >= x))  # a tie is paid twice: g * (y > x)
 
 
 @ag.primitive
@@ -61,7 +62,7 @@ def middle(x):
     return np.mean(x)
 
 
-middle.vjp(x=lambda g, x: g * np.ones_like(x))
+middle.vjp(x=lambda g, x: g * np.ones_like(x))  # a factor is missing: g * np.ones_like(x) / x.size
 
 
 def f(x, w, b):
@@ -72,11 +73,5 @@ def f(x, w, b):
     return middle(t * t)
 
 
-if __name__ == "__main__":
-    rng = np.random.default_rng(0)
-    arguments = (rng.normal(size=shape).round(1) + 0.0 for shape in ((3, 4, 4), (4, 4), (4,)))
-    ag.trace(f, *arguments).show()
-
-    # middle: a factor is missing, 1 / x.size. larger: a tie is paid twice; each of two equal numbers gets half.
-    # shift: a sum is missing, np.sum(g, axis=0). mix: an operand is not transposed, g @ w.T.
-    # shrink: the stride is forgotten; the window begins at x[n, 2 * i, 2 * j].
+rng = np.random.default_rng(0)
+ag.trace(f, *(rng.normal(size=shape).round(1) + 0.0 for shape in ((3, 4, 4), (4, 4), (4,)))).show()

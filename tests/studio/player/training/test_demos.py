@@ -7,9 +7,30 @@ import pytest
 
 from autograd_cnn import studio
 from studio.overlaps import overlaps_of
+from studio.pages import facts_of
 
 OVERLAPS = (Path(__file__).parents[1] / "overlaps.js").read_text(encoding="utf-8")
 DEMOS = sorted((Path(studio.__file__).parent / "player" / "demos").glob("*.py"))
+
+
+RIGHT = {
+    "i, j  #": "2 * i, 2 * j  #", "g @ w": "g @ w.T", "g[0]": "np.sum(g, axis=0)", "g * (y >= x)": "g * (y > x)",
+    "g * np.ones_like(x)": "g * np.ones_like(x) / x.size",
+}  # fmt: skip
+
+
+def test_the_remarks_of_the_broken_rules_say_what_is_right(tmp_path, monkeypatch):
+    shown, source = [], (DEMOS[0].parent / "broken.py").read_text(encoding="utf-8")
+    monkeypatch.setattr("autograd_cnn.studio.graph.show_page", shown.append)
+    for name in "wrong", "right":
+        script = tmp_path / f"{name}.py"
+        script.write_text(source, encoding="utf-8")
+        runpy.run_path(str(script), run_name="__main__")
+        for wrong, right in RIGHT.items():
+            assert f": {right.removesuffix('  #')}\n" in source
+            source = source.replace(wrong, right, 1)
+    good = [[op["test"]["good"] for op in facts_of(text)["frames"][0]["ops"] if op["own"]] for text in shown]
+    assert good == [[False] * 5, [True] * 5]
 
 
 @pytest.mark.parametrize("path", DEMOS, ids=lambda path: path.stem)
