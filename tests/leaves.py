@@ -25,6 +25,22 @@ def recorded(out):
     return out
 
 
+def value_and_slope(f, x, dtype=float, g=np.ones):
+    """f(x), and the gradient of the sum of f(x) times ``g(its shape)``."""
+    x = leaf(x, dtype)
+    out = f(x)
+    out.backward(g(out.shape))
+    assert out.dtype == x.grad.dtype == dtype
+    return out.data, x.grad
+
+
+def check_row(f, x, value, slope, dtype, g=np.ones):
+    got, grad = value_and_slope(f, x, dtype, g)
+    tolerance = 1e-6 if dtype == np.float32 else 1e-14
+    np.testing.assert_allclose(got, np.array(value, dtype), rtol=tolerance, atol=0)
+    np.testing.assert_allclose(grad, np.array(slope, dtype), rtol=tolerance, atol=0)
+
+
 def differences(f, x, step=1e-6):
     """The gradient of a function of an array, by central differences."""
     found = np.zeros_like(x)

@@ -23,23 +23,13 @@ def conv2d_links(x_shape, w_shape, stride, padding, dilation, groups):
     (n, height, width, _), (kh, kw, per_group, outputs) = x_shape, w_shape
     oh = output_size(height, kh, stride[0], padding[0], dilation[0])
     ow = output_size(width, kw, stride[1], padding[1], dilation[1])
-    for image in range(n):
-        for r in range(oh):
-            for s in range(ow):
-                for i in range(kh):
-                    for j in range(kw):
-                        row = r * stride[0] + i * dilation[0] - padding[0][0]
-                        column = s * stride[1] + j * dilation[1] - padding[1][0]
-                        if not (0 <= row < height and 0 <= column < width):
-                            continue
-                        for o in range(outputs):
-                            group = o // (outputs // groups)
-                            for c in range(per_group):
-                                yield (
-                                    (image, r, s, o),
-                                    (image, row, column, group * per_group + c),
-                                    (i, j, c, o),
-                                )
+    for image, r, s, i, j in np.ndindex(n, oh, ow, kh, kw):
+        row = r * stride[0] + i * dilation[0] - padding[0][0]
+        column = s * stride[1] + j * dilation[1] - padding[1][0]
+        if 0 <= row < height and 0 <= column < width:
+            for o, c in np.ndindex(outputs, per_group):
+                channel = o // (outputs // groups) * per_group + c
+                yield (image, r, s, o), (image, row, column, channel), (i, j, c, o)
 
 
 def conv2d(x, w, b, stride, padding, dilation, groups):
@@ -77,33 +67,26 @@ def pool_windows(x_shape, kernel_size, stride, padding, dilation=(1, 1), ceil_mo
 
     Places beyond the padding, to which `ceil_mode` leads, count nowhere.
     """
-    n, height, width, channels = x_shape
+    _, height, width, _ = x_shape
     (above, below), (left, right) = padding
-    for image in range(n):
-        for r in range(pooled_size(height, kernel_size[0], stride[0], padding[0], dilation[0], ceil_mode)):
-            for s in range(pooled_size(width, kernel_size[1], stride[1], padding[1], dilation[1], ceil_mode)):
-                for c in range(channels):
-                    inside, margin = [], 0
-                    for i in range(kernel_size[0]):
-                        for j in range(kernel_size[1]):
-                            row = r * stride[0] + i * dilation[0] - above
-                            column = s * stride[1] + j * dilation[1] - left
-                            if 0 <= row < height and 0 <= column < width:
-                                inside.append((i * kernel_size[1] + j, (image, row, column, c)))
-                            elif row < height + below and column < width + right:
-                                margin += 1
-                    yield (image, r, s, c), inside, margin
+    for image, r, s, c in np.ndindex(*pooled_shape(x_shape, kernel_size, stride, padding, dilation, ceil_mode)):
+        inside, margin = [], 0
+        for i, j in np.ndindex(*kernel_size):
+            row, column = r * stride[0] + i * dilation[0] - above, s * stride[1] + j * dilation[1] - left
+            if 0 <= row < height and 0 <= column < width:
+                inside.append((i * kernel_size[1] + j, (image, row, column, c)))
+            elif row < height + below and column < width + right:
+                margin += 1
+        yield (image, r, s, c), inside, margin
 
 
-def pooled(x, kernel_size, stride, padding, dilation=(1, 1), ceil_mode=False):
-    oh, ow = (
-        pooled_size(x.shape[a + 1], kernel_size[a], stride[a], padding[a], dilation[a], ceil_mode) for a in (0, 1)
-    )
-    return np.zeros((x.shape[0], oh, ow, x.shape[3]), x.dtype)
+def pooled_shape(x_shape, kernel_size, stride, padding, dilation=(1, 1), ceil_mode=False):
+    axes = zip(x_shape[1:3], kernel_size, stride, padding, dilation, strict=True)
+    return x_shape[0], *(pooled_size(*axis, ceil_mode) for axis in axes), x_shape[3]
 
 
 def max_pool2d(x, *options):
-    y = pooled(x, *options)
+    y = np.zeros(pooled_shape(x.shape, *options), x.dtype)
     argmax = np.zeros(y.shape, int)
     for out, inside, _ in pool_windows(x.shape, *options):
         best, *others = inside
@@ -122,14 +105,14 @@ def max_unpool2d(g, argmax, x_shape, *options):
 
 
 def max_gather2d(x, argmax, *options):
-    y = pooled(x, *options)
+    y = np.zeros(pooled_shape(x.shape, *options), x.dtype)
     for out, inside, _ in pool_windows(x.shape, *options):
         y[out] = x[dict(inside)[argmax[out]]]
     return y
 
 
 def avg_pool2d(x, kernel_size, stride, padding, ceil_mode=False, count_include_pad=True):
-    y = pooled(x, kernel_size, stride, padding, (1, 1), ceil_mode)
+    y = np.zeros(pooled_shape(x.shape, kernel_size, stride, padding, (1, 1), ceil_mode), x.dtype)
     for out, inside, margin in pool_windows(x.shape, kernel_size, stride, padding, (1, 1), ceil_mode):
         for _, at in inside:
             y[out] += x[at]

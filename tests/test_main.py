@@ -70,56 +70,31 @@ print(sorted({"matplotlib", "torch", "tqdm", "safetensors", "jinja2"} & sys.modu
     )
 
 
-def test_check_lists_right_primitives(autograd_cnn, tmp_path):
-    (tmp_path / "my_ops.py").write_text(RIGHT + RIGHT.replace("swish", "twin"))
+CHECKS = {  # a file of primitives, the exit code, and what is printed
+    "two that are right": (
+        RIGHT + RIGHT.replace("swish", "twin"), 0, "ok    swish: 1 example\nok    twin: 1 example\n"),
+    "an error of a thousandth": (
+        RIGHT + WRONG, 1,
+        r"ok    swish: 1 example\nFAIL  slip, input 0\[0, 0\]: rule .*everywhere by a factor of 1\.001\n"),
+    "another shape": (
+        RIGHT.replace("x / (1 + np.exp(-x))", "np.linalg.inv(x)"), 1,
+        r"FAIL  swish: Last 2 dimensions of the array must be square\n"
+        r"      on arrays of shape \(2, 3\); for others: @ag\.primitive\(examples=lambda rng: \[\(x, \.\.\.\)\]\)\n"),
+    "nan": (ROOT, 1, r"FAIL  half_power, input 0\[.*nan.*\n.*examples=lambda rng.*\n"),
+    "an input without a rule": (SCALED, 0, "ok    scaled: 1 example; no rule, so no gradient: factor\n"),
+    "an unknown parameter": (
+        RIGHT.replace("x, out: g", "x, ouput: g"), 2,
+        r"my_ops\.py:9: TypeError: swish.vjp\(x\): the rule has an unknown parameter 'ouput'.*\n"),
+    "a name that is taken": (RIGHT.replace("swish", "relu"), 2, r"my_ops\.py:5: ValueError: .*\n"),
+    "no Python": (RIGHT.replace("return", "retrun"), 2, r"my_ops\.py: SyntaxError: .*\n"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "code", "told"), CHECKS.values(), ids=CHECKS)
+def test_check_says_which_primitives_are_right_and_what_is_wrong(autograd_cnn, tmp_path, source, code, told):
+    (tmp_path / "my_ops.py").write_text(source)
     done = autograd_cnn("check", "my_ops.py")
-    assert (done.returncode, done.stdout) == (0, "ok    swish: 1 example\nok    twin: 1 example\n"), done.stderr
-
-
-def test_check_fails_on_an_error_of_a_thousandth(autograd_cnn, tmp_path):
-    (tmp_path / "my_ops.py").write_text(RIGHT + WRONG)
-    done = autograd_cnn("check", tmp_path / "my_ops.py")
-    assert done.returncode == 1
-    right, wrong = done.stdout.splitlines()
-    assert right == "ok    swish: 1 example"
-    assert wrong.startswith("FAIL  slip, input 0[0, 0]: rule ") and wrong.endswith("everywhere by a factor of 1.001")
-
-
-def test_check_names_the_arrays_that_a_primitive_failed_on(autograd_cnn, tmp_path):
-    (tmp_path / "my_ops.py").write_text(RIGHT.replace("x / (1 + np.exp(-x))", "np.linalg.inv(x)"))
-    done = autograd_cnn("check", "my_ops.py")
-    assert (done.returncode, done.stdout) == (
-        1,
-        "FAIL  swish: Last 2 dimensions of the array must be square\n"
-        "      on arrays of shape (2, 3); for others: @ag.primitive(examples=lambda rng: [(x, ...)])\n",
-    )
-
-
-def test_check_shows_examples_as_the_cure_of_nan(autograd_cnn, tmp_path):
-    (tmp_path / "my_ops.py").write_text(ROOT)
-    fail, cure = autograd_cnn("check", "my_ops.py").stdout.splitlines()
-    assert fail.startswith("FAIL  half_power, input 0[") and "nan" in fail and "examples=lambda rng" in cure
-
-
-def test_check_names_inputs_without_a_rule(autograd_cnn, tmp_path):
-    (tmp_path / "my_ops.py").write_text(SCALED)
-    done = autograd_cnn("check", "my_ops.py")
-    assert done.stdout == "ok    scaled: 1 example; no rule, so no gradient: factor\n", done.stderr
-
-
-@pytest.mark.parametrize(
-    ("change", "place", "message"),
-    [
-        (("x, out: g", "x, ouput: g"), ":9", r"TypeError: swish.vjp\(x\): the rule has an unknown parameter 'ouput'"),
-        (("swish", "relu"), ":5", "ValueError: "),
-        (("return", "retrun"), "", "SyntaxError: "),
-    ],
-)
-def test_check_shows_an_error_in_the_file_itself(autograd_cnn, tmp_path, change, place, message):
-    (tmp_path / "my_ops.py").write_text(RIGHT.replace(*change))
-    done = autograd_cnn("check", "my_ops.py")
-    assert done.returncode == 2 and re.match(rf"my_ops\.py{place}: {message}", done.stderr), done.stderr
-    assert done.stderr.count("\n") == 1
+    assert done.returncode == code and re.fullmatch(told, done.stderr if code == 2 else done.stdout), done
 
 
 def test_check_finds_the_neighbours_of_the_file(autograd_cnn, tmp_path):

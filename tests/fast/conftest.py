@@ -41,6 +41,20 @@ def num_threads():
     threads.set_num_threads(before)
 
 
+@pytest.fixture
+def same_bits(num_threads):
+    """Assert that a function returns arrays of the same bits on any number of threads."""
+
+    def check(compute):
+        found = set()
+        for n in 1, 2, 3, 3:
+            num_threads(n)
+            found.add(b"".join(a.tobytes() for a in compute()))
+        assert len(found) == 1
+
+    return check
+
+
 @pytest.fixture(scope="session")
 def normal():
     """Standard normal numbers in float32, by shape and seed."""

@@ -228,7 +228,7 @@ NETWORKS = {  # (input, shapes of the weights, here, in PyTorch)
                   lambda x, p: F.linear((F.embedding(x, p.e) + p.e[:5]).flatten(1), p.fc)),
     "embedding, scaled": (WORDS, {"e": (20, 4)}, lambda x, p: (p.e * 2)[x], lambda x, p: F.embedding(x, p.e * 2)),
     "words as sequences": (WORDS, {"e": (20, 4), "k": (3, 4, 6), "fc": (18, 2)},
-                           lambda x, p: ag.linear(flat(ag.conv1d(ag.take(p.e, x, 0), p.k)), p.fc),
+                           lambda x, p: ag.linear(flat(ag.conv1d(ag.take(p.e, WORDS + 0, 0), p.k)), p.fc),
                            lambda x, p: F.linear(F.conv1d(p.e[x].mT, p.k).flatten(1), p.fc)),
     "tied words": (WORDS, {"e": (20, 4)}, lambda x, p: p.e[x] @ p.e.T, lambda x, p: p.e[x] @ p.e.T),
     "heads": (WORDS, {"e": (20, 4), "qkv": (4, 12), "fc": (20, 2)},

@@ -75,33 +75,23 @@ def repeated(f, times, x):
     return f(*[x] * times)
 
 
+SLOW = (np.float64, True), (np.float32, False), (np.float32, True)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "slopes"), [(np.float64, False), *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]
+)
 @every_primitive
-def test_values(name):
-    for f, _, given, axes in cases(name):
-        got, _ = vmapped.mapped(f, given, axes)
-        vmapped.check(got, vmapped.looped(f, given, axes, SIZE), f"{name} {axes}")
+def test_values_and_gradients(name, dtype, slopes):
+    for f, arrays, given, axes in cases(name, dtype):
+        g = gradients(f, arrays, dtype) if slopes else f
+        want, rtol = vmapped.looped(g, given, axes, SIZE), 1e-9 if dtype == np.float64 else 1e-4
+        vmapped.check(vmapped.mapped(g, given, axes)[0], want, f"{name} {axes}", rtol)
 
 
 def test_which_primitives_run_in_a_loop():
     looping = {n for name in PRIMITIVES for f, _, given, axes in cases(name) for n in vmapped.mapped(f, given, axes)[1]}
     assert looping == {name for name in LOOPS.split() if name in PRIMITIVES}
-
-
-@pytest.mark.slow
-@every_primitive
-def test_gradients(name):
-    for f, arrays, given, axes in cases(name):
-        g = gradients(f, arrays)
-        vmapped.check(vmapped.mapped(g, given, axes)[0], vmapped.looped(g, given, axes, SIZE), f"{name} {axes}")
-
-
-@pytest.mark.slow
-@every_primitive
-def test_float32(name):
-    for f, arrays, given, axes in cases(name, np.float32):
-        for g in f, gradients(f, arrays, np.float32):
-            want = vmapped.looped(g, given, axes, SIZE)
-            vmapped.check(vmapped.mapped(g, given, axes)[0], want, f"{name} {axes}", 1e-4)
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -83,6 +83,7 @@ def run(program, leaves, which):
 numbers = st.floats(-2, 2, allow_subnormal=False)
 
 
+@settings(max_examples=150)
 @given(programs(tuple(PROGRAM)), st.tuples(numbers, numbers, numbers))
 def test_a_program_of_numbers_agrees_with_the_naive_tape(program, start):
     leaves = [Tensor(v, requires_grad=True) for v in start]
@@ -93,22 +94,6 @@ def test_a_program_of_numbers_agrees_with_the_naive_tape(program, start):
     out.backward()
     for leaf, want in zip(leaves, twins, strict=True):
         assert (0 if leaf.grad is None else leaf.grad.item()) == pytest.approx(twin.slope(want), rel=1e-9, abs=1e-9)
-
-
-def test_training_agrees_with_the_naive_tape_for_100_steps():
-    """One random graph a step, each starting where the last one led."""
-    rng = np.random.default_rng(0)
-    w = rng.normal(size=3)
-    twin = w.copy()
-    names = tuple(PROGRAM)
-    for _ in range(100):
-        program = [(names[rng.integers(len(names))], *rng.integers(0, 99, 2)) for _ in range(8)]
-        leaves, twins = [Tensor(v, requires_grad=True) for v in w], [Scalar(v) for v in twin]
-        ag.tanh(run(program, leaves, 0)).backward()
-        root = PROGRAM["tanh"][1](run(program, twins, 1))
-        w -= [0.1 * (0 if leaf.grad is None else leaf.grad) for leaf in leaves]
-        twin -= [0.1 * root.slope(leaf) for leaf in twins]
-        np.testing.assert_allclose(w, twin, rtol=1e-9, atol=1e-12)
 
 
 @given(programs(SMOOTH))

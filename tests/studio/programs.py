@@ -24,5 +24,20 @@ def check(f, *leaves, standalone=False):
     return program
 
 
+def check_again(f, standalone):
+    """The program of a run on some numbers computes what depends on them again for others."""
+    x = np.array([2.0, 3.0, -1.0])
+    value, gradients = ag.trace(f, np.array([1.0, -2.0, 3.0])).program(standalone).run(x=x)
+    np.testing.assert_allclose(value, ag.trace(f, x).loss)
+    np.testing.assert_allclose(gradients["x"], ag.grad(f)(x))
+
+
+def own(name, f, options=(), **rules):
+    """A primitive of the user, with its rules."""
+    made = ag.primitive(f, name=name, **dict(options))
+    made.vjp(**rules)
+    return made
+
+
 def leaf(data, name):
     return ag.Tensor(data, requires_grad=True, name=name)

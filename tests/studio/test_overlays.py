@@ -12,6 +12,7 @@ from autograd_cnn.studio.picture import overlays
 from autograd_cnn.studio.picture.ladder import ladder
 from autograd_cnn.studio.picture.styles import LIGHT, fill
 from autograd_cnn.studio.program.measure import Measures, flops, measure
+from studio.programs import own
 
 TRACED = [
     "residual", "hub", "branches", "dense", "square", "data first", "many inputs", "blocks", "recurrent", "nested",
@@ -101,21 +102,13 @@ def test_a_primitive_of_the_user_is_counted_as_it_declares(weights):
 
 
 def test_rules_have_the_declared_count_if_none_takes_another_input(weights):
-    @ag.primitive(flops=lambda x_shape: 100)
-    def wave(x):
-        return np.fft.ifft(np.fft.fft(x)).real
-
-    wave.vjp(x=lambda g: g)
+    wave = own("wave", lambda x: np.fft.ifft(np.fft.fft(x)).real, {"flops": lambda x_shape: 100}, x=lambda g: g)
     graph = ag.sum(wave(weights(8))).graph()
     assert flops(graph, graph.ops[0]) == (100, 100)
 
 
 def test_a_primitive_of_the_user_that_moves_elements_has_no_operations_and_shares_memory(weights):
-    @ag.primitive(moves=True)
-    def turned(x):
-        return x[::-1]
-
-    turned.vjp(x=lambda g: g[::-1])
+    turned = own("turned", lambda x: x[::-1], {"moves": True}, x=lambda g: g[::-1])
     w = weights(3, name="w")
     graph = (turned(w) * ag.Tensor(np.ones(3), requires_grad=True)).sum().graph()
     assert flops(graph, graph.ops[0]) == (0, 0)
@@ -131,11 +124,7 @@ def test_joined_parameters_have_memory_of_their_own(weights):
 
 
 def test_a_primitive_of_the_user_that_rectifies_has_dead_channels():
-    @ag.primitive(rectifies=True)
-    def cut(x):
-        return x * (x > 0)
-
-    cut.vjp(x=lambda g, out: g * (out > 0))
+    cut = own("cut", lambda x: x * (x > 0), {"rectifies": True}, x=lambda g, out: g * (out > 0))
     graph = ag.trace(lambda x: ag.sum(cut(x * 1.0)), np.array([[1.0, -2.0], [3.0, -4.0]]))
     assert below(graph, "zeros")[0][1] == "50 % zero: 1 of 2 dead"
     assert ladder(graph, overlay="zeros").caption.endswith("1 dead channels (0 in the whole batch)")

@@ -17,6 +17,7 @@ from autograd_cnn.studio.player import page as page_module
 from autograd_cnn.studio.player.array_views import drawn, look, maps
 from studio.pages import Page, facts_of
 from studio.pages import numbers as said
+from studio.programs import own
 
 STUDIO = Path(assets.__file__).parent
 
@@ -284,11 +285,7 @@ def test_every_rule_agrees_with_differences(models, name):
 
 
 def test_a_wrong_rule_is_reported(rng):
-    @ag.primitive
-    def cube(x):
-        return x**3
-
-    cube.vjp(x=lambda g, x: g * 2 * x**2)
+    cube = own("cube", lambda x: x**3, x=lambda g, x: g * 2 * x**2)
     facts = facts_of(ag.trace(lambda x: ag.sum(ag.tanh(cube(x))), rng.normal(size=4)).page())["frames"][0]
     assert [op["test"]["good"] for op in facts["ops"]] == [False, True, True]
     for _, differences, rule, near in facts["ops"][0]["test"]["rows"]:
@@ -296,17 +293,9 @@ def test_a_wrong_rule_is_reported(rng):
 
 
 def test_a_number_that_is_wrong_before_a_step_says_so(taught, rng):
-    @ag.primitive
-    def middle(x):
-        return np.mean(x)
+    middle = own("middle", lambda x: np.mean(x), x=lambda g, x: g * np.ones_like(x))
 
-    middle.vjp(x=lambda g, x: g * np.ones_like(x))
-
-    @ag.primitive
-    def twin(x):
-        return x + 0.0
-
-    twin.vjp(x=lambda g: 2 * g)
+    twin = own("twin", lambda x: x + 0.0, x=lambda g: 2 * g)
 
     def f(x):
         return middle(ag.tanh(twin(ag.sin(x)))) + ag.sum(x) * 0.0

@@ -11,7 +11,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.studio.program.write import Author
-from studio.programs import check, leaf, same
+from studio.programs import check, check_again, leaf, own, same
 
 # Rules without source, and rules that depend on numbers
 
@@ -33,11 +33,7 @@ swish3.vjp(x=times(2))
 
 
 def test_a_rule_that_depends_on_numbers_is_called(w, rng):
-    @ag.primitive
-    def bent(x):
-        return x * 2
-
-    bent.vjp(x=lambda g, x: g * 2 if x.min() > 0 else g + g)
+    bent = own("bent", lambda x: x * 2, x=lambda g, x: g * 2 if x.min() > 0 else g + g)
     program = check(lambda x: ag.sum(bent(x)), w("x", 3))
     assert "# bent: the rule itself is called" in program.source
     assert "bent_op.rules['x'](g_bent, x)" in program.source
@@ -68,11 +64,10 @@ cubed.vjp(x=lambda g, x: g * 3 * x**2)
 
 
 def test_conditions_on_options_and_shapes_are_evaluated(w):
-    @ag.primitive
-    def chosen(x, axis=None):
-        return x * 2
+    def rule(g, x, axis):
+        return g * (1 if axis is not None and len(axis) else 2) if len(x.shape) < 3 else x + "no"
 
-    chosen.vjp(x=lambda g, x, axis: g * (1 if axis is not None and len(axis) else 2) if len(x.shape) < 3 else x + "no")
+    chosen = own("chosen", lambda x, axis=None: x * 2, x=rule)
     assert "\n    g_v = g_loss * 2\n" in check(lambda v: chosen(v), w("v")).source
 
 
@@ -202,11 +197,7 @@ def _names_that_change_places(g, x):
     ids=lambda rule: rule.__name__,
 )  # fmt: skip
 def test_a_rule_may_write_into_its_own_arrays(rule, w):
-    @ag.primitive
-    def odd(x):
-        return x * 1
-
-    odd.vjp(x=rule)
+    odd = own("odd", lambda x: x * 1, x=rule)
     check(lambda x: ag.sum(odd(x) * x), w("x", 3, 2))
 
 
@@ -249,11 +240,7 @@ def test_numbers_may_determine_a_shape(w):
         large = x[x > 0]
         return g * large.size
 
-    @ag.primitive
-    def counted(x):
-        return x * 1
-
-    counted.vjp(x=rule)
+    counted = own("counted", lambda x: x * 1, x=rule)
     x = ag.Tensor([1.0, -1.0, 2.0], requires_grad=True, name="x")
     source = check(lambda x: ag.sum(counted(counted(x) - 1.5)), x).source
     assert "    g_x = g_counted * 2\n" in source and "g_subtract = g_counted_2 * 1\n" in source
@@ -273,11 +260,7 @@ def test_conditions_of_a_def_are_evaluated_and_its_docstring_is_a_comment(w):
             g = g * 2
         return g * len(x.shape)
 
-    @ag.primitive
-    def several(x, n=2):
-        return x * 4
-
-    several.vjp(x=rule)
+    several = own("several", lambda x, n=2: x * 4, x=rule)
     source = check(lambda x: ag.sum(several(x)), w("x", 3, 2)).source
     assert "    # Twice or thrice.\n    g_x = g_several * 2 * 2\n" in source
 
@@ -363,21 +346,13 @@ def test_step_takes_the_arguments_of_the_function_in_its_order(standalone, w):
 
 
 def test_objects_that_cannot_be_spelled_are_inputs(w):
-    @ag.primitive
-    def applied(x, by):
-        return by(x)
-
-    applied.vjp(x=lambda g, x, by: g * by.slope(x))
+    applied = own("applied", lambda x, by: by(x), x=lambda g, x, by: g * by.slope(x))
     by = type("By", (), {"__call__": lambda self, x: x * x, "slope": lambda self, x: 2 * x})()
     assert check(lambda x: ag.sum(applied(x, by)), w("x", 3)).inputs == ["x", "by", "applied_op"]
 
 
 def test_an_input_that_is_no_array_has_a_name_that_no_array_has():
-    @ag.primitive
-    def scaled(x):
-        return 2 * x
-
-    scaled.vjp(x=lambda g: 2 * g)
+    scaled = own("scaled", lambda x: 2 * x, x=lambda g: 2 * g)
     program = check(lambda x: ag.sum(scaled(x)), leaf(np.ones(3), "scaled_op"))
     assert program.inputs == ["scaled_op", "scaled_op_"]
 
@@ -441,11 +416,7 @@ CONSTANTS = {
 @pytest.mark.parametrize("name", AGAIN)
 @pytest.mark.parametrize("standalone", [False, True])
 def test_a_program_computes_decisions_again(name, standalone):
-    f, x = AGAIN[name], np.array([2.0, 3.0, -1.0])
-    program = ag.trace(f, np.array([1.0, -2.0, 3.0])).program(standalone)
-    value, gradients = program.run(x=x)
-    np.testing.assert_allclose(value, ag.trace(f, x).loss)
-    np.testing.assert_allclose(gradients["x"], ag.grad(f)(x))
+    check_again(AGAIN[name], standalone)
 
 
 @pytest.mark.parametrize("text", CONSTANTS)

@@ -4,10 +4,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-
-
-def leaf(data, name):
-    return ag.Tensor(data, requires_grad=True, name=name)
+from studio.programs import leaf
 
 
 def complex_leaf(name):
