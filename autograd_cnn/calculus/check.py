@@ -233,7 +233,7 @@ def _same(title: str, got: Any, want: Any, limit: Any = 0.0, text: str = _DIFFER
     """
     got, want = np.asarray(got), np.asarray(want)
     _require(got.shape == want.shape, f"{title} is {got.shape}, want {want.shape}")
-    wrong = ~np.isclose(got, want, 0, limit, equal_nan=True)
+    wrong = ~np.isclose(got, want, 0, limit, equal_nan=end is None)  # no NaN confirms that a slope is NaN
     if wrong.any():
         off = np.where(wrong, np.abs(got - want), 0)
         at = tuple(map(int, np.argwhere(wrong)[0]))
