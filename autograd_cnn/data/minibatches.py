@@ -17,6 +17,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from autograd_cnn.data.checks import check_array, check_generator, check_pair
+from autograd_cnn.engine.checks import count
 
 
 def batches(
@@ -55,21 +56,17 @@ def batches(
     [[2, 4, 3], [0, 1]]
     """
     check_pair("batches", images, labels)
-    if not isinstance(batch_size, int | np.integer):
-        raise TypeError(f"batches: batch_size is {batch_size!r}, want an int")
-    if batch_size < 1:
-        raise ValueError(f"batches: batch_size {batch_size}, must be at least 1")
     if rng is not None:
         check_generator("batches", rng)
-    return _batches(images, labels, int(batch_size), rng)
+    return _batches(images, labels, count(batch_size, "batches: batch_size"), rng)
 
 
 def _batches(
     images: NDArray[Any], labels: NDArray[Any], batch_size: int, rng: Generator | None
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    count, order = len(images), None if rng is None else rng.permutation(len(images))
-    left_over = count > 1 and count % batch_size == 1
-    for start, end in pairwise([*range(0, count - left_over, batch_size), count]):
+    total, order = len(images), None if rng is None else rng.permutation(len(images))
+    left_over = total > 1 and total % batch_size == 1
+    for start, end in pairwise([*range(0, total - left_over, batch_size), total]):
         chosen = slice(start, end) if order is None else order[start:end]
         yield images[chosen], labels[chosen]
 
@@ -102,11 +99,11 @@ def split(
     """
     check_pair("split", images, labels)
     check_generator("split", rng)
-    count = math.ceil(share * len(images)) if 0 < share < 1 else 0
-    if not 0 < count < len(images):
+    held = math.ceil(share * len(images)) if 0 < share < 1 else 0
+    if not 0 < held < len(images):
         raise ValueError(f"split: share {share} of {len(images):,} images leaves a part empty, want it in (0, 1)")
     order = rng.permutation(len(images))
-    apart, rest = np.sort(order[:count]), np.sort(order[count:])
+    apart, rest = np.sort(order[:held]), np.sort(order[held:])
     return (images[rest], labels[rest]), (images[apart], labels[apart])
 
 
@@ -145,9 +142,9 @@ def augment(
     Raises
     ------
     TypeError
-        If `images` is no array, or `rng` no generator.
+        If `images` is no array, `rng` no generator, or `shift` or `cutout` no int.
     ValueError
-        If `images` has other axes, `shift` or `cutout` is negative or no int, or `mode` is unknown.
+        If `images` has other axes, `shift` or `cutout` is negative, or `mode` is unknown.
 
     References
     ----------
@@ -167,26 +164,22 @@ def augment(
     check_generator("augment", rng)
     if images.ndim != 4:
         raise ValueError(f"augment: images {images.shape}, expected (N, H, W, C). One image: image[None]")
-    whole = all(isinstance(number, int | np.integer) for number in (shift, cutout))
-    if not whole or min(shift, cutout) < 0 or mode not in ("constant", "reflect"):
-        raise ValueError(
-            f"augment: shift={shift!r}, cutout={cutout!r}, mode={mode!r}; the numbers must be ints of at least 0, "
-            'and the mode "constant" or "reflect"'
-        )
+    count(shift, "augment: shift", 0)
+    count(cutout, "augment: cutout", 0)
     if not images.size:
         return images.copy()
-    count, height, width, channels = images.shape
-    top, left = rng.integers(0, 2 * shift + 1, size=(2, count))
+    number, height, width, channels = images.shape
+    top, left = rng.integers(0, 2 * shift + 1, size=(2, number))
     # A pixel is one item of bytes: NumPy copies items whole, and would copy three colours in a loop of three.
     padded = np.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode)
     padded = np.ascontiguousarray(padded).view(f"V{channels * images.itemsize}")[..., 0]
-    pixels = sliding_window_view(padded, (height, width), axis=(1, 2))[np.arange(count), top, left]
+    pixels = sliding_window_view(padded, (height, width), axis=(1, 2))[np.arange(number), top, left]
     if flip:
-        mirrored = np.flatnonzero(rng.random(count) < 0.5)
+        mirrored = np.flatnonzero(rng.random(number) < 0.5)
         pixels[mirrored] = pixels[mirrored, :, ::-1]
     if cutout:
         rows, columns = (
-            abs(2 * (np.arange(side) - rng.integers(0, side, (count, 1))) + 1 - cutout % 2) < cutout
+            abs(2 * (np.arange(side) - rng.integers(0, side, (number, 1))) + 1 - cutout % 2) < cutout
             for side in (height, width)
         )
         mean = images.mean(axis=(0, 1, 2))

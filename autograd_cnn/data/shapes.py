@@ -17,6 +17,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from autograd_cnn.data.dataset import Dataset
+from autograd_cnn.engine.checks import count
 
 Plane = NDArray[np.floating[Any]]
 
@@ -70,26 +71,23 @@ def load_shapes(train: int = 5000, test: int = 1000, seed: int = 0) -> Dataset:
     >>> load_shapes(train=200, test=100).classes[:3]
     ('disc', 'ring', 'square')
     """
-    for name, count in (("train", train), ("test", test)):
-        if not isinstance(count, int | np.integer) or count < 0:
-            raise ValueError(f"load_shapes: {name} is {count!r}, want a number of images")
-    train_images, train_labels = _draw(train, np.random.default_rng([seed, 0]))
-    test_images, test_labels = _draw(test, np.random.default_rng([seed, 1]))
+    train_images, train_labels = _draw(count(train, "load_shapes: train", 0), np.random.default_rng([seed, 0]))
+    test_images, test_labels = _draw(count(test, "load_shapes: test", 0), np.random.default_rng([seed, 1]))
     return Dataset("shapes (synthetic)", tuple(_SHAPES), train_images, train_labels, test_images, test_labels)
 
 
-def _draw(count: int, rng: Generator) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    labels = rng.permutation(np.arange(count, dtype=np.int64) % len(_SHAPES))
-    images = np.empty((count, 32, 32, 3), np.uint8)
+def _draw(number: int, rng: Generator) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    labels = rng.permutation(np.arange(number, dtype=np.int64) % len(_SHAPES))
+    images = np.empty((number, 32, 32, 3), np.uint8)
     for label, shape in enumerate(_SHAPES.values()):
         chosen = np.flatnonzero(labels == label)
         images[chosen] = _paint(shape, len(chosen), rng)
     return images, labels
 
 
-def _paint(shape: Callable[[Plane, Plane], Plane], count: int, rng: Generator) -> NDArray[np.uint8]:
+def _paint(shape: Callable[[Plane, Plane], Plane], number: int, rng: Generator) -> NDArray[np.uint8]:
     def uniform(low: float, high: float, channels: int = 1) -> NDArray[np.float32]:
-        return rng.uniform(low, high, (count, 1, 1, channels)).astype(np.float32)
+        return rng.uniform(low, high, (number, 1, 1, channels)).astype(np.float32)
 
     y, x = np.mgrid[-15.5:16, -15.5:16].astype(np.float32)[..., None]  # centres of pixels, (32, 32, 1) each
     radius, angle = uniform(8, 11), uniform(-0.4, 0.4)

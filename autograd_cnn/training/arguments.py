@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,21 +10,18 @@ import numpy as np
 from numpy.random import Generator
 
 from autograd_cnn.data.checks import check_array, check_pair, value_or_type
+from autograd_cnn.engine.checks import count
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.files import AnyPath
 from autograd_cnn.optim.optimiser import Steps
 from autograd_cnn.training.ranks import Array, Ranks
 
-WHOLE = int | np.integer
 NUMBER = int | float | np.number
 TYPES: dict[str, tuple[Any, str]] = {
     "model": (Callable, "a Module, or a function of images"),
     "loss": (Callable, "a function such as ag.cross_entropy"),
     "optimiser": (Steps, "one such as ag.optim.Adam(model.parameters())"),
     "rng": (Generator | None, "np.random.default_rng(0)"),
-    "epochs": (WHOLE | None, "an int"),
-    "steps": (WHOLE | None, "an int"),
-    "batch_size": (WHOLE, "an int"),
     "schedule": (Callable | None, "a function of the number of a step"),
     "augment": (Callable | None, "a function of images and a generator"),
     "clip": (NUMBER | None, "the largest norm of the gradients"),
@@ -36,28 +32,28 @@ TYPES: dict[str, tuple[Any, str]] = {
     "name": (str, "a text"),
     "ranks": (Ranks, "ag.distributed.ranks()"),
 }
-LEAST = {"epochs": 0, "steps": 0, "batch_size": 1}
 ABOVE_ZERO = "clip", "time_limit"
 BRIGHT = 127  # floats from 0 to more than this, and at most 255, are the numbers of bytes
 
 
-def check(caller: str, /, **arguments: Any) -> None:
-    """Raise an error unless arguments, by name, have the right types, and numbers are large enough."""
+def check(**arguments: Any) -> None:
+    """Raise an error unless arguments of `fit`, by name, have the right types, and limits are above 0."""
     for name, value in arguments.items():
         expected, want = TYPES[name]
         if not isinstance(value, expected) or isinstance(value, bool):
-            raise TypeError(f"{caller}: {name} is {value_or_type(value)}, want {want}")
-        if value is not None and name in LEAST and value < LEAST[name]:
-            raise ValueError(f"{caller}: {name} is {value}, want {LEAST[name]} or more")
+            raise TypeError(f"fit: {name} is {value_or_type(value)}, want {want}")
         if value is not None and name in ABOVE_ZERO and not value > 0:
-            raise ValueError(f"{caller}: {name} is {value}, want more than 0, or None for no limit")
+            raise ValueError(f"fit: {name} is {value}, want more than 0, or None for no limit")
 
 
 def check_run(given: Mapping[str, Any]) -> None:
     """Raise an error unless the arguments of `fit`, by name, suit it and each other."""
-    check("fit", **{name: given[name] for name in TYPES if name in given})
+    check(**{name: given[name] for name in TYPES})
     if (given["epochs"] is None) == (given["steps"] is None):
         raise TypeError("fit: pass one of epochs= and steps=")
+    length = "steps" if given["epochs"] is None else "epochs"
+    count(given[length], f"fit: {length}", 0)
+    count(given["batch_size"], "fit: batch_size")
     if given["augment"] is not None and given["rng"] is None:
         raise ValueError("fit: augment draws random numbers from rng: rng=np.random.default_rng(0)")
     check_set("fit", given["images"], given["labels"])
@@ -77,9 +73,7 @@ def check_run(given: Mapping[str, Any]) -> None:
 def _check_place(path: AnyPath) -> None:
     """Raise an error unless the file can be written, as far as its folder shows, before hours of work are in it."""
     if os.path.isdir(path) or not os.access(os.path.dirname(os.path.realpath(path)), os.W_OK):
-        raise OSError(
-            errno.EACCES, "fit: checkpoint wants a file in a folder that exists and can be written", os.fspath(path)
-        )
+        raise OSError(f"fit: checkpoint is {path}, want a file in a folder that exists and can be written")
 
 
 def check_set(caller: str, images: Any, labels: Any, whose: str = "") -> None:

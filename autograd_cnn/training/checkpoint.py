@@ -8,7 +8,7 @@ schedule and in the pass) and the seed of the pass.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -22,7 +22,7 @@ from autograd_cnn.state import check_state, not_finite
 from autograd_cnn.training.ranks import Array
 
 Generators = Mapping[str, Generator] | None
-Contents = tuple[dict[str, Array], dict[str, Any] | None]
+Contents = tuple[dict[str, Array], dict[str, Any]]  # the arrays of a checkpoint, and what JSON holds
 
 
 def save_checkpoint(
@@ -48,7 +48,8 @@ def save_checkpoint(
     OSError
         If the file cannot be written.
     """
-    write_state(path, full_state(model, optimiser, generators), state or {})
+    arrays, record = full_state(model, optimiser, generators)
+    write_arrays(path, arrays, {**record, "state": state or {}})
 
 
 def load_checkpoint(path: AnyPath, model: Any, optimiser: Steps, generators: Generators = None) -> dict[str, Any]:
@@ -74,19 +75,11 @@ def load_checkpoint(path: AnyPath, model: Any, optimiser: Steps, generators: Gen
     OSError
         If the file cannot be read.
     """
-    return restore_state(path, read_arrays(path), model, optimiser, generators)
+    return restore_state(path, read_checkpoint(path), model, optimiser, generators)
 
 
-class State(NamedTuple):
-    """All that determines the next step: arrays, settings of the optimiser, and states of the generators, by name."""
-
-    arrays: dict[str, Array]
-    settings: dict[str, Any]
-    generators: dict[str, Any]
-
-
-def full_state(model: Any, optimiser: Steps, generators: Generators) -> State:
-    """Return the state of a model, its optimiser and all generators that they draw from."""
+def full_state(model: Any, optimiser: Steps, generators: Generators) -> Contents:
+    """Return all that determines the next step: the state of a model, its optimiser and the generators of both."""
     if isinstance(model, Module):
         weights = model.state_dict()
     else:
@@ -95,14 +88,17 @@ def full_state(model: Any, optimiser: Steps, generators: Generators) -> State:
     arrays = {f"model.{name}": x for name, x in weights.items()}
     arrays |= {f"optimiser.{name}": x for name, x in state.items() if isinstance(x, np.ndarray)}
     settings = {name: x for name, x in state.items() if not isinstance(x, np.ndarray)}
-    drawn = all_generators(model, generators)
-    return State(arrays, settings, {name: g.bit_generator.state for name, g in drawn.items()})
+    drawn = {name: g.bit_generator.state for name, g in all_generators(model, generators).items()}
+    return arrays, {"optimiser": settings, "generators": drawn}
 
 
-def write_state(path: AnyPath, state: State, progress: Mapping[str, Any]) -> None:
-    """Write a checkpoint: a state, and anything else that the run needs."""
-    record = {"optimiser": state.settings, "generators": state.generators, "state": progress}
-    write_arrays(path, state.arrays, record)
+def read_checkpoint(path: AnyPath) -> Contents:
+    """Read a checkpoint, or the best weights of a run."""
+    arrays, record = read_arrays(path)
+    if record is None:
+        cure = "Restore it from a copy. For weights: ag.interop.load_weights(path, model)"
+        raise CheckpointError(f"{path}: has no checksum, so it is no checkpoint. {cure}")
+    return arrays, record
 
 
 def restore_state(
@@ -110,14 +106,10 @@ def restore_state(
 ) -> dict[str, Any]:
     """Restore what the contents of a checkpoint hold, or change nothing. Return the `state` in it."""
     arrays, record = contents
-    if record is None:
-        raise CheckpointError(
-            f"{path}: has no checksum, so it is no checkpoint. For weights: ag.interop.load_weights(path, model)"
-        )
-    own, drawn = full_state(model, optimiser, generators), all_generators(model, generators)
+    (own, settings), drawn = full_state(model, optimiser, generators), all_generators(model, generators)
     try:
-        check_state("checkpoint", own.arrays, arrays)
-        check_state("checkpoint", own.settings, record["optimiser"])
+        check_state("checkpoint", own, arrays)
+        check_state("checkpoint", settings["optimiser"], record["optimiser"])
         check_state("checkpoint", dict.fromkeys(drawn, 0), dict.fromkeys(record["generators"], 0))
         for name, generator in drawn.items():  # a fresh generator of the same kind takes the state, or raises
             type(generator.bit_generator)().state = record["generators"][name]
@@ -137,9 +129,7 @@ def restore_state(
 
 def load_model(path: AnyPath, model: Module) -> None:
     """Fill a model from a checkpoint, or from a file of the best weights."""
-    arrays, record = read_arrays(path)
-    if record is None:
-        raise CheckpointError(f"{path}: has no checksum, so it is not of this run. Restore it from a copy")
+    arrays, record = read_checkpoint(path)
     try:
         model.load_state_dict(_of("model.", arrays) if "optimiser" in record else arrays)
     except ValueError as error:
@@ -150,10 +140,10 @@ def _of(room: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
     return {name.removeprefix(room): x for name, x in arrays.items() if name.startswith(room)}
 
 
-def names_not_finite(state: State) -> dict[str, str]:
+def names_not_finite(arrays: Mapping[str, Array], record: Mapping[str, Any]) -> dict[str, str]:
     """Return the names of the arrays and settings of a state that hold NaN or infinities, with a description."""
-    numbers = {f"optimiser.{name}": np.asarray(x) for name, x in state.settings.items()}
-    return {name: bad for name, x in {**state.arrays, **numbers}.items() if (bad := not_finite(x))}
+    numbers = {f"optimiser.{name}": np.asarray(x) for name, x in record["optimiser"].items()}
+    return {name: bad for name, x in {**arrays, **numbers}.items() if (bad := not_finite(x))}
 
 
 def all_generators(model: Any, others: Generators) -> dict[str, Generator]:

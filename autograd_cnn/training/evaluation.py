@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.data import as_float32
+from autograd_cnn.engine.checks import count
 from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn.module import in_training_mode
-from autograd_cnn.training.arguments import check, check_numbers, check_set, warn_of_bytes
+from autograd_cnn.training.arguments import check_numbers, check_set, warn_of_bytes
 from autograd_cnn.training.history import Evaluation
 from autograd_cnn.training.ranks import Array, Ranks
 
@@ -45,7 +46,7 @@ def predict(model: Model, images: Array, batch_size: int = 100) -> Array:
     array([3., 3., 3., 3., 3.], dtype=float32)
     """
     check_numbers("predict", "images", images)
-    check("predict", batch_size=batch_size)
+    count(batch_size, "predict: batch_size")
     warn_of_bytes("predict", "images", images)
     return _predicted(model, images, batch_size)
 
@@ -95,7 +96,7 @@ def evaluate(
     >>> print(f"{result.accuracy:.2f}", result.confusion.tolist())
     0.67 [[1, 0], [1, 1]]
     """
-    check("evaluate", batch_size=batch_size)
+    count(batch_size, "evaluate: batch_size")
     check_set("evaluate", images, labels)
     return evaluated(model, loss, images, labels, batch_size, ranks)
 

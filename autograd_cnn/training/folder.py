@@ -10,15 +10,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from autograd_cnn import plots
 from autograd_cnn.arrayfile import read_json, spelled, write_arrays, write_json
 from autograd_cnn.files import AnyPath, read, write_atomically
 from autograd_cnn.nn import Module
 from autograd_cnn.training.checkpoint import load_model
-from autograd_cnn.training.history import History, drawing
+from autograd_cnn.training.history import History
 from autograd_cnn.training.recipe import run_recipe
 
 SETTINGS, CODE, HISTORY, PICTURE = "settings.json", "model.py", "history.json", "loss.png"
@@ -56,7 +59,7 @@ class RunFolder:
     FileExistsError
         If files of other origin would be overwritten.
     FileNotFoundError
-        If `settings` is None, and there is no run.
+        If `settings` is None, and there is no run, which has a ``settings.json``.
     ValueError
         If the run in the folder has other settings or other code, or ``settings.json`` is damaged.
 
@@ -85,31 +88,27 @@ class RunFolder:
     def __init__(self, path: AnyPath, settings: Mapping[str, Any] | None = None, source: AnyPath | None = None) -> None:
         self.path = Path(path)
         self.last, self.best = self.path / LAST, self.path / BEST
-        self._code_sum: str | None = None
-        exists = (self.path / SETTINGS).exists()
-        if settings is None and not exists:
-            raise FileNotFoundError(f"{self.path}: there is no run here, since {SETTINGS} is missing")
         if settings is None:
-            self.settings = self._read_settings()
-            return
-        self.settings = json.loads(json.dumps(spelled(dict(settings))))  # as a later process will read them
-        code = Path(source).read_bytes() if source else None
-        if exists:
-            self._compare(code)
+            self._record = read_json(self.path / SETTINGS)
         else:
-            self._create(code)
+            code = Path(source).read_bytes() if source else None
+            run = json.loads(json.dumps(spelled(dict(settings))))  # as a later process will read them
+            self._record = {"run": run, CODE: code and hashlib.sha256(code).hexdigest()}
+            if (self.path / SETTINGS).exists():
+                self._record = self._compared()
+            else:
+                self._create(code)
+        self.settings: dict[str, Any] = self._record["run"]
 
     def _create(self, code: bytes | None) -> None:
         found = [name for name in (CODE, HISTORY, PICTURE, LAST, BEST) if (self.path / name).exists()]
-        if found == [CODE] and (self.path / CODE).read_bytes() == code:
-            found = []  # a run whose creation was cut short
-        if found:
+        cut_short = found == [CODE] and (self.path / CODE).read_bytes() == code  # as another run was created here
+        if found and not cut_short:
             raise FileExistsError(f"{self.path}: has {', '.join(found)}, but no run. Choose another folder")
         self.path.mkdir(parents=True, exist_ok=True)
         if code is not None:
-            self._code_sum = hashlib.sha256(code).hexdigest()
             write_atomically(self.path / CODE, code)
-        write_json(self.path / SETTINGS, {"run": self.settings, CODE: self._code_sum})
+        write_json(self.path / SETTINGS, self._record)
 
     def remove(self) -> None:
         """Remove the settings and the code of a run that has no checkpoint, and the folder if nothing else is in it."""
@@ -118,36 +117,21 @@ class RunFolder:
         if not any(self.path.iterdir()):
             self.path.rmdir()
 
-    def _compare(self, code: bytes | None) -> None:
-        """Raise an error unless the run in the folder has these settings and this code."""
-        before, now = self._read_settings(), self.settings
+    def _compared(self) -> dict[str, Any]:
+        """Return the record of the run in the folder, or raise an error unless it has these settings and this code."""
+        record, sum_of_code = read_json(self.path / SETTINGS), self._record[CODE]
+        before, now = record["run"], self._record["run"]
         other = [
             f"{name} is {now.get(name, 'missing')!r}, was {before.get(name, 'missing')!r}"
             for name in {**before, **now}
             if before.get(name) != now.get(name)
         ]
-        if code is not None and code != self._read_code():
+        if sum_of_code not in (None, record[CODE]):
             other.append(f"the code is not that of {CODE}")
         if other:
             cure = "Choose another folder, or go on with that run (--resume)"
             raise ValueError(f"{self.path}: has another run: {'; '.join(other)}. {cure}")
-
-    def _read_settings(self) -> dict[str, Any]:
-        record = read_json(self.path / SETTINGS)
-        self._code_sum = record.get(CODE)
-        return dict(record.get("run", {}))
-
-    def _read_code(self) -> bytes:
-        path = self.path / CODE
-        code = read(path)
-        if self._code_sum is None:
-            raise ValueError(f"{path}: the run began without code, so it is not of this run")
-        if self._code_sum != hashlib.sha256(code).hexdigest():
-            raise ValueError(
-                f"{path}: damaged, or changed since the run began (its checksum is wrong). Restore it from a copy; for "
-                "other code begin a new run"
-            )
-        return code
+        return record
 
     def callback(self, model: Module) -> Callable[[History], None]:
         """Return the callback for `fit` that writes history and picture, and keeps the best weights.
@@ -155,14 +139,14 @@ class RunFolder:
         In the list of callbacks it stands behind those that may end the run, so that the files say why. The picture is
         drawn at the end; without matplotlib there is none.
         """
-        weights, plots = model.state_dict, drawing()
+        weights = model.state_dict
 
         def write(history: History) -> None:
-            self._compare(None)  # another run may have been begun in this folder at the same moment
+            self._compared()  # another run may have been begun in this folder at the same moment
             if history.since_best == 0:
                 write_arrays(self.best, weights(), {})
-            history.save(self.path / HISTORY)
-            if plots and (history.ended or len(history.losses) == history.planned):
+            write_json(self.path / HISTORY, asdict(history))
+            if find_spec("matplotlib") and (history.ended or len(history.losses) == history.planned):
                 plots.loss_curve(history, self.path / PICTURE)
 
         return write
@@ -170,11 +154,20 @@ class RunFolder:
     def history(self) -> History:
         """Read the History. Before the first pass has ended it is empty."""
         path = self.path / HISTORY
-        return History.load(path) if path.exists() else History()
+        return History.from_record(read_json(path)) if path.exists() else History()
 
     def module(self) -> ModuleType:
         """Run ``model.py``, and return it as a module, with defaults for what it lacks. Open only runs of trust."""
-        return run_recipe(self.path / CODE, self._read_code())
+        path = self.path / CODE
+        code, want = read(path), self._record[CODE]
+        if want is None:
+            raise ValueError(f"{path}: the run began without code, so it is not of this run")
+        if want != hashlib.sha256(code).hexdigest():
+            raise ValueError(
+                f"{path}: damaged, or changed since the run began (its checksum is wrong). Restore it from a copy; for "
+                "other code begin a new run"
+            )
+        return run_recipe(path, code)
 
     def model(self) -> Module:
         """Build the model with the best weights, in evaluation mode; before the first pass has ended, with the last.
@@ -192,10 +185,7 @@ class RunFolder:
         model = code.build(code.Settings(**self.settings.get("settings", {})))
         if not isinstance(model, Module):
             raise TypeError(f"{self.path / CODE}: build returned {type(model).__name__}, want a Module")
-        path = next((path for path in (self.best, self.last) if path.exists()), None)
-        if path is None:
-            raise FileNotFoundError(f"{self.path}: has no weights, neither {BEST} nor {LAST}")
-        load_model(path, model)
+        load_model(self.best if self.best.exists() else self.last, model)
         return model.eval()
 
 

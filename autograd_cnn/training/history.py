@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from importlib import import_module
+from dataclasses import dataclass, field
 from importlib.util import find_spec
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_cnn.arrayfile import read_json, write_json
+from autograd_cnn import plots
 from autograd_cnn.environment import plain
-from autograd_cnn.files import AnyPath
 
-PLOTS = "autograd_cnn.plots"
 EARLY_STOP = "early stop"  # the reason to end, if a callback wants it
 
 
@@ -110,8 +106,7 @@ class History:
 
     def _repr_png_(self) -> bytes | None:
         """Return the curve for a notebook, unless matplotlib or losses are missing."""
-        plots = drawing()
-        return plots.loss_curve_png(self) if self.losses and plots else None
+        return plots.loss_curve_png(self) if self.losses and find_spec("matplotlib") else None
 
     @property
     def best(self) -> int:
@@ -138,25 +133,6 @@ class History:
         """
         return len(self.epochs) - 1 - self.best
 
-    def save(self, path: AnyPath) -> None:
-        """Write the History as JSON, with a checksum."""
-        write_json(path, asdict(self))
-
-    @classmethod
-    def load(cls, path: AnyPath) -> History:
-        """Read a History that `save` wrote.
-
-        Raises
-        ------
-        ValueError
-            If the file is damaged, or holds no History.
-        """
-        record = read_json(path)
-        try:
-            return cls.from_record(record)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"{path}: no saved History ({error!r})") from error
-
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> History:
         """Build a History from the dict that `dataclasses.asdict` made of one, also after a round trip through JSON."""
@@ -166,11 +142,6 @@ class History:
 
 
 Callback = Callable[[History], object]
-
-
-def drawing() -> ModuleType | None:
-    """Return the room that draws a History, or None if it or matplotlib is missing."""
-    return import_module(PLOTS) if find_spec("matplotlib") and find_spec(PLOTS) else None
 
 
 def number(value: Any) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.random import Generator
 
 from autograd_cnn.engine import tape
+from autograd_cnn.engine.checks import number
 from autograd_cnn.engine.finite import first_not_finite
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.tape import Node
@@ -118,7 +119,7 @@ def fit(
     Raises
     ------
     FloatingPointError
-        If the loss, a gradient or a rate is not finite, before the step that would use it; or if a number of the model
+        If the loss or a gradient is not finite, before the step that would use it; or if a number of the model
         or of the optimiser has become so, before it is saved. A number that is not finite reaches a checkpoint only if
         the model had it at the start.
     CheckpointError
@@ -126,7 +127,7 @@ def fit(
     RuntimeError
         If the models, optimisers or generators of the ranks differ, at the start or after a pass.
     TypeError, ValueError
-        If the arguments do not match each other.
+        If the arguments do not match each other, or `schedule` returns no rate.
 
     Examples
     --------
@@ -142,7 +143,7 @@ def fit(
     True
     """
     given = locals()  # the arguments, by name
-    check("fit", ranks=ranks)
+    check(ranks=ranks)
     with ranks.all_or_none():
         run = Run(given)
     ranks.compare(run.arguments, SAME_ARGUMENTS)
@@ -169,7 +170,7 @@ def _one_pass(run: Run) -> None:
     with run.batches() as batches:
         for images, labels in batches:
             if args.schedule is not None:
-                optimiser.lr = _rate(args.schedule, run.step)
+                optimiser.lr = float(number(args.schedule(run.step), f"fit: schedule({run.step})", 0))
             optimiser.zero_grad()
             with run.shared(len(labels)) as weight:
                 if len(labels):  # a small batch may have no image for this rank
@@ -189,10 +190,10 @@ def _one_pass(run: Run) -> None:
 
 def _check_loss(run: Run, value: Any) -> None:
     """Raise an error unless the loss is one finite number; at the first step of a pass, note the dead channels."""
-    number, node = one_number("fit", value), value.node
-    if not math.isfinite(number):
+    loss, node = one_number("fit", value), value.node
+    if not math.isfinite(loss):
         culprit = f" {first_not_finite(node)}" if isinstance(node, Node) else ""
-        raise FloatingPointError(f"fit: loss is {number} at step {run.step:,}.{culprit}")
+        raise FloatingPointError(f"fit: loss is {loss} at step {run.step:,}.{culprit}")
     if run.step == run.closed and isinstance(node, Node) and not run.current.dead:
         run.current.dead, whole = _dead_shares(node)
         if whole and not run.warned:
@@ -227,17 +228,6 @@ def _name(node: Node, others: Mapping[str, float]) -> str:
     name = f"{node.scope[0]}.{node.plan.primitive.name}" if node.scope else str(node)
     numbered = itertools.chain([name], (f"{name} {i}" for i in itertools.count(2)))
     return next(each for each in numbered if each not in others)
-
-
-def _rate(schedule: Schedule, step: int) -> float:
-    """Return the learning rate of a step, or raise an error if it is none."""
-    rate, problem = schedule(step), f"fit: schedule({step}) is"
-    if not isinstance(rate, (int, float, np.number)):
-        raise TypeError(f"{problem} {rate!r}, want a number from 0 on")
-    if not 0 <= rate < math.inf:
-        kind = ValueError if -math.inf < rate < 0 else FloatingPointError
-        raise kind(f"{problem} {rate}, want a number from 0 on. Nothing was changed at this step")
-    return float(rate)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.arrayfile import CheckpointError, read_arrays
+from autograd_cnn.arrayfile import CheckpointError, write_arrays
 from autograd_cnn.data import batches
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.registry import kernels
@@ -25,15 +25,9 @@ from autograd_cnn.environment import plain
 from autograd_cnn.files import AnyPath
 from autograd_cnn.nn import Module
 from autograd_cnn.state import not_finite
+from autograd_cnn.training import checkpoint
 from autograd_cnn.training.arguments import check_run
-from autograd_cnn.training.checkpoint import (
-    State,
-    all_generators,
-    full_state,
-    names_not_finite,
-    restore_state,
-    write_state,
-)
+from autograd_cnn.training.checkpoint import Contents, all_generators, full_state
 from autograd_cnn.training.feeding import fed, prepared
 from autograd_cnn.training.history import EARLY_STOP, Epoch, Evaluation, History, number
 from autograd_cnn.training.ranks import Array, Ranks
@@ -125,10 +119,8 @@ class Run:
         return [float(self.interrupt.is_set()), float(late)]
 
     def _stop_for(self, interrupted: float, late: float) -> None:
-        if interrupted:
-            self.stop(f"interrupted at step {self.step:,}")
-        elif late:
-            self.stop("time limit")
+        if interrupted or late:
+            self.stop(f"interrupted at step {self.step:,}" if interrupted else "time limit")
 
     def look_for_reasons(self) -> None:
         """Let the run end if any rank has a reason."""
@@ -195,7 +187,7 @@ class Run:
         now, seconds = self.current, self.elapsed - math.fsum(epoch.seconds for epoch in self.history.epochs)
         epoch = Epoch(
             self.step, loss, self.accuracy, *figures, seconds, float(self.args.optimiser.lr),
-            self._gradients(), now.dead, int(sizes.sum()) / self.sizes["images"],
+            now.gradients, now.dead, int(sizes.sum()) / self.sizes["images"],
         )  # fmt: skip
         self.history.epochs.append(epoch)
         self.current = Pass()
@@ -208,9 +200,9 @@ class Run:
         """Raise an error unless all ranks are in the same state, bit for bit."""
 
         def state() -> dict[str, Any]:
-            arrays, settings, generators = full_state(self.args.model, self.args.optimiser, self.generators)
-            names = {f"generator.{name}": bits for name, bits in generators.items()}
-            return {**arrays, **names, "settings": (self.sizes, self.total, settings)}
+            arrays, record = full_state(self.args.model, self.args.optimiser, self.generators)
+            names = {f"generator.{name}": bits for name, bits in record["generators"].items()}
+            return {**arrays, **names, "settings": (self.sizes, self.total, record["optimiser"])}
 
         self.ranks.compare(state, f"fit: {when}")
 
@@ -231,10 +223,10 @@ class Run:
         """Note where a gradient began to be not finite, for `check_gradients`."""
         self._origin = self._origin or (f"{began}. " if began else "")
 
-    def checked_state(self) -> State:
+    def checked_state(self) -> Contents:
         """Return the state of the run, or raise an error if a number is not finite, and was at the first such check."""
         state = full_state(self.args.model, self.args.optimiser, self.generators)
-        found = names_not_finite(state)
+        found = checkpoint.names_not_finite(*state)
         if self._infinite is None:
             self._infinite = found
         for name, bad in found.items():
@@ -247,11 +239,16 @@ class Run:
         return state
 
     def save(self) -> None:
-        """Check all numbers and, if there is a path, write a checkpoint."""
-        state = self.checked_state()
+        """Check all numbers, note the norms of the gradients and, if there is a path, write a checkpoint."""
+        arrays, record = self.checked_state()
+        norms = {
+            p.name or f"parameter {i}": float(np.sqrt(np.square(np.abs(p.grad), dtype=np.float64).sum()))
+            for i, p in enumerate(self.args.optimiser.parameters)
+            if p.grad is not None
+        }
+        self.current.gradients = norms or self.current.gradients  # those of before, if it resumed at the end of a pass
         if self.args.checkpoint is None or self.ranks.rank:
             return
-        self.current.gradients = self._gradients()
         progress = {
             "history": asdict(self.history),
             "sizes": self.sizes,
@@ -260,7 +257,7 @@ class Run:
             "elapsed": self.elapsed,
             "kernels": kernels(),
         }
-        write_state(self.args.checkpoint, state, progress)
+        write_arrays(self.args.checkpoint, arrays, {**record, "state": progress})
 
     def resume(self, path: AnyPath) -> None:
         """Continue from a checkpoint: restore the run, the model, the optimiser and the generators, or change nothing.
@@ -270,8 +267,8 @@ class Run:
         CheckpointError
             If the checkpoint does not match.
         """
-        contents = self.ranks.first(read_arrays, path)
-        state = (contents[1] or {}).get("state", {})
+        contents = self.ranks.first(checkpoint.read_checkpoint, path)
+        state = contents[1].get("state", {})
         if state.get("sizes") != self.sizes:
             raise CheckpointError(f"fit: the checkpoint is of a run with {state.get('sizes')}, want {self.sizes}")
         try:
@@ -285,22 +282,13 @@ class Run:
                 f"{path}: the checkpoint is of a run with other images or labels, or with the same in another order. "
                 "Were they split or shuffled with another seed? For a new run: another checkpoint="
             )
-        restore_state(path, contents, self.args.model, self.args.optimiser, self.generators)
+        checkpoint.restore_state(path, contents, self.args.model, self.args.optimiser, self.generators)
         self.history = replace(history, name=self.history.name, ended="", planned=self.total)
         self.current = current
         self._began = time.perf_counter() - elapsed
         before, now = state.get("kernels", kernels()), kernels()
         if before != now and self.ranks.rank == 0:
             warn(f"{path}: the run began with the kernels {before}, and goes on with {now}: last digits will differ")
-
-    def _gradients(self) -> dict[str, float]:
-        """Return the norm of the gradient of each parameter; those noted before, if the run has resumed since."""
-        norms = {
-            p.name or f"parameter {i}": float(np.sqrt(np.square(np.abs(p.grad), dtype=np.float64).sum()))
-            for i, p in enumerate(self.args.optimiser.parameters)
-            if p.grad is not None
-        }
-        return norms or self.current.gradients
 
 
 def _comparable(value: Any) -> Any:

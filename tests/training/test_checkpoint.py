@@ -285,9 +285,8 @@ def test_a_checkpoint_of_another_run_is_refused_and_nothing_changes(tmp_path, ca
 def test_weights_alone_are_not_a_checkpoint(tmp_path):
     w, model, optimiser = line()
     safetensors.numpy.save_file({"model.0": np.ones((2, 2))}, tmp_path / "c")
-    with pytest.raises(
-        CheckpointError, match=r"has no checksum, so it is no checkpoint\. For weights: ag\.interop\.load_weights"
-    ):
+    told = r"has no checksum, so it is no checkpoint\. Restore .* For weights: ag\.interop\.load_weights"
+    with pytest.raises(CheckpointError, match=told):
         load_checkpoint(tmp_path / "c", model, optimiser)
     write_arrays(tmp_path / "c", {"model.0": w.data}, {})
     with pytest.raises(CheckpointError, match="optimiser"):

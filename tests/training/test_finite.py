@@ -1,6 +1,7 @@
 """A run stops before a number that is not finite reaches the weights or a file, whatever made it."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -61,20 +62,13 @@ def test_it_stops_without_a_checkpoint_too():
 
 
 @pytest.mark.parametrize(
-    ("rate", "kind", "message"),
-    [
-        (math.nan, FloatingPointError, r"fit: schedule\(4\) is nan, want a number from 0 on"),
-        (np.float32("inf"), FloatingPointError, r"fit: schedule\(4\) is inf, want"),
-        (-0.1, ValueError, r"fit: schedule\(4\) is -0\.1, want a number from 0 on"),
-        (None, TypeError, r"fit: schedule\(4\) is None, want a number from 0 on"),
-        ("0.1", TypeError, r"fit: schedule\(4\) is '0\.1', want"),
-    ],
+    ("rate", "kind"), [(math.nan, ValueError), (np.float64("inf"), ValueError), (-0.1, ValueError), ("0.1", TypeError)]
 )
-def test_a_rate_that_is_no_rate_stops_the_run_before_the_step(tmp_path, rate, kind, message):
+def test_a_rate_that_is_no_rate_stops_the_run_before_the_step(tmp_path, rate, kind):
     x, y = points()
     w, model, optimiser = line()
     options = {"schedule": lambda step: rate if step == 4 else 0.1, "checkpoint": tmp_path / "c"}
-    with pytest.raises(kind, match=message):
+    with pytest.raises(kind, match=rf"fit: schedule\(4\) is {re.escape(repr(rate))}, want a number, 0 or more"):
         train(model, optimiser, x, y, epochs=2, **options)
     assert np.isfinite(w.data).all() and optimiser.lr == 0.1
     assert_finite(tmp_path / "c")

@@ -96,7 +96,7 @@ def stopped_clock(monkeypatch):
 @pytest.fixture
 def unpainted(monkeypatch):
     """Without matplotlib, which takes most of the time of these runs."""
-    monkeypatch.setattr("autograd_cnn.training.history.find_spec", lambda name: None)
+    monkeypatch.setattr("autograd_cnn.training.folder.find_spec", lambda name: None)
 
 
 # What is in it
@@ -120,7 +120,7 @@ def test_a_folder_is_complete_in_itself(tmp_path, recipe):
 
 def test_the_best_weights_are_loaded_and_without_them_the_last(tmp_path, recipe, unpainted):
     folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
-    with pytest.raises(FileNotFoundError, match="a: has no weights, neither best.safetensors nor last.safetensors"):
+    with pytest.raises(FileNotFoundError, match=r"a.last\.safetensors"):
         folder.model()
     assert folder.history() == History()
     model, history = train(folder)
@@ -181,7 +181,7 @@ def test_without_matplotlib_there_is_no_picture(tmp_path, recipe, unpainted):
 
 def test_a_folder_with_another_run_is_refused(tmp_path, recipe):
     path = tmp_path / "a"
-    with pytest.raises(FileNotFoundError, match=r"a: there is no run here, since settings\.json is missing"):
+    with pytest.raises(FileNotFoundError, match=r"a.settings\.json"):
         RunFolder(path)
     RunFolder(path, SETTINGS, recipe)
     before = contents(path)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
-from autograd_cnn.arrayfile import write_json
+from autograd_cnn.arrayfile import read_json, write_json
 from autograd_cnn.training import Epoch, History
 
 
@@ -18,8 +18,8 @@ def example():
 
 
 def test_a_history_is_read_back_from_its_file(tmp_path):
-    example().save(tmp_path / "h.json")
-    assert repr(asdict(History.load(tmp_path / "h.json"))) == repr(asdict(example()))
+    write_json(tmp_path / "h.json", asdict(example()))
+    assert repr(asdict(History.from_record(read_json(tmp_path / "h.json")))) == repr(asdict(example()))
     assert json.loads((tmp_path / "h.json").read_text(encoding="utf-8"))["epochs"][0]["validation_loss"] == "nan"
 
 
@@ -40,12 +40,6 @@ def test_passes_since_the_best_are_counted_by_validation_or_else_by_training(los
     for epoch in epochs:
         epoch.loss, epoch.validation_loss = epoch.validation_loss, math.nan
     assert History("", [], epochs).since_best == count
-
-
-def test_a_file_of_another_kind_is_refused(tmp_path):
-    write_json(tmp_path / "h.json", {"name": "", "losses": [[]], "epochs": [], "ended": "", "planned": 0})
-    with pytest.raises(ValueError, match=r"h\.json: no saved History"):
-        History.load(tmp_path / "h.json")
 
 
 def test_a_notebook_shows_a_history_as_its_curve():
