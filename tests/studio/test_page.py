@@ -258,7 +258,7 @@ def test_the_expression_is_marked_in_the_users_line(net):
     marked = [next(parts for _, *parts in op["source"]["lines"] if parts[1]) for op in facts["ops"]]
     assert [m[1] for m in marked] == ["x @ w", "ag.tanh(x @ w)", "h @ v", "ag.relu(h @ v)", "h + ag.relu(h @ v)",
                                      "r * h", "ag.mse(s, y)"]  # fmt: skip
-    lines = facts["steps"][0]["source"]["lines"]
+    lines = facts["steps"][0]["source"][0]["lines"]
     assert lines[0][1] == "def tanh_net(w, v, x, y):"
     assert "".join(marked[0]) == lines[1][1] == "    h = ag.tanh(x @ w)"
 
@@ -375,7 +375,7 @@ def test_a_failed_trace_ends_with_the_error(rng):
     last = facts["steps"][-1]
     assert last["say"].startswith("matmul raises ValueError") and last["formulas"][0]["note"] == "ValueError"
     assert "\n".join(last["formulas"][0]["lines"]) == str(caught.value)
-    (line,) = (parts for _, *parts in last["source"]["lines"] if parts[1])
+    (line,) = (parts for _, *parts in last["source"][0]["lines"] if parts[1])
     assert "".join(line).strip() == "return h @ w"
     assert [facts["values"][v]["name"] for v in last["inputs"]] == ["h", "w"]
 
@@ -480,7 +480,7 @@ def test_without_source_none_of_the_users_code_is_in_the_page(net, tmp_path):
         text = (tmp_path / "net.html").read_text(encoding="utf-8")
         (facts,) = facts_of(text)["frames"]
         sources = [op["source"] for op in facts["ops"]]
-        assert all(bool(source["lines"]) == there for source in [*sources, facts["steps"][0]["source"]])
+        assert all(bool(source["lines"]) == there for source in [*sources, *facts["steps"][0]["source"]])
         assert all(source["at"].startswith("test_page.py:") for source in sources)
         assert ("return ag.mse(s, y)" in text + json.dumps(facts)) == there
 

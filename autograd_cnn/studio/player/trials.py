@@ -73,7 +73,8 @@ class Trials:
         back = [op.id for op, lines in zip(reversed(self.ops), author.backward_lines, strict=True) if lines]
         self.back = {op: len(self.ops) + 2 + k for k, op in enumerate(back)}  # operation -> its step on the way back
         self.picks: dict[str, Pick] = {}
-        self.double: dict[str, Any] = {}  # the whole scope in float64; empty if the program does not run in it
+        self.exact: dict[str, Any] = {}  # the scope in float64
+        self.double: dict[str, Any] = {}  # the same; empty if the program does not run in it, or lacks an array
         self.known: dict[Any, Any] = {}  # what was found for an operation and a value
         # value -> element -> the change of the loss if it is raised; if it was moved, how far, and the changes there
         self.tried: dict[str, dict[int, list[Any]]] = defaultdict(dict)
@@ -82,10 +83,10 @@ class Trials:
         self.digits = 9 if self.scalar else 5  # of changes of the loss
         self.base = math.nan  # the loss
         if self.whole:
-            double = {n: np.asarray(a, np.float64) if is_float(a) else a for n, a in self.scope.items()}
-            self.base = self.run(double, ran := set(author.inputs))
+            self.exact = {n: np.asarray(a, np.float64) if is_float(a) else a for n, a in self.scope.items()}
+            self.base = self.run(self.exact, ran := set(author.inputs))
             if author.name(self.result) in ran:
-                self.double = double
+                self.double = self.exact
                 self.follow()
                 self.try_elements()
 
@@ -208,9 +209,9 @@ class Trials:
     def sides(self, op: Op, value: Value, i: int) -> list[Any]:
         """Return the slopes of `slopes` below and above the number."""
         name, ends = self.author.name(value), []
-        step = STEP * max(1.0, abs(float(self.double[name].flat[i])))
+        step = STEP * max(1.0, abs(float(self.exact[name].flat[i])))
         for move in -step, 0, step:
-            scope = {**self.double, name: np.array(self.double[name])}
+            scope = {**self.exact, name: np.array(self.exact[name])}
             scope[name].flat[i] += move
             exec(self.codes[op.id], scope)
             ends.append(np.array(scope[self.author.name(self.values[op.output])], np.float64).reshape(-1))
@@ -329,15 +330,14 @@ def compare(t: Trials, op: Op, trees: list[Any]) -> dict[str, Any] | None:
     statements run in float64, with the recorded gradient. Gradients that disagree are noted in `t.wrong`.
     """
     values, output = [t.values[v] for v in learning(op)], t.values[op.output]
-    if not all(map(is_float, [t.gradient(output), *(t.double.get(t.author.name(v)) for v in values)])):
+    if not all(map(is_float, [t.gradient(output), *(t.exact.get(t.author.name(v)) for v in values)])):
         return None
     if not trees or max(v.size for v in [output, *values]) > LARGEST or not all(v.size for v in values):
         return None
 
     def rows() -> list[list[Any]]:
         g = np.array(t.gradient(output), np.float64)
-        scope = {**t.double, t.author.gradient(output): g}
-        scope |= {t.author.gradient(v): np.zeros(v.shape) for v in values}
+        scope = {**t.exact, t.author.gradient(output): g, **{t.author.gradient(v): np.zeros(v.shape) for v in values}}
         body = [tree for tree in trees if tree is not None]
         exec(compile(ast.Module(body, []), "<rule>", "exec"), scope)
         return [_rows(t, op, v, scope[t.author.gradient(v)], g.reshape(-1)) for v in values]
