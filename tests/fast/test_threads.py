@@ -265,20 +265,10 @@ def test_a_number_of_threads_that_is_not_whole(wrong):
 ASK = "from autograd_cnn.fast.threads import get_num_threads; print(get_num_threads())"
 
 
-def test_the_environment_sets_the_default():
-    assert run(ASK, AUTOGRAD_CNN_NUM_THREADS="5") == "5\n"
-
-
 @pytest.mark.parametrize("wrong", ["0", "two", "-1", "1.5"])
 def test_a_wrong_environment_is_named(wrong):
     message = f"AUTOGRAD_CNN_NUM_THREADS is {wrong!r}: give a number from 1 up, or unset it"
     assert run(ASK, AUTOGRAD_CNN_NUM_THREADS=wrong).endswith(f": {message}\n")
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity on this system")
-def test_the_default_is_the_cores_this_process_may_use():
-    one_core = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]);"
-    assert run(one_core + ASK, AUTOGRAD_CNN_NUM_THREADS="") == "1\n"
 
 
 FORK = """
@@ -313,26 +303,26 @@ print(status, compute() == expected, blas() == free)
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-def test_a_forked_child_makes_a_pool_of_its_own_and_gives_the_same_bits():
-    assert run("import warnings; warnings.simplefilter('ignore')" + FORK) == "0 True True\n"
+ONE_CORE = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]);"
+TWO = "from autograd_cnn.fast.threads import *; set_num_threads(2);"
+SCRIPTS = {  # a script, the number of threads in the environment, what it prints, and what the system must have
+    "the environment sets the default": (ASK, "5", "5"),
+    "the default is the cores that this process may use": (ONE_CORE + ASK, "", "1", "sched_setaffinity"),
+    "a forked child makes a pool of its own": (
+        "import warnings; warnings.simplefilter('ignore')" + FORK, "", "0 True True", "fork"),
+    "without threadpoolctl": (
+        f"import sys; sys.modules['threadpoolctl'] = None;{TWO} print(map_tiles(abs, 3))", "", "[0, 1, 2]"),
+    "tiles while Python is ending": (
+        f"import atexit;{TWO} atexit.register(lambda: print(map_tiles(abs, 3))); map_tiles(abs, 9)", "", "[0, 1, 2]"),
+}  # fmt: skip
 
 
-def test_it_runs_without_threadpoolctl():
-    script = (
-        "import sys; sys.modules['threadpoolctl'] = None;"
-        "from autograd_cnn.fast.threads import *; set_num_threads(2); print(map_tiles(abs, 3))"
-    )
-    assert run(script) == "[0, 1, 2]\n"
-
-
-def test_tiles_while_python_is_ending():
-    script = (
-        "import atexit;"
-        "from autograd_cnn.fast.threads import *; set_num_threads(3);"
-        "atexit.register(lambda: print(map_tiles(abs, 3))); map_tiles(abs, 9)"
-    )
-    assert run(script) == "[0, 1, 2]\n"
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_process(name):
+    script, number, printed, *needs = SCRIPTS[name]
+    if needs and not hasattr(os, needs[0]):
+        pytest.skip(f"no {needs[0]} on this system")
+    assert run(script, AUTOGRAD_CNN_NUM_THREADS=number) == f"{printed}\n"
 
 
 def test_a_bad_number_of_threads_is_refused_by_a_clear_error():

@@ -336,41 +336,24 @@ def test_a_shared_gradient_sums_to_g(rng):
 # Pooling
 
 
-def pooled(x, *window):
-    x = np.array(x, float)
-    value, grad = value_and_slope(lambda x: ag.max_pool2d(x, *window), x[None, ..., None], float)
-    return value[0, ..., 0].tolist(), grad[0, ..., 0]
+ABOVE_1 = np.nextafter(1, 2)
+POOLED = {  # an image, the window, the maxima, and their gradient
+    "a tie": ([[0, 7], [7, 7]], (2,), [[7]], [[0, 1], [0, 0]]),
+    **{f"all {c}": (np.full((4, 4), c), (2,), [[c, c]] * 2, [[1, 0, 1, 0], [0] * 4] * 2) for c in (0.0, 5.0, -inf)},
+    "no tolerance": ([[1, ABOVE_1], [1, 1]], (2,), [[ABOVE_1]], [[0, 1], [0, 0]]),
+    "NaN wins": ([[1, 9], [nan, 3]], (2,), [[nan]], [[0, 0], [1, 0]]),
+    **{f"padding around {c}": (np.full((2, 2), c), (3, 2, 1), [[c]], [[1, 0], [0, 0]]) for c in (-5.0, -inf)},
+    "windows overlap": ([[0, 0, 0], [0, 8, 0], [0, 0, 0]], (2, 1), [[8, 8], [8, 8]], [[0, 0, 0], [0, 4, 0], [0, 0, 0]]),
+}
 
 
-def test_max_pool_gives_a_tie_to_the_first_in_row_major_order():
-    for constant in (0.0, 5.0, -inf):
-        value, grad = pooled(np.full((4, 4), constant), 2)
-        assert value == [[constant] * 2] * 2
-        np.testing.assert_array_equal(grad, [[1, 0, 1, 0], [0] * 4, [1, 0, 1, 0], [0] * 4])
-    np.testing.assert_array_equal(pooled([[0, 7], [7, 7]], 2)[1], [[0, 1], [0, 0]])
-
-
-def test_max_pool_uses_no_tolerance():
-    np.testing.assert_array_equal(pooled([[1, np.nextafter(1, 2)], [1, 1]], 2)[1], [[0, 1], [0, 0]])
-
-
-def test_max_pool_lets_nan_win():
-    value, grad = pooled([[1, 9], [nan, 3]], 2)
-    assert np.isnan(value).all()
-    np.testing.assert_array_equal(grad, [[0, 0], [1, 0]])
-
-
-def test_max_pool_padding_never_wins():
-    value, grad = pooled(np.full((2, 2), -5.0), 3, 2, 1)
-    assert value == [[-5.0]]
-    np.testing.assert_array_equal(grad, [[1, 0], [0, 0]])
-    assert pooled(np.full((2, 2), -inf), 3, 2, 1)[1].sum() == 1
-
-
-def test_max_pool_adds_up_where_windows_overlap():
-    value, grad = pooled([[0, 0, 0], [0, 8, 0], [0, 0, 0]], 2, 1)
-    assert value == [[8, 8], [8, 8]]
-    np.testing.assert_array_equal(grad, [[0, 0, 0], [0, 4, 0], [0, 0, 0]])
+@pytest.mark.parametrize(("image", "window", "maxima", "slope"), POOLED.values(), ids=POOLED)
+def test_maxima_of_windows(image, window, maxima, slope):
+    """The first in row-major order wins a tie, and NaN wins over all numbers, and padding over none."""
+    image = np.array(image, float)[None, ..., None]
+    value, grad = value_and_slope(lambda x: ag.max_pool2d(x, *window), image)
+    np.testing.assert_array_equal(value[0, ..., 0], maxima)
+    np.testing.assert_array_equal(grad[0, ..., 0], slope)
 
 
 @pytest.mark.parametrize("window", [(2, 1), (3, 2), (3, 1, 1), (2, 3), ((3, 2), (1, 2), (1, 0))])
