@@ -133,16 +133,13 @@ def gelu_slope(v):
     return cdf(v) + v * math.exp(-v * v / 2) / math.sqrt(2 * math.pi)
 
 
-def silu_gradient(g, x):
-    return ag.silu.rules["x"].function(g, x)
+def rule(name, *options):
+    """The rule of an activation, as a function of g and x, or of its result."""
+    return lambda g, x: getattr(ag, name).rules["x"].function(g, x, *options)
 
 
-def softplus_gradient(g, x, beta=2):
-    return ag.softplus.rules["x"].function(g, x, beta)
-
-
-def gelu_gradient(g, x):
-    return ag.gelu.rules["x"].function(g, x, "none")
+def slope(name, *options):
+    return lambda x: rule(name, *options)(np.ones_like(x), x)
 
 
 # Relative errors; of gradients, which cross 0, absolute ones
@@ -153,9 +150,9 @@ ACCURATE = {
     "softplus, beta 2": (lambda x: ag.softplus.raw(x, 2), lambda v: softened(2 * v) / 2, 40, 5e-7),
     "normal_cdf": (ag.normal_cdf.raw, cdf, 12, 1e-6),
     "gelu": (ag.gelu.raw, lambda v: v * cdf(v), 12, 1e-6),
-    "silu gradient": (lambda x: silu_gradient(np.ones_like(x), x), logistic_slope, 80, 1.5e-6),
-    "softplus gradient": (lambda x: softplus_gradient(np.ones_like(x), x, 1), logistic, 80, 5e-7),
-    "gelu gradient": (lambda x: gelu_gradient(np.ones_like(x), x), gelu_slope, 12, 5e-7),
+    "silu gradient": (slope("silu"), logistic_slope, 80, 1.5e-6),
+    "softplus gradient": (slope("softplus", 1), logistic, 80, 5e-7),
+    "gelu gradient": (slope("gelu", "none"), gelu_slope, 12, 5e-7),
 }
 
 
@@ -179,15 +176,7 @@ def test_a_number_has_the_same_bits_wherever_it_stands(name, rng):
         np.testing.assert_array_equal(function(x[start:stop]), y[start:stop])
 
 
-def relu_gradient(g, y):
-    return ag.relu.rules["x"].function(g, y)
-
-
-def leaky_relu_gradient(g, x):
-    return ag.leaky_relu.rules["x"].function(g, x, 0.01)
-
-
-GRADIENTS = relu_gradient, leaky_relu_gradient, silu_gradient, gelu_gradient, softplus_gradient
+GRADIENTS = rule("relu"), rule("leaky_relu", 0.01), rule("silu"), rule("gelu", "none"), rule("softplus", 2)
 
 
 @pytest.mark.parametrize("gradient", GRADIENTS)

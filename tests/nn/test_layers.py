@@ -296,7 +296,6 @@ MISFITS = [
     (lambda: nn.BatchNorm2d(3)(images(2, 8, 8, 1)), "batch_norm: x (2, 8, 8, 1) has 1 channels, w is (3,)", "", ""),
     (lambda: nn.LayerNorm((2, 4))(images(6, 2, 5)), "layer_norm: x (6, 2, 5), normalized_shape (2, 4)", "", ""),
     (lambda: nn.GlobalAvgPool2d()(images(2, 3, 3)), "GlobalAvgPool2d: x is (2, 3, 3), want (N, H, W, C). One", "", ""),
-    (lambda: nn.GRU(2, 4)(images(2, 5, 3)), "GRU: x is (2, 5, 3), want 2 features on its last axis", "", ""),
     (lambda: nn.Sequential(nn.LSTMCell(2, 4))(images(5, 3)), "LSTMCell 0: x is (5, 3), want 2 features", "", ""),
 ]  # fmt: skip
 

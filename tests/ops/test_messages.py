@@ -439,12 +439,6 @@ def test_repeat_of_pytorch():
 
 
 @says(TypeError)
-def test_a_rate_that_is_text():
-    """SGD: lr is '0.1', want a number, 0 or more"""
-    ag.optim.SGD([leaf(2)], "0.1")
-
-
-@says(TypeError)
 def test_a_rule_as_a_decorated_function():
     r"""
     doubled.vjp: a rule is passed by the name of its input, and vjp is no decorator. doubled.vjp(x=lambda g, x: ...), \

@@ -65,7 +65,6 @@ REFUSED = {  # by what is passed: programs, their messages, and perhaps the kind
         (lambda x: np.max(x, where=x > 0), "initial"),
         (lambda x: np.var(x, ddof=1, correction=2), "simultaneously"),
         (lambda x: np.quantile(x, x[0, 0]), "would leave the graph"),
-        (lambda x: np.quantile(x, 1.5), "range"),
         (lambda x: np.quantile(x, 0.5, weights=x, method="inverted_cdf"), "with weights= is not recorded"),
         (lambda x: np.average(x, weights=[1.0, 2.0]), r"weights are \(2,\)"),
         (lambda x: np.cumulative_sum(x), "x is 2-dimensional: axis is missing"),

@@ -213,10 +213,6 @@ def test_every_picture_has_words_and_every_section_a_heading(page):
     assert [f"{link[1:]}-title" for link in links] == titles
 
 
-def test_names_of_the_user_are_escaped(run):
-    assert "<square>" not in run.html and "&lt;square&gt; &amp; co" in run.html
-
-
 def test_the_same_run_writes_the_same_bytes(run, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train.py", "--recipe", "tiny"])
     before = run.html, (run.folder.path / "report.txt").read_bytes()
