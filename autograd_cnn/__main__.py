@@ -295,7 +295,7 @@ def predict(run: Path, files: list[Path], why: bool = False) -> int:
 
     With `why`, write what decided into RUN/why. Return 0, or 2 if an image cannot be read.
     """
-    from autograd_cnn.data.folder import images_in
+    from autograd_cnn.data.image_files import images_in
 
     folder, classes, shape = _trained(run, "predict")
     code, model, probabilities = 0, folder.model(), folder.module().probabilities

@@ -49,9 +49,9 @@ ROOMS = {
         998, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(3018, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
-    "data": Room(558, "engine files environment", "published images, folders of images, batches"),
+    "data": Room(547, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
-        1067,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
+        1047,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
         "engine ops nn optim data state arrayfile files plots environment",
         "the loop, what looks at a run, and folders of runs that resume",
     ),

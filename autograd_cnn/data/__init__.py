@@ -2,8 +2,7 @@
 
 from autograd_cnn.data.cifar10 import cache_dir, load_cifar10
 from autograd_cnn.data.dataset import Dataset, as_float32
-from autograd_cnn.data.folder import load_folder
-from autograd_cnn.data.image import read_image
+from autograd_cnn.data.image_files import load_folder, read_image
 from autograd_cnn.data.minibatches import augment, batches, split
 from autograd_cnn.data.shapes import load_shapes
 from autograd_cnn.engine.naming import publish

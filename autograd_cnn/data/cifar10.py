@@ -86,7 +86,6 @@ PYTHON = Version(
     },
     decode=_decode_pickle,
 )
-VERSIONS = BINARY, PYTHON
 SIZE = 170_052_171  # of the archive of the binary version, which a download fetches
 URL = f"https://www.cs.toronto.edu/~kriz/{BINARY.archive}"
 MIRROR = f"https://cave.cs.toronto.edu/kriz/{BINARY.archive}"
@@ -168,7 +167,7 @@ def cache_dir() -> Path:
 
 def _candidates(place: Path) -> Iterator[tuple[Version, Path]]:
     """Return the folders of files and the archives in a place, which may be one itself."""
-    for version in VERSIONS:
+    for version in (BINARY, PYTHON):
         first, archive = next(iter(version.files)), place if place.is_file() else place / version.archive
         yield from ((version, each) for each in (place, place / version.folder) if (each / first).is_file())
         if archive.is_file():

@@ -166,8 +166,6 @@ def augment(
         raise ValueError(f"augment: images {images.shape}, expected (N, H, W, C). One image: image[None]")
     count(shift, "augment: shift", 0)
     count(cutout, "augment: cutout", 0)
-    if not images.size:
-        return images.copy()
     number, height, width, channels = images.shape
     top, left = rng.integers(0, 2 * shift + 1, size=(2, number))
     # A pixel is one item of bytes: NumPy copies items whole, and would copy three colours in a loop of three.

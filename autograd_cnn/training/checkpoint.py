@@ -102,9 +102,9 @@ def read_checkpoint(path: AnyPath) -> Contents:
 
 
 def restore_state(
-    path: AnyPath, contents: Contents, model: Any, optimiser: Steps, generators: Generators
-) -> dict[str, Any]:
-    """Restore what the contents of a checkpoint hold, or change nothing. Return the `state` in it."""
+    path: AnyPath, contents: Contents, model: Any, optimiser: Steps, generators: Generators, read: Any = dict
+) -> Any:
+    """Restore what the contents of a checkpoint hold, or change nothing. Return what `read` finds in its `state`."""
     arrays, record = contents
     (own, settings), drawn = full_state(model, optimiser, generators), all_generators(model, generators)
     try:
@@ -113,9 +113,11 @@ def restore_state(
         check_state("checkpoint", dict.fromkeys(drawn, 0), dict.fromkeys(record["generators"], 0))
         for name, generator in drawn.items():  # a fresh generator of the same kind takes the state, or raises
             type(generator.bit_generator)().state = record["generators"][name]
-        state = dict(record["state"])
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        state = read(record["state"])
+    except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
+    except (TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise CheckpointError(f"{path}: not of this version, or not of such a run ({error!r})") from error
     weights = _of("model.", arrays)
     if isinstance(model, Module):
         model.load_state_dict(weights)

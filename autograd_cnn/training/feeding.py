@@ -25,18 +25,13 @@ from autograd_cnn.training.evaluation import read_only
 from autograd_cnn.training.ranks import Array
 
 Augment = Callable[[Array, Generator], Array]
+Share = Callable[[int], slice]
 Item = TypeVar("Item")
 OVER: Any = object()  # what follows the last item
 
 
 def prepared(
-    images: Array,
-    labels: Array,
-    batch_size: int,
-    seed: int | None,
-    augment: Augment | None,
-    start: int = 0,
-    share: Callable[[int], slice] = slice,
+    images: Array, labels: Array, batch_size: int, seed: int | None, augment: Augment | None, start: int, share: Share
 ) -> Iterator[tuple[Array, Array]]:
     """Yield the batches of a pass from number `start` on, augmented, and converted if they are uint8.
 

@@ -182,9 +182,7 @@ class RunFolder:
             If another file is damaged.
         """
         code = self.module()
-        model = code.build(code.Settings(**self.settings.get("settings", {})))
-        if not isinstance(model, Module):
-            raise TypeError(f"{self.path / CODE}: build returned {type(model).__name__}, want a Module")
+        model: Module = code.build(code.Settings(**self.settings.get("settings", {})))
         load_model(self.best if self.best.exists() else self.last, model)
         return model.eval()
 

@@ -196,8 +196,7 @@ def _check_loss(run: Run, value: Any) -> None:
         raise FloatingPointError(f"fit: loss is {loss} at step {run.step:,}.{culprit}")
     if run.step == run.closed and isinstance(node, Node) and not run.current.dead:
         run.current.dead, whole = _dead_shares(node)
-        if whole and not run.warned:
-            run.warned = True
+        if whole:
             warn(
                 f"{whole[0]}: all outputs are 0 for all images of a batch, so no gradient passes through it. Lower the "
                 "learning rate? He initialisation?",

@@ -176,10 +176,7 @@ def optimiser(settings: Settings, model: Network, steps: int) -> Lookahead:
     norms = [layer for block in model.blocks for layer in block.norms]
     biases = [layer.b for layer in norms]
     others = [p for p in model.parameters() if all(p is not bias for bias in biases)]
-    groups = [
-        {"parameters": others},
-        {"parameters": biases, "lr": lr * faster, "weight_decay": decay / faster},
-    ]
+    groups = [{"parameters": others}, {"parameters": biases, "lr": lr * faster, "weight_decay": decay / faster}]
     buffers = [buffer for layer in norms for buffer in (layer.running_mean, layer.running_var)]
     options = {"lr": lr, "momentum": settings.momentum, "nesterov": True, "weight_decay": decay}
     return Lookahead(groups, buffers, lambda step: 1 - 0.774 * (step / steps) ** 3, **options)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.arrayfile import CheckpointError, write_arrays
+from autograd_cnn.arrayfile import write_arrays
 from autograd_cnn.data import batches
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.registry import kernels
@@ -61,7 +61,6 @@ class Run:
         self.generators = {} if args.rng is None else {"fit": args.rng}
         self.interrupt = threading.Event()
         self.bar: Any = None
-        self.warned = False  # of a rectifier that is dead
         # of the step under way: its loss, the number of right labels, and from all ranks the reasons to end
         self.figures = [0.0, 0.0]
         self._all_generators = [*all_generators(args.model, self.generators).values()]
@@ -249,15 +248,9 @@ class Run:
         self.current.gradients = norms or self.current.gradients  # those of before, if it resumed at the end of a pass
         if self.args.checkpoint is None or self.ranks.rank:
             return
-        progress = {
-            "history": asdict(self.history),
-            "sizes": self.sizes,
-            "data": self._data,
-            "pass": asdict(self.current),
-            "elapsed": self.elapsed,
-            "kernels": kernels(),
-        }
-        write_arrays(self.args.checkpoint, arrays, {**record, "state": progress})
+        whose = {"sizes": self.sizes, "data": self._data, "kernels": kernels()}
+        progress = {"history": asdict(self.history), "pass": asdict(self.current), "elapsed": self.elapsed}
+        write_arrays(self.args.checkpoint, arrays, {**record, "state": {**whose, **progress}})
 
     def resume(self, path: AnyPath) -> None:
         """Continue from a checkpoint: restore the run, the model, the optimiser and the generators, or change nothing.
@@ -267,28 +260,26 @@ class Run:
         CheckpointError
             If the checkpoint does not match.
         """
-        contents = self.ranks.first(checkpoint.read_checkpoint, path)
-        state = contents[1].get("state", {})
-        if state.get("sizes") != self.sizes:
-            raise CheckpointError(f"fit: the checkpoint is of a run with {state.get('sizes')}, want {self.sizes}")
-        try:
-            history, elapsed = History.from_record(state["history"]), float(state["elapsed"])
-            data = str(state["data"])
-            current = Pass(**{name: number(x) for name, x in state["pass"].items()})
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CheckpointError(f"{path}: not from this version of fit ({error!r})") from error
-        if data != self._data:
-            raise CheckpointError(
-                f"{path}: the checkpoint is of a run with other images or labels, or with the same in another order. "
-                "Were they split or shuffled with another seed? For a new run: another checkpoint="
-            )
-        checkpoint.restore_state(path, contents, self.args.model, self.args.optimiser, self.generators)
+        contents, args = self.ranks.first(checkpoint.read_checkpoint, path), self.args
+        history, self.current, elapsed, before = checkpoint.restore_state(
+            path, contents, args.model, args.optimiser, self.generators, self._progress
+        )
         self.history = replace(history, name=self.history.name, ended="", planned=self.total)
-        self.current = current
         self._began = time.perf_counter() - elapsed
-        before, now = state.get("kernels", kernels()), kernels()
-        if before != now and self.ranks.rank == 0:
+        if before != (now := kernels()) and self.ranks.rank == 0:
             warn(f"{path}: the run began with the kernels {before}, and goes on with {now}: last digits will differ")
+
+    def _progress(self, state: Mapping[str, Any]) -> tuple[History, Pass, float, str]:
+        """Return how far a checkpoint is, and its kernels, or raise an error if it is of another run."""
+        if state.get("sizes") != self.sizes:
+            raise ValueError(f"the checkpoint is of a run with {state.get('sizes')}, want {self.sizes}")
+        if state["data"] != self._data:
+            raise ValueError(
+                "the checkpoint is of a run with other images or labels, or with the same in another order. Were they "
+                "split or shuffled with another seed? For a new run: another checkpoint="
+            )
+        current = Pass(**{name: number(x) for name, x in state["pass"].items()})
+        return History.from_record(state["history"]), current, float(state["elapsed"]), state.get("kernels", kernels())
 
 
 def _comparable(value: Any) -> Any:

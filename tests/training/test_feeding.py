@@ -35,7 +35,7 @@ def no_threads(monkeypatch):
 @pytest.mark.parametrize("start", [0, 1, 3])
 def test_batches_are_shuffled_augmented_and_converted(start):
     images, labels = np.arange(8 * 4, dtype=np.uint8).reshape(8, 2, 2, 1), np.arange(8)
-    got = list(prepared(images, labels, 2, 5, lambda x, rng: x + rng.integers(9, dtype=np.uint8), start))
+    got = list(prepared(images, labels, 2, 5, lambda x, rng: x + rng.integers(9, dtype=np.uint8), start, slice))
     order = np.random.default_rng(5).permutation(8)
     for i, (x, y) in enumerate(got, start):
         chosen = order[2 * i : 2 * i + 2]
@@ -47,7 +47,7 @@ def test_batches_are_shuffled_augmented_and_converted(start):
 
 def test_an_augmentation_may_crop_and_convert():
     images, labels = np.zeros((5, 4, 4, 1), np.uint8), np.arange(5)
-    (batch, _), *_ = prepared(images, labels, 5, 0, lambda x, rng: np.float32(x[:, :2, :2]) - 3)
+    (batch, _), *_ = prepared(images, labels, 5, 0, lambda x, rng: np.float32(x[:, :2, :2]) - 3, 0, slice)
     assert batch.shape == (5, 2, 2, 1) and batch.dtype == np.float32 and (batch == -3).all()
 
 
@@ -59,14 +59,15 @@ def test_an_augmentation_that_writes_into_its_images_leaves_those_of_the_user():
     images, labels = np.zeros((5, 4, 4, 1), np.uint8), np.arange(5)
     for _ in range(2):
         assert all(
-            (batch == ag.data.as_float32(np.uint8([9]))).all() for batch, _ in prepared(images, labels, 2, 0, brighten)
+            (batch == ag.data.as_float32(np.uint8([9]))).all()
+            for batch, _ in prepared(images, labels, 2, 0, brighten, 0, slice)
         )
     assert not images.any()
 
 
 def test_without_a_seed_floats_are_views_in_order():
     x = np.arange(5.0)
-    assert all(np.shares_memory(batch, x) for batch, _ in prepared(x, x, 2, None, None))
+    assert all(np.shares_memory(batch, x) for batch, _ in prepared(x, x, 2, None, None, 0, slice))
 
 
 def test_a_thread_changes_no_bit(no_threads, monkeypatch):

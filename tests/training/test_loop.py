@@ -237,7 +237,7 @@ def test_of_dead_layers_a_run_names_the_first_once(recwarn):
         return ag.relu(first - 1)
 
     lines = []
-    warnings.simplefilter("always")
+    warnings.simplefilter("default")
     train(model, ag.optim.SGD([w], lr=0.1), x, y, epochs=3, batch_size=20)
     (message,) = {str(warning.message) for warning in recwarn}
     assert len(recwarn) == 1 and message.startswith(f"relu (test_loop.py:{lines[0]}): all outputs are 0")

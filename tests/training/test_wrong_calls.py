@@ -24,7 +24,7 @@ def fit(**options):
 
 def augmented(augment):
     """Prepare the batches of four images."""
-    return [*prepared(BYTES, np.arange(4), 4, 0, augment)]
+    return [*prepared(BYTES, np.arange(4), 4, 0, augment, 0, slice)]
 
 
 NAMES = {

@@ -1,25 +1,121 @@
-"""Reads a folder of images for each class."""
+"""Reads image files: one, or a folder of them for each class.
+
+Whatever its format, mode and size, an image becomes uint8, red, green and blue, of one size. Pillow is asked for
+formats that it decodes itself: for others, such as PostScript, it starts a program. What a file leaves open, such as
+the range of its numbers, is not guessed: the file is refused, with the cure.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from io import BytesIO
+from operator import index
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autograd_cnn.data.dataset import Dataset
-from autograd_cnn.data.image import checked_size, read_image
 from autograd_cnn.environment import needs, plain
-from autograd_cnn.files import AnyPath
+from autograd_cnn.files import AnyPath, read
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+LARGEST = 100_000_000  # pixels to decode; they take 400 MB
+MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}  # of Pillow; 8 bits, of known colours
+PHOTO = "{}, which Pillow does not read alone. Save it as JPEG: the phone, or any viewer of photos, exports it"
 
 ENDINGS = {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 UNREAD = {".avif", ".heic", ".heif"}  # photos too; without a word they would be missing
 HIDDEN = (".", "__MACOSX")  # names of files and folders begin with it, the second where macOS has packed them
 NAMED = 10  # damaged files in one message
 PARTS = {"train", "training", "test", "testing", "val", "valid", "validation", "eval"}  # of a split, in any case
+
+
+def read_image(path: AnyPath, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Read one image: BMP, GIF, JPEG, PNG, PPM, TIFF or WebP.
+
+    A transparent image is laid on white, and one that a camera took sideways is turned upright. If the size differs,
+    the image is scaled until it covers `size`, and what juts out is cut off, the same on both sides. Of several images
+    in a file the first one counts. Colour profiles are not applied.
+
+    Parameters
+    ----------
+    path : path
+    size : (height, width)
+
+    Returns
+    -------
+    array, (height, width, 3) uint8
+
+    Raises
+    ------
+    ImportError
+        If Pillow is not installed.
+    FileNotFoundError, IsADirectoryError, PermissionError
+        If it is not a file that can be opened.
+    ValueError
+        If it is not an image, damaged, of more than 100 million pixels, or of grey numbers of more than 8 bits or
+        floats, whose range no file says.
+
+    Examples
+    --------
+    >>> read_image(__file__, (32, 32))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: ...image_files.py: not a readable image (it begins like none of BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP)
+    """
+    with needs("pillow", "reading images", "images"):
+        from PIL import Image, ImageOps, UnidentifiedImageError
+    height, width = checked_size("read_image", size)
+    raw = read(path)  # not opened by Pillow: a pipe would be waited for
+    try:
+        with Image.open(BytesIO(raw), formats=FORMATS) as file:
+            file.draft(None, (2 * width, 2 * height))  # of a large JPEG, decode less: 24 ms for 12 megapixels, not 170
+            if file.width * file.height > LARGEST:
+                raise ValueError(f"{file.width:,} x {file.height:,} pixels, more than {LARGEST:,}: make it smaller")
+            image = _rgb(ImageOps.exif_transpose(file))
+            if image.size != (width, height):
+                image = ImageOps.fit(image, (width, height))
+            return np.array(image)
+    except UnidentifiedImageError:
+        kind = PHOTO.format("AVIF" if raw[8:11] == b"avi" else "HEIC") if raw[4:8] == b"ftyp" else ""
+        why = kind or f"it begins like none of {', '.join(FORMATS)}"
+        raise ValueError(f"{plain(os.fspath(path))}: not a readable image ({why})") from None
+    except Exception as error:  # a damaged file can raise nearly anything
+        raise ValueError(f"{plain(os.fspath(path))}: not a readable image ({error})") from error
+
+
+def checked_size(caller: str, size: Any) -> tuple[int, int]:
+    """Return a size of images as (height, width), or raise an error that names the caller."""
+    try:
+        height, width = map(index, size)
+    except (TypeError, ValueError):
+        height = width = 0
+    if height < 1 or width < 1:
+        cure = f": size={size[:2]}" if isinstance(size, tuple) and len(size) == 3 else ""
+        raise ValueError(f"{caller}: size is {size!r}, want (height, width), such as (32, 32){cure}")
+    return height, width
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Convert an image of 8 bits or less, in any mode; the transparent parts of it become white."""
+    from PIL import Image
+
+    if image.mode not in MODES:
+        raise ValueError(
+            f"its pixels have the mode {image.mode}, not 8 bits of grey or RGB, and no file says which are black and "
+            "white. Scale them to 0..255, and save them as uint8"
+        )
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
 
 
 def load_folder(
@@ -133,15 +229,15 @@ def _read_all(
 
     files = [(file, label) for label, name in enumerate(classes) for file in images_in(folder / name)]
     labels = np.array([label for _, label in files], np.int64)
-    images, read = np.empty((len(files), *size, 3), np.uint8), np.ones(len(files), bool)
+    images, whole = np.empty((len(files), *size, 3), np.uint8), np.ones(len(files), bool)
     wrong: list[str] = []
     for position, (file, _) in enumerate(tqdm(files, folder.name, disable=None)):
         try:
             images[position] = read_image(file, size)
         except (ValueError, OSError) as error:
-            read[position] = False
+            whole[position] = False
             (skip or wrong.append)(str(error))
-    counts = np.bincount(labels[read] if skip else labels, minlength=len(classes))
+    counts = np.bincount(labels[whole] if skip else labels, minlength=len(classes))
     wrong[:0] = [
         f"{plain(str(folder / name))}: has no image ({', '.join(sorted(ENDINGS))})"
         for name, count in zip(classes, counts, strict=True)
@@ -149,10 +245,10 @@ def _read_all(
     ]
     if wrong:
         more = f"\n  and {len(wrong) - NAMED:,} more" if len(wrong) > NAMED else ""
-        cure = "" if skip or read.all() else ", or leave out images that cannot be read (skip=print)"
+        cure = "" if skip or whole.all() else ", or leave out images that cannot be read (skip=print)"
         named = "".join(f"\n  {each}" for each in wrong[:NAMED])
         raise ValueError(f"load_folder: some of this cannot be used. Remove or replace it{cure}:{named}{more}")
-    return images[read], labels[read]
+    return images[whole], labels[whole]
 
 
 def images_in(folder: Path) -> list[Path]:
