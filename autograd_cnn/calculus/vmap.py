@@ -24,10 +24,10 @@ import numpy as np
 from autograd_cnn.calculus.batching import FORMS, expanded, operands
 from autograd_cnn.calculus.trees import parts_of, tree_filled, tree_items, tree_map
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.arrays import exported, in_precision, kind_of, unbroadcast
+from autograd_cnn.engine.arrays import in_precision, unbroadcast
 from autograd_cnn.engine.assignment import share
 from autograd_cnn.engine.mode import Mode, current, in_mode
-from autograd_cnn.engine.numpy_calls import CONSTANT, OF_SHAPES, constant, known, plain
+from autograd_cnn.engine.numpy_calls import CONSTANT, OF_SHAPES, constant, exported, kind_of, known, plain
 from autograd_cnn.engine.observe import as_primitive
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry

@@ -19,7 +19,7 @@ import numpy as np
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.messages import spell, warn
-from autograd_cnn.engine.numpy_calls import copied_index
+from autograd_cnn.engine.numpy_calls import copied_index, exported, kind_of
 from autograd_cnn.engine.registry import advice
 from autograd_cnn.engine.tape import Leaf, Node
 
@@ -119,24 +119,6 @@ def refusal(primitive: Any, values: Sequence[Any]) -> TypeError | None:
     return None
 
 
-def exported(value: Any) -> Any:
-    """Return the numbers of another library's array, DataFrame or image as an array, and any other value as it is.
-
-    The parts of a tuple, list or dict are converted one by one.
-    """
-    kind = type(value)
-    if kind in (tuple, list):
-        return kind(map(exported, value))
-    if kind is dict:
-        return {k: exported(v) for k, v in value.items()}
-    if hasattr(kind, "__array_function__") or issubclass(kind, (np.generic, str)):
-        return value
-    if hasattr(kind, "__array__") or hasattr(kind, "__array_interface__"):
-        return np.asarray(value)  # not `np.array`: the `__array__` of PyTorch takes no `copy`
-    # PyTorch's `__dlpack__` forgets the sign of a negated view, its `__array__` does not
-    return np.from_dlpack(value) if hasattr(kind, "__dlpack__") else value
-
-
 def numeric(value: Any, label: str, copy: bool | None = None) -> np.ndarray:
     """Return `value` as an array of numbers, of class ndarray; `copy` as in `np.array`.
 
@@ -178,11 +160,6 @@ def fitted_result(primitive: Any, out: Any, tensors: bool) -> Any:
     if not tensors or out.__class__ is np.ndarray:
         return out
     return numeric(out, f"the function returned {type(out).__name__}, which")
-
-
-def kind_of(value: Any) -> str:
-    """Return the kind of NumPy's dtype of `value`; "" if it has none, like a number or a tensor of PyTorch."""
-    return getattr(getattr(value, "dtype", None), "kind", "")
 
 
 def as_floats(*operands: Any) -> list[Any]:

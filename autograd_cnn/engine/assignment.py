@@ -20,10 +20,9 @@ from weakref import ref
 import numpy as np
 
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.arrays import exported
 from autograd_cnn.engine.guards import of_all, other_references
 from autograd_cnn.engine.mode import Mode, current
-from autograd_cnn.engine.numpy_calls import copied_index, plain, recorded
+from autograd_cnn.engine.numpy_calls import copied_index, exported, plain, recorded
 from autograd_cnn.engine.registry import registry
 
 _sharing: dict[int, Any] = {}

@@ -7,6 +7,7 @@ becomes an object array.
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Iterable
 from functools import cache
@@ -40,12 +41,16 @@ CONSTANT = frozenset(
 _constants = frozenset(map(numpys, CONSTANT)) - {None}
 _NEW = frozenset([np.zeros_like, np.ones_like, np.full_like, np.empty_like])  # arrays to assign to
 OF_SHAPES = frozenset([np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type, *_NEW])
+_OF_TEXTS = {np.equal: operator.eq, np.not_equal: operator.ne}  # NumPy's functions compare numbers alone
 _ORDERS = frozenset([np.less, np.less_equal, np.greater, np.greater_equal])
 _UFUNC_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True}
 
 
 def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
     """Implement ``Tensor.__array_ufunc__``."""
+    inputs = exported(inputs)
+    if ufunc in _OF_TEXTS and any(isinstance(x, (str, bytes)) or kind_of(x) in ("U", "S") for x in inputs):
+        return _OF_TEXTS[ufunc](*plain(inputs))
     if ufunc is np.sign and self.dtype.kind == "c":
         return _call((ufunc, "complex"), "np.sign", inputs, options)
     if ufunc in _constants and (ufunc is not np.heaviside or recorded(inputs[1:]) is None):  # its value at 0
@@ -148,6 +153,29 @@ def _no_rule(name: str) -> str:
 
 def _is_tensor(value: Any) -> bool:
     return getattr(type(value), "__array_function__", None) is array_function
+
+
+def exported(value: Any) -> Any:
+    """Return the numbers of another library's array, DataFrame or image as an array, and any other value as it is.
+
+    The parts of a tuple, list or dict are converted one by one.
+    """
+    kind = type(value)
+    if kind in (tuple, list):
+        return kind(map(exported, value))
+    if kind is dict:
+        return {k: exported(v) for k, v in value.items()}
+    if hasattr(kind, "__array_function__") or issubclass(kind, (np.generic, str)):
+        return value
+    if hasattr(kind, "__array__") or hasattr(kind, "__array_interface__"):
+        return np.asarray(value)  # not `np.array`: the `__array__` of PyTorch takes no `copy`
+    # PyTorch's `__dlpack__` forgets the sign of a negated view, its `__array__` does not
+    return np.from_dlpack(value) if hasattr(kind, "__dlpack__") else value
+
+
+def kind_of(value: Any) -> str:
+    """Return the kind of NumPy's dtype of `value`; "" if it has none, like a number or a tensor of PyTorch."""
+    return getattr(getattr(value, "dtype", None), "kind", "")
 
 
 def plain(value: Any) -> Any:

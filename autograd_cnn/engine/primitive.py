@@ -76,10 +76,11 @@ from typing import Any, Concatenate, Generic, ParamSpec, overload
 
 import numpy as np
 
-from autograd_cnn.engine.arrays import exported, fitted_result, promote
+from autograd_cnn.engine.arrays import fitted_result, promote
 from autograd_cnn.engine.assignment import share
 from autograd_cnn.engine.mode import Mode, current
 from autograd_cnn.engine.naming import explain, refuse_nested
+from autograd_cnn.engine.numpy_calls import exported
 from autograd_cnn.engine.plan import Plan
 from autograd_cnn.engine.rules import Rules
 from autograd_cnn.engine.tensor import Tensor

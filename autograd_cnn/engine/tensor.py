@@ -6,7 +6,6 @@ Methods are written out, so that editors complete them. They and the operators l
 
 from __future__ import annotations
 
-import operator
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
@@ -14,15 +13,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.arrays import FLOATS, as_array, exported, kind_of, numeric
+from autograd_cnn.engine.arrays import FLOATS, as_array, numeric
 from autograd_cnn.engine.assignment import assign, given, share
 from autograd_cnn.engine.finite import Search, first_not_finite, is_finite, not_finite
 from autograd_cnn.engine.guards import exclusive
 from autograd_cnn.engine.messages import code_of, describe, label_of, missing, warn
 from autograd_cnn.engine.mode import current
-from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, constant, copied_index, plain
+from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, copied_index, plain
 from autograd_cnn.engine.registry import hooks, registry
 from autograd_cnn.engine.tape import Leaf, Node, next_birth
 from autograd_cnn.engine.walk import walk
@@ -56,16 +56,9 @@ def _operator(name: str) -> tuple[Operator, Operator]:
     return direct, reflected
 
 
-def _constant(function: Any, of_texts: Any = None) -> Callable[[Tensor, Any], np.ndarray]:
-    """Return an operator without a derivative; NumPy's functions do not compare numbers with texts, its arrays do."""
-
-    def operate(self: Tensor, other: Any) -> Any:
-        other = exported(other)
-        if of_texts and (isinstance(other, (str, bytes)) or kind_of(other) in ("U", "S")):
-            return of_texts(self._array, other)
-        return constant(function, (self, other), {})
-
-    return operate
+def _compared(ufunc: np.ufunc) -> Callable[[Tensor, Any], np.ndarray]:
+    """Return the mixin's operator for a ufunc, of which type checkers know that it returns an array."""
+    return lambda self, other: ufunc(self, other)
 
 
 def _in_place(sign: str, operator: Callable[[Tensor, Any], Any]) -> Callable[[Tensor, Any], Any]:
@@ -79,7 +72,7 @@ def _in_place(sign: str, operator: Callable[[Tensor, Any], Any]) -> Callable[[Te
     return assign
 
 
-class Tensor:
+class Tensor(NDArrayOperatorsMixin):
     """An array that remembers how it was computed.
 
     Parameters
@@ -471,7 +464,7 @@ class Tensor:
     __array_ufunc__ = array_ufunc
     __array_function__ = array_function
 
-    # Operators
+    # Operators; those that have no derivative are the mixin's, by NumPy's functions
 
     __add__, __radd__ = _operator("add")
     __sub__, __rsub__ = _operator("subtract")
@@ -480,23 +473,11 @@ class Tensor:
     __mod__, __rmod__ = _operator("remainder")
     __pow__, __rpow__ = _operator("power")
     __matmul__, __rmatmul__ = _operator("matmul")
-    __floordiv__ = _constant(np.floor_divide)
-    __eq__: Any = _constant(np.equal, operator.eq)  # type checkers take it for a bool otherwise
-    __ne__: Any = _constant(np.not_equal, operator.ne)
-    __lt__, __le__ = _constant(np.less), _constant(np.less_equal)
-    __gt__, __ge__ = _constant(np.greater), _constant(np.greater_equal)
-    __and__ = __rand__ = _constant(np.bitwise_and)
-    __or__ = __ror__ = _constant(np.bitwise_or)
-    __xor__ = __rxor__ = _constant(np.bitwise_xor)
+    __lt__, __le__ = _compared(np.less), _compared(np.less_equal)
+    __gt__, __ge__ = _compared(np.greater), _compared(np.greater_equal)
 
     def __neg__(self) -> Tensor:
         return operations["negative"](self)
-
-    def __rfloordiv__(self, other: Any) -> np.ndarray:
-        return constant(np.floor_divide, (other, self), {})
-
-    def __invert__(self) -> Any:
-        return constant(np.invert, (self,), {})
 
     def __pos__(self) -> Tensor:
         return operations["copy"](self)
@@ -510,15 +491,6 @@ class Tensor:
     def __setitem__(self, index: Any, value: Any) -> None:
         with exclusive.lock:  # threads may fill parts of one Tensor
             assign(self, index, value)
-
-    __iadd__ = _in_place("+=", __add__)
-    __isub__ = _in_place("-=", __sub__)
-    __imul__ = _in_place("*=", __mul__)
-    __itruediv__ = _in_place("/=", __truediv__)
-    __imod__ = _in_place("%=", __mod__)
-    __ipow__ = _in_place("**=", __pow__)
-    __imatmul__ = _in_place("@=", __matmul__)
-    __ifloordiv__ = _in_place("//=", __floordiv__)
 
     # NumPy's methods. `options` are further parameters of the operation, such as `where`.
 
@@ -606,6 +578,14 @@ class Tensor:
         if name in operations:
             return partial(operations[name], self)
         raise AttributeError(missing(name, "Tensor", [*registry, *vars(Tensor)]), name=name)
+
+
+for name, sign in zip(
+    "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split(),
+    "+= -= *= /= //= %= **= @= &= |= ^= <<= >>=".split(),
+    strict=True,
+):
+    setattr(Tensor, f"__i{name}__", _in_place(sign, getattr(Tensor, f"__{name}__")))
 
 
 def _in_rule(tensor: Tensor) -> Tensor:
