@@ -38,39 +38,35 @@ _LEAVES = frozenset({int, float, bool, complex, str, bytes, type(None), np.ndarr
 
 
 def enrol(room: dict[str, Any], prefix: str = "") -> None:
-    """Register the functions in ``__all__`` of a package of operations: ``enrol(globals())`` at its end.
+    """Publish a package of operations, ``enrol(globals())`` at its end, and register all of them.
 
-    So Tensor's methods find them by name, and NumPy's functions of the same names find them. The errors of functions of
-    primitives get their names, in the package and in all its files.
+    So Tensor's methods find them by name, and NumPy's functions of the same names find them.
     """
-    room.setdefault("__dir__", lambda: room["__all__"])
-    named: dict[Any, Any] = {}
+    publish(room, prefix=prefix, explain=_explain)
     for name in room["__all__"]:
         function = room[name]
-        if isfunction(function) and not _is_named(function) and function not in named:
-            named[function] = _named(function, prefix + function.__name__, _explain)
-            composites[unwrap(function).__code__] = named[function]
+        if _is_named(function):
+            composites[unwrap(function).__code__] = function
             primitive: Any = registry.get(prefix + name)  # of the same name: a function over it
-            if primitive is not None:
-                named[function].primitive, named[function].rules = primitive, primitive.rules
-        registry[prefix + name] = named.get(function, function)
+            if primitive not in (None, function):
+                function.primitive, function.rules = primitive, primitive.rules
+        registry[prefix + name] = function
         if (theirs := numpys(prefix + name)) is not None:
             counterparts[theirs] = prefix + name
-    for names in (room, *(vars(file) for file in room.values() if ismodule(file))):
-        names.update({n: named[v] for n, v in names.items() if isfunction(v) and v in named})
 
 
-def publish(room: dict[str, Any], *later: str) -> None:
-    """Give the functions and classes in ``__all__`` of a room errors about calls that do not fit their parameters.
+def publish(room: dict[str, Any], *later: str, prefix: str = "", explain: Any = None) -> None:
+    """Give the functions and classes in ``__all__`` of a room, and in its files, errors that begin with their names.
 
-    Errors about an argument get the name before them. `later` has names instead of ``__all__``. Names that are imported
-    when they are first used are left out.
+    These are errors about calls that do not fit the parameters, and those that `explain` raises: by default all about
+    an argument. `later` has names instead of ``__all__``. Names that are imported when they are first used are left
+    out.
     """
     if not later:
         room.setdefault("__dir__", lambda: room["__all__"])
         room.setdefault("__getattr__", partial(_absent, room))
-    for name in later or room["__all__"]:
-        value = room.get(name)
+    named: dict[Any, Any] = {}
+    for value in (room.get(name) for name in later or room["__all__"]):
         if not getattr(value, "__module__", FACE).startswith(FACE + "."):
             continue
         if isinstance(value, type):
@@ -79,9 +75,10 @@ def publish(room: dict[str, Any], *later: str) -> None:
                 if base.__module__.startswith(FACE + ".") and isfunction(function) and not _is_named(function):
                     base.__init__ = _named(function, "", _prefix)  # type: ignore[misc]  # mypy: it may be a subclass's
         elif isfunction(value) and not _is_named(value):
-            named = _named(value, name, _prefix)
-            for names in (room, vars(sys.modules[value.__module__])):
-                names.update({n: named for n, v in names.items() if v is value})
+            named.setdefault(value, _named(value, prefix + value.__name__, explain or _prefix))
+    files = [room, *(vars(sys.modules[f.__module__]) for f in named), *map(vars, filter(ismodule, room.values()))]
+    for names in files:
+        names.update({n: named[v] for n, v in names.items() if isfunction(v) and v in named})
 
 
 def _absent(room: dict[str, Any], name: str) -> Any:
