@@ -21,10 +21,9 @@ from autograd_cnn.engine.tape import Node
 
 
 def walked_before(node: Node) -> RuntimeError:
-    return RuntimeError(
-        f"backward: this graph was walked before ({spell(node.walked)}), and the arrays of {node} were freed. "
-        "Run the forward code again, or keep them: backward(retain_graph=True)"
-    )
+    state = "that walk did not end" if node.saved is not None else f"the arrays of {node} were freed"
+    problem = f"this graph was walked before ({spell(node.walked)}), and {state}"
+    return RuntimeError(f"backward: {problem}. Run the forward code again, or keep them: backward(retain_graph=True)")
 
 
 def of_rule(node: Node, rule: Any, problem: str, kind: type[Exception] = TypeError) -> Exception:
@@ -73,11 +72,10 @@ def ragged(label: str) -> ValueError:
 
 
 def unnamed_rule(primitive: Any) -> TypeError:
-    x = primitive.parameters[0] if primitive.parameters else "x"
-    return TypeError(
-        f"{primitive.name}.vjp: a rule is passed by the name of its input, and vjp is no decorator. "
-        f"{primitive.name}.vjp({x}=lambda g, {x}: ...), or {primitive.name}.vjp({x}=rule) after def rule(g, {x})"
-    )
+    x = next(iter(primitive.parameters), "x")
+    problem = "a rule is passed by the name of its input, and vjp is no decorator"
+    cure = f"vjp({x}=lambda g, {x}: ...), or {primitive.name}.vjp({x}=rule) after def rule(g, {x})"
+    return TypeError(f"{primitive.name}.vjp: {problem}. {primitive.name}.{cure}")
 
 
 def unknown_parameter(function: str, unknown: str, allowed: list[str]) -> TypeError:
@@ -87,10 +85,8 @@ def unknown_parameter(function: str, unknown: str, allowed: list[str]) -> TypeEr
 
 def no_rule(primitive: Any, name: str, tensor: Any) -> TypeError:
     label = tensor.name or name
-    return TypeError(
-        f"{primitive.name}: no rule for {label}, which requires a gradient. "
-        f"{primitive.name}.vjp({name}=lambda g, ...: ...), or pass {label}.detach()"
-    )
+    cure = f"{primitive.name}.vjp({name}=lambda g, ...: ...), or pass {label}.detach()"
+    return TypeError(f"{primitive.name}: no rule for {label}, which requires a gradient. {cure}")
 
 
 def unknown_keyword(name: str, unknown: str, known: Iterable[str]) -> TypeError:
@@ -134,10 +130,8 @@ def _short(signature: Signature) -> str:
 
 
 def no_history(caller: str, tensor: Any) -> ValueError:
-    return ValueError(
-        f"{caller}: {label_of(tensor)} has no history. It was made under no_grad(), or detached, "
-        "or none of its inputs requires a gradient"
-    )
+    why = "It was made under no_grad(), or detached, or none of its inputs requires a gradient"
+    return ValueError(f"{caller}: {label_of(tensor)} has no history. {why}")
 
 
 def not_one_number(caller: str, tensor: Any) -> ValueError:
@@ -170,46 +164,39 @@ def parts_are_set(tensor: Any, value: Any) -> None:
 
 
 def replaces(tensor: Any, sign: str) -> TypeError:
-    return TypeError(
-        f"{label_of(tensor)} {sign} ... would replace the parameter by a result. Use {advice['-=']}, "
-        f"or change its array after backward(): {code_of(tensor)}.data {sign} ..."
-    )
+    problem = f"{label_of(tensor)} {sign} ... would replace the parameter by a result"
+    cure = f"{advice['-=']}, or change its array after backward(): {code_of(tensor)}.data {sign} ..."
+    return TypeError(f"{problem}. Use {cure}")
 
 
 def leaves_graph(tensor: Any) -> TypeError:
-    code = code_of(tensor)
-    return TypeError(
-        f"{code} would leave the graph: NumPy or a library asks for a plain array of it. Outside of the graph: "
-        f"{code}.data. In the graph: ag.{'array' if 'array' in registry else 'stack'}([...]) joins tensors, ag.linalg, "
-        "ag.special and ag.stats have SciPy's functions, and out = ag.Tensor(out) can be filled"
-    )
+    code, join = code_of(tensor), "array" if "array" in registry else "stack"
+    problem = f"{code} would leave the graph: NumPy or a library asks for a plain array of it"
+    cure = f"ag.{join}([...]) joins tensors, ag.linalg, ag.special and ag.stats have SciPy's functions"
+    filled = "and out = ag.Tensor(out) can be filled"
+    return TypeError(f"{problem}. Outside of the graph: {code}.data. In the graph: {cure}, {filled}")
 
 
 def becomes_number(tensor: Any, caller: str) -> TypeError:
     """Return the error about ``float(w)``, which ``math.sin(w)``, libraries, and ``out[i] = w`` for an array call."""
     code = code_of(tensor)
-    return TypeError(
-        f"{caller}({code}) would leave the graph. Compute with {code} itself, and with ag.sin for math.sin. To fill an "
-        f"array: out = ag.Tensor(out), then out[i] = {code} is recorded. As a constant: {code}.item()"
-    )
+    cure = f"To fill an array: out = ag.Tensor(out), then out[i] = {code} is recorded. As a constant: {code}.item()"
+    problem = f"{caller}({code}) would leave the graph"
+    return TypeError(f"{problem}. Compute with {code} itself, and with ag.sin for math.sin. {cure}")
 
 
 def constant(caller: str, argnums: tuple[int, ...]) -> str:
     """Return the text of the warning about a function whose result does not depend on the arguments."""
     which = f"argument {argnums[0]}" if len(argnums) == 1 else "any argument"
-    return (
-        f"{caller}: the result of the function does not depend on {which}, and the gradient is 0. Are there .data, "
-        ".item() or .detach() in it? They leave the graph: compute with the argument itself"
-    )
+    cure = "Are there .data, .item() or .detach() in it? They leave the graph: compute with the argument itself"
+    return f"{caller}: the result of the function does not depend on {which}, and the gradient is 0. {cure}"
 
 
 def no_leaf(tensor: Any, node: Node) -> str:
     """Return the text of the warning about the ``.grad`` of a result, which is always None."""
-    code = code_of(tensor)
-    return (
-        f"{code}.grad is None: {label_of(tensor)} is the result of {node}, not a leaf. A step changes the array of a "
-        f"parameter: w.data = w.data - lr * w.grad. The gradient of a result: loss.gradient({code})"
-    )
+    code, problem = code_of(tensor), f"{label_of(tensor)} is the result of {node}, not a leaf"
+    cure = "A step changes the array of a parameter: w.data = w.data - lr * w.grad. The gradient of a result"
+    return f"{code}.grad is None: {problem}. {cure}: loss.gradient({code})"
 
 
 def not_differentiable(place: str, value: Any, dtype: Any) -> TypeError:

@@ -56,6 +56,16 @@ def _operator(name: str) -> tuple[Operator, Operator]:
     return direct, reflected
 
 
+def _method(name: str) -> Callable[..., Tensor]:
+    """Return the method that calls an operation with the Tensor as its first argument."""
+
+    def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
+        return operations[name](self, *args, **options)
+
+    method.__doc__ = f"Call ``ag.{name}`` with this Tensor, then the other arguments."
+    return method
+
+
 def _compared(ufunc: np.ufunc) -> Callable[[Tensor, Any], np.ndarray]:
     """Return the mixin's operator for a ufunc, of which type checkers know that it returns an array."""
     return lambda self, other: ufunc(self, other)
@@ -473,17 +483,9 @@ class Tensor(NDArrayOperatorsMixin):
     __mod__, __rmod__ = _operator("remainder")
     __pow__, __rpow__ = _operator("power")
     __matmul__, __rmatmul__ = _operator("matmul")
+    __neg__, __pos__, __abs__ = map(_method, ("negative", "copy", "abs"))
     __lt__, __le__ = _compared(np.less), _compared(np.less_equal)
     __gt__, __ge__ = _compared(np.greater), _compared(np.greater_equal)
-
-    def __neg__(self) -> Tensor:
-        return operations["negative"](self)
-
-    def __pos__(self) -> Tensor:
-        return operations["copy"](self)
-
-    def __abs__(self) -> Tensor:
-        return operations["abs"](self)
 
     def __getitem__(self, index: Any) -> Tensor:
         return operations["getitem"](self, copied_index(index))
@@ -492,31 +494,9 @@ class Tensor(NDArrayOperatorsMixin):
         with exclusive.lock:  # threads may fill parts of one Tensor
             assign(self, index, value)
 
-    # NumPy's methods. `options` are further parameters of the operation, such as `where`.
+    # NumPy's methods, the first of which only call the operation: its docstring has their parameters
 
-    def sum(self, axis: Any = None, keepdims: bool = False, **options: Any) -> Tensor:
-        """Return the sum over `axis`."""
-        return operations["sum"](self, axis, keepdims, **options)
-
-    def mean(self, axis: Any = None, keepdims: bool = False, **options: Any) -> Tensor:
-        """Return the mean over `axis`."""
-        return operations["mean"](self, axis, keepdims, **options)
-
-    def max(self, axis: Any = None, keepdims: bool = False, **options: Any) -> Tensor:
-        """Return the maximum over `axis`."""
-        return operations["max"](self, axis, keepdims, **options)
-
-    def min(self, axis: Any = None, keepdims: bool = False, **options: Any) -> Tensor:
-        """Return the minimum over `axis`."""
-        return operations["min"](self, axis, keepdims, **options)
-
-    def var(self, axis: Any = None, keepdims: bool = False, ddof: float = 0, **options: Any) -> Tensor:
-        """Return the variance over `axis`: the sum of squares divided by count - `ddof`."""
-        return operations["var"](self, axis, keepdims, ddof, **options)
-
-    def std(self, axis: Any = None, keepdims: bool = False, ddof: float = 0, **options: Any) -> Tensor:
-        """Return the standard deviation over `axis`."""
-        return operations["std"](self, axis, keepdims, ddof, **options)
+    sum, mean, max, min, var, std, clip, astype = map(_method, "sum mean max min var std clip astype".split())
 
     def reshape(self, *shape: Any, order: str = "C") -> Tensor:
         """Return the same elements in another shape; one length may be -1."""
@@ -532,10 +512,6 @@ class Tensor(NDArrayOperatorsMixin):
             return operations["ravel"](self, start_axis or order)
         return operations["flatten"](self, start_axis)
 
-    def clip(self, min: Any = None, max: Any = None) -> Tensor:
-        """Limit every number to [min, max]."""
-        return operations["clip"](self, min, max)
-
     def compress(self, condition: Any, axis: int | None = None) -> Tensor:
         """Pick the entries along `axis` for which `condition` holds."""
         return operations["compress"](condition, self, axis)
@@ -543,10 +519,6 @@ class Tensor(NDArrayOperatorsMixin):
     def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
         """Return the sum of the diagonal of each matrix in `axis1` and `axis2`."""
         return operations["matrix_trace"](self, offset, axis1, axis2)
-
-    def astype(self, dtype: Any) -> Tensor:
-        """Convert to another dtype. Integers and bools have no history; the gradient of floats is converted back."""
-        return operations["astype"](self, dtype)
 
     def argmax(self, axis: int | None = None) -> Any:
         """Return the index of the maximum, as a plain array."""
