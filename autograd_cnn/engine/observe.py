@@ -1,4 +1,4 @@
-"""The door for observers of a run: every call of a primitive in their context, and every rule of a walk.
+"""The door for observers of a run: every call of a primitive in their context, and the time of every rule.
 
 Tracing, profiles, exporters and reports come in here. An observer sees the outermost calls only: what an observed call
 or rule calls in its turn, and what the observer calls, is not observed. Observers may stand inside of each other.
@@ -26,7 +26,6 @@ from autograd_cnn.engine.numpy_calls import OF_SHAPES, constant
 from autograd_cnn.engine.plan import Plan
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import composites, registry
-from autograd_cnn.engine.rules import Rule
 from autograd_cnn.engine.tape import Node
 from autograd_cnn.engine.tensor import Tensor
 
@@ -127,27 +126,17 @@ class Call:
         return plan.record([*arrays, self.out._array], list(self.values), self.mode, sys._getframe())
 
 
-@dataclass(slots=True, eq=False)
-class RuleRun:
-    """A run of a rule of `node`: `args` begin with `g`, or with the sum that it adds to; `out` may be a Tensor."""
-
-    node: Node
-    rule: Rule
-    args: tuple[Any, ...]
-    out: Any = None
-    seconds: float = 0.0
-
-
 @contextmanager
 def observing(
     called: Callable[[Call], None],
     failed: Callable[[Call, Exception], None] | None = None,
-    derived: Callable[[RuleRun], None] | None = None,
+    derived: Callable[[str, float], None] | None = None,
     **mode: Any,
 ) -> Iterator[None]:
-    """Pass every call of a primitive to `called`, one that raised an error to `failed`, and every rule to `derived`.
+    """Pass every call of a primitive to `called`, and one that raised an error to `failed`.
 
-    `mode` changes the mode as well, as in ``recording=False``.
+    `derived` gets the name of the primitive of every rule that has run, and the seconds; inside of the block, no other
+    may. `mode` changes the mode as well, as in ``recording=False``.
     """
     outside = current.get()
     if derived is not None:
@@ -172,12 +161,14 @@ def _call(outside: Mode, called: Callable[[Call], None], failed: Any) -> Callabl
                 event.passed = primitive.bind(args, dict(options))
                 event.names, event.values = primitive.flat_names(len(event.passed)), [*map(_as_it_is, event.passed)]
             try:
-                _timed(event, outside.call or Primitive.run, primitive, args, options, mode)
+                start = perf_counter()
+                out = (outside.call or Primitive.run)(primitive, args, options, mode)
+                event.seconds = perf_counter() - start
             except Exception as error:
                 if failed is not None:
                     failed(event, error)
                 raise
-            out, event.out = event.out, _as_it_is(event.out)
+            event.out = _as_it_is(out)
             called(event)
         return out
 
@@ -198,30 +189,21 @@ def _origin(frame: Any) -> tuple[Place, Any]:
     return (frame.f_code, frame.f_lasti), function
 
 
-def _steps(outside: Mode, derived: Callable[[RuleRun], None]) -> Callable[[Node, list[Any]], list[Any]]:
-    """Return a function for `Mode.on_rules`, which observes the rules of a node."""
+def _steps(outside: Mode, derived: Callable[[str, float], None]) -> Callable[[Node, list[Any]], list[Any]]:
+    """Return a function for `Mode.on_rules`, which measures the rules of a node."""
 
-    def run(node: Node, rule: Rule, function: Callable[..., Any], *args: Any) -> Any:
-        event = RuleRun(node, rule, args)
-        with in_mode(call=outside.call, on_rules=outside.on_rules):
-            _timed(event, function, *args)
-            derived(event)
-        return event.out
+    def run(node: Node, function: Callable[..., Any], *args: Any) -> Any:
+        with in_mode(call=outside.call, on_rules=None):
+            start = perf_counter()
+            out = function(*args)
+            derived(node.plan.primitive.name, perf_counter() - start)
+        return out
 
     def steps(node: Node, planned: list[Any]) -> list[Any]:
-        found = []
-        for argnums, rule, pick in outside.on_rules(node, planned) if outside.on_rules else planned:
-            observed = copy(rule)
-            for form in ("function", "into"):
-                if (function := getattr(rule, form)) is not None:
-                    setattr(observed, form, partial(run, node, rule, function))
-            found.append((argnums, observed, pick))
-        return found
+        measured = [(argnums, copy(rule), pick) for argnums, rule, pick in planned]
+        for _, rule, _ in measured:
+            rule.function = partial(run, node, rule.function)
+            rule.into = rule.into and partial(run, node, rule.into)
+        return measured
 
     return steps
-
-
-def _timed(event: Any, function: Callable[..., Any], *args: Any) -> None:
-    start = perf_counter()
-    event.out = function(*args)
-    event.seconds = perf_counter() - start

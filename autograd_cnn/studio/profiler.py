@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 
 from autograd_cnn.engine.mode import current
-from autograd_cnn.engine.observe import Call, RuleRun, observing
+from autograd_cnn.engine.observe import Call, observing
 from autograd_cnn.environment import plain
 
 
@@ -83,8 +83,8 @@ class profile:
         cost.calls += 1
         cost.forward += call.seconds
 
-    def _derived(self, run: RuleRun) -> None:
-        self._cost(run.node.plan.primitive.name).backward += run.seconds
+    def _derived(self, name: str, seconds: float) -> None:
+        self._cost(name).backward += seconds
 
     def _cost(self, name: str) -> Cost:
         return self.costs.setdefault(name, Cost(name))

@@ -53,12 +53,12 @@ def test_calls_inside_of_a_primitive_and_of_a_rule_are_not_observed(x):
 
     doubled.vjp(x=lambda g: ag.add(g, g))
     outer, inner, rules = [], [], []
-    with observing(outer.append), observing(inner.append, derived=rules.append):
+    with observing(outer.append), observing(inner.append, derived=lambda *rule: rules.append(rule)):
         doubled(x).backward(np.ones(2))
     assert [call.primitive for call in inner] == [doubled]
     assert [call.primitive for call in outer] == [doubled, ag.add]  # it does not observe the rule
-    assert [(run.node.plan.primitive, run.rule.inputs) for run in rules] == [(doubled, ("x",))]
-    assert rules[0].out.tolist() == x.grad.tolist() == [2.0, 2.0]
+    assert [(name, seconds > 0) for name, seconds in rules] == [("doubled", True)]
+    assert x.grad.tolist() == [2.0, 2.0]
 
 
 def test_operations_of_a_block_are_forgotten():
