@@ -85,30 +85,25 @@ def _plain(value: Any, name: str, operand: bool) -> Any:
     return array.item() if array.dtype.kind in FLOATS and not operand else value
 
 
-def _check_floats(
-    primitive: Any, values: list[Any], inputs: list[Any], operands: list[int], floats: list[np.dtype]
-) -> None:
-    def label(port: int) -> str:
-        return getattr(inputs[port], "name", None) or primitive.parameters[port]
-
-    for p in operands:
-        if values[p].dtype.kind in "iub" and not isinstance(inputs[p], list):
-            name, dtype = label(p), values[p].dtype
-            wide = np.result_type(*floats) if floats else "float32" if dtype == np.uint8 else "float64"
-            problem, cure = f"{name} is {dtype}", f"Convert once: {name}.astype(np.{wide})"
-            if dtype == np.uint8:
-                problem += " (0..255)"
-                cure += f" / 255, or {advice['uint8'].replace('(x)', f'({name})')}"
-            raise TypeError(f"{problem}\n{cure}")
-    widest = np.result_type(np.float16, *floats)
-    narrower = [dtype for dtype in floats if precision(dtype).itemsize < precision(widest).itemsize]
-    widest_port = max(operands, key=lambda p: precision(values[p].dtype).itemsize, default=0)
-    if narrower and precision(widest).itemsize >= 8:
-        name, dtype = label(widest_port), np.dtype(values[widest_port].dtype.type)
-        warn(
-            f"{primitive.name}: {name} is {dtype} beside {narrower[0]}: computing in {widest}. "
-            f"{name}.astype(np.{'complex64' if dtype.kind == 'c' else 'float32'}) is twice as fast"
-        )
+def _check_floats(primitive: Any, values: list[Any], inputs: list[Any], arrays: list[int], floats: list[Any]) -> None:
+    """Refuse integers among the operands of a strict operation, and warn if wide floats meet others."""
+    names = [getattr(a, "name", None) or name for a, name in zip(inputs, primitive.parameters, strict=False)]
+    for p in arrays:
+        dtype = values[p].dtype
+        if dtype.kind in "iub" and not isinstance(inputs[p], list):
+            is_byte = dtype == np.uint8
+            wide = np.result_type(*floats) if floats else "float32" if is_byte else "float64"
+            scaled = f" / 255, or {advice['uint8'].replace('(x)', f'({names[p]})')}" if is_byte else ""
+            cure = f"Convert once: {names[p]}.astype(np.{wide}){scaled}"
+            raise TypeError(f"{names[p]} is {dtype}{' (0..255)' if is_byte else ''}\n{cure}")
+    sizes = {p: precision(values[p].dtype).itemsize for p in arrays if values[p].dtype in floats}
+    widest = max(sizes, key=sizes.__getitem__, default=0)
+    narrower = [dtype for dtype in floats if precision(dtype).itemsize < sizes[widest]]
+    if narrower and sizes[widest] >= 8:
+        name, dtype = names[widest], np.dtype(values[widest].dtype.type)  # in the byte order of this machine
+        problem = f"{name} is {dtype} beside {narrower[0]}: computing in {np.result_type(*floats)}"
+        cure = f"{name}.astype(np.{'complex64' if dtype.kind == 'c' else 'float32'}) is twice as fast"
+        warn(f"{primitive.name}: {problem}. {cure}")
 
 
 def refusal(primitive: Any, values: Sequence[Any]) -> TypeError | None:
@@ -143,22 +138,17 @@ def numeric(value: Any, label: str, copy: bool | None = None) -> np.ndarray:
 
 def fitted_result(primitive: Any, out: Any, tensors: bool) -> Any:
     """Return a result that is no plain array as one, if there are Tensors, or raise an error."""
-    if tensors and isinstance(out, np.generic):
-        out = np.asarray(out)
     if hasattr(out, "_node"):
-        raise TypeError(
-            "the function computes with a Tensor that is not one of its arguments, and no rule reaches it\n"
-            "Let it take the Tensor as an argument; or as a constant, its array: w.data"
-        )
-    if tensors and isinstance(out, (tuple, dict)):
-        raise TypeError(
-            f"the function returns a {type(out).__name__} of {len(out)}, want one array\nReturn np.concatenate of all, "
-            "and cut it outside; results for the rules alone: @ag.primitive(byproducts=(...))"
-        )
+        problem = "the function computes with a Tensor that is not one of its arguments, and no rule reaches it"
+        raise TypeError(f"{problem}\nLet it take the Tensor as an argument; or as a constant, its array: w.data")
     if kind_of(out) == "c" and not primitive.complex:
         raise errors.not_for_complex(primitive, "out", out.dtype)
     if not tensors or out.__class__ is np.ndarray:
         return out
+    if isinstance(out, (tuple, dict)):
+        problem = f"the function returns a {type(out).__name__} of {len(out)}, want one array"
+        cure = "Return np.concatenate of all, and cut it outside; results for the rules alone"
+        raise TypeError(f"{problem}\n{cure}: @ag.primitive(byproducts=(...))")
     return numeric(out, f"the function returned {type(out).__name__}, which")
 
 
