@@ -28,13 +28,9 @@ class Search:
         self.began, self.always = "", always
 
     def listen(self, sums: Any) -> None:
-        def notice(error: str, flag: int) -> None:
-            sums.look = self.look
-
+        sums.look = self.look if self.always else None
         np.seterr(divide="call", over="call", invalid="call")
-        np.seterrcall(notice)
-        if self.always:
-            notice("", 0)
+        np.seterrcall(lambda error, flag: setattr(sums, "look", self.look))
 
     def look(self, c: Any, g: Any, node: Node, rule: Any) -> None:
         if not self.began and not is_finite(c) and is_finite(g):

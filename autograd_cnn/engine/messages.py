@@ -34,17 +34,13 @@ class _Inside(dict[str, bool]):
 
 
 inside = _Inside()
-_STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
+_LIBRARIES = "site-packages", "dist-packages", os.path.dirname(os.__file__) + os.sep
 
 
-def _is_library(filename: str) -> bool:
-    return "site-packages" in filename or "dist-packages" in filename or filename.startswith(_STANDARD_LIBRARY)
-
-
-def user_frame() -> FrameType:
-    """Return the innermost frame outside the package."""
+def user_frame(*others: str) -> FrameType:
+    """Return the innermost frame outside the package, and outside of files with one of the `others` in their path."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and inside[frame.f_code.co_filename]:
+    while frame.f_back and (inside[file := frame.f_code.co_filename] or any(other in file for other in others)):
         frame = frame.f_back
     return frame
 
@@ -58,10 +54,8 @@ def here() -> Place:
 def line_of(place: Place) -> int:
     """Return the line number of a place."""
     code, offset = place
-    for start, end, line in code.co_lines():
-        if start <= offset < end and line is not None:
-            return line
-    return code.co_firstlineno
+    lines = (line for start, end, line in code.co_lines() if start <= offset < end)
+    return next(filter(None, lines), code.co_firstlineno)
 
 
 def cell_of(code: CodeType) -> str:
@@ -82,17 +76,9 @@ def spell(place: Place | None) -> str:
     return "an unknown line" if place is None else f"{file_of(place[0])}:{line_of(place)}"
 
 
-def _program() -> FrameType:
-    """Return the innermost frame of the user's program, which may have called a library that called the package."""
-    frame = user_frame()
-    while frame.f_back is not None and (inside[file := frame.f_code.co_filename] or _is_library(file)):
-        frame = frame.f_back
-    return frame
-
-
 def variable_of(tensor: Any) -> str:
-    """Return the name of a variable of the user's function that holds `tensor`, or ""."""
-    frame = _program()
+    """Return the name of a variable of the user's function that holds `tensor`, or ""; libraries may lie between."""
+    frame = user_frame(*_LIBRARIES)
     scopes = (frame.f_locals, frame.f_globals)
     return next((n for scope in scopes for n, v in [*scope.items()] if v is tensor and not n.startswith("_")), "")
 

@@ -151,7 +151,7 @@ class Primitive(Rules, Generic[P]):
             if rare:
                 refuse_nested(self, args)
                 promote(self, values, inputs, tensors)
-            out = self.of_sequence(values) if self.sequence else self.forward(*values)
+            out = self.forward(*(self.grouped(values) if self.sequence else values))
             byproducts: Any = ()
             if self.byproducts:
                 out, *byproducts = out

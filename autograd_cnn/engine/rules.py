@@ -196,13 +196,6 @@ class Rules(Parameters, Facts):
         is_flat = not options and len(args) == self.arity
         return self.forward(*(args if is_flat else self.grouped(self.bind(args, options))))
 
-    def of_sequence(self, values: list[Any]) -> Any:
-        """Compute with flat arguments, some of which are a sequence."""
-        out = self.forward(*self.grouped(values))
-        if getattr(out, "dtype", np.dtype(float)).hasobject:
-            raise TypeError(f"{self.sequence} are not all arrays of numbers")
-        return out
-
     def vjp(self, *unnamed: Any, **rules: Callable[..., Any]) -> None:
         """Register one rule per input, ``name=lambda g, ...: gradient``.
 

@@ -463,10 +463,9 @@ class Tensor(NDArrayOperatorsMixin):
         if isinstance(self._node, Node):
             parts.append(f"from {self._node.plan.primitive.name}")
         elif self._node is not None:
-            reached = (
-                "backward ran and did not reach it" if self._node.grad_since < Leaf.last_backward else "no backward yet"
-            )
-            parts.append(f"grad={'None (' + reached + ')' if self.grad is None else self.grad.shape}")
+            missed = self._node.grad_since < Leaf.last_backward
+            absent = f"None ({'backward ran and did not reach it' if missed else 'no backward yet'})"
+            parts.append(f"grad={absent if self.grad is None else self.grad.shape}")
         return ", ".join(parts) + ")"
 
     __hash__ = object.__hash__
