@@ -68,6 +68,20 @@ def test_backward_twice_although_nothing_was_saved():
 
 
 @says(RuntimeError)
+def test_backward_after_one_that_failed_in_the_first_rule():
+    r"""
+    backward: this graph was walked before ({earlier}), and that walk did not end. Run the forward code again, or keep \
+    them: backward(retain_graph=True)
+    """
+    broken = ag.primitive(private=True)(lambda x: x * 1)
+    broken.vjp(x=lambda g, x: 1 // 0)
+    loss = broken(halves())
+    with pytest.raises(ZeroDivisionError):
+        loss.backward()  # earlier
+    loss.backward()
+
+
+@says(RuntimeError)
 def test_backward_of_a_fresh_loss_joined_with_a_walked_one():
     r"""
     backward: this graph was walked before ({earlier}), and the arrays of multiply ({forward}) were freed. Run the \
