@@ -124,6 +124,10 @@ def test_checkpoint_refuses_a_result_that_changed(layers):
     with pytest.raises(RuntimeError, match="did a parameter change"):
         out.sum().backward()
     assert x.grad is None
+    factor = np.ones(4)
+    out = ag.checkpoint(lambda h: h * factor, x)
+    with pytest.raises(ValueError, match="read-only"):  # as long as `out` is there
+        factor[0] = 2
     hidden = [np.random.default_rng(0)]
     with pytest.raises(RuntimeError, match="Does it draw random numbers itself"):
         ag.checkpoint(lambda h: h * hidden[0].random(4), x).sum().backward()

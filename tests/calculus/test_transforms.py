@@ -24,10 +24,9 @@ def test_grad_of_several_arguments():
     x, y = np.array([1.0, 2.0]), np.array([3.0, 4.0])
     close(ag.grad(f)(x, y, 5.0), y)
     close(ag.grad(f, 1)(x, y, 5.0), x)
-    gy, gz = ag.grad(f, (1, 2))(x, y, 5.0)
+    gy, gz = ag.grad(f, (1, 2))(Tensor(x), Tensor(y), 5.0)  # which need no gradient, so it is arrays
     close(gy, x)
-    assert gz == 3
-    assert isinstance(gy, np.ndarray)
+    assert gz == 3 and isinstance(gy, np.ndarray)
 
 
 def test_keywords_pass_and_the_name_stays():
@@ -191,12 +190,6 @@ def test_a_tensor_inside_a_recorded_graph_differentiates_through_grad():
     close(w.grad, 6 * w.data)
 
 
-def test_a_tensor_that_needs_no_gradient_gives_arrays():
-    g = ag.grad(lambda v: ag.sum(v**2))(Tensor([1.0, 2.0]))
-    assert isinstance(g, np.ndarray)
-    close(g, [2, 4])
-
-
 # vjp, jvp, hvp, jacobian, hessian
 
 
@@ -222,6 +215,7 @@ def test_vjp():
     for g in (np.array([1.0, 0.0]), np.array([-2.0, 3.0])):  # as often as one likes
         (gx,) = back(g)
         close(gx, g @ BENT)
+        assert g.flags.writeable  # the walk locks a copy
     with pytest.raises(ValueError, match=r"vjp: f\(x\) is \(2,\), its gradient \(3,\)"):
         back(np.ones(3))
 
@@ -230,10 +224,8 @@ def test_jvp():
     value, tangent = ag.jvp(bent, (X,), (V,))
     close(value, np.tanh(A @ X))
     close(tangent, BENT @ V)
-    _, tangent = ag.jvp(lambda x, y: x * y, (X, V), (V, X))
-    close(tangent, V * V + X * X)
-    _, tangent = ag.jvp(lambda x, y: x + 0 * y, (X, V), (V, X))
-    close(tangent, V)
+    close(ag.jvp(lambda x, y: x * y, (X, V), (V, X)), [X * V, V * V + X * X])
+    close(ag.jvp(lambda x, y: x + 0 * y, (X, V), (V, X)), [X, V])
 
 
 def test_jvp_of_every_kind_of_rule(rng):
@@ -252,14 +244,13 @@ def test_jvp_of_every_kind_of_rule(rng):
 
 def test_jacobian():
     close(ag.jacobian(bent)(X), BENT)
+    close(ag.jacobian(np.exp)(X + 1j * V), np.diag(np.exp(X + 1j * V)))
     j = ag.jacobian(lambda x: ag.reshape(x, (2, 1, 3)) * np.ones((4, 1)))(np.arange(6.0).reshape(3, 2))
     assert j.shape == (2, 4, 3, 3, 2)
     assert ag.jacobian(lambda x: x[:0])(X).shape == (0, 3)
     assert ag.jacobian(lambda x: ag.sum(x))(X).shape == (3,)
     close(ag.jacobian(lambda x, y: x * y, 1)(X, V), np.diag(X))
-    of_x, of_y = ag.jacobian(lambda x, y: x * y, (0, 1))(X, V)
-    close(of_x, np.diag(V))
-    close(of_y, np.diag(X))
+    close(ag.jacobian(lambda x, y: x * y, (0, 1))(X, V), [np.diag(V), np.diag(X)])
 
 
 def flat(tree):
@@ -312,17 +303,11 @@ def quartic(x):
 QUARTIC = 2 * (X @ X) * np.eye(3) + 4 * np.outer(X, X)
 
 
-def test_hessian():
+def test_second_derivatives():
     close(ag.hessian(quartic)(X), QUARTIC)
     close(ag.jacobian(ag.jacobian(bent))(X), -2 * (np.tanh(A @ X)[:, None, None] * BENT[:, :, None] * A[:, None, :]))
-
-
-def test_hvp():
-    (product,) = ag.hvp(quartic, (X,), (V,))
-    close(product, QUARTIC @ V)
-    gx, gy = ag.hvp(lambda x, y: ag.sum(x * x * y), (X, V), (V, X))
-    close(gx, 2 * V * V + 2 * X * X)
-    close(gy, 2 * X * V)
+    close(ag.hvp(quartic, (X,), (V,)), [QUARTIC @ V])
+    close(ag.hvp(lambda x, y: ag.sum(x * x * y), (X, V), (V, X)), [2 * V * V + 2 * X * X, 2 * X * V])
 
 
 def test_transforms_nest(rng):
@@ -355,6 +340,7 @@ def test_tangents_are_matched_by_key():
         ({"a": np.ones(2)}, "its tangent a dict of 'a'"),
         ([np.ones(2), np.ones(2)], "its tangent a list of 0, 1"),
         ({"a": np.ones(2), "b": np.ones(1)}, r"argument 0\['b'\] is \(2,\), its tangent \(1,\)"),
+        ({"a": 1j * np.ones(2), "b": np.ones(2)}, r"argument 0\['a'\] is of real numbers, its tangent of complex ones"),
     ],
 )
 def test_a_tangent_of_another_structure_is_refused(transform, tangent, message):
