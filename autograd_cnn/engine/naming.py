@@ -164,6 +164,7 @@ def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]], 
     operands = [(label, v) for label, v in labelled if hasattr(v, "dtype")]
     problem, _, cure = getattr(error, "explained", None) or str(error).partition("\n")
     problem = re.sub(rf"^{re.escape(name)}\w*: ", "", problem)  # also that of its own primitive, such as pad_constant
+    problem = problem.replace("newaxis", "-1")  # NumPy's word for it in an error about a shape
     kind: type[Exception] = next((k for k in _KINDS if isinstance(error, k)), TypeError)
     if absent := [n for n, v in labelled if v is None and n in needed]:
         problem, cure = f"{absent[0]} is None", "Does the function that computes it end with `return ...`?"
@@ -174,7 +175,7 @@ def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]], 
         misfits += [(n, v) for n, v in given if type(v) not in (*_LEAVES, list, tuple, dict, type, slice)]
         if not misfits:
             return error
-        ((label, value), *_), kind = misfits, TypeError
+        label, value = misfits[0]
         problem = f"{label} is {value!r:.40}" + (", want an array" if value is not None else "")
     elif isinstance(error, _INTERNAL):
         kind, problem = ValueError, problem or "too large for the memory"
@@ -191,14 +192,8 @@ def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]], 
         shown += [
             f"{n}={v!r:.40}" for n, v in labelled if not hasattr(v, "dtype") and v is not None and n not in problem
         ]
-    lines = [f"{name}: {problem}"]
-    if shown:
-        lines.append("  " + "    ".join(shown))
-    lines.append(f"  at {spell(here())}")
-    if cure:
-        lines.append(f"  {cure}")
-    lines += [f"  {origin}" for label, v in operands if (origin := _origin(v, label))]
-    explanation: Any = kind("\n".join(lines))
+    details = ["    ".join(shown), f"at {spell(here())}", cure, *(_origin(v, label) for label, v in operands)]
+    explanation: Any = kind("\n  ".join([f"{name}: {problem}", *filter(None, details)]))
     explanation.explained = problem, "", cure
     return explanation
 

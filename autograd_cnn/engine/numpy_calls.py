@@ -41,6 +41,7 @@ CONSTANT = frozenset(
 _constants = frozenset(map(numpys, CONSTANT)) - {None}
 _NEW = frozenset([np.zeros_like, np.ones_like, np.full_like, np.empty_like])  # arrays to assign to
 OF_SHAPES = frozenset([np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type, *_NEW])
+_UFUNC_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True}
 _OF_TEXTS = {np.equal: operator.eq, np.not_equal: operator.ne}  # NumPy's functions compare numbers alone
 _ORDERS = frozenset([np.less, np.less_equal, np.greater, np.greater_equal])
 
@@ -54,6 +55,7 @@ def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options
         return _call((ufunc, "complex"), "np.sign", inputs, options)
     if ufunc in _constants and (ufunc is not np.heaviside or recorded(inputs[1:]) is None):  # its value at 0
         return constant(ufunc if method == "__call__" else getattr(ufunc, method), inputs, options)
+    options = {k: v for k, v in options.items() if not _same(v, _UFUNC_DEFAULTS.get(k, inputs))}
     if method == "outer":
         inputs = registry["reshape"](inputs[0], np.shape(inputs[0]) + (1,) * np.ndim(inputs[1])), inputs[1]
     elif method != "__call__":

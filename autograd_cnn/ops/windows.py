@@ -106,7 +106,7 @@ def margins(padding: Margins, kernel: Pair, stride: Pair, dilation: Pair, size: 
     for name, (high, wide) in ("kernel_size", kernel), ("stride", stride), ("dilation", dilation):
         if min(high, wide) < 1:
             raise ValueError(f"{name} is {high if high == wide else (high, wide)}, want 1 or more")
-    if padding == "same":
+    if isinstance(padding, str) and padding == "same":
         if size is None and stride != (1, 1):
             raise ValueError(
                 f'padding="same" with stride {stride}: images of several sizes fit\nGive padding as numbers'
@@ -117,7 +117,7 @@ def margins(padding: Margins, kernel: Pair, stride: Pair, dilation: Pair, size: 
         return (high // 2, high - high // 2), (wide // 2, wide - wide // 2)
     if isinstance(padding, str) and padding != "valid":
         raise ValueError(f'padding is {padding!r}, want an int, a pair, "same" or "valid"')
-    sides: Any = 0 if padding == "valid" else padding
+    sides: Any = 0 if isinstance(padding, str) else padding
     if not (isinstance(sides, (tuple, list)) and len(sides) == 2 and all(isinstance(p, (tuple, list)) for p in sides)):
         sides = [(p, p) for p in pair(sides, "padding")]
     down, across = (pair(side, "padding") for side in sides)

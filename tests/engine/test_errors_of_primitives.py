@@ -38,6 +38,26 @@ def test_a_column_meant_and_a_row_given():
     halves(64, 10, name="h") + halves(64, name="b")  # here
 
 
+@says(ValueError)
+def test_a_shape_of_another_size():
+    """
+    reshape: cannot reshape array of size 6 into shape (5,-1)
+      x (2, 3) float32
+      at {here}
+    """
+    ag.reshape(halves(2, 3), (5, -1))  # here
+
+
+@says(TypeError)
+def test_a_padding_that_is_an_array():
+    """
+    conv2d: padding is array([1, 1]), want an int, or a pair of ints (height, width)
+      x (1, 4, 4, 1) float32    w (3, 3, 1, 1) float32    padding (2,) int64
+      at {here}
+    """
+    ag.conv2d(halves(1, 4, 4, 1), halves(3, 3, 1, 1), padding=np.array([1, 1]))  # here
+
+
 @says(TypeError)
 def test_an_option_misspelled():
     """conv2d: has no parameter 'strid'. Did you mean 'stride'?"""
