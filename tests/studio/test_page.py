@@ -7,6 +7,7 @@ import re
 import runpy
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.studio import assets
 from autograd_cnn.studio.player import page as page_module
-from autograd_cnn.studio.player.array_views import drawn, look, maps
+from autograd_cnn.studio.player.array_views import Views, drawn, maps
 from studio.pages import Page, facts_of
 from studio.pages import numbers as said
 from studio.programs import own
@@ -526,7 +527,8 @@ def test_numbers_are_kept_with_four_digits(rng):
     ids=str,
 )  # fmt: skip
 def test_every_array_can_be_shown(array):
-    found = look(array)
+    value = SimpleNamespace(id="", role="activation", shape=np.shape(array))
+    found = Views(SimpleNamespace(ops=[])).look(array, value, False)
     json.dumps([found, drawn(maps(array, "activation"), True, "activation")])
     assert found["size"] == np.size(array)
     if np.size(array) and not np.isfinite(array).all():

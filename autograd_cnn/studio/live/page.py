@@ -61,16 +61,14 @@ def page(offline: bool = False) -> str:
     inside = {PACKAGE: packed()}
     if offline:
         inside |= {name: _read(name) for name in FILES}
-    files = [{"name": PACKAGE, "size": len(inside[PACKAGE])}]
-    for name, (address, size, sha256) in FILES.items():
-        integrity = f"sha256-{base64.b64encode(bytes.fromhex(sha256)).decode()}"
-        files.append({"name": name, "size": size, "url": address + name, "integrity": integrity})
+    integrity = {n: f"sha256-{base64.b64encode(bytes.fromhex(sha256)).decode()}" for n, (_, _, sha256) in FILES.items()}
+    files = [
+        {"name": n, "size": size, "url": url + n, "integrity": integrity[n]} for n, (url, size, _) in FILES.items()
+    ]
     body = Template(assets.part("live/page.html")).substitute(
         worker=assets.part("live/worker.js"),
-        files=assets.as_json(files),
-        examples=assets.as_json(
-            [[source.partition("\n")[0].strip('#". '), source] for source in map(example, EXAMPLES)]
-        ),
+        files=assets.as_json([{"name": PACKAGE, "size": len(inside[PACKAGE])}, *files]),
+        examples=assets.as_json([[text.partition("\n")[0].strip('#". '), text] for text in map(example, EXAMPLES)]),
         inside="\n".join(
             f'<script type="application/octet-stream" id="{name}">{assets.packed(data)}</script>'
             for name, data in inside.items()

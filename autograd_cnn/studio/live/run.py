@@ -120,17 +120,18 @@ class _Program:
 
     def input(self) -> str:
         """Return the name of the input that ``draw(x=image)`` takes, and keep the image; "" without such a function."""
-        if not self.has("draw"):
-            return ""
-        for name, parameter in signature(self.names["draw"]).parameters.items():
+        given = signature(self.names["draw"]).parameters if self.has("draw") else {}
+        for parameter in [*given.values()][:1]:
             if self.image is None and np.ndim(parameter.default) == 4:
                 self.image = np.array(parameter.default)
-            return name
-        return ""
+        return next(iter(given), "")
 
     def start(self, moment: dict[str, Any]) -> None:
-        """Run the program."""
-        value = _evaluated(self.source, self.names)
+        """Run the program, and show or print the value of its last line."""
+        tree = ast.parse(self.source, FILE)
+        last: Any = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, FILE, "exec", dont_inherit=True), self.names)
+        value = last and eval(compile(ast.Expression(last.value), FILE, "eval", dont_inherit=True), self.names)
         self.input()
         if page := _page(value):
             self.shown.append(page)
@@ -185,16 +186,6 @@ class _Output(io.TextIOBase):
             self.left -= len(shown)
             self.pass_on(shown if self.left else f"{shown}\n(the page shows no more than {MOST:,} characters)\n")
         return len(text)
-
-
-def _evaluated(source: str, names: dict[str, Any]) -> Any:
-    """Run the program, and return the value of its last line, or None."""
-    tree = ast.parse(source, FILE)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    exec(compile(tree, FILE, "exec", dont_inherit=True), names)
-    if isinstance(last, ast.Expr):
-        return eval(compile(ast.Expression(last.value), FILE, "eval", dont_inherit=True), names)
-    return None
 
 
 def _page(value: Any) -> str:

@@ -19,20 +19,6 @@ Look = dict[str, Any]  # an array on the page; its maps are drawn
 Maps = dict[str, Any]
 
 
-def look(array: Any, whole: bool = True, drawn: Maps | None = None) -> Look:
-    """Return what is shown of an array: its number, if it is one, its elements, and maps that are `drawn`.
-
-    The elements are all of them or the first; `bad` numbers are not finite. Unless it is `whole`, there is less of it.
-    """
-    a = np.asarray(array)
-    exact = 2 if not whole else BEGIN if a.size > EXACT else EXACT
-    bad = int(np.count_nonzero(~np.isfinite(a))) if a.dtype.kind in "fc" else 0
-    return record(
-        size=int(a.size), number=number(a.reshape(-1)[0]) if a.size == 1 else None,
-        elements=[str(x) for x in a.reshape(-1)[:exact]], bad=bad or None, maps=drawn,
-    )  # fmt: skip
-
-
 # The part of an array that is drawn: maps (filters, channels, height, width), in words, and its index, in which
 # ``k, c, y, x`` stand for the axes. Of the two last, every `step`-th element is there
 Cut = namedtuple("Cut", "numbers words at step")
@@ -98,9 +84,17 @@ class Views:
         return "activation" if len(value.shape) == 4 and value.role == "parameter" else value.role  # learnt images
 
     def look(self, array: Any, value: Value, gradient: bool) -> Look:
-        """Return the look of an array that belongs to `value`, with its maps."""
-        cut = maps(array, self.role(value)) if self.whole else None
-        return look(array, self.whole, drawn(cut, gradient, self.role(value)))
+        """Return what is shown of an array that belongs to `value`: its number, if it is one, its elements, and maps.
+
+        The elements are all of them or the first; `bad` numbers are not finite. Of a long graph there is less.
+        """
+        a, cut = np.asarray(array), maps(array, self.role(value)) if self.whole else None
+        exact = 2 if not self.whole else BEGIN if a.size > EXACT else EXACT
+        bad = int(np.count_nonzero(~np.isfinite(a))) if a.dtype.kind in "fc" else 0
+        return record(
+            size=int(a.size), number=number(a.reshape(-1)[0]) if a.size == 1 else None, bad=bad or None,
+            elements=[str(x) for x in a.reshape(-1)[:exact]], maps=drawn(cut, gradient, self.role(value)),
+        )  # fmt: skip
 
     def drawn(self, value: Value) -> Any:
         """Return the flat indices of the elements that are drawn, or None."""

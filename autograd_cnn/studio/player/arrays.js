@@ -456,9 +456,9 @@ function computed() {
   const added = b && !back ? b.read(0, 0, channel[entry.side]) : NaN;
   const bias = Number.isNaN(added) ? "" : ` ${added < 0 ? "−" : "+"} ${text(Math.abs(added))} (${b.name})`;
   const first = Math.min(8, count, from.shape[3]); // of a row
-  const [down, across] = reach.rows ? [[[0, 0]], Array.from({ length: first }, (_, i) => [i, i])] : [taps(entry.side, 0, y), taps(entry.side, 1, x)];
-  const a = down.map(([, v]) => across.map(([, u]) => from.read(reach.rows ? 0 : channel[other], v, u)));
-  const f = down.map(([i]) => across.map(([j]) => (reach.rows ? w.read(0, j, x) : w.read(inGroup(), i, j, channel.coarse))));
+  const [down, across] = reach.rows ? [Array.from({ length: first }, (_, i) => [i, i]), [[0, 0]]] : [taps(entry.side, 0, y), taps(entry.side, 1, x)];
+  const a = down.map(([, v]) => across.map(([, u]) => (reach.rows ? from.read(0, 0, v) : from.read(channel[other], v, u))));
+  const f = down.map(([i]) => across.map(([j]) => (reach.rows ? w.read(0, i, x) : w.read(inGroup(), i, j, channel.coarse))));
   const names = [reach.rows ? from.name + (first < count ? `, the first ${first}` : "") : `${from.name}, ${what} ${channel[other]}`, w.name + (other === "coarse" && f.flat()[1] ? ", turned" : "")];
   return [
     line(`Σ over ${count} ${reach.rows ? "product" : what}${count > 1 ? "s" : ""} of ${from.name} × ${w.name}${bias} = `, own),
@@ -489,7 +489,7 @@ function product(a, f, [one, other, all], { more, bias, whole, what, marks }) {
   const unit = most > 0 ? 10 ** (Math.floor(Math.log10(most)) - 2) : 1; // as exact as four digits allow
   const short = (number) => Number((Math.round(number / unit) * unit).toPrecision(3));
   const total = products.flat().reduce((sum, number) => sum + number, 0);
-  const sum = all ? [all] : ["products, sum ", make("b", {}, text(short(total)))];
+  const sum = all ? [all] : ["sum ", make("b", {}, text(short(total)))];
   const parts = [grid(a, [one], marks), signed("×", grid(marks ? [[f[0][0]]] : f, [other])), signed("=", grid(products.map((row) => row.map(short)), sum, marks))];
   const rest = `the other ${more > 1 ? `${more} ${what}s` : what}${bias ? " and the bias" : ""}`;
   if (more) parts.push(make("p", {}, `${text(short(total))} here, and ${text(Number((whole - total).toPrecision(3)))} from ${rest}.`));

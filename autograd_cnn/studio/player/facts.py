@@ -278,10 +278,8 @@ def _expression(op: Op, value: Recorded, functions: Functions) -> str:
 def _of_each(tree: ast.expr) -> bool:
     """Return whether each element of an expression depends on the elements in its own place only."""
     nodes = [*ast.walk(tree)]
-    functions = [
-        node.func.attr for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-    ]
-    every = all(getattr(operations.get(name), "elementwise", False) for name in functions)
+    calls = [node.func for node in nodes if isinstance(node, ast.Call)]
+    every = all(getattr(operations.get(getattr(f, "attr", "")), "elementwise", False) for f in calls)
     return every and not any(isinstance(node, ast.Subscript) for node in nodes)
 
 

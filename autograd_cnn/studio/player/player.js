@@ -196,8 +196,9 @@ function tested(step) {
   const { test, own } = step.kind === "backward" ? op(step) : {};
   const asks = Boolean(test && own && !judged.has(step.op));
   $("trial").hidden = step.kind !== "backward";
-  $(own ? "goal" : "arrays").after($("trial")); // beside the check of a rule of one's own
-  $("trial").dataset.in = own ? "step" : "code";
+  $(own ? "goal" : "onward").after($("code")); // a rule of one's own and its check come first
+  $(own ? "code" : "arrays").after($("trial"));
+  $("code").dataset.in = $("trial").dataset.in = own ? "step" : "code";
   $("trial").open ||= asks;
   $("untried").hidden = Boolean(test);
   $("accuse").hidden = !asks;

@@ -17,10 +17,9 @@ def parameters():
     }  # fmt: skip
     p = {}
     for layer, shape in shapes.items():
-        w = ag.nn.he_normal(shape, rng, np.float32)
-        p[f"{layer}.w"] = ag.Tensor(w, requires_grad=True, name=f"{layer}.w")
-        p[f"{layer}.b"] = ag.Tensor(np.zeros(shape[-1], np.float32), requires_grad=True, name=f"{layer}.b")
-    return p
+        p[f"{layer}.w"] = ag.nn.he_normal(shape, rng, np.float32)
+        p[f"{layer}.b"] = np.zeros(shape[-1], np.float32)
+    return {name: ag.Tensor(array, requires_grad=True, name=name) for name, array in p.items()}
 
 
 def loss_of(p, x, y):
