@@ -32,7 +32,7 @@ ROOMS = {
     # the library
     "engine": Room(2084, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(1863, "engine", "the textbook: operations, each with its derivative below it"),
-    "calculus": Room(947, "engine", "grad and its kin, checkpoint, and checks of gradients"),
+    "calculus": Room(949, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(748, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(323, "engine calculus state", "optimisers, schedules, clipping"),
     "elsewhere": Room(154, "", "names of other libraries, and what to write here"),

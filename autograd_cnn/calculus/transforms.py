@@ -93,7 +93,7 @@ class _Run:
                 text = f"{name}: returned {type(value).__name__}, want one tensor"
                 raise TypeError(f"{text}. For a loss and others: ag.grad(f, has_aux=True)")
             self.tree = tree_map(lambda leaf: leaf if isinstance(leaf, Tensor) else Tensor(leaf), value)
-            joined = self.tree if isinstance(self.tree, Tensor) else ravel_pytree(self.tree)[0]
+            joined = _joined([leaf for _, leaf in tree_items(self.tree)])
             self.value = joined if isinstance(joined, Tensor) else Tensor(joined)  # of an empty tree
         if outer and not self.nested:  # `f` may close over the variable of a transform around this one
             found = [t for _, t in tree_items((self.value, others)) if isinstance(t, Tensor) and t.requires_grad]
@@ -140,7 +140,7 @@ class _Run:
     def pulled(self, leaves: list[Any]) -> Any:
         """Carry back d loss / d leaf for each leaf of the result, as often as one likes, and return the gradients."""
         nested = self.nested or recorded(leaves) is not None
-        (seed,) = leaves if self.value is self.tree else [ravel_pytree(leaves)[0]]
+        seed = _joined(leaves)
         seed = seed if nested and isinstance(seed, Tensor) else plain_array(seed)
         seed = seed.astype(self.value.dtype) if seed.dtype != self.value.dtype else seed
         return self.shaped(self.back(seed, nested, retain=True))
@@ -148,6 +148,10 @@ class _Run:
     def out(self, tree: Any) -> Any:
         """Return results as arrays, unless a transform around this one differentiates them."""
         return tree if self.nested else tree_map(lambda leaf: leaf._array if known(leaf) else leaf.detach(), tree)
+
+
+def _joined(leaves: list[Any]) -> Any:
+    return leaves[0] if len(leaves) == 1 else ravel_pytree(leaves)[0]
 
 
 def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Any:
