@@ -177,7 +177,7 @@ def chain(t: Trials, op: Op) -> Iterator[Draft]:
 def shut(t: Trials, op: Op) -> Iterator[Draft]:
     """Ask what comes back to a number that a relu or a pool did not let through."""
     reach, out = t.reach.get(op.id), t.values[op.output]
-    if reach and (reach.gate or reach.won):
+    if reach and (reach.gate or reach.won) and out.size:
         sizes = np.abs(t.gradient(out)) * (np.asarray(t.array(out)) == 0 if reach.gate else 1)
         i, lost = int(np.argmax(sizes)), "a number below 0" if reach.gate else "the smaller numbers of this window"
         g = float(np.reshape(t.gradient(out), -1)[i])

@@ -145,6 +145,7 @@ def test_the_right_answers_of_random_programs_are_right():
 
 def test_a_relu_and_a_pool_are_asked_for(rng):
     x, w = rng.normal(size=(1, 4, 4, 2)), rng.normal(size=(1, 2, 2, 2))
+    assert quiz_of(ag.trace(lambda x: ag.sum(ag.relu(x[:0])) + ag.sum(x), x))  # of no numbers, nothing
     for f in (lambda x: ag.sum(ag.max_pool2d(x, 2) * w), lambda x: ag.sum(ag.relu(x[:, :2, :2]) * w)):
         asked = quiz_of(ag.trace(f, x))
         check(asked)

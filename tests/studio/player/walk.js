@@ -16,7 +16,7 @@ back => {
         if (!places && Number.isFinite(number) && own && shown(own.textContent) !== number) wrong.push(`is not ${number}`);
         const [sum, rest, bias] = [said.querySelector(".grid b"), said.querySelector(".line > p"), / ([+−]) (\S+) \(/.exec(line)];
         const added = bias ? shown(bias[2]) * (bias[1] === "+" ? 1 : -1) : 0;
-        if (sum && !rest && !places && Number.isFinite(number) && !(Math.abs(shown(sum.textContent) + added - number) <= 0.01 * Math.max(...[...said.querySelectorAll("tr:last-child td")].map((cell) => Math.abs(shown(cell.textContent)))))) wrong.push(`is another sum than ${number}`);
+        if (sum && !rest && !places && Number.isFinite(number) && !(Math.abs(shown(sum.textContent) + added - number) <= 0.01 * Math.max(...[...[...said.querySelectorAll(".grid")].at(-1).querySelectorAll("td")].map((cell) => Math.abs(shown(cell.textContent)))))) wrong.push(`is another sum than ${number}`);
         return wrong.map((what) => `${entry.name}: ${line} ${what}`);
     };
     const known = new Set(); // long pages repeat themselves
