@@ -25,7 +25,7 @@ from autograd_cnn.ops.convolution import transposed_shape
 
 from . import convolution, elementwise, matrices, normalization, pooling, updates
 from .elementwise import Kernel, blocked, blocked_ufunc, by_twin, is_large, where
-from .twins import kernel_set, twin
+from .twins import kernel_set
 
 
 def attach() -> None:
@@ -35,8 +35,8 @@ def attach() -> None:
     accelerate_sums()
     accelerate_images()
     accelerators["optim.optimiser.update_all"] = instead(updates.in_pieces)
-    accelerators["optim.algorithms.sgd_update"] = twin("updates.sgd_update", writes=("p", "v"))
-    accelerators["optim.algorithms.adam_update"] = twin("updates.adam_update", writes=("p", "m", "v"))
+    accelerators["optim.algorithms.sgd_update"] = updates.in_tiles("updates.sgd_update", "p", "v")
+    accelerators["optim.algorithms.adam_update"] = updates.in_tiles("updates.adam_update", "p", "m", "v")
     accelerators["nn.layers.moments"] = instead(normalization.moments)
     accelerators["engine.registry.kernels"] = instead(kernel_set)
 

@@ -121,7 +121,7 @@ def blocks(x: Array, y: Array, cut: list[tuple[slice, slice]], high: int, stride
 
 def adjacent(a: Array, dtype: Any) -> Array:
     """Return images of this dtype, with the channels of a pixel side by side: `a`, or a copy that all threads make."""
-    if a.dtype == dtype and a.flags.aligned and a[0, 0, 0].flags.c_contiguous:
+    if a.dtype == dtype and a.flags.aligned and (a.strides[3] == a.itemsize or a.shape[3] == 1):
         return a
     copy = empty(a.shape, dtype)
     map_images(lambda out, part: np.copyto(out, part), copy, a)

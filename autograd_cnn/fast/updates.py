@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from numpy.typing import NDArray
 
+from autograd_cnn.engine.rules import Accelerator
+
 from .threads import map_tiles
+from .tiles import parts
+from .twins import each_tile, kernel_set, twin
 
 Array = NDArray[Any]
 Work = tuple[float, float, int, tuple[Array, ...]]
@@ -19,7 +24,8 @@ SHARE = 1 << 20  # least elements per thread: starting one costs as much as upda
 def in_pieces(update: Callable[..., None], work: list[Work]) -> None:
     """Update parameters in pieces that fit the cache together with their gradients and slots, on all threads.
 
-    So main memory is read and written once, and the temporary arrays of a thread are as small as pieces.
+    So main memory is read and written once, and the temporary arrays of a thread are as small as pieces. With Numba,
+    the threads share each piece.
     """
     pieces = [
         (*numbers, tuple(array[start : start + PIECE] for array in arrays))
@@ -28,8 +34,28 @@ def in_pieces(update: Callable[..., None], work: list[Work]) -> None:
     ]
     count = max(1, sum(array.size for *_, arrays in work for array in arrays) // SHARE)
 
-    def tile(index: int) -> None:
+    def some(index: int) -> None:
         for piece in pieces[index::count]:
             update(*piece)
 
-    map_tiles(tile, count, products=False)
+    if kernel_set() == "numba":
+        count = 1
+        some(0)
+    else:
+        map_tiles(some, count, products=False)
+
+
+def in_tiles(name: str, *writes: str) -> Accelerator:
+    """Return an accelerator of an update whose last argument is its coefficients, by its compiled twin."""
+
+    def accelerator(textbook: Callable[..., None]) -> Callable[..., None]:
+        update: Any = twin(name, writes=writes)(textbook)
+
+        @wraps(textbook)
+        def run(p: Array, *args: Any) -> None:
+            each_tile(update, parts(p.size, p.size), p, *args, whole={len(args)})
+
+        vars(run).update(compiled=update.compiled)
+        return run
+
+    return accelerator

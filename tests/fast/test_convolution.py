@@ -38,6 +38,7 @@ GEOMETRIES = {
     "depthwise": ((5, 4), (3, 2), (4, 4), (1, 1), ((1, 1), (0, 1)), (1, 1), 4),
     "depthwise, two outputs a channel": ((6, 7), (2, 3), (3, 6), (2, 1), ONE, (1, 2), 3),
     "depthwise, rows of several vectors": ((5, 20), (3, 3), (41, 41), (2, 1), ONE, (1, 1), 41),
+    "phases without pixels": ((1, 1), (1, 1), (2, 3), (1, 1), ONE, (1, 2), 1),
     "one channel": ((5, 4), (3, 2), (1, 1), (1, 1), ONE, (1, 1), 1),
 }
 
