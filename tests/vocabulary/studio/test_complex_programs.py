@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from studio.programs import leaf
+from studio.programs import check, leaf
 
 
 def complex_leaf(name):
@@ -19,11 +19,7 @@ def test_the_program_of_complex_numbers_returns_what_backward_leaves(standalone)
     def loss(z, x):
         return ag.sum(abs(np.fft.fft(z * x)) ** 2 + np.angle(z))
 
-    gradients = ag.trace(loss, z, x).program(standalone).run()[1]
-    loss(z, x).backward()
-    np.testing.assert_allclose(gradients["z"], z.grad)
-    np.testing.assert_allclose(gradients["x"], x.grad)
-    assert gradients["x"].dtype == np.float64
+    assert check(loss, z, x, standalone=standalone).run()[1]["x"].dtype == np.float64
 
 
 def test_the_program_of_a_complex_result_takes_its_gradient():
