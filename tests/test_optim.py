@@ -4,6 +4,7 @@ import copy
 import json
 import warnings
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
@@ -182,10 +183,11 @@ def test_a_parameter_that_shares_memory_keeps_it_or_warns():
 @pytest.mark.parametrize("dtype", [float, complex])
 @pytest.mark.parametrize("layout", [np.asfortranarray, lambda a: np.repeat(a, 2, axis=0)[::2]])
 def test_parameters_and_gradients_may_have_any_layout(layout, dtype, rng):
-    for as_parameter, as_gradient in [(layout, np.copy), (np.copy, layout), (layout, layout)]:
-        start, grad = (drawn(rng, (3, 4), dtype) for _ in range(2))
+    pairs = [(layout, np.copy), (np.copy, layout), (layout, layout)]
+    for (as_parameter, as_gradient), shape in product(pairs, [(3, 4), (3,)]):
+        start, grad = (drawn(rng, shape, dtype) for _ in range(2))
         p = ag.Tensor(start, requires_grad=True)
-        p.data, p.grad = as_parameter(start), as_gradient(grad)
+        p.data, p.grad = as_parameter(start.copy()), as_gradient(grad)
         optim.SGD([p], lr=0.5, momentum=0.9).step()
         np.testing.assert_array_equal(p.data, start - 0.5 * grad)
 
