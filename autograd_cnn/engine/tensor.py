@@ -1,7 +1,7 @@
 """Tensor: an array, its node on the tape, and its gradient.
 
-Methods are written out, so that editors complete them. They and the operators look up their primitive by name in
-`registry`, so that the engine imports no operation. NumPy's functions find the same operations: see `numpy_calls`.
+Methods and operators look up their primitive by name in `registry`, so that the engine imports no operation. NumPy's
+functions find the same operations: see `numpy_calls`.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ def _method(name: str) -> Callable[..., Tensor]:
     def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
         return operations[name](self, *args, **options)
 
+    method.__name__, method.__qualname__ = name, f"Tensor.{name}"
     method.__doc__ = f"Call ``ag.{name}`` with this Tensor, then the other arguments."
     return method
 

@@ -13,7 +13,17 @@ import autograd_cnn as ag
 from autograd_cnn import nn
 from autograd_cnn.distributed import MPIRanks, Ranks
 from autograd_cnn.training import evaluate, fit, quick
-from thread_ranks import IMAGES, Threads, assert_equal_runs, assert_same_bits, cnn, images, sgd, together, training
+from distributed.thread_ranks import (
+    IMAGES,
+    Threads,
+    assert_equal_runs,
+    assert_same_bits,
+    cnn,
+    images,
+    sgd,
+    together,
+    training,
+)
 from training.runs import points
 
 

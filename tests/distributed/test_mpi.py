@@ -12,7 +12,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.training.ranks import Ranks
-from thread_ranks import training
+from distributed.thread_ranks import training
 
 MPIRUN = shutil.which("mpirun", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 HAS_MPI = MPIRUN and importlib.util.find_spec("mpi4py")
@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import autograd_cnn as ag
 sys.path.insert(0, {tests!r})
-from thread_ranks import cnn, images, training
+from distributed.thread_ranks import cnn, images, training
 ranks = ag.distributed.ranks()
 {body}
 """
