@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.arrays import FLOATS, as_array, numeric
@@ -67,9 +66,9 @@ def _method(name: str) -> Callable[..., Tensor]:
     return method
 
 
-def _compared(ufunc: np.ufunc) -> Callable[[Tensor, Any], np.ndarray]:
-    """Return the mixin's operator for a ufunc, of which type checkers know that it returns an array."""
-    return lambda self, other: ufunc(self, other)
+def _plain(ufunc: np.ufunc) -> tuple[Callable[[Tensor, Any], np.ndarray], Callable[[Tensor, Any], np.ndarray]]:
+    """Return the operators of a function without a derivative, with the Tensor on the left, and on the right."""
+    return lambda self, other: ufunc(self, other), lambda self, other: ufunc(other, self)
 
 
 def _in_place(sign: str, operator: Callable[[Tensor, Any], Any]) -> Callable[[Tensor, Any], Any]:
@@ -83,7 +82,7 @@ def _in_place(sign: str, operator: Callable[[Tensor, Any], Any]) -> Callable[[Te
     return assign
 
 
-class Tensor(NDArrayOperatorsMixin):
+class Tensor:
     """An array that remembers how it was computed.
 
     Parameters
@@ -474,7 +473,7 @@ class Tensor(NDArrayOperatorsMixin):
     __array_ufunc__ = array_ufunc
     __array_function__ = array_function
 
-    # Operators; those that have no derivative are the mixin's, by NumPy's functions
+    # Operators
 
     __add__, __radd__ = _operator("add")
     __sub__, __rsub__ = _operator("subtract")
@@ -484,8 +483,17 @@ class Tensor(NDArrayOperatorsMixin):
     __pow__, __rpow__ = _operator("power")
     __matmul__, __rmatmul__ = _operator("matmul")
     __neg__, __pos__, __abs__ = map(_method, ("negative", "copy", "abs"))
-    __lt__, __le__ = _compared(np.less), _compared(np.less_equal)
-    __gt__, __ge__ = _compared(np.greater), _compared(np.greater_equal)
+    __floordiv__, __rfloordiv__ = _plain(np.floor_divide)
+    __and__, __rand__ = _plain(np.bitwise_and)
+    __or__, __ror__ = _plain(np.bitwise_or)
+    __xor__, __rxor__ = _plain(np.bitwise_xor)
+    __lt__, __le__ = _plain(np.less)[0], _plain(np.less_equal)[0]
+    __gt__, __ge__ = _plain(np.greater)[0], _plain(np.greater_equal)[0]
+    __eq__: Any = _plain(np.equal)[0]  # type checkers take it for a bool otherwise
+    __ne__: Any = _plain(np.not_equal)[0]
+
+    def __invert__(self) -> np.ndarray:
+        return np.invert(self)
 
     def __getitem__(self, index: Any) -> Tensor:
         return operations["getitem"](self, copied_index(index))
@@ -553,8 +561,8 @@ class Tensor(NDArrayOperatorsMixin):
 
 
 for name, sign in zip(
-    "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split(),
-    "+= -= *= /= //= %= **= @= &= |= ^= <<= >>=".split(),
+    "add sub mul truediv floordiv mod pow matmul and or xor".split(),
+    "+= -= *= /= //= %= **= @= &= |= ^=".split(),
     strict=True,
 ):
     setattr(Tensor, f"__i{name}__", _in_place(sign, getattr(Tensor, f"__{name}__")))
