@@ -16,6 +16,7 @@ import tempfile
 import webbrowser
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from functools import partial
 from importlib import metadata
@@ -69,8 +70,20 @@ def _setting(text: str) -> tuple[str, Any]:
         raise ArgumentTypeError(f"{text} is no NAME=VALUE, such as weight_decay=0.01") from None
 
 
+def _above(least: int, kind: type = int, metavar: str = "N") -> dict[str, Any]:
+    """Return the details of an option for a number."""
+
+    def read(text: str) -> Any:
+        with suppress(ValueError):
+            if least < (number := kind(text)) < math.inf:
+                return number
+        raise ArgumentTypeError(f"{text} is no {'whole ' * (kind is int)}number above {least}")
+
+    return {"type": read, "metavar": metavar}
+
+
 FOLDER, YES = {"type": Path, "metavar": "FOLDER"}, {"action": "store_true"}
-WHOLE, NUMBER = {"type": int, "metavar": "N"}, {"type": float, "metavar": "X"}
+WHOLE, SEED, NUMBER = _above(0), _above(-1), _above(0, float, "X")
 OPTIONS: list[tuple[str, str, str, dict[str, Any]]] = [  # the commands that have it, its names, its help, its details
     ("demo", "folder", "for scripts and pages [%(default)s]", {**FOLDER, "nargs": "?", "default": "autograd_cnn_demo"}),
     ("live", "folder", "for the page [a temporary one; . with --no-open]", {**FOLDER, "nargs": "?", "default": None}),
@@ -84,7 +97,7 @@ OPTIONS: list[tuple[str, str, str, dict[str, Any]]] = [  # the commands that hav
     ("train", "--batch-size", "(default: by recipe and images)", WHOLE),
     ("train", "--lr", "(default: that of the recipe)", NUMBER),
     ("train", "--set", SET, {"type": _setting, "action": "append", "metavar": "NAME=VALUE"}),
-    ("train", "--seed", "for weights, order and augmentation (default: 0)", WHOLE),
+    ("train", "--seed", "for weights, order and augmentation (default: 0)", SEED),
     ("train", "--clip", "scale larger gradients down to this norm", NUMBER),
     ("train", "--download", "fetch CIFAR-10 (170 MB) if it is not in $AUTOGRAD_CNN_DATA, or your cache", YES),
     ("train", "--no-verify", "accept a copy of CIFAR-10 with unknown checksums", YES),

@@ -43,7 +43,7 @@ ROOMS = {
     "notebook": Room(24, "", "shows a page below a cell"),
     "plots": Room(118, "engine files environment", "pictures of a training, by matplotlib"),
     FACE: Room(84, "engine calculus ops vocabulary elsewhere", "the names that users see"),
-    "__main__": Room(352, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
+    "__main__": Room(360, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
         998, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
@@ -62,7 +62,7 @@ ROOMS = {
         "weights for PyTorch, and ONNX files",
     ),
     "studio": Room(
-        4812,
+        4815,
         f"engine calculus ops nn training files notebook plots environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),

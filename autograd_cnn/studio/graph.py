@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autograd_cnn.engine.messages import user_frame
 from autograd_cnn.files import write_atomically
 from autograd_cnn.notebook import show_page
 from autograd_cnn.studio import records
@@ -158,7 +159,7 @@ class Graph(records.Graph):
         Raises
         ------
         ValueError
-            If the suffix is unknown, or if the format does not take an option.
+            If the suffix is unknown, if the format does not take an option, or if the path is that of the caller.
         ImportError, FileNotFoundError
             If ``.png`` or ``.pdf`` is wanted, and Graphviz or its program are missing.
         """
@@ -169,6 +170,8 @@ class Graph(records.Graph):
         for name in options:
             if name not in taken:
                 raise ValueError(f"graph: {suffix} takes no {name}. It takes {listed(taken)}")
+        if Path(path).resolve() == Path(user_frame().f_code.co_filename).resolve():
+            raise ValueError(f"graph: {os.fspath(path)} is this program itself. Give another name")
         rendered = _FORMATS[suffix](self, **options)
         write_atomically(path, rendered.encode() if isinstance(rendered, str) else rendered)
 

@@ -1,5 +1,7 @@
 """Errors of graphs, pictures and programs: each program, and the error that it must end in."""
 
+import runpy
+
 import numpy as np
 import pytest
 
@@ -77,3 +79,11 @@ def test_an_error(program, tmp_path, monkeypatch):
     wanted = ERRORS[program].replace("{line}", str(walked.__code__.co_firstlineno + 1))
     assert f"{type(caught.value).__name__}: {caught.value}" == wanted
     assert not any(tmp_path.iterdir())
+
+
+def test_a_graph_is_not_saved_over_its_program(tmp_path):
+    program = "import autograd_cnn as ag\nag.trace(ag.sin, 1.0).save(__file__)\n"
+    (tmp_path / "net.py").write_text(program)
+    with pytest.raises(ValueError, match=r"net\.py is this program itself\. Give another name"):
+        runpy.run_path(str(tmp_path / "net.py"))
+    assert (tmp_path / "net.py").read_text() == program

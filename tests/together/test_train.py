@@ -192,9 +192,13 @@ def test_a_file_that_is_no_recipe_is_named(photos, capsys, code, message):
 
 def test_options_that_do_not_fit_are_refused(capsys):
     for arguments, message in {
-        ("photos", "--epochs", "2.5"): "argument --epochs: invalid int value: '2.5'",
+        ("photos", "--epochs", "2.5"): "argument --epochs: 2.5 is no whole number above 0",
+        ("photos", "--images", "0"): "argument --images: 0 is no whole number above 0",
+        ("photos", "--patience", "-1"): "argument --patience: -1 is no whole number above 0",
+        ("photos", "--seed", "-1"): "argument --seed: -1 is no whole number above -1",
+        ("photos", "--clip", "nan"): "argument --clip: nan is no number above 0",
         ("photos", "--set", "cutout"): "cutout is no NAME=VALUE, such as weight_decay=0.01",
-        ("photos", "--lr", "fast"): "argument --lr: invalid float value: 'fast'",
+        ("photos", "--lr", "fast"): "argument --lr: fast is no number above 0",
         ("photos", "--epoch", "2", "--rat", "3"): "error: unrecognized arguments: --rat 3",
     }.items():
         with pytest.raises(SystemExit):
