@@ -1,8 +1,8 @@
 """Reads image files: one, or a folder of them for each class.
 
-Whatever its format, mode and size, an image becomes uint8, red, green and blue, of one size. Pillow is asked for
-formats that it decodes itself: for others, such as PostScript, it starts a program. What a file leaves open, such as
-the range of its numbers, is not guessed: the file is refused, with the cure.
+An image of any format, mode and size becomes uint8, red, green and blue, of one size. Pillow is asked for formats that
+it decodes itself: for others, such as PostScript, it starts a program. A file that leaves something open, such as the
+range of its numbers, is refused, with the cure.
 """
 
 from __future__ import annotations

@@ -48,12 +48,12 @@ _ORDERS = frozenset([np.less, np.less_equal, np.greater, np.greater_equal])
 
 def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
     """Implement ``Tensor.__array_ufunc__``."""
-    inputs = exported(inputs)
-    if ufunc in _OF_TEXTS and any(isinstance(x, (str, bytes)) or kind_of(x) in ("U", "S") for x in inputs):
-        return _OF_TEXTS[ufunc](*plain(inputs))
     if ufunc is np.sign and self.dtype.kind == "c":
         return _call((ufunc, "complex"), "np.sign", inputs, options)
     if ufunc in _constants and (ufunc is not np.heaviside or recorded(inputs[1:]) is None):  # its value at 0
+        inputs = exported(inputs)  # operations do it themselves
+        if ufunc in _OF_TEXTS and any(isinstance(x, (str, bytes)) or kind_of(x) in ("U", "S") for x in inputs):
+            return _OF_TEXTS[ufunc](*plain(inputs))
         return constant(ufunc if method == "__call__" else getattr(ufunc, method), inputs, options)
     options = {k: v for k, v in options.items() if not _same(v, _UFUNC_DEFAULTS.get(k, inputs))}
     if method == "outer":

@@ -66,9 +66,16 @@ def _method(name: str) -> Callable[..., Tensor]:
     return method
 
 
-def _plain(ufunc: np.ufunc) -> tuple[Callable[[Tensor, Any], np.ndarray], Callable[[Tensor, Any], np.ndarray]]:
+def _constant(ufunc: np.ufunc) -> tuple[Callable[[Tensor, Any], np.ndarray], Callable[[Tensor, Any], np.ndarray]]:
     """Return the operators of a function without a derivative, with the Tensor on the left, and on the right."""
-    return lambda self, other: ufunc(self, other), lambda self, other: ufunc(other, self)
+
+    def direct(self: Tensor, other: Any) -> Any:
+        return array_ufunc(self, ufunc, "__call__", self, other)
+
+    def reflected(self: Tensor, other: Any) -> Any:
+        return array_ufunc(self, ufunc, "__call__", other, self)
+
+    return direct, reflected
 
 
 def _in_place(sign: str, operator: Callable[[Tensor, Any], Any]) -> Callable[[Tensor, Any], Any]:
@@ -483,14 +490,14 @@ class Tensor:
     __pow__, __rpow__ = _operator("power")
     __matmul__, __rmatmul__ = _operator("matmul")
     __neg__, __pos__, __abs__ = map(_method, ("negative", "copy", "abs"))
-    __floordiv__, __rfloordiv__ = _plain(np.floor_divide)
-    __and__, __rand__ = _plain(np.bitwise_and)
-    __or__, __ror__ = _plain(np.bitwise_or)
-    __xor__, __rxor__ = _plain(np.bitwise_xor)
-    __lt__, __le__ = _plain(np.less)[0], _plain(np.less_equal)[0]
-    __gt__, __ge__ = _plain(np.greater)[0], _plain(np.greater_equal)[0]
-    __eq__: Any = _plain(np.equal)[0]  # type checkers take it for a bool otherwise
-    __ne__: Any = _plain(np.not_equal)[0]
+    __floordiv__, __rfloordiv__ = _constant(np.floor_divide)
+    __and__, __rand__ = _constant(np.bitwise_and)
+    __or__, __ror__ = _constant(np.bitwise_or)
+    __xor__, __rxor__ = _constant(np.bitwise_xor)
+    __lt__, __le__ = _constant(np.less)[0], _constant(np.less_equal)[0]
+    __gt__, __ge__ = _constant(np.greater)[0], _constant(np.greater_equal)[0]
+    __eq__: Any = _constant(np.equal)[0]  # type checkers take it for a bool otherwise
+    __ne__: Any = _constant(np.not_equal)[0]
 
     def __invert__(self) -> np.ndarray:
         return np.invert(self)
