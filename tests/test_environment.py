@@ -51,14 +51,11 @@ def test_an_import_that_fails_inside_a_package_is_shown():
         raise ImportError("libfoo.so is missing")
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("cat", "cat"),
-        ("Übung 1/猫", "Übung 1/猫"),
-        ("a\nb\x1b[2J\x07", "a\\nb\\x1b[2J\\x07"),
-        ("\u202eb\udcff", "\\u202eb\\udcff"),
-    ],
-)
+@pytest.mark.parametrize(("text", "shown"), [
+    ("cat", "cat"),
+    ("Übung 1/猫", "Übung 1/猫"),
+    ("a\nb\x1b[2J\x07", "a\\nb\\x1b[2J\\x07"),
+    ("\u202eb\udcff", "\\u202eb\\udcff"),
+])  # fmt: skip
 def test_text_for_a_terminal_has_no_controls(text, shown):
     assert plain(text) == shown

@@ -98,10 +98,7 @@ LAYERS = {
     "max pooling 3x3, stride 1": Layer(_IMAGES, lambda lib, x: lib.max_pool2d(x, 3, 1)),
     "relu": Layer(_IMAGES, lambda lib, x: lib.relu(x)),
     "dropout": Layer(
-        _IMAGES,
-        lambda lib, x: lib.dropout(x, 0.5, MASKS),
-        lambda lib, x: lib.dropout(x, 0.5),
-        random=True,
+        _IMAGES, lambda lib, x: lib.dropout(x, 0.5, MASKS), lambda lib, x: lib.dropout(x, 0.5), random=True
     ),
     "linear, 2048 to 256": Layer(
         {"x": (100, 2048), "w": (2048, 256), "b": (256,)}, lambda lib, x, w, b: lib.linear(x, w, b)

@@ -103,16 +103,12 @@ class Counting(nn.Module):
         return self.net(x)
 
 
-@pytest.mark.parametrize(
-    ("dtype", "count", "want"),
-    [
-        (np.int64, lambda n: n + np.array([1, 5]), [9, 45]),
-        (np.int64, lambda n: n + 2**40, [9 * 2**40] * 2),
-        (np.uint8, lambda n: n - np.uint8([1, 0]), [247, 0]),
-        (bool, lambda n: ~n, [True, True]),
-    ],
-    ids=["int64", "large", "uint8", "bool"],
-)
+@pytest.mark.parametrize(("dtype", "count", "want"), [
+    (np.int64, lambda n: n + np.array([1, 5]), [9, 45]),
+    (np.int64, lambda n: n + 2**40, [9 * 2**40] * 2),
+    (np.uint8, lambda n: n - np.uint8([1, 0]), [247, 0]),
+    (bool, lambda n: ~n, [True, True]),
+], ids=["int64", "large", "uint8", "bool"])  # fmt: skip
 @pytest.mark.parametrize("size", [2, 3, 9])
 def test_integers_that_move_alike_on_all_ranks_are_kept(dtype, count, want, size):
     """Three passes of three steps, the last of each with two images: other ranks have none."""
@@ -272,18 +268,12 @@ BRIGHTER = X.copy()
 BRIGHTER[7, 0, 0, 0] ^= 1
 DIFFERENCES = {  # programs in which rank 1 is not as the others, and the errors
     "weights": (weights_at(0), SEEDS + r"model\.4\.w of rank 1 is not that of r"),
-    "a seed": (
-        differing(lambda net, descent, rng, calls: calls or rng.random()),
-        SEEDS + r"generator\.fit of rank 1 is not that",
-    ),
-    "a rate": (
-        differing(lambda net, descent, *_: setattr(descent, "lr", 0.1)),
-        "^fit: .*settings.*0.1.* on rank 1, and .*0.05.* on rank 0",
-    ),
-    "a layer": (
-        differing(lambda net, *_: setattr(net, "norm", nn.BatchNorm2d(4))),
-        r"^fit: .*model\.norm\.\w+ of rank 1 is",
-    ),
+    "a seed": (differing(lambda net, descent, rng, calls: calls or rng.random()),
+               SEEDS + r"generator\.fit of rank 1 is not that"),
+    "a rate": (differing(lambda net, descent, *_: setattr(descent, "lr", 0.1)),
+               "^fit: .*settings.*0.1.* on rank 1, and .*0.05.* on rank 0"),
+    "a layer": (differing(lambda net, *_: setattr(net, "norm", nn.BatchNorm2d(4))),
+                r"^fit: .*model\.norm\.\w+ of rank 1 is"),
     "one bit, later": (weights_at(2), r"^fit: after step 2, model\.4\.w of rank 1 is not that of rank 0"),
     "momentum": (differing(momentum), r"^fit: after step 2, (model\.0\.b|optimiser\.momentum\.1) of rank 1"),
     "an image": (other(data=(BRIGHTER, Y)), START + "images of rank 1 is not that of rank 0"),
@@ -296,33 +286,25 @@ DIFFERENCES = {  # programs in which rank 1 is not as the others, and the errors
     "steps": (other(epochs=None, steps=9), START + "epochs is 'missing' on rank 1, and 3.0 on rank 0"),
     "clipping": (other(clip=1), START + "clip is 1.0 on rank 1, and 'missing' on rank 0"),
     "validation": (other(validation=images(5)), START + "validation is 'given' on rank 1, and 'missing' on rank 0"),
-    "validation labels": (
-        training(validation=images(5), other={"validation": (images(5)[0], images(5)[1] ^ 1)}),
-        START + "validation labels of rank 1 is not that of rank 0",
-    ),
-    "a schedule": (
-        other(schedule=ag.optim.constant(0.05)),
-        START + "schedule is 'given' on rank 1, and 'missing' on rank 0",
-    ),
+    "validation labels": (training(validation=images(5), other={"validation": (images(5)[0], images(5)[1] ^ 1)}),
+                          START + "validation labels of rank 1 is not that of rank 0"),
+    "a schedule": (other(schedule=ag.optim.constant(0.05)),
+                   START + "schedule is 'given' on rank 1, and 'missing' on rank 0"),
     "augmentation": (other(augment=ag.data.augment), START + "augment is 'given' on rank 1, and 'missing' on rank 0"),
     "a checkpoint": (other(checkpoint="c"), START + "checkpoint is 'given' on rank 1, and 'missing' on rank 0"),
     "an evaluation of rank 0 alone": (
         lambda ranks: evaluate(cnn(), ag.cross_entropy, *images(5), ranks=ranks) if ranks.rank == 0 else ranks.sum([1]),
         r"rank 0 is at `join`, .*, and rank \d at `sum`, .* rank 0 alone: ranks\.first\(function\)",
     ),
-    "a broadcast that one leaves out": (
-        lambda ranks: ranks.sum([1]) if ranks.rank == 2 else ranks.broadcast(cnn()),
-        r"rank \d is at .*`first` or `broadcast`",
-    ),
+    "a broadcast that one leaves out": (lambda ranks: ranks.sum([1]) if ranks.rank == 2 else ranks.broadcast(cnn()),
+                                        r"rank \d is at .*`first` or `broadcast`"),
     "another number of figures": (
         lambda ranks: ranks.sum([1] * (1 + ranks.rank // 2)),
         r"rank \d is at `sum`, a step of fit of (4|8) bytes, and rank \d at `sum`, a step of fit of (4|8) bytes",
     ),
-    "the end of a program": (
-        lambda ranks: ranks.end() if ranks.rank == 1 else ranks.join(np.zeros(1)),
-        r"rank 1 (is )?at the end of the program",
-    ),
-}
+    "the end of a program": (lambda ranks: ranks.end() if ranks.rank == 1 else ranks.join(np.zeros(1)),
+                             r"rank 1 (is )?at the end of the program"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("program", "message"), DIFFERENCES.values(), ids=DIFFERENCES)
@@ -337,13 +319,10 @@ def fails(net, descent, rng, calls):
         raise ValueError("no such class: 11")
 
 
-@pytest.mark.parametrize(
-    ("program", "message"),
-    [
-        (differing(fails), "ValueError: no such class: 11"),
-        (other(clip="a lot"), "TypeError: fit: clip is 'a lot', want the largest norm of the gradients"),
-    ],
-)
+@pytest.mark.parametrize(("program", "message"), [
+    (differing(fails), "ValueError: no such class: 11"),
+    (other(clip="a lot"), "TypeError: fit: clip is 'a lot', want the largest norm of the gradients"),
+])  # fmt: skip
 def test_an_error_on_one_rank_ends_all(capsys, program, message):
     with pytest.raises((ValueError, TypeError), match=message.partition(": ")[2]):
         together(2, program)

@@ -90,22 +90,16 @@ def test_a_rank_that_fails_ends_the_job_and_its_checkpoint_resumes(mpirun, failu
 
 
 HANGING = {
-    "an error outside of fit": (
-        "if ranks.rank == 1: raise OSError('no data here')\nranks.broadcast(cnn())",
-        "OSError: no data here",
-    ),
-    "validation on rank 0 alone": (
-        "training(epochs=1, validation=None if ranks.rank else images(5))(ranks)",
-        "validation is 'missing' on rank 1, and 'given' on rank 0",
-    ),
+    "an error outside of fit": ("if ranks.rank == 1: raise OSError('no data here')\nranks.broadcast(cnn())",
+                                "OSError: no data here"),
+    "validation on rank 0 alone": ("training(epochs=1, validation=None if ranks.rank else images(5))(ranks)",
+                                   "validation is 'missing' on rank 1, and 'given' on rank 0"),
     "an evaluation of rank 0 alone": (
         "if ranks.rank == 0: ag.training.evaluate(cnn(), ag.cross_entropy, *images(5), ranks=ranks)",
         "rank 0 is at `join`, an evaluation, and rank 1 at the end of the program.",
     ),
-    "an early end of rank 1": (
-        "if ranks.rank == 1: sys.exit(3)\nranks.broadcast(cnn())",
-        "rank 0 is at `first` or `broadcast`, and rank 1 at the end of the program.",
-    ),
+    "an early end of rank 1": ("if ranks.rank == 1: sys.exit(3)\nranks.broadcast(cnn())",
+                               "rank 0 is at `first` or `broadcast`, and rank 1 at the end of the program."),
     "a rank that waits": (
         "import threading\ntraining(augment=lambda x, rng: threading.Event().wait() if ranks.rank == 1 else x)(ranks)",
         "rank 0 has waited 6 s in `sum`, a step of fit, for rank 1: it hangs",
@@ -114,11 +108,9 @@ HANGING = {
         "training(augment=lambda x, rng: os.kill(os.getpid(), 19) if ranks.rank == 1 else x)(ranks)",
         "rank 0 has waited 6 s in `sum`, a step of fit, for rank 1: it hangs",
     ),
-    "a callback that waits": (
-        "import threading\ntraining(callbacks=[lambda history: threading.Event().wait()])(ranks)",
-        "rank 1 has waited 6 s in `first` or `broadcast`, for rank 0: it hangs",
-    ),
-}
+    "a callback that waits": ("import threading\ntraining(callbacks=[lambda history: threading.Event().wait()])(ranks)",
+                              "rank 1 has waited 6 s in `first` or `broadcast`, for rank 0: it hangs"),
+}  # fmt: skip
 
 
 @pytest.mark.slow

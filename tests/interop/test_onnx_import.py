@@ -94,12 +94,11 @@ def test_a_loaded_network_is_copied(tmp_path, again):
     assert not np.array_equal(twin(X).data, model(X).data)
 
 
-@pytest.mark.parametrize(
-    ("node", "shape", "message"),
-    [("y = Conv<auto_pad=\"SAME_UPPER\", strides=[1, 4]>(x, w)", (1, 1, 6, 6), "auto_pad=SAME_UPPER with steps longer"),
-     ("i = Cast<to=7>(x) y = ReduceMean(i)", (1, 1, 1, 1), "its numbers are float64 here, and int64 in ONNX"),
-     ("y = Conv(x, w)", (1, 3, 5, 5), "conv2d: .*3 channels.*")],
-)  # fmt: skip
+@pytest.mark.parametrize(("node", "shape", "message"), [
+    ("y = Conv<auto_pad=\"SAME_UPPER\", strides=[1, 4]>(x, w)", (1, 1, 6, 6), "auto_pad=SAME_UPPER with steps longer"),
+    ("i = Cast<to=7>(x) y = ReduceMean(i)", (1, 1, 1, 1), "its numbers are float64 here, and int64 in ONNX"),
+    ("y = Conv(x, w)", (1, 3, 5, 5), "conv2d: .*3 channels.*"),
+])  # fmt: skip
 def test_an_error_names_the_node_and_the_file(tmp_path, node, shape, message):
     model = loaded(tmp_path, node, "float[a, b, c, d] x", "float[a, b, c, d] y", w=np.ones((1, 1, 3, 3), "f"))
     with pytest.raises(ValueError, match=rf"^net.onnx: \w+ y: {message}"):
@@ -151,24 +150,23 @@ def test_further_results_are_refused_only_where_they_are_used(tmp_path):
         loaded(tmp_path, "a, mask = Dropout(x) b = Cast<to=1>(mask) y = Add(a, b)")
 
 
-@pytest.mark.parametrize(
-    ("text", "odd"),
-    [("MaxPool<kernel_shape=[2, 2, 2]>(x)", "windows of three dimensions"), ("Round(x) z = Hardmax(x)", "Hardmax"),
-     ("Round(x) b = Hardmax(x) z = Hardmax(b)", r"has operators that this package lacks: Hardmax \(2\)"),
-     ("Resize<mode=\"linear\", antialias=1>(x, , x)", "antialias=1"), ("NonMaxSuppression(x, x)", "NonMaxSuppression"),
-     ("AveragePool<kernel_shape=[2], dilations=[2]>(x)", r"dilations=\[2\]"), ("GridSample(x, x)", "GridSample"),
-     ("ScatterND<reduction=\"max\">(x, i, x)", "reduction='max'"), ("RoiAlign(x, x, i)", "RoiAlign"),
-     ("ConvTranspose<output_shape=[5]>(x, x)", r"output_shape=\[5\]"), ("DepthToSpace<blocksize=2>(x)", "mode='DCR'"),
-     ("MaxPool<kernel_shape=[2], storage_order=1>(x)", "storage_order=1"),
-     ("Resize<mode=\"cubic\">(x, , x)", "'cubic'"), ("Conv<auto_pad=\"SAME_LOWER\">(x, x)", "auto_pad=.SAME_LOWER"),
-     ("CumSum<reverse=1>(x, i)", "reverse=1"), ("LSTM<hidden_size=2, clip=0.5>(x, x, x)", "clip=0.5"),
-     ("LSTM<hidden_size=2, input_forget=1>(x, x, x)", "input_forget=1"),
-     ("LSTM<hidden_size=2>(x, x, x, , , , , x)", "the input 8"), ("RNN<layout=1>(x, x, x)", "layout=1"),
-     ("RNN<activations=[\"Sigmoid\"]>(x, x, x)", r"activations=\[b'Sigmoid'\]"),
-     ("GRU<linear_before_reset=1, activations=[\"Tanh\", \"Relu\"]>(x, x, x)", r"activations=\[b'Tanh', b'Relu'\]"),
-     ("GRU<hidden_size=2>(x, x, x)", "linear_before_reset=0"),
-     ("Resize<coordinate_transformation_mode=\"tf_crop_and_resize\">(x, x, x)", "coordinate.*=.tf_crop_and_resize")],
-)  # fmt: skip
+@pytest.mark.parametrize(("text", "odd"), [
+    ("MaxPool<kernel_shape=[2, 2, 2]>(x)", "windows of three dimensions"), ("Round(x) z = Hardmax(x)", "Hardmax"),
+    ("Round(x) b = Hardmax(x) z = Hardmax(b)", r"has operators that this package lacks: Hardmax \(2\)"),
+    ("Resize<mode=\"linear\", antialias=1>(x, , x)", "antialias=1"), ("NonMaxSuppression(x, x)", "NonMaxSuppression"),
+    ("AveragePool<kernel_shape=[2], dilations=[2]>(x)", r"dilations=\[2\]"), ("GridSample(x, x)", "GridSample"),
+    ("ScatterND<reduction=\"max\">(x, i, x)", "reduction='max'"), ("RoiAlign(x, x, i)", "RoiAlign"),
+    ("ConvTranspose<output_shape=[5]>(x, x)", r"output_shape=\[5\]"), ("DepthToSpace<blocksize=2>(x)", "mode='DCR'"),
+    ("MaxPool<kernel_shape=[2], storage_order=1>(x)", "storage_order=1"),
+    ("Resize<mode=\"cubic\">(x, , x)", "'cubic'"), ("Conv<auto_pad=\"SAME_LOWER\">(x, x)", "auto_pad=.SAME_LOWER"),
+    ("CumSum<reverse=1>(x, i)", "reverse=1"), ("LSTM<hidden_size=2, clip=0.5>(x, x, x)", "clip=0.5"),
+    ("LSTM<hidden_size=2, input_forget=1>(x, x, x)", "input_forget=1"),
+    ("LSTM<hidden_size=2>(x, x, x, , , , , x)", "the input 8"), ("RNN<layout=1>(x, x, x)", "layout=1"),
+    ("RNN<activations=[\"Sigmoid\"]>(x, x, x)", r"activations=\[b'Sigmoid'\]"),
+    ("GRU<linear_before_reset=1, activations=[\"Tanh\", \"Relu\"]>(x, x, x)", r"activations=\[b'Tanh', b'Relu'\]"),
+    ("GRU<hidden_size=2>(x, x, x)", "linear_before_reset=0"),
+    ("Resize<coordinate_transformation_mode=\"tf_crop_and_resize\">(x, x, x)", "coordinate.*=.tf_crop_and_resize"),
+])  # fmt: skip
 def test_what_has_no_counterpart_is_refused_when_the_file_is_read(tmp_path, text, odd):
     path = network(tmp_path, f"y = {text}", "float[N, 2, 5] x, int64[N, 2, 5] i", "float[a, b, c] y")
     with pytest.raises(ValueError, match=rf"^load_onnx: .*net.onnx.*{odd}.*\. Export it from .* onnxruntime$"):

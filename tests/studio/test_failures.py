@@ -67,16 +67,12 @@ def test_pictures_mark_the_operation_and_end_with_the_message(tmp_path):
         assert "2 is not 3" in (tmp_path / f"failed.{suffix}").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    ("step", "kind"),
-    [
-        (lambda h: np.linalg.inv(h.data), "LinAlgError"),
-        (lambda h: "abc".index("d"), "ValueError"),
-        (lambda h: h.data.reshape(5, 5), "ValueError"),
-        (lambda h: ag.group_norm(h, 7), "ValueError"),
-    ],
-    ids=["NumPy", "Python", "method", "function of operations"],
-)
+@pytest.mark.parametrize(("step", "kind"), [
+    (lambda h: np.linalg.inv(h.data), "LinAlgError"),
+    (lambda h: "abc".index("d"), "ValueError"),
+    (lambda h: h.data.reshape(5, 5), "ValueError"),
+    (lambda h: ag.group_norm(h, 7), "ValueError"),
+], ids=["NumPy", "Python", "method", "function of operations"])  # fmt: skip
 def test_other_errors_mark_their_line(step, kind):
     def f(x):
         h = ag.tanh(x)

@@ -72,27 +72,23 @@ def test_the_dead_relu_lives_with_another_bias(result):
     assert " 0.        ]" not in result(source.replace("[0.0, -1.0]", "[0.0, 4.0]"))[1]
 
 
-@pytest.mark.parametrize(
-    ("last", "shown"),
-    [("ag.trace(f, 2.0)", True), ("ag.trace(f, 2.0).page()", True), ("ag.trace(f, 2.0).show(); 1", True), ("1", False)],
-)
+@pytest.mark.parametrize(("last", "shown"), [
+    ("ag.trace(f, 2.0)", True), ("ag.trace(f, 2.0).page()", True), ("ag.trace(f, 2.0).show(); 1", True), ("1", False),
+])  # fmt: skip
 def test_the_last_value_is_shown_or_printed(result, last, shown):
     found, printed = result(TRACE + last)
     assert ("loss 7.389" in found["page"]) == shown and found["error"] == ""
     assert printed == ("1\n" if last.endswith("1") else "")
 
 
-@pytest.mark.parametrize(
-    ("source", "line", "message"),
-    [
-        (TRACE + "ag.trace(f, 'x')", 3, "TypeError: exp: "),
-        ("1\nx = (1,\n", 2, "SyntaxError: '(' was never closed"),
-        ("1 / 0", 1, "ZeroDivisionError: division by zero"),
-        ("import sys\nsys.exit(3)", 2, "SystemExit: 3"),
-        ("import json\n\njson.loads('{')", 3, "json.decoder.JSONDecodeError: "),
-        (TRACE + "ag.trace(3, 1.0)", 4, "TypeError: trace: it draws what"),
-    ],
-)
+@pytest.mark.parametrize(("source", "line", "message"), [
+    (TRACE + "ag.trace(f, 'x')", 3, "TypeError: exp: "),
+    ("1\nx = (1,\n", 2, "SyntaxError: '(' was never closed"),
+    ("1 / 0", 1, "ZeroDivisionError: division by zero"),
+    ("import sys\nsys.exit(3)", 2, "SystemExit: 3"),
+    ("import json\n\njson.loads('{')", 3, "json.decoder.JSONDecodeError: "),
+    (TRACE + "ag.trace(3, 1.0)", 4, "TypeError: trace: it draws what"),
+])  # fmt: skip
 def test_an_error_has_its_message_and_its_line(result, source, line, message):
     found, _ = result(source)
     assert found["line"] == line and found["error"].startswith(message) and found["page"] == ""
@@ -208,15 +204,12 @@ def test_a_step_that_fails_ends_the_training_and_shows_its_graph(training):
         next(program)
 
 
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        (STEP.replace(".sum()", ""), "TypeError: step: it returned Tensor"),
-        (STEP.replace(".sum()", ".sum().item()"), "TypeError: step: it returned float 0.18512"),
-        (STEP.replace("return", "_ ="), "TypeError: step: it returned None, want the loss, a Tensor of one number"),
-        (STEP + "def picture():\n    return w.data", "TypeError: picture: it returned float64 (1, 2), want uint8"),
-    ],
-)
+@pytest.mark.parametrize(("source", "message"), [
+    (STEP.replace(".sum()", ""), "TypeError: step: it returned Tensor"),
+    (STEP.replace(".sum()", ".sum().item()"), "TypeError: step: it returned float 0.18512"),
+    (STEP.replace("return", "_ ="), "TypeError: step: it returned None, want the loss, a Tensor of one number"),
+    (STEP + "def picture():\n    return w.data", "TypeError: picture: it returned float64 (1, 2), want uint8"),
+])  # fmt: skip
 def test_a_wrong_result_of_step_or_picture_is_refused(training, source, message):
     program, moment = training(source)
     moment = moment if moment["error"] else program.send(0)

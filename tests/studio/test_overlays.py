@@ -68,19 +68,16 @@ def test_operations_of_a_convolution_are_counted(models):
     assert [side[3] for side in below(graph, "flops")] == ["37.7 MFLOP", "75.6 MFLOP"]
 
 
-@pytest.mark.parametrize(
-    ("f", "shapes", "count"),
-    [
-        (lambda x, y: x @ y, [(2, 3), (3, 4)], 2 * 2 * 3 * 4),
-        (lambda x, y: ag.linear(x, y), [(5, 2, 3), (3, 4)], 2 * 5 * 2 * 3 * 4),
-        (lambda x, y: ag.einsum("bij,bjk->bik", x, y), [(5, 2, 3), (5, 3, 4)], 2 * 5 * 2 * 3 * 4),
-        (lambda x, w: ag.conv2d(x, w, groups=2), [(1, 5, 5, 4), (3, 3, 2, 6)], 2 * 9 * 6 * 18),
-        (lambda x, w: ag.conv_transpose2d(x, w), [(1, 3, 3, 6), (3, 3, 4, 6)], 2 * 9 * 6 * 9 * 4),
-        (lambda x, y: x + y, [(2, 3), (3,)], 6),
-        (lambda x, y: ag.stack([x, y]), [(2,), (2,)], 0),
-        (lambda x, y: ag.sum(x), [(2, 3), (1,)], 6),
-    ],
-)
+@pytest.mark.parametrize(("f", "shapes", "count"), [
+    (lambda x, y: x @ y, [(2, 3), (3, 4)], 2 * 2 * 3 * 4),
+    (lambda x, y: ag.linear(x, y), [(5, 2, 3), (3, 4)], 2 * 5 * 2 * 3 * 4),
+    (lambda x, y: ag.einsum("bij,bjk->bik", x, y), [(5, 2, 3), (5, 3, 4)], 2 * 5 * 2 * 3 * 4),
+    (lambda x, w: ag.conv2d(x, w, groups=2), [(1, 5, 5, 4), (3, 3, 2, 6)], 2 * 9 * 6 * 18),
+    (lambda x, w: ag.conv_transpose2d(x, w), [(1, 3, 3, 6), (3, 3, 4, 6)], 2 * 9 * 6 * 9 * 4),
+    (lambda x, y: x + y, [(2, 3), (3,)], 6),
+    (lambda x, y: ag.stack([x, y]), [(2,), (2,)], 0),
+    (lambda x, y: ag.sum(x), [(2, 3), (1,)], 6),
+])  # fmt: skip
 def test_operations_by_hand(rng, f, shapes, count):
     graph = ag.trace(f, *(rng.normal(size=shape) for shape in shapes))
     assert flops(graph, graph.ops[0]) == (count, count * len(graph.ops[0].rules))
@@ -188,15 +185,12 @@ def test_the_shortest_time_counts(monkeypatch):
     assert found.forward == {"n1": 3000, "n2": 3000} and found.rules == {"n1": 3000, "n2": 3000}
 
 
-@pytest.mark.parametrize(
-    ("write", "number", "text"),
-    [
-        ("_ms", 0.0041, "4.1 us"), ("_ms", 0.012, "0.012 ms"), ("_ms", 5, "5.0 ms"),
-        ("_ms", 9.96, "10 ms"), ("_ms", 28.4, "28 ms"),
-        ("_flop", 0, "0 FLOP"), ("_flop", 999, "999 FLOP"), ("_flop", 999_600, "1 MFLOP"),
-        ("_flop", 2.5e9, "2.5 GFLOP"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("write", "number", "text"), [
+    ("_ms", 0.0041, "4.1 us"), ("_ms", 0.012, "0.012 ms"), ("_ms", 5, "5.0 ms"),
+    ("_ms", 9.96, "10 ms"), ("_ms", 28.4, "28 ms"),
+    ("_flop", 0, "0 FLOP"), ("_flop", 999, "999 FLOP"), ("_flop", 999_600, "1 MFLOP"),
+    ("_flop", 2.5e9, "2.5 GFLOP"),
+])  # fmt: skip
 def test_numbers_are_short(write, number, text):
     assert getattr(overlays, write)(number) == text
 

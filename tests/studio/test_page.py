@@ -520,12 +520,10 @@ def test_numbers_are_kept_with_four_digits(rng):
     assert kept == [float(f"{v:.4g}") if np.isfinite(v) else None for v in want] and kept.count(None) == 1
 
 
-@pytest.mark.parametrize(
-    "array",
-    [np.zeros((0, 3)), np.float32(2), np.ones(20, bool), np.arange(20), np.full(20, np.nan), np.zeros((2, 0, 3, 3)),
-     np.ones((2, 2, 2, 2, 3)), np.array([np.inf] + [1.0] * 20), np.ones((3, 4, 5)), 1j * np.ones(20)],
-    ids=str,
-)  # fmt: skip
+@pytest.mark.parametrize("array", [
+    np.zeros((0, 3)), np.float32(2), np.ones(20, bool), np.arange(20), np.full(20, np.nan), np.zeros((2, 0, 3, 3)),
+    np.ones((2, 2, 2, 2, 3)), np.array([np.inf] + [1.0] * 20), np.ones((3, 4, 5)), 1j * np.ones(20),
+], ids=str)  # fmt: skip
 def test_every_array_can_be_shown(array):
     value = SimpleNamespace(id="", role="activation", shape=np.shape(array))
     found = Views(SimpleNamespace(ops=[])).look(array, value, False)

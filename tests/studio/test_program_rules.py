@@ -102,28 +102,21 @@ RULES = [
     (lambda g, n: _twice(g) * n, ["g * 2 * 2"]),
     (lambda g, n: _twice(g + n, times=n + 1), ["(g + 2) * 3"]),
     (lambda g, x: _scaled(g, x), ["scale = g + 3", "scale + scale * scale"]),
-    (
-        lambda g, x: _scaled(g * x, x) * len(x.shape),
-        ["scale = g * x + 3", "(scale + scale * scale) * 2"],
-    ),
+    (lambda g, x: _scaled(g * x, x) * len(x.shape), ["scale = g * x + 3", "(scale + scale * scale) * 2"]),
     (lambda g: _twice(g, 1) + np.sum(_twice(g), axis=0), ["g * 1 + np.sum(g * 2, axis=0)"]),
-    (
-        lambda g, n: _scaled(g * n, g) + _cubed(g + n),
-        ["scale = g * 2 + 3", "a = g + 2", "scale + scale * scale + a * a * a"],
-    ),
+    (lambda g, n: _scaled(g * n, g) + _cubed(g + n),
+     ["scale = g * 2 + 3", "a = g + 2", "scale + scale * scale + a * a * a"]),
     (lambda g, n: _pairs([g], (1, 2)) if n > 1 else g, ["g * 3"]),
     (lambda g: _kept_positive(g), ["kept_positive(g)"]),
-    (
-        lambda g, x: g * (ag.sum(g, -1, True) + ag.sum(x, axis=None)),
-        ["g * (ag.sum(g, axis=-1, keepdims=True) + ag.sum(x))"],
-    ),
+    (lambda g, x: g * (ag.sum(g, -1, True) + ag.sum(x, axis=None)),
+     ["g * (ag.sum(g, axis=-1, keepdims=True) + ag.sum(x))"]),
     (lambda g, x, n: g[tuple(slice(n) if i else slice(None) for i in range(x.ndim))] * 1, ["g[:, :2] * 1"]),
     (lambda g, x: g.astype(x.dtype) * x.dtype.type(2), ["g.astype(np.float64) * np.float64(2.0)"]),
     (lambda g, x: g * np.asarray(x) * isinstance(g, np.ndarray), ["g * x * True"]),
     (lambda g, n: g * (1 / 3) * (n / 4), ["g * 0.3333333333333333 * 0.5"]),
     (lambda g, n: g * sum(i * n for i in range(n)), ["g * 2"]),
     (lambda g, x: g * sum(i * x for i in range(2)), ["g * (0 + 0 * x + 1 * x)"]),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("rule", "printed"), RULES, ids=range(len(RULES)))
@@ -190,12 +183,10 @@ def _names_that_change_places(g, x):
     return a * 2 - b
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [_list_that_grows, _array_that_changes, _item_that_is_set, _scattered, _result_that_changes,
-     _names_that_change_places],
-    ids=lambda rule: rule.__name__,
-)  # fmt: skip
+@pytest.mark.parametrize("rule", [
+    _list_that_grows, _array_that_changes, _item_that_is_set, _scattered, _result_that_changes,
+    _names_that_change_places,
+], ids=lambda rule: rule.__name__)  # fmt: skip
 def test_a_rule_may_write_into_its_own_arrays(rule, w):
     odd = own("odd", lambda x: x * 1, x=rule)
     check(lambda x: ag.sum(odd(x) * x), w("x", 3, 2))

@@ -145,18 +145,12 @@ def test_networks(rng, standard_cnn, tmp_path):
     compare(graphs, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("lines", "wanted", "body"),
-    [
-        (
-            ["y = f(x, x)", "z = f(x)"],
-            ["y = f(x, x)", "z = f(x)"],
-            "-x * x * x if max is None else np.minimum(x, -max) * x",
-        ),
-        (["y = f(x, x)"], ["y = f(x, x)"], "np.minimum(x, -max) * x"),
-        (["y = f(x)"], ["y = f(x)"], "-x * x * x"),
-    ],
-)
+@pytest.mark.parametrize(("lines", "wanted", "body"), [
+    (["y = f(x, x)", "z = f(x)"], ["y = f(x, x)", "z = f(x)"],
+     "-x * x * x if max is None else np.minimum(x, -max) * x"),
+    (["y = f(x, x)"], ["y = f(x, x)"], "np.minimum(x, -max) * x"),
+    (["y = f(x)"], ["y = f(x)"], "-x * x * x"),
+])  # fmt: skip
 def test_what_all_calls_decide_is_decided(lines, wanted, body):
     text = (
         "def f(x, max=None):\n"  # no builtin, in spite of its name
@@ -167,31 +161,25 @@ def test_what_all_calls_decide_is_decided(lines, wanted, body):
     assert ast.unparse(functions["f"].body) == f"return {body}"
 
 
-@pytest.mark.parametrize(
-    ("function", "line", "wanted"),
-    [
-        ("def f(x, w):\n    return x @ w", "y = f(a, b + b)", "y = a @ (b + b)"),
-        ("def f(x):\n    return x * x", "y = f(a + a)", "y = f(a + a)"),  # an argument is computed once
-        ("def _f(x):\n    return tuple(x + i for i in x)", "y = _f(i)", "y = _f(i)"),  # another i
-        ("def f(x, m=None):\n    if m is not None:\n        return m\n    m = x\n    return m", "y = f(a)", "y = a"),
-        ("def f(x, m=1):\n    for i in x:\n        m = m * i\n    return m", "y = f(a)", "y = f(a)"),
-        ("def f(x, m=0):\n    return np.pad(x, x.size or m)", "y = f(a)", "y = np.pad(a, a.size or 0)"),
-        ("def f(x, m):\n    return np.take(x, m)", "y = f(a, np.array([1, 0]))", "y = np.take(a, np.array([1, 0]))"),
-        ("def f(x, m=None):\n    return x * 2 if m is None or x.size > 3 else x", "y = f(a)", "y = a * 2"),
-    ],
-)
+@pytest.mark.parametrize(("function", "line", "wanted"), [
+    ("def f(x, w):\n    return x @ w", "y = f(a, b + b)", "y = a @ (b + b)"),
+    ("def f(x):\n    return x * x", "y = f(a + a)", "y = f(a + a)"),  # an argument is computed once
+    ("def _f(x):\n    return tuple(x + i for i in x)", "y = _f(i)", "y = _f(i)"),  # another i
+    ("def f(x, m=None):\n    if m is not None:\n        return m\n    m = x\n    return m", "y = f(a)", "y = a"),
+    ("def f(x, m=1):\n    for i in x:\n        m = m * i\n    return m", "y = f(a)", "y = f(a)"),
+    ("def f(x, m=0):\n    return np.pad(x, x.size or m)", "y = f(a)", "y = np.pad(a, a.size or 0)"),
+    ("def f(x, m):\n    return np.take(x, m)", "y = f(a, np.array([1, 0]))", "y = np.take(a, np.array([1, 0]))"),
+    ("def f(x, m=None):\n    return x * 2 if m is None or x.size > 3 else x", "y = f(a)", "y = a * 2"),
+])  # fmt: skip
 def test_a_short_function_is_written_in_place_of_its_calls(function, line, wanted):
     definition = ast.parse(function).body[0]
     assert shorten([line], {definition.name: definition}) == [wanted]
 
 
-@pytest.mark.parametrize(
-    ("text", "line", "wanted"),
-    [
-        ("x = x * x * x\n if m is None:\n  return x\n return x * m", "y = f(a + a)", "return x * x * x"),
-        ("for i in x:\n  x, m = (i if m is None else m, None)\n return x", "y = f(a, b)", ""),  # m changes
-    ],
-)
+@pytest.mark.parametrize(("text", "line", "wanted"), [
+    ("x = x * x * x\n if m is None:\n  return x\n return x * m", "y = f(a + a)", "return x * x * x"),
+    ("for i in x:\n  x, m = (i if m is None else m, None)\n return x", "y = f(a, b)", ""),  # m changes
+])  # fmt: skip
 def test_an_argument_decides_conditions_while_its_name_has_it(text, line, wanted):
     function = ast.parse(f"def f(x, m=None):\n {text}").body[0]
     wanted = wanted or ast.unparse(function.body)

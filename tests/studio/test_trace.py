@@ -160,17 +160,14 @@ def test_a_view_shares_the_memory_of_its_owner(weights):
 
 
 @pytest.mark.parametrize("door", ["graph", "trace"])
-@pytest.mark.parametrize(
-    "view, new",
-    [
-        (lambda w: w.T, 0),
-        (lambda w: w[:, ::-1].T[None, 1:].squeeze(0), 0),
-        (lambda w: w.T.reshape(16)[:4].reshape(1, 4) + np.zeros((4, 1)), 128),
-        (lambda w: w.T.reshape(2, 8).reshape(4, 4), 128),  # a copy: NumPy cannot see it otherwise
-        (lambda w: w[[3, 2, 1, 0]], 128),
-        (lambda w: w[:, np.array([0, 1])].T, 64),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("view, new", [
+    (lambda w: w.T, 0),
+    (lambda w: w[:, ::-1].T[None, 1:].squeeze(0), 0),
+    (lambda w: w.T.reshape(16)[:4].reshape(1, 4) + np.zeros((4, 1)), 128),
+    (lambda w: w.T.reshape(2, 8).reshape(4, 4), 128),  # a copy: NumPy cannot see it otherwise
+    (lambda w: w[[3, 2, 1, 0]], 128),
+    (lambda w: w[:, np.array([0, 1])].T, 64),
+])  # fmt: skip
 def test_a_view_of_a_parameter_is_shared_and_a_copy_is_counted(weights, rng, door, view, new):
     w, x = weights(4, 4), np.ones((2, 4))
 

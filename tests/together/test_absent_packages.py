@@ -37,20 +37,14 @@ MODULE = ag.nn.Linear(2, 2)
 
 ABSENT = {
     "tqdm": [("tqdm", "showing progress", fit)],
-    "safetensors": [
-        ("safetensors", "saving weights", lambda: ag.interop.save_weights("w.safetensors", MODULE)),
-        ("safetensors", "loading weights", lambda: ag.interop.load_weights(os.devnull, MODULE)),
-    ],
+    "safetensors": [("safetensors", "saving weights", lambda: ag.interop.save_weights("w.safetensors", MODULE)),
+                    ("safetensors", "loading weights", lambda: ag.interop.load_weights(os.devnull, MODULE))],
     "graphviz": [("graphviz", ".png", lambda: ag.sum(MODULE.w).graph().save("a.png"))],
     "scipy": [("scipy", "ag.special.gammaln", lambda: ag.special.gammaln(MODULE.w))],
     "matplotlib": [("matplotlib", "autograd_cnn.plots", lambda: ag.plots.loss_curve(ag.training.History(), "a.png"))],
-    "PIL": [
-        ("autograd_cnn[images]", "reading images", lambda: ag.data.read_image("a.png", (2, 2))),
-    ],
-    "onnx": [
-        ("autograd_cnn[onnx]", "export_onnx", lambda: ag.interop.export_onnx("a.onnx", MODULE, IMAGES)),
-        ("autograd_cnn[onnx]", "load_onnx", lambda: ag.interop.load_onnx("a.onnx")),
-    ],
+    "PIL": [("autograd_cnn[images]", "reading images", lambda: ag.data.read_image("a.png", (2, 2)))],
+    "onnx": [("autograd_cnn[onnx]", "export_onnx", lambda: ag.interop.export_onnx("a.onnx", MODULE, IMAGES)),
+             ("autograd_cnn[onnx]", "load_onnx", lambda: ag.interop.load_onnx("a.onnx"))],
 }  # fmt: skip
 
 

@@ -91,10 +91,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-@pytest.mark.parametrize(
-    "place",
-    ["ag.data.load_shapes", pytest.param("ag.report.write", marks=pytest.mark.slow)],
-)
+@pytest.mark.parametrize("place", ["ag.data.load_shapes", pytest.param("ag.report.write", marks=pytest.mark.slow)])
 def test_ctrl_c_while_data_is_drawn_or_during_the_report_is_one_line(tmp_path, place):
     program = INTERRUPTED.format(place=place, examples=str(EXAMPLES))
     options = ["--images", "32", "--epochs", "1", "--minutes", "1e-9", "--out", "out"]

@@ -7,14 +7,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.engine.registry import numpys
-from together.numpy_names import (
-    PAGE,
-    UNORDERED,
-    fate,
-    numpy_functions,
-    page,
-    refusal,
-)
+from together.numpy_names import PAGE, UNORDERED, fate, numpy_functions, page, refusal
 from uses import every_use
 
 FUNCTIONS = numpy_functions()

@@ -56,10 +56,7 @@ USES = [
     use("interpolate", lambda x: ag.interpolate(x, scale_factor=(2, 0.5), mode="bilinear"), x, want=bilinear(6, 2)),
     use("interpolate", lambda x: ag.interpolate(x, (2, 7), mode="bilinear"), x, want=bilinear(2, 7)),
     use(
-        "interpolate",
-        lambda x: ag.interpolate(x, 5, mode="bilinear", align_corners=True),
-        x,
-        want=bilinear(5, 5, True),
+        "interpolate", lambda x: ag.interpolate(x, 5, mode="bilinear", align_corners=True), x, want=bilinear(5, 5, True)
     ),
     use("pixel_shuffle", lambda x: ag.pixel_shuffle(x, 2), x, want=shuffled),
     use("pixel_unshuffle", lambda x: ag.pixel_unshuffle(x, 2), x[:, :2], want=unshuffled),

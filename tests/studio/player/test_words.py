@@ -203,12 +203,7 @@ def test_an_expression_stands_for_the_last_operation_that_it_made(first, rng):
     frame = first(ag.trace(f, np.ones((5, 3), np.float32)).page())
     asked = [step["ask"] for step in frame["steps"] if step["kind"] == "forward"]
     assert asked == [f"What is {name}?" for name in ("linear", "relu", "model(x)", "model(x) * 2.0", "loss")]
-    assert [step["say"].startswith("Your code gives") for step in frame["steps"][1:5]] == [
-        False,
-        False,
-        True,
-        True,
-    ]
+    assert [step["say"].startswith("Your code gives") for step in frame["steps"][1:5]] == [False, False, True, True]
 
 
 def test_the_start_explains_only_what_the_page_has(first, network):

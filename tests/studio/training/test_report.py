@@ -67,13 +67,10 @@ def advice(run, history, **others):
     return texts
 
 
-@pytest.mark.parametrize(
-    ("part", "count", "text"),
-    [
-        (10 / 12, 12, "83%"), (0.5, 100, "50%"), (0.501, 101, "50.1%"), (0.88612, 10_000, "88.61%"),
-        (0.886, 10**6, "88.60%"), (1, 1, "100%"), (math.nan, 12, ""),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("part", "count", "text"), [
+    (10 / 12, 12, "83%"), (0.5, 100, "50%"), (0.501, 101, "50.1%"), (0.88612, 10_000, "88.61%"),
+    (0.886, 10**6, "88.60%"), (1, 1, "100%"), (math.nan, 12, ""),
+])  # fmt: skip
 def test_a_share_has_the_digits_that_so_many_images_can_tell(part, count, text):
     assert share(part, count) == text
 
@@ -321,30 +318,27 @@ def apart(images):
     return {"images_per_pass": 100, "settings": {"validation": images / (100 + images)}}
 
 
-@pytest.mark.parametrize(
-    ("last", "every", "others", "wanted"),
-    [
-        ({}, {}, {}, [LONGER, GAP.format(6, REGULAR), SLOWER]),
-        ({"validation_loss": 0.7}, {}, {}, [ROSE.format(REGULAR), SLOWER]),
-        ({"validation_loss": 0.549}, {}, {}, [GAP.format(6, REGULAR), SLOWER]),
-        ({}, {"validation_loss": math.nan, "validation_accuracy": math.nan}, {},
-         ["The training loss was still falling in the last pass (0.5000 to 0.3333): train longer, with more passes.",
-          SLOWER]),
-        ({"accuracy": 0.9, "validation_accuracy": 0.88}, {}, {}, [LONGER, SLOWER]),
-        ({"accuracy": 0.9, "validation_accuracy": 0.7}, {}, {}, [LONGER, GAP.format(20, REGULAR), SLOWER]),
-        ({"accuracy": 0.6, "validation_accuracy": 0.7}, {}, {}, [LONGER, SLOWER]),
-        ({"dead": {"relu of 0": 0.5, "relu of 1": 0.75, "relu of 2": 0.4}}, {}, {},
-         [LONGER, GAP.format(6, REGULAR), DEAD.format("75% of the channels of relu of 1")]),
-        ({}, {"dead": {"relu of 0": 0.4}}, {}, [LONGER, GAP.format(6, REGULAR)]),
-        ({"validation_accuracy": 0.994}, {}, {}, [SLOWER]),  # good enough
-        ({}, {}, apart(10), [SLOWER]),  # a handful of images says nothing about settings
-        ({"validation_accuracy": 0.7}, {}, apart(5), [SLOWER]),
-        ({"validation_accuracy": 0.7}, {}, apart(51), [LONGER, GAP.format(20, REGULAR), SLOWER]),
-        ({"validation_accuracy": 0.7}, {}, apart(100), [LONGER, GAP.format(20, REGULAR), SLOWER]),
-        ({"validation_accuracy": 0.84}, {}, apart(51), [LONGER, SLOWER]),
-        ({"accuracy": 0.9, "validation_accuracy": 0.84}, {}, apart(10**6), [LONGER, GAP.format(6, REGULAR), SLOWER]),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("last", "every", "others", "wanted"), [
+    ({}, {}, {}, [LONGER, GAP.format(6, REGULAR), SLOWER]),
+    ({"validation_loss": 0.7}, {}, {}, [ROSE.format(REGULAR), SLOWER]),
+    ({"validation_loss": 0.549}, {}, {}, [GAP.format(6, REGULAR), SLOWER]),
+    ({}, {"validation_loss": math.nan, "validation_accuracy": math.nan}, {},
+     ["The training loss was still falling in the last pass (0.5000 to 0.3333): train longer, with more passes.",
+      SLOWER]),
+    ({"accuracy": 0.9, "validation_accuracy": 0.88}, {}, {}, [LONGER, SLOWER]),
+    ({"accuracy": 0.9, "validation_accuracy": 0.7}, {}, {}, [LONGER, GAP.format(20, REGULAR), SLOWER]),
+    ({"accuracy": 0.6, "validation_accuracy": 0.7}, {}, {}, [LONGER, SLOWER]),
+    ({"dead": {"relu of 0": 0.5, "relu of 1": 0.75, "relu of 2": 0.4}}, {}, {},
+     [LONGER, GAP.format(6, REGULAR), DEAD.format("75% of the channels of relu of 1")]),
+    ({}, {"dead": {"relu of 0": 0.4}}, {}, [LONGER, GAP.format(6, REGULAR)]),
+    ({"validation_accuracy": 0.994}, {}, {}, [SLOWER]),  # good enough
+    ({}, {}, apart(10), [SLOWER]),  # a handful of images says nothing about settings
+    ({"validation_accuracy": 0.7}, {}, apart(5), [SLOWER]),
+    ({"validation_accuracy": 0.7}, {}, apart(51), [LONGER, GAP.format(20, REGULAR), SLOWER]),
+    ({"validation_accuracy": 0.7}, {}, apart(100), [LONGER, GAP.format(20, REGULAR), SLOWER]),
+    ({"validation_accuracy": 0.84}, {}, apart(51), [LONGER, SLOWER]),
+    ({"accuracy": 0.9, "validation_accuracy": 0.84}, {}, apart(10**6), [LONGER, GAP.format(6, REGULAR), SLOWER]),
+])  # fmt: skip
 def test_advice_follows_from_the_passes(run, last, every, others, wanted):
     history = course()
     for epoch in history.epochs:
@@ -404,14 +398,11 @@ def test_page_and_text_say_why_a_run_ended_and_how_far_it_came(tmp_path):
     assert "The run ended early: time limit. Go on from where it stopped: again" in " ".join(text.split())
 
 
-@pytest.mark.parametrize(
-    ("losses", "cure"),
-    [
-        ([1.0, math.nan], "Its loss did not fall: train again with a learning rate 10 times smaller"),
-        ([1.0, 1.1], "Its loss did not fall: train again with a learning rate 10 times smaller"),
-        ([1.0, 0.9], "Train again with more passes, with more images, or with a larger learning rate."),
-    ],
-)
+@pytest.mark.parametrize(("losses", "cure"), [
+    ([1.0, math.nan], "Its loss did not fall: train again with a learning rate 10 times smaller"),
+    ([1.0, 1.1], "Its loss did not fall: train again with a learning rate 10 times smaller"),
+    ([1.0, 0.9], "Train again with more passes, with more images, or with a larger learning rate."),
+])  # fmt: skip
 def test_a_model_that_guesses_gets_one_advice(run, losses, cure):
     labels, outputs = np.arange(300) % 3, np.eye(3, dtype=np.float32)[np.arange(300) // 3 % 3]
     result = ag.training.evaluate(lambda x: ag.Tensor(outputs), ag.cross_entropy, outputs, labels, 10**4)
