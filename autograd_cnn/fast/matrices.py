@@ -40,7 +40,8 @@ def matmul(x: Array, y: Array, b: Array | None = None) -> Array:
     """
     if x.ndim == y.ndim == 2 and (work := len(x) * y.size) >= SMALL:
         kinds = {a.dtype for a in (x, y, b) if a is not None}
-        if kernel_set() == "numba" and kinds <= _FLOATS and len(kinds) == 1 < len(x) and x.flags.aligned:
+        quick = len(x) > 1 or y.flags.c_contiguous  # a copy of `y` takes longer than one row by BLAS
+        if kernel_set() == "numba" and kinds <= _FLOATS and len(kinds) == 1 and x.flags.aligned and quick:
             return _compiled(x, y, b)
         out = _in_blocks(x, y, work) if len(x) > 1 else np.matmul(x, y)
     elif max(x.ndim, y.ndim) > 2 and min(x.ndim, y.ndim) > 1:
@@ -89,14 +90,10 @@ def _in_blocks(x: Array, y: Array, work: int) -> Array:
     longest = max(out.shape)
     count = min(BLOCKS, -(-longest // NARROW)) if min(out.shape) > 1 and work >= LARGE else 1
     if len(out) == longest:
-        each_part(_product, count, x, y, out, whole=(1,), products=True)
+        each_part(np.matmul, count, x, y, out, whole=(1,), products=True)
     else:
-        each_part(lambda x, y, out: _product(x, y.T, out.T), count, x, y.T, out.T, whole=(0,), products=True)
+        each_part(lambda x, y, out: np.matmul(x, y.T, out.T), count, x, y.T, out.T, whole=(0,), products=True)
     return out
-
-
-def _product(x: Array, y: Array, out: Array) -> None:
-    np.matmul(x, y, out=out)
 
 
 def _stacked(x: Array, y: Array) -> Array:
@@ -107,5 +104,5 @@ def _stacked(x: Array, y: Array) -> Array:
         return np.matmul(x, y)
     out = empty((*stack, x.shape[-2], y.shape[-1]), np.result_type(x, y))
     x, y = (np.broadcast_to(a, (*stack, *a.shape[-2:])) for a in (x, y))
-    each_part(_product, min(BLOCKS, stack[0]) if work >= LARGE else 1, x, y, out, products=True)
+    each_part(np.matmul, min(BLOCKS, stack[0]) if work >= LARGE else 1, x, y, out, products=True)
     return out

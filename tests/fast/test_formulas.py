@@ -41,6 +41,7 @@ CASES = {  # a pass, its formula unless test_textbook compares the values, and t
         (167,),
     ),
     "two rows": product((2, 3000), (3000, 300)),
+    "one row, a transpose": (lambda x, y: matrices.matmul(x, y.T), lambda x, y: x @ y.T, (1, 3000), (300, 3000)),
     "two rows, a transpose": (lambda x, y: matrices.matmul(x, y.T), lambda x, y: x @ y.T, (2, 3000), (300, 3000)),
     "stack": product((3, 20, 300), (300, 400)),
     "two stacks": product((40, 3, 50, 60), (40, 3, 60, 50)),
