@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+# names that are imported when they are first used, so that ``import autograd_cnn`` is fast, and those of rings
 _LATER = {room: room for room in ("data", "distributed", "interop", "nn", "optim", "plots", "training")}
-_LATER |= {"report": "studio.report", "Graph": "studio.trace:Graph", "trace": "studio.trace:trace"}
-_LATER |= {"profile": "studio.profiler:profile"}
 _LATER |= {name: f"vocabulary.{name}" for name in ("fft", "linalg", "special", "stats")}
-_LATER["functional_call"] = "nn.module:functional_call"
+_LATER |= {"report": "studio.report", "Graph": "studio.trace:Graph", "trace": "studio.trace:trace"}
+_LATER |= {"profile": "studio.profiler:profile", "functional_call": "nn.module:functional_call"}
 _LATER |= {name: f"fast.threads:{name}" for name in ("get_num_threads", "set_num_threads")}
 
 
@@ -55,7 +55,7 @@ def _absent(place: str) -> bool:
 
 
 def _open(place: str) -> Any:
-    """Import a room, or a name from it, when it is first used, so that ``import autograd_cnn`` is fast."""
+    """Import a room, or a name from it."""
     room, _, name = place.partition(":")
     module = import_module(f"autograd_cnn.{room}")
     if not name:
@@ -66,13 +66,11 @@ def _open(place: str) -> Any:
 
 if not TYPE_CHECKING:  # type checkers take what is imported by a star, or as itself
     __all__ = [
-        "Graph", "Tensor", "check_gradients", "checkpoint", "data", "distributed", "enable_grad", "fft", "fixed_point",
-        "functional_call", "get_num_threads", "interop", "linalg", "nn", "no_grad", "odeint", "optim", "plots",
-        "primitive", "profile", "ravel_pytree", "report", "scope", "set_num_threads", "special", "stats", "trace",
-        "training", "vmap",
+        "Tensor", "check_gradients", "checkpoint", "enable_grad", "fixed_point", "no_grad", "odeint", "primitive",
+        "ravel_pytree", "scope", "vmap",
     ]  # fmt: skip
-    __all__ = [name for name in __all__ if name not in _LATER or not _absent(_LATER[name])]
     __all__ += ops.__all__ + transforms.__all__
+    __all__ += [name for name, place in _LATER.items() if not _absent(place)]
     if not _absent("vocabulary"):
         __all__ += vocabulary.__all__
 if not _absent("fast"):

@@ -66,37 +66,16 @@ def loss_curve(history: Course, path: AnyPath | None = None) -> Figure:
     ValueError
         If matplotlib does not know the suffix of `path`.
     """
-    draws = _panels(history)
-    figure = _figure(9.6 if len(draws) > 1 else 6.4, 4.2)
-    panels = figure.subplots(1, len(draws), squeeze=False)[0]
-    for panel, draw in zip(panels, draws.values(), strict=True):
+    classes = any(epoch.accuracy == epoch.accuracy for epoch in history.epochs)  # else NaN
+    draws = [_draw_losses, *([_draw_accuracies] if classes else [])]
+    figure = _figure(9.6 if classes else 6.4, 4.2)
+    for panel, draw in zip(figure.subplots(1, len(draws), squeeze=False)[0], draws, strict=True):
         draw(panel, history)
     title = f"Training on {history.name}" if history.name else "Training"
     figure.suptitle(plain(", ".join(filter(None, [title, history.ended]))), parse_math=False)
     if path is not None:
         _save(figure, path)
     return figure
-
-
-def loss_curve_png(history: Course) -> bytes:
-    """Return the picture of `loss_curve` as PNG, for a notebook."""
-    return _file(loss_curve(history), ".png", dpi=100)
-
-
-def loss_svgs(history: Course) -> dict[str, bytes]:
-    """Return the panels of `loss_curve` as SVG pictures without a ground, by their titles, for a page."""
-    pictures = {}
-    for title, draw in _panels(history).items():
-        figure = _figure(5.6, 3.0)
-        draw(figure.subplots(), history)
-        pictures[title] = _file(figure, ".svg", transparent=True)
-    return pictures
-
-
-def _panels(history: Course) -> dict[str, Callable[[Axes, Course], None]]:
-    """Return the functions that draw what there is, by title."""
-    classes = any(epoch.accuracy == epoch.accuracy for epoch in history.epochs)  # else NaN
-    return {"Loss": _draw_losses, **({"Accuracy": _draw_accuracies} if classes else {})}
 
 
 def _draw_losses(panel: Axes, history: Course) -> None:
@@ -198,11 +177,11 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _save(figure: Figure, path: AnyPath) -> None:
-    write_atomically(path, _file(figure, Path(path).suffix.lower()))
+    write_atomically(path, content(figure, Path(path).suffix.lower()))
 
 
-def _file(figure: Figure, suffix: str, **options: Any) -> bytes:
-    """Return the content of a file with the picture."""
+def content(figure: Figure, suffix: str, **options: Any) -> bytes:
+    """Return the content of a file with the picture; `options` are those of ``savefig``."""
     from matplotlib import rc_context
 
     file = io.BytesIO()

@@ -118,11 +118,13 @@ HOSTILE = {
     "not a dict": raw_file(b"[]"),
     "nested 1,000 deep": raw_file(b'{"a": ' + b"[" * 1000 + b"]" * 1000 + b"}"),
     "nested 100,000 deep": raw_file(b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
-    "a name twice": raw_file(f'{{"a": {ONE}, "a": {ONE}}}'.encode(), b"0000"),
     "metadata twice": raw_file(f'{{"__metadata__": {{}}, "__metadata__": {{}}, "a": {ONE}}}'.encode(), b"0000"),
     "overlap": raw_file({"a": entry([1], [0, 4]), "b": entry([1], [2, 6])}, b"0" * 6),
     "gap": raw_file({"a": entry([1], [0, 4]), "b": entry([1], [6, 10])}, b"0" * 10),
     "backwards": raw_file({"a": entry([1], [4, 0])}, b"0000"),
+    "a name twice": raw_file(
+        f'{{"a": {json.dumps(entry([1], [0, 4]))}, "a": {json.dumps(entry([1], [4, 8]))}}}'.encode(), b"0" * 8
+    ),
     "past the end": raw_file({"a": entry([2], [0, 8])}, b"0000"),
     "size is not the shape's": raw_file({"a": entry([3], [0, 4])}, b"0000"),
     "product past 2**63": raw_file({"a": entry([2**62, 4], [0, 4])}, b"0000"),
@@ -173,11 +175,4 @@ def test_a_file_from_elsewhere_has_no_state(tmp_path):
 
 def test_a_missing_file_is_an_os_error(tmp_path):
     with pytest.raises(FileNotFoundError):
-        read_arrays(tmp_path / "a")
-
-
-@pytest.mark.parametrize("kind", ["header longer than the file", "header longer than any file"])
-def test_a_header_is_measured_before_it_is_read(tmp_path, kind):
-    (tmp_path / "a").write_bytes(HOSTILE[kind])
-    with pytest.raises(CheckpointError, match=r"10 bytes, of which the header claims (3|18,446,744,073,709,551,615)\)"):
         read_arrays(tmp_path / "a")

@@ -31,11 +31,6 @@ MESSAGES = {
         "nn.Sequential(nn.ReLU(), last=nn.Sigmoid)":
             "Sequential: layer last is <class 'autograd_cnn.nn.functions.Sigmoid'>, want Sigmoid(...)",
         "nn.Sequential(train=nn.ReLU())": "Sequential: a layer cannot be called train, which every module has",
-        "nn.LSTM(3, 4, proj_size=2)":
-            "LSTM: has no parameter 'proj_size'. Here: leave it out: hidden states are not projected",
-        "nn.MultiheadAttention(6, 2, kdim=3)":
-            "MultiheadAttention: has no parameter 'kdim'. Here: features of that size are made before it: "
-            "nn.Linear(kdim, embed_dim)",
         "nn.MultiheadAttention(3, 1)(Z, attn_mask=np.zeros((5, 5), int))":
             "a mask is int64\nWant bool, with the meaning in the docstring, or floats to add",
         "nn.TransformerEncoderLayer(3, 1, 4)(Z, None, np.zeros((2, 5), int))":

@@ -106,7 +106,7 @@ class History:
 
     def _repr_png_(self) -> bytes | None:
         """Return the curve for a notebook, unless matplotlib or losses are missing."""
-        return plots.loss_curve_png(self) if self.losses and find_spec("matplotlib") else None
+        return plots.content(plots.loss_curve(self), ".png") if self.losses and find_spec("matplotlib") else None
 
     @property
     def best(self) -> int:

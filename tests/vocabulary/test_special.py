@@ -236,16 +236,6 @@ def test_the_number_of_dimensions_is_scipys(x, mean, cov):
     np.testing.assert_allclose(*found, rtol=1e-12)
 
 
-def test_a_function_of_scipy_that_is_absent_has_advice():
-    with pytest.raises(AttributeError, match=r"special has no 'rgamma'. Here: 1 / ag.special.gamma"):
-        _ = ag.special.rgamma
-    x, alpha = np.array([0.2, 0.3, 0.5]), np.array([0.5, 2, 3])
-    with pytest.raises(AttributeError, match="stats has no 'dirichlet'. Here: ") as error:
-        _ = ag.stats.dirichlet
-    got = eval(str(error.value).partition("Here: ")[2], {"ag": ag, "x": x, "alpha": alpha})
-    np.testing.assert_allclose(got, distributions.dirichlet.logpdf(x, alpha))
-
-
 def test_an_operation_of_a_density_has_the_users_line():
     assert ag.stats.norm.logcdf(Tensor([1.0], requires_grad=True)).node.code.co_filename == __file__
 

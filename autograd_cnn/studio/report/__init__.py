@@ -176,11 +176,9 @@ def _rendered(facts: known.Facts, images: NDArray[Any], ladder: str, player: str
         "origin": [f"{name} {facts.settings[name]}" for name in ("data", "recipe", "seed") if name in facts.settings],
         "program": facts.settings.get("program") or program(),
     }
+    chart = plots.content(plots.loss_curve(facts.history), ".svg", transparent=True)
     page = environment.get_template("page.html").render(
-        charts={
-            title: f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
-            for title, svg in plots.loss_svgs(facts.history).items()
-        },
+        chart=f"data:image/svg+xml;base64,{base64.b64encode(chart).decode()}",
         photo=lambda i: _photo(images[i]),
         share=known.share,
         ladder=Markup(ladder),

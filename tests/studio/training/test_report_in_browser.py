@@ -55,8 +55,8 @@ def test_no_text_of_the_report_leaves_its_box(opened, width, scheme):
     unfold(page)
     assert [frame.evaluate(CUT) for frame in page.frames] == [[], []]
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    wide = page.evaluate("[...document.querySelectorAll('.chart img')].map((i) => i.naturalWidth && i.width)")
-    assert len(wide) == 2 and min(wide) >= min(width - 40, 400)  # decoded, and as wide as there is room
+    wide = page.evaluate("(i => i.naturalWidth && i.width)(document.querySelector('.chart img'))")
+    assert wide >= 600  # decoded, and wide enough to be read: a phone scrolls it
 
 
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
