@@ -30,12 +30,12 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(2096, "", "the tape, the recorded call, the walk back, and Tensor"),
-    "ops": Room(1863, "engine", "the textbook: operations, each with its derivative below it"),
+    "engine": Room(2103, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "ops": Room(1877, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(949, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(748, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(323, "engine calculus state", "optimisers, schedules, clipping"),
-    "elsewhere": Room(117, "", "names of other libraries, and what to write here"),
+    "elsewhere": Room(118, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
     "environment": Room(29, "", "this Python: its command line, and packages that are absent"),
     "files": Room(52, "", "writes a file as a whole or not at all"),

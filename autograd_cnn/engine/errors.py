@@ -107,8 +107,9 @@ def wrong_arguments(name: str, signature: Signature, args: tuple[Any, ...], opti
         if unknown not in known:
             runs = args and callable(args[0]) and "*args" in map(str, signature.parameters.values())
             if runs and not did_you_mean(unknown, known):
-                by_name = f"ag.{name}(lambda x: f(x, {unknown}=...), x)"
-                return TypeError(f"{name}: has no parameter {unknown!r}. Pass what f takes by position, or {by_name}")
+                by_name = f"Pass what f takes by position, or ag.{name}(lambda x: f(x, {unknown}=...), x)"
+                instead = advice.get(f"{name}({unknown}=)", by_name)
+                return TypeError(f"{name}: has no parameter {unknown!r}. {instead}")
             return unknown_keyword(name, unknown, known)
     try:
         signature.bind(*args, **options)
@@ -130,7 +131,7 @@ def _short(signature: Signature) -> str:
 
 
 def no_history(caller: str, tensor: Any) -> ValueError:
-    why = "It was made under no_grad(), or detached, or none of its inputs requires a gradient"
+    why = "It was made under no_grad(), or detached, or by a step such as np.round, or no input requires a gradient"
     return ValueError(f"{caller}: {label_of(tensor)} has no history. {why}")
 
 
@@ -169,20 +170,17 @@ def replaces(tensor: Any, sign: str) -> TypeError:
     return TypeError(f"{problem}. Use {cure}")
 
 
-def leaves_graph(tensor: Any) -> TypeError:
+def leaves_graph(tensor: Any, caller: str = "") -> TypeError:
+    """Return the error about a plain array, or about a number by `float`: ``out[i] = w`` and libraries call it."""
     code, join = code_of(tensor), "array" if "array" in registry else "stack"
     problem = f"{code} would leave the graph: NumPy or a library asks for a plain array of it"
-    cure = f"ag.{join}([...]) joins tensors, ag.linalg, ag.special and ag.stats have SciPy's functions"
-    filled = "and out = ag.Tensor(out) can be filled"
-    return TypeError(f"{problem}. Outside of the graph: {code}.data. In the graph: {cure}, {filled}")
-
-
-def becomes_number(tensor: Any, caller: str) -> TypeError:
-    """Return the error about ``float(w)``, which ``math.sin(w)``, libraries, and ``out[i] = w`` for an array call."""
-    code = code_of(tensor)
-    cure = f"To fill an array: out = ag.Tensor(out), then out[i] = {code} is recorded. As a constant: {code}.item()"
-    problem = f"{caller}({code}) would leave the graph"
-    return TypeError(f"{problem}. Compute with {code} itself, and with ag.sin for math.sin. {cure}")
+    others = f"To join tensors: ag.{join}([...]). SciPy's functions: ag.linalg, ag.special, ag.stats"
+    constant = f"{code}.data"
+    if caller:
+        problem = f"{caller}({code}) would leave the graph"
+        others, constant = f"To compute: with {code} itself, and with ag.sin for math.sin", f"{code}.item()"
+    cure = f"To fill an array: out = ag.Tensor(out), then out[i] = {code} is recorded"
+    return TypeError(f"{problem}. {cure}. {others}. As a constant: {constant}")
 
 
 def constant(caller: str, argnums: tuple[int, ...]) -> str:

@@ -34,7 +34,7 @@ class _Inside(dict[str, bool]):
 
 
 inside = _Inside()
-_LIBRARIES = "site-packages", "dist-packages", os.path.dirname(os.__file__) + os.sep
+LIBRARIES = "site-packages", "dist-packages", os.path.dirname(os.__file__) + os.sep
 
 
 def user_frame(*others: str) -> FrameType:
@@ -45,9 +45,9 @@ def user_frame(*others: str) -> FrameType:
     return frame
 
 
-def here() -> Place:
-    """Return the user's line, as code object and offset."""
-    frame = user_frame()
+def here(*others: str) -> Place:
+    """Return the line of `user_frame`, as code object and offset."""
+    frame = user_frame(*others)
     return frame.f_code, frame.f_lasti
 
 
@@ -78,7 +78,7 @@ def spell(place: Place | None) -> str:
 
 def variable_of(tensor: Any) -> str:
     """Return the name of a variable of the user's function that holds `tensor`, or ""; libraries may lie between."""
-    frame = user_frame(*_LIBRARIES)
+    frame = user_frame(*LIBRARIES)
     scopes = (frame.f_locals, frame.f_globals)
     return next((n for scope in scopes for n, v in [*scope.items()] if v is tensor and not n.startswith("_")), "")
 

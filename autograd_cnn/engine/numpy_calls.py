@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine import errors
+from autograd_cnn.engine.messages import LIBRARIES, here, spell
 from autograd_cnn.engine.mode import current, in_mode
 from autograd_cnn.engine.registry import advice, counterparts, numpys, registry
 
@@ -40,6 +41,8 @@ CONSTANT = frozenset(
 )
 _constants = frozenset(map(numpys, CONSTANT)) - {None}
 _NEW = frozenset([np.zeros_like, np.ones_like, np.full_like, np.empty_like])  # arrays to assign to
+# Constant around each number. A Tensor without history can say that when somebody differentiates it
+_STEPS = frozenset(map(numpys, "sign floor ceil rint trunc fix round around floor_divide heaviside".split()))
 OF_SHAPES = frozenset([np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type, *_NEW])
 _UFUNC_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True}
 _OF_TEXTS = {np.equal: operator.eq, np.not_equal: operator.ne}  # NumPy's functions compare numbers alone
@@ -54,7 +57,8 @@ def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options
         inputs = exported(inputs)  # operations do it themselves
         if ufunc in _OF_TEXTS and any(isinstance(x, (str, bytes)) or kind_of(x) in ("U", "S") for x in inputs):
             return _OF_TEXTS[ufunc](*plain(inputs))
-        return constant(ufunc if method == "__call__" else getattr(ufunc, method), inputs, options)
+        made = constant(ufunc if method == "__call__" else getattr(ufunc, method), inputs, options)
+        return _tensor(self, made) if ufunc in _STEPS else made
     options = {k: v for k, v in options.items() if not _same(v, _UFUNC_DEFAULTS.get(k, inputs))}
     if method == "outer":
         inputs = registry["reshape"](inputs[0], np.shape(inputs[0]) + (1,) * np.ndim(inputs[1])), inputs[1]
@@ -69,8 +73,15 @@ def array_function(self: Any, function: Any, types: Any, args: Any, options: Any
     fills = function is np.full_like and recorded([*args[1:], *options.values()]) is not None
     if function in _constants and not fills:
         made = constant(function, args, options)
-        return type(self)(made) if function in _NEW and isinstance(made, np.ndarray) else made
+        return _tensor(self, made) if function in _STEPS | _NEW else made
     return _call(function, _name(function), *_translated(function, args, options))
+
+
+def _tensor(self: Any, made: Any) -> Any:
+    """Return a result as a Tensor without history, which it is already if the call was observed."""
+    if isinstance(made, type(self)):
+        return made
+    return self._of(np.asarray(made) if isinstance(made, np.generic) else made, None)
 
 
 def constant(function: Any, args: Any, options: Any) -> Any:
@@ -148,7 +159,7 @@ def _no_rule(name: str) -> str:
         return f"{name} is not recorded. Here: np.{bare}(x)"
     call = f"{name}(t.data, ...)" if "." in name else "pass t.data"  # else it is a part of a function of a library
     cure = "Write it" if current.get().walk else f"Leave the graph: {call}; or write it"
-    return f"{name} has no derivative here. {cure}: @ag.primitive"
+    return f"{name} has no derivative here. {cure}: @ag.primitive\n  at {spell(here(*LIBRARIES))}"
 
 
 def _is_tensor(value: Any) -> bool:

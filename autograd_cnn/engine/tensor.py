@@ -431,7 +431,7 @@ class Tensor:
     def _leaving(self, caller: str) -> Any:
         number = _in_rule(self)._number(caller)
         if self._node is not None and (current.get().transforms or getattr(self._node, "walked", None) is None):
-            raise errors.becomes_number(self, caller)
+            raise errors.leaves_graph(self, caller)
         return number
 
     def __int__(self) -> int:

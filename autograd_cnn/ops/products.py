@@ -50,7 +50,10 @@ def _flops(out_shape: tuple[int, ...], x_shape: tuple[int, ...]) -> int:
 def _matching(x: Any, y: Any) -> tuple[Any, Any]:
     x, y = np.asarray(x), np.asarray(y)
     if x.ndim and y.ndim and x.shape[-1] != y.shape[-min(y.ndim, 2)]:
-        raise ValueError(f"{x.shape} @ {y.shape}: {x.shape[-1]} is not {y.shape[-min(y.ndim, 2)]}")
+        problem = f"{x.shape} @ {y.shape}: {x.shape[-1]} is not {y.shape[-min(y.ndim, 2)]}"
+        cure = "The last axis of the first and the last but one of the second must have the same length"
+        transposed = ". The second fits transposed: .mT" if x.shape[-1] == y.shape[-1] else ""
+        raise ValueError(f"{problem}\n{cure}{transposed}")
     return x, y
 
 
@@ -171,13 +174,27 @@ def _all_contracted(primitive: Any, args: Any, batched: set[int], size: int) -> 
     return contract(",".join(terms) + "->" + examples + output, *operands)
 
 
+def _unfit(subscripts: str, shapes: Sequence[tuple[int, ...]]) -> str:
+    """Return the problem and the cure for subscripts that NumPy refuses."""
+    terms = subscripts.partition("->")[0].split(",")
+    pairs = [
+        pair for term, shape in zip(terms, shapes, strict=False) for pair in zip(term.strip(), shape, strict=False)
+    ]
+    clash = [f": {c} is {n} and {m}" for c, n in pairs for d, m in pairs if c == d and c != "." and 1 < n < m][:1]
+    problem = f"{subscripts!r} does not fit {' and '.join(map(str, shapes))}{''.join(clash)}"
+    return f"{problem}\nA letter for each axis, or ...; a comma between operands; after -> only letters from before it"
+
+
 @primitive(batch=_all_contracted, complex=True, integers=True, flops=_contract_flops, views=True)
 def contract(subscripts: str, *operands: Any) -> Any:
     """Multiplies operands and sums over axes, named by letters: ``contract("ij,jk->ik", x, y)`` is ``x @ y``.
 
     This is Einstein summation with ellipses and repeated indices. `einsum` calls it, and takes NumPy's other forms.
     """
-    return np.einsum(subscripts, *operands, optimize=len(operands) > 2)
+    try:
+        return np.einsum(subscripts, *operands, optimize=len(operands) > 2)
+    except ValueError as error:
+        raise ValueError(_unfit(subscripts, [np.shape(x) for x in operands])) from error
 
 
 contract.vjp(operands=_contract_rule)

@@ -370,7 +370,7 @@ def test_an_array_that_is_filled_element_by_element_would_lose_the_gradient():
             y[i] = x[i] ** 2
         return np.sum(y)
 
-    with pytest.raises(TypeError, match="would leave the graph. .* To fill an array: "):
+    with pytest.raises(TypeError, match="would leave the graph. To fill an array: "):
         ag.grad(f)(np.ones(3))  # and not NumPy's error, whose cause this is
     close(ag.grad(lambda x: x**2 + x.item())(2.0), 4)
 

@@ -31,8 +31,9 @@ def test_backward_of_many_numbers():
 
 @says(ValueError)
 def test_backward_where_nothing_was_recorded():
-    """
-    backward: loss has no history. It was made under no_grad(), or detached, or none of its inputs requires a gradient
+    r"""
+    backward: loss has no history. It was made under no_grad(), or detached, or by a step such as np.round, or no \
+    input requires a gradient
     """
     with ag.no_grad():
         loss = named(halves(3).sum(), "loss")
@@ -288,21 +289,30 @@ def test_a_subclass():
 
 @says(TypeError, cure=lambda: np.nextafter(halves(2).data, 1.0))
 def test_a_ufunc_without_a_rule():
-    """np.nextafter has no derivative here. Leave the graph: np.nextafter(t.data, ...); or write it: @ag.primitive"""
-    np.nextafter(halves(2), 1.0)
+    """
+    np.nextafter has no derivative here. Leave the graph: np.nextafter(t.data, ...); or write it: @ag.primitive
+      at {here}
+    """
+    np.nextafter(halves(2), 1.0)  # here
 
 
 @says(TypeError, cure=lambda: pytest.importorskip("scipy.special").zeta(halves(2).data))
 def test_a_ufunc_behind_a_function_of_scipy():
-    """_riemann_zeta has no derivative here. Leave the graph: pass t.data; or write it: @ag.primitive"""
+    """
+    _riemann_zeta has no derivative here. Leave the graph: pass t.data; or write it: @ag.primitive
+      at {here}
+    """
     special = pytest.importorskip("scipy.special")
-    special.zeta(halves(2))
+    special.zeta(halves(2))  # here
 
 
 @says(TypeError, cure=lambda: np.i0(halves(2).data))
 def test_a_function_without_a_rule():
-    """np.i0 has no derivative here. Leave the graph: np.i0(t.data, ...); or write it: @ag.primitive"""
-    np.i0(halves(2))
+    """
+    np.i0 has no derivative here. Leave the graph: np.i0(t.data, ...); or write it: @ag.primitive
+      at {here}
+    """
+    np.i0(halves(2))  # here
 
 
 @says(TypeError, cure=lambda: halves(2).copy().__setitem__(0, 1.0))
@@ -316,8 +326,9 @@ def test_a_method_of_a_ufunc():
     r"""
     np.subtract.reduce has no derivative here. Leave the graph: np.subtract.reduce(t.data, ...); or write it: \
     @ag.primitive
+      at {here}
     """
-    np.subtract.reduce(halves(2))
+    np.subtract.reduce(halves(2))  # here
 
 
 # Transforms

@@ -43,9 +43,9 @@ def test_who_asks_for_a_plain_array_gets_one_text(program):
     with pytest.raises(TypeError) as caught:
         program(v)
     assert re.fullmatch(
-        r"\w+ would leave the graph: NumPy or a library asks for a plain array of it. Outside of the graph: \w+\.data. "
-        rf"In the graph: ag\.{JOIN}\(\[...\]\) joins tensors, ag\.linalg, ag\.special and ag\.stats have SciPy's "
-        r"functions, and out = ag\.Tensor\(out\) can be filled",
+        r"(\w+) would leave the graph: NumPy or a library asks for a plain array of it. To fill an array: "
+        rf"out = ag\.Tensor\(out\), then out\[i\] = \1 is recorded. To join tensors: ag\.{JOIN}\(\[...\]\). "
+        r"SciPy's functions: ag\.linalg, ag\.special, ag\.stats. As a constant: \1\.data",
         str(caught.value),
     )
     joined = getattr(ag, JOIN)([v, v + 2])
@@ -164,8 +164,8 @@ def test_a_leaf_that_has_no_gradient(argument, text):
 @says(TypeError)
 def test_a_number_of_a_function():
     r"""
-    float(part) would leave the graph. Compute with part itself, and with ag.sin for math.sin. To fill an array: out = \
-    ag.Tensor(out), then out[i] = part is recorded. As a constant: part.item()
+    float(part) would leave the graph. To fill an array: out = ag.Tensor(out), then out[i] = part is recorded. \
+    To compute: with part itself, and with ag.sin for math.sin. As a constant: part.item()
     """
 
     def f(x):
@@ -178,8 +178,8 @@ def test_a_number_of_a_function():
 @says(TypeError, cure=lambda: (halves().item(), ag.sqrt(halves())))
 def test_a_number_of_a_parameter():
     r"""
-    float(w) would leave the graph. Compute with w itself, and with ag.sin for math.sin. To fill an array: out = \
-    ag.Tensor(out), then out[i] = w is recorded. As a constant: w.item()
+    float(w) would leave the graph. To fill an array: out = ag.Tensor(out), then out[i] = w is recorded. \
+    To compute: with w itself, and with ag.sin for math.sin. As a constant: w.item()
     """
     w = halves()
     math.sqrt(w)

@@ -275,12 +275,47 @@ def test_linear_after_flatten():
 
 @says(ValueError)
 def test_matrices_that_do_not_fit():
-    """
+    r"""
     matmul: (4, 3) @ (4, 3): 3 is not 4
       x (4, 3) float32    y (4, 3) float32
       at {here}
+      The last axis of the first and the last but one of the second must have the same length. The second fits \
+      transposed: .mT
     """
     leaf(4, 3) @ leaf(4, 3)  # here
+
+
+@says(ValueError)
+def test_a_matrix_that_does_not_fit_a_vector():
+    """
+    matmul: (4, 3) @ (2,): 3 is not 2
+      x (4, 3) float32    y (2,) float32
+      at {here}
+      The last axis of the first and the last but one of the second must have the same length
+    """
+    leaf(4, 3) @ leaf(2)  # here
+
+
+@says(ValueError, cure=lambda: ag.einsum("ij,kj->ik", leaf(4, 3), leaf(2, 3)))
+def test_letters_of_two_lengths():
+    """
+    einsum: 'ij,jk->ik' does not fit (4, 3) and (2, 3): j is 2 and 3
+      operands (4, 3) float32    operands (2, 3) float32
+      at {here}
+      A letter for each axis, or ...; a comma between operands; after -> only letters from before it
+    """
+    ag.einsum("ij,jk->ik", leaf(4, 3), leaf(2, 3))  # here
+
+
+@says(ValueError)
+def test_letters_for_another_number_of_axes():
+    """
+    einsum: 'ijk' does not fit (1, 3)
+      operands (1, 3) float32
+      at {here}
+      A letter for each axis, or ...; a comma between operands; after -> only letters from before it
+    """
+    ag.einsum("ijk", leaf(1, 3))  # here
 
 
 # PyTorch's meanings

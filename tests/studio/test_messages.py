@@ -10,7 +10,7 @@ from studio.programs import leaf
 
 SUFFIXES = "There are .html, .svg, .dot, .py, .png and .pdf"
 DRAWS = "TypeError: trace: it draws what a function does to tensors; you passed"
-HISTORY = "It was made under no_grad(), or detached, or none of its inputs requires a gradient"
+HISTORY = "It was made under no_grad(), or detached, or by a step such as np.round, or no input requires a gradient"
 OVERLAYS = "There are time, flops, bytes, gradient, zeros"
 DEPTHS = "want 0 (everything closed) to 1 (all operations)"
 TIMES = "want the number of extra runs, such as repeat=3"

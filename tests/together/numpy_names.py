@@ -101,7 +101,8 @@ def page() -> str:
     instead = "\n".join(f"- `{name}`: `{ADVICE[name]}`" for name in absent if name in ADVICE)
     refusals: dict[str, list[str]] = {}
     for name in sets["refused"]:
-        refusals.setdefault(refusal(name, functions[name]).replace(f"np.{name}", "np.f"), []).append(name)
+        text, _, _ = refusal(name, functions[name]).partition("\n")  # without the line
+        refusals.setdefault(text.replace(f"np.{name}", "np.f"), []).append(name)
     parts = [
         f"""# Vocabulary
 
@@ -112,7 +113,8 @@ This page is made by `python tests/together/numpy_names.py`, and a test compares
 NumPy {np.__version__.rpartition(".")[0]} has {len(fates)} functions that take arrays, counting aliases once. On Tensors
 
 - {len(sets["recorded"])} are recorded: they have the right gradient, of any order, under NumPy's names and keywords,
-- {len(sets["plain"])} return plain arrays, since they have no derivative; `np.zeros_like` and its kin a Tensor to fill,
+- {len(sets["plain"])} return plain arrays, since they have no derivative; but `np.zeros_like` and
+  its kin a Tensor to fill, and steps, such as `np.round`, a Tensor without history,
 - {len(sets["refused"])} are refused by name, with the cure.
 
 The recorded ones are also in `ag` (`ag.cumsum`, `ag.linalg.inv`), and methods of Tensor where arrays have them, with

@@ -60,6 +60,9 @@ PROGRAMS = {  # and their errors
     "Empty().copy": "Empty has no 'copy'",
     "Empty().state_dic": "Empty has no 'state_dic'. Did you mean 'state_dict'?",
     "Empty()(1)": "Empty has no 'forward'. Here: define it in the class: def forward(self, x): ...",
+    "ag.odeint(abs, 1.0, [0.0, 1.0], adjoint=True)": (
+        "odeint: has no parameter 'adjoint'. Where memory is short: ag.checkpoint(ag.odeint, func, y0, t, *args)"
+    ),
     "ag.sum(x, dim=0)": "sum: has no parameter 'dim'. Here: axis=",
     "ag.quantile(x, 0.5, dim=0)": "quantile: has no parameter 'dim'. Here: axis=",
     "ag.Tensor(1.0, device=0)": "Tensor: has no parameter 'device'. Here: leave it out, there are no devices",
