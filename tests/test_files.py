@@ -13,6 +13,7 @@ import pytest
 
 from autograd_cnn import files
 from autograd_cnn.files import write_atomically
+from processes import printed
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX")
 
@@ -107,11 +108,9 @@ for limit in (0, 1, 1000, 4096, 99_999):
 
 @posix
 def test_a_file_size_limit_leaves_the_old_file(path):
-    environment = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(files.__file__))}
-    output = subprocess.check_output([sys.executable, "-c", LIMITED, str(path)], env=environment, text=True)
-    assert output.splitlines() == [
-        f"{limit} File too large b'old' ['model.bin']" for limit in (0, 1, 1000, 4096, 99_999)
-    ]
+    output = printed("-c", LIMITED, path, PYTHONPATH=os.path.dirname(os.path.dirname(files.__file__)))
+    limits = 0, 1, 1000, 4096, 99_999
+    assert output.splitlines() == [f"{limit} File too large b'old' ['model.bin']" for limit in limits]
     only(path, b"old")
 
 

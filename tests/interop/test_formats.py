@@ -34,14 +34,6 @@ def agrees(twin):
     return all((array == want[name]).all() for name, array in twin.state_dict().items())
 
 
-@pytest.mark.parametrize("prefix", ["", "module.", "model.", "module.backbone."])
-def test_the_prefix_of_all_names_is_stripped(tmp_path, there, prefix):
-    safetensors.numpy.save_file({prefix + name: array for name, array in there.items()}, tmp_path / "w")
-    twin = model(1)
-    assert ag.interop.load_weights(tmp_path / "w", twin, **TORCH) == ([], [], prefix)
-    assert agrees(twin)
-
-
 def test_another_head_stays_and_is_named(tmp_path, there):
     safetensors.numpy.save_file({f"backbone.{name}": array for name, array in there.items()}, tmp_path / "w")
     twin = model(1, classes=7)

@@ -61,7 +61,7 @@ def test_pictures_mark_the_operation_and_end_with_the_message(tmp_path):
     found = boxes(graph)
     line = network.__code__.co_firstlineno + 3
     assert found["failed"] == [["matmul", f"test_failures.py:{line}"]]
-    assert found["error"] == [["ValueError", "matmul: z (4, 2) @ w (3, 2): 2 is not 3"]] or "2 is not 3" in str(found)
+    assert found["error"] == [["ValueError", "matmul: (4, 2) @ (3, 2): 2 is not 3"]]
     for suffix in ("html", "dot", "svg"):
         graph.save(tmp_path / f"failed.{suffix}")
         assert "2 is not 3" in (tmp_path / f"failed.{suffix}").read_text(encoding="utf-8")

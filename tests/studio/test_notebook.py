@@ -6,14 +6,13 @@ Most tests use a stand-in for IPython, which records what it is asked to display
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.studio.program.listing import side_by_side
+from processes import finished
 from studio.pages import Page
 
 
@@ -108,7 +107,7 @@ def cells():
     """A session of IPython, with its output."""
     pytest.importorskip("IPython", reason="needs IPython")
     script = CELLS.replace("CELLS:", f"{WRITTEN!r}:")
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return finished("-c", script)
 
 
 def test_places_are_numbers_of_cells(cells):

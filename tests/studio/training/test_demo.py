@@ -1,26 +1,19 @@
 """``python -m autograd_cnn demo`` writes its pages; the network of one of them is trained on drawn shapes."""
 
 import os
-import subprocess
 import sys
 
 from autograd_cnn.__main__ import main
+from processes import printed
 from studio.pages import facts_of
 
 
 def test_the_demo_writes_four_pages(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "autograd_cnn", "demo", str(tmp_path / "out"), "--no-open"],
-        cwd=tmp_path,
-        env={**os.environ, "PATH": "", "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    environment = {"PATH": "", "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = "-W", "error", "-m", "autograd_cnn", "demo", tmp_path / "out", "--no-open"
+    paths = printed(*command, cwd=tmp_path, **environment).split()
     pages = [tmp_path / "out" / f"{name}.html" for name in ("chain_rule", "spiral", "cnn", "broken")]
-    assert done.stdout.split() == [str(path) for path in pages]
+    assert paths == [str(path) for path in pages]
     counts = [len(facts_of(path.read_text(encoding="utf-8"))["frames"]) for path in pages]
     assert counts == [7, 4, 2, 1]
 
