@@ -49,6 +49,8 @@ def test_values_and_gradients_of_a_small_network_by_hand():
     pictured = ladder(graph, overlay="gradient")
     assert [b.beside for b in pictured.boxes if b.text == "g_w"] == ["2.8e+00"]  # of (4, 0)
     assert ladder(graph, overlay="zeros").caption.endswith("1 dead channels (0 in the whole batch)")
+    still = ag.trace(lambda x: ag.sum(ag.tanh(x) * 0.0), x)
+    assert ladder(still, overlay="gradient").caption.endswith("rms of gradients, 1.0e+00 to 1.0e+00")
 
 
 def test_a_maximum_pool_is_measured_with_the_by_product_that_it_was_recorded_with(rng, weights):
@@ -130,7 +132,7 @@ def test_a_primitive_of_the_user_that_rectifies_has_dead_channels():
 def test_a_module_that_is_called_relu_has_no_dead_channels_while_it_is_closed():
     def f(x):
         with ag.scope("relu"):
-            h = ag.tanh(x) * 1.0
+            h = ag.relu(x) * 1.0
         return ag.sum(ag.relu(h))
 
     graph = ag.trace(f, np.array([[1.0, 0.0], [2.0, 0.0]]))

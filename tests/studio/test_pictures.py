@@ -8,6 +8,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.studio.picture.ladder import ladder
+from autograd_cnn.studio.picture.layout import wide
 from autograd_cnn.studio.picture.svg import written
 from autograd_cnn.studio.text import bytes_text, listed
 from studio.overlaps import overlaps
@@ -302,6 +303,10 @@ def test_dot_has_edges_without_arrows_and_an_outer_border(models):
     text, picture = models["residual"].dot(), ladder(models["residual"])
     bare = re.findall(r'^"(\w+)" -> "(\w+)" .*dir=none', text, re.M)
     assert bare == [(wire.tail, wire.head) for wire in picture.wires if not wire.arrow]
+    middles = [float(x) for x in re.findall(r'lp="([\d.]+),', text)]
+    told = [(wire.label, *wire.texts[0][1:]) for wire in picture.wires if wire.texts]
+    wanted = [x + {"start": 0.5, "middle": 0, "end": -0.5}[anchor] * wide(label) for label, x, _, anchor in told]
+    assert middles == pytest.approx(wanted, abs=0.01) and len({anchor for *_, anchor in told}) == 3
     (size,) = re.findall(r"width=(\S+), height=(\S+), .*peripheries=2", text)
     (loss,) = [box for box in picture.boxes if box.kind == "loss"]
     assert [float(n) for n in size] == pytest.approx([(loss.width - 8) / 72, (loss.height - 8) / 72], abs=0.01)

@@ -185,7 +185,7 @@ def test_a_folder_with_another_run_is_refused(tmp_path, recipe):
         RunFolder(path)
     RunFolder(path, SETTINGS, recipe)
     before = contents(path)
-    RunFolder(path, SETTINGS, recipe)
+    assert RunFolder(path, SETTINGS, recipe).settings == RunFolder(path, SETTINGS).settings
     other = {**SETTINGS, "seed": 1, "settings": {"width": 5}}
     told = r"a: has another run: settings is {'width': 5}, was {'width': 4, 'dropout': 0\.2}; seed is 1, was 0\. Choose"
     with pytest.raises(ValueError, match=told):
@@ -196,13 +196,17 @@ def test_a_folder_with_another_run_is_refused(tmp_path, recipe):
     assert contents(path) == before
 
 
-@pytest.mark.parametrize("name", ["model.py", "history.json", "last.safetensors"])
-def test_files_of_other_origin_are_not_overwritten(tmp_path, recipe, name):
+ORIGINS = {"model.py": "precious"}, {"last.safetensors": "precious"}, {"model.py": RECIPE, "history.json": "precious"}
+
+
+@pytest.mark.parametrize("files", ORIGINS)
+def test_files_of_other_origin_are_not_overwritten(tmp_path, recipe, files):
     (tmp_path / "a").mkdir()
-    (tmp_path / "a" / name).write_text("precious")
-    with pytest.raises(FileExistsError, match=f"a: has {name}, but no run. Choose another folder"):
+    for name, text in files.items():
+        (tmp_path / "a" / name).write_text(text)
+    with pytest.raises(FileExistsError, match=f"a: has {', '.join(files)}, but no run. Choose another folder"):
         RunFolder(tmp_path / "a", SETTINGS, recipe)
-    assert contents(tmp_path / "a") == {name: b"precious"}
+    assert contents(tmp_path / "a") == {name: text.encode() for name, text in files.items()}
 
 
 def test_a_creation_that_was_cut_short_is_completed(tmp_path, recipe):

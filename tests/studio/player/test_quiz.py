@@ -153,6 +153,21 @@ def test_a_relu_and_a_pool_are_asked_for(rng):
         assert re.search(r"did not let (a|the smaller) number.* through. g_\w+\[.*\] is .* What comes back\?", texts)
 
 
+def test_of_more_than_ten_questions_each_kind_has_one_and_none_is_of_a_slope_that_bends(rng):
+    w, v = (ag.Tensor(rng.normal(size=size), True) for size in ((3, 5), (5, 4)))
+
+    def f(x):
+        h = ag.relu(x @ w)
+        z = (ag.tanh(h) + h) @ v
+        return ag.cross_entropy(z, [0, 1, 2]) * ag.exp(ag.mean(ag.sin(z) * z))
+
+    asked = quiz_of(ag.trace(f, rng.normal(size=(3, 3))))
+    assert len(asked) == 10 and "comes back" in check(asked)
+    for x, says in (0.5, True), (0.005, False):
+        texts = [question["text"] for question in quiz_of(ag.trace(lambda x: ag.log(x * 1.0), x))]
+        assert any("What does that say?" in text for text in texts) == says
+
+
 # In a browser
 
 

@@ -156,6 +156,7 @@ def test_images_of_floats_are_shown_as_those_of_bytes_and_large_ones_as_every_se
     large[::2, ::2] = 9
     for image in small, large:
         assert _photo(image.astype(np.float32) / 255) == _photo(image)
+    assert _photo(np.float32([[[2, -1, 0.2]]])) == _photo(np.uint8([[[255, 0, 51]]]))
     assert (_photo(small), _photo(large)) == (url(small), url(np.full((33, 20, 3), 9, np.uint8)))
 
 
@@ -431,6 +432,8 @@ def test_many_classes_are_a_table(tmp_path):
     page = Page(run.html)
     assert "confusion" not in page.texts
     assert "class 29" in page.texts["confusions"]
+    facts = facts_of_run(run, course())
+    assert facts.right < 10 and len(facts.mistakes) == len(facts.pairs) == 24
 
 
 NASTY = ["\x1b]0;owned\x07red\x1b[31m", '"><script>alert(1)</script>', "$x_{$ \u202e\r\n</svg>"]
