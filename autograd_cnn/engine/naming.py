@@ -23,6 +23,7 @@ import numpy as np
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.arrays import refusal
 from autograd_cnn.engine.messages import describe, here, inside, missing, spell
+from autograd_cnn.engine.numpy_calls import LEAVES
 from autograd_cnn.engine.registry import composites, counterparts, numpys, registry
 from autograd_cnn.engine.rules import untyped
 from autograd_cnn.engine.tensor import Tensor
@@ -34,7 +35,6 @@ _OF_ARGUMENTS = TypeError, ValueError, AttributeError  # the last: an argument i
 _KINDS = (np.linalg.LinAlgError, ValueError, TypeError, IndexError)
 # Errors of code that met an argument of a kind or a size that it does not expect
 _INTERNAL = (AttributeError, OverflowError, MemoryError, ZeroDivisionError)
-_LEAVES = frozenset({int, float, bool, complex, str, bytes, type(None), np.ndarray})
 
 
 def enrol(room: dict[str, Any], prefix: str = "") -> None:
@@ -172,7 +172,7 @@ def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]], 
     elif isinstance(error, AttributeError):  # it met an argument of another class
         given = [(n, v) for n, v in labelled if not hasattr(v, "dtype")]
         misfits = [(n, v) for n, v in given if f"'{type(v).__name__}' object" in problem]
-        misfits += [(n, v) for n, v in given if type(v) not in (*_LEAVES, list, tuple, dict, type, slice)]
+        misfits += [(n, v) for n, v in given if type(v) not in (*LEAVES, list, tuple, dict, type, slice)]
         if not misfits:
             return error
         label, value = misfits[0]
@@ -254,7 +254,7 @@ def _has_tensor(value: Any, visited: set[int]) -> bool:
     """Return whether `value` is a Tensor with a history, or a container or object that has one inside."""
     if isinstance(value, Tensor):
         return value.requires_grad
-    if isinstance(value, (type, ModuleType)) or type(value) in _LEAVES or id(value) in visited:
+    if isinstance(value, (type, ModuleType)) or type(value) in LEAVES or id(value) in visited:
         return False
     visited.add(id(value))
     is_sequence = isinstance(value, (list, tuple, set, frozenset))

@@ -39,6 +39,7 @@ CONSTANT = frozenset(
     "triu_indices_from einsum_path may_share_memory shares_memory array_repr array_str array2string save savez "
     "savez_compressed savetxt".split()
 )
+LEAVES = frozenset({int, float, bool, complex, str, bytes, type(None), np.ndarray})
 _constants = frozenset(map(numpys, CONSTANT)) - {None}
 _NEW = frozenset([np.zeros_like, np.ones_like, np.full_like, np.empty_like])  # arrays to assign to
 # Constant around each number. A Tensor without history can say that when somebody differentiates it
@@ -52,19 +53,22 @@ _ORDERS = frozenset([np.less, np.less_equal, np.greater, np.greater_equal])
 def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
     """Implement ``Tensor.__array_ufunc__``."""
     if ufunc is np.sign and self.dtype.kind == "c":
-        return _call((ufunc, "complex"), "np.sign", inputs, options)
+        return _call((ufunc, "complex"), inputs, options)
     if ufunc in _constants and (ufunc is not np.heaviside or recorded(inputs[1:]) is None):  # its value at 0
         inputs = exported(inputs)  # operations do it themselves
-        if ufunc in _OF_TEXTS and any(isinstance(x, (str, bytes)) or kind_of(x) in ("U", "S") for x in inputs):
-            return _OF_TEXTS[ufunc](*plain(inputs))
-        made = constant(ufunc if method == "__call__" else getattr(ufunc, method), inputs, options)
+        try:
+            made = constant(ufunc if method == "__call__" else getattr(ufunc, method), inputs, options)
+        except TypeError:
+            if ufunc not in _OF_TEXTS:
+                raise
+            made = _OF_TEXTS[ufunc](*plain(inputs))
         return _tensor(self, made) if ufunc in _STEPS else made
-    options = {k: v for k, v in options.items() if not _same(v, _UFUNC_DEFAULTS.get(k, inputs))}
+    options = options and {k: v for k, v in options.items() if not _same(v, _UFUNC_DEFAULTS.get(k, inputs))}
     if method == "outer":
         inputs = registry["reshape"](inputs[0], np.shape(inputs[0]) + (1,) * np.ndim(inputs[1])), inputs[1]
     elif method != "__call__":
-        return _call((ufunc, method), f"{_name(ufunc)}.{method}", inputs, {"axis": 0, **options})
-    return _call(ufunc, _name(ufunc), inputs, options)
+        return _call((ufunc, method), inputs, {"axis": 0, **options})
+    return _call(ufunc, inputs, options)
 
 
 def array_function(self: Any, function: Any, types: Any, args: Any, options: Any) -> Any:
@@ -74,7 +78,7 @@ def array_function(self: Any, function: Any, types: Any, args: Any, options: Any
     if function in _constants and not fills:
         made = constant(function, args, options)
         return _tensor(self, made) if function in _STEPS | _NEW else made
-    return _call(function, _name(function), *_translated(function, args, options))
+    return _call(function, *_translated(function, args, options))
 
 
 def _tensor(self: Any, made: Any) -> Any:
@@ -86,12 +90,14 @@ def _tensor(self: Any, made: Any) -> Any:
 
 def constant(function: Any, args: Any, options: Any) -> Any:
     """Call a function without a derivative with plain arrays, or let the observer call it."""
-    if function in _ORDERS and {"c", complex} & {getattr(getattr(a, "dtype", a), "kind", type(a)) for a in args}:
-        raise errors.no_order(f"{function.__name__}: ")
+    if function in _ORDERS:
+        for a in args:
+            if a.__class__ is complex or kind_of(a) == "c":
+                raise errors.no_order(f"{function.__name__}: ")
     mode = current.get()
     if mode.call is not None:
         return mode.call(function, args, options, mode)
-    return function(*map(plain, args), **plain(options))
+    return function(*map(plain, args), **(options and plain(options)))
 
 
 def checked(check: Any, *args: Any) -> Any:
@@ -101,7 +107,10 @@ def checked(check: Any, *args: Any) -> Any:
 
 
 def _name(function: Any) -> str:
-    """Return the name of a function with its module: ``np.linalg.inv``, ``scipy.special.erf``."""
+    """Return the name of a function with its module: ``np.linalg.inv``, ``scipy.special.erf``, ``np.add.reduce``."""
+    if isinstance(function, tuple):
+        ufunc, method = function
+        return _name(ufunc) + f".{method}" * hasattr(ufunc, method)
     name = function.__name__
     module = "numpy" if isinstance(function, np.ufunc) else getattr(function, "__module__", None) or "numpy"
     if numpys(f"{module}.{name}".removeprefix("numpy.")) is function:
@@ -126,16 +135,19 @@ def _translated(f: Any, args: Any, options: Any) -> tuple[list[Any], dict[str, A
     return required, others
 
 
-def _call(theirs: Any, name: str, args: Iterable[Any], options: dict[str, Any]) -> Any:
-    ours = counterparts.get(theirs) or (name[6:] if name.startswith("scipy.special.") else "")
-    if ours not in registry:
-        raise TypeError(_no_rule(name))
-    for option in options:
-        if option == "out":
-            cure = f"Without out= or +=: y = {name}(...)"
-            raise TypeError(f"{name}: an array cannot take a result with a history. {cure}")
-        if option not in _signature(registry[ours]).parameters:
-            raise TypeError(f"{name} with {option}= is not recorded. Use ag.{ours}, or leave the graph: .data")
+def _call(theirs: Any, args: Iterable[Any], options: dict[str, Any]) -> Any:
+    ours = counterparts.get(theirs, "")
+    if options or ours not in registry:
+        name = _name(theirs)
+        ours = ours or (name[6:] if name.startswith("scipy.special.") else "")
+        if ours not in registry:
+            raise TypeError(_no_rule(name))
+        for option in options:
+            if option == "out":
+                cure = f"Without out= or +=: y = {name}(...)"
+                raise TypeError(f"{name}: an array cannot take a result with a history. {cure}")
+            if option not in _signature(registry[ours]).parameters:
+                raise TypeError(f"{name} with {option}= is not recorded. Use ag.{ours}, or leave the graph: .data")
     return registry[ours](*args, **options)
 
 
@@ -172,6 +184,8 @@ def exported(value: Any) -> Any:
     The parts of a tuple, list or dict are converted one by one.
     """
     kind = type(value)
+    if kind in LEAVES:
+        return value
     if kind in (tuple, list):
         return kind(map(exported, value))
     if kind is dict:
@@ -191,6 +205,8 @@ def kind_of(value: Any) -> str:
 
 def plain(value: Any) -> Any:
     """Return `value` with plain arrays in place of the Tensors in it, of which the observer is told."""
+    if value.__class__ in LEAVES:
+        return value
     if _is_tensor(value):
         left = current.get().left
         if left is not None:
