@@ -7,15 +7,8 @@ import sys
 
 def finished(*arguments, cwd=None, **environment):
     """Run Python with these arguments and variables of the environment; returns the finished process, with texts."""
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    command, ways = [sys.executable, *map(str, arguments)], {"capture_output": True, "text": True, "timeout": 600}
+    return subprocess.run(command, cwd=cwd, env={**os.environ, **environment}, check=False, **ways)
 
 
 def printed(*arguments, **options):

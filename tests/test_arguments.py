@@ -9,6 +9,7 @@ import autograd_cnn as ag
 from arguments import complaints_of, title_of
 from autograd_cnn import nn, optim
 from autograd_cnn.engine.tensor import Tensor
+from nn.test_layers import TWINS, twin
 
 
 def made(layer, *shape):
@@ -22,39 +23,12 @@ def made(layer, *shape):
     return call
 
 
-IMAGE, ROW = (2, 6, 6, 4), (2, 4)
 W = Tensor(np.ones(3), requires_grad=True)
 X = np.ones((6, 4), np.float32)
+OTHERS = [twin((2, 6, 6, 4), name, size) for name, size in (("Dropout", 0.5), ("Dropout2d", 0.5), ("Unfold", 2))]
+LAYERS = {case.name: case for case in [*TWINS, *OTHERS]}
 CALLS = [
-    (made(nn.Linear, *ROW), 4, 3),
-    (made(nn.Conv2d, *IMAGE), 4, 2, 3),
-    (made(nn.Conv1d, 2, 6, 4), 4, 2, 3),
-    (made(nn.ConvTranspose2d, *IMAGE), 4, 2, 3),
-    (made(nn.ConvTranspose1d, 2, 6, 4), 4, 2, 3),
-    (made(nn.BatchNorm2d, *IMAGE), 4),
-    (made(nn.BatchNorm1d, *ROW), 4),
-    (made(nn.InstanceNorm2d, *IMAGE), 4),
-    (made(nn.LayerNorm, *ROW), 4),
-    (made(nn.RMSNorm, *ROW), 4),
-    (made(nn.GroupNorm, *IMAGE), 2, 4),
-    (made(nn.PReLU, *ROW), 4),
-    (made(nn.Dropout, *ROW), 0.5),
-    (made(nn.Dropout2d, *IMAGE), 0.5),
-    (made(nn.MaxPool2d, *IMAGE), 2),
-    (made(nn.AvgPool2d, *IMAGE), 2),
-    (made(nn.MaxPool1d, 2, 6, 4), 2),
-    (made(nn.AdaptiveAvgPool2d, *IMAGE), 2),
-    (made(nn.Flatten, *IMAGE), 1),
-    (made(nn.PixelShuffle, *IMAGE), 2),
-    (made(nn.PixelUnshuffle, *IMAGE), 2),
-    (made(nn.Upsample, *IMAGE), 3),
-    (made(nn.Unfold, *IMAGE), 2),
-    (made(nn.Softmax, *ROW), 1),
-    (made(nn.LeakyReLU, *ROW), 0.1),
-    (made(nn.ELU, *ROW), 1.0),
-    (made(nn.Hardtanh, *ROW), -1.0, 1.0),
-    (made(nn.GELU, *ROW), "tanh"),
-    (nn.Embedding, 5, 3),
+    *((made(getattr(nn, name), *case.shape), *case.args) for name, case in LAYERS.items()),
     (nn.seed, 0),
     *((make, [W], 0.1) for make in map(vars(optim).get, optim.algorithms.__all__) if isinstance(make, type)),
     (optim.constant, 0.1),

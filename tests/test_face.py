@@ -70,13 +70,10 @@ def test_the_only_operation_that_is_not_on_the_face_belongs_to_the_transforms():
 NAMES = {"studio": "Graph profile report studio trace", "vocabulary": "linalg fft", "fast": "set_num_threads"}
 
 
-@pytest.mark.parametrize(
-    "folder",
-    [
-        *("studio", "vocabulary"),
-        *(pytest.param(f, marks=pytest.mark.slow) for f in ("interop", "training", "data", "distributed", "fast")),
-    ],
-)
+@pytest.mark.parametrize("folder", [
+    *("studio", "vocabulary"),
+    *(pytest.param(f, marks=pytest.mark.slow) for f in ("interop", "training", "data", "distributed", "fast")),
+])  # fmt: skip
 def test_names_of_a_folder_that_was_removed_and_unknown_ones_are_absent(python, folder):
     program = f"""
 import sys

@@ -181,25 +181,15 @@ def merged(row: Row, kernels: str, results: list[dict[str, Any]]) -> dict[str, A
         return {**found, **results[0]}
     ratios = [r["ratio"] for r in measured]
     ratio, target = median(ratios), row.targets[kernels == "numpy"]
-    names = measured[0]["figures"]
-    return {
-        **found,
-        "ratio": ratio,
-        "ratios": ratios,
-        "target": target,
-        "at_least": row.at_least,
-        "met": None if target is None else ratio >= target if row.at_least else ratio <= target,
-        "rounds": sum(r["rounds"] for r in measured),
-        "ours": measured[0]["ours"],
-        "over": measured[0]["over"],
-        "figures": {
-            name: {
-                "median": median(r["figures"][name]["median"] for r in measured if name in r["figures"]),
-                "least": min(r["figures"][name]["least"] for r in measured if name in r["figures"]),
-            }
-            for name in names
-        },
-    }
+    met = None if target is None else ratio >= target if row.at_least else ratio <= target
+    found |= {"ratio": ratio, "ratios": ratios, "target": target, "at_least": row.at_least, "met": met}
+    found |= {"rounds": sum(r["rounds"] for r in measured), "ours": measured[0]["ours"], "over": measured[0]["over"]}
+    found["figures"] = {}
+    for name in measured[0]["figures"]:
+        each = [r["figures"][name] for r in measured if name in r["figures"]]
+        middle, least = median(figure["median"] for figure in each), min(figure["least"] for figure in each)
+        found["figures"][name] = {"median": middle, "least": least}
+    return found
 
 
 def with_unit(value: float, unit: str) -> str:

@@ -177,14 +177,11 @@ def detached(x, where):
     return ag.stop_gradient(x) if where else x
 
 
-@pytest.mark.parametrize(
-    ("f", "message"),
-    [
-        (lambda x: np.sin(detached(x, x.dtype == np.float32)), "f in float32, input 0"),
-        (lambda x: np.where(abs(x) > 3, ag.stop_gradient(x), x), "f where input 0 is larger"),
-        (lambda x: np.where(abs(x) < 0.02, ag.stop_gradient(x), x), "f where input 0 is smaller"),
-    ],
-)
+@pytest.mark.parametrize(("f", "message"), [
+    (lambda x: np.sin(detached(x, x.dtype == np.float32)), "f in float32, input 0"),
+    (lambda x: np.where(abs(x) > 3, ag.stop_gradient(x), x), "f where input 0 is larger"),
+    (lambda x: np.where(abs(x) < 0.02, ag.stop_gradient(x), x), "f where input 0 is smaller"),
+])  # fmt: skip
 def test_a_fault_of_a_function_of_the_packages_own_operations_is_found(f, message):
     f.__name__ = "f"
     with pytest.raises(AssertionError, match=message):
@@ -282,15 +279,12 @@ def float64_out(x):
     return x * np.float64(2)
 
 
-@pytest.mark.parametrize(
-    ("function", "message"),
-    [
-        (changing, "changing: writes into input 0 (return a new array), which is 1.1"),
-        (not_the_same_twice(), "shifting: the result of a second call is "),
-        (lambda x: x * np.ones(1), "<lambda>: float32 in, float64 out"),
-        (lambda x: None, "<lambda>: the function returned NoneType"),
-    ],
-)
+@pytest.mark.parametrize(("function", "message"), [
+    (changing, "changing: writes into input 0 (return a new array), which is 1.1"),
+    (not_the_same_twice(), "shifting: the result of a second call is "),
+    (lambda x: x * np.ones(1), "<lambda>: float32 in, float64 out"),
+    (lambda x: None, "<lambda>: the function returned NoneType"),
+])  # fmt: skip
 def test_a_wrong_forward_function_is_rejected(function, message):
     with pytest.raises((AssertionError, TypeError)) as caught:
         conformance(one(function, x=lambda g: g))

@@ -32,16 +32,12 @@ TAKEN = {
 
 
 @pytest.mark.parametrize("rule", TAKEN.values(), ids=TAKEN)
-@pytest.mark.parametrize(
-    "differentiate",
-    [
-        lambda f: ag.hessian(f)(np.array(3.0)),
-        lambda f: ag.hvp(f, (np.array(3.0),), (np.array(1.0),)),
-        lambda f: f(Tensor(3.0, requires_grad=True)).backward(create_graph=True),
-        lambda f: ag.check_gradients(f, np.array(3.0), order=2),
-    ],
-    ids=["hessian", "hvp", "create_graph", "check_gradients"],
-)
+@pytest.mark.parametrize("differentiate", [
+    lambda f: ag.hessian(f)(np.array(3.0)),
+    lambda f: ag.hvp(f, (np.array(3.0),), (np.array(1.0),)),
+    lambda f: f(Tensor(3.0, requires_grad=True)).backward(create_graph=True),
+    lambda f: ag.check_gradients(f, np.array(3.0), order=2),
+], ids=["hessian", "hvp", "create_graph", "check_gradients"])  # fmt: skip
 def test_numbers_that_the_second_derivative_would_lack_are_refused(rule, differentiate):
     f = half_square(rule)
     assert ag.grad(f)(3.0) == 3.0
@@ -49,17 +45,13 @@ def test_numbers_that_the_second_derivative_would_lack_are_refused(rule, differe
         differentiate(f)
 
 
-@pytest.mark.parametrize(
-    ("rule", "second"),
-    [
-        (lambda g, x: g * x, 1),
-        (lambda g, x: g * x * (x > 0) * np.sign(abs(x)) + 0 * np.argmax(x), 1),  # constant around each number
-        (lambda g, x: g * ag.stop_gradient(x), 0),  # on purpose
-        (lambda g, x: g * np.asarray(ag.stop_gradient(x)), 0),
-        (lambda g, x: g * x * W.data / 2, 1),  # a constant of the function
-    ],
-    ids=["operators", "comparisons", "stop_gradient", "its array", "another Tensor"],
-)
+@pytest.mark.parametrize(("rule", "second"), [
+    (lambda g, x: g * x, 1),
+    (lambda g, x: g * x * (x > 0) * np.sign(abs(x)) + 0 * np.argmax(x), 1),  # constant around each number
+    (lambda g, x: g * ag.stop_gradient(x), 0),  # on purpose
+    (lambda g, x: g * np.asarray(ag.stop_gradient(x)), 0),
+    (lambda g, x: g * x * W.data / 2, 1),  # a constant of the function
+], ids=["operators", "comparisons", "stop_gradient", "its array", "another Tensor"])  # fmt: skip
 def test_a_rule_may_compute_and_hold_constant_on_purpose(rule, second):
     assert ag.hessian(half_square(rule))(np.array(3.0)) == second
 

@@ -90,29 +90,26 @@ def test_an_array_that_func_uses_must_not_change():
 W = ag.Tensor(0.5, requires_grad=True)
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "message"),
-    [
-        (lambda: ag.odeint(lambda y, t: y * y, 1.0, [0.0, 2.0], rtol=1e-5), RuntimeError,
-         r"odeint: \d+ steps from t = 0 ended at 1, not at 2"),
-        (lambda: ag.odeint(lambda y, t: -1e6 * (y - np.cos(t)), 0.0, [0.0, 1.0], mxstep=50), RuntimeError,
-         r"odeint: 50 steps from t = 0 ended at .*, not at 1. Is it stiff, or infinite\? Steps are longer with"),
-        (lambda: ag.odeint(lambda y, t: y * np.nan, 1.0, [0.0, 1.0]), RuntimeError, "ended at 0, not at 1"),
-        (lambda: ag.odeint(lambda y, t: y, 1.0, [0.0, 2.0, 1.0]), ValueError, "want times .T,. that rise, or fall"),
-        (lambda: ag.odeint(lambda y, t: y, 1.0, [0.0, np.nan, 1.0]), ValueError, "want times .T,. that rise, or fall"),
-        (lambda: ag.odeint(lambda y, t: y[0], np.ones(2), [0.0, 1.0]), ValueError,
-         r"odeint: the state is \(2,\), its value by func \(\)"),
-        (lambda: ag.odeint(lambda y, t: {"x": y["x"]}, {"x": 1.0, "v": 2.0}, [0.0, 1.0]), TypeError,
-         "odeint: the state is a dict of 'x', 'v', its value by func a dict of 'x'"),
-        (lambda: ag.fixed_point(lambda x: x / 2, 1j), TypeError,
-         "fixed_point: the state or args are complex. Want real and imaginary parts"),
-        (lambda: ag.fixed_point(lambda x: W * x, 1.0), TypeError, "func uses a Tensor that requires a gradient. Pass"),
-        (lambda: ag.fixed_point(lambda x: 2 * x + 1, 1.0, maxiter=9), RuntimeError,
-         "fixed_point: the last of 9 steps moved a number by 5.1e.02. Does func contract"),
-        (lambda: ag.fixed_point(lambda x: ag.stack([x, x]), 1.0), ValueError,
-         r"the state is \(\), its value by func \(2,\)"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("call", "error", "message"), [
+    (lambda: ag.odeint(lambda y, t: y * y, 1.0, [0.0, 2.0], rtol=1e-5), RuntimeError,
+     r"odeint: \d+ steps from t = 0 ended at 1, not at 2"),
+    (lambda: ag.odeint(lambda y, t: -1e6 * (y - np.cos(t)), 0.0, [0.0, 1.0], mxstep=50), RuntimeError,
+     r"odeint: 50 steps from t = 0 ended at .*, not at 1. Is it stiff, or infinite\? Steps are longer with"),
+    (lambda: ag.odeint(lambda y, t: y * np.nan, 1.0, [0.0, 1.0]), RuntimeError, "ended at 0, not at 1"),
+    (lambda: ag.odeint(lambda y, t: y, 1.0, [0.0, 2.0, 1.0]), ValueError, "want times .T,. that rise, or fall"),
+    (lambda: ag.odeint(lambda y, t: y, 1.0, [0.0, np.nan, 1.0]), ValueError, "want times .T,. that rise, or fall"),
+    (lambda: ag.odeint(lambda y, t: y[0], np.ones(2), [0.0, 1.0]), ValueError,
+     r"odeint: the state is \(2,\), its value by func \(\)"),
+    (lambda: ag.odeint(lambda y, t: {"x": y["x"]}, {"x": 1.0, "v": 2.0}, [0.0, 1.0]), TypeError,
+     "odeint: the state is a dict of 'x', 'v', its value by func a dict of 'x'"),
+    (lambda: ag.fixed_point(lambda x: x / 2, 1j), TypeError,
+     "fixed_point: the state or args are complex. Want real and imaginary parts"),
+    (lambda: ag.fixed_point(lambda x: W * x, 1.0), TypeError, "func uses a Tensor that requires a gradient. Pass"),
+    (lambda: ag.fixed_point(lambda x: 2 * x + 1, 1.0, maxiter=9), RuntimeError,
+     "fixed_point: the last of 9 steps moved a number by 5.1e.02. Does func contract"),
+    (lambda: ag.fixed_point(lambda x: ag.stack([x, x]), 1.0), ValueError,
+     r"the state is \(\), its value by func \(2,\)"),
+])  # fmt: skip
 def test_messages(call, error, message):
     with pytest.raises(error, match=message):
         call()

@@ -333,16 +333,13 @@ def test_tangents_are_matched_by_key():
 
 
 @pytest.mark.parametrize("transform", [ag.hvp, ag.jvp])
-@pytest.mark.parametrize(
-    ("tangent", "message"),
-    [
-        ({"a": np.ones(2), "z": np.ones(2)}, r"argument 0 is a dict of 'a', 'b', its tangent a dict of 'a', 'z'"),
-        ({"a": np.ones(2)}, "its tangent a dict of 'a'"),
-        ([np.ones(2), np.ones(2)], "its tangent a list of 0, 1"),
-        ({"a": np.ones(2), "b": np.ones(1)}, r"argument 0\['b'\] is \(2,\), its tangent \(1,\)"),
-        ({"a": 1j * np.ones(2), "b": np.ones(2)}, r"argument 0\['a'\] is of real numbers, its tangent of complex ones"),
-    ],
-)
+@pytest.mark.parametrize(("tangent", "message"), [
+    ({"a": np.ones(2), "z": np.ones(2)}, r"argument 0 is a dict of 'a', 'b', its tangent a dict of 'a', 'z'"),
+    ({"a": np.ones(2)}, "its tangent a dict of 'a'"),
+    ([np.ones(2), np.ones(2)], "its tangent a list of 0, 1"),
+    ({"a": np.ones(2), "b": np.ones(1)}, r"argument 0\['b'\] is \(2,\), its tangent \(1,\)"),
+    ({"a": 1j * np.ones(2), "b": np.ones(2)}, r"argument 0\['a'\] is of real numbers, its tangent of complex ones"),
+])  # fmt: skip
 def test_a_tangent_of_another_structure_is_refused(transform, tangent, message):
     p = {"a": np.ones(2), "b": np.ones(2)}
     with pytest.raises((TypeError, ValueError), match=message):
@@ -399,17 +396,11 @@ def test_other_results_come_back_as_arrays():
     assert (both, others) == (3, 2)
 
 
-@pytest.mark.parametrize(
-    ("transform", "plain"),
-    [
-        *(
-            (lambda f, x, t=t: t(f, has_aux=True)(x), lambda f, x, t=t: t(f)(x))
-            for t in (ag.grad, ag.jacobian, ag.hessian)
-        ),
-        (lambda f, x: [(v := ag.vjp(f, x, has_aux=True))[1](1.0)[0], v[2]], lambda f, x: ag.vjp(f, x)[1](1.0)[0]),
-        (lambda f, x: ag.jvp(f, (x,), (x,), has_aux=True)[1:], lambda f, x: ag.jvp(f, (x,), (x,))[1]),
-    ],
-)
+@pytest.mark.parametrize(("transform", "plain"), [
+    *((lambda f, x, t=t: t(f, has_aux=True)(x), lambda f, x, t=t: t(f)(x)) for t in (ag.grad, ag.jacobian, ag.hessian)),
+    (lambda f, x: [(v := ag.vjp(f, x, has_aux=True))[1](1.0)[0], v[2]], lambda f, x: ag.vjp(f, x)[1](1.0)[0]),
+    (lambda f, x: ag.jvp(f, (x,), (x,), has_aux=True)[1:], lambda f, x: ag.jvp(f, (x,), (x,))[1]),
+])  # fmt: skip
 def test_other_results_beside_every_derivative(transform, plain):
     def both(x):
         return ag.sum(x**3), {"h": 2 * x, "n": 3}
@@ -421,14 +412,11 @@ def test_other_results_beside_every_derivative(transform, plain):
     close(ag.grad(lambda x: ag.sum(transform(both, x)[1]["h"] ** 2))(X), 8 * X)
 
 
-@pytest.mark.parametrize(
-    ("inner", "want"),
-    [
-        (lambda p, x: (p**3 * x, p * x * x), 12 + 10 * 3 * 2),  # both depend on x
-        (lambda p, x: (p**3, p * x * x), 60),  # the other result alone
-        (lambda p, x: (p**3 * x, p * p), 12),  # the loss alone
-    ],
-)
+@pytest.mark.parametrize(("inner", "want"), [
+    (lambda p, x: (p**3 * x, p * x * x), 12 + 10 * 3 * 2),  # both depend on x
+    (lambda p, x: (p**3, p * x * x), 60),  # the other result alone
+    (lambda p, x: (p**3 * x, p * p), 12),  # the loss alone
+])  # fmt: skip
 def test_other_results_inside_another_transform_have_their_gradient(inner, want):
     def outer(x):
         g, other = ag.grad(lambda p: inner(p, x), has_aux=True)(2.0)

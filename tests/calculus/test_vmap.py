@@ -309,13 +309,10 @@ def test_indices_of_different_lengths_are_refused():
         ag.vmap(lambda x: x[x > 0])(XS)
 
 
-@pytest.mark.parametrize(
-    ("axis", "f"),
-    [
-        (0, lambda w, k: w[k]), (0, lambda w, k: np.take(w, k)), (1, lambda w, k: w[k[0]]),
-        (0, lambda w, k: w.at[k].set(w[k] * 3)),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("axis", "f"), [
+    (0, lambda w, k: w[k]), (0, lambda w, k: np.take(w, k)), (1, lambda w, k: w[k[0]]),
+    (0, lambda w, k: w.at[k].set(w[k] * 3)),
+])  # fmt: skip
 @pytest.mark.parametrize("kind", [np.array, ag.Tensor])
 def test_indices_that_change_after_the_call(axis, f, kind):
     index, w = np.array([0, 1]), ag.Tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -379,18 +376,15 @@ def decays(y0, rate):
     return ag.odeint(lambda y, t, rate: -rate * y, y0, np.array([0.0, 1.0]), rate)[-1]
 
 
-@pytest.mark.parametrize(
-    "f",
-    [
-        decays,
-        lambda y0, rate: ag.grad(lambda rate: ag.sum(decays(y0, rate)))(rate),
-        lambda y0, rate: ag.grad(lambda y0: ag.sum(decays(y0, rate) ** 2))(y0),
-        lambda y0, rate: decays(y0, 2.0),
-        lambda x0, a: ag.fixed_point(lambda x, a: (x + a / x) / 2, abs(x0) + 1, a),
-        lambda x0, a: ag.fixed_point(lambda x, a: (x + a / x) / 2, abs(x0) + 1, 2.0),
-        lambda x0, a: ag.grad(lambda a: ag.sum(ag.fixed_point(lambda x, a: (x + a / x) / 2, abs(x0) + 1, a)))(a),
-    ],
-)
+@pytest.mark.parametrize("f", [
+    decays,
+    lambda y0, rate: ag.grad(lambda rate: ag.sum(decays(y0, rate)))(rate),
+    lambda y0, rate: ag.grad(lambda y0: ag.sum(decays(y0, rate) ** 2))(y0),
+    lambda y0, rate: decays(y0, 2.0),
+    lambda x0, a: ag.fixed_point(lambda x, a: (x + a / x) / 2, abs(x0) + 1, a),
+    lambda x0, a: ag.fixed_point(lambda x, a: (x + a / x) / 2, abs(x0) + 1, 2.0),
+    lambda x0, a: ag.grad(lambda a: ag.sum(ag.fixed_point(lambda x, a: (x + a / x) / 2, abs(x0) + 1, a)))(a),
+])  # fmt: skip
 def test_solvers_of_each_example(f):
     rates = np.array([1.0, 1.5, 2.0])
     np.testing.assert_allclose(ag.vmap(f)(XS[:3], rates), loop(f, XS[:3], rates), rtol=1e-6)
@@ -494,33 +488,27 @@ def test_backward_inside_is_refused():
             ag.vmap(f)(ag.Tensor(XS))
 
 
-@pytest.mark.parametrize(
-    ("axes", "args", "message"),
-    [
-        (0, (XS, W), r"there are 5 of arguments\[0\], 3 of arguments\[1\]"),
-        ((0, 0), (XS,), r"in_axes has \(0, 0\) for arguments, which has the parts \[0\]"),
-        (2, (XS,), r"arguments\[0\] is \(5, 3\), and by in_axes, axis 2 counts"),
-        (0, (2.0,), r"arguments\[0\] is \(\), and by in_axes"),
-        (None, (XS,), r"by in_axes=None there are none: axis_size=n"),
-        (True, (XS,), r"in_axes has True for arguments"),
-        (({"a": 0},), ({"b": XS},), r"in_axes has \{'a': 0\} for arguments\[0\], which has the parts \['b'\]"),
-        (({"a": 0},), (XS,), r"in_axes has \{'a': 0\} for arguments\[0\], which has no parts"),
-    ],
-)
+@pytest.mark.parametrize(("axes", "args", "message"), [
+    (0, (XS, W), r"there are 5 of arguments\[0\], 3 of arguments\[1\]"),
+    ((0, 0), (XS,), r"in_axes has \(0, 0\) for arguments, which has the parts \[0\]"),
+    (2, (XS,), r"arguments\[0\] is \(5, 3\), and by in_axes, axis 2 counts"),
+    (0, (2.0,), r"arguments\[0\] is \(\), and by in_axes"),
+    (None, (XS,), r"by in_axes=None there are none: axis_size=n"),
+    (True, (XS,), r"in_axes has True for arguments"),
+    (({"a": 0},), ({"b": XS},), r"in_axes has \{'a': 0\} for arguments\[0\], which has the parts \['b'\]"),
+    (({"a": 0},), (XS,), r"in_axes has \{'a': 0\} for arguments\[0\], which has no parts"),
+])  # fmt: skip
 def test_arguments_that_do_not_fit(axes, args, message):
     with pytest.raises(ValueError, match=f"vmap: .*{message}"):
         ag.vmap(lambda *args: args[0], axes)(*args)
 
 
-@pytest.mark.parametrize(
-    ("f", "axis", "message"),
-    [
-        (str, 0, "the result is 'Tensor.*', want arrays"),
-        (lambda x: "text", 0, "the result is 'text', want arrays"),
-        (abs, None, r"out_axes for the result is None, want an axis, as 0. One of the same numbers: result\[0\]"),
-        (abs, 2, r"the result is \(3,\), and by out_axes, axis 2"),
-    ],
-)
+@pytest.mark.parametrize(("f", "axis", "message"), [
+    (str, 0, "the result is 'Tensor.*', want arrays"),
+    (lambda x: "text", 0, "the result is 'text', want arrays"),
+    (abs, None, r"out_axes for the result is None, want an axis, as 0. One of the same numbers: result\[0\]"),
+    (abs, 2, r"the result is \(3,\), and by out_axes, axis 2"),
+])  # fmt: skip
 def test_results_that_do_not_fit(f, axis, message):
     with pytest.raises((TypeError, ValueError), match=f"vmap: {message}"):
         ag.vmap(f, 0, axis)(XS)

@@ -212,14 +212,11 @@ def test_a_pickle_of_ones_own_does_not_run(monkeypatch, rng, home):
     assert not Path("ran").exists()
 
 
-@pytest.mark.parametrize(
-    ("raw", "message"),
-    [
-        (b"\x01" * 3074, "test_batch.bin: 3,074 bytes are not a whole number of records"),
-        (b"", "test_batch.bin: 0 bytes are not a whole number of records"),
-        (b"\x0a" * 3073, r"test label 10 at \[0\], but classes are 0\.\.9"),
-    ],
-)
+@pytest.mark.parametrize(("raw", "message"), [
+    (b"\x01" * 3074, "test_batch.bin: 3,074 bytes are not a whole number of records"),
+    (b"", "test_batch.bin: 0 bytes are not a whole number of records"),
+    (b"\x0a" * 3073, r"test label 10 at \[0\], but classes are 0\.\.9"),
+])  # fmt: skip
 def test_wrong_contents_are_refused_even_unverified(cifar, home, raw, message):
     (cifar.write(home) / "test_batch.bin").write_bytes(raw)
     with pytest.raises(ValueError, match=message):

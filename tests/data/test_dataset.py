@@ -87,16 +87,13 @@ def test_as_float32_maps_each_shade_to_its_share_of_255():
     assert result[0] == 0 and result[255] == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("load_mnist", "Here: ag.data.Dataset.from_arrays(images, labels)"),
-        ("load_cifar100", "Here: ag.data.Dataset.from_arrays(images, labels)"),
-        ("DataLoader", "Here: ag.data.batches(images, labels, batch_size, rng)"),
-        ("ImageFolder", "Here: ag.data.load_folder(path, size)"),
-        ("load_cifar", "Did you mean 'load_cifar10'?"),
-    ],
-)
+@pytest.mark.parametrize(("name", "text"), [
+    ("load_mnist", "Here: ag.data.Dataset.from_arrays(images, labels)"),
+    ("load_cifar100", "Here: ag.data.Dataset.from_arrays(images, labels)"),
+    ("DataLoader", "Here: ag.data.batches(images, labels, batch_size, rng)"),
+    ("ImageFolder", "Here: ag.data.load_folder(path, size)"),
+    ("load_cifar", "Did you mean 'load_cifar10'?"),
+])  # fmt: skip
 def test_names_of_other_packages_lead_to_ours(name, text):
     with pytest.raises(AttributeError) as caught:
         getattr(ag.data, name)

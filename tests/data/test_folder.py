@@ -125,15 +125,12 @@ def test_a_folder_of_another_form_is_refused(flowers, tmp_path):
             load_folder(tmp_path / here)
 
 
-@pytest.mark.parametrize(
-    ("parts", "cure"),
-    [
-        (["train"], "Rename the parts .*train"),
-        (["Training", "validation"], "Rename the parts train/ and test/; or load one part, .*Training"),
-        (["train", "val"], "Rename the parts train/ and test/; or load one part, .*train"),
-        (["eval", "other"], "Rename the parts .*eval"),
-    ],
-)
+@pytest.mark.parametrize(("parts", "cure"), [
+    (["train"], "Rename the parts .*train"),
+    (["Training", "validation"], "Rename the parts train/ and test/; or load one part, .*Training"),
+    (["train", "val"], "Rename the parts train/ and test/; or load one part, .*train"),
+    (["eval", "other"], "Rename the parts .*eval"),
+])  # fmt: skip
 def test_parts_of_a_split_are_not_taken_for_classes(tmp_path, parts, cure):
     for part in parts:
         for name in ("cat", "dog"):
@@ -168,17 +165,14 @@ def test_without_pillow_the_error_has_the_install_line(flowers, monkeypatch):
         load_folder(flowers)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"size": (32, 32, 3)}, r"size is \(32, 32, 3\), want \(height, width\), such as \(32, 32\): size=\(32, 32\)$"),
-        ({"size": (0, 8)}, r"size is \(0, 8\), want \(height, width\)"),
-        ({"size": 32}, "size is 32, want"),
-        ({"size": (32.0, 32)}, r"size is \(32\.0, 32\), want"),
-        ({"test": 0}, r"test is 0, want a share in \(0, 1\)"),
-        ({"test": 20}, r"test is 20, want a share in \(0, 1\)"),
-    ],
-)
+@pytest.mark.parametrize(("options", "message"), [
+    ({"size": (32, 32, 3)}, r"size is \(32, 32, 3\), want \(height, width\), such as \(32, 32\): size=\(32, 32\)$"),
+    ({"size": (0, 8)}, r"size is \(0, 8\), want \(height, width\)"),
+    ({"size": 32}, "size is 32, want"),
+    ({"size": (32.0, 32)}, r"size is \(32\.0, 32\), want"),
+    ({"test": 0}, r"test is 0, want a share in \(0, 1\)"),
+    ({"test": 20}, r"test is 20, want a share in \(0, 1\)"),
+])  # fmt: skip
 def test_arguments_are_checked_before_any_image_is_blamed(flowers, options, message):
     (flowers / "rose" / "07.png").write_bytes(b"<html>")
     with pytest.raises(ValueError, match=f"^load_folder: {message}"):

@@ -77,23 +77,12 @@ def slow_augment(images, rng, shift=4, flip=True, cutout=0, mode="constant"):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"shift": 2, "flip": False},
-        {"shift": 0},
-        {"shift": 0, "flip": False},
-        {"shift": 7},
-        {"shift": 2, "mode": "reflect"},
-        {"shift": 13, "mode": "reflect", "flip": False},
-        {"cutout": 3},
-        {"cutout": 4, "shift": 1},
-        {"cutout": 1, "shift": 0, "flip": False},
-        {"cutout": 2, "mode": "reflect"},
-        {"cutout": 100},
-    ],
-)
+@pytest.mark.parametrize("options", [
+    {}, {"shift": 2, "flip": False}, {"shift": 0}, {"shift": 0, "flip": False}, {"shift": 7},
+    {"shift": 2, "mode": "reflect"}, {"shift": 13, "mode": "reflect", "flip": False}, {"cutout": 3},
+    {"cutout": 4, "shift": 1}, {"cutout": 1, "shift": 0, "flip": False}, {"cutout": 2, "mode": "reflect"},
+    {"cutout": 100},
+])  # fmt: skip
 def test_augment_equals_its_definition(dtype, options):
     images = np.random.default_rng(1).integers(10, 256, (12, 6, 5, 3)).astype(dtype)
     images.flags.writeable = False

@@ -243,13 +243,10 @@ def test_gradient_of_integers():
     Tensor(np.arange(3, dtype=np.int64), requires_grad=True, name="labels")
 
 
-@pytest.mark.parametrize(
-    ("data", "cure"),
-    [
-        ([None], ". For a list of tensors: ag.stack([...])"),
-        *((text, "\nFrom names: classes, labels = np.unique(labels, return_inverse=True)") for text in ("abc", b"abc")),
-    ],
-)
+@pytest.mark.parametrize(("data", "cure"), [
+    ([None], ". For a list of tensors: ag.stack([...])"),
+    *((text, "\nFrom names: classes, labels = np.unique(labels, return_inverse=True)") for text in ("abc", b"abc")),
+])  # fmt: skip
 def test_a_tensor_of_objects(data, cure):
     @says(TypeError, f"Tensor: data is not an array of numbers{cure}")
     def program():

@@ -407,17 +407,14 @@ def test_the_cures_of_nested_lists_work():
 # Results that are no arrays
 
 
-@pytest.mark.parametrize(
-    ("result", "message"),
-    [
-        (lambda x: None, "the function returned NoneType, which is not an array of numbers"),
-        (lambda x: (y for y in x), "the function returned generator, which is not an array of numbers"),
-        (lambda x: "text", "the function returned str, which is not an array of numbers"),
-        (lambda x: np.ma.masked_array(x, [0, 1]), "the function returned MaskedArray, which is a masked array"),
-        (lambda x: (x * 2, x > 0), r"the function returns a tuple of 2, want one array\n.*\n.*\n  Return np.con"),
-        (lambda x: {"double": x * 2}, r"the function returns a dict of 1, want one array\n.*\n.*\n  Return np.con"),
-    ],
-)
+@pytest.mark.parametrize(("result", "message"), [
+    (lambda x: None, "the function returned NoneType, which is not an array of numbers"),
+    (lambda x: (y for y in x), "the function returned generator, which is not an array of numbers"),
+    (lambda x: "text", "the function returned str, which is not an array of numbers"),
+    (lambda x: np.ma.masked_array(x, [0, 1]), "the function returned MaskedArray, which is a masked array"),
+    (lambda x: (x * 2, x > 0), r"the function returns a tuple of 2, want one array\n.*\n.*\n  Return np.con"),
+    (lambda x: {"double": x * 2}, r"the function returns a dict of 1, want one array\n.*\n.*\n  Return np.con"),
+])  # fmt: skip
 def test_a_result_that_is_no_array_is_refused(result, message):
     with pytest.raises(TypeError, match=message):
         own(result)(halves(2))

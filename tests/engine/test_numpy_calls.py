@@ -53,13 +53,9 @@ def test_a_function_of_another_library_is_never_taken_for_one_of_its_name(functi
         f(*[x.data] * f.nin)  # the cure
 
 
-@pytest.mark.parametrize(
-    ("name", "cure"),
-    [
-        ("expm1", "np.expm1(x)"),
-        ("exp10", "10.0**x"),
-    ],
-)
+@pytest.mark.parametrize(("name", "cure"), [
+    ("expm1", "np.expm1(x)"), ("exp10", "10.0**x"),
+])  # fmt: skip
 def test_scipys_function_is_refused_with_its_equivalent(name, cure):
     f = getattr(pytest.importorskip("scipy.special"), name)
     x = leaf([0.25, 0.5])
@@ -77,19 +73,11 @@ def own(name):
     return made
 
 
-@pytest.mark.parametrize(
-    ("name", "numpys"),
-    [
-        ("i0", np.i0),
-        ("nextafter", lambda x: np.nextafter(x, x)),
-        ("poly", np.poly),
-        ("subtract.reduce", np.subtract.reduce),
-        ("amax", np.amax),
-        ("add.reduce", np.add.reduce),
-        ("sign", np.sign),
-        ("round", np.round),
-    ],
-)
+@pytest.mark.parametrize(("name", "numpys"), [
+    ("i0", np.i0), ("nextafter", lambda x: np.nextafter(x, x)), ("poly", np.poly),
+    ("subtract.reduce", np.subtract.reduce), ("amax", np.amax), ("add.reduce", np.add.reduce), ("sign", np.sign),
+    ("round", np.round),
+])  # fmt: skip
 def test_an_own_primitive_never_answers_for_numpys_function_of_its_name(name, numpys):
     def outcome():
         try:
@@ -191,37 +179,18 @@ def test_what_a_function_without_a_derivative_returns_does_not_vary_with_its_inp
 # Refused
 
 
-@pytest.mark.parametrize(
-    "program",
-    [
-        lambda t: np.asarray(t),
-        lambda t: np.array([t, t]),
-        lambda t: np.nextafter(t, 1.0),
-        lambda t: np.piecewise(t, [t > 0], [np.square, 0.0]),
-        lambda t: np.interp(t, [0.0, 1.0], [2.0, 3.0], period=1.0),
-        lambda t: np.histogram(np.ones(2), weights=t),
-        lambda t: np.histogram(t, 2, (0, 1)),
-        lambda t: np.unique(t),
-        lambda t: np.union1d(t, [1.0]),
-        lambda t: np.ix_(t.astype(int)),
-        lambda t: np.full_like(t, t),
-        lambda t: np.heaviside(np.zeros(2), t),
-        lambda t: np.linspace(t, 1.0, retstep=True),
-        lambda t: np.linalg.svd(t, hermitian=True),
-        lambda t: np.dot(t, t, out=np.zeros(())),
-        lambda t: np.subtract.reduce(t),
-        lambda t: np.add.at(t, 0, 1.0),
-        lambda t: np.add(np.ones(2), t, out=np.zeros(2)),
-        lambda t: np.exp(t, where=np.array([True, False])),
-        lambda t: np.add(t, 1, dtype=np.float32),
-        lambda t: operator.imul(np.ones(2), t),
-        lambda t: operator.iadd(np.ones(2), t),
-        lambda t: np.copyto(np.zeros(2), t),
-        lambda t: np.vectorize(float)(t),
-        lambda t: np.mean(t, dtype=int),
-        lambda t: np.cumsum(t * 1j, dtype=float),
-    ],
-)
+@pytest.mark.parametrize("program", [
+    lambda t: np.asarray(t), lambda t: np.array([t, t]), lambda t: np.nextafter(t, 1.0),
+    lambda t: np.piecewise(t, [t > 0], [np.square, 0.0]), lambda t: np.interp(t, [0.0, 1.0], [2.0, 3.0], period=1.0),
+    lambda t: np.histogram(np.ones(2), weights=t), lambda t: np.histogram(t, 2, (0, 1)), lambda t: np.unique(t),
+    lambda t: np.union1d(t, [1.0]), lambda t: np.ix_(t.astype(int)), lambda t: np.full_like(t, t),
+    lambda t: np.heaviside(np.zeros(2), t), lambda t: np.linspace(t, 1.0, retstep=True),
+    lambda t: np.linalg.svd(t, hermitian=True), lambda t: np.dot(t, t, out=np.zeros(())),
+    lambda t: np.subtract.reduce(t), lambda t: np.add.at(t, 0, 1.0), lambda t: np.add(np.ones(2), t, out=np.zeros(2)),
+    lambda t: np.exp(t, where=np.array([True, False])), lambda t: np.add(t, 1, dtype=np.float32),
+    lambda t: operator.imul(np.ones(2), t), lambda t: operator.iadd(np.ones(2), t), lambda t: np.copyto(np.zeros(2), t),
+    lambda t: np.vectorize(float)(t), lambda t: np.mean(t, dtype=int), lambda t: np.cumsum(t * 1j, dtype=float),
+])  # fmt: skip
 def test_a_call_that_would_leave_the_graph_raises(program):
     with pytest.raises(TypeError):
         program(leaf([1.0, 2.0]) * 1)

@@ -38,16 +38,13 @@ def test_float32_stays_float32_in_where(number):
     assert (out.dtype, x.grad.dtype) == (np.float32, np.float32)
 
 
-@pytest.mark.parametrize(
-    "f",
-    [
-        lambda x: ag.leaky_relu(x, np.float64(0.1)),
-        lambda x: ag.leaky_relu(x, np.array(0.1)),
-        lambda x: ag.clip(x, np.float64(0), np.float32(1)),
-        lambda x: ag.cross_entropy(x, np.array([0, 1]), label_smoothing=np.float64(0.1)),
-        lambda x: ag.dropout(x, np.float64(0.5), np.random.default_rng(0)),
-    ],
-)
+@pytest.mark.parametrize("f", [
+    lambda x: ag.leaky_relu(x, np.float64(0.1)),
+    lambda x: ag.leaky_relu(x, np.array(0.1)),
+    lambda x: ag.clip(x, np.float64(0), np.float32(1)),
+    lambda x: ag.cross_entropy(x, np.array([0, 1]), label_smoothing=np.float64(0.1)),
+    lambda x: ag.dropout(x, np.float64(0.5), np.random.default_rng(0)),
+])  # fmt: skip
 def test_an_option_that_numpy_wraps_is_a_plain_number(f):
     x, same = (leaf(np.eye(2), np.float32) for _ in range(2))
     out = f(x)
@@ -89,11 +86,10 @@ def test_only_floats_have_a_gradient(data):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, bool])
-@pytest.mark.parametrize(
-    ("f", "shapes"),
-    [(ag.conv2d, ((1, 3, 3, 2), (2, 2, 2, 3))), (ag.linear, ((2, 3), (3, 2))), (ag.matmul, ((2, 3), (3, 2))),
-     (ag.conv_transpose2d, ((1, 3, 3, 3), (2, 2, 2, 3)))],
-)  # fmt: skip
+@pytest.mark.parametrize(("f", "shapes"), [
+    (ag.conv2d, ((1, 3, 3, 2), (2, 2, 2, 3))), (ag.linear, ((2, 3), (3, 2))), (ag.matmul, ((2, 3), (3, 2))),
+    (ag.conv_transpose2d, ((1, 3, 3, 3), (2, 2, 2, 3))),
+])  # fmt: skip
 def test_heavy_operations_refuse_integers(f, shapes, dtype):
     x, w = (np.ones(shape) for shape in shapes)
     with pytest.raises(TypeError, match="Convert once"):
@@ -138,11 +134,10 @@ ORDERS = ["<f2", ">f2", ">f4", "<f8", ">f8", "g"]
 
 
 @pytest.mark.parametrize("dtype", ORDERS)
-@pytest.mark.parametrize(
-    ("f", "shapes"),
-    [(ag.conv2d, ((1, 8, 8, 2), (3, 3, 2, 3))), (ag.linear, ((2, 3), (3, 2))), (ag.matmul, ((2, 3), (3, 2))),
-     (ag.conv_transpose2d, ((1, 3, 3, 3), (2, 2, 2, 3)))],
-)  # fmt: skip
+@pytest.mark.parametrize(("f", "shapes"), [
+    (ag.conv2d, ((1, 8, 8, 2), (3, 3, 2, 3))), (ag.linear, ((2, 3), (3, 2))), (ag.matmul, ((2, 3), (3, 2))),
+    (ag.conv_transpose2d, ((1, 3, 3, 3), (2, 2, 2, 3))),
+])  # fmt: skip
 @pytest.mark.filterwarnings("ignore:.*beside float32")
 def test_other_floats_beside_float32_compute_in_the_wider(f, shapes, dtype, rng):
     arrays = [rng.normal(size=shape) for shape in shapes]
@@ -212,15 +207,12 @@ def test_a_tensor_and_its_gradients_are_plain_arrays():
 MASKED = np.ma.array([1.0, 2.0], mask=[False, True])
 
 
-@pytest.mark.parametrize(
-    "f",
-    [
-        lambda x, other: x * other, lambda x, other: ag.stack([x, other]),
-        lambda x, other: Tensor(other), lambda x, other: setattr(x, "data", other),
-        lambda x, other: (x * 2).backward(other),
-        lambda x, other: np.maximum(x, other), lambda x, other: ag.linear(x.reshape(1, 2), x.reshape(2, 1), other[:1]),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("f", [
+    lambda x, other: x * other, lambda x, other: ag.stack([x, other]),
+    lambda x, other: Tensor(other), lambda x, other: setattr(x, "data", other),
+    lambda x, other: (x * 2).backward(other),
+    lambda x, other: np.maximum(x, other), lambda x, other: ag.linear(x.reshape(1, 2), x.reshape(2, 1), other[:1]),
+])  # fmt: skip
 def test_masked_arrays_are_refused(f):
     with pytest.raises(TypeError, match="is a masked array\n"):
         f(leaf([1.0, 2.0]), MASKED)

@@ -158,15 +158,12 @@ def test_a_hidden_number():
     HIDDEN["an index"](x).backward()  # here
 
 
-@pytest.mark.parametrize(
-    "walk",
-    [
-        lambda loss, x: loss.backward(),
-        lambda loss, x: loss.backward(create_graph=True),
-        lambda loss, x: loss.gradient(x),
-        lambda loss, x: loss.gradient(x, create_graph=True),
-    ],
-)
+@pytest.mark.parametrize("walk", [
+    lambda loss, x: loss.backward(),
+    lambda loss, x: loss.backward(create_graph=True),
+    lambda loss, x: loss.gradient(x),
+    lambda loss, x: loss.gradient(x, create_graph=True),
+])  # fmt: skip
 @pytest.mark.parametrize("size", [1, 5000, 400_000])  # of large arrays, blocks are computed on threads
 def test_each_way_to_a_gradient_warns_once_and_names_the_operation(walk, size):
     x = Tensor(np.zeros(size), requires_grad=True)

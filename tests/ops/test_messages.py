@@ -198,19 +198,13 @@ def test_images_with_their_channels_first():
     ag.conv2d(leaf(8, 3, 32, 32), leaf(3, 3, 3, 16))  # here
 
 
-@pytest.mark.parametrize(
-    ("x", "w", "cure"),
-    [
-        ((8, 32, 32, 3), (16, 3, 5, 5), "w looks like OIHW: w.transpose(2, 3, 1, 0)"),
-        (
-            (8, 3, 32, 32),
-            (16, 3, 3, 3),
-            "x looks like NCHW: x.transpose(0, 2, 3, 1); w looks like OIHW: w.transpose(2, 3, 1, 0)",
-        ),
-        ((8, 32, 32, 3), (3, 3, 16, 16), "Should w be (3, 3, 3, 16)?"),  # its first axes are a square kernel
-        ((8, 32, 32, 3), (5, 3, 4, 16), "Should w be (5, 3, 3, 16)?"),
-    ],
-)
+@pytest.mark.parametrize(("x", "w", "cure"), [
+    ((8, 32, 32, 3), (16, 3, 5, 5), "w looks like OIHW: w.transpose(2, 3, 1, 0)"),
+    ((8, 3, 32, 32), (16, 3, 3, 3),
+     "x looks like NCHW: x.transpose(0, 2, 3, 1); w looks like OIHW: w.transpose(2, 3, 1, 0)"),
+    ((8, 32, 32, 3), (3, 3, 16, 16), "Should w be (3, 3, 3, 16)?"),  # its first axes are a square kernel
+    ((8, 32, 32, 3), (5, 3, 4, 16), "Should w be (5, 3, 3, 16)?"),
+])  # fmt: skip
 def test_weights_in_another_order(x, w, cure):
     with pytest.raises(ValueError, match="conv2d: x has") as caught:
         ag.conv2d(leaf(*x), leaf(*w))

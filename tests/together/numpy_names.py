@@ -26,13 +26,9 @@ UNORDERED = "amax amin clip fmax fmin max maximum median min minimum nanmax nanm
 
 # Functions of torch.nn.functional that have another name here.
 SPELLED = {
-    "binary_cross_entropy": "bce",
-    "binary_cross_entropy_with_logits": "bce_with_logits",
-    "mse_loss": "mse",
-    "upsample": "interpolate",
-    "upsample_bilinear": "interpolate",
-    "upsample_nearest": "interpolate",
-}
+    "binary_cross_entropy": "bce", "binary_cross_entropy_with_logits": "bce_with_logits", "mse_loss": "mse",
+    "upsample": "interpolate", "upsample_bilinear": "interpolate", "upsample_nearest": "interpolate",
+}  # fmt: skip
 
 
 def numpy_functions() -> dict[str, Callable[..., object]]:

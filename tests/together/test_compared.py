@@ -70,20 +70,13 @@ class TestPlainNumPy:
     def test_hips_autograd_records_eleven_of_thirteen(self, hips):
         x = np.array([[1.0, 2.0], [3.0, 5.0]])
         everyday = {
-            "sum": np.sum,
-            "where": lambda x: np.sum(np.where(np.eye(2) > 0, x, 0)),
-            "concatenate": lambda x: np.sum(np.concatenate([x, x])),
-            "mean": np.mean,
-            "einsum": lambda x: np.einsum("ij->", x),
-            "norm": np.linalg.norm,
-            "dot": lambda x: np.sum(np.dot(x, x)),
-            "stack": lambda x: np.sum(np.stack([x, x])),
-            "max": np.max,
+            "sum": np.sum, "mean": np.mean, "max": np.max, "norm": np.linalg.norm,
+            "exp": lambda x: np.sum(np.exp(x)), "dot": lambda x: np.sum(np.dot(x, x)),
+            "where": lambda x: np.sum(np.where(np.eye(2) > 0, x, 0)), "einsum": lambda x: np.einsum("ij->", x),
+            "concatenate": lambda x: np.sum(np.concatenate([x, x])), "stack": lambda x: np.sum(np.stack([x, x])),
             "reshape": lambda x: np.sum(np.reshape(x, 4)),
-            "exp": lambda x: np.sum(np.exp(x)),
-            "fft": lambda x: np.sum(np.abs(np.fft.fft(x))),
-            "inv": lambda x: np.sum(np.linalg.inv(x)),
-        }
+            "fft": lambda x: np.sum(np.abs(np.fft.fft(x))), "inv": lambda x: np.sum(np.linalg.inv(x)),
+        }  # fmt: skip
         refused = []
         for name, f in everyday.items():
             want = ag.grad(f)(x)

@@ -119,19 +119,11 @@ def test_a_buffer_that_is_not_finite_is_not_saved(tmp_path, call):
         assert_finite(path)
 
 
-@pytest.mark.parametrize(
-    ("optimiser", "scale", "name"),
-    [
-        (lambda p: ag.optim.SGD(p, 1e30), 1e20, "model.0"),  # the step overflows
-        (
-            lambda p: ag.optim.Adam(p),
-            1e25,
-            "optimiser.square.0",
-        ),  # the mean square overflows, and the weights do not
-        (lambda p: ag.optim.RMSprop(p), 1e25, "optimiser.square.0"),
-    ],
-    ids=["SGD", "Adam", "RMSprop"],
-)
+@pytest.mark.parametrize(("optimiser", "scale", "name"), [
+    (lambda p: ag.optim.SGD(p, 1e30), 1e20, "model.0"),  # the step overflows
+    (lambda p: ag.optim.Adam(p), 1e25, "optimiser.square.0"),  # the mean square overflows, and the weights do not
+    (lambda p: ag.optim.RMSprop(p), 1e25, "optimiser.square.0"),
+], ids=["SGD", "Adam", "RMSprop"])  # fmt: skip
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of the overflow
 def test_a_step_that_overflows_is_not_saved(tmp_path, optimiser, scale, name):
     x, y = points(20)

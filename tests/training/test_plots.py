@@ -184,14 +184,11 @@ def test_the_lines_have_the_numbers_of_the_history():
         np.testing.assert_allclose(line.get_data(), numbers)
 
 
-@pytest.mark.parametrize(
-    ("model", "shape", "message"),
-    [
-        (ag.nn.Flatten(), (4, 4), r"image \(4, 4\), want \(H, W, C\)\. Of one channel: image\[\.\.\., None\]"),
-        (lambda x: x.sum(axis=(1, 2, 3)), (4, 4, 1), r"\(1,\) for one image, want \(1, K\)\..*lambda x: model\(x\)\["),
-        (lambda x: x.sum(), (4, 4, 1), r"returned \(\) for one image"),
-    ],
-)
+@pytest.mark.parametrize(("model", "shape", "message"), [
+    (ag.nn.Flatten(), (4, 4), r"image \(4, 4\), want \(H, W, C\)\. Of one channel: image\[\.\.\., None\]"),
+    (lambda x: x.sum(axis=(1, 2, 3)), (4, 4, 1), r"\(1,\) for one image, want \(1, K\)\..*lambda x: model\(x\)\["),
+    (lambda x: x.sum(), (4, 4, 1), r"returned \(\) for one image"),
+])  # fmt: skip
 def test_influence_names_axes_that_it_cannot_use(tmp_path, model, shape, message):
     with pytest.raises(ValueError, match=f"^influence: .*{message}"):
         ag.plots.influence(model, np.zeros(shape, np.float32), tmp_path / "a.png", "")

@@ -78,20 +78,12 @@ def test_matrices_of_results_as_in_a_rotation():
     np.testing.assert_array_equal(np.array([Tensor(1.0), 2.0], like=Tensor(0.0)).data, [1, 2])
 
 
-@pytest.mark.parametrize(
-    ("use", "option"),
-    [
-        (np.transpose, [1, 0]),
-        (lambda w, axes: w.transpose(axes), [1, 0]),
-        (np.take, [1, 2]),
-        (lambda w, indices: w.take(indices), [1, 2]),
-        (lambda w, shift: np.roll(w, shift, (0, 1)), [1, 2]),
-        (lambda w, axis: np.roll(w, (1, 2), axis), [1, 0]),
-        (lambda w, width: np.pad(w, [width, (0, 0)]), [1, 0]),
-        (lambda w, width: np.pad(w, (width, (0, 0))), [1, 0]),
-        (ag.cross_entropy, [0, 1, 3]),
-    ],
-)
+@pytest.mark.parametrize(("use", "option"), [
+    (np.transpose, [1, 0]), (lambda w, axes: w.transpose(axes), [1, 0]), (np.take, [1, 2]),
+    (lambda w, indices: w.take(indices), [1, 2]), (lambda w, shift: np.roll(w, shift, (0, 1)), [1, 2]),
+    (lambda w, axis: np.roll(w, (1, 2), axis), [1, 0]), (lambda w, width: np.pad(w, [width, (0, 0)]), [1, 0]),
+    (lambda w, width: np.pad(w, (width, (0, 0))), [1, 0]), (ag.cross_entropy, [0, 1, 3]),
+])  # fmt: skip
 def test_a_list_that_is_written_into_changes_no_gradient(use, option):
     grads = []
     for option_then in (option, option[::-1]):

@@ -89,13 +89,10 @@ def test_a_real_result_has_no_complex_seed():
         ag.jvp(ag.exp, (1.0,), (1j,))
 
 
-@pytest.mark.parametrize(
-    "f",
-    [
-        lambda z: ag.relu(z), lambda z: np.maximum(z, 0), lambda z: np.max(z), lambda z: np.clip(z, 0, 1),
-        lambda z: np.arctan2(z, 1), lambda z: ag.softplus(z), lambda z: np.fmax(z, 1), lambda z: z % 2,
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("f", [
+    lambda z: ag.relu(z), lambda z: np.maximum(z, 0), lambda z: np.max(z), lambda z: np.clip(z, 0, 1),
+    lambda z: np.arctan2(z, 1), lambda z: ag.softplus(z), lambda z: np.fmax(z, 1), lambda z: z % 2,
+])  # fmt: skip
 def test_what_is_for_real_numbers_refuses_complex_ones_by_name(f):
     for z in (leaf(Z), Tensor(Z), leaf(Z) * 1, leaf(Z, np.complex64) * 1):
         with pytest.raises(TypeError, match=r"(\w+): x is complex\d+, and \1 is for real numbers\n[^$]*x\.real"):
@@ -263,13 +260,10 @@ def test_odeint_turns_a_complex_number():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "f",
-    [
-        lambda np, z: np.angle(z), lambda np, z: np.real(np.conj(z) * z * z), lambda np, z: np.abs(np.exp(z)),
-        lambda np, z: np.real(z ** (0.5 + 1j)), lambda np, z: np.abs(np.where(np.abs(z) > 1, z, z * z)),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("f", [
+    lambda np, z: np.angle(z), lambda np, z: np.real(np.conj(z) * z * z), lambda np, z: np.abs(np.exp(z)),
+    lambda np, z: np.real(z ** (0.5 + 1j)), lambda np, z: np.abs(np.where(np.abs(z) > 1, z, z * z)),
+])  # fmt: skip
 def test_hips_autograd_returns_the_conjugate(f):
     theirs, module = pytest.importorskip("autograd"), pytest.importorskip("autograd.numpy")
     want = theirs.grad(lambda z: module.sum(f(module, z)))(Z)
@@ -349,13 +343,10 @@ def test_real_matrices_may_have_complex_eigenvalues():
     assert np.linalg.eigvals(Tensor(np.diag([1.0, 2.0]))).dtype == np.float64
 
 
-@pytest.mark.parametrize(
-    "vectors",
-    [
-        lambda x: np.linalg.eigh(x)[1], lambda x: np.linalg.eig(x)[1],
-        lambda x: np.linalg.svd(x)[0], lambda x: np.linalg.svd(x)[2],
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("vectors", [
+    lambda x: np.linalg.eigh(x)[1], lambda x: np.linalg.eig(x)[1],
+    lambda x: np.linalg.svd(x)[0], lambda x: np.linalg.svd(x)[2],
+])  # fmt: skip
 def test_a_loss_that_depends_on_the_phases_of_vectors_is_refused(vectors):
     x = Tensor(A, requires_grad=True)
     with pytest.raises(ValueError, match="linalg: the loss depends on the phases of complex vectors, .* abs\\(v\\)"):

@@ -17,13 +17,10 @@ def loop(f, *args):
     return np.stack([np.asarray(f(*example)) for example in zip(*args, strict=True)])
 
 
-@pytest.mark.parametrize(
-    ("f", "args"),
-    [
-        (lambda a, b: np.linalg.lstsq(a, b)[0], (MATRICES[..., :2], XS)),
-        (np.unwrap, (5 * XS,)),
-    ],
-)
+@pytest.mark.parametrize(("f", "args"), [
+    (lambda a, b: np.linalg.lstsq(a, b)[0], (MATRICES[..., :2], XS)),
+    (np.unwrap, (5 * XS,)),
+])  # fmt: skip
 def test_functions_whose_steps_depend_on_numbers(f, args):
     np.testing.assert_allclose(ag.vmap(f)(*args), loop(f, *args), rtol=1e-8, atol=1e-10)
 
