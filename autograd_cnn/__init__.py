@@ -77,13 +77,8 @@ if not _absent("fast"):
     import_module("autograd_cnn.fast.attach").attach()
 publish(globals())
 registry.advice.update(ADVICE)
-registry.hooks.update(
-    graph=lambda tensor: _open("studio.trace:graph_of")(tensor),
-    at=ops.indexing.At,
-    mT=ops.shapes.matrix_transpose,
-    real=ops.arithmetic.real,
-    imag=ops.arithmetic.imag,
-)
+registry.hooks.update(graph=lambda tensor: _open("studio.trace:graph_of")(tensor), at=ops.indexing.At)
+registry.hooks.update(mT=ops.shapes.matrix_transpose, real=ops.arithmetic.real, imag=ops.arithmetic.imag)
 
 if not TYPE_CHECKING:  # hidden from type checkers, so that they report missing names
 

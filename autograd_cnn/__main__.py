@@ -12,7 +12,6 @@ import os
 import platform
 import runpy
 import sys
-import tempfile
 import webbrowser
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Mapping
@@ -35,7 +34,7 @@ from autograd_cnn.engine.registry import kernels
 from autograd_cnn.environment import command, plain, program
 
 PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz jinja2 tqdm pillow numba".split()
-DEMOS = {"chain_rule": "the chain rule", "spiral": "two spirals", "cnn": "a CNN", "broken": "five broken rules"}
+DEMOS = "chain_rule", "spiral", "cnn", "broken"
 GREY = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
 
 RECIPES: Mapping[str, Path] = dict.fromkeys(("quick", "best"), Path(__file__).parent / "training" / "quick.py")
@@ -49,6 +48,8 @@ SHORT = ("size", "epochs", "batch_size", "lr")  # fields of settings that are op
 PLACES, LIMITS = {"data", "download"}, {"minutes", "patience"}  # options that a resumed run may be given, too
 FEW, LEAST, STEPS, PASSES, WIDTHS = 1000, 3, 8, 25, (32, 64, 128)  # training images; then a batch, its number, passes
 
+ABOUT = "Train networks on images, ask and export them; watch backprop step by step; check derivatives of your own."
+FIRST = "To begin: %(prog)s demo. With a folder of images for each class, in the folder photos: %(prog)s train photos"
 DATA = f"{', '.join(SETS)} (default: the first, drawn here), or a folder that has one of images for each class"
 RECIPE = "{} (default: the first), or FILE.py with build(settings, rng=None, images=None)"
 SET = "another number of the recipe's Settings, such as weight_decay=0.01; may be repeated"
@@ -85,8 +86,7 @@ def _above(least: int, kind: type = int, metavar: str = "N") -> dict[str, Any]:
 FOLDER, YES = {"type": Path, "metavar": "FOLDER"}, {"action": "store_true"}
 WHOLE, SEED, NUMBER = _above(0), _above(-1), _above(0, float, "X")
 OPTIONS: list[tuple[str, str, str, dict[str, Any]]] = [  # the commands that have it, its names, its help, its details
-    ("demo", "folder", "for scripts and pages [%(default)s]", {**FOLDER, "nargs": "?", "default": "autograd_cnn_demo"}),
-    ("live", "folder", "for the page [a temporary one; . with --no-open]", {**FOLDER, "nargs": "?", "default": None}),
+    ("demo live", "folder", "for pages [%(default)s]", {**FOLDER, "nargs": "?", "default": "autograd_cnn_pages"}),
     ("live", "--offline", "put Python (12 MB) into the page, which else loads it from a public server", YES),
     ("demo live", "--no-open", "write the pages, and do not open them", {"dest": "show", "action": "store_false"}),
     ("train", "data", DATA, {"nargs": "?", "metavar": "FOLDER"}),
@@ -119,7 +119,7 @@ def main(arguments: list[str] | None = None, recipes: Mapping[str, Path] = RECIP
     It is that of a shell after Ctrl-C, and if the output is closed, as by head.
     `recipes` has the file of each recipe of `train`, whose `SETTINGS` go by these names. The first one is the default.
     """
-    parser = ArgumentParser(prog="python -m autograd_cnn", description="A tiny autograd engine on NumPy.")
+    parser = ArgumentParser(prog="python -m autograd_cnn", description=ABOUT, epilog=FIRST)
     parser.add_argument("--version", action="version", version=f"autograd_cnn {ag.__version__}")
     commands = parser.add_subparsers(required=True)
     for run in demo, live, train, predict, export, check, compile, info:
@@ -193,10 +193,8 @@ def _settings(folder: ag.training.RunFolder) -> Any:
 def _again(run: Path, given: dict[str, Any]) -> tuple[ag.training.RunFolder, ag.data.Dataset | None]:
     """Return the folder of a run, and its images; None if the run has ended, and its report is newer than its end."""
     if given.keys() - PLACES:
-        raise ValueError(
-            f"--resume goes on with the settings of {run}, so beside it only --minutes, --patience and the place of "
-            "the images can be given. For other settings begin a new run"
-        )
+        own = "only --minutes, --patience and the place of the images can be given. For other settings begin a new run"
+        raise ValueError(f"--resume goes on with the settings of {run}, so beside it {own}")
     folder = ag.training.RunFolder(run)
     facts, history, report = {**folder.settings, **given}, folder.history(), folder.path / "report.html"
     if not facts.keys() >= {"data", "recipe", "seed", "settings"}:
@@ -246,8 +244,11 @@ def _load(facts: Mapping[str, Any], settings: Any) -> ag.data.Dataset:
     else:
         size, left_out = getattr(settings, "size", 32), partial(print, "left out:", file=sys.stderr)
         data = ag.data.load_folder(facts["data"], (size, size), seed=facts["seed"], skip=left_out)
-    if (count := facts.get("images", math.inf)) < len(data.train_images):
-        some = np.linspace(0, len(data.train_images) - 1, count).astype(int)  # of a folder, as many of each class
+    count, there = facts.get("images"), len(data.train_images)
+    if count and count > there:
+        raise ValueError(f"--images {count:,}: {plain(data.name)} has {there:,} for the training")
+    if count:
+        some = np.linspace(0, there - 1, count).astype(int)  # of a folder, as many of each class
         data = replace(data, train_images=data.train_images[some], train_labels=data.train_labels[some])
     return data
 
@@ -266,6 +267,7 @@ def _suited(facts: Mapping[str, Any], data: ag.data.Dataset, settings: Any) -> d
     return better
 
 
+@np.errstate(all="ignore")  # `fit` stops at the first number that is not finite, and says where it came from
 def _train(ranks: Any, folder: ag.training.RunFolder, data: Any, minutes: Any = None, patience: Any = None) -> int:
     recipe, settings, facts = folder.module(), _settings(folder), folder.settings
     rng = np.random.default_rng(facts["seed"])
@@ -339,9 +341,8 @@ def export(run: Path, file: Path) -> int:
     """Write the network of a run as an ONNX file."""
     folder, classes, shape = _trained(run, "export")
     ag.interop.export_onnx(file, folder.model(), np.zeros((1, *shape), np.float32))
-    print(
-        f"{file}: images (N, {', '.join(map(str, shape))}), float32 in [0, 1], to the outputs of {', '.join(classes)}"
-    )
+    form = f"(N, {', '.join(map(str, shape))}), float32 in [0, 1]"
+    print(f"{file}: images {form}, to the outputs of {', '.join(classes)}")
     return 0
 
 
@@ -352,24 +353,21 @@ def demo(folder: Path, show: bool = True) -> int:
     from autograd_cnn.studio import graph
 
     folder.mkdir(parents=True, exist_ok=True)
-    for name, following in itertools.pairwise([*DEMOS, "chain_rule"]):
+    for name in DEMOS:
         script, page = folder / f"{name}.py", folder / f"{name}.html"
         script.write_bytes((Path(graph.__file__).parent / "player" / "demos" / script.name).read_bytes())
         with patch.object(graph, "show_page", partial(page.write_text, encoding="utf-8")):
             runpy.run_path(str(script), run_name="__main__")
-        link = f'<p id="onward">Another demo: <a href="{following}.html">{DEMOS[following]}</a>.'
-        page.write_text(page.read_text(encoding="utf-8").replace('<p id="onward">', link), encoding="utf-8")
         _opened(page.resolve(), show)
     return 0
 
 
-def live(folder: Path | None, offline: bool = False, show: bool = True) -> int:
+def live(folder: Path, offline: bool = False, show: bool = True) -> int:
     """Open a page in which you edit a program, run it, and step through it."""
     from autograd_cnn.studio.live.page import write
 
-    page = (folder or Path(tempfile.mkdtemp(prefix="autograd_cnn_") if show else "")) / "live.html"
-    write(page, offline)
-    return _opened(page, show)
+    write(folder / "live.html", offline)
+    return _opened(folder / "live.html", show)
 
 
 def _opened(page: Path, show: bool) -> int:
@@ -435,8 +433,7 @@ def compile() -> int:
     with ag.no_grad():
         model(x)
     multiply: Any = compiled_pass("products.multiply")
-    folder = multiply.stats.cache_path
-    print(f"kernels are in {folder}" if folder else "no folder is writable")
+    print("kernels are in", multiply.stats.cache_path or "memory: no folder is writable")
     return 0
 
 

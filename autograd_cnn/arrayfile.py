@@ -107,9 +107,7 @@ def read_arrays(path: AnyPath) -> tuple[dict[str, np.ndarray], dict[str, Any] | 
         state = "{n: t.float() for n, t in safetensors.torch.load_file(path).items()}"
         raise CheckpointError(f"{path}: NumPy has no dtype {error}. With PyTorch, load {state}") from error
     except (ValueError, AttributeError, TypeError, RecursionError, safetensors.SafetensorError) as error:
-        raise CheckpointError(
-            f"{path}: damaged, or not a safetensors file ({error}). Restore it from a copy"
-        ) from error
+        raise CheckpointError(f"{path}: damaged, or not a safetensors file ({error}). Restore a copy") from error
 
 
 def _array(dtype: str, shape: list[int], data: bytes) -> np.ndarray:
@@ -147,9 +145,7 @@ def read_json(path: AnyPath) -> dict[str, Any]:
         if not isinstance(record, dict) or record.pop(SUM, None) != _sum_of(record):
             raise ValueError("its checksum is wrong, or missing")
     except (ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{path}: damaged, or changed since it was written ({error}). Restore it from a copy"
-        ) from error
+        raise ValueError(f"{path}: damaged, or changed since it was written ({error}). Restore a copy") from error
     return record
 
 

@@ -81,17 +81,12 @@ def read(path: AnyPath, most: int | None = None) -> bytes:
         If the file cannot be read. The error names the file.
     """
     try:
-        with open(path, "rb", opener=_at_once) as file:
-            return file.read(most or os.fstat(file.fileno()).st_size)  # not to the end: a device may have none
+        # A pipe is not waited for, and nothing is read to its end: a device may have none.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+            return file.read(most or os.fstat(file.fileno()).st_size)
     except OSError as error:
-        if error.errno is not None and error.filename is None:  # the disk fails amid the file
-            error.filename = os.fspath(path)
+        error.filename = error.filename or os.fspath(path)  # the disk fails amid the file
         raise
-
-
-def _at_once(path: str, flags: int) -> int:
-    """Open a file without waiting for somebody to write to it, if it is a pipe."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _sync_folder(folder: Path) -> None:

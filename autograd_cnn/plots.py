@@ -91,8 +91,6 @@ def _draw_losses(panel: Axes, history: Course) -> None:
     panel.ticklabel_format(axis="y", useOffset=False)
     if losses.size and 0 < losses.min() < losses.max() / 10:  # a linear axis hides what the last passes gained
         panel.set(yscale="log", ylabel="loss, log axis")
-    elif losses.size and 0 <= losses.min() < losses.max() / 2:
-        panel.set_ylim(bottom=0)
     _finish(panel, history, [epoch.validation_loss for epoch in history.epochs])
 
 

@@ -15,7 +15,7 @@ On several processes, here or on many machines that share the folder of the run 
 
 A recipe is a file: a network, its settings and its training (--model FILE.py is one of your own). The folder --out gets
 report.html (and report.txt), net.html, which steps through the network, the settings and a copy of the recipe,
-history.json, loss.png, the best weights and the last checkpoint.
+history.json, the best weights and the last checkpoint.
 Ctrl-C ends the training early; its best weights are evaluated.
 
 A part of the training images is held apart to compare passes and settings. The test images are used once, at the end.

@@ -35,15 +35,15 @@ ROOMS = {
     "calculus": Room(949, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(748, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(323, "engine calculus state", "optimisers, schedules, clipping"),
-    "elsewhere": Room(118, "", "names of other libraries, and what to write here"),
+    "elsewhere": Room(113, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
     "environment": Room(29, "", "this Python: its command line, and packages that are absent"),
-    "files": Room(52, "", "writes a file as a whole or not at all"),
-    "arrayfile": Room(80, "files environment", "arrays in files with checksums"),
+    "files": Room(49, "", "writes a file as a whole or not at all"),
+    "arrayfile": Room(76, "files environment", "arrays in files with checksums"),
     "notebook": Room(24, "", "shows a page below a cell"),
-    "plots": Room(106, "engine files environment", "pictures of a training, by matplotlib"),
-    FACE: Room(81, "engine calculus ops vocabulary elsewhere", "the names that users see"),
-    "__main__": Room(360, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
+    "plots": Room(104, "engine files environment", "pictures of a training, by matplotlib"),
+    FACE: Room(76, "engine calculus ops vocabulary elsewhere", "the names that users see"),
+    "__main__": Room(357, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
         998, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"

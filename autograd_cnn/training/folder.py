@@ -1,4 +1,4 @@
-"""A folder for one run: its settings and code, history and pictures, a checkpoint to resume from, and the best weights.
+"""A folder for one run: its settings and code, its history, a checkpoint to resume from, and the best weights.
 
 Every file is replaced atomically, so after a kill or on a full disk each is whole, old or new. The checkpoint of a pass
 is written last: a run that resumes from an earlier one computes the same bits again, and replaces the files that were
@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from autograd_cnn import plots
 from autograd_cnn.arrayfile import read_json, spelled, write_arrays, write_json
 from autograd_cnn.files import AnyPath, read, write_atomically
 from autograd_cnn.nn import Module
@@ -24,7 +22,7 @@ from autograd_cnn.training.checkpoint import load_model
 from autograd_cnn.training.history import History
 from autograd_cnn.training.recipe import run_recipe
 
-SETTINGS, CODE, HISTORY, PICTURE = "settings.json", "model.py", "history.json", "loss.png"
+SETTINGS, CODE, HISTORY = "settings.json", "model.py", "history.json"
 LAST, BEST = "last.safetensors", "best.safetensors"
 
 
@@ -34,7 +32,7 @@ class RunFolder:
     =====================  =============================================================================
     ``settings.json``      all settings of the run, and checksums of this file and of ``model.py``
     ``model.py``           a copy of the code: ``build(settings)`` and, if it is a recipe, ``Settings`` and more
-    ``history.json``       the History, and ``loss.png``, its picture
+    ``history.json``       the History
     ``last.safetensors``   the checkpoint, from which `fit` resumes
     ``best.safetensors``   the weights after the best pass
     =====================  =============================================================================
@@ -89,6 +87,8 @@ class RunFolder:
         self.path = Path(path)
         self.last, self.best = self.path / LAST, self.path / BEST
         if settings is None:
+            if not (self.path / SETTINGS).exists():
+                raise FileNotFoundError(f"{self.path}: no run is here (no {SETTINGS}). train makes them, in runs/")
             self._record = read_json(self.path / SETTINGS)
         else:
             code = Path(source).read_bytes() if source else None
@@ -101,7 +101,7 @@ class RunFolder:
         self.settings: dict[str, Any] = self._record["run"]
 
     def _create(self, code: bytes | None) -> None:
-        found = [name for name in (CODE, HISTORY, PICTURE, LAST, BEST) if (self.path / name).exists()]
+        found = [name for name in (CODE, HISTORY, LAST, BEST) if (self.path / name).exists()]
         cut_short = found == [CODE] and (self.path / CODE).read_bytes() == code  # as another run was created here
         if found and not cut_short:
             raise FileExistsError(f"{self.path}: has {', '.join(found)}, but no run. Choose another folder")
@@ -120,12 +120,7 @@ class RunFolder:
     def _compared(self) -> dict[str, Any]:
         """Return the record of the run in the folder, or raise an error unless it has these settings and this code."""
         record, sum_of_code = read_json(self.path / SETTINGS), self._record[CODE]
-        before, now = record["run"], self._record["run"]
-        other = [
-            f"{name} is {now.get(name, 'missing')!r}, was {before.get(name, 'missing')!r}"
-            for name in {**before, **now}
-            if before.get(name) != now.get(name)
-        ]
+        other = [*_differences(record["run"], self._record["run"])]
         if sum_of_code not in (None, record[CODE]):
             other.append(f"the code is not that of {CODE}")
         if other:
@@ -134,10 +129,9 @@ class RunFolder:
         return record
 
     def callback(self, model: Module) -> Callable[[History], None]:
-        """Return the callback for `fit` that writes history and picture, and keeps the best weights.
+        """Return the callback for `fit` that writes the history, and keeps the best weights.
 
-        In the list of callbacks it stands behind those that may end the run, so that the files say why. The picture is
-        drawn at the end; without matplotlib there is none.
+        In the list of callbacks it stands behind those that may end the run, so that the history says why.
         """
         weights = model.state_dict
 
@@ -146,8 +140,6 @@ class RunFolder:
             if history.since_best == 0:
                 write_arrays(self.best, weights(), {})
             write_json(self.path / HISTORY, asdict(history))
-            if find_spec("matplotlib") and (history.ended or len(history.losses) == history.planned):
-                plots.loss_curve(history, self.path / PICTURE)
 
         return write
 
@@ -185,6 +177,16 @@ class RunFolder:
         model: Module = code.build(code.Settings(**self.settings.get("settings", {})))
         load_model(self.best if self.best.exists() else self.last, model)
         return model.eval()
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Name the settings that differ, inside of dicts, too; not the command, which may have another place or limit."""
+    for name in {**before, **now}:
+        was, value = before.get(name, "missing"), now.get(name, "missing")
+        if isinstance(was, dict) and isinstance(value, dict):
+            yield from _differences(was, value)
+        elif was != value and name != "program":
+            yield f"{name} is {value!r}, was {was!r}"
 
 
 def load_run(path: AnyPath) -> Module:

@@ -165,6 +165,17 @@ class Evaluation:
         The outputs of the model.
     confusion : array, (K, K) int64
         Number of images of each class (rows) that the model took for each class (columns); empty without classes.
+
+    Examples
+    --------
+    The loss of each image, and the image whose loss is greatest:
+
+    >>> import autograd_cnn as ag
+    >>> images, labels = np.array([[2.0, 0.0], [0.0, 3.0], [1.0, 0.0]]), np.array([0, 1, 1])
+    >>> result = ag.training.evaluate(lambda x: x, ag.cross_entropy, images, labels)
+    >>> losses = ag.cross_entropy(result.outputs, labels, reduction="none")
+    >>> losses.round(3), int(losses.argmax())
+    (array([0.127, 0.049, 1.313]), 2)
     """
 
     loss: float

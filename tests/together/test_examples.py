@@ -39,8 +39,8 @@ def models():
 
 
 RESULTS = [
-    "best.safetensors", "history.json", "last.safetensors",
-    "loss.png", "model.py", "net.html", "report.html", "report.txt", "settings.json",
+    "best.safetensors", "history.json", "last.safetensors", "model.py", "net.html", "report.html", "report.txt",
+    "settings.json",
 ]  # fmt: skip
 
 

@@ -62,9 +62,8 @@ def photos(tmp_path, monkeypatch):
 
 @pytest.fixture
 def unreported(monkeypatch):
-    """No report is written, and no picture."""
+    """No report is written."""
     monkeypatch.setattr(ag.report, "write", lambda *arguments: "report")
-    monkeypatch.setattr(ag.plots, "_save", lambda *arguments: None)
 
 
 def refused(capsys, *arguments):
@@ -104,16 +103,19 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_bits(photos, capsys):
     assert main(["train", "--resume", "cut"]) == 2
     there = command("-m", "autograd_cnn", "train", "FOLDER", "--resume", "cut")
     assert capsys.readouterr().err == f"photos does not exist. If it has moved: {there}\n"
-    assert main(["train", "--resume", "nowhere"]) == 2
-    err = capsys.readouterr().err
-    assert err == f"{Path('nowhere', 'settings.json')}: No such file or directory\n"
+    for arguments in ["train", "--resume", "nowhere"], ["predict", "nowhere", "x.png"], ["export", "nowhere", "x"]:
+        assert main(arguments) == 2
+        err = capsys.readouterr().err
+        assert err == "nowhere: no run is here (no settings.json). train makes them, in runs/\n"
     assert main(["train", "moved", "--resume", "cut"]) == 0
     assert "first.py" in Path("cut", "report.html").read_text(encoding="utf-8")  # the options that the run began with
     whole, cut = (ag.training.RunFolder(name) for name in ("whole", "cut"))
     assert whole.best.read_bytes() == cut.best.read_bytes() and len(cut.history().epochs) == 3
     capsys.readouterr()
     assert main(["train", "moved", *TRAIN[2:], "--out", "whole"]) == 2
-    assert "whole: has another run: data is 'moved', was 'photos'" in capsys.readouterr().err
+    cure = "Choose another folder, or go on with that run (--resume)"
+    told = f"whole: has another run: data is 'moved', was 'photos'; name is 'moved', was 'photos'. {cure}\n"
+    assert capsys.readouterr().err == told
     report = Path("cut", "report.html").read_bytes()
     assert main(["train", "--resume", "cut"]) == 0 and Path("cut", "report.html").read_bytes() == report
     assert capsys.readouterr().err.startswith("cut: the training has ended. Its report: cut")
@@ -128,6 +130,24 @@ def test_options_and_what_suits_the_images_reach_the_training(capsys, monkeypatc
     assert capsys.readouterr().err == "{0, 1}, 3, 3, False, 120.0, 3.0\n"
     assert main(["train", "--images", "40"]) == 2
     assert capsys.readouterr().err.endswith("}, 38, 5, True, None, None\n")
+
+
+@pytest.mark.usefixtures("unreported")
+def test_the_same_command_with_other_limits_goes_on_with_the_run(capsys):
+    assert main([*TRAIN, "--out", "run", "--minutes", "1e-9"]) == main([*TRAIN, "--out", "run"]) == 0
+    assert len(ag.training.RunFolder("run").history().epochs) == 3
+    assert main([*TRAIN, "--out", "run", "--lr", "0.5"]) == 2
+    assert "run: has another run: lr is 0.5, was 0.002. Choose another" in capsys.readouterr().err
+
+
+def test_more_images_than_there_are_cannot_be_had(capsys):
+    assert refused(capsys, *TRAIN, "--images", "9999999") == "--images 9,999,999: photos has 10 for the training"
+
+
+def test_numbers_that_grow_too_large_end_the_run_with_one_line(capsys):
+    """And with no warning of NumPy's, which would be an error here."""
+    assert main([*TRAIN, "--lr", "1e20", "--out", "run"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("fit: loss is nan at step 1. First seen in ")
 
 
 def shows_lines(run, place):

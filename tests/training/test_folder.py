@@ -47,7 +47,7 @@ def probabilities(outputs):
     return np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
 '''
 SETTINGS = {"recipe": "small", "classes": ("a", "b", "c"), "settings": {"width": 4, "dropout": 0.2}, "seed": 0}
-FILES = ["best.safetensors", "history.json", "last.safetensors", "loss.png", "model.py", "settings.json"]
+FILES = ["best.safetensors", "history.json", "last.safetensors", "model.py", "settings.json"]
 
 
 @pytest.fixture
@@ -93,12 +93,6 @@ def stopped_clock(monkeypatch):
     monkeypatch.setattr(time, "perf_counter", lambda: 0.0)
 
 
-@pytest.fixture
-def unpainted(monkeypatch):
-    """Without matplotlib, which takes most of the time of these runs."""
-    monkeypatch.setattr("autograd_cnn.training.folder.find_spec", lambda name: None)
-
-
 # What is in it
 
 
@@ -118,7 +112,7 @@ def test_a_folder_is_complete_in_itself(tmp_path, recipe):
     np.testing.assert_allclose(again.module().probabilities(result.outputs).sum(axis=1), 1, rtol=1e-6)
 
 
-def test_the_best_weights_are_loaded_and_without_them_the_last(tmp_path, recipe, unpainted):
+def test_the_best_weights_are_loaded_and_without_them_the_last(tmp_path, recipe):
     folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
     with pytest.raises(FileNotFoundError, match=r"a.last\.safetensors"):
         folder.model()
@@ -136,7 +130,7 @@ def test_the_best_weights_are_loaded_and_without_them_the_last(tmp_path, recipe,
         path.unlink()
 
 
-def test_the_best_weights_are_kept(tmp_path, unpainted):
+def test_the_best_weights_are_kept(tmp_path):
     folder, model, nan = RunFolder(tmp_path, {}), ag.nn.Linear(2, 2), math.nan
     write, saved, losses = folder.callback(model), [], (3, 2, 5, 1.5, 4)
     for count, loss in enumerate(losses, 1):
@@ -146,13 +140,13 @@ def test_the_best_weights_are_kept(tmp_path, unpainted):
     assert saved == [3, 2, 2, 1.5, 1.5]
 
 
-def test_an_early_stop_is_in_the_files(tmp_path, recipe, unpainted):
+def test_an_early_stop_is_in_the_files(tmp_path, recipe):
     folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
     train(folder, callbacks=[lambda history: len(history.epochs) == 2])
     assert folder.history().ended == "early stop" and len(folder.history().epochs) == 2
 
 
-def test_the_history_after_a_time_limit_is_in_the_folder_until_the_run_goes_on(tmp_path, recipe, unpainted):
+def test_the_history_after_a_time_limit_is_in_the_folder_until_the_run_goes_on(tmp_path, recipe):
     folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
     _, cut = train(folder, time_limit=1e-9)
     assert folder.history() == cut and (cut.ended, len(cut.losses), cut.planned) == ("time limit", 1, 12)
@@ -162,32 +156,19 @@ def test_the_history_after_a_time_limit_is_in_the_folder_until_the_run_goes_on(t
     assert [(epoch.step, epoch.part) for epoch in whole.epochs] == [(4, 1), (8, 1), (12, 1)]
 
 
-def test_the_picture_is_drawn_at_the_end(tmp_path, recipe, monkeypatch):
-    drawn = []
-    monkeypatch.setattr(ag.plots, "loss_curve", lambda history, path: drawn.append(len(history.epochs)))
-    train(RunFolder(tmp_path / "whole", SETTINGS, recipe))
-    train(RunFolder(tmp_path / "cut", SETTINGS, recipe), callbacks=[lambda history: len(history.epochs) == 2])
-    assert drawn == [3, 2]
-
-
-def test_without_matplotlib_there_is_no_picture(tmp_path, recipe, unpainted):
-    folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
-    train(folder, epochs=1)
-    assert sorted(os.listdir(folder.path)) == [name for name in FILES if name != "loss.png"]
-
-
 # Other runs and damage
 
 
 def test_a_folder_with_another_run_is_refused(tmp_path, recipe):
     path = tmp_path / "a"
-    with pytest.raises(FileNotFoundError, match=r"a.settings\.json"):
+    with pytest.raises(FileNotFoundError, match=r"a: no run is here \(no settings\.json\)\. train makes"):
         RunFolder(path)
     RunFolder(path, SETTINGS, recipe)
     before = contents(path)
     assert RunFolder(path, SETTINGS, recipe).settings == RunFolder(path, SETTINGS).settings
-    other = {**SETTINGS, "seed": 1, "settings": {"width": 5}}
-    told = r"a: has another run: settings is {'width': 5}, was {'width': 4, 'dropout': 0\.2}; seed is 1, was 0\. Choose"
+    RunFolder(path, {**SETTINGS, "program": "another command"}, recipe)
+    other = {**SETTINGS, "seed": 1, "settings": {"width": 5, "dropout": 0.2}}
+    told = r"a: has another run: width is 5, was 4; seed is 1, was 0\. Choose"
     with pytest.raises(ValueError, match=told):
         RunFolder(path, other, recipe)
     recipe.write_text(RECIPE + "\n")
@@ -229,7 +210,7 @@ READ = {  # every file that is read again, and what is read of it
 
 
 @pytest.fixture
-def damage(tmp_path, recipe, unpainted):
+def damage(tmp_path, recipe):
     """Write other bytes into a file of a run; assert that it is refused by name, or read as if nothing had happened."""
 
     def start(name):
@@ -290,7 +271,7 @@ def test_code_that_came_after_the_run_began_is_not_executed(tmp_path):
 
 
 @pytest.mark.parametrize("name", [name for name in READ if name != "best.safetensors"])
-def test_a_folder_in_the_place_of_a_file_is_named(tmp_path, recipe, unpainted, name):
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path, recipe, name):
     folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
     train(folder, epochs=1)
     (folder.path / name).unlink()
@@ -300,7 +281,7 @@ def test_a_folder_in_the_place_of_a_file_is_named(tmp_path, recipe, unpainted, n
         folder.history()
 
 
-def test_a_folder_that_another_run_has_taken_is_left_to_it(tmp_path, recipe, unpainted):
+def test_a_folder_that_another_run_has_taken_is_left_to_it(tmp_path, recipe):
     """Two runs that were begun in one new folder at the same moment: the settings are those of the second."""
     folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
     other = RunFolder(tmp_path / "b", {**SETTINGS, "seed": 1}, recipe)
@@ -310,7 +291,7 @@ def test_a_folder_that_another_run_has_taken_is_left_to_it(tmp_path, recipe, unp
     assert not folder.best.exists() and not (folder.path / "history.json").exists()
 
 
-def test_code_without_weights_for_it_is_refused(tmp_path, recipe, unpainted):
+def test_code_without_weights_for_it_is_refused(tmp_path, recipe):
     folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
     other = RunFolder(tmp_path / "b", {"settings": {"width": 5}}, recipe)
     train(other, epochs=1)
@@ -320,7 +301,7 @@ def test_code_without_weights_for_it_is_refused(tmp_path, recipe, unpainted):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs links")
-def test_files_that_are_links_or_come_from_the_future_are_used_as_they_are(tmp_path, recipe, unpainted, stopped_clock):
+def test_files_that_are_links_or_come_from_the_future_are_used_as_they_are(tmp_path, recipe, stopped_clock):
     straight, folder = (RunFolder(tmp_path / name, SETTINGS, recipe) for name in ("straight", "moved"))
     train(straight)
     train(folder, epochs=1)
@@ -338,7 +319,7 @@ def test_files_that_are_links_or_come_from_the_future_are_used_as_they_are(tmp_p
 
 
 @pytest.mark.parametrize("call", [3, 6, 8])  # in the first and in the second pass; 5 and 6 are of the evaluation
-def test_an_interrupted_run_resumes_to_equal_files(tmp_path, recipe, unpainted, stopped_clock, call):
+def test_an_interrupted_run_resumes_to_equal_files(tmp_path, recipe, stopped_clock, call):
     for name in ("straight", "stopped"):
         folder = RunFolder(tmp_path / name, SETTINGS, recipe)
         if name == "stopped":
@@ -393,7 +374,7 @@ def moments(called, all_of_them):
 )
 @pytest.mark.parametrize("all_of_them", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_fault_at_any_call_ends_the_run_by_name_and_loses_nothing(
-    tmp_path, recipe, unpainted, stopped_clock, error, for_good, all_of_them
+    tmp_path, recipe, stopped_clock, error, for_good, all_of_them
 ):
     run_to_its_end(tmp_path / "straight", recipe)  # Numba tries its own folder once in a process, which does not count
     with pytest.MonkeyPatch.context() as patch:

@@ -155,7 +155,7 @@ function update(step) {
   const texts = make("pre", { role: "status" });
   const tell = (k) => fill(texts, ...updateOf(facts.update).lines[k].flat().map((text, k) => make("span", { class: "line" }, k % 2 ? "    " : "", ...terms(text), "\n")));
   const choice = make("div", { class: "try" }, drawn(updateOf(facts.update).plot, start, false, tell));
-  fill(box, make("section", { "aria-label": "Update" }, texts, more ? make("small", {}, `and ${more} more arrays`) : null, choice, taken()));
+  fill(box, make("section", { "aria-label": "Update" }, texts, more ? make("small", {}, `and ${more} more array${more > 1 ? "s" : ""}`) : null, choice, taken()));
 }
 
 // The next of the moments that were written with the page
@@ -196,7 +196,7 @@ function tested(step) {
   const { test, own } = step.kind === "backward" ? op(step) : {};
   const asks = Boolean(test && own && !judged.has(step.op));
   $("trial").hidden = step.kind !== "backward";
-  $(own ? "goal" : "onward").after($("code")); // a rule of one's own and its check come first
+  $(own ? "goal" : "update").after($("code")); // a rule of one's own and its check come first
   $(own ? "code" : "arrays").after($("trial"));
   $("code").dataset.in = $("trial").dataset.in = own ? "step" : "code";
   $("trial").open ||= asks;
