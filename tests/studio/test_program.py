@@ -392,3 +392,22 @@ def test_the_listing():
         ["test_program.py:LINE", "()", "keeps h 8 B, y 8 B", "g_h = g_loss * y", "3.0e+00"],
         ["keeps 24 B in all", "g_loss = np.ones_like(loss)", "start here"],
     ]
+
+
+def test_a_program_calls_values_as_the_picture_does():
+    @ag.primitive
+    def reduced(x, how=max):
+        return x * how(2, 3)
+
+    reduced.vjp(x=lambda g, how: g * how(2, 3))
+
+    def f(x):
+        h = ag.abs(ag.abs(x) - 1) * ag.max(x)
+        return ag.sum(reduced(h, max))
+
+    graph = ag.trace(f, np.array([0.5, -2.0, 3.0]))
+    program = graph.program()
+    assert {"abs", "abs_2", "max"} <= {v.name for v in graph.values.values()}
+    for line in "abs = ag.abs(x)", "abs_2 = ag.abs(subtract)", "max = ag.max(x)", "from builtins import max as max_2":
+        assert f"{line}\n" in program.source
+    assert program.run()[0] == graph.loss

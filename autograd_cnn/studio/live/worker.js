@@ -11,8 +11,7 @@ onmessage = async ({ data }) => {
       id = data.run;
       program = run(data.source, (text) => postMessage({ printed: text, run: id }));
       tell();
-    } else if (data.pixels) tell(python.toPy(data.pixels));
-    else if (data.train) train();
+    } else if (data.train) train();
     else if (!data.step || tell(0)) tell(); // the player of the latest step
   } catch (error) {
     postMessage({ failed: String(error.message || error) });
@@ -26,7 +25,7 @@ function train() {
 function tell(order) {
   const { value } = program.next(order), moment = value.toJs({ dict_converter: Object.fromEntries });
   value.destroy();
-  postMessage({ moment, run: id, painted: typeof order === "object" });
+  postMessage({ moment, run: id });
   return moment.trains;
 }
 

@@ -13,7 +13,8 @@ from autograd_cnn.studio.text import count_text
 
 EXACT, BEGIN = 64, 4  # elements that are written out: at most all of 64, or else the first 4
 CHANNELS, SIDE = 6, 64  # maps that are drawn, and their most rows and columns, of which others are skipped
-MATRIX, BARS = 32, 16  # rows and columns of a matrix, and elements of a vector, that are drawn
+MATRIX, BARS = 32, 16  # rows and columns of a matrix, and elements of a vector, and items, that are drawn
+ITEMS = "k, x"  # the index of the elements of a batch of vectors, of which the page draws one item
 WHOLE = 300  # operations; longer graphs have no images and no trials
 Look = dict[str, Any]  # an array on the page; its maps are drawn
 Maps = dict[str, Any]
@@ -28,7 +29,7 @@ def maps(array: Any, role: str) -> Cut | None:
     """Return the maps of an array; None if it has no elements, only one, or elements that are no numbers.
 
     A parameter of four axes has the layout HWIO; any other such array has the layout NHWC, of which item 0 is drawn. A
-    vector, and item 0 of a batch of vectors, is one row.
+    vector, a column, and each item of a batch of vectors is one row.
     """
     a = np.asarray(array)
     if a.size < 2 or a.dtype.kind not in "fiub":
@@ -41,16 +42,18 @@ def maps(array: Any, role: str) -> Cut | None:
     elif a.ndim == 4:
         cut = np.moveaxis(a[:1], -1, 1)[:, :CHANNELS]
         words, index = f"item 0: {_of(cut.shape[1], a.shape[3], 'channel')}", index + "0, y, x, c"
-    elif a.ndim == 3 or (a.ndim == 2 and role == "parameter"):
+    elif a.ndim == 3 or (a.ndim == 2 and role == "parameter" and a.shape[1] > 1):
         matrix = a[0] if a.ndim == 3 else a
         cut = matrix[None, None, :MATRIX, :MATRIX]
         words, index = "item 0" if a.ndim == 3 else "", "0, y, x" if a.ndim == 3 else "y, x"
         if cut.size < matrix.size:
             words = f"the first {cut.shape[2]} × {cut.shape[3]}"
     else:
-        row = a[0] if a.ndim == 2 else a
-        cut, index = row[None, None, None, :BARS], "0, x" if a.ndim == 2 else "x"
-        words = ", ".join(filter(None, ["item 0" * (a.ndim == 2), f"the first {BARS}" * (row.size > BARS)]))
+        batch = a.ndim == 2 and a.shape[1] > 1
+        rows = a if batch else a.reshape(1, -1)
+        cut, index = rows[:BARS, None, None, :BARS], ITEMS if batch else "x, 0" if a.ndim == 2 else "x"
+        which = f"item {{k}}{f' (0 to {len(rows) - 1})' * (len(rows) > 1)}" * batch
+        words = ", ".join(filter(None, [which, f"the first {BARS}" * (rows.shape[1] > BARS)]))
     step = max(1, -(-max(cut.shape[2:]) // SIDE))
     return Cut(cut[:, :, ::step, ::step].astype(np.float64), words, index, step) if cut.size else None
 
@@ -77,6 +80,8 @@ class Views:
         self.whole = len(graph.ops) <= WHOLE
         calls = [zip(op.call.primitive.parameters, op.call.arguments, strict=False) for op in graph.ops]
         self.filters = {a.value.id for call in calls for name, a in call if name == "w" and isinstance(a, Use)}
+        products = [[graph.values[v] for _, v in op.inputs] for op in graph.ops if op.call.primitive.symbol == "@"]
+        self.filters |= {x.id if len(y.shape) == 1 else y.id for x, y in products}  # drawn as a matrix
 
     def role(self, value: Value) -> str:
         if value.id in self.filters:
@@ -97,9 +102,9 @@ class Views:
         )  # fmt: skip
 
     def drawn(self, value: Value) -> Any:
-        """Return the flat indices of the elements that are drawn, or None."""
+        """Return the flat indices of the elements that are drawn at first, or None."""
         cut = maps(np.arange(value.size).reshape(value.shape), self.role(value))
-        return cut and cut.numbers.astype(int).ravel()
+        return cut and cut.numbers[: 1 if cut.at == ITEMS else None].astype(int).ravel()
 
     def winners(self, places: Any) -> Maps | None:
         """Return the maps of the places of a pool's winners in their windows."""

@@ -4,7 +4,7 @@ let scene = []; // the maps of this step
 let spot = null; // the element that is pointed at: { entry, c, y, x, step }
 let reach = null; // how the output of this step's operation depends on its inputs: see geometry.py
 let opened = false; // the numbers of large arrays
-const channel = {}; // pointed at last: a channel of each side, a place in the filter, and a place of it
+const channel = { item: 0 }; // pointed at last: an item, a channel of each side, a place in the filter, and a place of it
 let places = null; // at a filter's gradient: see `overPlaces`
 const found = make("div", { id: "found", role: "status" });
 const walker = make("input", { type: "range", id: "walker", min: 0, "aria-label": "Place" });
@@ -23,14 +23,13 @@ function tensors(step) {
   document.body.classList.toggle("images", Boolean(reach?.kernel));
   const summed = way() && op(step).learns.some((id) => value(id).parts?.length > 1); // the sum of shares comes first
   document.body.classList.toggle("window", Boolean(way() && !summed && reach?.kernel && op(step).learns.includes(reach.w)));
-  fill($("paper"), ...papers());
   const figures = figuresOf(step);
   scaleBars();
   if (!scene.length) return figures.filter((figure) => figure !== sumOf);
   sumOf.dataset.in = figures.includes(sumOf) ? "numbers" : "step";
   if (!figures.includes(sumOf)) $("formulas").after(sumOf);
   const same = before && scene.find((entry) => entry.name === before.entry.name);
-  const first = same || scene.find((entry) => entry.result) || scene.find(({ id }) => step.kind === "forward" && id === op(step).output) || scene.find(({ id }) => value(id).example !== undefined) || scene.at(-1);
+  const first = same || (reach?.rows && scene.find(({ id }) => id === op(step).output)) || scene.find((entry) => entry.result) || scene.find(({ id }) => step.kind === "forward" && id === op(step).output) || scene.find(({ id }) => value(id).example !== undefined) || scene.at(-1);
   const [, count, tall, wide] = first.shape;
   const example = ({ id, numbers }) => chosen[id] ?? value(id).example ?? numbers.reduce((best, number, i) => (Math.abs(number) > Math.abs(numbers[best]) ? i : best), 0);
   for (const side of same || !reach?.kernel ? [] : ["fine", "coarse"]) {
@@ -38,30 +37,10 @@ function tensors(step) {
     if (entry) channel[side] = Math.floor(example(entry) / (entry.shape[2] * entry.shape[3])) % entry.shape[1];
   }
   const d = example(first);
-  if (!same && first.shape[0] > 1) channel.coarse = Math.floor(d / (count * tall * wide));
+  if (!same && !first.items && first.shape[0] > 1) channel.coarse = Math.floor(d / (count * tall * wide));
   if (same) point(same, before.c, before.y, before.x);
-  else point(first, Math.floor(d / (tall * wide)) % count, Math.floor(d / wide) % tall, d % wide);
+  else point(first, Math.floor(d / (tall * wide)) % count, Math.floor(d / wide) % tall, first.lists ? Math.min(item(), wide - 1) : d % wide);
   return figures;
-}
-
-// In the live page: the input that can be drawn, and what the network makes of it, above every step
-const paper = { name: "", number: 0 }; // of the input, and of the stroke
-function papers() {
-  const made = new Set(facts.ops.map((o) => o.output));
-  const those = (test) => Object.keys(facts.values).filter((id) => paper.name && test(value(id), made.has(id)));
-  return [...tagged("draw here", those((v) => v.name === paper.name)), ...tagged("answer", those((v, result) => result && v.axes?.at(-1) === "class"))];
-}
-
-// A stroke is as dark or as light as the image; it turns round the pixel where it begins
-function paint(entry, begins, y, x) {
-  const [, count, tall, wide] = entry.shape;
-  if (!(y >= 0 && y < tall && x >= 0 && x < wide)) return;
-  const [low, high] = [Math.min(...entry.numbers), Math.max(...entry.numbers)];
-  if (begins) paper.number = entry.read(0, y, x) > (low + high) / 2 ? low : high;
-  for (let c = 0; c < count; c++) entry.numbers[(c * tall + y) * wide + x] = paper.number;
-  entry.look.tiles = {};
-  draw(entry);
-  parent.postMessage({ pixels: [[y, x, paper.number]] }, "*");
 }
 
 function figuresOf(step) {
@@ -74,18 +53,16 @@ function figuresOf(step) {
   const o = op(step);
   const { w, b, pool, gate } = reach || {};
   if (step.kind === "forward") return [...tagged("in", o.inputs.filter((id) => id !== b)), ...tagged("out", [o.output]), ...tagged("in", o.inputs.filter((id) => id === b))];
-  const sums = o.learns.filter((id) => (value(id).parts || []).length > 1);
-  const single = o.learns.filter((id) => !sums.includes(id));
+  const whole = o.learns.filter((id) => complete(id, true) <= at); // of others the formula has the shares until now
   const of = (ids, weights) => ids.filter((id) => (id === w) === weights); // of weights the gradient comes first
   return [
     ...tagged("comes in", [o.output], "g"),
     ...tagged("went in", pool || gate ? o.inputs.filter((id) => !o.used.includes(id)) : []),
     ...tagged("is used", of(o.used, false)), // by the lines of the rule
-    ...tagged("goes out", of(single, true), "g"),
+    ...tagged("goes out", of(whole, true), "g"),
     ...(document.body.classList.contains("window") ? [sumOf] : []), // a window is shown among its images
     ...tagged("is used", of(o.used, true)),
-    ...tagged("goes out", of(single, false), "g"),
-    ...sums.map((id) => sum(id, o)),
+    ...tagged("goes out", of(whole, false), "g"),
   ];
 }
 
@@ -113,24 +90,6 @@ function row(heading, ...cards) {
 
 const signed = (text, ...figures) => make("div", { class: "part" }, make("b", { class: "sign" }, text), ...figures); // wrapped as one
 
-// A gradient: each contribution before the sum
-function sum(id, o) {
-  const { parts, gradient } = value(id);
-  const last = parts.findLastIndex(([k]) => facts.ops[k] === o);
-  const first = Math.max(0, last - 5); // of many, those before are counted
-  const complete = last === parts.length - 1;
-  const cards = first ? [signed(`${first} before`)] : [];
-  parts.slice(first, last + 1).forEach(([k, look], n) => {
-    const i = first + n;
-    const from = facts.ops[k];
-    const name = `contribution ${i + 1} of ${parts.length}, from ${from.name} → ${value(from.output).name}`;
-    const one = figure(look, name, "gradient" + (from === o ? " fresh" : ""), id);
-    cards.push(i ? signed("+", one) : one);
-  });
-  cards.push(complete ? signed("=", figure(gradient, gradientOf(id), "gradient", id)) : signed(`+ ${parts.length - last - 1} more to come`));
-  return row(`goes out: ${gradientOf(id)} is a sum`, ...cards);
-}
-
 function card(id, gradient) {
   const v = value(id);
   return gradient ? figure(v.gradient, gradientOf(id), "gradient", id) : figure(v.array, v.name, v.role, id);
@@ -145,7 +104,7 @@ function figure(look, name, role, id) {
   else {
     const told = make("details", opened || look.size <= 16 ? { open: "" } : {}, make("summary", {}, "numbers"));
     told.addEventListener("toggle", () => look.size > 16 && (opened = told.open));
-    if (look.maps) card.append(...maps({ ...entryOf(look, name), id, gradient: role.startsWith("gradient"), fresh: role.endsWith("fresh") }));
+    if (look.maps) card.append(...maps({ ...entryOf(look, name), id, gradient: role === "gradient" }));
     told.append(look.size <= look.elements.length ? numbers(look.elements, shape) : make("small", {}, "begins ", ...spaced(look.elements.slice(0, 4))));
     card.append(...(look.maps ? [told] : [...told.children].slice(1)));
   }
@@ -162,7 +121,13 @@ function entryOf(look, name) {
   const place = (c, y, x, k) => index.split(", ").map((axis) => ({ k, c, y: y * step, x: x * step })[axis] ?? Number(axis));
   const label = (...at) => `${name}[${place(...at).join(", ")}]`;
   const at = (d) => place(Math.floor(d / (tall * wide)) % count, Math.floor(d / wide) % tall, d % wide, Math.floor(d / (count * tall * wide)));
-  return { look, name, shape, words, step, colour, read, place, label, at, numbers: look.numbers };
+  const find = (place) => { // what `at` makes of an index; -1 if it is not drawn
+    const there = { k: 0, c: 0, y: 0, x: 0 };
+    const inside = index.split(", ").every((axis, i) => (axis in there ? Number.isInteger((there[axis] = place[i] / (/[yx]/.test(axis) ? step : 1))) : place[i] === Number(axis)));
+    const { k, c, y, x } = there;
+    return inside && k < filters && c < count && y < tall && x < wide ? ((k * count + c) * tall + y) * wide + x : -1;
+  };
+  return { look, name, shape, words, step, colour, read, place, label, at, find, numbers: look.numbers, items: index === "k, x", fixed: index.startsWith("0") };
 }
 
 // The place of an element in words, as `told` in trials.py
@@ -170,27 +135,28 @@ const inWords = (id, place) => place.map((k, i) => onAxis(value(id).axes[i], k))
 const onAxis = (axis, k) => (axis === "colour" ? ["red", "green", "blue"][k] : axis === "class" && DATA.classes[k] ? `class ${k} (${DATA.classes[k]})` : `${axis} ${k}`);
 
 function maps(entry) {
-  const { id, name, numbers, gradient, fresh } = entry;
+  const { id, name, numbers, gradient } = entry;
   const axes = value(id).axes || ["item"];
   entry.words = entry.words.replace(/^item/, axes[0]);
   const names = axes.at(-1) === "class" ? DATA.classes : [];
   const [filters, count, tall, wide] = entry.shape;
-  const bars = filters * count * tall === 1;
+  const bars = count * tall === 1 && (filters === 1 || entry.items);
+  entry.lists = bars && !entry.items && !entry.fixed && Boolean(value(id).axes) && ITEM.includes(axes[0]); // a number of each item
   const [low, high] = ends(numbers, gradient).map(four);
   if (!bars) entry.words += `${entry.words && ", "}${low === high ? `all ${low}` : gradient ? `blue ${low}, orange ${high}` : `black ${low}, white ${high}`}`;
   const out = spotted().output;
   const ids = (side) => (side === "each" && reach.each ? [out, ...reach.each] : [reach[side]]);
   entry.side = (entry.step === 1 && reach && ["each", "fine", "coarse", "w"].find((side) => ids(side).includes(id))) || "";
-  entry.result = Boolean(entry.side) && (way() ? gradient && id !== out && (fresh || !(value(id).parts?.length > 1)) : id === out);
+  entry.result = Boolean(entry.side) && (way() ? gradient && id !== out && value(id).parts?.length === 1 : id === out);
   if (entry.side === "each" && reach.gate) entry.cut = drawnOf(out)?.numbers.map((number) => number === 0);
   if (entry.cut) entry.words += `, yellow: ${spotted().name} cuts it`;
   const key = (entry.key = make("small", { class: "key" }));
   const help = { tabindex: 0, role: "application" };
   if (bars) {
-    const alike = numbers.length > 2 && numbers.every((number) => number === numbers[0]); // sixteen rows of 0 are one
-    entry.rows = (alike ? numbers.slice(0, 1) : numbers).map((number, x) => {
-      const label = alike ? `${numbers.length < value(id).shape.at(-1) ? "these" : "all"} ${numbers.length}` : names[x] || String(x);
-      return Object.assign(make("div", { class: entry.cut?.[x] ? "cut" : "" }, make("small", {}, label), make("span", {}, make("i", { class: number < 0 ? "negative" : "" })), make("code", {}, text(number))), { x });
+    const alike = wide > 2 && !entry.lists && numbers.every((number) => number === numbers[0]); // sixteen rows of 0 are one
+    entry.rows = numbers.slice(0, alike ? 1 : wide).map((_, x) => {
+      const label = alike ? `${wide < value(id).shape.at(-1) ? "these" : "all"} ${wide}` : names[x] || String(x);
+      return Object.assign(make("div", {}, make("small", {}, label), make("span", {}, make("i")), make("code")), { x });
     });
     entry.pane = make("div", { class: names.length || alike ? "bars named" : "bars", ...help }, ...entry.rows);
   } else {
@@ -212,7 +178,6 @@ function maps(entry) {
   };
   for (const kind of ["pointermove", "pointerdown"]) entry.pane.addEventListener(kind, (event) => {
     if (kind === "pointerdown" || event.pointerType === "mouse") go(...locate(event));
-    if (event.buttons && !bars && entry.pane.closest("#paper")) paint(entry, kind === "pointerdown", ...locate(event).slice(1));
   });
   entry.pane.addEventListener("mousedown", (event) => event.preventDefault()); // after the mouse, the arrow keys step
   entry.pane.addEventListener("keydown", (event) => {
@@ -221,7 +186,8 @@ function maps(entry) {
     event.preventDefault();
     event.stopPropagation(); // the page's own arrows step
     if (spot.entry !== entry) return go(entry.colour, 0, 0);
-    const [c, y, x] = [spot.c + entry.colour, spot.y + dy, spot.x + (bars ? dx + dy : dx)];
+    if (entry.items) channel.item = Math.max(0, Math.min(filters - 1, item() + dx));
+    const [c, y, x] = [spot.c + entry.colour, spot.y + dy, spot.x + (entry.items ? dy : bars ? dx + dy : dx)];
     if (bars) return go(0, 0, x);
     const tile = c + (x < 0 ? -1 : x >= wide ? 1 : 0) + entry.columns * (y < 0 ? -1 : y >= tall ? 1 : 0); // over the edge of a map lies the next
     go(tile, (y + tall) % tall, (x + wide) % wide);
@@ -247,21 +213,34 @@ function scaleBars() {
     const [end, signs] = [unit * [1, 2, 5, 10].find((k) => k * unit >= most), all.some((number) => number < 0)];
     for (const entry of entries) {
       entry.words += `${entry.words && ", "}bars from ${signs ? four(-end) : 0} to ${four(end)}`;
-      entry.rows.forEach((row, x) => {
-        row.children[1].classList.toggle("signed", signs);
-        row.querySelector("i").style.width = `${((signs ? 50 : 100) * Math.abs(entry.numbers[x] || 0)) / end}%`;
-      });
+      Object.assign(entry, { end, signs });
     }
   }
 }
 
-const filterOf = ({ shape: [filters] }) => Math.min(filters - 1, channel.coarse); // of weights, one filter is drawn
+const ITEM = ["item", "image"];
+const item = () => (scene.some(({ fixed }) => fixed) ? 0 : channel.item); // where images are drawn, they are of item 0
+const filterOf = ({ shape: [filters], items }) => Math.min(filters - 1, items ? item() : channel.coarse); // of weights, one filter is drawn
+
+// An item of some bars
+function drawRows({ rows, numbers, shape, end, signs, cut }, lit, k) {
+  rows.forEach((row, x) => {
+    const d = k * shape[3] + x;
+    const number = numbers[d];
+    const [, bar, told] = row.children;
+    row.className = `${lit.some(([, , left, , wide]) => rows.length < shape[3] || (x >= left && x < left + wide)) ? "lit" : ""} ${cut?.[d] ? "cut" : ""}`;
+    bar.className = signs ? "signed" : "";
+    bar.firstChild.className = number < 0 ? "negative" : "";
+    bar.firstChild.style.width = `${((signs ? 50 : 100) * Math.abs(number || 0)) / end}%`;
+    told.textContent = text(number);
+  });
+}
 
 function draw(entry) {
   const [lit, k] = [lights(entry), filterOf(entry)];
   entry.key.textContent = entry.words.replace("{k}", k);
   entry.pane.setAttribute("aria-label", `${[entry.name, entry.key.textContent].filter(Boolean).join(": ")}. Arrow keys point at another element.`);
-  if (entry.rows) return entry.rows.forEach((bar, x, { length }) => bar.classList.toggle("lit", lit.some(([, , left, , wide]) => (x >= left && x < left + wide) || length < entry.numbers.length)));
+  if (entry.rows) return drawRows(entry, lit, k);
   const { pane, scale: [down, across], columns, colour } = entry;
   const [, count, tall, wide] = entry.shape;
   const brush = pane.getContext("2d");
@@ -321,24 +300,25 @@ const [BLUE, VERMILION, YELLOW] = [[0, 90, 160], [213, 94, 0], [240, 214, 120]];
 function point(entry, c, y, x) {
   const step = facts.steps[at];
   spot = { entry, c, y, x, step: step.kind + step.op };
+  const place = entry.place(c, y, x, filterOf(entry));
   const { rows, group, pool } = reach || {};
-  if (entry.side === "w") [channel.fine, channel.coarse, channel.tap] = rows ? [y, x] : [c + group[0] * Math.floor(channel.coarse / group[1]), channel.coarse, [y, x]];
-  else channel[entry.side] = rows ? x : c;
+  if (entry.lists || (rows && ["fine", "coarse"].includes(entry.side) && place.length > 1)) channel.item = place[0];
+  if (entry.side === "w") [channel.fine, channel.coarse, channel.tap] = rows ? matrix(...place) : [c + group[0] * Math.floor(channel.coarse / group[1]), channel.coarse, [y, x]];
+  else channel[entry.side] = rows ? place.at(-1) : c;
   if (pool) channel.fine = channel.coarse = c;
   else if (group && !rows && entry.side && entry.side !== "w") { // channels see those of their group only
     const [own, other] = entry.side === "fine" ? ["fine", "coarse"] : ["coarse", "fine"];
     const [mine, theirs] = own === "fine" ? group : [group[1], group[0]];
     if (Math.floor(channel[own] / mine) !== Math.floor(channel[other] / theirs)) channel[other] = theirs * Math.floor(channel[own] / mine);
   }
-  const k = filterOf(entry);
-  const [, count, tall, wide] = entry.shape;
-  for (const id of entry.side === "each" ? [spotted().output, ...reach.each] : [entry.id]) chosen[id] = ((k * count + c) * tall + y) * wide + x;
+  chosen[entry.id] = entry.find(entry.place(c, y, x, filterOf(entry)));
   places = overPlaces();
   if (places && channel.coarse < places.w.shape[0]) { // the filter's number that a pixel of either side selects
     const [, inputs, high, broad] = places.w.shape;
     chosen[places.w.id] = ((channel.coarse * inputs + inGroup()) * high + channel.tap[0]) * broad + channel.tap[1];
   }
   if (places && entry.side !== "w") channel.place = [y, x].map((n, axis) => (entry.side === "coarse" ? n : Math.max(0, Math.min(places.far[axis] - 1, Math.round((n - seen([0, 0], channel.tap)[axis]) / reach.stride[axis])))));
+  scene.forEach(select);
   tell();
   $("update").querySelector("input")?.dispatchEvent(new Event("input"));
   if (!$("formulas").childElementCount) return;
@@ -346,12 +326,22 @@ function point(entry, c, y, x) {
   lesson();
 }
 
+// What is selected of an array lies where it lights up
+function select(of) {
+  const [, , tall, wide] = of.shape;
+  const [lit = of.items && [0, 0, 0, 1, wide]] = lights(of);
+  if (!lit) return;
+  const d = Math.max(0, of.find(selected(of.id).place));
+  const [y, x] = [[Math.floor(d / wide) % tall, tall], [d % wide, wide]].map(([n, size], i) => Math.min(Math.max(n, lit[1 + i], 0), lit[1 + i] + lit[3 + i] - 1, size - 1));
+  chosen[of.id] = of.find(of.place(lit[0], y, x, filterOf(of)));
+}
+
 function tell() {
   walker.hidden = !places;
   const { w, far, terms } = places || {};
   if (places) Object.assign(walker, { max: terms.length - 1, value: channel.place[0] * far[1] + channel.place[1] });
   scene.forEach(draw);
-  const [{ id }, place] = places ? [w, w.place(inGroup(), ...channel.tap, channel.coarse)] : [spot.entry, spot.entry.place(spot.c, spot.y, spot.x, channel.coarse)];
+  const [{ id }, place] = places ? [w, w.place(inGroup(), ...channel.tap, channel.coarse)] : [spot.entry, spot.entry.place(spot.c, spot.y, spot.x, filterOf(spot.entry))];
   fill(found, value(id).axes ? make("h3", {}, inWords(id, place)) : null, ...computed());
   sumOf.classList.toggle("said", Boolean((spot.entry.result || spot.entry.rows) && !found.querySelector("table"))); // by the formula
 }
@@ -380,21 +370,26 @@ function taps(side, axis, place) {
   return side === "coarse" ? all : all.filter(([, there]) => Number.isInteger(there) && there >= 0 && there < size).reverse();
 }
 const entrySide = (side) => scene.find((entry) => entry.side === side);
+const matrix = (fine, coarse) => (reach.left ? [coarse, fine] : [fine, coarse]); // row and column of the weights; and back
 const inGroup = () => channel.fine - (reach.group ? reach.group[0] * Math.floor(channel.coarse / reach.group[1]) : 0);
 
 // What lights up: rectangles [channel, y, x, height, width, in all channels]
 function lights(of) {
   const { entry, c, y, x } = spot;
   if (places) return lightsOfPlace(of);
-  if (!reach && of.rows && facts.steps[at].formulas) return [[0, 0, 0, 1, of.id === spotted().inputs?.[0] ? of.shape[3] : 1]]; // of a loss, item 0
+  const [, , tall, wide] = of.shape;
+  if (!reach && of.rows && facts.steps[at].formulas) return [of.lists ? [0, 0, item(), 1, 1] : [0, 0, 0, 1, wide]]; // of a loss, an item
   if (of === entry) return [[c, y, x, 1, 1]];
   if (!of.side || !entry.side) return [];
-  if (of.side === entry.side) return [[c, y, x, 1, 1]];
-  const [, , tall, wide] = of.shape;
+  if (of.side === entry.side) {
+    const d = of.find(entry.place(c, y, x, filterOf(entry)));
+    return d < 0 ? [] : [[Math.floor(d / (tall * wide)) % of.shape[1], Math.floor(d / wide) % tall, d % wide, 1, 1]];
+  }
   if (reach.rows) {
-    const [i, j] = [channel.fine, channel.coarse];
-    if (of.side === "w") return [entry.side === "fine" ? [0, i, 0, 1, wide] : [0, 0, j, tall, 1]];
-    return [entry.side === "w" ? [0, 0, of.side === "fine" ? i : j, 1, 1] : [0, 0, 0, 1, wide]];
+    if (of.side !== "w") return of.lists ? [[0, 0, item(), 1, 1]] : [[0, of.rows ? 0 : item(), ...(entry.side === "w" ? [channel[of.side], 1, 1] : [0, 1, wide])]];
+    const [row] = matrix(entry.side === "fine", entry.side === "coarse");
+    const n = channel[entry.side];
+    return [row ? (of.rows ? [0, 0, n, 1, 1] : [0, n, 0, 1, wide]) : of.rows ? [0, 0, 0, 1, wide] : [0, 0, n, tall, 1]];
   }
   const tile = of.side === "w" ? inGroup() : channel[of.side];
   const spans = [y, x].map((place, axis) => taps(entry.side, axis, place).map((pair) => pair[of.side === "w" ? 0 : 1]));
@@ -444,21 +439,23 @@ function atPlace() {
 function computed() {
   if (places) return atPlace();
   const { entry, c, y, x } = spot;
-  const [back, whole] = [way(), entry.read(c, y, x, entry.side === "w" && !reach.rows ? channel.coarse : 0)];
+  const [back, whole] = [way(), entry.read(c, y, x, filterOf(entry))];
   const own = make("b", {}, text(whole));
-  const line = (...parts) => make("p", {}, make("b", {}, entry.label(c, y, x, entry.side === "w" && !reach.rows ? channel.coarse : 0)), " = ", ...parts);
+  const line = (...parts) => make("p", {}, make("b", {}, entry.label(c, y, x, filterOf(entry))), " = ", ...parts);
   if (!entry.result || doubtful() || reach.each || entry.side === "w" || (reach.rows && back)) return [line(own)]; // the formula says it
   const [other, what] = entry.side === "fine" ? ["coarse", "filter"] : ["fine", "channel"];
   const [w, b, from] = [drawnOf(reach.w), drawnOf(reach.b), drawnOf(reach[other], back)];
   if (from && reach.pool) return pooled(entry, from, own, line, c, y, x);
   const count = reach.group?.[entry.side === "coarse" ? 0 : 1];
-  if (!from || !w || (reach.rows && w.shape[2] < Math.min(8, count))) return [line(own)]; // of a matrix that is an input, one row is there
+  if (!from || !w) return [line(own)];
   const added = b && !back ? b.read(0, 0, channel[entry.side]) : NaN;
   const bias = Number.isNaN(added) ? "" : ` ${added < 0 ? "−" : "+"} ${text(Math.abs(added))} (${b.name})`;
   const first = Math.min(8, count, from.shape[3]); // of a row
   const [down, across] = reach.rows ? [Array.from({ length: first }, (_, i) => [i, i]), [[0, 0]]] : [taps(entry.side, 0, y), taps(entry.side, 1, x)];
-  const a = down.map(([, v]) => across.map(([, u]) => (reach.rows ? from.read(0, 0, v) : from.read(channel[other], v, u))));
-  const f = down.map(([i]) => across.map(([j]) => (reach.rows ? w.read(0, i, x) : w.read(inGroup(), i, j, channel.coarse))));
+  const number = (of, place) => of.numbers[of.find(place)] ?? NaN;
+  const a = down.map(([, v]) => across.map(([, u]) => (reach.rows ? number(from, value(from.id).shape[1] ? [item(), v] : [v]) : from.read(channel[other], v, u))));
+  const f = down.map(([i]) => across.map(([j]) => (reach.rows ? number(w, matrix(i, channel.coarse)) : w.read(inGroup(), i, j, channel.coarse))));
+  if (reach.rows && [...a, ...f].flat().some(Number.isNaN)) return [line(own)]; // they are not all in this page
   const names = [reach.rows ? from.name + (first < count ? `, the first ${first}` : "") : `${from.name}, ${what} ${channel[other]}`, w.name + (other === "coarse" && f.flat()[1] ? ", turned" : "")];
   return [
     line(`Σ over ${count} ${reach.rows ? "product" : what}${count > 1 ? "s" : ""} of ${from.name} × ${w.name}${bias} = `, own),

@@ -19,11 +19,11 @@ from autograd_cnn.studio.records import Op, Use
 # Inputs and output of an operation by their parts: a window joins pixels of a `fine` and a `coarse` image. It does so
 # by weights `w` and a bias `b`, between channels of one `group`, or as a `pool`, of which `won` are maps of the places
 # of the winners in their windows. The output is the coarse image or, in a transposed convolution, the fine one. Of
-# `rows`, vectors are joined in the same way. `each` lists inputs whose elements give the same element of the output; a
-# `gate` lets through or shuts, as relu does
+# `rows`, vectors are joined in the same way, in a product whose matrix is `left` by its rows. `each` lists inputs whose
+# elements give the same element of the output; a `gate` lets through or shuts, as relu does
 Reach = namedtuple(
-    "Reach", "fine coarse w b group kernel stride pad dilation pool won rows each gate",
-    defaults=(None, None, None, None, None, None, None, None, None, None, None, None, None, None),
+    "Reach", "fine coarse w b group kernel stride pad dilation pool won rows left each gate",
+    defaults=(None, None, None, None, None, None, None, None, None, None, None, None, None, None, None),
 )  # fmt: skip
 
 
@@ -69,8 +69,10 @@ def axes(t: Trials) -> dict[str, tuple[str, ...]]:
             call(reach.b, "filter" if op.output == reach.coarse else "channel")
         elif reach and reach.rows:
             for v in (op.output, reach.fine):
-                call(v, item, "input" if t.values[v].role == "input" else "unit")
-            call(reach.w, "input", last := "class" if found[op.output][-1] == "class" else "output")
+                unit = "input" if t.values[v].role == "input" else "unit"
+                call(v, *([item, unit] if len(t.values[v].shape) == 2 else [unit]))
+            ends = ["input", last := "class" if found[op.output][-1] == "class" else "output"]
+            call(reach.w, *(ends[::-1] if reach.left else ends))
             call(reach.b, last)
         elif reach:
             for v in (alike := [op.output, *reach.each]):
@@ -96,15 +98,18 @@ def _window(t: Trials, op: Op, arrays: dict[str, Any]) -> Reach | None:
 
 
 def _row(op: Op, arrays: dict[str, Any]) -> Reach | None:
-    if len(op.inputs) not in (2, 3) or {arrays[v].ndim for _, v in op.inputs[:2]} != {2}:
+    if len(op.inputs) not in (2, 3):
         return None
     x, w, *b = (v for _, v in op.inputs)
-    if arrays[x].shape[1:] != arrays[w].shape[:1]:
+    left = arrays[w].ndim == 1  # a matrix times a vector is the vector times its transpose
+    x, w = (w, x) if left else (x, w)
+    if arrays[w].ndim != 2 or not arrays[x].ndim == arrays[op.output].ndim in (1, 2):
         return None
-    product = arrays[x][:1] @ arrays[w] + (arrays[b[0]] if b else 0)
-    if product.shape[1:] != arrays[op.output].shape[1:] or not np.allclose(product, arrays[op.output][:1], 1e-4, 1e-6):
+    matrix, out = arrays[w].T if left else arrays[w], np.atleast_2d(arrays[op.output])[:1]
+    product = np.atleast_2d(arrays[x])[:1] @ matrix + (arrays[b[0]] if b else 0)
+    if product.shape != out.shape or not np.allclose(product, out, 1e-4, 1e-6):
         return None
-    return Reach(x, op.output, w, b[0] if b else None, arrays[w].shape, rows=True)
+    return Reach(x, op.output, w, b[0] if b else None, matrix.shape, rows=True, left=left)
 
 
 def _each(op: Op, arrays: dict[str, Any]) -> Reach | None:

@@ -26,23 +26,29 @@ function placeOf(id, i) {
   return place.reverse();
 }
 
+function mapped(id) {
+  const { name, array, gradient } = value(id);
+  const look = [array, gradient].find((look) => look?.maps);
+  return look && entryOf(look, name);
+}
+
 // The selected number: its place, its indices among all and among those of the maps, and its name
 function selected(id) {
-  const { shape, name, array, gradient, example } = value(id);
-  const look = [array, gradient].find((look) => look?.maps);
+  const { shape, example } = value(id);
   const d = chosen[id] ?? example ?? 0;
-  const place = look ? entryOf(look, name).at(d) : shape.map(() => 0);
+  const place = mapped(id)?.at(d) || shape.map(() => 0);
   return { place, d, i: flat(place, shape), label: labelled(id, place) };
 }
 
 const numberIn = (look, i, d) => (!look ? NaN : i < look.elements.length ? Number(look.elements[i]) : look.maps ? entryOf(look, "").numbers[d] ?? NaN : NaN);
 
 // The number of a value that meets an element of a result: its own, or the one that is spread there
-function aligned(id, { place, d }, to, back) {
+function aligned(id, { place }, to, back) {
   const { shape, array, gradient } = value(id);
   if (shape.length > place.length || shape.some((size, axis) => size !== 1 && size !== value(to).shape.at(axis - shape.length))) return NaN;
   const own = shape.map((size, axis) => (size === 1 ? 0 : place.at(axis - shape.length)));
-  return numberIn(back ? gradient : array, flat(own, shape), String(shape) === String(value(to).shape) ? d : -1);
+  const look = back ? gradient : array;
+  return numberIn(look, flat(own, shape), look?.maps ? entryOf(look, "").find(own) : -1);
 }
 
 // An expression with the names of values, or with their numbers where they are known
@@ -61,7 +67,7 @@ function formulasOf(step) {
   const o = op(step);
   if (step.kind === "backward") return o.learns.filter((id) => value(id).gradient?.size).map((id) => backward(o, id));
   const made = step.kind === "forward" && !step.formulas?.length && forward(o);
-  return made ? [made] : (step.formulas || []).map(({ term, lines, note }) => (term ? termOf(o, term) : { lines, note }));
+  return made ? [made] : (step.formulas || []).map(({ term, each, ...said }) => (term ? termOf(o, term) : each ? { ...each[Math.min(item(), each.length - 1)] } : said));
 }
 
 // The selected term of a loss, without the mean or sum

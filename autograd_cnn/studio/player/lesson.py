@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from autograd_cnn.studio.player.array_views import BARS
 from autograd_cnn.studio.player.trials import EFFORT, PLACES, RAISE, Trials, attempt, inputs_of
 from autograd_cnn.studio.player.wording import bare, number, signed
 from autograd_cnn.studio.records import Op, Use, Value
@@ -171,12 +173,8 @@ def terms(t: Trials, op: Op) -> list[Formula] | None:
     x, out = np.asarray(t.array(z)), np.asarray(t.array(t.values[op.output]))
     one: list[Formula] = []
     if found := attempt(class_losses, t, op):
-        (p, *_), (y, *_), each = found
-        place, right = t.told(z, 0).rpartition(", ")[0], number(p[y], 4 if p[y] < 0.999 else 9)
-        row = clip(z.name) + (f"[{', '.join('0' * (x.ndim - 1))}]" if x.ndim > 1 else "")
-        lines = [f"softmax({row}) = {', '.join(map(number, p[:CLASSES]))}" + ", …" * (len(p) > CLASSES)]
-        lines += [f"{t.called('class', int(y))} is right: −log {right} = {number(each[0])}"]
-        one = [{"lines": lines, "note": f"the term of {place or t.named(z, 0)}"}]
+        each = found[-1]
+        one = [{"each": [_item(t, z, k, *a) for k, a in enumerate(islice(zip(*found, strict=True), BARS))]}]
     elif "reduction" in options:
         given = {n: t.array(a.value) if isinstance(a, Use) else a for n, a in options.items()}
         each = np.reshape(op.call.primitive.raw(*(given | {"reduction": "none"}).values()), -1)
@@ -195,6 +193,15 @@ def terms(t: Trials, op: Op) -> list[Formula] | None:
     how, filled = ("mean", f"({sum_}) / {count:,}") if divisor > 1 else ("sum", sum_)
     line = f"{t.author.name(t.values[op.output])} = {bare(ast.unparse(t.author.call(op)))}"
     return [*one, {"lines": [line, f"= {filled} = {number(out.flat[0])}"], "note": f"the {how} of {count:,} numbers"}]
+
+
+def _item(t: Trials, z: Value, k: int, p: Any, y: Any, loss: Any) -> Formula:
+    """Return the loss of the k-th item with its numbers: the shares of the classes, and minus the right one's log."""
+    first, right = k * len(p), number(p[y], 4 if p[y] < 0.999 else 9)
+    row, place = [*map(int, np.unravel_index(first, z.shape)[:-1])] or "", t.told(z, first).rpartition(", ")[0]
+    lines = [f"softmax({clip(z.name)}{row}) = {', '.join(map(number, p[:CLASSES]))}" + ", …" * (len(p) > CLASSES)]
+    lines += [f"{t.called('class', int(y))} is right: −log {right} = {number(loss)}"]
+    return {"lines": lines, "note": f"the term of {place or t.named(z, 0)}"}
 
 
 def class_losses(t: Trials, op: Op) -> Any:

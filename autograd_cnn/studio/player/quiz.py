@@ -95,7 +95,7 @@ def slope(t: Trials, op: Op) -> Iterator[Draft]:
 def weights(t: Trials, op: Op) -> Iterator[Draft]:
     """Ask how many products the gradient of a weight of the first layer is the sum of."""
     reach, out = t.reach.get(op.id), t.values[op.output]
-    if not reach or reach.w not in learning(op) or reach.coarse != op.output or not out.size:
+    if not reach or reach.w not in learning(op) or reach.coarse != op.output or not out.size or not out.shape[1:]:
         return
     if t.values[reach.fine].role not in ("input", "constant"):
         return

@@ -19,6 +19,7 @@ from autograd_cnn.studio.program.syntax import NoSource
 
 LONGEST = 40  # characters of an identifier
 LOOP = "name", "array", "shape", "kind"  # the variables of the check of arrays
+CALLED = "getattr", "type", "ValueError", "complex"  # builtins in the lines of any program
 
 
 class Namespace:
@@ -33,18 +34,21 @@ class Namespace:
 
     def __init__(self) -> None:
         self.names: dict[Any, str] = {}  # value, (operation, by-product or variable), import -> identifier
-        self.taken = {"np", "ag", "step", "require", "_", *LOOP, *keyword.kwlist, *dir(builtins)}
+        self.taken = {"np", "ag", "step", "require", "_", *LOOP, *CALLED, *keyword.kwlist}
         self.imports: dict[str, None] = {}
         self.scope: dict[str, Any] = {"np": np, "ag": ag, "require": bool}  # they hold for the recorded arrays
 
     def named(self, key: Any, hint: str, companion: str = "") -> str:
-        """Return the identifier of `key`: `hint`, numbered until it is free both alone and after `companion`."""
+        """Return the identifier of `key`: `hint`, numbered until it is free both alone and after `companion`.
+
+        What has a companion, as a value its gradient, is a variable of one function, which may be called ``abs``.
+        """
         if key not in self.names:
             layer = re.match(r"\d+\.", hint)
             hint = re.sub(r"\W", "_", unicodedata.normalize("NFKC", hint))[:LONGEST]
             hint = found = hint if hint.isidentifier() else f"{'layer' if layer else 'v_'}{hint}"
             count = 1
-            while found in self.taken or companion + found in self.taken:
+            while {found, companion + found} & self.taken or (not companion and hasattr(builtins, found)):
                 count += 1
                 found = f"{hint}_{count}"
             self.taken |= {found, companion + found}
@@ -60,7 +64,8 @@ class Namespace:
         for short, module in self.faces.items():
             if thing is module or vars(module).get(name) is thing:
                 return short if thing is module else f"{short}.{name}"
-        if vars(builtins).get(name) is thing:
+        if vars(builtins).get(name) is thing and name not in self.names.values():
+            self.taken.add(name)
             return name
         if str(home or name).partition(".")[0] == ag.__name__:
             if hasattr(thing, "textbook") and thing.name in vars(ag):

@@ -288,7 +288,7 @@ for _name, _symbol in OPERATORS.items():
     setattr(_StandIn, f"__r{_name}__", _operation(f"b {_symbol} a"))
     if not hasattr(_StandIn, f"__i{_name}__"):
         setattr(_StandIn, f"__i{_name}__", _refused)
-for _name, _form in {"neg": "-a", "invert": "~a", "abs": "abs(a)"}.items():
+for _name, _form in {"neg": "-a", "invert": "~a", "abs": "np.abs(a)"}.items():
     setattr(_StandIn, f"__{_name}__", _operation(_form))
 
 

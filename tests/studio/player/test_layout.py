@@ -10,6 +10,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn import studio
+from studio.pages import card, numbers
 
 pytestmark = pytest.mark.slow
 
@@ -55,13 +56,44 @@ def test_a_loss_lights_the_item_of_its_formula(opened, demos):
     page = opened(demos("spiral"), "#step=4")
     lit = "scene.map((e) => e.rows.flatMap((row, k) => (row.matches('.lit') ? [k] : [])))"
     assert "softmax(z[0])" in page.inner_text("#formulas") and page.evaluate(lit) == [[0, 1], [0]]
-    page.locator(".bars div").nth(6).hover()
-    assert page.evaluate(lit) == [[0, 1], [0]]
+    page.locator(".bars div").nth(6).hover()  # the label of item 4
+    assert "softmax(z[4])" in page.inner_text("#formulas") and page.evaluate(lit) == [[0, 1], [4]]
+    assert page.locator(".key").first.inner_text().startswith("item 4 (0 to 119)")
+    shown = page.locator(".bars code").all_inner_texts()[:2]
+    assert [float(text.replace("−", "-")) for text in shown] == page.evaluate("scene[0].look.numbers.slice(8, 10)")
+    page.evaluate("scene[0].pane.focus()")
+    page.keyboard.press("ArrowRight")  # to this card
+    page.keyboard.press("ArrowRight")  # the next item
+    assert "softmax(z[5])" in page.inner_text("#formulas") and page.evaluate(lit) == [[0, 1], [5]]
     q, y = np.array([[0.2, 0.5, 0.9]]), np.array([[0.0, 1.0, 0.0]])
     page = opened(ag.trace(lambda q: ag.bce(q, y), q).page(), "#step=1")
     for k, text in (2, "bce(0.9, 0) = 2.303"), (1, "bce(0.5, 1) = 0.6931"):
         assert text in page.inner_text("#formulas") and page.evaluate(lit) == [[k], [k]]
         page.locator(".bars div").nth(1).hover()
+
+
+@pytest.mark.parametrize("column", [False, True])
+def test_a_matrix_times_a_vector_speaks_of_one_element(opened, rng, column):
+    w, v = ag.Tensor(rng.normal(size=(4, 3)), True, "w"), ag.Tensor(rng.normal(size=(3, 1)[: 1 + column]), True, "v")
+    page = opened(ag.trace(lambda y: ag.mse(w @ v, y), rng.normal(size=(4, 1)[: 1 + column])).page(), "#step=1")
+    lit = "name => lights(scene.find((entry) => entry.name === name))[0].slice(1)"
+    for k, products in enumerate(w.data * v.data.reshape(3)):
+        card(page, "matmul").locator(".bars div").nth(k).hover()
+        said = page.inner_text("#found").replace("\n", " ")
+        assert f"matmul[{k}{', 0' * column}] = Σ over 3 products" in said
+        own = page.locator("#found > p b").nth(1).inner_text()
+        assert numbers(own)[0] == pytest.approx(products.sum(), rel=1e-3)
+        shown = [numbers(text)[0] for text in page.locator("#found table").last.locator("td").all_inner_texts()]
+        assert shown == pytest.approx(list(products), abs=0.006 * np.abs(products).max())
+        assert page.evaluate(lit, "matmul") == [0, k, 1, 1] and page.evaluate(lit, "w") == [k, 0, 1, 3]
+    page.evaluate("show(facts.steps.length - 2)")
+    for name, place in ("g_matmul", (0, 0, 2)), ("g_w", (0, 3, 1)), ("g_v", (0, 0, 2)):
+        page.evaluate("([name, place]) => point(scene.find((e) => e.name === name), ...place)", [name, place])
+        assert page.evaluate("""() => [...$("formulas").querySelectorAll("pre")].every((line) => {
+            const [name] = line.textContent.split("[");
+            const entry = scene.find((e) => e.name === name);
+            return lights(entry).some(([c, y, x, high, wide]) =>
+                line.textContent.startsWith(entry.label(c, y, x)) || high * wide > 1); })""")
 
 
 def test_a_click_selects_a_weight_and_its_plot_is_a_run_with_it(opened):
@@ -90,7 +122,7 @@ def test_bars_of_a_step_have_one_scale_and_those_of_probabilities_end_at_1(opene
     widths = page.locator(".bars i").evaluate_all("(bars) => bars.map((bar) => parseFloat(bar.style.width))")
     assert widths == pytest.approx([5, 10, 50, 5, 50, 10])  # of half a bar, to 10
     page = opened(ag.trace(lambda x: ag.sum(x * 0.0), np.ones((2, 3))).page(), "#step=4")
-    assert page.locator("figure.gradient .key").all_inner_texts()[-1] == "item 0, bars from 0 to 1"
+    assert page.locator("figure.gradient .key").all_inner_texts()[-1] == "item 0 (0 to 1), bars from 0 to 1"
 
 
 @pytest.mark.parametrize(("count", "which"), [(16, "all"), (32, "these")])

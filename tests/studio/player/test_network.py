@@ -76,6 +76,15 @@ def test_edges_carry_numbers_once_they_are_known(opened, scalars, chain):
         assert any(want in text for text in page.locator("#picture text").all_text_contents())
 
 
+def test_a_repeated_operation_has_one_name_in_picture_and_program(opened):
+    page = opened(ag.trace(lambda x: ag.sum(ag.abs(ag.abs(x) - 1) * 2), np.array([0.5, -2.0])).page())
+    page.evaluate("show(facts.steps.length - 2)")
+    assert page.locator("#code mark").all_inner_texts()[-1].startswith("g_x = g_abs * ")
+    page.evaluate("show(at - 2)")
+    assert page.locator("#code mark").all_inner_texts()[-1].startswith("g_subtract = g_abs_2 * ")
+    assert {"g_abs", "g_abs_2"} <= set(page.locator("#picture text").all_text_contents())
+
+
 def test_edges_of_arrays_carry_images_once_they_are_known(opened, cnn_page):
     page = opened(cnn_page[2])
     chips = page.locator("#picture .chip:not([hidden])")

@@ -11,8 +11,7 @@ back => {
         const [line, own] = [said.innerText.replaceAll("\n", " "), said.querySelectorAll(":scope > p:first-of-type > b, :scope > .line > p > b")[1]];
         const all = () => [scene, Object.values(facts.values)].flat().every((thing) => !thing.numbers?.some((number) => !Number.isFinite(number)) && !thing.array?.bad && !thing.gradient?.bad);
         const wrong = line.includes("not finite") && all() ? ["is not finite"] : [];
-        const k = entry.side === "w" && !reach.rows ? Math.min(entry.shape[0] - 1, channel.coarse) : 0;
-        const number = entry.read(c, y, x, k);
+        const number = entry.read(c, y, x, filterOf(entry));
         if (!places && Number.isFinite(number) && own && shown(own.textContent) !== number) wrong.push(`is not ${number}`);
         const [sum, rest, bias] = [said.querySelector(".grid b"), said.querySelector(".line > p"), / ([+−]) (\S+) \(/.exec(line)];
         const added = bias ? shown(bias[2]) * (bias[1] === "+" ? 1 : -1) : 0;
