@@ -12,16 +12,11 @@ import safetensors.numpy
 from autograd_cnn.arrayfile import CheckpointError, read_arrays, write_arrays
 
 ARRAYS = {
-    "w": np.arange(6, dtype=np.float32).reshape(2, 3),
-    "half": np.ones(2, np.float16),
-    "scalar": np.array(0.1),
-    "empty": np.zeros((0, 3)),
-    "flags": np.array([True, False]),
-    "steps": np.array(2**62),
-    "waves": np.array([1 + 2j, -0.0 - 1j], np.complex64),
-    "phase": np.array(1 - 0.1j),
+    "w": np.arange(6, dtype=np.float32).reshape(2, 3), "half": np.ones(2, np.float16), "scalar": np.array(0.1),
+    "empty": np.zeros((0, 3)), "flags": np.array([True, False]), "steps": np.array(2**62),
+    "waves": np.array([1 + 2j, -0.0 - 1j], np.complex64), "phase": np.array(1 - 0.1j),
     "spectra": np.array([[1 + 2j, 3j], [-4, np.nan]]),
-}
+}  # fmt: skip
 STATE = {"seed": 2**127 + 1, "rate": 0.1, "words": ["naïve", "\n"], "nothing": None}
 
 

@@ -21,14 +21,10 @@ def of_tensor(take):
 
 
 TAKEN = {
-    "data": of_tensor(lambda x: x.data),
-    "numpy": of_tensor(Tensor.numpy),
-    "item": lambda g, x: g * x.item(),
-    "tolist": lambda g, x: g * np.array(x.tolist()),
-    "float": lambda g, x: g * float(x),
-    "asarray": lambda g, x: g * np.asarray(x),
-    "of a result": of_tensor(lambda x: (2 * x).data / 2),
-}
+    "data": of_tensor(lambda x: x.data), "numpy": of_tensor(Tensor.numpy), "item": lambda g, x: g * x.item(),
+    "tolist": lambda g, x: g * np.array(x.tolist()), "float": lambda g, x: g * float(x),
+    "asarray": lambda g, x: g * np.asarray(x), "of a result": of_tensor(lambda x: (2 * x).data / 2),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("rule", TAKEN.values(), ids=TAKEN)

@@ -40,25 +40,18 @@ def test_keywords_pass_and_the_name_stays():
 
 DX = np.ones(2)
 TRANSFORMS = {  # of a function of a vector: the call, and its derivative
-    "grad": lambda f: ag.grad(f)(DX),
-    "value_and_grad": lambda f: ag.value_and_grad(f)(DX)[1],
-    "vjp": lambda f: ag.vjp(f, DX)[1](1.0)[0],
-    "jvp": lambda f: ag.jvp(f, (DX,), (DX,))[1],
-    "jacobian": lambda f: ag.jacobian(f)(DX),
-    "hessian": lambda f: ag.hessian(f)(DX),
+    "grad": lambda f: ag.grad(f)(DX), "value_and_grad": lambda f: ag.value_and_grad(f)(DX)[1],
+    "vjp": lambda f: ag.vjp(f, DX)[1](1.0)[0], "jvp": lambda f: ag.jvp(f, (DX,), (DX,))[1],
+    "jacobian": lambda f: ag.jacobian(f)(DX), "hessian": lambda f: ag.hessian(f)(DX),
     "hvp": lambda f: ag.hvp(f, (DX,), (DX,))[0],
-}
+}  # fmt: skip
 WEIGHTS = Tensor([1.0, 2.0], requires_grad=True)
 LOST = {
-    "a constant": lambda x: 3.0,
-    "data": lambda x: (x.data**2).sum(),
-    "item": lambda x: x[0].item() ** 2,
-    "detached": lambda x: ag.sum(x.detach() ** 2),
-    "a result's data": lambda x: ag.sum((x * 2).data),
-    "through another Tensor": lambda x: ag.sum(WEIGHTS * x.data),
-    "without a derivative": lambda x: np.sign(x).sum(),
+    "a constant": lambda x: 3.0, "data": lambda x: (x.data**2).sum(), "item": lambda x: x[0].item() ** 2,
+    "detached": lambda x: ag.sum(x.detach() ** 2), "a result's data": lambda x: ag.sum((x * 2).data),
+    "through another Tensor": lambda x: ag.sum(WEIGHTS * x.data), "without a derivative": lambda x: np.sign(x).sum(),
     "in no_grad": ag.no_grad()(lambda x: ag.sum(x * x)),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)

@@ -84,28 +84,27 @@ def test_every_mode_has_the_right_colour(tmp_path, name):
 
 
 RANGE = r"and no file says which are black and white\. Scale them to 0\.\.255, and save them as uint8\)$"
+UNKNOWN = "it begins like none of BMP, GIF, JPEG"
+
+
+def odd(mode, content):
+    return content, rf"its pixels have the mode {mode}, not 8 bits of grey or RGB, {RANGE}"
+
+
 REFUSED = {
     "float.pfm": (b"Pf 4 4 -1.0\n" + bytes(64), ""),
-    **{
-        name: (content, rf"its pixels have the mode {mode}, not 8 bits of grey or RGB, {RANGE}")
-        for name, mode, content in [
-            ("float.tif", "F", pil("F", 0.5)),
-            ("16.png", "I(;16)?", png(16, 0, b"\x64\1" * 4)),
-            ("16 clear.png", "I(;16)?", png(16, 0, b"\x64\1" * 4, b"\x64\1")),
-            ("32.tif", "I", pil("I", 200)),
-            ("LAB.tif", "LAB", pil("LAB", (9, 9, 9))),
-        ]
-    },
+    "float.tif": odd("F", pil("F", 0.5)),
+    "16.png": odd("I(;16)?", png(16, 0, b"\x64\1" * 4)),
+    "16 clear.png": odd("I(;16)?", png(16, 0, b"\x64\1" * 4, b"\x64\1")),
+    "32.tif": odd("I", pil("I", 200)),
+    "LAB.tif": odd("LAB", pil("LAB", (9, 9, 9))),
     "no pixels.ppm": (b"P6 0 0 255\n", ""),
     "no pixels.png": (png(8, 0, b"", side=0), ""),
     "huge.png": (png(8, 0, b"", side=10_752), "10,752 x 10,752 pixels, more than 100,000,000"),
     "huger.png": (png(8, 0, b"", side=65_536), "exceeds limit"),
-    "cat.png": (
-        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\n(x) run\n",
-        "it begins like none of BMP, GIF, JPEG",
-    ),
-    "page.jpg": (b"<!doctype html>", "it begins like none of BMP, GIF, JPEG"),
-    "empty.png": (b"", "it begins like none of BMP, GIF, JPEG"),
+    "cat.png": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\n(x) run\n", UNKNOWN),
+    "page.jpg": (b"<!doctype html>", UNKNOWN),
+    "empty.png": (b"", UNKNOWN),
     "photo.avif": (b"\0\0\0\x18ftypavif\0\0\0\0avif", "AVIF, which Pillow does not read alone. Save it as JPEG"),
     "photo.jpg": (b"\0\0\0\x18ftypheic\0\0\0\0mif1", "HEIC, which Pillow does not read alone. Save it as JPEG"),
 }

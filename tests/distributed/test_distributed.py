@@ -42,13 +42,10 @@ def ahead(net):
 
 
 OPTIONS = {
-    "uneven shares": {},
-    "a last batch smaller than the ranks": {"data": images(15)},
-    "augmentation": {"augment": ag.data.augment},
-    "clipping": {"clip": 0.5},
-    "validation": {"validation": images(11)},
+    "uneven shares": {}, "a last batch smaller than the ranks": {"data": images(15)},
+    "augmentation": {"augment": ag.data.augment}, "clipping": {"clip": 0.5}, "validation": {"validation": images(11)},
     "lookahead": {"optimiser": ahead},
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("size", [2, 3])

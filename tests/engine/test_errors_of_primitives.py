@@ -343,13 +343,10 @@ class Layer(ag.nn.Module):
 
 
 HOLDERS = {
-    "a dict": lambda: {"w": halves(2)},
-    "a list": lambda: [halves(2), 1.0],
-    "a tuple": lambda: (1.0, halves(2)),
-    "a list of lists": lambda: [[1.0, halves(2)]],
-    "a list of dicts of objects": lambda: [{"w": Pair(halves(2))}],
+    "a dict": lambda: {"w": halves(2)}, "a list": lambda: [halves(2), 1.0], "a tuple": lambda: (1.0, halves(2)),
+    "a list of lists": lambda: [[1.0, halves(2)]], "a list of dicts of objects": lambda: [{"w": Pair(halves(2))}],
     "a Module": Layer,
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("holder", HOLDERS)

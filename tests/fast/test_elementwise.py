@@ -40,15 +40,10 @@ FORMULAS = {
     "in blocks inside": (lambda x: ag.sigmoid.raw(ag.normal_cdf.raw(x)), 1),
 }
 SHAPES = {
-    "equal": ((700, 901), (700, 901)),
-    "an array and a number": ((700, 901), ()),
-    "channels": ((700, 901), (901,)),
-    "rows": ((700, 901), (700, 1)),
-    "images": ((90, 7, 1001), (90, 1, 1001)),
-    "one row": ((1, 700, 901), (700, 901)),
-    "both broadcast": ((1, 901), (700, 1)),
-    "no images": ((0, 200, 300), (200, 300)),
-}
+    "equal": ((700, 901), (700, 901)), "an array and a number": ((700, 901), ()), "channels": ((700, 901), (901,)),
+    "rows": ((700, 901), (700, 1)), "images": ((90, 7, 1001), (90, 1, 1001)), "one row": ((1, 700, 901), (700, 901)),
+    "both broadcast": ((1, 901), (700, 1)), "no images": ((0, 200, 300), (200, 300)),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("shapes", SHAPES.values(), ids=SHAPES)

@@ -25,21 +25,13 @@ CASES = {  # a pass, its formula unless test_textbook compares the values, and t
     "softmax": (ag.softmax.raw, None, (30_000, 10)),
     "log softmax": (ag.log_softmax.raw, None, (30, 1000, 10)),
     "softmax gradient": (lambda g, y: ag.softmax.rules["x"](g, y, -1), None, (30_000, 10), (30_000, 10)),
-    "normalise": (
-        normalization.normalise,
-        lambda x, mean, scale, shift: (x - mean) * scale + shift,
-        *((100, 50, 60, 3), (3,), (3,), (3,)),
-    ),
+    "normalise": (normalization.normalise, lambda x, mean, scale, shift: (x - mean) * scale + shift,
+                  *((100, 50, 60, 3), (3,), (3,), (3,))),
     "tall": product((900, 300), (300, 40)),
     "wide": product((20, 300), (300, 1500)),
     "one row": product((1, 3000), (3000, 300)),
-    "a sum, with every other column": (
-        lambda x, y, b: matrices.matmul(x[::-1, ::2], y[:, ::3], b),
-        lambda x, y, b: x[::-1, ::2] @ y[:, ::3] + b,
-        (300, 1200),
-        (600, 500),
-        (167,),
-    ),
+    "a sum, with every other column": (lambda x, y, b: matrices.matmul(x[::-1, ::2], y[:, ::3], b),
+                                       lambda x, y, b: x[::-1, ::2] @ y[:, ::3] + b, (300, 1200), (600, 500), (167,)),
     "two rows": product((2, 3000), (3000, 300)),
     "one row, a transpose": (lambda x, y: matrices.matmul(x, y.T), lambda x, y: x @ y.T, (1, 3000), (300, 3000)),
     "two rows, a transpose": (lambda x, y: matrices.matmul(x, y.T), lambda x, y: x @ y.T, (2, 3000), (300, 3000)),
@@ -47,7 +39,7 @@ CASES = {  # a pass, its formula unless test_textbook compares the values, and t
     "two stacks": product((40, 3, 50, 60), (40, 3, 60, 50)),
     "stacks that broadcast": product((5, 1, 60, 70), (30, 70, 80)),
     "transposes": (lambda x, y: matrices.matmul(x.T, y.T), lambda x, y: x.T @ y.T, (300, 900), (70, 300)),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -22,14 +22,8 @@ from uses import every_use
 
 NO_NUMBERS = ["a", None, THING]  # in place of an array
 LEGAL = [
-    ("axis", None),
-    ("axis", ()),
-    ("axis", []),
-    ("num_classes", None),
-    ("index", None),
-    ("index", ()),
-    ("index", []),
-]
+    ("axis", None), ("axis", ()), ("axis", []), ("num_classes", None), ("index", None), ("index", ()), ("index", []),
+]  # fmt: skip
 LAX = {  # arguments that are accepted although they say nothing, as NumPy accepts them elsewhere
     **{"sum": ["x"], "max": ["x"], "min": ["x"], "nanmean": ["axis"], "nanvar": ["axis"]},  # of None, and of a number
     **{"einsum": ["optimize"], "interp": ["left", "right"]},

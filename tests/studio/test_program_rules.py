@@ -341,13 +341,10 @@ def test_an_input_that_is_no_array_has_a_name_that_no_array_has():
 # Slopes, decisions and constants
 
 SLOPES = [
-    (lambda x: ag.exp(x), "g_loss * loss"),
-    (lambda x: ag.log(x), "g_loss * (1 / x)"),
-    (lambda x: ag.sqrt(x), "g_loss * (0.5 / loss)"),
-    (lambda x: 1 / x, "g_loss * -(loss / x)"),
-    (lambda x: x / 2.0, "g_loss * np.float64(0.5)"),
-    (lambda x: x**3, "g_loss * (3 * ag.power(x, 2))"),
-]
+    (lambda x: ag.exp(x), "g_loss * loss"), (lambda x: ag.log(x), "g_loss * (1 / x)"),
+    (lambda x: ag.sqrt(x), "g_loss * (0.5 / loss)"), (lambda x: 1 / x, "g_loss * -(loss / x)"),
+    (lambda x: x / 2.0, "g_loss * np.float64(0.5)"), (lambda x: x**3, "g_loss * (3 * ag.power(x, 2))"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("f", "line"), SLOPES, ids=range(len(SLOPES)))

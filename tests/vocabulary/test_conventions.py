@@ -386,17 +386,12 @@ def test_rows_that_no_window_sees_get_exactly_zero(rng):
 # Differentiated in g: a jvp is a vjp of a vjp and starts from g = 0, so a rule that looks at g == 0 alone gives 0.
 
 SMOOTH = {
-    "sqrt": (ag.sqrt, lambda x: 0.5 / np.sqrt(x)),
-    "log": (ag.log, lambda x: 1 / x),
-    "log1p": (ag.log1p, lambda x: 1 / (1 + x)),
-    "exp": (ag.exp, np.exp),
-    "expm1": (ag.expm1, np.exp),
-    "x / y": (lambda x: x / 3, lambda x: np.full_like(x, 1 / 3)),
-    "1 / x": (lambda x: 1 / x, lambda x: -1 / x**2),
-    "x ** 3": (lambda x: x**3, lambda x: 3 * x**2),
-    "x ** 0.5": (lambda x: x**0.5, lambda x: 0.5 * x**-0.5),
+    "sqrt": (ag.sqrt, lambda x: 0.5 / np.sqrt(x)), "log": (ag.log, lambda x: 1 / x),
+    "log1p": (ag.log1p, lambda x: 1 / (1 + x)), "exp": (ag.exp, np.exp), "expm1": (ag.expm1, np.exp),
+    "x / y": (lambda x: x / 3, lambda x: np.full_like(x, 1 / 3)), "1 / x": (lambda x: 1 / x, lambda x: -1 / x**2),
+    "x ** 3": (lambda x: x**3, lambda x: 3 * x**2), "x ** 0.5": (lambda x: x**0.5, lambda x: 0.5 * x**-0.5),
     "2 ** x": (lambda x: 2**x, lambda x: np.log(2) * 2**x),
-}
+}  # fmt: skip
 
 
 @both_precisions

@@ -8,6 +8,11 @@ X, Y, V, W = RNG.normal(size=(3, 4)), RNG.normal(size=(3, 4)), RNG.normal(size=4
 CUBE = RNG.normal(size=(2, 3, 4))
 ONE = np.array(0.5)
 SELECTED = np.array([[0, 1, 2, 1], [2, 2, 0, 0], [1, 0, 0, 2]])
+GRIDS = {}, {"indexing": "ij"}, {"sparse": True}, {"sparse": True, "indexing": "ij", "copy": False}
+
+
+def nested(v, w):
+    return [[v, w], [[1, 2, 3, 4], v * w]]
 
 
 USES = [
@@ -36,18 +41,9 @@ USES = [
     use("block", lambda x, y: np.block([x, y]), X, Y),
     use("block", lambda x, v, a: np.block([[x, x], [v, 1.0, 2.0, a, 3.0]]), X, V, ONE),
     use("block", lambda x, y: np.block([[[x], [y]], [[y], [x]]]), X, Y),
-    *[
-        use("meshgrid", lambda v, x, o=options: np.meshgrid(v, x, [1.0, 2.0], **o), V, X[:, 0])
-        for options in ({}, {"indexing": "ij"}, {"sparse": True}, {"sparse": True, "indexing": "ij", "copy": False})
-    ],
+    *[use("meshgrid", lambda v, x, o=o: np.meshgrid(v, x, [1.0, 2.0], **o), V, X[:, 0]) for o in GRIDS],
     use("meshgrid", lambda v, w: np.meshgrid(v, w, copy=False), V, W),
-    use(
-        "array",
-        lambda v, w: ag.array([[v, w], [[1, 2, 3, 4], v * w]]),
-        V,
-        W,
-        want=lambda v, w: np.array([[v, w], [[1, 2, 3, 4], v * w]]),
-    ),
+    use("array", lambda v, w: ag.array(nested(v, w)), V, W, want=lambda v, w: np.array(nested(v, w))),
     use("array", lambda x: ag.array(x), X, want=np.array),
     use("asarray", lambda v, a: ag.asarray((v[0], a, v[1])), V, ONE, want=lambda v, a: np.array([v[0], a, v[1]])),
     use("meshgrid", lambda v: np.meshgrid(v), V),

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 
 import autograd_cnn as ag
@@ -14,37 +16,19 @@ def of_holes(f):
     return lambda x: f(ag.where(nan, np.nan, x))
 
 
+SCANS = lambda f, x: f(x), lambda f, x: f(x, axis=0), lambda f, x: f(x, -1, dtype=np.result_type(x))
+TOTALS = lambda f, x: f(x[0]), lambda f, x: f(x, axis=0), lambda f, x: f(x, axis=-1, include_initial=True)
 USES = [
-    *(
-        use(f.__name__, call, x)
-        for f in (np.cumsum, np.cumprod)
-        for call in (
-            lambda x, f=f: f(x),
-            lambda x, f=f: f(x, axis=0),
-            lambda x, f=f: f(x, -1, dtype=np.result_type(x)),
-            lambda x, f=f: f(x[0, 0]),
-        )
-    ),
+    *(use(f.__name__, partial(call, f), x) for f in (np.cumsum, np.cumprod) for call in SCANS),
+    *(use(f.__name__, lambda x, f=f: f(x[0, 0]), x) for f in (np.cumsum, np.cumprod)),
     use("cumprod", lambda x: np.cumprod(x, axis=1), zeros),
     use("cumprod", lambda x: np.cumprod(x, axis=0), zeros),
     use("cumprod", lambda x: np.cumprod(x), zeros),
     *(use("cumprod", np.cumprod, np.linspace(0.8, 1.2, n) * (np.arange(n) != n // 2)) for n in (1, 2, 3, 7, 8, 9, 33)),
     use("cumsum", lambda x: np.add.accumulate(x), x),
     use("cumprod", lambda x: np.multiply.accumulate(x, 1), x),
-    *(
-        use(f.__name__, call, x)
-        for f in (np.cumulative_sum, np.cumulative_prod)
-        for call in (
-            lambda x, f=f: f(x[0]),
-            lambda x, f=f: f(x, axis=0),
-            lambda x, f=f: f(x, axis=-1, include_initial=True),
-        )
-    ),
-    *(
-        use(f.__name__, of_holes(call), x)
-        for f in (np.nancumsum, np.nancumprod)
-        for call in (lambda x, f=f: f(x), lambda x, f=f: f(x, axis=1))
-    ),
+    *(use(f.__name__, partial(call, f), x) for f in (np.cumulative_sum, np.cumulative_prod) for call in TOTALS),
+    *(use(f.__name__, of_holes(call), x) for f in (np.nancumsum, np.nancumprod) for call in (f, partial(f, axis=1))),
     use("diff", lambda x: np.diff(x), x),
     use("diff", lambda x: np.diff(x, 2, axis=0), x),
     use("diff", lambda x: np.diff(x, n=0), x),
