@@ -28,24 +28,13 @@ X = np.ones((6, 4), np.float32)
 OTHERS = [twin((2, 6, 6, 4), name, size) for name, size in (("Dropout", 0.5), ("Dropout2d", 0.5), ("Unfold", 2))]
 LAYERS = {case.name: case for case in [*TWINS, *OTHERS]}
 CALLS = [
-    *((made(getattr(nn, name), *case.shape), *case.args) for name, case in LAYERS.items()),
-    (nn.seed, 0),
+    *((made(getattr(nn, name), *case.shape), *case.args) for name, case in LAYERS.items()), (nn.seed, 0),
     *((make, [W], 0.1) for make in map(vars(optim).get, optim.algorithms.__all__) if isinstance(make, type)),
-    (optim.constant, 0.1),
-    (optim.step_decay, 0.1, 10),
-    (optim.cosine, 0.1, 10),
-    (optim.one_cycle, 0.1, 10),
-    (optim.clip_grad_norm, [W], 1.0),
-    (Tensor, [1.0]),
-    (ag.grad, np.sum),
-    (ag.value_and_grad, np.sum),
-    (ag.jacobian, np.sum),
-    (ag.jvp, np.sum, (X,), (X,)),
-    (ag.hvp, np.sum, (X,), (X,)),
-    (ag.vjp, np.sum, X),
-    (ag.check_gradients, np.sum, X.astype(float)),
-    (ag.scope, "name"),
-]
+    (optim.constant, 0.1), (optim.step_decay, 0.1, 10), (optim.cosine, 0.1, 10), (optim.one_cycle, 0.1, 10),
+    (optim.clip_grad_norm, [W], 1.0), (Tensor, [1.0]), (ag.grad, np.sum), (ag.value_and_grad, np.sum),
+    (ag.jacobian, np.sum), (ag.jvp, np.sum, (X,), (X,)), (ag.hvp, np.sum, (X,), (X,)), (ag.vjp, np.sum, X),
+    (ag.check_gradients, np.sum, X.astype(float)), (ag.scope, "name"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("call", CALLS, ids=[title_of(f) for f, *_ in CALLS])

@@ -28,15 +28,13 @@ ENGINE = SimpleNamespace(
     total=lambda x, axis=None: ag.sum(x, axis, keepdims=True),
 )
 STEPS = {
-    "add": lambda op, x, y: op.add(x, y),
-    "subtract": lambda op, x, y: op.subtract(x, y),
+    "add": lambda op, x, y: op.add(x, y), "subtract": lambda op, x, y: op.subtract(x, y),
     "multiply": lambda op, x, y: op.multiply(op.tanh(x), y),
     "divide": lambda op, x, y: op.divide(x, op.add(op.exp(op.tanh(y)), 1.0)),
-    "log": lambda op, x, y: op.log(op.add(op.multiply(x, x), 1.5)),
-    "relu": lambda op, x, y: op.relu(x),
+    "log": lambda op, x, y: op.log(op.add(op.multiply(x, x), 1.5)), "relu": lambda op, x, y: op.relu(x),
     "total": lambda op, x, y: op.subtract(x, op.total(y, 1)),
     "constant": lambda op, x, y: op.multiply(0.5, op.divide(x, 3.0)),
-}
+}  # fmt: skip
 
 
 def gradients(op, tensor, arrays, rng):

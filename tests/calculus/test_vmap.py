@@ -397,17 +397,12 @@ def test_no_examples():
 
 
 SPOILT = {
-    "a branch": lambda x: x if x.sum() > 0 else -x,
-    "float": lambda x: float(x[0]),
-    "item": lambda x: x[0].item(),
-    "an array": lambda x: np.asarray(x),
-    "a list": lambda x: x.tolist(),
-    "in": lambda x: 3.0 in x,
+    "a branch": lambda x: x if x.sum() > 0 else -x, "float": lambda x: float(x[0]), "item": lambda x: x[0].item(),
+    "an array": lambda x: np.asarray(x), "a list": lambda x: x.tolist(), "in": lambda x: 3.0 in x,
     "an array that is filled": lambda x: np.zeros(3).__setitem__(0, x[0]),
     "an array in a gradient that is filled": lambda x: ag.grad(lambda x: np.zeros(3).__setitem__(0, x[0]))(x),
-    "an index of an array": lambda x: W[x[0].astype(int)],
-    "an index of a list": lambda x: [1, 2][x[0] > 0],
-}
+    "an index of an array": lambda x: W[x[0].astype(int)], "an index of a list": lambda x: [1, 2][x[0] > 0],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SPOILT)

@@ -194,19 +194,15 @@ def record(name):
 
 
 FOREIGN = {
-    "interface": lambda: np.asarray(Interface()),
-    "torch": from_torch,
-    "dlpack": lambda: np.from_dlpack(np.arange(6.0)),
+    "interface": lambda: np.asarray(Interface()), "torch": from_torch, "dlpack": lambda: np.from_dlpack(np.arange(6.0)),
     "as_strided": lambda: np.lib.stride_tricks.as_strided(np.arange(6.0)),
     "view of as_strided": lambda: np.lib.stride_tricks.as_strided(np.arange(6.0))[1:],
     "every other byte": lambda: np.asarray(memoryview(np.arange(6.0))[::2]),
-    "buffer": lambda: np.frombuffer(bytearray(np.arange(6.0).tobytes())),
-    "memmap": lambda: from_file(mode="r+"),
+    "buffer": lambda: np.frombuffer(bytearray(np.arange(6.0).tobytes())), "memmap": lambda: from_file(mode="r+"),
     "part of a memmap": lambda: from_file(mode="r+")[1:3],
-    "array of a memmap": lambda: np.asarray(from_file(mode="c"))[:2],
-    "field": lambda: record("x"),
+    "array of a memmap": lambda: np.asarray(from_file(mode="c"))[:2], "field": lambda: record("x"),
     "matrix": lambda: np.arange(6.0).reshape(2, 3).view(np.matrix),
-}
+}  # fmt: skip
 
 
 EXPORTERS = {  # objects that share their memory, through which a program may write
@@ -220,12 +216,10 @@ EXPORTERS = {  # objects that share their memory, through which a program may wr
     "array of another pickle": lambda: pickle.PickleBuffer(np.zeros(6)),
 }
 VIEWS = {
-    "whole": lambda a: a,
-    "a part": lambda a: a[1:5],
-    "transposed": lambda a: a.reshape(2, 3).T,
+    "whole": lambda a: a, "a part": lambda a: a[1:5], "transposed": lambda a: a.reshape(2, 3).T,
     "read-only": lambda a: np.lib.stride_tricks.as_strided(a, writeable=False),
     "as a memmap is": lambda a: a.view(np.memmap),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("view", VIEWS)

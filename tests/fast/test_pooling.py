@@ -12,18 +12,13 @@ NONE = ((0, 0), (0, 0))
 
 # image, then the options: kernel_size, stride, padding
 GEOMETRIES = {
-    "2 by 2": ((6, 8), (2, 2), (2, 2), NONE),
-    "all sizes different": ((7, 9), (3, 2), (2, 3), ((1, 2), (0, 1))),
-    "overlapping": ((5, 6), (3, 3), (1, 1), NONE),
-    "overlapping, padded": ((5, 6), (3, 3), (1, 2), ((1, 1), (1, 1))),
-    "stride does not divide": ((8, 7), (3, 3), (3, 2), NONE),
-    "stride over kernel": ((9, 8), (2, 1), (3, 4), NONE),
+    "2 by 2": ((6, 8), (2, 2), (2, 2), NONE), "all sizes different": ((7, 9), (3, 2), (2, 3), ((1, 2), (0, 1))),
+    "overlapping": ((5, 6), (3, 3), (1, 1), NONE), "overlapping, padded": ((5, 6), (3, 3), (1, 2), ((1, 1), (1, 1))),
+    "stride does not divide": ((8, 7), (3, 3), (3, 2), NONE), "stride over kernel": ((9, 8), (2, 1), (3, 4), NONE),
     "apart down, overlapping across": ((6, 6), (2, 3), (2, 1), NONE),
-    "rows only": ((6, 5), (3, 1), (1, 1), ((1, 1), (0, 0))),
-    "1 by 1": ((3, 4), (1, 1), (1, 1), NONE),
-    "1x1 image": ((1, 1), (3, 2), (1, 1), ((1, 1), (0, 1))),
-    "window is the image": ((4, 5), (4, 5), (1, 1), NONE),
-}
+    "rows only": ((6, 5), (3, 1), (1, 1), ((1, 1), (0, 0))), "1 by 1": ((3, 4), (1, 1), (1, 1), NONE),
+    "1x1 image": ((1, 1), (3, 2), (1, 1), ((1, 1), (0, 1))), "window is the image": ((4, 5), (4, 5), (1, 1), NONE),
+}  # fmt: skip
 
 
 @pytest.fixture(params=GEOMETRIES.values(), ids=GEOMETRIES.keys())

@@ -46,14 +46,11 @@ def test_every_process_writes_the_same_bytes(python, tmp_path, monkeypatch):
 
 
 LOOKS = {
-    "graph": lambda graph: repr(graph),
-    "program": lambda graph: str(graph.program()),
-    "standalone": lambda graph: graph.program(standalone=True).source,
-    "run": lambda graph: repr(graph.program().run()),
-    "page": lambda graph: graph.page(),
-    "dot": lambda graph: graph.dot(),
+    "graph": lambda graph: repr(graph), "program": lambda graph: str(graph.program()),
+    "standalone": lambda graph: graph.program(standalone=True).source, "run": lambda graph: repr(graph.program().run()),
+    "page": lambda graph: graph.page(), "dot": lambda graph: graph.dot(),
     **{str(overlay): lambda graph, overlay=overlay: graph.svg(overlay=overlay) for overlay in (None, *OVERLAYS)},
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", LOOKS)

@@ -152,12 +152,8 @@ def test_a_trial_is_a_run_of_the_function_and_its_prediction_the_gradient(taught
         return ag.exp(-(ag.sin(x * y) + x * x))
 
     facts = taught(ag.trace(f, 0.5, 1.2).page())
-    (told,) = (
-        formula["check"]
-        for s in facts["steps"]
-        for formula in s.get("formulas", ())
-        if "Raise x" in formula.get("check", "")
-    )
+    checks = [formula.get("check", "") for step in facts["steps"] for formula in step.get("formulas", ())]
+    (told,) = (check for check in checks if "Raise x" in check)
 
     def loss(x, y):
         return np.exp(-(np.sin(x * y) + x * x))

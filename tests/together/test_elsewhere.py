@@ -18,18 +18,14 @@ class Empty(ag.nn.Module):
 
 
 NAMES = {  # of Tensor and of the package
-    "view": ". Here: ag.reshape(x, shape)",
-    "permute": ". Here: ag.transpose(x, axes)",
+    "view": ". Here: ag.reshape(x, shape)", "permute": ". Here: ag.transpose(x, axes)",
     "zero_grad": ". Here: x.grad = None, or optimiser.zero_grad()",
     "add_": ". Nothing works in place; outside a graph: x.data[...] = values",
     "byteswap": ". NumPy's, outside the graph: x.data.byteswap",
-    "hanning": ". NumPy's, outside the graph: np.hanning(x.data)",
-    "reluu": ". Did you mean 'relu'?",
-    "_repr_png_": "",
-    "ones": ". Here: NumPy's, such as ag.Tensor(np.zeros(shape))",
-    "norm": ". Here: ag.linalg.norm(x)",
+    "hanning": ". NumPy's, outside the graph: np.hanning(x.data)", "reluu": ". Did you mean 'relu'?", "_repr_png_": "",
+    "ones": ". Here: NumPy's, such as ag.Tensor(np.zeros(shape))", "norm": ". Here: ag.linalg.norm(x)",
     "expit": ". Here: ag.special has it",
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)

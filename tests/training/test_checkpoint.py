@@ -25,33 +25,15 @@ def job():
     def build(generator=np.random.PCG64, shared=False):
         rng = np.random.Generator(generator(5))
         dropping = rng if shared else np.random.Generator(generator(6))
-        model = ag.nn.Sequential(
-            ag.nn.Conv2d(3, 4, 3, rng=rng),
-            ag.nn.BatchNorm2d(4),
-            ag.nn.ReLU(),
-            ag.nn.Flatten(),
-            ag.nn.Dropout(0.5, rng=dropping),
-            ag.nn.Linear(64, 3, rng=rng),
-        )
+        layers = [ag.nn.Conv2d(3, 4, 3, rng=rng), ag.nn.BatchNorm2d(4), ag.nn.ReLU(), ag.nn.Flatten()]
+        model = ag.nn.Sequential(*layers, ag.nn.Dropout(0.5, rng=dropping), ag.nn.Linear(64, 3, rng=rng))
         return model, ag.optim.AdamW(model.parameters(), lr=1.0), rng
 
     def run(parts, steps=STEPS, loss=ag.cross_entropy, **options):
         model, optimiser, rng = parts
-        history = fit(
-            model,
-            loss,
-            optimiser,
-            images,
-            labels,
-            rng=rng,
-            steps=steps,
-            batch_size=6,
-            schedule=ag.optim.one_cycle(0.01, STEPS),
-            augment=lambda x, rng: ag.data.augment(x, rng, shift=1),
-            validation=(images, labels),
-            progress=False,
-            **options,
-        )
+        options |= {"schedule": ag.optim.one_cycle(0.01, STEPS), "validation": (images, labels), "progress": False}
+        options |= {"augment": lambda x, rng: ag.data.augment(x, rng, shift=1), "steps": steps, "batch_size": 6}
+        history = fit(model, loss, optimiser, images, labels, rng=rng, **options)
         digest = hashlib.sha256()
         for state in (model.state_dict(), optimiser.state_dict()):
             for name, value in state.items():

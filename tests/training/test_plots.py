@@ -13,22 +13,11 @@ from autograd_cnn.training import Epoch, History
 
 
 def history(steps=120, epochs=3, validation=True, name="shapes (synthetic)"):
-    each = steps // epochs
-    return History(
-        name,
-        list(np.linspace(0.7, 0.1, steps)),
-        [
-            Epoch(
-                each * i,
-                0.5 / i,
-                0.2 * i,
-                0.6 / i if validation else math.nan,
-                0.25 * i if validation else math.nan,
-                1.0,
-            )
-            for i in range(1, epochs + 1)
-        ],
-    )
+    passes = [
+        Epoch(steps // epochs * i, 0.5 / i, 0.2 * i, *((0.6 / i, 0.25 * i) if validation else [math.nan] * 2), 1.0)
+        for i in range(1, epochs + 1)
+    ]
+    return History(name, list(np.linspace(0.7, 0.1, steps)), passes)
 
 
 def draw_loss(path):

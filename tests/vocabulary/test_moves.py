@@ -13,20 +13,13 @@ def x():
 
 
 EMPTY = [
-    lambda x: np.tile(x, (2, 0)),
-    lambda x: np.repeat(x, 0, axis=1),
-    lambda x: np.repeat(x, 0),
-    lambda x: np.repeat(x, [0, 0], axis=0),
-    lambda x: np.resize(x, (0, 4)),
-    lambda x: np.delete(x, [0, 1], axis=0),
-    lambda x: np.diagonal(x, 7),
-    lambda x: np.diagonal(x, -2),
-    lambda x: np.split(x, [1, 1], axis=1)[1],
+    lambda x: np.tile(x, (2, 0)), lambda x: np.repeat(x, 0, axis=1), lambda x: np.repeat(x, 0),
+    lambda x: np.repeat(x, [0, 0], axis=0), lambda x: np.resize(x, (0, 4)), lambda x: np.delete(x, [0, 1], axis=0),
+    lambda x: np.diagonal(x, 7), lambda x: np.diagonal(x, -2), lambda x: np.split(x, [1, 1], axis=1)[1],
     lambda x: np.extract(x > 100, x),
     *(lambda x, ends=ends: np.trim_zeros(np.multiply(x[0], 0), ends) for ends in ("fb", "f", "b")),
-    lambda x: np.take_along_axis(x, np.zeros((2, 0), int), axis=1),
-    lambda x: x[[]],
-]
+    lambda x: np.take_along_axis(x, np.zeros((2, 0), int), axis=1), lambda x: x[[]],
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("f", EMPTY)

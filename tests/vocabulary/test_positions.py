@@ -73,15 +73,10 @@ def differences():
 OF_NUMPY = {  # arguments before the one that differs
     **dict.fromkeys(REDUCTIONS, (X, 0)),
     **{name: (X, 50 if "percent" in name else 0.5, 0) for name in ("percentile", "nanpercentile")},
-    **dict.fromkeys(("quantile", "nanquantile"), (X, 0.5, 0)),
-    "choose": (np.array([0]), [X[0, 0]]),
-    "concatenate": ([X, X], 0),
-    "stack": ([X, X], 0),
-    "take": (X, [0], 0),
-    "pad": (X, 1),
-    "sort": (X, 0, None),
+    **dict.fromkeys(("quantile", "nanquantile"), (X, 0.5, 0)), "choose": (np.array([0]), [X[0, 0]]),
+    "concatenate": ([X, X], 0), "stack": ([X, X], 0), "take": (X, [0], 0), "pad": (X, 1), "sort": (X, 0, None),
     "linalg.pinv": (X[0], None),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
