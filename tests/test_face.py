@@ -10,7 +10,7 @@ from operator import attrgetter
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.engine.errors import wrong_arguments
+from autograd_cnn.engine.errors import bound
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.rules import untyped
 from processes import finished
@@ -158,8 +158,12 @@ def test_a_keyword_that_a_public_callable_does_not_have(title):
             f(**{name + name[-1]: 1})
         hint = f"Did you mean {name!r}?" if len(name) > 1 else f"It has {', '.join(known)}"
         assert str(caught.value) == f"{title}: has no parameter {name + name[-1]!r}. {hint}"
-    text = str(wrong_arguments(title, untyped(f), (1,) * 40, {}))
-    assert " at 0x" not in text and ("as one argument" not in text or {"shape", "axes", "axis"} & {*known})
+    try:
+        bound(title, untyped(f), (1,) * 40, {})
+    except TypeError as error:  # else it takes so many
+        assert " at 0x" not in str(error) and (
+            "as one argument" not in str(error) or {"shape", "axes", "axis"} & {*known}
+        )
 
 
 @pytest.mark.parametrize("name", ["nn.Conv2D", "optim.RMSProp", "reluu", "Tensor(1.0).reshap"])

@@ -30,10 +30,10 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(2119, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "engine": Room(2108, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(1877, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(949, "engine", "grad and its kin, checkpoint, and checks of gradients"),
-    "nn": Room(748, "engine calculus ops state", "modules, layers and their initial weights"),
+    "nn": Room(745, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(323, "engine calculus state", "optimisers, schedules, clipping"),
     "elsewhere": Room(113, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),

@@ -47,8 +47,6 @@ def promote(primitive: Any, values: list[Any], inputs: list[Any], recorded: bool
             if value.__class__ is not np.ndarray or value.ndim == 0 or value.dtype.kind not in NUMBERS:
                 given = value is not None or names[p] not in primitive.defaults
                 values[p] = _plain(value, names[p], p in operands and given)
-        if error := refusal(primitive, values):
-            raise error
     arrays = [p for p in operands if kind_of(values[p])]
     weak = [p for p in arrays if not isinstance(inputs[p], (Node, Leaf))]
     lists = [p for p in weak if isinstance(inputs[p], list)]

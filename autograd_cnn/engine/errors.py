@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from inspect import Signature
+from inspect import BoundArguments, Signature
 from typing import Any
 
 import numpy as np
@@ -100,26 +100,27 @@ def unknown_keyword(name: str, unknown: str, known: Iterable[str]) -> TypeError:
     return TypeError(f"{name}: has no parameter {unknown!r}.{hint}{only}")
 
 
-def wrong_arguments(name: str, signature: Signature, args: tuple[Any, ...], options: dict[str, Any]) -> TypeError:
-    """Return the error about arguments that do not fit the parameters of a function."""
-    known = [n for n, p in signature.parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    for unknown in options:
-        if unknown not in known:
-            runs = args and callable(args[0]) and "*args" in map(str, signature.parameters.values())
-            if runs and not did_you_mean(unknown, known):
-                by_name = f"Pass what f takes by position, or ag.{name}(lambda x: f(x, {unknown}=...), x)"
-                instead = advice.get(f"{name}({unknown}=)", by_name)
-                return TypeError(f"{name}: has no parameter {unknown!r}. {instead}")
-            return unknown_keyword(name, unknown, known)
+def bound(name: str, signature: Signature, args: tuple[Any, ...], options: dict[str, Any]) -> BoundArguments:
+    """Bind arguments to the parameters of a function, or raise an error that says why they do not fit."""
     try:
-        signature.bind(*args, **options)
+        return signature.bind(*args, **options)
     except TypeError as error:
-        if cure := advice.get(f"{name}(*)", advice.get(f"{name.partition('.')[2]}(*)")):
-            return TypeError(f"{name}: {error}. {cure.format(args[1:])}")
-        if {"shape", "axes", "axis"} & {*known} and all(isinstance(a, (int, np.integer)) for a in args[1:]):
-            return TypeError(f"{name}: {error}. Pass a shape, or axes, as one argument: {args[1:]}")
-        return TypeError(f"{name}: {error}; its parameters are {_short(signature)}")
-    return TypeError(f"{name}: got too many or repeated arguments for {_short(signature)}")
+        raise _misfit(f"{name}: {error}", name, signature, args, options) from None
+
+
+def _misfit(problem: str, name: str, signature: Signature, args: tuple[Any, ...], options: dict[str, Any]) -> TypeError:
+    known = [n for n, p in signature.parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    if unknown := next((n for n in options if n not in known), ""):
+        runs = args and callable(args[0]) and "*args" in map(str, signature.parameters.values())
+        if not runs or did_you_mean(unknown, known):
+            return unknown_keyword(name, unknown, known)
+        by_name = f"Pass what f takes by position, or ag.{name}(lambda x: f(x, {unknown}=...), x)"
+        return TypeError(f"{name}: has no parameter {unknown!r}. {advice.get(f'{name}({unknown}=)', by_name)}")
+    if cure := advice.get(f"{name}(*)", advice.get(f"{name.partition('.')[2]}(*)")):
+        return TypeError(f"{problem}. {cure.format(args[1:])}")
+    if {"shape", "axes", "axis"} & {*known} and all(isinstance(a, (int, np.integer)) for a in args[1:]):
+        return TypeError(f"{problem}. Pass a shape, or axes, as one argument: {args[1:]}")
+    return TypeError(f"{problem}; its parameters are {_short(signature)}")
 
 
 def _short(signature: Signature) -> str:

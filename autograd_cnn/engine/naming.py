@@ -102,12 +102,8 @@ def _named(function: Callable[..., Any], title: str, explain: Callable[..., None
         except Exception as error:
             name = title or type(args[0]).__name__
             if isinstance(error, TypeError):
-                bound, passed = (function, args) if title else (MethodType(function, args[0]), args[1:])
-                signature = untyped(bound)
-                try:
-                    signature.bind(*passed, **options)
-                except TypeError:
-                    raise errors.wrong_arguments(name, signature, passed, options) from None
+                called, passed = (function, args) if title else (MethodType(function, args[0]), args[1:])
+                errors.bound(name, untyped(called), passed, options)
             if not any(_foreign(frame.f_code) for frame, _ in walk_tb(error.__traceback__)):
                 explain(error, name, function, args, options)
             raise

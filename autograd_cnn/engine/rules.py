@@ -67,7 +67,7 @@ class Parameters:
                 break
             fixed.append(options.pop(name) if name in options else self.defaults[name])
         if options or len(fixed) != len(self.parameters):
-            raise errors.wrong_arguments(self.name, self.signature, args, options)
+            errors.bound(self.name, self.signature, args, options)  # which raises
         if not self.sequence:
             return fixed
         k = self.parameters.index(self.sequence)

@@ -462,7 +462,8 @@ class Tensor:
         if isinstance(self._node, Node):
             code, text = code_of(self), f"{label_of(self)} is the result of {self._node} and has a history"
             raise TypeError(f"copy and pickle: {text}. Without it: {code}.detach(), or the array {code}.data")
-        return _restore, (self._array, self.requires_grad, self.name, plain(self.grad))
+        state = None if self.grad is None else (None, {"grad": np.array(plain(self.grad))})  # attributes, to be set
+        return Tensor, (self._array, self.requires_grad, self.name), state
 
     def __repr__(self) -> str:
         body = np.array2string(self._array, separator=", ", prefix="Tensor(", threshold=100)
@@ -608,10 +609,3 @@ def carry_through(node: Any, seed: Any, create_graph: bool, retain: bool = False
     detached = (lambda array, node: Tensor._of(array, None)) if isinstance(seed, Tensor) else None
     wrap = Tensor._of if create_graph else detached
     return copy_context().run(walk, node, seed, retain=retain or create_graph, wrap=wrap, **options)
-
-
-def _restore(data: np.ndarray, requires_grad: bool, name: str | None, grad: Any) -> Tensor:
-    tensor = Tensor(data, requires_grad, name)
-    if grad is not None:
-        tensor._node.grad = np.array(grad)
-    return tensor

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from autograd_cnn.engine.errors import wrong_arguments
+from autograd_cnn.engine.errors import bound
 from autograd_cnn.engine.rules import untyped
 from autograd_cnn.nn.module import Module
 from autograd_cnn.ops import activations, arithmetic, reductions, shapes, windows
@@ -47,10 +47,7 @@ class _Layer(Module):
             cls._names = tuple(cls.__signature__.parameters)
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        try:
-            given = self.__signature__.bind(*args, **options)
-        except TypeError:
-            raise wrong_arguments(type(self).__name__, self.__signature__, args, options) from None
+        given = bound(type(self).__name__, self.__signature__, args, options)
         given.apply_defaults()
         for name, value in given.arguments.items():
             setattr(self, name, value)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from autograd_cnn.calculus.trees import as_tree, tree_leaves, tree_map
-from autograd_cnn.engine.errors import wrong_arguments
+from autograd_cnn.engine.errors import bound
 from autograd_cnn.engine.messages import describe, missing
 from autograd_cnn.engine.mode import current, in_mode, no_grad
 from autograd_cnn.engine.rules import untyped
@@ -174,7 +174,7 @@ class Module:
                 out = forward(*args, **options)
         except TypeError as error:
             if error.__traceback__ and error.__traceback__.tb_next is None:  # `forward` was not entered
-                raise wrong_arguments(self._title(), untyped(self.forward), args, options) from None
+                bound(self._title(), untyped(self.forward), args, options)
             raise
         if out is None:
             raise TypeError(f"{type(self).__name__}.forward returned None. Does it end with `return ...`?")
