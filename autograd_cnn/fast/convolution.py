@@ -19,9 +19,9 @@ same bits in every run (see `tiles`).
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import reduce
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,23 +30,14 @@ from autograd_cnn.ops.windows import Padding, Pair, Shape, output_size
 
 from . import columns, costs, depthwise, direct, fused, winograd
 from .memory import empty
+from .tiles import each_group
 from .twins import kernel_set
 from .windows import phases
 
 Array = NDArray[Any]
-Index = tuple[slice, ...]
 
 DIRECT = 1 << 17  # weights of a group; half of a core's second-level cache keeps that many
-
-
-class _Part(NamedTuple):
-    """A plain convolution: where it finds its pixels, outputs and weights, and its own stride and corner."""
-
-    pixels: Index
-    windows: Index
-    weights: tuple[Any, slice]
-    stride: Pair
-    corner: Pair
+WIDE = 32  # inputs of a group from which groups are computed one by one, if Winograd's algorithm suits them
 
 
 def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Array:
@@ -67,16 +58,21 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, 
     if not (x.size and w.size and y.size):
         y[...] = 0 if b is None else b
         return y
-    convolve = depthwise.conv2d if is_depthwise(x.shape, groups) else _convolve
-    for part in _parts(x.shape, w.shape, (height, width), stride, padding, dilation, groups):
-        bias = None if b is None else b[part.weights[1]]
-        convolve(x[part.pixels], w[part.weights], bias, y[part.windows], part.stride, part.corner)
+    for part in phases((height, width), stride, _corner(padding), dilation):
+        _convolve(x[part.pixels], w, b, y[part.windows], part.stride, part.corner, groups)
     return y
 
 
-def _convolve(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, corner: Pair) -> None:
-    """Write a plain convolution into `y`, by the fastest way."""
-    if suits_winograd(y, w.shape, stride):
+def _convolve(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, corner: Pair, groups: int) -> None:
+    """Write a convolution without dilation into `y`, by the fastest way."""
+    if is_depthwise(x.shape, groups):
+        depthwise.conv2d(x, w, b, y, stride, corner)
+    elif _suits_direct_in_groups(y, w.shape, stride, groups):
+        direct.conv2d(x, w, b, y, stride, corner, groups)
+    elif groups > 1:
+        for i, o in each_group(x.shape, w.shape, groups):
+            _convolve(x[..., i], w[..., o], None if b is None else b[o], y[..., o], stride, corner, 1)
+    elif suits_winograd(y, w.shape, stride):
         _winograd().conv2d(x, w, b, y, corner, _directly)
     else:
         _directly(x, w, b, y, corner, stride)
@@ -112,19 +108,25 @@ def conv2d_input_gradient(
     gx = empty(x_shape, np.result_type(g, w))
     if dilation != (1, 1):
         gx[...] = 0  # no window may see the pixels of a phase
-    add_up = depthwise.input_gradient if is_depthwise(x_shape, groups) else _input_gradient
-    for part in _parts(x_shape, w.shape, g.shape[1:3], stride, padding, dilation, groups):
-        out = gx[part.pixels]
-        if out.size:
-            add_up(g[part.windows], w[part.weights], out, part.stride, part.corner)
+    for part in phases(g.shape[1:3], stride, _corner(padding), dilation):
+        if gx[part.pixels].size:
+            _input_gradient(g[part.windows], w, gx[part.pixels], part.stride, part.corner, groups)
     return gx
 
 
-def _input_gradient(g: Array, w: Array, gx: Array, stride: Pair, corner: Pair) -> None:
-    """Write the gradient of a plain convolution into `gx`."""
-    if stride == (1, 1):
+def _input_gradient(g: Array, w: Array, gx: Array, stride: Pair, corner: Pair, groups: int) -> None:
+    """Write the gradient of a convolution without dilation into `gx`."""
+    if is_depthwise(gx.shape, groups):
+        depthwise.input_gradient(g, w, gx, stride, corner)
+    elif stride == (1, 1):
         down, across = (n - 1 - before for n, before in zip(w.shape, corner, strict=False))
-        _convolve(g, w[::-1, ::-1].swapaxes(2, 3), None, gx, stride, (down, across))
+        turned = w[::-1, ::-1].reshape(*w.shape[:3], groups, -1).swapaxes(2, 4)
+        _convolve(g, turned.reshape(*turned.shape[:3], -1), None, gx, stride, (down, across), groups)
+    elif _suits_direct_in_groups(gx, w.shape, stride, groups):
+        direct.input_gradient(g, w, gx, stride, corner, groups)
+    elif groups > 1:
+        for i, o in each_group(gx.shape, w.shape, groups):
+            _input_gradient(g[..., o], w[..., o], gx[..., i], stride, corner, 1)
     elif suits_direct(gx, w.shape):
         direct.input_gradient(g, w, gx, stride, corner)
     else:
@@ -150,20 +152,22 @@ def conv2d_weight_gradient(
     if not (x.size and g.size):
         return np.zeros(w_shape, g.dtype)
     g = _of_all_windows(g, x.shape, w_shape, stride, padding, dilation)
-    gradient = depthwise.weight_gradient if is_depthwise(x.shape, groups) else _weight_gradient
-    parts = _parts(x.shape, w_shape, g.shape[1:3], stride, padding, dilation, groups)
-    gw = np.zeros(w_shape, g.dtype)
-    for part in parts:
-        shape = gw[part.weights].shape
-        found = gradient(x[part.pixels], g[part.windows], shape, part.stride, part.corner)
-        if len(parts) == 1:
-            return found
-        gw[part.weights] += found
-    return gw
+    gradients = [
+        _weight_gradient(x[part.pixels], g[part.windows], w_shape, part.stride, part.corner, groups)
+        for part in phases(g.shape[1:3], stride, _corner(padding), dilation)
+    ]
+    return reduce(np.add, gradients)
 
 
-def _weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pair) -> Array:
-    """Gradient of a plain convolution for `w`."""
+def _weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pair, groups: int) -> Array:
+    """Gradient of a convolution without dilation for `w`."""
+    if is_depthwise(x.shape, groups):
+        return depthwise.weight_gradient(x, g, w_shape, stride, corner)
+    if _suits_direct_in_groups(g, w_shape, stride, groups):
+        return direct.weight_gradient(x, g, w_shape, stride, corner, groups)
+    if groups > 1:
+        each, own = each_group(x.shape, w_shape, groups), (*w_shape[:3], w_shape[3] // groups)
+        return np.concatenate([_weight_gradient(x[..., i], g[..., o], own, stride, corner, 1) for i, o in each], 3)
     if suits_winograd(g, w_shape, stride):
         gw: Array = _winograd().weight_gradient(x, g, w_shape, corner, _gradient_directly)
         return gw
@@ -187,19 +191,14 @@ def _of_all_windows(g: Array, x_shape: Shape, *geometry: Any) -> Array:
     return np.pad(g, ((0, 0), (0, rows), (0, columns), (0, 0))) if rows or columns else g
 
 
-@lru_cache(1024)
-def _parts(
-    x_shape: Shape, w_shape: Shape, windows: Shape, stride: Pair, padding: Padding, dilation: Pair, groups: int
-) -> list[_Part]:
-    """List the plain convolutions of each group, and of each phase of the dilation."""
-    count = 1 if is_depthwise(x_shape, groups) else groups
-    inputs, outputs = x_shape[3] // count, w_shape[3] // count
-    corner, found = (padding[0][0], padding[1][0]), []
-    for phase in phases(windows, stride, corner, dilation):
-        for n in range(count):
-            i, o = slice(n * inputs, (n + 1) * inputs), slice(n * outputs, (n + 1) * outputs)
-            found.append(_Part((*phase.pixels, i), (*phase.windows, o), (..., o), phase.stride, phase.corner))
-    return found
+def _corner(padding: Padding) -> Pair:
+    return padding[0][0], padding[1][0]
+
+
+def _suits_direct_in_groups(y: Array, w_shape: Shape, stride: Pair, groups: int) -> bool:
+    """Whether `direct` computes several groups in one call, and that is faster than one after the other."""
+    own = (*w_shape[:3], w_shape[3] // groups)
+    return groups > 1 and suits_direct(y, own) and (w_shape[2] < WIDE or not suits_winograd(y, own, stride))
 
 
 def suits_winograd(y: Array, w_shape: Shape, stride: Pair) -> bool:

@@ -16,12 +16,13 @@ from autograd_cnn.ops.windows import Pair, Shape
 
 from .mailbox import Plan, carved, kept
 from .memory import empty
-from .tiles import Block, adjacent, blocks, in_bands, laid_out, tiles
+from .tiles import Block, adjacent, blocks, each_group, in_bands, laid_out, tiles
 from .twins import compiled_pass, kernel_set
 
 Array = NDArray[Any]
 
-Phase = tuple[Array, Array, Pair]  # weights, outputs, and their corner
+
+Part = tuple[Array, Array, Array, Pair]  # of a group or of a phase: pixels, weights, outputs, and the corner
 
 LEAST = 1 << 15  # bytes of a block: few images are cut, too
 HALF_VECTOR = 32  # bytes, with AVX-512
@@ -32,18 +33,21 @@ def suits(y: Array) -> bool:
     return kernel_set() == "numba" and y.dtype.char in "fd"
 
 
-def conv2d(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, corner: Pair, depthwise: bool = False) -> None:
-    """Write the convolution of `x` with `w` into `y`; if `depthwise`, each channel with weights of its own."""
-    _compute(("direct", stride, corner), x, [(w, y, corner)], b, y, stride, depthwise)
+def conv2d(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, corner: Pair, groups: int = 1) -> None:
+    """Write the convolution of `x` with `w` into `y`; each group of channels has weights of its own."""
+    x = adjacent(x, y.dtype)
+    parts = [(x[..., i], w[..., o], y[..., o], corner) for i, o in each_group(x.shape, w.shape, groups)]
+    _compute(("direct", stride, corner), x, parts, b, y, stride, groups)
 
 
-def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, corner: Pair, depthwise: bool = False) -> None:
+def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, corner: Pair, groups: int = 1) -> None:
     """Write the gradient of `conv2d` with respect to `x` into `gx`.
 
     Pixels whose places differ by multiples of the stride meet the same weights. Their gradients are one convolution of
     `g` with these weights, at stride 1.
     """
-    phases: list[Phase] = []
+    parts: list[Part] = []
+    g = adjacent(g, gx.dtype)
     for phase in itertools.product(*map(range, stride)):
         taps, pixels, before = [], [], []
         for first, step, margin, size in zip(phase, stride, corner, w.shape, strict=False):
@@ -52,74 +56,80 @@ def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, corner: Pair, de
             pixels.append(slice(start, None, step))
             before.append(len(range(first, size, step)) - 1 - (start + margin - first) // step)
         met, out = w[taps[0], taps[1]][::-1, ::-1], gx[:, pixels[0], pixels[1]]
-        met = met if depthwise else met.swapaxes(2, 3)
         if met.size and out.size:
-            phases.append((met, out, (before[0], before[1])))
+            for i, o in each_group(gx.shape, w.shape, groups):
+                part = met if 1 < groups == g.shape[3] == gx.shape[3] else met[..., o].swapaxes(2, 3)
+                parts.append((g[..., o], part, out[..., i], (before[0], before[1])))
         else:
             out[...] = 0
-    _compute(("direct input", stride, corner), g, phases, None, gx, (1, 1), depthwise)
+    _compute(("direct input", stride, corner), g, parts, None, gx, (1, 1), groups)
 
 
-def _compute(
-    key: Any, x: Array, phases: list[Phase], b: Array | None, out: Array, stride: Pair, depthwise: bool
-) -> None:
-    """Write the convolutions of `x` with several weights into parts of `out`, in one call of compiled code."""
-    if not phases:
+def _compute(key: Any, x: Array, parts: list[Part], b: Array | None, out: Array, stride: Pair, groups: int) -> None:
+    """Write convolutions of parts of `x` into parts of `out`, in one call of compiled code."""
+    if not parts:
         return
-    outputs, dtype = phases[0][1].shape[3], phases[0][1].dtype
+    dtype, outputs, depthwise = out.dtype, parts[0][2].shape[3], 1 < groups == x.shape[3] == out.shape[3]
     # Half a vector of outputs takes as long as one output.
     missing = 0 if depthwise else -outputs % (HALF_VECTOR // dtype.itemsize)
-    x, bias = adjacent(x, dtype), np.zeros(outputs + missing, dtype)
-    bias[:outputs] = 0 if b is None else b
-    weights = [np.ascontiguousarray(_wider(w, missing), dtype) for w, _, _ in phases]
-    wide = [empty((*y.shape[:3], outputs + missing), dtype) if missing else y for _, y, _ in phases]
+    count = out.shape[3] // outputs
+    bias = np.zeros((count, outputs + missing), dtype)
+    bias[:, :outputs] = 0 if b is None else b.reshape(count, outputs)
+    weights = [np.ascontiguousarray(_wider(w, missing), dtype) for _, w, _, _ in parts]
+    wide = [empty((*y.shape[:3], outputs + missing), dtype) if missing else y for _, _, y, _ in parts]
     arrays = (x, bias, *weights, *(wide if missing else [out]))
 
     def plan() -> Plan:
-        work = [
-            (block, w)
-            for w, y, (_, _, corner) in zip(weights, wide, phases, strict=True)
-            for cut in [tiles(len(y), y.shape[1], _row_bytes(x, y, stride), LEAST)]
-            for block in blocks(x, y, cut, len(w), stride, corner)
+        each = [
+            [(block, w, bias[n % count]) for block in blocks(pixels, y, cut, len(w), stride, corner)]
+            for n, ((pixels, _, _, corner), w, y) in enumerate(zip(parts, weights, wide, strict=True))
+            for cut in [tiles(len(y), y.shape[1], count * _row_bytes(pixels, y, stride), LEAST)]
         ]
-        area, buffers = carved(dtype, [[_padded(block, w.shape, stride)] for block, w in work])
+        # All groups of a block of images, before the next: they share pixels, and lines of the cache.
+        work = [
+            entry for n in range(0, len(each), count) for row in zip(*each[n : n + count], strict=True) for entry in row
+        ]
+        area, buffers = carved(dtype, [[_padded(block, w.shape, stride)] for block, w, _ in work])
         code: Any = compiled_pass("products.address")(dtype, depthwise)
         calls = [
-            (code, laid_out(block.x), w, bias, laid_out(block.y), padded, *block.corner, stride)
-            for (block, w), (padded,) in zip(work, buffers, strict=True)
+            (code, laid_out(block.x), w, b, laid_out(block.y), padded, *block.corner, stride)
+            for (block, w, b), (padded,) in zip(work, buffers, strict=True)
         ]
         products = sum(w.size * y[..., 0].size for w, y in zip(weights, wide, strict=True))
         kernel = compiled_pass("products.depthwise" if depthwise else "products.conv2d")
         return Plan(kernel, calls, arrays, {4, 5}, area, products)
 
     shapes = *(w.shape for w in weights), out.shape, out.strides
-    kept((*key, depthwise, dtype, x.shape, x.strides, *shapes), plan).run(*arrays)
+    kept((*key, groups, dtype, x.shape, x.strides, *shapes), plan).run(*arrays)
     if missing:
-        for (_, y, _), full in zip(phases, wide, strict=True):
+        for (_, _, y, _), full in zip(parts, wide, strict=True):
             y[...] = full[..., :outputs]
 
 
-def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pair, depthwise: bool = False) -> Array:
+def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pair, groups: int = 1) -> Array:
     """Gradient of `conv2d` for `w`."""
-    dtype, (kh, kw, channels, outputs) = np.result_type(x, g), w_shape
+    dtype, depthwise = np.result_type(x, g), 1 < groups == x.shape[3] == w_shape[3]
+    kh, kw, channels, outputs = w_shape
     x, g = adjacent(x, dtype), adjacent(g, dtype)
     cut = in_bands(len(g), g.shape[1], _row_bytes(x, g, stride))
-    totals = np.zeros((len(cut), kh, kw * channels, outputs), dtype)
+    own = each_group(x.shape, w_shape, groups)
+    totals = np.zeros((len(cut), len(own), kh, kw * channels, outputs // len(own)), dtype)
 
     def plan() -> Plan:
-        work = blocks(x, g, cut, kh, stride, corner)
-        area, buffers = carved(dtype, [[totals.shape[1:], _padded(block, w_shape, stride)] for block in work])
+        each = [blocks(x[..., i], g[..., o], cut, kh, stride, corner) for i, o in own]
+        work = [(block, totals[n, k]) for n, row in enumerate(zip(*each, strict=True)) for k, block in enumerate(row)]
+        area, buffers = carved(dtype, [[total.shape, _padded(block, w_shape, stride)] for block, total in work])
         code: Any = compiled_pass("products.address")(dtype, depthwise)
         calls = [
             (code, laid_out(block.x), laid_out(block.y), total, *buffer, *block.corner, stride)
-            for block, total, buffer in zip(work, totals, buffers, strict=True)
+            for (block, total), buffer in zip(work, buffers, strict=True)
         ]
         kernel = compiled_pass("products.depthwise_weight_gradient" if depthwise else "products.weight_gradient")
         return Plan(kernel, calls, (x, g, totals), {3, 4, 5}, area)
 
     shapes = x.shape, x.strides, g.shape, g.strides, totals.shape, w_shape
-    kept(("direct gradient", depthwise, dtype, *shapes, stride, corner), plan).run(x, g, totals)
-    gw: Array = totals.sum(axis=0).reshape(w_shape)
+    kept(("direct gradient", groups, dtype, *shapes, stride, corner), plan).run(x, g, totals)
+    gw: Array = np.moveaxis(totals.sum(axis=0), 0, -2).reshape(w_shape)
     return gw
 
 

@@ -23,7 +23,8 @@ from autograd_cnn.ops.windows import Padding, Pair, Shape, output_size
 from . import depthwise
 from .elementwise import select
 from .memory import empty, scratch
-from .tiles import map_images, parts, put
+from .threads import each_part
+from .tiles import parts, put
 from .twins import each_tile, twin
 from .windows import Index, phases, taps
 
@@ -170,7 +171,8 @@ def max_gather2d(
     y = empty(argmax.shape, x.dtype)
     y[...] = 0
     for pixels, windows, *window in phases(y.shape[1:3], stride, _corner(padding), dilation):
-        map_images(lambda *arrays, w=window: _gather(*arrays, kernel_size, *w), x[pixels], argmax[windows], y[windows])
+        arrays = x[pixels], argmax[windows], y[windows]
+        each_part(_gather, parts(x.size, len(x)), *arrays, kernel_size, *window)
     return y
 
 

@@ -7,7 +7,6 @@ the order of the tiles, so every result has the same bits on any number of threa
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from autograd_cnn.ops.windows import Pair, Shape
 
 from .memory import empty
-from .threads import Result, each_part
+from .threads import each_part
 from .twins import kernel_set
 
 Array = NDArray[Any]
@@ -119,12 +118,19 @@ def blocks(x: Array, y: Array, cut: list[tuple[slice, slice]], high: int, stride
     return found
 
 
+def each_group(x_shape: Shape, w_shape: Shape, groups: int) -> list[tuple[slice, slice]]:
+    """List the input and the output channels of each group of a convolution; of a depthwise one, all at once."""
+    count = 1 if groups == x_shape[3] else groups
+    inputs, outputs = x_shape[3] // count, w_shape[3] // count
+    return [(slice(n * inputs, (n + 1) * inputs), slice(n * outputs, (n + 1) * outputs)) for n in range(count)]
+
+
 def adjacent(a: Array, dtype: Any) -> Array:
     """Return images of this dtype, with the channels of a pixel side by side: `a`, or a copy that all threads make."""
     if a.dtype == dtype and a.flags.aligned and (a.strides[3] == a.itemsize or a.shape[3] == 1):
         return a
     copy = empty(a.shape, dtype)
-    map_images(lambda out, part: np.copyto(out, part), copy, a)
+    each_part(np.copyto, parts(a.size, len(a)), copy, a)
     return copy
 
 
@@ -137,13 +143,6 @@ def put(out: Array, numbers: Array) -> None:
     """Write numbers into an array, if they are not computed in its place."""
     if not np.may_share_memory(out, numbers):
         out[...] = numbers
-
-
-def map_images(function: Callable[..., Result], *arrays: Array, products: bool = False) -> list[Result]:
-    """Call ``function(*blocks)`` on the same few images of each array at a time; return the results, in order."""
-    # Blocks fill twice the cache: their passes are short, and a thread may wait for the interpreter between two.
-    blocks = tiles(len(arrays[0]), 1, sum(a[:1].nbytes for a in arrays) // 2)
-    return each_part(function, len(blocks), *arrays, products=products)
 
 
 def parts(numbers: int, most: int) -> int:

@@ -42,11 +42,3 @@ def test_parts_keep_the_order_of_the_tiles(count):
     parts = tiles.in_parts(list(range(count)))
     assert [tile for part in parts for tile in part] == list(range(count))
     assert len(parts) == min(count, tiles.PARTS) and all(parts)
-
-
-def test_map_images_passes_the_same_images_of_each_array(small_tiles):
-    x, y = np.arange(700.0).reshape(100, 7), np.arange(100)
-    blocks = tiles.map_images(lambda x, y: (x, y), x, y)
-    assert len(blocks) > 1
-    np.testing.assert_array_equal(np.concatenate([x for x, _ in blocks]), x)
-    np.testing.assert_array_equal(np.concatenate([y for _, y in blocks]), y)
