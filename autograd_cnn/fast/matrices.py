@@ -87,12 +87,9 @@ def _steps(a: Array) -> tuple[int, int]:
 
 def _in_blocks(x: Array, y: Array, work: int) -> Array:
     out = empty((len(x), y.shape[1]), np.result_type(x, y))
-    longest = max(out.shape)
-    count = min(BLOCKS, -(-longest // NARROW)) if min(out.shape) > 1 and work >= LARGE else 1
-    if len(out) == longest:
-        each_part(np.matmul, count, x, y, out, whole=(1,), products=True)
-    else:
-        each_part(lambda x, y, out: np.matmul(x, y.T, out.T), count, x, y.T, out.T, whole=(0,), products=True)
+    count = min(BLOCKS, -(-max(out.shape) // NARROW)) if min(out.shape) > 1 and work >= LARGE else 1
+    given = (x, y, out) if len(x) >= y.shape[1] else (y.T, x.T, out.T)
+    each_part(np.matmul, count, *given, whole=(1,), products=True)
     return out
 
 

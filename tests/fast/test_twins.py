@@ -131,7 +131,7 @@ def test_no_compiled_file_calls_another():
         names = {alias.name for node in imports if node.level for alias in node.names}
         constants = {"A", "BT", "G", "MILLS", "DEEP", "TALL", "WIDE"}  # matrices, a polynomial, and sizes
         tools = {"kernel", "allocating", "helper", "inlined", "summing"}
-        tools |= {"strided", "images_of", "run_from", "run_of", "copy_run"}
+        tools |= {"strided", "images_of", "run_of", "copy_run", "wide", "fused"}
         assert names <= tools | constants, path.name
 
 

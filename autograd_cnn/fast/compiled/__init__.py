@@ -51,7 +51,8 @@ def helper(function: Callable[..., Any], **options: Any) -> Any:
 
 
 allocating = partial(kernel, allocates=True)  # a kernel that makes arrays, and so counts references
-inlined = partial(helper, fastmath={"contract"})  # for functions of numbers; a product and its sum may be one step
+# For functions of numbers: a product and its sum may be one step, and 0 has no sign.
+inlined = partial(helper, fastmath={"contract", "nsz"})
 summing = partial(helper, fastmath={"contract", "reassoc"})  # several partial sums, in one vector
 
 
@@ -90,28 +91,20 @@ def images_of(context: Any, images: Any) -> Any:
 
 
 @intrinsic
-def run_from(context: Any, array: Any, size: Any) -> Any:
-    """Return `size` numbers that lie one after the other, from the first number of an array on."""
+def run_of(context: Any, array: Any, size: Any = None) -> Any:
+    """Return the numbers of an array in C order as one run, or the first `size` numbers of one whose numbers adjoin.
+
+    `reshape` does it with more code.
+    """
+    assert size or array.layout == "C"
     result = array.copy(ndim=1, layout="C")
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         source = context.make_array(array)(context, builder, arguments[0])
-        return _view(context, builder, result, source, [arguments[1]], [context.get_constant(types.intp, 1)])
+        sizes = arguments[1:] if size else [source.nitems]
+        return _view(context, builder, result, source, sizes, [context.get_constant(types.intp, 1)])
 
-    return result(array, types.intp), code
-
-
-@intrinsic
-def run_of(context: Any, array: Any) -> Any:
-    """Return the numbers of an array in C order as one run: `reshape` does it with more code."""
-    assert array.layout == "C"
-    result = array.copy(ndim=1)
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        source = context.make_array(array)(context, builder, arguments[0])
-        return _view(context, builder, result, source, [source.nitems], [context.get_constant(types.intp, 1)])
-
-    return result(array), code
+    return result(array, size or types.Omitted(None)), code
 
 
 @helper
@@ -119,6 +112,23 @@ def copy_run(run, out):
     """Copy as many numbers as `out` has: a loop needs less code than an assignment to a slice."""
     for k in range(out.size):
         out[k] = run[k]
+
+
+@intrinsic
+def wide(context: Any) -> Any:
+    """Let the loops of the calling function have vectors of 512 bits: on Intel, the compiler prefers 256."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')  # `add` of llvmlite knows no such name
+        return context.get_dummy_value()
+
+    return types.void(), code
+
+
+@intrinsic
+def fused(context: Any, x: Any, y: Any, z: Any) -> Any:
+    """Return ``x * y + z``, rounded once."""
+    return z(x, y, z), lambda context, builder, signature, arguments: builder.fma(*arguments)
 
 
 class Watch(event.Listener):

@@ -4,6 +4,9 @@ Exponentials of float32 numbers are polynomials, of which the compiler makes vec
 library for each number takes ten times as long. Float64 would halve the numbers in a vector, so all constants are
 float32: one Python number would make the rest of a formula float64.
 
+A loop over two arrays of which one is written has no vectors if they may be the same, so each gradient has a loop for
+`g` in whose place it is written, and one for others.
+
 Softmax takes a few rows at a time, which stay in the first-level cache over all loops. The exponentials run over all
 numbers of these rows at once, since the 10 numbers of one row would not fill a vector. Sums and maxima run over one row
 each.
@@ -16,34 +19,19 @@ import math
 import numpy as np
 
 from ..elementwise import MILLS
-from . import allocating, inlined, kernel, run_of, summing
+from . import allocating, fused, inlined, kernel, run_of, summing, wide
 
 f32 = np.float32
 ZERO, HALF, ONE, TWO = f32(0), f32(0.5), f32(1), f32(2)
 SHIFT = f32(1.5 * 2**23)  # added to a number, it leaves the nearest whole number in the last bits
-LOG2_E, LN_2, LN_2_REST = f32(1 / math.log(2)), f32(0.693359375), f32(math.log(2) - 0.693359375)  # n * LN_2 is exact
-LEAST, RAISED, LOWER = f32(-110), np.int32(127 + 64), f32(2**-64)  # exp(LEAST) is 0
-E2, E3, E4, E5, E6 = f32(0.49999988), f32(0.16666453), f32(0.04166918), f32(0.0083761134), f32(0.0013799315)
+LOG2_E, LN_2 = f32(1 / math.log(2)), f32(math.log(2))
+LEAST, MOST = f32(-88.8), f32(88.2)  # their powers are infinity and 0
+E1, E2, E3, E4, E5 = f32(0.99999971), f32(0.49999148), f32(0.16667638), f32(0.04189816), f32(0.008290272)
 L1, L2, L3, L4 = f32(0.66666416), f32(0.40021527), f32(0.28001805), f32(0.28011987)
-DENSITY, THREE, FAR, LEADING = f32(1 / math.sqrt(2 * math.pi)), f32(3), f32(40), np.int32(-4096)
-FLAT = f32(1000)  # at infinity, 0 * x would be NaN
-M0, M1, M2, M3, M4, M5, M6, M7, M8, M9 = map(f32, MILLS)
-CHUNK = 1 << 12  # numbers that the first-level cache keeps
+HUGE, DENSITY, NEAR, FAR = f32(1e38), f32(1 / math.sqrt(2 * math.pi)), f32(2.5), f32(13.28)
+M0, M1, M2, M3, M4, M5, M6, M7, M8 = map(f32, MILLS)
 BLOCK = 2048  # numbers of a few rows
 HIDE = np.int32(0x7FFFFFFF)
-
-
-@inlined
-def _take(g, x, out, start):
-    """Copy a chunk of `g` into `out`; return this chunk of `x` and `out`.
-
-    In place, `out` is `g`. A long formula in a loop over both would not be vectorised then, and take ten times as long.
-    """
-    part, taken = out[start : start + CHUNK], g[start : start + CHUNK]
-    if part.ctypes.data != taken.ctypes.data:
-        for i in range(part.size):
-            part[i] = taken[i]
-    return x[start : start + CHUNK], part
 
 
 @kernel
@@ -55,15 +43,17 @@ def relu_tile(x, y):
 
 @kernel
 def relu_gradient_tile(g, y, out):
-    for start in range(0, y.size, CHUNK):
-        numbers, part = _take(g, y, out, start)
-        for i in range(part.size):
-            part[i] = 0 if numbers[i] <= 0 else part[i]
+    if g.ctypes.data == out.ctypes.data:
+        for i in range(y.size):
+            out[i] = 0 if y[i] <= 0 else out[i]
+    else:
+        for i in range(y.size):
+            out[i] = 0 if y[i] <= 0 else g[i]
 
 
 @kernel
 def leaky_relu_tile(x, slope, out):
-    factor = slope[0]  # numbers arrive as arrays of one number
+    factor = slope[0]
     for i in range(x.size):
         out[i] = x[i] if x[i] > 0 else x[i] * factor
 
@@ -71,113 +61,123 @@ def leaky_relu_tile(x, slope, out):
 @kernel
 def leaky_relu_gradient_tile(g, x, slope, out):
     factor = slope[0]
-    for start in range(0, x.size, CHUNK):
-        numbers, part = _take(g, x, out, start)
-        for i in range(part.size):
-            part[i] = part[i] if numbers[i] > 0 else part[i] * factor
+    if g.ctypes.data == out.ctypes.data:
+        for i in range(x.size):
+            out[i] = out[i] if x[i] > 0 else out[i] * factor
+    else:
+        for i in range(x.size):
+            out[i] = g[i] if x[i] > 0 else g[i] * factor
 
 
 @inlined
-def _exp(x, rest):
-    """``exp(x + rest)`` for x <= 0 and a small `rest`; 0 from -104 down.
+def _power(x, rest):
+    """``exp(-x - rest)`` for x from `LEAST` to `MOST` and a small `rest`; infinity below -88.4, and 0 from 88.1 on.
 
-    The polynomial's own error is 6e-9, for |r| < 0.38.
+    The polynomial's own error is 9e-8, for |r| < 0.35.
     """
-    x = LEAST if x < LEAST else x
-    shifted = x * LOG2_E + SHIFT
-    n = shifted - SHIFT
-    r = x - n * LN_2 - n * LN_2_REST + rest
-    p = ONE + (r + r * r * (E2 + r * (E3 + r * (E4 + r * (E5 + r * E6)))))
-    power_of_2 = np.int32((np.float32(shifted).view(np.int32) + RAISED) << np.int32(23)).view(np.float32)
-    return p * power_of_2 * LOWER  # 2**n itself may be denormal, which has no such bits
+    shifted = SHIFT - x * LOG2_E
+    r = fused(shifted - SHIFT, LN_2, x) + rest
+    p = ONE - r * (E1 - r * (E2 - r * (E3 - r * (E4 - r * E5))))
+    return p * np.int32((np.float32(shifted).view(np.int32) + np.int32(127)) << np.int32(23)).view(np.float32)
+
+
+@inlined
+def _sigmoid(x):
+    x = MOST if x > MOST else x
+    return ONE / (ONE + _power(LEAST if x < LEAST else x, ZERO))
 
 
 @kernel
 def sigmoid_tile(x, out):
+    wide()
     for i in range(x.size):
-        e = _exp(-abs(x[i]), ZERO)
-        out[i] = (ONE if x[i] > ZERO else e) / (ONE + e)
+        out[i] = _sigmoid(x[i])
 
 
 @kernel
 def silu_tile(x, out):
+    wide()
     for i in range(x.size):
-        v = x[i]
-        e = _exp(-abs(v), ZERO)
-        out[i] = (v if v > ZERO else v * e) / (ONE + e)
+        out[i] = x[i] * _sigmoid(x[i])
+
+
+@inlined
+def _silu_slope(x):
+    x = MOST if x > MOST else x  # at infinity, 0 * x would be NaN
+    e = _power(LEAST if x < LEAST else x, ZERO)
+    s = ONE / (ONE + e)
+    return s * (ONE + x * (s * (HUGE if e > HUGE else e)))  # 1 - s would lose digits
 
 
 @kernel
 def silu_gradient_tile(g, x, out):
-    for start in range(0, x.size, CHUNK):
-        numbers, part = _take(g, x, out, start)
-        for i in range(part.size):
-            v = numbers[i]
-            e = _exp(-abs(v), ZERO)
-            large = ONE / (ONE + e)
-            small = e * large  # 1 - large would lose digits
-            s, rest = (large, small) if v > ZERO else (small, large)
-            part[i] *= s + s * rest * (FLAT if v > FLAT else v)
+    wide()
+    if g.ctypes.data == out.ctypes.data:
+        for i in range(x.size):
+            out[i] *= _silu_slope(x[i])
+    else:
+        for i in range(x.size):
+            out[i] = g[i] * _silu_slope(x[i])
 
 
 @kernel
 def softplus_tile(x, beta, out):
-    steepness = beta[0]
-    scale = ONE / steepness
+    wide()
+    steepness = beta[0]  # numbers arrive as arrays of one number
     for i in range(x.size):
         z = x[i] * steepness
-        e = _exp(-abs(z), ZERO)
+        e = _power(MOST if abs(z) > MOST else abs(z), ZERO)
         t = e / (TWO + e)  # log(1 + e) is 2 artanh(t), and t is at most 1/3
         s = t * t
         logarithm = t * (TWO + s * (L1 + s * (L2 + s * (L3 + s * L4))))
-        out[i] = ((z if z > ZERO else ZERO) + logarithm) * scale
+        out[i] = ((z if z > ZERO else ZERO) + logarithm) / steepness
 
 
 @kernel
 def softplus_gradient_tile(g, x, beta, out):
-    steepness = beta[0]
-    for start in range(0, x.size, CHUNK):
-        numbers, part = _take(g, x, out, start)
-        for i in range(part.size):
-            z = numbers[i] * steepness
-            e = _exp(-abs(z), ZERO)
-            part[i] *= (ONE if z > ZERO else e) / (ONE + e)
+    wide()
+    if g.ctypes.data == out.ctypes.data:
+        for i in range(x.size):
+            out[i] *= _sigmoid(x[i] * beta[0])
+    else:
+        for i in range(x.size):
+            out[i] = g[i] * _sigmoid(x[i] * beta[0])
 
 
 @inlined
 def _bell(x):
-    """``exp(-x * x / 2)``: the square of the leading 12 bits is exact, so no digits are lost."""
-    a = abs(x)
-    a = FAR if a > FAR else a  # (a - high) would be NaN for an infinity
-    high = np.int32(np.float32(a).view(np.int32) & LEADING).view(np.float32)
-    return _exp(high * high * -HALF, (a - high) * (a + high) * -HALF)
-
-
-@inlined
-def _normal_cdf(x, bell):
-    """The polynomial of `fast.elementwise.MILLS`, times `bell`."""
-    t = THREE / (THREE + abs(x))
-    p = M6 + t * (M7 + t * (M8 + t * M9))
-    p = M3 + t * (M4 + t * (M5 + t * p))
-    p = M0 + t * (M1 + t * (M2 + t * p))
-    return ONE - bell * p if x > ZERO else bell * p
+    """``exp(-x * x / 2)`` and ``normal_cdf(x)``: this times the polynomial of `fast.elementwise.MILLS`, or 1 - this."""
+    a = FAR if abs(x) > FAR else abs(x)
+    square = a * a
+    bell = _power(HALF * square, HALF * fused(a, a, -square))  # with what the square has lost
+    t = NEAR / (NEAR + a)
+    p = M3 + t * (M4 + t * (M5 + t * (M6 + t * (M7 + t * M8))))
+    tail = bell * (M0 + t * (M1 + t * (M2 + t * p)))
+    return bell, ONE - tail if x > ZERO else tail
 
 
 @kernel
 def gelu_tile(x, out):
+    wide()
     for i in range(x.size):
-        v = x[i]
-        out[i] = v * _normal_cdf(v, _bell(v))
+        out[i] = x[i] * _bell(x[i])[1]
+
+
+@inlined
+def _gelu_slope(x):
+    bell, cdf = _bell(x)
+    return cdf + (FAR if x > FAR else x) * (bell * DENSITY)
 
 
 @kernel
 def gelu_gradient_tile(g, x, out):
-    for start in range(0, x.size, CHUNK):
-        numbers, part = _take(g, x, out, start)
-        for i in range(part.size):
-            v = numbers[i]
-            bell = _bell(v)
-            part[i] *= _normal_cdf(v, bell) + (FLAT if v > FLAT else v) * bell * DENSITY
+    wide()
+    if g.ctypes.data == out.ctypes.data:
+        for i in range(x.size):
+            out[i] *= _gelu_slope(x[i])
+    else:
+        for i in range(x.size):
+            out[i] = g[i] * _gelu_slope(x[i])
 
 
 @inlined
@@ -212,16 +212,17 @@ def _dot(a, b, k):
 
 @inlined
 def _shift(x, y, first, last):
-    """Write x minus the maximum of each row into y; a NaN makes the whole row NaN, in the sum at the latest."""
+    """Write the maximum of each row minus x into y; a NaN makes the whole row NaN, in the sum at the latest."""
     bits = x.view(np.int32)
     for k in range(first, last):
         most = _maximum(bits, k)
         for i in range(x.shape[1]):
-            y[k, i] = x[k, i] - most
+            y[k, i] = most - x[k, i]
 
 
 @kernel
 def softmax_tile(x, y):
+    wide()
     rows, length = x.shape
     step = max(1, BLOCK // length)
     flat = run_of(y)
@@ -230,7 +231,7 @@ def softmax_tile(x, y):
         _shift(x, y, first, last)
         block = flat[first * length : last * length]
         for i in range(block.size):
-            block[i] = _exp(block[i], ZERO)
+            block[i] = _power(MOST if block[i] > MOST else block[i], ZERO)
         for k in range(first, last):
             share = ONE / _sum(y, k)
             for i in range(length):
@@ -239,6 +240,7 @@ def softmax_tile(x, y):
 
 @allocating
 def log_softmax_tile(x, y):
+    wide()
     rows, length = x.shape
     step = max(1, BLOCK // length)
     flat, powers = run_of(y), np.empty((step, length), np.float32)
@@ -248,11 +250,11 @@ def log_softmax_tile(x, y):
         _shift(x, y, first, last)
         block = flat[first * length : last * length]
         for i in range(block.size):
-            flat_powers[i] = _exp(block[i], ZERO)
+            flat_powers[i] = _power(MOST if block[i] > MOST else block[i], ZERO)
         for k in range(first, last):
             logarithm = np.log(_sum(powers, k - first))
             for i in range(length):
-                y[k, i] -= logarithm
+                y[k, i] = -y[k, i] - logarithm
 
 
 @kernel

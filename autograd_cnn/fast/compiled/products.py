@@ -21,7 +21,7 @@ from numba.extending import intrinsic
 
 from ..matrices import DEEP, TALL, WIDE
 from ..winograd import BT, A, G
-from . import allocating, copy_run, helper, images_of, kernel, run_from, run_of, strided
+from . import allocating, copy_run, helper, images_of, kernel, run_of, strided
 
 _WIDE = binding.get_host_cpu_features().get("avx512f", False)  # 32 registers of 64 bytes; else at least 16 of 32 bytes
 ROWS = 8 if _WIDE else 4
@@ -373,7 +373,7 @@ def _copy_into(padded, image, top, left):
     for row in range(max(0, -top), min(image.shape[0], padded.shape[0] - top)):
         for column in range(first, first + times):
             place = ((row + top) * wide + column + left) * channels
-            copy_run(run_from(image[row, column], size), out[place : place + size])
+            copy_run(run_of(image[row, column], size), out[place : place + size])
 
 
 @kernel
@@ -496,7 +496,7 @@ def _collect_row(m, place, across, half, b, y, channel, corner):
     """Write Aᵀ m A of a row of tiles, plus the bias, into the outputs from `channel` on of up to four rows `y`."""
     (height, width, outputs), size = y.shape, m.shape[2]
     pitch, step = y.strides[0] // y.itemsize, y.strides[1] // y.itemsize
-    entries, out, entry_size, run = run_of(m), run_from(y, 1), m.shape[1] * size, across * size
+    entries, out, entry_size, run = run_of(m), run_of(y, 1), m.shape[1] * size, across * size
     count = min(size, outputs - channel)
     whole = width // 4 if count >= VECTOR // (8 * y.itemsize) else 0  # tiles that can be written in place
     for k in range(6):
@@ -555,7 +555,7 @@ def _transform_gradient_row(g, near, channel, rows, half, m, place):
     rows[height:] = 0
     for i in range(height):
         for column in range(width):
-            source, out = run_from(g[i, column, channel:], count), rows[i, column]
+            source, out = run_of(g[i, column, channel:], count), rows[i, column]
             for k in range(count):
                 out[k] = source[k]
     _gradient_map(run_of(rows), 0, pitch, 0, half, half, 0, pitch, 0, pitch, 1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from . import kernel, run_from, summing
+from . import kernel, run_of, summing
 
 BANDS, FAR, LOSS = 8, np.float32(16), np.float32(8)  # as in `fast.spread`
 LARGEST = np.finfo(np.float32).max ** 0.375
@@ -34,7 +34,7 @@ def even_tile(x, concentration, fine):
             level: Any = np.uint32(0)
             for row in range(first, min(first + step, height)):
                 for column in range(times):
-                    most, part = _extent(run_from(x[image, row, column], numbers))
+                    most, part = _extent(run_of(x[image, row, column], numbers))
                     level = max(level, most)
                     total += part
             top = max(top, level)
