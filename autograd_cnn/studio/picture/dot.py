@@ -112,8 +112,8 @@ def _edge(wire: Wire) -> str:
     parts = [f'style={_STYLES[wire.kind]}, color="{LIGHT[wire.kind]}"']
     parts.append(f'pos="{tip}{" ".join(_at(*point) for point in curve)}"')
     parts += ["dir=none"] * (not wire.arrow)
-    if wire.texts:
-        parts.append(f'label={_quoted(wire.label)}, lp="{_middle((wire.label, *wire.texts[0][1:]))}"')
+    for text, (label, place) in zip(wire.texts, (("label", "lp"), ("xlabel", "xlp")), strict=False):
+        parts.append(f'{label}={_quoted(text[0])}, {place}="{_middle(text)}"')
     parts += ["constraint=false"] * (wire.kind == "kept")
     return f'"{wire.tail}" -> "{wire.head}" [{", ".join(parts)}];'
 

@@ -108,10 +108,6 @@ class Wire:
         """Where it forks, or where its gradients are summed."""
         return self.points[-1 if self.kind == "backward" else 0] if self.forks else None
 
-    @property
-    def label(self) -> str:
-        return " ".join(text for text, *_ in self.texts)
-
 
 @dataclass(slots=True)
 class Picture:
