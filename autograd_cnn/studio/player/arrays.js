@@ -4,7 +4,7 @@ let scene = []; // the maps of this step
 let spot = null; // the element that is pointed at: { entry, c, y, x, step }
 let reach = null; // how the output of this step's operation depends on its inputs: see geometry.py
 let opened = false; // the numbers of large arrays
-const channel = { item: 0 }; // pointed at last: an item, a channel of each side, a place in the filter, and a place of it
+const channel = { item: 0, row: 0 }; // pointed at last: an item, a row of a matrix, a channel of each side, a place in the filter, and a place of it
 let places = null; // at a filter's gradient: see `overPlaces`
 const found = make("div", { id: "found", role: "status" });
 const walker = make("input", { type: "range", id: "walker", min: 0, "aria-label": "Place" });
@@ -302,7 +302,9 @@ function point(entry, c, y, x) {
   spot = { entry, c, y, x, step: step.kind + step.op };
   const place = entry.place(c, y, x, filterOf(entry));
   const { rows, group, pool } = reach || {};
-  if (entry.lists || (rows && ["fine", "coarse"].includes(entry.side) && place.length > 1)) channel.item = place[0];
+  const row = rows && ["fine", "coarse"].includes(entry.side) && place.length > 1;
+  if (row) channel.row = place.at(-2);
+  if (entry.lists || row) channel.item = place[0];
   if (entry.side === "w") [channel.fine, channel.coarse, channel.tap] = rows ? matrix(...place) : [c + group[0] * Math.floor(channel.coarse / group[1]), channel.coarse, [y, x]];
   else channel[entry.side] = rows ? place.at(-1) : c;
   if (pool) channel.fine = channel.coarse = c;
@@ -326,11 +328,11 @@ function point(entry, c, y, x) {
   lesson();
 }
 
-// What is selected of an array lies where it lights up
+// A number that has a formula lies where its array lights up, and is of the same item
 function select(of) {
   const [, , tall, wide] = of.shape;
   const [lit = of.items && [0, 0, 0, 1, wide]] = lights(of);
-  if (!lit) return;
+  if (!lit || !(of.items || of.lists || (way() && spotted().learns.includes(of.id)))) return;
   const d = Math.max(0, of.find(selected(of.id).place));
   const [y, x] = [[Math.floor(d / wide) % tall, tall], [d % wide, wide]].map(([n, size], i) => Math.min(Math.max(n, lit[1 + i], 0), lit[1 + i] + lit[3 + i] - 1, size - 1));
   chosen[of.id] = of.find(of.place(lit[0], y, x, filterOf(of)));
@@ -386,7 +388,7 @@ function lights(of) {
     return d < 0 ? [] : [[Math.floor(d / (tall * wide)) % of.shape[1], Math.floor(d / wide) % tall, d % wide, 1, 1]];
   }
   if (reach.rows) {
-    if (of.side !== "w") return of.lists ? [[0, 0, item(), 1, 1]] : [[0, of.rows ? 0 : item(), ...(entry.side === "w" ? [channel[of.side], 1, 1] : [0, 1, wide])]];
+    if (of.side !== "w") return of.lists ? [[0, 0, item(), 1, 1]] : [[0, of.rows ? 0 : channel.row, ...(entry.side === "w" ? [channel[of.side], 1, 1] : [0, 1, wide])]];
     const [row] = matrix(entry.side === "fine", entry.side === "coarse");
     const n = channel[entry.side];
     return [row ? (of.rows ? [0, 0, n, 1, 1] : [0, n, 0, 1, wide]) : of.rows ? [0, 0, 0, 1, wide] : [0, 0, n, tall, 1]];
@@ -453,7 +455,7 @@ function computed() {
   const first = Math.min(8, count, from.shape[3]); // of a row
   const [down, across] = reach.rows ? [Array.from({ length: first }, (_, i) => [i, i]), [[0, 0]]] : [taps(entry.side, 0, y), taps(entry.side, 1, x)];
   const number = (of, place) => of.numbers[of.find(place)] ?? NaN;
-  const a = down.map(([, v]) => across.map(([, u]) => (reach.rows ? number(from, value(from.id).shape[1] ? [item(), v] : [v]) : from.read(channel[other], v, u))));
+  const a = down.map(([, v]) => across.map(([, u]) => (reach.rows ? number(from, [...entry.place(c, y, x, filterOf(entry)).slice(0, -1), v]) : from.read(channel[other], v, u))));
   const f = down.map(([i]) => across.map(([j]) => (reach.rows ? number(w, matrix(i, channel.coarse)) : w.read(inGroup(), i, j, channel.coarse))));
   if (reach.rows && [...a, ...f].flat().some(Number.isNaN)) return [line(own)]; // they are not all in this page
   const names = [reach.rows ? from.name + (first < count ? `, the first ${first}` : "") : `${from.name}, ${what} ${channel[other]}`, w.name + (other === "coarse" && f.flat()[1] ? ", turned" : "")];

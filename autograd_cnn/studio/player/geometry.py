@@ -70,7 +70,7 @@ def axes(t: Trials) -> dict[str, tuple[str, ...]]:
         elif reach and reach.rows:
             for v in (op.output, reach.fine):
                 unit = "input" if t.values[v].role == "input" else "unit"
-                call(v, *([item, unit] if len(t.values[v].shape) == 2 else [unit]))
+                call(v, *[item, *["place"] * (len(t.values[v].shape) - 2), unit][-len(t.values[v].shape) :])
             ends = ["input", last := "class" if found[op.output][-1] == "class" else "output"]
             call(reach.w, *(ends[::-1] if reach.left else ends))
             call(reach.b, last)
@@ -103,10 +103,11 @@ def _row(op: Op, arrays: dict[str, Any]) -> Reach | None:
     x, w, *b = (v for _, v in op.inputs)
     left = arrays[w].ndim == 1  # a matrix times a vector is the vector times its transpose
     x, w = (w, x) if left else (x, w)
-    if arrays[w].ndim != 2 or not arrays[x].ndim == arrays[op.output].ndim in (1, 2):
+    if arrays[w].ndim != 2 or not arrays[x].ndim == arrays[op.output].ndim in (1, 2, 3):
         return None
-    matrix, out = arrays[w].T if left else arrays[w], np.atleast_2d(arrays[op.output])[:1]
-    product = np.atleast_2d(arrays[x])[:1] @ matrix + (arrays[b[0]] if b else 0)
+    matrix = arrays[w].T if left else arrays[w]
+    row, out = (arrays[v].reshape(-1, arrays[v].shape[-1])[:1] for v in (x, op.output))
+    product = row @ matrix + (arrays[b[0]] if b else 0)
     if product.shape != out.shape or not np.allclose(product, out, 1e-4, 1e-6):
         return None
     return Reach(x, op.output, w, b[0] if b else None, matrix.shape, rows=True, left=left)

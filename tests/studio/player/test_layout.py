@@ -96,6 +96,29 @@ def test_a_matrix_times_a_vector_speaks_of_one_element(opened, rng, column):
                 line.textContent.startsWith(entry.label(c, y, x)) || high * wide > 1); })""")
 
 
+def test_a_walk_selects_the_examples_for_which_there_are_plots(opened, cnn_page, small):
+    for text in cnn_page[2], small[0]:
+        page = opened(text)
+        for _ in range(page.evaluate("facts.steps.length - 1")):
+            page.keyboard.press("ArrowRight")
+            learns = "way() ? op(facts.steps[at]).learns.filter((id) => value(id).example !== undefined) : []"
+            for shown, example in page.evaluate(f"({learns}).map((id) => [selected(id).d, value(id).example])"):
+                assert shown == example, page.inner_text("#where")
+
+
+def test_a_stack_of_matrices_times_a_matrix_speaks_of_one_element(opened, rng):
+    w, x = ag.Tensor(rng.normal(size=(4, 3)), True, "w"), rng.normal(size=(2, 5, 4))
+    page = opened(ag.trace(lambda x: ag.mean(ag.tanh(x @ w)), x).page(), "#step=1")
+    lit = "name => lights(scene.find((entry) => entry.name === name))[0]"
+    for y, j in (3, 2), (0, 1):
+        page.evaluate("([y, j]) => point(scene.find((e) => e.name === 'matmul'), 0, y, j)", [y, j])
+        assert f"matmul[0, {y}, {j}] = Σ over 4 products of x × w" in page.inner_text("#found").replace("\n", " ")
+        shown = [numbers(text)[0] for text in page.locator("#found table").last.locator("td").all_inner_texts()]
+        products = x[0, y] * w.data[:, j]
+        assert shown == pytest.approx(list(products), abs=0.006 * np.abs(products).max())
+        assert page.evaluate(lit, "x")[:5] == [0, y, 0, 1, 4] and page.evaluate(lit, "w")[:5] == [0, 0, j, 4, 1]
+
+
 def test_a_click_selects_a_weight_and_its_plot_is_a_run_with_it(opened):
     w, x = ag.Tensor([[0.5, -0.2], [0.1, 0.3]], True, "w"), np.array([[1.0, 2.0]])
 
