@@ -62,7 +62,7 @@ ROOMS = {
         "weights for PyTorch, and ONNX files",
     ),
     "studio": Room(
-        4810,
+        4798,
         f"engine calculus ops nn training files notebook plots environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),

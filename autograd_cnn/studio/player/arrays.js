@@ -3,7 +3,6 @@
 let scene = []; // the maps of this step
 let spot = null; // the element that is pointed at: { entry, c, y, x, step }
 let reach = null; // how the output of this step's operation depends on its inputs: see geometry.py
-let opened = false; // the numbers of large arrays
 const channel = { item: 0, row: 0 }; // pointed at last: an item, a row of a matrix, a channel of each side, a place in the filter, and a place of it
 let places = null; // at a filter's gradient: see `overPlaces`
 const found = make("div", { id: "found", role: "status" });
@@ -75,8 +74,7 @@ function tagged(heading, ids, gradient) {
 }
 
 // With what it is to the network
-const headed = (heading, id) => (ROLES.has(value(id).role) ? `${heading} · ${value(id).role}` : heading);
-const ROLES = new Set(["input", "target", "parameter", "constant"]);
+const headed = (heading, id) => (value(id).role === "activation" ? heading : `${heading} · ${value(id).role}`);
 
 function few(ids, draw) {
   const cards = ids.slice(0, 24).map(draw);
@@ -102,8 +100,7 @@ function figure(look, name, role, id) {
   if (!look) card.append(make("p", {}, "not at hand"));
   else if (look.size === 1) card.append(numbers(look.elements, shape));
   else {
-    const told = make("details", opened || look.size <= 16 ? { open: "" } : {}, make("summary", {}, "numbers"));
-    told.addEventListener("toggle", () => look.size > 16 && (opened = told.open));
+    const told = make("details", look.size <= 16 ? { open: "" } : {}, make("summary", {}, "numbers"));
     if (look.maps) card.append(...maps({ ...entryOf(look, name), id, gradient: role === "gradient" }));
     told.append(look.size <= look.elements.length ? numbers(look.elements, shape) : make("small", {}, "begins ", ...spaced(look.elements.slice(0, 4))));
     card.append(...(look.maps ? [told] : [...told.children].slice(1)));
@@ -302,9 +299,8 @@ function point(entry, c, y, x) {
   spot = { entry, c, y, x, step: step.kind + step.op };
   const place = entry.place(c, y, x, filterOf(entry));
   const { rows, group, pool } = reach || {};
-  const row = rows && ["fine", "coarse"].includes(entry.side) && place.length > 1;
-  if (row) channel.row = place.at(-2);
-  if (entry.lists || row) channel.item = place[0];
+  if (rows && entry.side !== "w" && place.length > 1) [channel.item, channel.row] = [place[0], place.at(-2)];
+  if (entry.lists) channel.item = x;
   if (entry.side === "w") [channel.fine, channel.coarse, channel.tap] = rows ? matrix(...place) : [c + group[0] * Math.floor(channel.coarse / group[1]), channel.coarse, [y, x]];
   else channel[entry.side] = rows ? place.at(-1) : c;
   if (pool) channel.fine = channel.coarse = c;

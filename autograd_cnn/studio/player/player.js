@@ -70,6 +70,7 @@ function locate(asks) {
   fill($("position"), [place(at), step.round].filter(Boolean).join(", "));
   $("slider").setAttribute("aria-valuetext", `${place(at)}: ${called}`);
   document.body.classList.toggle("asking", Boolean(asks));
+  document.body.classList.remove("replied");
   $("view").inert = Boolean(asks); // names and tooltips tell numbers
   $("quiz").setAttribute("aria-pressed", String(quiz.on));
   $("quiz").textContent = quiz.seen.size ? `quiz: ${score()}` : "quiz";
@@ -259,7 +260,8 @@ function reply(number, chosen) {
   $("goal").prepend(make("p", { id: "told" }, facts.steps[at].say));
   $("next").setAttribute("aria-disabled", at === facts.steps.length - 1 && due() < 0);
   $("next").focus();
-  $("sentence").scrollIntoView({ block: "nearest" }); // on a phone it is above the answers
+  document.body.classList.add("replied"); // what is said stays above the step
+  $("step").scrollTop = 0;
 }
 
 // Starts at the step that is shown, or stops; if no question is left there, at the first step

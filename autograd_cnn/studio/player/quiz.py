@@ -91,26 +91,6 @@ def slope(t: Trials, op: Op) -> Iterator[Draft]:
         yield Draft(f"g_{name} is {number(g)}. What does that say?", right, wrong, [float(g)])
 
 
-@asked("backward", most=1)
-def weights(t: Trials, op: Op) -> Iterator[Draft]:
-    """Ask how many products the gradient of a weight of the first layer is the sum of."""
-    reach, out = t.reach.get(op.id), t.values[op.output]
-    if not reach or reach.w not in learning(op) or reach.coarse != op.output or not out.size or not out.shape[1:]:
-        return
-    if t.values[reach.fine].role not in ("input", "constant"):
-        return
-    w, y, (items, *places, channels) = t.values[reach.w], clip(out.name), out.shape
-    name = t.pick(w).name
-    count, each = out.size // channels, f"each of {items:,} items"
-    wrong: dict[str, Any] = {
-        f"Those are all numbers of {y}; {name} serves one of {channels:,} channels.": f"{out.size:,}",
-        f"So many products make one number of {y}.": f"{w.size // channels:,}",
-        "That is one item alone; the loss is of all.": f"{count // items:,}",
-    }
-    where = f"at {' × '.join(map(str, places))} places of {each}" if places else f"with {each}"
-    yield Draft(f"{name} makes a product {where}. How many add up to its gradient?", f"{count:,}", wrong)
-
-
 @asked("backward")
 def total(t: Trials, op: Op) -> Iterator[Draft]:
     """Ask for a gradient that this step completes, from its shares, and for the reason why they add up."""

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.studio.player.array_views import EXACT, Views
-from autograd_cnn.studio.player.wording import bare, significant
+from autograd_cnn.studio.player.wording import bare, number, significant
 from autograd_cnn.studio.program.measure import flops
 from autograd_cnn.studio.program.syntax import evaluate, names_in
 from autograd_cnn.studio.program.write import Author
@@ -374,5 +374,5 @@ def _rows(t: Trials, op: Op, value: Value, gradient: Any, g: Any) -> list[Any]:
     for i in sorted({i for near in smooth for i in islice(near, 1)}):
         place, d, r = np.unravel_index(i, gradient.shape), slope(i)[0], float(gradient.flat[i])
         element = f"{t.author.gradient(value)}{list(map(int, place)) or ''}"
-        rows.append((element, f"{d:.6g}", f"{r:.6g}", abs(d - r) <= 1e-4 * max(abs(d), abs(r)) + 1e-9))
+        rows.append((element, number(d, 6), number(r, 6), abs(d - r) <= 1e-4 * max(abs(d), abs(r)) + 1e-9))
     return rows

@@ -258,8 +258,11 @@ def test_a_rule_is_accused_before_the_verdict(opened, demos):
     assert page.inner_text("#verdict pre").endswith("w=lambda g, x: x.T @ g)  # an operand is not transposed: g @ w.T")
     page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'shrink'))")
     assert "stride" not in page.inner_text("#step")  # not before
-    page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'multiply'))")
+    page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'reshape'))")
     assert page.is_hidden("#accuse")  # a rule of the package
+    page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'squared'))")
+    page.click("#accuse button >> text=I accuse it")
+    assert page.inner_text("#judgement") == "You accused it, wrongly." and "They agree" in page.inner_text("#verdict")
     page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'shift'))")
     page.click("#accuse button >> text=I accuse it")
     assert page.inner_text("#judgement") == "You accused it, rightly."

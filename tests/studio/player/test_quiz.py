@@ -99,7 +99,7 @@ def check(asked):
     return kinds
 
 
-@pytest.mark.parametrize(("name", "count", "kinds"), [("chain_rule", 7, 6), ("spiral", 6, 6), ("cnn", 6, 6)])
+@pytest.mark.parametrize(("name", "count", "kinds"), [("chain_rule", 7, 6), ("spiral", 5, 5), ("cnn", 5, 5)])
 def test_the_numbers_of_a_demos_questions_are_those_of_a_walk_back(name, count, kinds):
     f, arguments = demo(name)
     questions = quiz_of(ag.trace(f, *arguments))
@@ -118,9 +118,6 @@ def test_the_numbers_of_a_demos_questions_are_those_of_a_walk_back(name, count, 
         (item,) = (a for text, a in asked.items() if "−ln of this share" in text)
         loss = ag.cross_entropy(f.__globals__["scores"](x)[:1], y[:1])
         assert number(item[0]) == pytest.approx(loss.data, rel=1e-3)
-    if name == "cnn":
-        (counts,) = (a for text, a in asked.items() if "makes a product at 32 × 32 places of each of 4 items" in text)
-        assert counts == ["4,096", "131,072", "27", "1,024"]
 
 
 def some_programs(seeds):
@@ -232,13 +229,13 @@ def test_the_quiz_asks_before_each_step(opened, barriers, small, width, scheme):
     page = opened(small[0], width=width, color_scheme=scheme, bypass_csp=True)
     page.click("#quiz")
     questions, places = page.evaluate("facts.quiz"), []
-    assert len(questions) == 9
+    assert len(questions) == 8
     for k, question in enumerate(questions, 1):
         while not page.evaluate("quiz.open"):
             assert int(page.input_value("#slider")) <= question["step"]
             page.keyboard.press("ArrowRight")
         assert page.input_value("#slider") == str(question["step"])
-        assert page.inner_text("#where") == f"Question {k} of 9"
+        assert page.inner_text("#where") == f"Question {k} of 8"
         assert page.is_hidden("#content") and page.evaluate("document.documentElement.scrollWidth") <= width
         right, i = answers(page)
         places.append(i)
@@ -252,14 +249,14 @@ def test_the_quiz_asks_before_each_step(opened, barriers, small, width, scheme):
         said = page.inner_text("#sentence")
         why = next(why for text, why in question["answers"] if text == chosen)
         assert (f" You chose “{chosen}”. {why} Right: {right}. " if k == 2 else f" Yes: {right}. ") in said
-        score = f" The quiz is over: {k - 1} of {k} right." if k == 9 else f" So far {k - (k > 1)} of {k} right."
+        score = f" The quiz is over: {k - 1} of {k} right." if k == 8 else f" So far {k - (k > 1)} of {k} right."
         assert said.startswith(question["text"]) and said.endswith(score)
         seen, panel = (page.locator(name).bounding_box() for name in ("#sentence", "#step"))
         assert width > 760 or panel["y"] - 1 <= seen["y"] <= panel["y"] + panel["height"] - seen["height"] + 1
-        again = k < 9 and questions[k]["step"] == question["step"]
+        again = k < 8 and questions[k]["step"] == question["step"]
         assert page.is_hidden("#content") == again
     assert page.get_attribute("#quiz", "aria-pressed") == "false"
-    assert max(places.count(i) for i in range(4)) < len(places) / 2
+    assert max(places.count(i) for i in range(4)) <= len(places) / 2
 
 
 @pytest.mark.slow
@@ -305,3 +302,18 @@ def test_a_page_can_begin_with_the_quiz_and_a_question_can_be_skipped(opened):
     assert page.input_value("#slider") == step
     page.click("#next")
     assert page.input_value("#slider") == str(int(step) + 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_reason_stands_above_the_step_that_it_explains(opened, cnn_page, width):
+    page = opened(cnn_page[2], width=width)
+    page.click("#quiz")
+    while page.evaluate("quiz.on"):
+        if page.evaluate("quiz.open"):
+            page.locator("#ask button").first.click()
+            if not page.evaluate("document.body.classList.contains('asking')"):
+                said, pane = page.locator("#sentence").bounding_box(), page.locator("#step").bounding_box()
+                assert pane["y"] <= said["y"] < 400 and said["y"] + said["height"] < 700
+                assert said["y"] < page.locator("#ask").bounding_box()["y"]
+        page.keyboard.press("ArrowRight")

@@ -1,4 +1,4 @@
-"""Five operations. The rule of each one runs without an error, but has a mistake, each another one.
+"""Six operations. The rules of five of them run without an error, but have a mistake, each another one.
 
 A sum is missing, a factor is missing, an operand is not transposed, a stride is forgotten, a tie is paid twice: which
 is where? Go back step by step, and accuse a rule, or find it right, before the page does. It shows the remark beside a
@@ -57,6 +57,15 @@ larger.vjp(x=lambda g, x, y: g * (x >= y), y=lambda g, x, y: g * (y >= x))  # a 
 
 
 @ag.primitive
+def squared(x):
+    """Multiplies each number by itself."""
+    return x * x
+
+
+squared.vjp(x=lambda g, x: 2 * g * x)  # this one is right
+
+
+@ag.primitive
 def middle(x):
     """Takes the mean of all numbers."""
     return np.mean(x)
@@ -70,7 +79,7 @@ def f(x, w, b):
     u = mix(ag.reshape(p, (3, 4)), w)
     v = shift(u, b)
     t = larger(v, v)
-    return middle(t * t)
+    return middle(squared(t))
 
 
 rng = np.random.default_rng(0)
