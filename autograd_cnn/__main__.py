@@ -50,7 +50,7 @@ FEW, LEAST, STEPS, PASSES, WIDTHS = 1000, 3, 8, 25, (32, 64, 128)  # training im
 
 ABOUT = "Train networks on images, ask and export them; watch backprop step by step; check derivatives of your own."
 FIRST = "To begin: %(prog)s demo. With a folder of images for each class, in the folder photos: %(prog)s train photos"
-DATA = f"{', '.join(SETS)} (default: the first, drawn here), or a folder that has one of images for each class"
+DATA = f"a folder that has a folder of images for each class, or {' or '.join(SETS)} (default: {DRAWN}, drawn here)"
 RECIPE = "{} (default: the first), or FILE.py with build(settings, rng=None, images=None)"
 SET = "another number of the recipe's Settings, such as weight_decay=0.01; may be repeated"
 CURES: dict[type[Exception], str] = {
@@ -105,7 +105,7 @@ OPTIONS: list[tuple[str, str, str, dict[str, Any]]] = [  # the commands that hav
     ("train", "--resume", "go on with the run in this folder", {"type": Path, "metavar": "RUN"}),
     ("train", "--minutes", "end after so many, resumed parts included", NUMBER),
     ("train", "--patience", "end after N passes without a better one", WHOLE),
-    ("predict export", "run", "the folder of a run; the code in its model.py is executed", {"type": Path}),
+    ("predict export", "run", "the folder of a run; its model.py is executed", {"type": Path, "metavar": "RUN"}),
     ("predict", "files", "an image or a folder of them", {"type": Path, "nargs": "+", "metavar": "IMAGE"}),
     ("predict", "--why", "also draw what the model got, and the pixels that move its answer, into RUN/why", YES),
     ("export", "file", "", {"type": Path, "metavar": "FILE.onnx"}),
@@ -121,7 +121,7 @@ def main(arguments: list[str] | None = None, recipes: Mapping[str, Path] = RECIP
     """
     parser = ArgumentParser(prog="python -m autograd_cnn", description=ABOUT, epilog=FIRST)
     parser.add_argument("--version", action="version", version=f"autograd_cnn {ag.__version__}")
-    commands = parser.add_subparsers(required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for run in demo, live, train, predict, export, check, compile, info:
         text = str(run.__doc__).partition("\n")[0]
         sub = commands.add_parser(run.__name__, help=text, description=text, argument_default=SUPPRESS)
@@ -129,7 +129,7 @@ def main(arguments: list[str] | None = None, recipes: Mapping[str, Path] = RECIP
         for those, names, text, details in OPTIONS:
             if run.__name__ in those.split():
                 sub.add_argument(*names.split(), help=text.format(", ".join(recipes)), **details)
-    options = vars(parser.parse_args(arguments))
+    options = vars(parser.parse_args((sys.argv[1:] if arguments is None else arguments) or ["--help"]))
     run = options.pop("command")
     try:
         code = run(recipes, **options) if run is train else run(**options)

@@ -51,9 +51,10 @@ def test_info_prints_versions_for_a_bug_report(autograd_cnn):
     assert f"\nnumpy {np.__version__}\n" in done.stdout
 
 
-def test_help_says_what_the_commands_are_for_and_which_to_try(capsys):
+@pytest.mark.parametrize("arguments", [["--help"], []])
+def test_help_says_what_the_commands_are_for_and_which_to_try(capsys, arguments):
     with pytest.raises(SystemExit, match="0"):
-        main(["--help"])
+        main(arguments)
     text = " ".join(capsys.readouterr().out.split())
     assert "Train networks on images, ask and export them; watch backprop step by step;" in text
     first = "python -m autograd_cnn demo. With a folder of images for each class, in the folder photos: "
