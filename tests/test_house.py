@@ -30,7 +30,7 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(2108, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "engine": Room(2100, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(1877, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(949, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(745, "engine calculus ops state", "modules, layers and their initial weights"),

@@ -11,11 +11,11 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial, wraps
 from inspect import Parameter, isfunction, ismodule, unwrap
 from traceback import walk_tb
-from types import CodeType, MethodType, ModuleType
+from types import CodeType, MethodType
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ import numpy as np
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.arrays import refusal
 from autograd_cnn.engine.messages import describe, here, inside, missing, spell
-from autograd_cnn.engine.numpy_calls import LEAVES
+from autograd_cnn.engine.numpy_calls import LEAVES, recorded
 from autograd_cnn.engine.registry import composites, counterparts, numpys, registry
 from autograd_cnn.engine.rules import untyped
 from autograd_cnn.engine.tensor import Tensor
@@ -240,22 +240,10 @@ def described(primitive: Any, args: Any) -> tuple[list[tuple[str, Any]], set[str
 def nested(primitive: Any, args: Sequence[Any]) -> TypeError | None:
     """Return an error if a Tensor with a history is inside of an argument, where no rule reaches it, else None."""
     for name, value in zip(primitive.flat_names(len(args)), args, strict=True):
-        if not isinstance(value, Tensor) and _has_tensor(value, set()):
+        if not isinstance(value, Tensor) and recorded(value) is not None:
             cure = "Pass each Tensor as an argument, or join them: ag.stack(list), ag.ravel_pytree(tree)[0]"
             return TypeError(f"{name} has a Tensor inside of it, where no rule reaches it\n{cure}")
     return None
-
-
-def _has_tensor(value: Any, visited: set[int]) -> bool:
-    """Return whether `value` is a Tensor with a history, or a container or object that has one inside."""
-    if isinstance(value, Tensor):
-        return value.requires_grad
-    if isinstance(value, (type, ModuleType)) or type(value) in LEAVES or id(value) in visited:
-        return False
-    visited.add(id(value))
-    is_sequence = isinstance(value, (list, tuple, set, frozenset))
-    parts = value if is_sequence else (value if isinstance(value, Mapping) else getattr(value, "__dict__", {})).values()
-    return any(_has_tensor(part, visited) for part in parts)
 
 
 _CODE = _named(print, "print", _prefix).__code__

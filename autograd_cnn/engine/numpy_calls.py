@@ -236,7 +236,8 @@ def known(value: Any) -> bool:
 
 
 def recorded(value: Any) -> Any:
-    """Return a Tensor that requires a gradient in nested lists and tuples, or None."""
+    """Return a Tensor that requires a gradient in nested lists, tuples and dicts, or None."""
+    value = (*value.values(),) if isinstance(value, dict) else value
     if isinstance(value, (tuple, list)):
         return next((found for part in value if (found := recorded(part)) is not None), None)
     return value if _is_tensor(value) and value.requires_grad else None
