@@ -70,10 +70,7 @@ ROOMS = {
 SCRIPTS = 1308  # lines of the player's scripts and styles that are not blank
 PROGRAMS = "studio.player.demos", "studio.live.examples", "training.quick"  # they import the face and nothing else
 
-HEAVY = {
-    "matplotlib", "numba", "graphviz", "torch", "tqdm", "safetensors", "playwright", "mpi4py", "onnx",
-    "jinja2",
-}  # fmt: skip
+HEAVY = {*"matplotlib numba graphviz torch tqdm safetensors playwright mpi4py onnx jinja2".split()}
 FOR_HEAVY = {"fast.compiled"}  # exist for it, and are imported when they are asked for
 
 

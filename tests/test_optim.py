@@ -16,20 +16,15 @@ from autograd_cnn.calculus.trees import tree_leaves
 SHAPES = [(), (3,), (4, 5), (2, 3, 4, 5), (0, 3)]
 
 RECIPES = {
-    "SGD": (optim.SGD, {"lr": 0.1}),
-    "SGD with decay": (optim.SGD, {"lr": 0.1, "weight_decay": 0.05}),
+    "SGD": (optim.SGD, {"lr": 0.1}), "SGD with decay": (optim.SGD, {"lr": 0.1, "weight_decay": 0.05}),
     "SGD with momentum": (optim.SGD, {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.05}),
     "SGD with Nesterov": (optim.SGD, {"lr": 0.1, "momentum": 0.8, "nesterov": True, "weight_decay": 0.05}),
-    "RMSprop": (optim.RMSprop, {}),
-    "RMSprop with all": (
-        optim.RMSprop,
-        {"lr": 0.03, "alpha": 0.8, "eps": 1e-3, "weight_decay": 0.1, "momentum": 0.9, "centered": True},
-    ),
-    "Adam": (optim.Adam, {}),
-    "Adam with all": (optim.Adam, {"lr": 0.03, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.1}),
-    "AdamW": (optim.AdamW, {}),
-    "AdamW with all": (optim.AdamW, {"lr": 0.03, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.1}),
-}
+    "RMSprop": (optim.RMSprop, {}), "Adam": (optim.Adam, {}), "AdamW": (optim.AdamW, {}),
+    "RMSprop with all": (optim.RMSprop, {"lr": 0.03, "alpha": 0.8, "eps": 1e-3, "weight_decay": 0.1, "momentum": 0.9,
+                                         "centered": True}),
+    **{f"{make.__name__} with all": (make, {"lr": 0.03, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.1})
+       for make in (optim.Adam, optim.AdamW)},
+}  # fmt: skip
 recipes = pytest.mark.parametrize("recipe", RECIPES)
 
 

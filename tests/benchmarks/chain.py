@@ -60,5 +60,5 @@ CONTESTS: dict[str, dict[str, Builder]] = {
         "MyGrad unguarded": partial(MYGRAD, "mem_guard_off"),
         "HIPS autograd": hips_chain,
         "NumPy": numpy_chain,
-    },
+    }
 }

@@ -13,10 +13,5 @@ import limits
 import networks
 from work import Builder
 
-CONTESTS: dict[str, dict[str, Builder]] = {
-    **networks.CONTESTS,
-    **layers.CONTESTS,
-    **convolutions.CONTESTS,
-    **chain.CONTESTS,
-    **limits.CONTESTS,
-}
+CONTESTS: dict[str, dict[str, Builder]] = networks.CONTESTS | layers.CONTESTS | convolutions.CONTESTS
+CONTESTS |= chain.CONTESTS | limits.CONTESTS

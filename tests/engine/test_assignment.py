@@ -222,11 +222,8 @@ def number_into_complex_numbers(x):
 REFUSED = [
     (lambda x: x.__setitem__(0, 1.0), RuntimeError, "x is a parameter. Assign to a copy: x = x.copy()"),
     (lambda x: ag.no_grad()(x.__setitem__)(0, 1.0), RuntimeError, r"x is a parameter. In place: x.data\[...\] = v"),
-    (
-        lambda x: ag.Tensor([1, 2]).__setitem__(0, x[0]),
-        RuntimeError,
-        r"is int64, and v float64\..* = x.astype\(np.float64",
-    ),
+    (lambda x: ag.Tensor([1, 2]).__setitem__(0, x[0]), RuntimeError,
+     r"is int64, and v float64\..* = x.astype\(np.float64"),
     (lambda x: ag.Tensor([1.0]).__setitem__(0, x[0] * 1j), RuntimeError, "is float64, and v complex128"),
     (lambda x: (x * 1).__setitem__(5, 1.0), IndexError, "out of bounds"),
     (lambda x: (x * 1).__setitem__(0, x), ValueError, "set_at: "),
@@ -234,7 +231,7 @@ REFUSED = [
     (lambda x: np.zeros(2).__setitem__(slice(None), x), TypeError, "would leave the graph"),
     (number_into_an_array, ValueError, "setting an array element"),
     (number_into_complex_numbers, TypeError, r"complex\(x\) would leave the graph. To fill an array"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("program", "kind", "message"), REFUSED)

@@ -12,17 +12,11 @@ from autograd_cnn.fast.memory import empty
 ONE = ((1, 1), (1, 1))
 # image, (C, O), padding; then dilation, groups and kernel if they are not 1, 1 and 3x3
 GEOMETRIES = {
-    "even": ((6, 4), (2, 3), ONE),
-    "odd": ((5, 7), (3, 2), ONE),
-    "whole tiles": ((8, 12), (3, 2), ONE),
-    "one row and column more": ((9, 5), (2, 3), ONE),
-    "no padding": ((6, 5), (2, 2), ((0, 0), (0, 0))),
-    "uneven padding": ((4, 5), (2, 3), ((2, 0), (0, 1))),
-    "more padding than tile": ((3, 4), (1, 2), ((5, 4), (3, 6))),
-    "one output": ((3, 3), (2, 2), ((0, 0), (0, 0))),
-    "one pixel": ((1, 1), (2, 2), ONE),
-    "margins cut off": ((8, 9), (2, 2), ((-1, -2), (-3, 0))),
-    "groups": ((5, 6), (6, 4), ONE, (1, 1), 2),
+    "even": ((6, 4), (2, 3), ONE), "odd": ((5, 7), (3, 2), ONE), "whole tiles": ((8, 12), (3, 2), ONE),
+    "one row and column more": ((9, 5), (2, 3), ONE), "no padding": ((6, 5), (2, 2), ((0, 0), (0, 0))),
+    "uneven padding": ((4, 5), (2, 3), ((2, 0), (0, 1))), "more padding than tile": ((3, 4), (1, 2), ((5, 4), (3, 6))),
+    "one output": ((3, 3), (2, 2), ((0, 0), (0, 0))), "one pixel": ((1, 1), (2, 2), ONE),
+    "margins cut off": ((8, 9), (2, 2), ((-1, -2), (-3, 0))), "groups": ((5, 6), (6, 4), ONE, (1, 1), 2),
     "dilation": ((7, 9), (2, 3), ((2, 2), (3, 3)), (2, 3)),
     "dilation, uneven": ((8, 5), (2, 2), ((1, 2), (0, 4)), (3, 2)),
     "dilation larger than the image": ((3, 4), (1, 2), ((5, 5), (6, 6)), (5, 6)),
@@ -30,7 +24,7 @@ GEOMETRIES = {
     "5x5": ((7, 8), (2, 3), ((2, 2), (2, 2)), (1, 1), 1, (5, 5)),
     "5x3, margins cut off": ((9, 6), (2, 2), ((-1, 1), (0, -1)), (1, 1), 1, (5, 3)),
     "3x7, dilation": ((6, 15), (1, 2), ((2, 0), (1, 9)), (2, 2), 1, (3, 7)),
-}
+}  # fmt: skip
 
 
 @pytest.fixture(params=["numpy", "compiled"])
@@ -83,8 +77,7 @@ def test_all_three_equal_explicit_loops(case, naive, rng, monkeypatch, cache):
     )
     if min(min(sides) for sides in options[1]) >= 0:
         assert_equal_but_for_rounding(
-            conv2d_input_gradient(g, w, x.shape, *options),
-            naive.conv2d_input_gradient(g, w, x.shape, *options),
+            conv2d_input_gradient(g, w, x.shape, *options), naive.conv2d_input_gradient(g, w, x.shape, *options)
         )
 
 

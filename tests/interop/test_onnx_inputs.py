@@ -67,16 +67,12 @@ FUNCTIONS = {  # of inputs by their letters
 REFUSED = {  # with the line
     "an index of large numbers": lambda x, i: x[(i[:, 0] > 99).astype(np.int64)],
     "a plain mask of large numbers": lambda x: ag.where(x.data > 9, x, 0.5),
-    "argmax": lambda x: ag.take(W, np.argmax(x, -1), 0),
-    "places of the largest": lambda x: ag.take(x, x.argmax(1), 1),
-    "sorted": lambda x: np.sort(x, -1),
-    "a branch": lambda x: x if (x > -9).all() else -x,
-    "a number": lambda x: x * float(x.max()),
-    "a plain mask": lambda x: ag.where(x.data > 0, x, 0.5),
-    "a plain array": lambda x, m: x * m.numpy(),
-    "signs": lambda x: ag.where(np.signbit(x), 2 * x, x),
+    "argmax": lambda x: ag.take(W, np.argmax(x, -1), 0), "places of the largest": lambda x: ag.take(x, x.argmax(1), 1),
+    "sorted": lambda x: np.sort(x, -1), "a branch": lambda x: x if (x > -9).all() else -x,
+    "a number": lambda x: x * float(x.max()), "a plain mask": lambda x: ag.where(x.data > 0, x, 0.5),
+    "a plain array": lambda x, m: x * m.numpy(), "signs": lambda x: ag.where(np.signbit(x), 2 * x, x),
     "picked": lambda x, m: x[m].sum(),
-}
+}  # fmt: skip
 
 
 GRAPHS = {  # of files: a program for each, with the result y

@@ -26,41 +26,28 @@ def near(found, true, error):
 
 
 CLAIMS = {  # of each script: a pattern of numbers that it prints, and whether they are as good as the page says
-    "spiral": {
-        r"([\d.]+)% of 300": lambda *right: right[0] < 60 and right[-1] == 100,
-        r"loss ([\d.]+)": lambda *losses: falls(losses) and losses[-1] < 0.01,
-    },
-    "newton_cg": {
-        r"loss ([\d.]+)": lambda newton, descent: newton < 0.06 < descent,
-        r"gradient (\d+e-\d+)": lambda small, large: small < 1e-10 < large,
-        r"(\d+) gradients": lambda few, many: 10 * few < many,
-    },
+    "spiral": {r"([\d.]+)% of 300": lambda *right: right[0] < 60 and right[-1] == 100,
+               r"loss ([\d.]+)": lambda *losses: falls(losses) and losses[-1] < 0.01},
+    "newton_cg": {r"loss ([\d.]+)": lambda newton, descent: newton < 0.06 < descent,
+                  r"gradient (\d+e-\d+)": lambda small, large: small < 1e-10 < large,
+                  r"(\d+) gradients": lambda few, many: 10 * few < many},
     "own_primitive": {
         r"largest error (\S+)": lambda error: error < 1e-6,
-        r"(?:eccentricity |period |true )([\d.]+)": lambda e, true_e, p, true_p: near((e, p), (true_e, true_p), 0.02),
-    },
+        r"(?:eccentricity |period |true )([\d.]+)": lambda e, true_e, p, true_p: near((e, p), (true_e, true_p), 0.02)},
     "cnn": {r"([\d.]+)% of 500 new images": lambda share: share > 90},
-    "resnet": {
-        r"(\d+),722 weights": lambda thousands: thousands == 269,  # 0.27 million, as in table 6 of the paper
-        r"([\d.]+)% of 200 new images": lambda share: share > 85,
-    },
-    "saliency": {
-        r"([\d.]+)% of 300 new images": lambda share: share > 90,
-        r"within ([\d.]+)%": lambda error: error < 3,
-    },
-    "ode": {
-        r"loss ([\d.]+)": lambda before, after: after < 0.0064 < before,  # the noise of the counts, 0.08 squared
-        r"(?<=[\[ ])([\d.]+)(?=[ \]])": lambda *rates: near(map(truediv, rates[:4], rates[4:]), [1] * 4, 0.15),
-    },
-    "spectrum": {
-        r"(?:loss|alone has) ([\d.]+)": lambda first, *later: first > later[0] > later[-1] > later[-2],
-        r"(?<=[\[ ])([\d.]+)(?=[ \]])": lambda *n: near(n[:4], n[4:8], 0.05),
-    },
+    "resnet": {r"(\d+),722 weights": lambda thousands: thousands == 269,  # 0.27 million, as in table 6 of the paper
+               r"([\d.]+)% of 200 new images": lambda share: share > 85},
+    "saliency": {r"([\d.]+)% of 300 new images": lambda share: share > 90,
+                 r"within ([\d.]+)%": lambda error: error < 3},
+    "ode": {r"loss ([\d.]+)": lambda before, after: after < 0.0064 < before,  # the noise of the counts, 0.08 squared
+            r"(?<=[\[ ])([\d.]+)(?=[ \]])": lambda *rates: near(map(truediv, rates[:4], rates[4:]), [1] * 4, 0.15)},
+    "spectrum": {r"(?:loss|alone has) ([\d.]+)": lambda first, *later: first > later[0] > later[-1] > later[-2],
+                 r"(?<=[\[ ])([\d.]+)(?=[ \]])": lambda *n: near(n[:4], n[4:8], 0.05)},
     "language_model": {r"loss ([\d.]+)": lambda *losses: losses[-1] < 0.15},
     "gpt": {r"loss ([\d.]+)": lambda *losses: losses[0] > 2.5 and falls(losses) and losses[-1] < 1.5},
     "pinn": {r"relative error of u: ([\d.]+)%": lambda error: error < 4},
     "autoencoder": {r"explain ([\d.]+)% of the variance": lambda share: share > 85},
-}
+}  # fmt: skip
 WORDS = {
     "language_model": r"the model goes on: this is the dog that worried the cat that killed the rat that ate the malt "
     r"that lay in the house that jack built\.\n",

@@ -255,8 +255,7 @@ def test_progress_goes_to_stderr_or_nowhere(capsys):
 
 
 @pytest.mark.parametrize(
-    ("count", "size", "sizes"),
-    [(61, 20, [20, 20, 21]), (21, 20, [21]), (3, 2, [3]), (1, 20, [1]), (3, 1, [1, 1, 1])],
+    ("count", "size", "sizes"), [(61, 20, [20, 20, 21]), (21, 20, [21]), (3, 2, [3]), (1, 20, [1]), (3, 1, [1, 1, 1])]
 )
 def test_no_image_is_left_alone_in_a_batch(count, size, sizes):
     seen = []

@@ -180,23 +180,18 @@ def test_row(row, dtype):
 
 # As above, with one warning in the forward, as NumPy gives it, and none in the walk.
 LOUD = {
-    "log": (ag.log, [0, 1], [-inf, 0], [inf, 1]),
-    "log1p": (ag.log1p, [-1, 0], [-inf, 0], [inf, 1]),
+    "log": (ag.log, [0, 1], [-inf, 0], [inf, 1]), "log1p": (ag.log1p, [-1, 0], [-inf, 0], [inf, 1]),
     "x / 0": (lambda x: x / 0, [1, -1], [inf, -inf], [inf, inf]),
-    "1 / y": (lambda y: 1 / y, [0, 2], [inf, 0.5], [-inf, -0.25]),
-    "exp": (ag.exp, [1000, 0], [inf, 1], [inf, 1]),
-    "exp2": (ag.exp2, [5000, 0], [inf, 1], [inf, math.log(2)]),
-    "sinh": (ag.sinh, [1000, 0], [inf, 0], [inf, 1]),
+    "1 / y": (lambda y: 1 / y, [0, 2], [inf, 0.5], [-inf, -0.25]), "exp": (ag.exp, [1000, 0], [inf, 1], [inf, 1]),
+    "exp2": (ag.exp2, [5000, 0], [inf, 1], [inf, math.log(2)]), "sinh": (ag.sinh, [1000, 0], [inf, 0], [inf, 1]),
     "log2": (ag.log2, [0, 1], [-inf, 0], [inf, 1 / math.log(2)]),
     "reciprocal": (ag.reciprocal, [0, 2], [inf, 0.5], [-inf, -0.25]),
     "arctanh": (ag.arctanh, [1, 0], [inf, 0], [inf, 1]),
     "arcsin of more than 1": (ag.arcsin, [2, 0], [nan, 0], [nan, 1]),
     "y of x % 0": (lambda y: 5 % y, [0.0], [nan], [-inf]),
     "where(x < 1, arcsin(x), x)": (lambda x: ag.where(x < 1, ag.arcsin(x), x), [2, 0], [2, 0], [1, 1]),
-    "expm1": (ag.expm1, [1000, 0], [inf, 0], [inf, 1]),
-    "x ** -1": (lambda x: x**-1, [0, 2], [inf, 0.5], [-inf, -0.25]),
-    "sqrt of less than 0": (ag.sqrt, [-1, 4], [nan, 2], [nan, 0.25]),
-    "silu, -inf": (ag.silu, [-inf], [nan], [nan]),
+    "expm1": (ag.expm1, [1000, 0], [inf, 0], [inf, 1]), "x ** -1": (lambda x: x**-1, [0, 2], [inf, 0.5], [-inf, -0.25]),
+    "sqrt of less than 0": (ag.sqrt, [-1, 4], [nan, 2], [nan, 0.25]), "silu, -inf": (ag.silu, [-inf], [nan], [nan]),
     "gelu, -inf": (ag.gelu, [-inf], [nan], [nan]),
     "where(x < 0, exp(x), x)": (lambda x: ag.where(x < 0, ag.exp(x), x), [1000, 0], [1000, 0], [1, 1]),
     "where(x > 0, log(x), x)": (lambda x: ag.where(x > 0, ag.log(x), x), [0, 2], [0, math.log(2)], [1, 0.5]),
@@ -207,7 +202,7 @@ LOUD = {
     "bce, p = 1, t = 0": (lambda p: ag.bce(p, np.zeros(1, p.dtype)), [1.0], 100, [1e12]),
     "bce, p = t = 0": (lambda p: ag.bce(p, np.zeros(1, p.dtype)), [0.0], 0, [0]),
     "bce, p = t = 1": (lambda p: ag.bce(p, np.ones(1, p.dtype)), [1.0], 0, [0]),
-}
+}  # fmt: skip
 
 
 @both_precisions

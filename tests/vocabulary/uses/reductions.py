@@ -29,9 +29,6 @@ USES = [
     *(
         use(f.__name__, call, x, want=lambda x, call=call: call(np.where(np.isnan(holes), np.nan, x)))
         for f in (np.nansum, np.nanprod, np.nanmean, np.nanmax, np.nanmin, np.nanvar, np.nanstd)
-        for call in (
-            lambda x, f=f: of_holes(f)(x),
-            lambda x, f=f: of_holes(lambda x: f(x, axis=1, keepdims=True))(x),
-        )
+        for call in (lambda x, f=f: of_holes(f)(x), lambda x, f=f: of_holes(lambda x: f(x, axis=1, keepdims=True))(x))
     ),
 ]
