@@ -16,8 +16,7 @@ CHANNELS, SIDE = 6, 64  # maps that are drawn, and their most rows and columns, 
 MATRIX, BARS = 32, 16  # rows and columns of a matrix, and elements of a vector, and items, that are drawn
 ITEMS = "k, x"  # the index of the elements of a batch of vectors, of which the page draws one item
 WHOLE = 300  # operations; longer graphs have no images and no trials
-Look = dict[str, Any]  # an array on the page; its maps are drawn
-Maps = dict[str, Any]
+Look = dict[str, Any]  # an array on the page, or its maps, which are drawn
 
 
 # The part of an array that is drawn: maps (filters, channels, height, width), in words, and its index, in which
@@ -62,7 +61,7 @@ def _of(shown: int, count: int, what: str) -> str:
     return f"{shown} of " * (shown < count) + count_text(count, what)
 
 
-def drawn(found: Cut | None, gradient: bool, role: str) -> Maps | None:
+def drawn(found: Cut | None, gradient: bool, role: str) -> Look | None:
     """Return the numbers of the maps, with four digits, and what is said of them; None stands for nan or inf."""
     if found is None:
         return None
@@ -106,6 +105,6 @@ class Views:
         cut = maps(np.arange(value.size).reshape(value.shape), self.role(value))
         return cut and cut.numbers[: 1 if cut.at == ITEMS else None].astype(int).ravel()
 
-    def winners(self, places: Any) -> Maps | None:
+    def winners(self, places: Any) -> Look | None:
         """Return the maps of the places of a pool's winners in their windows."""
         return drawn(maps(places, "activation"), False, "")

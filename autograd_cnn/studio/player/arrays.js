@@ -74,7 +74,7 @@ function tagged(heading, ids, gradient) {
 }
 
 // With what it is to the network
-const headed = (heading, id) => (value(id).role === "activation" ? heading : `${heading} · ${value(id).role}`);
+const headed = (heading, id) => (["activation", "loss"].includes(value(id).role) ? heading : `${heading} · ${value(id).role}`);
 
 function few(ids, draw) {
   const cards = ids.slice(0, 24).map(draw);

@@ -133,7 +133,7 @@ def test_a_wrong_rule_shows_as_a_tangent_that_crosses_the_loss(taught):
     frame = taught(ag.trace(module["f"], *arguments).page())
     drawn = plots(frame)
     bends = {name: plot["rise"] / (plot["curve"][6] - plot["curve"][4]) * 2 for name, plot in drawn.items()}
-    (name,) = (name for name in bends if name.startswith("squared["))
+    (name,) = (name for name in bends if name.startswith("s["))
     assert "    found = np.zeros_like(x)\n" in frame["ops"][0]["rules"][0]  # a rule that is called has its source
     assert bends[name] == pytest.approx(12, rel=0.05)  # of 12 numbers, whose mean has no 1 / 12
     right = plots(taught(ag.trace(lambda x: ag.mean(x * x), rng.normal(size=(3, 4))).page()))

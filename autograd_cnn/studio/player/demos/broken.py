@@ -79,7 +79,8 @@ def f(x, w, b):
     u = mix(ag.reshape(p, (3, 4)), w)
     v = shift(u, b)
     t = larger(v, v)
-    return middle(squared(t))
+    s = squared(t)
+    return middle(s)
 
 
 rng = np.random.default_rng(0)
