@@ -162,6 +162,14 @@ def test_a_slider_moves_through_training(opened, rng):
     assert not any(text.endswith((" 5", "loss 5")) for text in shown)
 
 
+@pytest.mark.parametrize(("count", "told"), [(3, "and 1 more array"), (4, "and 2 more arrays")])
+def test_the_update_counts_the_arrays_that_it_does_not_show(opened, count, told):
+    weights = [ag.Tensor(np.ones(3), True, f"w{i}") for i in range(count)]
+    page = opened(ag.trace(lambda *weights: ag.sum(ag.tanh(sum(weights))), *weights).page())
+    page.keyboard.press("End")
+    assert page.inner_text("#update small") == told
+
+
 def test_five_thousand_operations_open_and_step(opened):
     def chain(x, w):
         for _ in range(2500):

@@ -413,6 +413,14 @@ def test_a_model_that_guesses_gets_one_advice(run, losses, cure):
     assert text.startswith(about + cure)
 
 
+@pytest.mark.parametrize("passes", [1, 3])
+def test_the_table_of_passes_names_the_best(tmp_path, passes):
+    run = Run(tmp_path)
+    run.folder.callback(run.folder.model())(course(passes))
+    run.write()
+    assert f"The passes as a table; the best one, whose weights are kept, is {passes} of {passes}<" in run.html
+
+
 def test_the_course_is_drawn(run):
     (image,) = (a for a, _ in Page(run.html).all("img") if a["src"].startswith("data:image/svg+xml"))
     drawn = base64.b64decode(image["src"].partition(",")[2])
