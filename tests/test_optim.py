@@ -54,10 +54,7 @@ GROUPS = [{"weight_decay": 0.0}, {"lr": 0.02}, {"weight_decay": 0.3}]  # a sched
 
 @recipes
 @pytest.mark.parametrize(("dtype", "tolerance", "settings"), [
-    ("float64", 1e-12, GROUPS),
-    ("float64", 1e-12, [{}]),
-    ("float32", 1e-6, [{}]),
-    ("complex128", 1e-12, [{}]),
+    ("float64", 1e-12, GROUPS), ("float64", 1e-12, [{}]), ("float32", 1e-6, [{}]), ("complex128", 1e-12, [{}]),
     ("complex64", 1e-6, [{}]),
 ])  # fmt: skip
 def test_twenty_steps_equal_pytorch(recipe, dtype, tolerance, settings, rng, torch):

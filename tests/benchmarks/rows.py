@@ -80,17 +80,11 @@ def _own(title: str, kind: str, contest: str, over: str, targets: Aims = NO_AIM,
 def rows(threads: int) -> list[Row]:
     """All rows, for as many threads."""
     found = [
-        _step("standard CNN", (0.6, 1.0)),
-        _step("standard CNN", NO_AIM, over="JAX"),
-        _in_turn("standard CNN", (0.75, 1.1)),
-        _step("standard CNN", (0.75, None), batch=32),
-        _step("original CNN", (0.45, 0.95)),
-        _in_turn("original CNN", (0.7, 0.95)),
-        _step("ResNet-20", (0.85, 1.5)),
-        _step("modern CNN", (0.6, None)),
-        _inference("ResNet-20", 0.8),
-        _inference("modern CNN", 0.7),
-    ]
+        _step("standard CNN", (0.6, 1.0)), _step("standard CNN", NO_AIM, over="JAX"),
+        _in_turn("standard CNN", (0.75, 1.1)), _step("standard CNN", (0.75, None), batch=32),
+        _step("original CNN", (0.45, 0.95)), _in_turn("original CNN", (0.7, 0.95)), _step("ResNet-20", (0.85, 1.5)),
+        _step("modern CNN", (0.6, None)), _inference("ResNet-20", 0.8), _inference("modern CNN", 0.7),
+    ]  # fmt: skip
     for batch, target, beside_onnx in ((1, 1.0, 2.0), (100, 0.5, 0.8), (1000, 0.35, 0.8)):
         found.append(_inference("standard CNN", target, batch))
         found.append(_inference("standard CNN", beside_onnx, batch, "onnxruntime"))

@@ -20,20 +20,16 @@ def changed(size, *place):
 
 
 CASES = {  # what happens to the images, and whether they are even if all channels weigh the same, or if one has all
-    "as they are": (lambda x: None, True, True),
-    "a large number": (changed(20, 0, 3, 3, 3), True, False),
-    "a far number": (changed(1e3, 0, 3, 3, 3), False, False),
-    "a far pixel": (changed(-1e3, 0, 3, 3), False, False),
+    "as they are": (lambda x: None, True, True), "a large number": (changed(20, 0, 3, 3, 3), True, False),
+    "a far number": (changed(1e3, 0, 3, 3, 3), False, False), "a far pixel": (changed(-1e3, 0, 3, 3), False, False),
     "nine far pixels": (changed(1e6, 0, slice(2, 5), slice(4, 7)), False, False),
-    "nan": (changed(np.nan, 0, 0, 0, 0), False, False),
-    "inf": (changed(-np.inf, 0, 7, 7, 0), False, False),
-    "all nan": (changed(np.nan, 0), False, False),
-    "zeros": (changed(0, 0), True, True),
+    "nan": (changed(np.nan, 0, 0, 0, 0), False, False), "inf": (changed(-np.inf, 0, 7, 7, 0), False, False),
+    "all nan": (changed(np.nan, 0), False, False), "zeros": (changed(0, 0), True, True),
     "zeros, but for two rows": (changed(0, 0, slice(2, None)), True, True),
     "tiny": (lambda x: np.multiply(x, 1e-15, out=x), True, True),
     "large": (lambda x: np.multiply(x, 1e12, out=x), True, True),
     "near overflow": (lambda x: np.multiply(x, np.finfo(x.dtype).max / 1000, out=x), False, False),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

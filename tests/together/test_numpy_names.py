@@ -11,10 +11,7 @@ from together.numpy_names import PAGE, UNORDERED, fate, numpy_functions, page, r
 from uses import every_use
 
 FUNCTIONS = numpy_functions()
-PARTLY = {
-    "linalg.cholesky": "of Hermitian matrices",
-    "pad": "not by a maximum, a minimum or a median",
-}  # complex numbers
+PARTLY = "linalg.cholesky", "pad"  # complex numbers: Hermitian matrices, and not by a maximum, a minimum or a median
 
 
 def of_kind(kind):
