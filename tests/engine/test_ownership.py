@@ -68,5 +68,5 @@ def test_check_finds_a_rule_that_overwrites_what_it_returned():
         return kept
 
     double = made(lambda x: 2 * x, "double", x=lambda g: reuse(2 * g))
-    with pytest.raises(AssertionError, match="double, input 0: a rule overwrites its last result"):
+    with pytest.raises(AssertionError, match="double, input 0: not linear .*, or a rule overwrites its last result"):
         conformance(double)
