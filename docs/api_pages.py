@@ -78,8 +78,7 @@ def write(folder: Path) -> None:
     for key in sorted(registry):
         module = str(registry[key].__module__)
         if module.startswith(("autograd_cnn.ops.", "autograd_cnn.vocabulary.")):
-            elementary = module.endswith("vocabulary.functions") and getattr(registry[key], "elementwise", False)
-            families.setdefault((module, "elementary" if elementary else module.rpartition(".")[2]), []).append(key)
+            families.setdefault((module, module.rpartition(".")[2]), []).append(key)
     for (module, family), keys in sorted(families.items()):
         package = module.split(".")[1]
         text = f"{_intro(module)}.. py:currentmodule:: autograd_cnn\n\n" + "".join(map(_operation, keys))

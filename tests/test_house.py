@@ -31,8 +31,8 @@ class Room(NamedTuple):
 ROOMS = {
     # the library
     "engine": Room(2100, "", "the tape, the recorded call, the walk back, and Tensor"),
-    "ops": Room(1877, "engine", "the textbook: operations, each with its derivative below it"),
-    "calculus": Room(949, "engine", "grad and its kin, checkpoint, and checks of gradients"),
+    "ops": Room(1874, "engine", "the textbook: operations, each with its derivative below it"),
+    "calculus": Room(944, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(745, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(323, "engine calculus state", "optimisers, schedules, clipping"),
     "elsewhere": Room(113, "", "names of other libraries, and what to write here"),
@@ -46,7 +46,7 @@ ROOMS = {
     "__main__": Room(357, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
-        998, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
+        1011, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(3045, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(547, "engine files environment", "published images, folders of images, batches"),

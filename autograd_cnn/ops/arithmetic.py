@@ -14,6 +14,7 @@ from autograd_cnn.engine.arrays import FLOATS, NUMBERS, in_precision, is_complex
 from autograd_cnn.engine.declare import primitive
 from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.numpy_calls import plain, recorded
+from autograd_cnn.engine.primitive import Primitive
 
 __all__ = [
     "abs", "absolute", "add", "astype", "clip", "conj", "conjugate", "cos", "divide", "exp", "expm1", "finite_product",
@@ -189,15 +190,6 @@ exp.vjp(x=lambda g, out: chain(g, out))
 
 
 @primitive(complex=True, elementwise=True)
-def expm1(x: Any) -> Any:
-    """Computes ``exp(x) - 1`` without loss of digits near 0."""
-    return np.expm1(x)
-
-
-expm1.vjp(x=lambda g, x: chain(g, exp(x)))  # out + 1 would lose digits near -1
-
-
-@primitive(complex=True, elementwise=True)
 def log(x: Any) -> Any:
     """Takes the natural logarithm: the power to which e must be raised to give `x`.
 
@@ -208,15 +200,6 @@ def log(x: Any) -> Any:
 
 
 log.vjp(x=lambda g, x: chain(g, divide(1, x)))
-
-
-@primitive(complex=True, elementwise=True)
-def log1p(x: Any) -> Any:
-    """Computes ``log(1 + x)`` without loss of digits near 0."""
-    return np.log1p(x)
-
-
-log1p.vjp(x=lambda g, x: chain(g, divide(1, 1 + x)))
 
 
 @primitive(complex=True, elementwise=True)
@@ -264,12 +247,6 @@ def abs(x: Any) -> Any:
 abs.vjp(x=lambda g, x: g * (np.conj(quotient(x, live(abs(x), g))) if is_complex(x) else sign_of(x)))
 
 
-@primitive(complex=True, elementwise=True)
-def conjugate(x: Any) -> Any:
-    """Changes the sign of the imaginary part."""
-    return np.conjugate(x)
-
-
 @primitive(moves=True, batch="elementwise")
 def real(x: Any) -> Any:
     """Takes the real part of complex numbers."""
@@ -282,7 +259,6 @@ def imag(x: Any) -> Any:
     return np.imag(x)
 
 
-conjugate.vjp(x=lambda g: conjugate(g))
 real.vjp(x=lambda g: g)  # the walk makes it complex
 imag.vjp(x=lambda g: g * -1j)
 
@@ -290,22 +266,6 @@ imag.vjp(x=lambda g: g * -1j)
 def sgn(x: Any) -> Any:
     """Divides complex numbers by their lengths; takes the sign of real ones, into a plain array. It is 0 at 0."""
     return ratio(x, abs(x)) if is_complex(x) else np.sign(x)
-
-
-@primitive(complex=True, elementwise=True)
-def sin(x: Any) -> Any:
-    """Takes the sine of an angle in radians."""
-    return np.sin(x)
-
-
-@primitive(complex=True, elementwise=True)
-def cos(x: Any) -> Any:
-    """Takes the cosine of an angle in radians."""
-    return np.cos(x)
-
-
-sin.vjp(x=lambda g, x: g * cos(x))
-cos.vjp(x=lambda g, x: -g * sin(x))
 
 
 @primitive(complex=True, elementwise=True)
@@ -334,17 +294,37 @@ def maximum(x: Any, y: Any) -> Any:
     return np.maximum(x, y)
 
 
-@primitive(elementwise=True)
-def minimum(x: Any, y: Any) -> Any:
-    """Takes the smaller of `x` and `y`, element by element.
-
-    The result is NaN where either is NaN. Where they are equal, each receives half of the gradient.
-    """
-    return np.minimum(x, y)
-
-
 maximum.vjp(x=choice, y=lambda g, x, y, out: choice(g, y, x, out))
-minimum.vjp(x=choice, y=lambda g, x, y, out: choice(g, y, x, out))
+
+
+def of_numpy(ufunc: Any, doc: str, **rules: Any) -> Primitive[...]:
+    """Make a primitive of NumPy's function; it belongs to the file of its last rule.
+
+    Those that NumPy has for complex numbers are holomorphic, except those that choose.
+    """
+    inputs = getattr(ufunc, "nin", 1)  # `sinc` is no ufunc
+    function: Any = (lambda x, y: ufunc(x, y)) if inputs == 2 else (lambda x: ufunc(x))
+    function.__module__ = [*rules.values()][-1].__module__
+    holomorphic = "DD->D"[2 - inputs :] in getattr(ufunc, "types", ["D->D"]) and choice not in rules.values()
+    declare = primitive(elementwise=True, complex=holomorphic, name=ufunc.__name__)
+    made: Primitive[...] = declare(function)
+    made.__name__, made.__qualname__, made.__doc__ = made.name, made.name, doc
+    made.vjp(**rules)
+    return made
+
+
+# fmt: off
+expm1 = of_numpy(np.expm1, "Computes ``exp(x) - 1`` without loss of digits near 0.",
+                 x=lambda g, x: chain(g, exp(x)))  # out + 1 would lose digits near -1
+log1p = of_numpy(np.log1p, "Computes ``log(1 + x)`` without loss of digits near 0.",
+                 x=lambda g, x: chain(g, divide(1, 1 + x)))
+sin: Primitive[...] = of_numpy(np.sin, "Takes the sine of an angle in radians.", x=lambda g, x: g * cos(x))
+conjugate: Primitive[...] = of_numpy(np.conjugate, "Changes the sign of the imaginary part.", x=lambda g: conjugate(g))
+cos: Primitive[...] = of_numpy(np.cos, "Takes the cosine of an angle in radians.", x=lambda g, x: -g * sin(x))
+minimum = of_numpy(np.minimum, "Takes the smaller of `x` and `y`, element by element.\n\n"
+                   "The result is NaN where either is NaN. Where they are equal, each receives half of the gradient.",
+                   x=choice, y=lambda g, x, y, out: choice(g, y, x, out))
+# fmt: on
 
 
 @primitive(complex=True, elementwise=True)

@@ -3,11 +3,13 @@
 from typing import TYPE_CHECKING
 
 from autograd_cnn.engine.naming import enrol, publish
-from autograd_cnn.vocabulary import fft, functions, linalg, special, stats
-from autograd_cnn.vocabulary.functions import *
+from autograd_cnn.vocabulary import along_axes, arrays, elementary, fft, linalg, special, stats
+from autograd_cnn.vocabulary.along_axes import *
+from autograd_cnn.vocabulary.arrays import *
+from autograd_cnn.vocabulary.elementary import *
 
 if not TYPE_CHECKING:  # type checkers follow the stars
-    __all__ = functions.__all__
+    __all__ = along_axes.__all__ + arrays.__all__ + elementary.__all__
 enrol(globals())
 enrol(vars(fft), "fft.")
 enrol(vars(linalg), "linalg.")

@@ -14,10 +14,8 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from autograd_cnn.engine.arrays import is_complex, precision
 from autograd_cnn.engine.declare import primitive
-from autograd_cnn.ops.arithmetic import conjugate
 from autograd_cnn.ops.axes import Axis, Shape
 from autograd_cnn.ops.indexing import scatter
-from autograd_cnn.ops.shapes import roll
 
 __all__ = [
     "fft", "fft2", "fftn", "fftshift", "hfft", "ifft", "ifft2", "ifftn", "ifftshift", "ihfft", "irfft", "irfft2",
@@ -66,12 +64,12 @@ def irfft(a: Any, n: int | None = None, axis: int = -1, norm: Norm = None) -> An
 
 def hfft(a: Any, n: int | None = None, axis: int = -1, norm: Norm = None) -> Any:
     """Computes the spectrum, which is real, of `n` numbers whose second half is the conjugate of the first, `a`."""
-    return irfft(conjugate(a), n, axis, _OPPOSITE.get(norm, norm))
+    return irfft(np.conjugate(a), n, axis, _OPPOSITE.get(norm, norm))
 
 
 def ihfft(a: Any, n: int | None = None, axis: int = -1, norm: Norm = None) -> Any:
     """Computes the first half of the numbers that have a real spectrum: inverts `hfft`."""
-    return conjugate(rfft(a, n, axis, _OPPOSITE.get(norm, norm)))
+    return np.conjugate(rfft(a, n, axis, _OPPOSITE.get(norm, norm)))
 
 
 def _fitted(x: Any, shape: tuple[int, ...], axis: int) -> Any:
@@ -170,9 +168,9 @@ def _halves(x: Any, axes: Axis, sign: int) -> tuple[list[int], tuple[int, ...]]:
 
 def fftshift(x: Any, axes: Axis = None) -> Any:
     """Moves frequency 0 from the start of each of `axes` to its middle."""
-    return roll(x, *_halves(x, axes, 1))
+    return np.roll(x, *_halves(x, axes, 1))
 
 
 def ifftshift(x: Any, axes: Axis = None) -> Any:
     """Moves frequency 0 back to the start of each of `axes`: inverts `fftshift`."""
-    return roll(x, *_halves(x, axes, -1))
+    return np.roll(x, *_halves(x, axes, -1))

@@ -27,9 +27,7 @@ from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops import products, reductions
 from autograd_cnn.ops.arithmetic import abs, chain, conjugated, divide, imag, real, root, square, where
 from autograd_cnn.ops.axes import as_float, fixed, operand
-from autograd_cnn.ops.indexing import concatenate
 from autograd_cnn.ops.products import cross, matmul, outer, tensordot, vecdot
-from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import axes_last, expand_dims, matrix_transpose, reshape, squeeze
 
 __all__ = [
@@ -129,7 +127,7 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> Any:
         raise ValueError(f"linalg.lstsq: a has rank {lowest}. The gradient at constant rank: ag.linalg.pinv(a) @ b")
     a, b = as_floats(a, b)
     x = pinv(a, np.finfo(x.dtype).eps) @ b
-    return x, reshape(sum(_squares(b - a @ x), 0), residuals.shape) if residuals.size else residuals, rank, s
+    return x, reshape(np.sum(_squares(b - a @ x), 0), residuals.shape) if residuals.size else residuals, rank, s
 
 
 def solve_triangular(a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_diagonal: bool = False) -> Any:
@@ -167,7 +165,7 @@ def cofactors(a: Any) -> Any:
 def _cofactors_rule(g: Any, a: Any, out: Any) -> Any:
     """The cofactors are ``det(a) inv(a).mT``. So a singular matrix is refused, here and not in the rule of `det`."""
     inverse = inv(a).mT
-    return sum(g * out, (-2, -1))[..., None, None] * inverse - out @ g.mT @ inverse
+    return np.sum(g * out, (-2, -1))[..., None, None] * inverse - out @ g.mT @ inverse
 
 
 det.vjp(a=lambda g, a: g[..., None, None] * cofactors(a))
@@ -256,7 +254,7 @@ def eigh_rows(a: Any, UPLO: Triangle = "L") -> Any:
 def _eig_rule(g: Any, out: Any, w: Any) -> Any:
     """The columns of v have length 1, so that a part of `g` along them does not count."""
     v, gv = out[..., 1:, :], g[..., 1:, :]
-    t, along = v.mT, sum(v * gv, -2, keepdims=True)
+    t, along = v.mT, np.sum(v * gv, -2, keepdims=True)
     _check_phases(along, g)
     turned = t @ gv - (t @ conjugated(v)) * _real(along)
     return solve(t, where(_eye(v), g[..., :1, :], chain(turned, _inverse_gaps(w))) @ t)
@@ -320,7 +318,7 @@ def _svd_rule(g: Any, out: Any, a_shape: tuple[int, ...]) -> Any:
     u, s, v = out[..., :m, :], _real(out[..., m : m + 1, :]), out[..., m + 1 :, :]
     gu, gs, gv, gaps = g[..., :m, :], g[..., m : m + 1, :], g[..., m + 1 :, :], _inverse_gaps(square(s[..., 0, :]))
     if g.dtype.kind == "c":
-        along, beside = (sum(x * gx, -2, keepdims=True) for x, gx in ((u, gu), (v, gv)))
+        along, beside = (np.sum(x * gx, -2, keepdims=True) for x, gx in ((u, gu), (v, gv)))
         _check_phases(along + beside, g)
         gs = gs + chain(imag(along - beside) * 0.5j, divide(1, s))
     left, right = (chain(x.mT @ gx, gaps) for x, gx in ((u, gu), (v, gv)))
@@ -394,14 +392,14 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     rows = qr_rows(a[..., :m] if n > m else a)
     q, r = rows[..., :m, :], rows[..., m:, :].mT
     if n > m:
-        r = concatenate([r, _adjoint(q) @ a[..., m:]], -1)
+        r = np.concatenate([r, _adjoint(q) @ a[..., m:]], -1)
     return r if mode == "r" else QRResult(q, r)
 
 
 # Norms
 
 
-_OF_ABSOLUTES: dict[float, Any] = {1: sum, np.inf: reductions.max, -np.inf: reductions.min}
+_OF_ABSOLUTES: dict[float, Any] = {1: reductions.sum, np.inf: reductions.max, -np.inf: reductions.min}
 _OF_SINGULAR_VALUES = {"nuc": 1, 2: np.inf, -2: -np.inf}
 _OF_SUMS = {1: (-2, np.inf), -1: (-2, -np.inf), np.inf: (-1, np.inf), -np.inf: (-1, -np.inf)}  # axis of the sums, order
 
@@ -434,7 +432,7 @@ def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 
         return np.linalg.vector_norm(plain(x), ord=0, **along)
     zero = False if ord > 1 else x == 0
     powers = _squares(x) if ord == 2 else where(zero, 0.0 if ord > 0 else np.inf, where(zero, 1, abs(x)) ** ord)
-    return root(sum(powers, **along), ord)
+    return root(np.sum(powers, **along), ord)
 
 
 def _squares(x: Any) -> Any:
