@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from autograd_cnn.ops.windows import Padding, Pair, Shape, output_size
 
-from . import columns, costs, depthwise, direct, fused, winograd
+from . import columns, costs, depthwise, direct, fused, matrices, winograd
 from .memory import empty
 from .tiles import each_group
 from .twins import kernel_set
@@ -53,6 +53,8 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, 
     -------
     array (N, OH, OW, O), OH and OW by `output_size`
     """
+    if x.size and w.size and _is_product(w.shape, stride, padding, groups):
+        return matrices.matmul(x.reshape(-1, x.shape[3]), w[0, 0], b).reshape(*x.shape[:3], -1)
     height, width = _output_size(x.shape, w.shape, stride, padding, dilation)
     y = empty((len(x), height, width, w.shape[3]), np.result_type(x, w, *([] if b is None else [b])))
     if not (x.size and w.size and y.size):
@@ -105,6 +107,8 @@ def conv2d_input_gradient(
     if not (g.size and w.size):
         return np.zeros(x_shape, np.result_type(g, w))
     g = _of_all_windows(g, x_shape, w.shape, stride, padding, dilation)
+    if _is_product(w.shape, stride, padding, groups):
+        return matrices.matmul(g.reshape(-1, g.shape[3]), w[0, 0].T).reshape(x_shape)
     gx = empty(x_shape, np.result_type(g, w))
     if dilation != (1, 1):
         gx[...] = 0  # no window may see the pixels of a phase
@@ -193,6 +197,11 @@ def _of_all_windows(g: Array, x_shape: Shape, *geometry: Any) -> Array:
 
 def _corner(padding: Padding) -> Pair:
     return padding[0][0], padding[1][0]
+
+
+def _is_product(w_shape: Shape, stride: Pair, padding: Padding, groups: int) -> bool:
+    """Whether a convolution, or its input gradient, is a product of all pixels in a row and the weights."""
+    return (*w_shape[:2], *stride, groups) == (1, 1, 1, 1, 1) and not any(map(any, padding))
 
 
 def _suits_direct_in_groups(y: Array, w_shape: Shape, stride: Pair, groups: int) -> bool:
