@@ -349,8 +349,28 @@ def test_edits_stay_in_a_page_that_may_store_nothing(offline, tmp_path):
     assert frame.input_value("#code") == "x = 1" and raised == []
 
 
-def test_a_slow_picture_takes_a_third_of_the_time(training, monkeypatch):
-    source = f"{STEP}import numpy as np\n"
+def test_what_is_drawn_is_the_input_of_the_next_player():
+    program = run(live.example("live/examples/cnn.py"), lambda _: None)
+    assert next(program)["draws"] == "x"
+    program.send(0)
+    frames = [facts_of(program.send(order)["page"])["frames"][0] for order in (None, [[3, 4, 9.5], [0, 7, -2]])]
+    before, after = (next(v for v in f["values"].values() if v["name"] == "x")["array"]["elements"] for f in frames)
+    changed = {i: float(b) for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b}
+    assert changed == {3 * 8 + 4: 9.5, 7: -2} and frames[0]["summary"] != frames[1]["summary"]
+    program.send(0)  # goes on with the training, and keeps what is drawn
+    again = facts_of(program.send(None)["page"])["frames"][0]
+    assert next(v for v in again["values"].values() if v["name"] == "x")["array"]["elements"] == after
+
+
+def test_the_image_of_a_program_is_not_drawn_on_and_a_slow_picture_takes_a_third_of_the_time(training, monkeypatch):
+    source = f"{STEP}import numpy as np\nimage = np.zeros((1, 2, 2, 1))\n"
+    source += "def draw(x=image):\n    assert not image.any()\n    return ag.trace(lambda x: (x * x).sum(), x)\n"
     monkeypatch.setattr("autograd_cnn.studio.live.run.perf_counter", itertools.count().__next__)  # a second each
     program, _ = training(f"{source}def picture():\n    return np.zeros((1, 1, 3), np.uint8)\n")
+    assert not program.send([[0, 1, 5.0]])["error"]
     assert [len(program.send(1)["losses"]) for _ in range(2)] == [1, 2]  # the first picture takes a second
+
+
+@pytest.mark.parametrize("source", ["def draw(): pass", "def draw(x): pass", "def draw(x=1): pass", "draw = 3"])
+def test_another_function_called_draw_draws_nothing(source):
+    assert next(run(source, lambda _: None))["draws"] == ""

@@ -177,6 +177,41 @@ def test_the_player_is_seen_when_the_first_program_trains(opened):
         page.click(button)
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_answer_maps_and_loss_follow_what_is_drawn_on_the_input(opened, width):
+    page = opened("", width, has_touch=width < 500)
+    page.select_option("#example", label="Train a small CNN on drawn images")
+    page.wait_for_selector("[data-state=training] #curve circle")
+    while float(page.inner_text("#count").split("loss ")[1].split(",")[0]) > 0.1:  # a trained network
+        page.wait_for_timeout(100)
+    paused(page)
+    player = player_with(page, "draw here")
+    frame, answers = page.query_selector("#player iframe").content_frame(), player.locator("#paper .bars div")
+    frame.evaluate("show(2)")
+    before = frame.evaluate("[facts.summary, scene.find((entry) => entry.name === 'relu').numbers]")
+    cross, other = (float(n.replace("−", "-")) for n in answers.locator("code").all_inner_texts())
+    assert cross > other
+    player.locator("#paper canvas").scroll_into_view_if_needed()
+    border = [(i, k) for k in range(1, 7) for i in (1, 6)] + [(k, i) for k in range(1, 7) for i in (1, 6)]
+    for place, kind in zip(border, ["pointerdown", *["pointermove"] * 99], strict=False):  # of one stroke
+        frame.evaluate(  # on the canvas of this moment: new numbers from Python make another one
+            """([y, x, kind]) => {
+            const pane = document.querySelector("#paper canvas");
+            const [box, part] = [pane.getBoundingClientRect(), pane.clientWidth / 8];
+            const at = { clientX: box.left + (x + 0.5) * part, clientY: box.top + (y + 0.5) * part };
+            pane.dispatchEvent(new PointerEvent(kind, { ...at, buttons: 1, pointerType: "touch" })); }""",
+            [*place, kind],
+        )
+    computed = "scene[0].look.maps.numbers.map((n, i, all) => (n === Math.max(...all) ? i : -1))"  # white, for Python
+    while not {8 * y + x for y, x in border} <= set(frame.evaluate(computed)):
+        page.wait_for_timeout(50)  # a function that waits in the page would be refused by its policy
+    after = frame.evaluate("scene.find((entry) => entry.name === 'relu').numbers")
+    assert after != before[1] and player.locator("#where").inner_text() == "What is relu?"
+    cross, other = (float(n.replace("−", "-")) for n in answers.locator("code").all_inner_texts())
+    assert cross < other  # it is a frame
+    assert float(player.locator("#summary").inner_text().split()[1]) > float(before[0].split()[1])
+
+
 def test_a_step_that_fails_shows_the_curve_and_its_graph(page):
     small = TRAINS.replace("h.sum()", "(1e-5 * h).sum()")
     run(page, small.replace("    return", "    if made[0] == 37:\n        h @ h\n    return"))

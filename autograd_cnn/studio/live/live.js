@@ -13,6 +13,7 @@ let [ran, ended] = [null, ""]; // the program of the latest run, and how it ende
 let [runs, losses, since] = [0, [], null];
 let late; // tells of a step that takes long
 let stepped = 0; // the step that the player shows
+let [pixels, painting] = [[], false]; // drawn on the player's input, and whether Python paints those before
 
 // Python: its files, the worker, and what the worker says.
 
@@ -44,6 +45,7 @@ async function startPython() {
     if (data.ready) ready();
     else if (data.failed) fail(data.failed);
     else if (data.run !== runs) return; // of a program that another one has followed
+    else if (data.painted) painted(data.moment);
     else if (data.moment) show(data.moment);
     else print(data.printed);
   };
@@ -75,6 +77,7 @@ function ready() {
 
 function restart(how, error = "") {
   [asked, ended] = [false, how]; // what ended Python would end it again
+  painting = false;
   worker.terminate();
   showError(error, 0);
   startPython();
@@ -88,7 +91,7 @@ function run() {
   enter("running");
   [ran, ended] = [code.value, ""];
   changed();
-  [losses, stepped] = [[], 0];
+  [losses, stepped, pixels, painting] = [[], 0, [], false];
   at("player").querySelector("h2").textContent = "Player of the run before";
   at("step").hidden = true;
   for (const part of [at("curve"), at("count"), printed]) part.replaceChildren();
@@ -129,8 +132,9 @@ function showPlayer(moment) {
   page = moment.page;
   at("player").hidden = !page;
   at("step").hidden = !losses.length || Boolean(moment.error);
-  at("player").querySelector("h2").textContent = moment.error ? "Player, up to the error" : losses.length ? `Player of step ${losses.length} as it was computed: numbers before its update` : "Player";
+  at("player").querySelector("h2").textContent = moment.error ? "Player, up to the error" : moment.draws ? `Player: draw on ${moment.draws}` : losses.length ? `Player of step ${losses.length} as it was computed: numbers before its update` : "Player";
   const frame = document.querySelector("iframe"), fresh = Object.assign(frame.cloneNode(), { srcdoc: page });
+  if (moment.draws) fresh.addEventListener("load", () => fresh.contentWindow.postMessage({ draws: moment.draws }, "*"));
   const link = stepped && `about:srcdoc#step=${stepped}`;
   if (link) fresh.addEventListener("load", () => fresh.contentWindow.location.replace(link), { once: true });
   frame.replaceWith(fresh); // Chromium never paints a frame that is shown and gets a page at once
@@ -140,8 +144,27 @@ addEventListener("message", ({ source, data }) => {
   const frame = document.querySelector("iframe");
   if (source !== frame.contentWindow) return;
   if (data.height) frame.style.height = `${Number(data.height) + 4}px`; // the page scrolls, not the frame
+  else if (data.pixels) paint(data.pixels);
   else stepped = Number(data.step);
 });
+
+// Drawing: pixels wait while Python is at those before; then the player gets the numbers that they make
+
+function paint(more) {
+  pixels.push(...more);
+  if (painting || !pixels.length || (state !== "paused" && state !== "ready")) return;
+  painting = true;
+  worker.postMessage({ pixels: pixels.splice(0) });
+}
+
+function painted(moment) {
+  painting = false;
+  showError(moment.error, moment.line);
+  if (!moment.page) return;
+  page = moment.page;
+  document.querySelector("iframe").contentWindow.postMessage({ facts: page.match(/id="facts">([^<]*)/)[1] }, "*");
+  paint([]);
+}
 
 // Training.
 

@@ -42,6 +42,9 @@ def run(source: str, write: Callable[[str], object]) -> Generator[dict[str, Any]
     and makes steps for so long, at least one; for None it yields the player of the latest step. It may have a function
     ``picture()``, which returns the pixels that are shown of the training, (H, W, 3) uint8.
 
+    ``draw(x=image)`` returns the graph or the page of an input of shape (N, H, W, C), whose first image can be drawn. A
+    program that has one can be sent a list of pixels, each a row, a column and a number, and yields the new player.
+
     Parameters
     ----------
     source : str
@@ -55,13 +58,13 @@ def run(source: str, write: Callable[[str], object]) -> Generator[dict[str, Any]
         `page`, the player's page, or ""; `error`, the message of the exception that ended the program, or "";
         `line`, the line of the program at which it was raised, or 0; `losses`, of each step since the last moment;
         `picture`, the URL of what ``picture()`` returned, or "", and `caption`, the first line of its docstring;
-        `trains`, whether more steps can be made.
+        `trains`, whether more steps can be made; `draws`, the name of the input that can be drawn, or "".
 
     Examples
     --------
     >>> printed = []
     >>> next(run("print(1 + 1)", printed.append))
-    {'page': '', 'error': '', 'line': 0, 'losses': [], 'picture': '', 'caption': '', 'trains': False}
+    {'page': '', 'error': '', 'line': 0, 'losses': [], 'picture': '', 'caption': '', 'trains': False, 'draws': ''}
     >>> "".join(printed)
     '2\\n'
     >>> next(run("import autograd_cnn as ag\\nag.relu('x')", printed.append))["line"]
@@ -72,9 +75,10 @@ def run(source: str, write: Callable[[str], object]) -> Generator[dict[str, Any]
     seed(0)
     with catch_warnings(), own_operations():
         moment = program.moment(program.start)
-        while moment["trains"]:
-            seconds = yield moment
-            moment = program.moment(program.explain if seconds is None else partial(program.train, seconds))
+        while moment["trains"] or moment["draws"]:
+            order = yield moment
+            act = program.paint if isinstance(order, list) else program.train
+            moment = program.moment(program.explain if order is None else partial(act, order))
         yield moment
 
 
@@ -87,16 +91,17 @@ class _Program:
         self.shown: list[str] = []  # pages
         self.latest: Callable[[], graph.Graph] | None = None  # makes the graph of the latest step
         self.cost = 0.0  # seconds that the latest picture took
+        self.image: Any = None  # the input that is drawn
 
     def moment(self, act: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         """Act, and return what the page shows now."""
         moment: dict[str, Any] = {"page": "", "error": "", "line": 0, "losses": []}
-        moment |= {"picture": "", "caption": "", "trains": False}
+        moment |= {"picture": "", "caption": "", "trains": False, "draws": ""}
         showing = patch.object(graph, "show_page", self.shown.append)  # for `Graph.show`
         try:
             with redirect_stdout(self.out), redirect_stderr(self.out), showing:
                 act(moment)
-            moment["trains"] = self.has("step")
+            moment |= {"trains": self.has("step"), "draws": self.input() if self.image is not None else ""}
         except BaseException as error:  # a program that ends itself leaves the page running
             moment |= {"error": _message(error), "line": _line(error)}
             with suppress(Exception), redirect_stdout(None):
@@ -113,12 +118,21 @@ class _Program:
             return False
         return True
 
+    def input(self) -> str:
+        """Return the name of the input that ``draw(x=image)`` takes, and keep the image; "" without such a function."""
+        given = signature(self.names["draw"]).parameters if self.has("draw") else {}
+        for parameter in [*given.values()][:1]:
+            if self.image is None and np.ndim(parameter.default) == 4:
+                self.image = np.array(parameter.default)
+        return next(iter(given), "")
+
     def start(self, moment: dict[str, Any]) -> None:
         """Run the program, and show or print the value of its last line."""
         tree = ast.parse(self.source, FILE)
         last: Any = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
         exec(compile(tree, FILE, "exec", dont_inherit=True), self.names)
         value = last and eval(compile(ast.Expression(last.value), FILE, "eval", dont_inherit=True), self.names)
+        self.input()
         if page := _page(value):
             self.shown.append(page)
         elif value is not None:
@@ -139,8 +153,15 @@ class _Program:
         self.draw(moment)
 
     def explain(self, moment: dict[str, Any]) -> None:
-        """Make the player of the latest step."""
-        moment["page"] = _page(self.latest and self.latest())
+        """Make the player of the input that is drawn, or else of the latest step."""
+        made = self.latest and self.latest() if self.image is None else self.names["draw"](self.image)
+        moment["page"] = _page(made)
+
+    def paint(self, pixels: list[tuple[int, int, float]], moment: dict[str, Any]) -> None:
+        """Draw pixels on the input, and make its player."""
+        for y, x, number in pixels:
+            self.image[0, y, x] = number
+        self.explain(moment)
 
     def draw(self, moment: dict[str, Any]) -> None:
         """Draw the program's picture, if it has one."""

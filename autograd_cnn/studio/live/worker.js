@@ -11,7 +11,8 @@ onmessage = async ({ data }) => {
       id = data.run;
       program = run(data.source, (text) => postMessage({ printed: text, run: id }));
       tell();
-    } else if (data.train) train();
+    } else if (data.pixels) tell(python.toPy(data.pixels));
+    else if (data.train) train();
     else if (!data.step || tell(0)) tell(); // the player of the latest step
   } catch (error) {
     postMessage({ failed: String(error.message || error) });
@@ -25,7 +26,7 @@ function train() {
 function tell(order) {
   const { value } = program.next(order), moment = value.toJs({ dict_converter: Object.fromEntries });
   value.destroy();
-  postMessage({ moment, run: id });
+  postMessage({ moment, run: id, painted: typeof order === "object" });
   return moment.trains;
 }
 

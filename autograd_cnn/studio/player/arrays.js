@@ -22,6 +22,7 @@ function tensors(step) {
   document.body.classList.toggle("images", Boolean(reach?.kernel));
   const summed = way() && op(step).learns.some((id) => value(id).parts?.length > 1); // the sum of shares comes first
   document.body.classList.toggle("window", Boolean(way() && !summed && reach?.kernel && op(step).learns.includes(reach.w)));
+  fill($("paper"), ...papers());
   const figures = figuresOf(step);
   scaleBars();
   if (!scene.length) return figures.filter((figure) => figure !== sumOf);
@@ -40,6 +41,26 @@ function tensors(step) {
   if (same) point(same, before.c, before.y, before.x);
   else point(first, Math.floor(d / (tall * wide)) % count, Math.floor(d / wide) % tall, first.lists ? Math.min(item(), wide - 1) : d % wide);
   return figures;
+}
+
+// In the live page: the input that can be drawn, and what the network makes of it, above every step
+const paper = { name: "", number: 0 }; // of the input, and of the stroke
+function papers() {
+  const made = new Set(facts.ops.map((o) => o.output));
+  const those = (test) => Object.keys(facts.values).filter((id) => paper.name && test(value(id), made.has(id)));
+  return [...tagged("draw here", those((v) => v.name === paper.name)), ...tagged("answer", those((v, result) => result && v.axes?.at(-1) === "class"))];
+}
+
+// A stroke is as dark or as light as the image; it turns round the pixel where it begins
+function paint(entry, begins, y, x) {
+  const [, count, tall, wide] = entry.shape;
+  if (!(y >= 0 && y < tall && x >= 0 && x < wide)) return;
+  const [low, high] = [Math.min(...entry.numbers), Math.max(...entry.numbers)];
+  if (begins) paper.number = entry.read(0, y, x) > (low + high) / 2 ? low : high;
+  for (let c = 0; c < count; c++) entry.numbers[(c * tall + y) * wide + x] = paper.number;
+  entry.look.tiles = {};
+  draw(entry);
+  parent.postMessage({ pixels: [[y, x, paper.number]] }, "*");
 }
 
 function figuresOf(step) {
@@ -175,6 +196,7 @@ function maps(entry) {
   };
   for (const kind of ["pointermove", "pointerdown"]) entry.pane.addEventListener(kind, (event) => {
     if (kind === "pointerdown" || event.pointerType === "mouse") go(...locate(event));
+    if (event.buttons && !bars && entry.pane.closest("#paper")) paint(entry, kind === "pointerdown", ...locate(event).slice(1));
   });
   entry.pane.addEventListener("mousedown", (event) => event.preventDefault()); // after the mouse, the arrow keys step
   entry.pane.addEventListener("keydown", (event) => {

@@ -436,6 +436,15 @@ function moment(k, step = at, quiet) {
   if (!quiet) $("take")?.focus();
 }
 
+// In the live page an input can be drawn: the page around runs the program again, and sends its numbers
+addEventListener("message", async ({ source, data }) => {
+  if (source !== parent || parent === window) return;
+  if (data.draws) paper.name = data.draws;
+  if (data.facts) DATA = JSON.parse(await unpack(data.facts));
+  facts = DATA?.frames[0];
+  if (facts) show(at, true);
+});
+
 async function unpack(packed) {
   const bytes = Uint8Array.from(atob(packed), (c) => c.charCodeAt(0));
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();

@@ -29,6 +29,10 @@ def step():  # the page runs it again and again
     return loss
 
 
+def draw(x=x[:1]):  # after a pause: a pointer draws on x, and the page runs it again
+    return ag.trace(loss_of, x, y[:1]).page(classes=["cross", "frame"])
+
+
 def picture():
     """The four filters: blue is negative, white 0, vermilion positive."""
     cells = np.zeros((7, 7, 1))
