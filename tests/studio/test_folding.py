@@ -223,7 +223,7 @@ def test_saved_arrays_have_the_names_that_are_drawn(weights):
     drawn = folded(graph, 1).graph
     product = drawn.ops[-2]
     assert {drawn.values[v].name for _, v in product.inputs} == {"h_7"}
-    assert [wire.label for wire in ladder(graph, 1).wires if wire.kind == "kept"][-1] == "h_7 (shared)"
+    assert [wire.texts for wire in ladder(graph, 1).wires if wire.kind == "kept"][-1][0][0] == "h_7 (shared)"
 
 
 @pytest.mark.parametrize("depth", [0, 1])

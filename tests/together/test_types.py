@@ -203,7 +203,9 @@ accuracy: float = ag.training.evaluate(net, ag.cross_entropy, data.test_images, 
 OPERATIONS = {
     name: inspect.signature(value.textbook).parameters.values()
     for name, value in vars(ag).items()
-    if isinstance(value, Primitive) and value.name == name and not value.__module__.endswith("functions")
+    if isinstance(value, Primitive)
+    and value.name == name
+    and not value.__module__.startswith("autograd_cnn.vocabulary")
 }
 VALUES = {  # of a parameter with this annotation
     "Any": ["t"], "Sequence[Any]": ["[t, t]"], "Shape": ["(2, 3)"], "Axis": ["1", "(0, 1)", "None"], "bool": ["True"],
@@ -218,7 +220,10 @@ VALUES = {  # of a parameter with this annotation
 
 def calls(name, parameters):
     """An operation called with what it requires, and then with each value of each option."""
-    required = [VALUES[p.annotation][0] for p in parameters if p.default is p.empty]
+    # A function that `of_numpy` makes has no annotations.
+    required = [
+        VALUES["Any" if p.annotation is p.empty else p.annotation][0] for p in parameters if p.default is p.empty
+    ]
     options = [f"{p.name}={v}" for p in parameters if p.default is not p.empty for v in VALUES[p.annotation]]
     return [f"ag.{name}({', '.join([*required, *option])})" for option in ([], *([o] for o in options))]
 
