@@ -18,7 +18,7 @@ def test_dark_and_light_follow_the_system(opened, small):
 
 @pytest.mark.parametrize("width", [320, 800, 1280])
 def test_numbers_are_wrapped_and_not_cut(opened, small, width):
-    page = opened(small[0], "#step=11", width=width)
+    page = opened(small[0], "#step=12", width=width)
     assert page.locator(".numbers").count() >= 4
     for numbers in page.locator(".numbers").all():
         assert numbers.evaluate("(box) => box.scrollWidth <= box.clientWidth")
