@@ -75,3 +75,10 @@ def test_the_margin_of_a_window_is_that_of_rows_and_of_columns(rng):
 def test_a_pool_to_which_no_gradient_flows_is_on_the_page(rng):
     graph = ag.trace(lambda x: ag.sum(ag.max_pool2d(x.detach(), 2) * x[:, :2, :2]), rng.normal(size=(1, 4, 4, 2)))
     assert "max_pool2d" in graph.page()
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (5, 5), (2, 4, 5)], ids=str)
+def test_elements_of_two_arrays_meet_in_arrays_of_any_shape(rng, shape):
+    a, b = (ag.Tensor(rng.normal(size=shape), True, name) for name in "ab")
+    (facts,) = facts_of(ag.trace(lambda: ag.sum((a + b) * a)).page())["frames"]
+    assert [op["reach"]["each"] for op in facts["ops"][:2]] == [op["inputs"] for op in facts["ops"][:2]]

@@ -321,7 +321,9 @@ function point(entry, c, y, x) {
   spot = { entry, c, y, x, step: step.kind + step.op };
   const place = entry.place(c, y, x, filterOf(entry));
   const { rows, group, pool } = reach || {};
-  if (rows && entry.side !== "w" && place.length > 1) [channel.item, channel.row] = [place[0], place.at(-2)];
+  const meet = [spotted().output, ...(reach?.each || [])]; // one element of these is selected
+  const alike = meet.includes(entry.id) ? meet : [entry.id];
+  if ((rows ? entry.side !== "w" : alike[1]) && place.length > 1) [channel.item, channel.row] = [place[0], place.at(-2)];
   if (entry.lists) channel.item = x;
   if (entry.side === "w") [channel.fine, channel.coarse, channel.tap] = rows ? matrix(...place) : [c + group[0] * Math.floor(channel.coarse / group[1]), channel.coarse, [y, x]];
   else channel[entry.side] = rows ? place.at(-1) : c;
@@ -331,7 +333,7 @@ function point(entry, c, y, x) {
     const [mine, theirs] = own === "fine" ? group : [group[1], group[0]];
     if (Math.floor(channel[own] / mine) !== Math.floor(channel[other] / theirs)) channel[other] = theirs * Math.floor(channel[own] / mine);
   }
-  chosen[entry.id] = entry.find(entry.place(c, y, x, filterOf(entry)));
+  for (const id of alike) if ((mapped(id)?.find(place) ?? -1) >= 0) chosen[id] = mapped(id).find(place);
   places = overPlaces();
   if (places && channel.coarse < places.w.shape[0]) { // the filter's number that a pixel of either side selects
     const [, inputs, high, broad] = places.w.shape;

@@ -207,9 +207,8 @@ class _Facts:
             say = f"Your code gives {expression} no name; here it is called {name}. {say}"
         if not op.kept and not op.rules and not self.graph.failure:
             say += " Nothing before it learns, so it has no step on the way back."
-        terms = attempt(lesson.terms, t, op) or []
-        more = {"round": self.rounds.get(op.id), "term": self.terms[op.id] or None, "formulas": terms}
-        return _step("forward", f"What is {expression or name}?", say, i, **more)
+        more = {"term": self.terms[op.id] or None, "formulas": attempt(lesson.terms, t, op) or []}
+        return _step("forward", f"What is {expression or name}?", say, i, round=self.rounds.get(op.id), **more)
 
     def failed(self, op: Op) -> Step:
         failure: Any = self.graph.failure

@@ -103,9 +103,10 @@ def _row(op: Op, arrays: dict[str, Any]) -> Reach | None:
     x, w, *b = (v for _, v in op.inputs)
     left = arrays[w].ndim == 1  # a matrix times a vector is the vector times its transpose
     x, w = (w, x) if left else (x, w)
-    if arrays[w].ndim != 2 or not arrays[x].ndim == arrays[op.output].ndim in (1, 2, 3):
-        return None
     matrix = arrays[w].T if left else arrays[w]
+    vectors = arrays[x].ndim == arrays[op.output].ndim in (1, 2, 3)
+    if matrix.ndim != 2 or not vectors or arrays[x].shape[-1] != len(matrix):
+        return None
     row, out = (arrays[v].reshape(-1, arrays[v].shape[-1])[:1] for v in (x, op.output))
     product = row @ matrix + (arrays[b[0]] if b else 0)
     if product.shape != out.shape or not np.allclose(product, out, 1e-4, 1e-6):

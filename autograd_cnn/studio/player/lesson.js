@@ -20,12 +20,6 @@ function apart(before, after, some = 3) {
 const flat = (place, shape) => place.reduce((i, k, axis) => i * shape[axis] + k, 0);
 const labelled = (id, place, back) => (back ? gradientOf(id) : value(id).name) + (place.length ? `[${place.join(", ")}]` : "");
 
-function placeOf(id, i) {
-  const place = [];
-  for (const size of [...value(id).shape].reverse()) [i, place[place.length]] = [Math.floor(i / size), i % size];
-  return place.reverse();
-}
-
 function mapped(id) {
   const { name, array, gradient } = value(id);
   const look = [array, gradient].find((look) => look?.maps);
@@ -126,10 +120,10 @@ function shareOf([from, , slope, products], id, element, share) {
   const { output, name, inputs, reach, own } = facts.ops[from];
   const [shape, alike] = [value(id).shape, String(value(output).shape) === String(value(id).shape)];
   const came = alike ? aligned(output, element, id, true) : NaN;
-  const known = products.find(([i]) => i === element.i)?.slice(1) || ((slope || reach?.each) && came && share / came ? [1, element.i, came, share / came] : null);
+  const known = products.find(([i]) => i === element.i)?.slice(1) || ((slope || reach?.each) && came && share / came ? [1, element.place, came, share / came] : null);
   if (!known) return { lines: [four(share)], note: "as the rule gives it" };
-  const [count, j, g, s, , ...second] = known;
-  const first = labelled(output, placeOf(output, j), true);
+  const [count, there, g, s, , ...second] = known;
+  const first = labelled(output, there, true);
   if (count > 1) {
     const terms = [[g, s], second].map((pair) => pair.map(factor).join(" × ")).join(" + ") + (count > 2 ? " + …" : "");
     const all = reach?.kernel && reach.w === id ? value(reach.coarse).shape.slice(0, -1).reduce((n, k) => n * k) : count;

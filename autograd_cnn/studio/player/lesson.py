@@ -16,9 +16,8 @@ from autograd_cnn.studio.player.wording import bare, number, signed
 from autograd_cnn.studio.records import Op, Use, Value
 from autograd_cnn.studio.text import clip, count_text, listed
 
-SHOWN, MANY = 5, 4  # shares, parameters
+MANY = 4  # parameters
 TERMS, CLASSES = 4, 10  # that are written out
-ONE = ast.Constant(1)
 Formula = dict[str, Any]  # lines, and a note; if the number is tried, a check and a plot
 LOSS = "Loss: the number at the end, to be made small. Gradient: how fast the loss changes when one number is raised."
 SHORT = "g_{0} is short for the gradient of the loss with respect to {0}; calculus writes d loss / d {0}."
@@ -198,7 +197,7 @@ def terms(t: Trials, op: Op) -> list[Formula] | None:
 def _item(t: Trials, z: Value, k: int, p: Any, y: Any, loss: Any) -> Formula:
     """Return the loss of the k-th item with its numbers: the shares of the classes, and minus the right one's log."""
     first, right = k * len(p), number(p[y], 4 if p[y] < 0.999 else 9)
-    row, place = [*map(int, np.unravel_index(first, z.shape)[:-1])] or "", t.told(z, first).rpartition(", ")[0]
+    row, place = t.place(z, first)[:-1] or "", t.told(z, first).rpartition(", ")[0]
     lines = [f"softmax({clip(z.name)}{row}) = {', '.join(map(number, p[:CLASSES]))}" + ", …" * (len(p) > CLASSES)]
     lines += [f"{t.called('class', int(y))} is right: −log {right} = {number(loss)}"]
     return {"lines": lines, "note": f"the term of {place or t.named(z, 0)}"}

@@ -120,12 +120,14 @@ class Trials:
 
     def named(self, value: Value, i: int) -> str:
         """Return the name of the i-th element: ``h[2, 5]``."""
-        place = ", ".join(str(int(k)) for k in np.unravel_index(i, value.shape))
-        return clip(value.name) + (f"[{place}]" if value.shape else "")
+        return f"{clip(value.name)}{self.place(value, i) or ''}"
+
+    def place(self, value: Value, i: Any) -> list[int]:
+        return [int(k) for k in np.unravel_index(i, value.shape)]
 
     def told(self, value: Value, i: int) -> str:
         """Return the place of the i-th element in words: ``row 2, column 0, red, filter 2``; "" if they are unknown."""
-        return ", ".join(map(self.called, self.axes.get(value.id, ()), np.unravel_index(i, value.shape)))
+        return ", ".join(map(self.called, self.axes.get(value.id, ()), self.place(value, i)))
 
     def called(self, axis: str, k: Any) -> str:
         name = f" ({plain(self.classes[k])})" if axis == "class" and self.classes else ""
@@ -220,7 +222,7 @@ class Trials:
     def products(self, value: Value, share: Share, i: int) -> list[Any] | None:
         """Return of how many products a share of the i-th gradient is the sum, and the first two of them.
 
-        Each is an index of the operation's result, its incoming gradient, and the local slope. Return None unless they
+        Each is a place in the operation's result, its incoming gradient, and the local slope. Return None unless they
         are known and explain the share, which they do not where a rule is wrong.
         """
         op, out = share.op, self.values[share.op.output]
@@ -228,7 +230,7 @@ class Trials:
         whole = self.gradient(value) if share.array is None else share.array
         c = np.reshape(whole, -1)[i]
         if slope is not None and abs(slope.flat[i] * incoming[k := i if out.size > 1 else 0] - c) <= 1e-5 * abs(c):
-            return [1, k, significant(incoming[k]), significant(slope.flat[i])]
+            return [1, self.place(out, k), significant(incoming[k]), significant(slope.flat[i])]
         slopes = self.slopes(op, value, i) if len(self.uses[op.id, value.id]) == 1 else None
         if slopes is None:
             return None
@@ -239,7 +241,7 @@ class Trials:
         if out.id in self.picks and terms[first := self.picks[out.id].i]:  # the example goes on
             order = np.array([first, *order[order != first]])
         count = max(1, int(np.count_nonzero(np.abs(slopes) > STEP * np.abs(slopes).max())))
-        pairs = [(int(k), significant(incoming[k]), significant(slopes[k])) for k in order[: min(2, count)]]
+        pairs = [(self.place(out, k), significant(incoming[k]), significant(slopes[k])) for k in order[: min(2, count)]]
         return [count, *chain(*pairs)]
 
     def local(self, value: Value, share: Share) -> Any:
@@ -372,7 +374,7 @@ def _rows(t: Trials, op: Op, value: Value, gradient: Any, g: Any) -> list[Any]:
     starts = [nonzero * k // ENTRIES for k in range(ENTRIES)]
     smooth = ((int(i) for i in order[k : k + LARGE] if not slope(int(i))[1]) for k in starts)
     for i in sorted({i for near in smooth for i in islice(near, 1)}):
-        place, d, r = np.unravel_index(i, gradient.shape), slope(i)[0], float(gradient.flat[i])
-        element = f"{t.author.gradient(value)}{list(map(int, place)) or ''}"
+        d, r = slope(i)[0], float(gradient.flat[i])
+        element = f"{t.author.gradient(value)}{t.place(value, i) or ''}"
         rows.append((element, number(d, 6), number(r, 6), abs(d - r) <= 1e-4 * max(abs(d), abs(r)) + 1e-9))
     return rows

@@ -72,6 +72,11 @@ def gallery_page(path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_a_network_in_which_a_value_is_used_three_times_is_walked(walk, small):
+    assert walk(small[0]) == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_live_example_is_walked(walk, name):
     assert walk(live_page(name)) == []
