@@ -168,9 +168,12 @@ class Module:
 
     def __call__(self, *args: Any, **options: Any) -> Tensor:
         forward = self._listed_forward if hasattr(_thread, "calls") else self.forward
+        mode = current.get()
         try:
-            scope = self.path, current.get().scope, type(self).__name__
-            with in_mode(scope=scope) if self.path else nullcontext():
+            if self.path and (mode.recording or mode.call):
+                with in_mode(scope=(self.path, mode.scope, type(self).__name__)):
+                    out = forward(*args, **options)
+            else:  # nobody asks for the scope, and to set it takes as long as a small operation
                 out = forward(*args, **options)
         except TypeError as error:
             if error.__traceback__ and error.__traceback__.tb_next is None:  # `forward` was not entered

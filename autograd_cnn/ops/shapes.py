@@ -110,7 +110,7 @@ def flatten(x: Any, start_axis: int = 0) -> Any:
     """Joins the axes from `start_axis` on into one: ``flatten(images, 1)`` has a row of all numbers for each image."""
     if not -x.ndim <= start_axis <= x.ndim:
         raise ValueError(f"x {x.shape} has no axis {start_axis}\nnn.Flatten() and ag.flatten(x, 1) keep the first axis")
-    return np.reshape(x, (*x.shape[:start_axis], int(np.prod(x.shape[start_axis:]))))
+    return np.reshape(x, (*x.shape[:start_axis], math.prod(x.shape[start_axis:])))
 
 
 @primitive(moves=True)

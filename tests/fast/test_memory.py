@@ -12,7 +12,7 @@ import autograd_cnn as ag
 from autograd_cnn.fast import memory
 from autograd_cnn.fast.memory import empty, scratch
 
-SHAPE = 300, 400  # large enough for a region
+SHAPE = 600, 800  # large enough for a region
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def test_memory_is_reused_after_its_array_dies():
     at = place(a)
     assert place(empty(SHAPE, np.float32)) != at
     del a
-    b = empty((400, 30, 10), np.float32)
+    b = empty((1600, 30, 10), np.float32)
     assert place(b) == at
     assert b.flags.writeable and b.flags.c_contiguous and b.dtype == np.float32
 
@@ -53,22 +53,22 @@ def test_read_only_arrays_come_back_writable():
 
 
 def test_free_memory_is_divided_and_merged_again():
-    large = empty((800, 1000), np.float32)
+    large = empty((1600, 2000), np.float32)
     at = place(large)
     del large
     parts = [empty(SHAPE, np.float32) for _ in range(6)]
-    assert sorted(map(place, parts)) == list(range(at, at + 6 * 480_000, 480_000))
+    assert sorted(map(place, parts)) == list(range(at, at + 6 * 1_920_000, 1_920_000))
     for i in (2, 0, 5, 1, 4, 3):  # neighbours die in any order
         parts[i] = None
-    assert place(empty((800, 1000), np.float32)) == at
+    assert place(empty((1600, 2000), np.float32)) == at
 
 
 def test_the_smallest_part_that_is_large_enough_is_taken():
-    arrays = [empty(shape, np.float64) for shape in ((200, 200), SHAPE, (170, 200), SHAPE, (190, 200), SHAPE)]
+    arrays = [empty(shape, np.float64) for shape in ((800, 200), SHAPE, (680, 200), SHAPE, (760, 200), SHAPE)]
     at = [place(array) for array in arrays]
     arrays[0] = arrays[2] = arrays[4] = None
-    assert place(empty((180, 200), np.float64)) == at[4]
-    assert place(empty((170, 200), np.float64)) == at[2]
+    assert place(empty((720, 200), np.float64)) == at[4]
+    assert place(empty((680, 200), np.float64)) == at[2]
 
 
 def test_parts_never_overlap():
@@ -78,7 +78,7 @@ def test_parts_never_overlap():
         if len(held) > 20:
             old = list(held)[rng.integers(len(held))]
             assert np.all(held.pop(old) == old % 251)
-        held[number] = empty((int(rng.integers(131_072, 400_000)),), np.uint8)
+        held[number] = empty((int(rng.integers(memory.SMALLEST, 1_600_000)),), np.uint8)
         held[number][...] = number % 251
     assert len(memory._regions) == 1  # and little of it was ever touched
 
@@ -144,11 +144,11 @@ def test_a_signal_handler_that_computes_inside_does_not_block(monkeypatch):
     take, inner = memory._take, []
 
     def interrupted(size):
-        inner.append(memory.empty((1 << 18,), np.uint8))  # as a handler may, at this moment
+        inner.append(memory.empty((1 << 20,), np.uint8))  # as a handler may, at this moment
         return take(size)
 
     monkeypatch.setattr(memory, "_take", interrupted)
-    outer = memory.empty((1 << 18,), np.uint8)
+    outer = memory.empty((1 << 20,), np.uint8)
     assert len(inner) == 1 and not np.may_share_memory(outer, inner[0])
 
 
@@ -158,10 +158,10 @@ def test_an_interrupt_inside_leaves_the_lock_free(monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(memory, "_take", interrupted)
-        memory.empty((1 << 18,), np.uint8)
+        memory.empty((1 << 20,), np.uint8)
     assert not memory._lock.locked()
-    place = memory.empty((1 << 18,), np.uint8).ctypes.data
-    assert memory.empty((1 << 18,), np.uint8).ctypes.data == place
+    place = memory.empty((1 << 20,), np.uint8).ctypes.data
+    assert memory.empty((1 << 20,), np.uint8).ctypes.data == place
 
 
 def test_no_python_code_runs_when_an_array_dies():
