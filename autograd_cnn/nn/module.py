@@ -9,7 +9,7 @@ import inspect
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set, ValuesView
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from types import CellType
 from typing import TYPE_CHECKING, Any, TypeVar
 
