@@ -33,7 +33,7 @@ def between(low, high, inputs=1):
 
 
 def slopes(rng):
-    return [(rng.normal(size=(2, 3)), *rest) for rest in ((), (0.2,), (rng.uniform(0.1, 2, 3),))]
+    return [(rng.normal(size=(2, 3)), *rest) for rest in ((rng.uniform(0.1, 2, 3),), (), (0.2,))]
 
 
 def hardtanh(rng):

@@ -31,7 +31,7 @@ class Room(NamedTuple):
 ROOMS = {
     # the library
     "engine": Room(2100, "", "the tape, the recorded call, the walk back, and Tensor"),
-    "ops": Room(1874, "engine", "the textbook: operations, each with its derivative below it"),
+    "ops": Room(1878, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(944, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(748, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(323, "engine calculus state", "optimisers, schedules, clipping"),

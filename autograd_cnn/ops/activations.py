@@ -128,8 +128,15 @@ def softplus(x: Any, beta: Any = 1.0) -> Any:
 
 softplus.vjp(
     x=lambda g, x, beta: g * sigmoid(x * beta),
-    beta=lambda g, x, beta, out: g * ((x * sigmoid(x * beta) - out) / beta),
+    beta=lambda g, x, beta: g * (_entropy(x * beta) / -beta / beta),  # x * sigmoid(x * beta) - out, also at infinity
 )
+
+
+def _entropy(z: Any) -> Any:
+    """Compute the entropy of a choice whose two sides have the probabilities ``sigmoid(z)`` and ``sigmoid(-z)``."""
+    z = where(z > 0, -z, z)
+    p = sigmoid(z)
+    return softplus(z) - where(p == 0, 0, z) * p
 
 
 @primitive(elementwise=True)

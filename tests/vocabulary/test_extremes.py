@@ -212,6 +212,7 @@ UNTRIED = {
 }
 NOT_A_NUMBER = {  # (operation, points), where a NaN is right, promised, or in a product of the operation's definition
     "both are -inf, as promised": [("logaddexp", "-inf"), ("logaddexp2", "-inf")],
+    "infinite alpha times exp(-inf)": [("elu", "-inf")],
     "an exponent of -inf": [("power", "-inf"), ("float_power", "-inf")],
     "the product that the call itself takes": [("select", "inf"), ("select", "-inf")],
     "an infinity among the points of the grid": [("interp", "inf"), ("interp", "-inf")],
