@@ -203,9 +203,7 @@ def _again(run: Path, given: dict[str, Any]) -> tuple[ag.training.RunFolder, ag.
     if ended and report.stat().st_mtime >= folder.last.stat().st_mtime:
         print(f"{run}: the training has ended. Its report: {report}", file=sys.stderr)
         return folder, None
-    if facts["data"] not in SETS and not Path(facts["data"]).is_dir():
-        raise FileNotFoundError(f"{facts['data']} does not exist. If it has moved: {_resume(run, 'FOLDER')}")
-    return folder, _load(facts, _settings(folder))
+    return folder, _load(facts, _settings(folder), f"If it has moved: {_resume(run, 'FOLDER')}")
 
 
 def _new(recipes: Mapping[str, Path], given: dict[str, Any]) -> tuple[ag.training.RunFolder, ag.data.Dataset]:
@@ -226,7 +224,7 @@ def _new(recipes: Mapping[str, Path], given: dict[str, Any]) -> tuple[ag.trainin
         if usual is not None and not isinstance(value, kind):
             raise ValueError(f"--set {field}={value!r}: want {type(usual).__name__}, such as {field}={usual!r}")
     settings = replace(settings, **changes)
-    data = _load(facts, settings)
+    data = _load(facts, settings, f"Without a folder: {' or '.join(SETS)}")
     suited = _suited(facts, data, settings).items()
     settings = replace(settings, **{name: x for name, x in suited if hasattr(settings, name) and name not in changes})
     count, *shape = data.train_images.shape
@@ -237,10 +235,12 @@ def _new(recipes: Mapping[str, Path], given: dict[str, Any]) -> tuple[ag.trainin
     return ag.training.RunFolder(path, facts, recipes.get(name, name)), data
 
 
-def _load(facts: Mapping[str, Any], settings: Any) -> ag.data.Dataset:
-    """Load the images of a run."""
+def _load(facts: Mapping[str, Any], settings: Any, cure: str) -> ag.data.Dataset:
+    """Load the images of a run; `cure` ends the error if their folder does not exist."""
     if facts["data"] in SETS:
         data = SETS[facts["data"]](facts)
+    elif not Path(facts["data"]).expanduser().exists():
+        raise FileNotFoundError(f"{plain(facts['data'])} does not exist. {cure}")
     else:
         size, left_out = getattr(settings, "size", 32), partial(print, "left out:", file=sys.stderr)
         data = ag.data.load_folder(facts["data"], (size, size), seed=facts["seed"], skip=left_out)

@@ -170,7 +170,7 @@ def test_the_recipe_of_the_package_trains_on_other_classes_and_sizes(photos, cap
 
 
 def test_a_folder_that_is_wrong_is_refused(photos, capsys):
-    assert refused(capsys, "train", "nowhere") == "load_folder: nowhere does not exist"
+    assert refused(capsys, "train", "nowhere") == "nowhere does not exist. Without a folder: shapes or cifar10"
     os.mkdir("empty")
     assert "folders in empty: 0, want one for each of two or more classes, such as" in refused(capsys, "train", "empty")
     shutil.copytree("photos", "whole/photos")
