@@ -1,7 +1,6 @@
 # 6 operations, 1,370 parameters, loss 2.083
 import numpy as np
 from math import prod
-import math
 
 
 # Return `x` (N, H, W, C) as it is seen through each window: (N, H', W', C, KH, KW). The padding shows `fill`.
@@ -37,7 +36,7 @@ def max_pool2d(x, kernel_size, stride=(2, 2), padding=((0, 0), (0, 0)), dilation
 
 # Joins the axes from `start_axis` on into one: ``flatten(images, 1)`` has a row of all numbers for each image.
 def flatten(x):
-    return np.reshape(x, (*x.shape[:1], math.prod(x.shape[1:])))
+    return np.reshape(x, (*x.shape[:1], prod(x.shape[1:])))
 
 
 # Turns scores into logarithms of probabilities, over `axis`: ``log(softmax(x))``.

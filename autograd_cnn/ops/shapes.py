@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -110,7 +110,7 @@ def flatten(x: Any, start_axis: int = 0) -> Any:
     """Joins the axes from `start_axis` on into one: ``flatten(images, 1)`` has a row of all numbers for each image."""
     if not -x.ndim <= start_axis <= x.ndim:
         raise ValueError(f"x {x.shape} has no axis {start_axis}\nnn.Flatten() and ag.flatten(x, 1) keep the first axis")
-    return np.reshape(x, (*x.shape[:start_axis], math.prod(x.shape[start_axis:])))
+    return np.reshape(x, (*x.shape[:start_axis], prod(x.shape[start_axis:])))
 
 
 @primitive(moves=True)
@@ -188,7 +188,7 @@ def together(x: Any, axis: Any) -> Any:
     """Join the axes in `axis` into a last one."""
     axes = axes_of(axis, len(x.shape))
     others = tuple(i for i in range(len(x.shape)) if i not in axes)
-    return reshape(transpose(x, (*others, *axes)), (*(x.shape[i] for i in others), math.prod(x.shape[a] for a in axes)))
+    return reshape(transpose(x, (*others, *axes)), (*(x.shape[i] for i in others), prod(x.shape[a] for a in axes)))
 
 
 def apart(rows: Any, shape: tuple[int, ...], axis: Any) -> Any:
