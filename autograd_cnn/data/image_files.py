@@ -183,7 +183,7 @@ def load_folder(
     classes = _folders(trained)
     tested = _folders(parts[1]) if parts else classes
     if len({*classes, *tested}) < 2:
-        meant = f"they are in it: {trained / classes[0]}" if classes else f"it is one: {trained.resolve().parent}"
+        meant = f"they are in it: {trained / classes[0]}" if classes else f"it is a class: {trained.resolve().parent}"
         want = f"want one for each of two or more classes, such as {trained / 'cat'}. If {meant}"
         raise ValueError(f"load_folder: folders in {trained}: {len(classes)}, {want}")
     names: dict[str, str] = {}

@@ -24,7 +24,7 @@ from autograd_cnn.ops.axes import rescaling
 from autograd_cnn.ops.convolution import transposed_shape
 
 from . import convolution, elementwise, matrices, normalization, pooling, updates
-from .elementwise import Kernel, blocked, blocked_ufunc, by_twin, is_large, where
+from .elementwise import LARGE, Kernel, blocked, blocked_ufunc, by_twin, is_large, where
 from .twins import kernel_set
 
 
@@ -77,7 +77,7 @@ def accelerate_activations() -> None:
     same: Accelerator = lambda rule: lambda g, index: rule(g, index)  # noqa: E731 - it returns no view of g
     indexing.set_at.accelerate(x=instead(_cleared), values=same, may_write=True, exact=True)
     arithmetic.tanh.accelerate(blocked)
-    relu = by_twin("relu", exact=True, least=1 << 16, numpy=lambda x, out: np.maximum(x, 0, out=out))
+    relu = by_twin("relu", exact=True, least=LARGE, numpy=lambda x, out: np.maximum(x, 0, out=out))
     gradient = by_twin("relu_gradient", 2, exact=True, numpy=elementwise.relu_gradient)
     rule = by_twin(
         "relu_gradient", 2, rule=True, exact=True, numpy=elementwise.relu_gradient,

@@ -26,7 +26,7 @@ Formula = TypeVar("Formula", bound=Callable[..., Any])
 Kernel = Callable[..., Any]
 ndarray = np.ndarray
 
-LARGE = 1 << 16  # results of at least this many elements come from the pool in `memory`
+LARGE = 1 << 16  # elements below which NumPy's call on the whole array is faster than blocks
 BLOCK = 1 << 18  # numbers; a thread waits for the interpreter between passes over smaller blocks
 SINGLE = 1 << 20  # numbers of a block for a single pass, which has no temporary arrays; half of it takes one thread
 SUMMED = 1 << 17  # numbers in a partial sum; adding partial sums loses fewer digits than one long sum

@@ -112,7 +112,7 @@ def test_a_folder_of_another_form_is_refused(flowers, tmp_path):
         load_folder(flowers / "rose" / "00.png")
     with pytest.raises(TypeError, match="skip is True, want a function that gets each message, such as print$"):
         load_folder(flowers, skip=True)
-    one = r"^load_folder: folders in .*rose: 0, want one for each of .*, such as .*cat\. If it is one: .*flowers$"
+    one = r"^load_folder: folders in .*rose: 0, want one for each of .*, such as .*cat\. If it is a class: .*flowers$"
     with pytest.raises(ValueError, match=one):
         load_folder(flowers / "rose")
     for here, there in (("train", "test"), ("test", "train")):

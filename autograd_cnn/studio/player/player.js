@@ -368,7 +368,7 @@ function picture(number, known = number) {
 function scroll(x, y) {
   const pane = $("picture"), top = y * pane.scrollHeight - pane.clientHeight / 2;
   pane.scrollLeft = x * pane.scrollWidth - pane.clientWidth / 2;
-  pane.scrollTop = top < 32 ? 0 : top;  // the headings are whole, or out of sight
+  pane.scrollTop = top < 32 ? 0 : top; // the headings are whole, or out of sight
 }
 
 function fold(change) {

@@ -123,6 +123,7 @@ class Trials:
         return f"{clip(value.name)}{self.place(value, i) or ''}"
 
     def place(self, value: Value, i: Any) -> list[int]:
+        """Return the place of the i-th element, an index for each axis."""
         return [int(k) for k in np.unravel_index(i, value.shape)]
 
     def told(self, value: Value, i: int) -> str:
