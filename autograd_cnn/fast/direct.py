@@ -118,14 +118,14 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pa
     def plan() -> Plan:
         each = [blocks(x[..., i], g[..., o], cut, kh, stride, corner) for i, o in own]
         work = [(block, totals[n, k]) for n, row in enumerate(zip(*each, strict=True)) for k, block in enumerate(row)]
-        area, buffers = carved(dtype, [[total.shape, _padded(block, w_shape, stride)] for block, total in work])
+        area, buffers = carved(dtype, [[_padded(block, w_shape, stride)] for block, _ in work])
         code: Any = compiled_pass("products.address")(dtype, depthwise)
         calls = [
-            (code, laid_out(block.x), laid_out(block.y), total, *buffer, *block.corner, stride)
-            for (block, total), buffer in zip(work, buffers, strict=True)
+            (code, laid_out(block.x), laid_out(block.y), total, padded, *block.corner, stride)
+            for (block, total), (padded,) in zip(work, buffers, strict=True)
         ]
         kernel = compiled_pass("products.depthwise_weight_gradient" if depthwise else "products.weight_gradient")
-        return Plan(kernel, calls, (x, g, totals), {3, 4, 5}, area)
+        return Plan(kernel, calls, (x, g, totals), {3, 4}, area)
 
     shapes = x.shape, x.strides, g.shape, g.strides, totals.shape, w_shape
     kept(("direct gradient", groups, dtype, *shapes, stride, corner), plan).run(x, g, totals)

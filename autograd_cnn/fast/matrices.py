@@ -61,21 +61,21 @@ def _compiled(x: Array, y: Array, b: Array | None) -> Array:
     y = y if y.flags.c_contiguous or y.T.flags.c_contiguous else np.ascontiguousarray(y)
     flat = (y if y.flags.c_contiguous else y.T).reshape(-1)
     rows, columns = len(x), y.shape[1]
-    out, bias = empty((rows, columns), x.dtype), np.zeros(columns + WIDE, x.dtype)
-    bias[:columns] = 0 if b is None else b
+    out, bias = empty((rows, columns), x.dtype), np.zeros(columns, x.dtype)
+    bias[:] = 0 if b is None else b
 
     def plan() -> Plan:
         longest = max(out.shape)
         units = [slice(UNIT * n.start, min(longest, UNIT * n.stop)) for n in pieces(-(-longest // UNIT), UNITS, BLOCKS)]
         cut = [(n, slice(0, columns)) if rows == longest else (slice(0, rows), n) for n in units]
         code = compiled_pass("products.address")(x.dtype)
-        area, buffers = carved(x.dtype, [[(DEEP * WIDE,), (TALL * WIDE,)]] * len(cut))
+        area, buffers = carved(x.dtype, [[(DEEP * WIDE,)]] * len(cut))
         calls = [
             (code, x[r][0, :1], x[r].shape, _steps(x), flat, c.start * _steps(y)[1], _steps(y), bias[c.start :],
-             out.reshape(-1), r.start * columns + c.start, columns, c.stop - c.start, *each)
-            for (r, c), each in zip(cut, buffers, strict=True)
+             out.reshape(-1), r.start * columns + c.start, columns, c.stop - c.start, packed)
+            for (r, c), (packed,) in zip(cut, buffers, strict=True)
         ]  # fmt: skip
-        return Plan(compiled_pass("products.matmul"), calls, (x, flat, bias, out), {8, 12, 13}, area, len(x) * y.size)
+        return Plan(compiled_pass("products.matmul"), calls, (x, flat, bias, out), {8, 12}, area, len(x) * y.size)
 
     kept(("matmul", x.dtype, x.shape, x.strides, y.shape, y.strides), plan).run(x, flat, bias, out)
     return out

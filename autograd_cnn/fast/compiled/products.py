@@ -29,7 +29,6 @@ VECTOR = 512 if _WIDE else 256  # bits
 HALF = ROWS // 2
 FIRST = np.intp(0)  # Numba would compile a call with the literal 0 and one with a variable apart
 BAND = 128  # pixels whose gradients `weight_gradient` reads together: they stay in the first-level cache
-CHAIN = 256  # pixels in a partial sum, at least: the rounding errors of one long sum of like numbers do not cancel
 
 
 @intrinsic(prefer_literal=True)
@@ -113,10 +112,11 @@ def add_products(context, a, b, start, c, row, column, rows, vectors, bits):
             return [builder.call(fused, [factors[m][v], columns[v], s]) for (m, v), s in zip(places, sums, strict=True)]
 
         outer, inner = cgutils.unpack_tuple(builder, arrays[1].shape)[:2]
-        sums = [load(at(2, m, v)) for m, v in places]
+        sums = [ir.Constant(vector, None)] * len(places)
         sums = loop(outer, sums, lambda i, sums: loop(inner, sums, lambda k, sums: step(i, k, sums)))
-        for (m, v), total in zip(places, sums, strict=True):
-            builder.store(total, at(3, m, v), align=signature.args[0].dtype.bitwidth // 8)
+        for (m, v), total in zip(places, sums, strict=True):  # added last: rounding errors are those of partial sums
+            result = builder.fadd(load(at(2, m, v)), total)
+            builder.store(result, at(3, m, v), align=signature.args[0].dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return signature, code
@@ -278,13 +278,13 @@ _sum_map, _sum_and_bias_map = _linear_map("sum", A.T), _linear_map("sum_and_bias
 
 
 @kernel
-def matmul(product, x, shape, strides, w, first, w_strides, bias, y, place, pitch, columns, packed, part):
+def matmul(product, x, shape, strides, w, first, w_strides, bias, y, place, pitch, columns, packed):
     """Write ``x @ w + bias`` into the numbers of `y` from `place` on; its rows are `pitch` apart.
 
     The right matrix is the numbers of `w` from `first` on. Sums are of partial sums of `DEEP` products, whose rounding
-    errors are smaller than those of one long sum. Behind `bias` there are `WIDE` zeros.
+    errors are smaller than those of one long sum.
     """
-    (rows, depth), (down, across), zeros = shape, w_strides, bias[len(bias) - WIDE :]
+    (rows, depth), (down, across) = shape, w_strides
     a = strided(x, (rows, 1, depth), (strides[0], 0, strides[1]))
     for k in range(0, depth, DEEP):
         deep = min(DEEP, depth - k)
@@ -298,15 +298,10 @@ def matmul(product, x, shape, strides, w, first, w_strides, bias, y, place, pitc
                 panel = strided(packed, (1, deep, count), (0, count, 1))
             for row in range(0, rows, TALL):
                 some = a[row : row + TALL, :, k : k + deep]
-                out, size = y[place + row * pitch + column :], (len(some), count)
-                if k == 0:
-                    _call(product, some, panel, strided(bias[column:], size, (0, 1)), strided(out, size, (pitch, 1)))
-                else:
-                    _call(product, some, panel, strided(zeros, size, (0, 1)), strided(part, size, (count, 1)))
-                    for i in range(len(some)):
-                        total, more = out[i * pitch :], part[i * count :]
-                        for j in range(count):
-                            total[j] += more[j]
+                size = len(some), count
+                out = strided(y[place + row * pitch + column :], size, (pitch, 1))
+                start = strided(bias[column:], size, (0, 1)) if k == 0 else out
+                _call(product, some, panel, start, out)
 
 
 @helper
@@ -377,47 +372,32 @@ def _copy_into(padded, image, top, left):
 
 
 @kernel
-def weight_gradient(product, x, g, gw, part, padded, top, left, stride):
+def weight_gradient(product, x, g, gw, padded, top, left, stride):
     (_, wide, channels), own = padded.shape, ()
     steps = 1, stride[0] * wide * channels, stride[1] * channels
-    _sum_over_windows(product, images_of(x), images_of(g), gw, part, padded, top, left, stride[0], own, steps)
+    _sum_over_windows(product, images_of(x), images_of(g), gw, padded, top, left, stride[0], own, steps)
 
 
 @kernel
-def depthwise_weight_gradient(product, x, g, gw, part, padded, top, left, stride):
+def depthwise_weight_gradient(product, x, g, gw, padded, top, left, stride):
     (_, wide, channels), own = padded.shape, gw.shape[2:]
     steps = channels, stride[0] * wide * channels, stride[1] * channels, 1
-    _sum_over_windows(product, images_of(x), images_of(g), gw, part, padded, top, left, stride[0], own, steps)
+    _sum_over_windows(product, images_of(x), images_of(g), gw, padded, top, left, stride[0], own, steps)
 
 
 @helper
-def _sum_over_windows(product, x, g, gw, part, padded, top, left, step, own, steps):
+def _sum_over_windows(product, x, g, gw, padded, top, left, step, own, steps):
     """Add the products of windows and gradients to `gw`; the windows of a row are as many as its numbers, and `own`."""
-    (_, numbers, outputs), rows, pixels = gw.shape, max(1, BAND // g.shape[2]), 0
+    (_, numbers, outputs), rows = gw.shape, max(1, BAND // g.shape[2])
     padded[:] = 0
-    part[:] = 0
     for image in range(len(g)):
         source = _padded(padded, x[image], top, left)
         for row in range(0, g.shape[1], rows):
             band = g[image, row : row + rows]
             sizes = (numbers, len(band), g.shape[2], *own)
             for i in range(len(gw)):
-                windows = strided(source[row * step + i :], sizes, steps)
-                _call(product, windows, band, strided(part[i], (numbers, outputs), (outputs, 1)), part[i])
-            pixels = _added(part, gw, pixels + len(band) * g.shape[2])
-    _added(part, gw, CHAIN)
-
-
-@helper
-def _added(part, total, pixels):
-    """Add a partial sum of `CHAIN` pixels to the total, and begin the next; return its pixels."""
-    if pixels < CHAIN:
-        return pixels
-    sums, totals = run_of(part), run_of(total)
-    for k in range(sums.size):
-        totals[k] += sums[k]
-        sums[k] = 0
-    return 0
+                windows, total = strided(source[row * step + i :], sizes, steps), gw[i]
+                _call(product, windows, band, strided(total, (numbers, outputs), (outputs, 1)), total)
 
 
 @helper
