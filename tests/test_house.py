@@ -32,7 +32,7 @@ ROOMS = {
     # the library
     "engine": Room(2100, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(1878, "engine", "the textbook: operations, each with its derivative below it"),
-    "calculus": Room(944, "engine", "grad and its kin, checkpoint, and checks of gradients"),
+    "calculus": Room(921, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(748, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(323, "engine calculus state", "optimisers, schedules, clipping"),
     "elsewhere": Room(113, "", "names of other libraries, and what to write here"),

@@ -80,7 +80,11 @@ def check_gradients(
     worst = function.check(order)
     function.check_elsewhere()
     for p, args in own:
-        _check_declared(p, args, order)
+        if p.batch:
+            _check_examples(p, args)
+        if p.complex is True and "real" in registry:  # which takes the parts
+            turned = tree_map(lambda x: x * np.exp(1j * np.cos(x)) if kind_of(x) == "f" else x, args)
+            _Function(p, turned, 1e-6, 1e-6, 1e-8, name=f"{p.name} of complex numbers").check(order)
     return worst
 
 
@@ -112,13 +116,7 @@ class _Function:
 
     def pulled(self, points: Sequence[Any], order: Any = "C") -> tuple[Any, Any]:
         """Return the result for arrays in a memory order, and the function that carries its gradient back."""
-
-        def ordered(*variables: Any) -> Any:
-            for v in variables:
-                v.data = np.array(v.data, order=order)
-            return self(*variables)
-
-        return vjp(ordered, *points)
+        return vjp(self, *[np.array(x, order=order) for x in points])
 
     def own_primitives(self) -> list[tuple[Primitive[...], list[Any]]]:
         """Return each primitive of the user's with the arguments of its first call. Check that calls change nothing."""
@@ -163,9 +161,8 @@ class _Function:
             others += [(f"broadcast from {part.shape}", part, 1.0) for part in parts if part.shape != x.shape]
             for words, other, factor in others:
                 points = [*self.points[:k], other, *self.points[k + 1 :]]
-                found = self.tried(points)
-                if found and (found[0].shape == usual.shape or factor != 1.0):
-                    self.compare(points, f" where {self.labels[k]} is {words}", {k: factor})
+                if (found := self.tried(points)) and found[0].shape == usual.shape:
+                    self.compare(points, f" where {self.labels[k]} is {words}", factor)
 
     def tried(self, points: Sequence[Any], order: Any = "C") -> list[Any] | None:
         """Return the result and the gradients of a weighted sum of it, or None if it, or a rule, refuses the points."""
@@ -179,25 +176,24 @@ class _Function:
             except Exception:
                 return None
 
-    def compare(self, points: Sequence[Any], words: str = "", factors: Any = ()) -> float:
+    def compare(self, points: Sequence[Any], words: str = "", factor: float = 1.0) -> float:
         """Compare the rules with differences at some points, and return the largest error by the largest derivative.
 
         With `words`, which say how the points differ from those of the user, it tries random directions only.
         """
         value, back = self.pulled(points)
-        eps, rtol, atol = self.tolerances
-        full, some, worst = (0, 1, 0.0) if words else (FULL, 5, 0.0)
+        (eps, rtol, atol), worst = self.tolerances, 0.0
+        step, (full, some) = eps * factor, (0, 1) if words else (FULL, 5)
         seeds = _directions(_reals(value), full, 3, self.rng)
         pulled = [back(_shaped(seed, value)) for seed in seeds]
         for k, (label, x) in enumerate(zip(self.labels, points, strict=True)):
-            size, step = _reals(x).size, eps * dict(factors).get(k, 1.0)
-            directions = _directions(x, full, some, self.rng)
 
-            def slope(d: Any, low: float = -1, high: float = 1, k: int = k, x: Any = x, step: float = step) -> Any:
+            def slope(d: Any, low: float = -1, high: float = 1, k: int = k, x: Any = x) -> Any:
                 """Return the slope of the result, by each seed, between two steps in a direction."""
                 a, b = (self.at([*points[:k], x + n * step * _shaped(d, x), *points[k + 1 :]]) for n in (low, high))
                 return seeds @ (_reals(b) - _reals(a)) / (step * (high - low))
 
+            directions, size = _directions(x, full, some, self.rng), _reals(x).size
             got = directions @ np.array([_reals(gradients[k]) for gradients in pulled]).T
             want = np.apply_along_axis(slope, -1, directions)
             scale, kinks = _largest(1e-300, got, want), 0
@@ -296,15 +292,6 @@ def _require(condition: Any, message: str) -> None:
         raise AssertionError(message)
 
 
-def _check_declared(primitive: Primitive[...], args: list[Any], order: int) -> None:
-    """Check on the arguments of a call what a primitive declares."""
-    if primitive.batch:
-        _check_examples(primitive, args)
-    if primitive.complex is True and "real" in registry:  # which takes the parts
-        turned = tree_map(lambda x: x * np.exp(1j * np.cos(x)) if kind_of(x) == "f" else x, args)
-        _Function(primitive, turned, 1e-6, 1e-6, 1e-8, name=f"{primitive.name} of complex numbers").check(order)
-
-
 def _check_examples(primitive: Primitive[...], args: list[Any]) -> None:
     """Compare all examples at once with one after the other, where each operand, or all of them, differ.
 
@@ -312,14 +299,12 @@ def _check_examples(primitive: Primitive[...], args: list[Any]) -> None:
     """
     word, function = f"{primitive.name}: batch={primitive.batch!r:.40}", _Function(primitive, args)
     numbers = [[np.resize(x, ()) for x in function.points]] if primitive.batch == "elementwise" else []
-    ways = [*product((True, False), repeat=len(function.points))][:-1]  # the last: no operand differs
-    for operands, differ in product([function.points, *numbers], ways):
-        each = [[s * x for s in (1, 0.9, 0.8)] if d else [x] * 3 for x, d in zip(operands, differ, strict=True)]
-        given = [np.stack(rows) if d else rows[0] for rows, d in zip(each, differ, strict=True)]
-        axes = tuple(0 if d else None for d in differ)
+    ways = [*product((0, None), repeat=len(function.points))][:-1]  # the last: no operand differs
+    for points, axes in product([function.points, *numbers], ways):
+        rows = [[x if axis is None else s * x for x, axis in zip(points, axes, strict=True)] for s in (1, 0.9, 0.8)]
+        given = [xs[0] if axis is None else np.stack(xs) for *xs, axis in zip(*rows, axes, strict=True)]
         try:
-            alone = np.stack([function(*row) for row in zip(*each, strict=True)])
-            got = vmap(function, axes)(*given)
+            alone, got = np.stack([function(*row) for row in rows]), vmap(function, axes)(*given)
         except ValueError as error:
             raise AssertionError(f"{word} does not fit: {error}") from error
         limit = 1e-8 * _largest(alone)

@@ -92,8 +92,7 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
         results = [c if c.dtype == dtype else c.astype(dtype) for c, dtype in pairs]
         return results if len(results) > 1 else results[0]
 
-    operation = Checkpoint(run_again, complex=True)  # the operations in the function refuse what they do not take
-    operation.name = name
+    operation = Checkpoint(run_again, name, complex=True)  # operations in the function refuse what they do not take
     operation.parameters, operation.sequence = tuple(f"x{i}" for i in range(len(outside))), ""
     operation.vjp(**dict.fromkeys(operation.parameters, rule))
     plan = Plan(operation, (1 << len(outside)) - 1, outside)

@@ -35,10 +35,8 @@ def _weighted(weights: Any, slopes: list[Any]) -> Any:
 
 
 @np.errstate(all="ignore")  # a step that is too long may overflow, and is made shorter
-def _integrate(y: Any, t: Any, func: Any, rtol: float, atol: float, mxstep: int) -> Any:
-    """Return the states (T, n) at the times `t`. Steps end at each of them, and are parts of an interval."""
-    times = np.asarray(plain(t), float)
-    t = t if isinstance(t, Tensor) else times.tolist()
+def _integrate(y: Any, t: Any, times: Any, func: Any, rtol: float, atol: float, mxstep: int) -> Any:
+    """Return the states (T, n) at the `times`, which `t` has too. Steps end at each, and are parts of an interval."""
     states, slope, length = [y], func(y, t[0]), 1e-3 * abs(times[-1] - times[0])
     for i, span in enumerate(np.diff(times)):
         done, tries = 0.0, 0
@@ -115,12 +113,12 @@ def odeint(
     >>> ag.grad(lambda rate: ag.odeint(decay, np.array([1.0]), np.array([0.0, 1.0]), rate)[1, 0])(2.0).round(6)
     np.float64(-0.135335)
     """
-    times = np.asarray(plain(t))
+    times = np.asarray(plain(t), float)
     if times.ndim != 1 or not times.size or abs(np.sum(np.sign(np.diff(times)))) != times.size - 1:
         raise ValueError(f"odeint: t is {times!r:.60}, want times (T,) that rise, or fall")
     y, state, flat = _on_vectors("odeint", func, y0)
-    t = registry["astype"](t, precision(y.dtype)) if isinstance(t, Tensor) else t
-    return vmap(state)(_integrate(y, t, lambda y, t: flat(y, t, *args), rtol, atol, mxstep))
+    t = registry["astype"](t, precision(y.dtype)) if isinstance(t, Tensor) else times.tolist()
+    return vmap(state)(_integrate(y, t, times, lambda y, t: flat(y, t, *args), rtol, atol, mxstep))
 
 
 def _on_vectors(caller: str, func: Any, y0: Any) -> Any:

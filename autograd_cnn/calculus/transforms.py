@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.calculus.trees import as_tree, leaves_like, parts_of, ravel_pytree, tree_filled, tree_items, tree_map
-from autograd_cnn.calculus.vmap import blank, for_all, levels, lowered, numbers, raised, variable
+from autograd_cnn.calculus.trees import as_tree, joined, leaves_like, tree_filled, tree_items, tree_leaves, tree_map
+from autograd_cnn.calculus.vmap import blank, for_all, levels, lowered, numbers, raised, running, variable
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.arrays import FLOATS, is_complex
 from autograd_cnn.engine.declare import primitive
 from autograd_cnn.engine.messages import code_of, describe, warn
-from autograd_cnn.engine.mode import current, enable_grad, in_mode
+from autograd_cnn.engine.mode import current, enable_grad
 from autograd_cnn.engine.numpy_calls import known, peek, plain, plain_array, recorded
 from autograd_cnn.engine.registry import registry
-from autograd_cnn.engine.tape import history
+from autograd_cnn.engine.tape import leading
 from autograd_cnn.engine.tensor import Tensor, carry_back
 
 __all__ = ["elementwise_grad", "grad", "hessian", "hvp", "jacobian", "jvp", "stop_gradient", "value_and_grad", "vjp"]
@@ -43,7 +43,7 @@ def _places(caller: str, f: Any, argnums: Any) -> tuple[int, ...]:
     """Return `argnums` as a tuple, or raise an error about arguments in the order of PyTorch's functions."""
     places = argnums if isinstance(argnums, tuple) else (argnums,)
     if isinstance(f, Tensor):
-        targets = ", ".join(code_of(t) for _, t in tree_items(argnums) if isinstance(t, Tensor)) or "w"
+        targets = ", ".join(code_of(t) for t in tree_leaves(argnums) if isinstance(t, Tensor)) or "w"
         cure = f"The gradient of a Tensor: {code_of(f)}.gradient({targets})"
         raise TypeError(f"{caller}: wants a function, and {code_of(f)} is a Tensor. {cure}")
     if not all(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for i in places):
@@ -66,40 +66,33 @@ class _Run:
         self.caller, self.argnums = caller, tuple(i + len(args) if i < 0 else i for i in places)
         self.levels, self.nested, self.differentiated = levels(), False, False
         fresh, name, outer = list(args), getattr(f, "__name__", "f"), current.get().transforms
-        for wanted, i in zip(places, self.argnums, strict=True):
-            if not 0 <= i < len(args):
-                passed = f"{len(args)} positional arguments were passed. Arguments by keyword are constants"
-                raise TypeError(f"{name}: cannot differentiate argument {wanted}, counted from 0: {passed}")
-        if len({*self.argnums}) < len(places):
-            raise TypeError(f"argnums is {argnums}: an argument is there twice. Name each once")
         trees: dict[int, Any] = {}
         with enable_grad():
-            for i in self.argnums:
+            for wanted, i in zip(places, self.argnums, strict=True):
+                if not 0 <= i < len(args):
+                    passed = f"{len(args)} positional arguments were passed. Arguments by keyword are constants"
+                    raise TypeError(f"{name}: cannot differentiate argument {wanted}, counted from 0: {passed}")
                 tree = as_tree(args[i])
                 trees[i] = tree_filled(tree, [self._variable(*v) for v in tree_items(tree, f"argument {i}")])
                 fresh[i] = trees[i] if tree is args[i] else args[i].replaced(trees[i])
-            self.arguments = tuple(trees.values()) if isinstance(argnums, tuple) else trees[self.argnums[0]]
-            self.variables = [leaf for _, leaf in tree_items(self.arguments)]
-            with in_mode(transforms=(*outer, self)):
-                try:
-                    value = f(*fresh, **(options or {}))
-                except (TypeError, ValueError, AttributeError) as error:
-                    errors.raise_cause(error)
-                    raise
+            chosen = tuple(trees[i] for i in self.argnums)
+            self.arguments = chosen if isinstance(argnums, tuple) else chosen[0]
+            self.variables = tree_leaves(self.arguments)
+            with running(transforms=(*outer, self)):
+                value = f(*fresh, **(options or {}))
             if aux and not (isinstance(value, tuple) and len(value) == 2):
                 raise TypeError(f"{caller}: has_aux=True, and f returned {describe(value)}, want (result, others)")
             value, others = value if aux else (value, None)
-            if parts_of(value) is not None and caller not in ("vjp", "jvp", "hvp", "jacobian"):
+            self.tree = tree_map(lambda leaf: leaf if isinstance(leaf, Tensor) else Tensor(leaf), value)
+            if not isinstance(self.tree, Tensor) and caller not in ("vjp", "jvp", "hvp", "jacobian"):
                 text = f"{name}: returned {type(value).__name__}, want one tensor"
                 raise TypeError(f"{text}. For a loss and others: ag.grad(f, has_aux=True)")
-            self.tree = tree_map(lambda leaf: leaf if isinstance(leaf, Tensor) else Tensor(leaf), value)
-            joined = _joined([leaf for _, leaf in tree_items(self.tree)])
-            self.value = joined if isinstance(joined, Tensor) else Tensor(joined)  # of an empty tree
+            value = joined(tree_leaves(self.tree))
+            self.value = value if isinstance(value, Tensor) else Tensor(value)  # of an empty tree
         if outer and not self.nested:  # `f` may close over the variable of a transform around this one
-            found = [t for _, t in tree_items((self.value, others)) if isinstance(t, Tensor) and t.requires_grad]
+            found = [t._node for t in tree_leaves((self.value, others)) if isinstance(t, Tensor) and t.requires_grad]
             around = {v._node for run in outer for v in run.variables}
-            oldest = min((n.birth for n in around), default=0)
-            self.nested = any(not around.isdisjoint(history(t._node, oldest)) for t in found)
+            self.nested = any(node in leading(node, around) for node in found)
         self.others: Any = others if self.nested else tree_map(plain, others)
 
     def _variable(self, place: str, value: Any) -> Tensor:
@@ -111,15 +104,16 @@ class _Run:
             raise errors.not_differentiable(place, value, data.dtype)
         return variable(data)
 
-    def back(self, seed: Any, create_graph: bool, retain: bool = False) -> list[Any]:
+    def back(self, seed: Any, retain: bool = True) -> list[Any]:
         """Return the gradient of every variable for `seed` = d loss / d value: zeros if it does not depend on it.
 
         Warn if it depends on none of them.
         """
-        return for_all(partial(self._carried, create_graph=create_graph, retain=retain), seed, self.levels)
+        return for_all(partial(self._carried, retain=retain), seed, self.levels)
 
-    def _carried(self, seed: Any, create_graph: bool, retain: bool) -> list[Any]:
+    def _carried(self, seed: Any, retain: bool) -> list[Any]:
         nodes = [v._node for v in self.variables]
+        create_graph = self.nested or recorded(seed) is not None
         found: dict[Any, Any] = {}
         if self.value._node is not None:
             seed = np.array(seed) if known(seed) and not create_graph else seed
@@ -129,8 +123,7 @@ class _Run:
                 warn(errors.constant(self.caller, self.argnums))
             for run in (*current.get().transforms, self):  # once is enough
                 run.differentiated = True
-        zeros = Tensor if create_graph else np.asarray
-        gradients = [found[n] if n in found else zeros(np.zeros(n.shape, n.dtype)) for n in nodes]
+        gradients = [found[n] if n in found else np.zeros(n.shape, n.dtype) for n in nodes]
         return gradients if create_graph else stop_gradient(gradients)
 
     def shaped(self, gradients: list[Any]) -> Any:
@@ -139,19 +132,14 @@ class _Run:
 
     def pulled(self, leaves: list[Any]) -> Any:
         """Carry back d loss / d leaf for each leaf of the result, as often as one likes, and return the gradients."""
-        nested = self.nested or recorded(leaves) is not None
-        seed = _joined(leaves)
-        seed = seed if nested and isinstance(seed, Tensor) else plain_array(seed)
+        seed = joined(leaves)
+        seed = seed if recorded(seed) is not None else plain_array(seed)
         seed = seed.astype(self.value.dtype) if seed.dtype != self.value.dtype else seed
-        return self.shaped(self.back(seed, nested, retain=True))
+        return self.shaped(self.back(seed))
 
     def out(self, tree: Any) -> Any:
         """Return results as arrays, unless a transform around this one differentiates them."""
         return tree if self.nested else tree_map(lambda leaf: leaf._array if known(leaf) else leaf.detach(), tree)
-
-
-def _joined(leaves: list[Any]) -> Any:
-    return leaves[0] if len(leaves) == 1 else ravel_pytree(leaves)[0]
 
 
 def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Any:
@@ -192,7 +180,7 @@ def _derived(caller: str, f: Any, argnums: Any, has_aux: bool, give: Callable[[A
             raise ValueError(f"{text}: ag.jacobian({'ag.jacobian(f)' if caller == 'hessian' else 'f'})")
         if run.value.dtype.kind == "c":
             raise errors.complex_loss(caller, "the result of f", "z", run.value.dtype)
-        slopes = run.shaped(run.back(np.ones(run.value.shape, run.value.dtype), run.nested))
+        slopes = run.shaped(run.back(np.ones(run.value.shape, run.value.dtype), retain=False))
         return give((run.out(run.value), run.others) if has_aux else run.out(run.value), slopes)
 
     return evaluate
@@ -299,7 +287,7 @@ def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...],
     """
     flat = _tangents("jvp", args, tangents)
     run = _Run("jvp", f, args, tuple(range(len(args))), aux=has_aux)
-    g = [np.zeros(leaf.shape, leaf.dtype) for _, leaf in tree_items(run.tree)]
+    g = [np.zeros(leaf.shape, leaf.dtype) for leaf in tree_leaves(run.tree)]
     (slope,) = _Run("jvp", run.pulled, [g], (0,)).pulled(flat)
     return (run.out(run.tree), tree_filled(run.tree, slope), run.others)[: 2 + has_aux]
 
@@ -363,10 +351,10 @@ def jacobian(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux:
 
 def _row(run: _Run, unit: np.ndarray) -> list[Any]:
     """Return the derivatives of one number: by the gradients of its real and of its imaginary part if it is complex."""
-    row = run.back(unit, run.nested, retain=True)
+    row = run.back(unit)
     if unit.dtype.kind != "c":
         return row
-    both = [*zip(row, run.back(1j * unit, run.nested, retain=True), run.variables, strict=True)]
+    both = [*zip(row, run.back(1j * unit), run.variables, strict=True)]
     if not all(np.allclose(numbers(1j * g), numbers(h), 1e-4) for g, h, v in both if is_complex(v)):
         raise ValueError("jacobian: f is not holomorphic, so it has no derivative by a complex number. Use ag.jvp")
     return [np.conj(g) if v.dtype.kind == "c" else g + 1j * h for g, h, v in both]

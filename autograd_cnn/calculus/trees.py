@@ -142,6 +142,11 @@ def ravel_pytree(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
     return registry["concatenate"](flat) if flat else np.zeros(0), unravel
 
 
+def joined(leaves: list[Any]) -> Any:
+    """Return the only leaf, or several as one vector."""
+    return leaves[0] if len(leaves) == 1 else ravel_pytree(leaves)[0]
+
+
 def _cut(vector: Any, start: int, leaf: Any) -> Any:
     """Return the part of `vector` from `start` on in the form of a leaf."""
     part = vector[start : start + leaf.size].reshape(leaf.shape)

@@ -103,6 +103,14 @@ def blank(value: Any) -> Any:
     return np.broadcast_to(np.zeros((), value.dtype), value.shape) if isinstance(value, Example) else value
 
 
+class running(in_mode):
+    """Context manager around the function of a transform: the cause of an error comes in the place of NumPy's."""
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        errors.raise_cause(error[1])
+
+
 class Level:
     """A running `vmap` of `size` examples. It is in `Mode.transforms`, and its `call` is `Mode.call`."""
 
@@ -111,9 +119,9 @@ class Level:
     def __init__(self, size: int) -> None:
         self.size, self.outside = size, current.get()
 
-    def inside(self) -> in_mode:
+    def inside(self) -> running:
         """Return the mode of the function."""
-        return in_mode(call=self.call, transforms=(*self.outside.transforms, self))
+        return running(call=self.call, transforms=(*self.outside.transforms, self))
 
     def below(self, **changes: Any) -> in_mode:
         """Return the mode of operations on all examples: that around this vmap."""
@@ -403,17 +411,11 @@ def vmap(f: Any, in_axes: Any = 0, out_axes: Any = 0, axis_size: Any = None) -> 
         level = Level(next(iter(sizes.values())))
         inner = [x if axis is None else level.wrapped(_front(axis, x)) for _, axis, x in leaves]
         with level.inside(), drawing(f, *args, **options) as drawn:
-            try:
-                result = f(*tree_filled(args, inner), **options)
-            except ValueError as error:
-                errors.raise_cause(error)
-                raise
+            result = f(*tree_filled(args, inner), **options)
             leaves = _leaves(out_axes, result, "the result", "out_axes")
         if drawn:
             cure = f"Draw for each before: ag.vmap(lambda x, noise: ...)(x, rng.normal(size=({level.size}, ...)))"
-            raise RuntimeError(
-                f"vmap: f draws random numbers, the same for all examples. {cure}. Dropout: model.eval()"
-            )
+            raise RuntimeError(f"vmap: f draws random numbers, the same for all. {cure}. Dropout: model.eval()")
         return tree_filled(result, [_left(level, *leaf) for leaf in leaves])
 
     return mapped

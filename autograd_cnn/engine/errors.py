@@ -205,8 +205,8 @@ def not_differentiable(place: str, value: Any, dtype: Any) -> TypeError:
     return TypeError(f"{place} is {found}: only floats have a gradient. {cure}")
 
 
-def raise_cause(error: Exception) -> None:
+def raise_cause(error: BaseException | None) -> None:
     """Raise the cause of an error that NumPy put in the place of one about a Tensor that is no array."""
-    cause = error.__cause__
+    cause = error and error.__cause__
     if isinstance(cause, TypeError) and ("would leave the graph" in str(cause) or "vmap: " in str(cause)):
         raise cause from None

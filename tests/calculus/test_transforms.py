@@ -83,9 +83,7 @@ def test_arguments_are_counted_from_either_end():
     f = lambda x, y: ag.sum(x * y * y)  # noqa: E731
     close(ag.grad(f, -1)(DX, 3 * DX), [6, 6])
     close(ag.grad(f, (-1, 0))(DX, 3 * DX), [[6, 6], [9, 9]])
-    for argnums in ((0, 0), (0, -2)):
-        with pytest.raises(TypeError, match="an argument is there twice. Name each once"):
-            ag.grad(f, argnums)(DX, DX)
+    close(ag.grad(f, (0, -2))(DX, 3 * DX), [[9, 9], [9, 9]])  # the same one twice
     with pytest.raises(TypeError, match="cannot differentiate argument -3, counted from 0: 2 positional"):
         ag.grad(f, -3)(DX, DX)
 
