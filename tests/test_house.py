@@ -30,9 +30,9 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(2100, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "engine": Room(2052, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(1878, "engine", "the textbook: operations, each with its derivative below it"),
-    "calculus": Room(921, "engine", "grad and its kin, checkpoint, and checks of gradients"),
+    "calculus": Room(927, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(748, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(323, "engine calculus state", "optimisers, schedules, clipping"),
     "elsewhere": Room(113, "", "names of other libraries, and what to write here"),
@@ -62,7 +62,7 @@ ROOMS = {
         "weights for PyTorch, and ONNX files",
     ),
     "studio": Room(
-        4814,
+        4843,
         f"engine calculus ops nn training files notebook plots environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),

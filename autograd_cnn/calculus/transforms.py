@@ -101,7 +101,9 @@ class _Run:
             return alias(raised(lowered(value)))
         data = peek(value)
         if data.dtype.kind not in FLOATS:
-            raise errors.not_differentiable(place, value, data.dtype)
+            found = repr(value)[:40] if data.ndim == 0 else f"{data.shape} {data.dtype}"
+            cure = "Of integers: np.float64(x). Let f have others by keyword, and a Module as an argument of its own"
+            raise TypeError(f"{place} is {found}: only floats have a gradient. {cure}")
         return variable(data)
 
     def back(self, seed: Any, retain: bool = True) -> list[Any]:
@@ -120,7 +122,10 @@ class _Run:
             found = carry_back(self.value._node, seed, create_graph, retain, targets=dict.fromkeys(nodes, True))
         if nodes and not found:
             if not self.differentiated:
-                warn(errors.constant(self.caller, self.argnums))
+                which = f"argument {self.argnums[0]}" if len(self.argnums) == 1 else "any argument"
+                problem = f"the result of the function does not depend on {which}, and the gradient is 0"
+                cure = "Are there .data, .item() or .detach() in it? They leave the graph: compute with the argument"
+                warn(f"{self.caller}: {problem}. {cure}")
             for run in (*current.get().transforms, self):  # once is enough
                 run.differentiated = True
         gradients = [found[n] if n in found else np.zeros(n.shape, n.dtype) for n in nodes]

@@ -23,7 +23,6 @@ import numpy as np
 
 from autograd_cnn.calculus.batching import FORMS, expanded, operands
 from autograd_cnn.calculus.trees import parts_of, tree_filled, tree_items, tree_map
-from autograd_cnn.engine import errors
 from autograd_cnn.engine.arrays import in_precision, unbroadcast
 from autograd_cnn.engine.assignment import share
 from autograd_cnn.engine.mode import Mode, current, in_mode
@@ -108,7 +107,9 @@ class running(in_mode):
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
-        errors.raise_cause(error[1])
+        cause: Any = getattr(error[1], "__cause__", None)
+        if isinstance(cause, TypeError) and ("would leave the graph" in str(cause) or "vmap: " in str(cause)):
+            raise cause from None
 
 
 class Level:

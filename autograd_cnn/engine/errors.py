@@ -184,29 +184,8 @@ def leaves_graph(tensor: Any, caller: str = "") -> TypeError:
     return TypeError(f"{problem}. {cure}. {others}. As a constant: {constant}")
 
 
-def constant(caller: str, argnums: tuple[int, ...]) -> str:
-    """Return the text of the warning about a function whose result does not depend on the arguments."""
-    which = f"argument {argnums[0]}" if len(argnums) == 1 else "any argument"
-    cure = "Are there .data, .item() or .detach() in it? They leave the graph: compute with the argument itself"
-    return f"{caller}: the result of the function does not depend on {which}, and the gradient is 0. {cure}"
-
-
 def no_leaf(tensor: Any, node: Node) -> str:
     """Return the text of the warning about the ``.grad`` of a result, which is always None."""
     code, problem = code_of(tensor), f"{label_of(tensor)} is the result of {node}, not a leaf"
     cure = "A step changes the array of a parameter: w.data = w.data - lr * w.grad. The gradient of a result"
     return f"{code}.grad is None: {problem}. {cure}: loss.gradient({code})"
-
-
-def not_differentiable(place: str, value: Any, dtype: Any) -> TypeError:
-    """Return the error about a leaf of an argument of a transform that has no gradient."""
-    found = repr(value)[:40] if np.ndim(value) == 0 else f"{np.shape(value)} {dtype}"
-    cure = "Of integers: np.float64(x). Let f have others by keyword, and a Module as an argument of its own"
-    return TypeError(f"{place} is {found}: only floats have a gradient. {cure}")
-
-
-def raise_cause(error: BaseException | None) -> None:
-    """Raise the cause of an error that NumPy put in the place of one about a Tensor that is no array."""
-    cause = error and error.__cause__
-    if isinstance(cause, TypeError) and ("would leave the graph" in str(cause) or "vmap: " in str(cause)):
-        raise cause from None

@@ -1,32 +1,27 @@
-"""The door for observers of a run: every call of a primitive in their context, and the time of every rule.
+"""The door for observers of a run: every call of a primitive in their context.
 
 Tracing, profiles, exporters and reports come in here. An observer sees the outermost calls only: what an observed call
-or rule calls in its turn, and what the observer calls, is not observed. Observers may stand inside of each other.
+calls in its turn, and what the observer calls, is not observed. Observers may stand inside of each other.
 """
 
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from copy import copy
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 from time import perf_counter
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.arrays import promote
 from autograd_cnn.engine.messages import Place, inside
 from autograd_cnn.engine.mode import Mode, current, in_mode
 from autograd_cnn.engine.numpy_calls import OF_SHAPES, constant
-from autograd_cnn.engine.plan import Plan
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import composites, registry
-from autograd_cnn.engine.tape import Node
 from autograd_cnn.engine.tensor import Tensor
 
 _ELEMENTWISE = {np.round, np.around, np.fix, np.isclose, np.isneginf, np.isposinf, np.isreal, np.iscomplex}
@@ -113,40 +108,16 @@ class Call:
         """The path of the module around the call, or ""."""
         return self.mode.scope[0] if self.mode.scope else ""
 
-    def node(self) -> Any:
-        """Return the node on the tape. For a call that the tape does not record, make one; call this while it runs."""
-        if self.out.node is not None:
-            return self.out.node
-        arrays = [a._array if isinstance(a, Tensor) else a for a in self.values]
-        inputs = [getattr(a, "node", None) or a for a in self.values]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the call itself has warned
-            promote(self.primitive, arrays, inputs)
-        plan = Plan(self.primitive, 0, inputs)
-        return plan.record([*arrays, self.out._array], list(self.values), self.mode, sys._getframe())
-
 
 @contextmanager
 def observing(
-    called: Callable[[Call], None],
-    failed: Callable[[Call, Exception], None] | None = None,
-    derived: Callable[[str, float], None] | None = None,
-    **mode: Any,
+    called: Callable[[Call], None], failed: Callable[[Call, Exception], None] | None = None, **changes: Any
 ) -> Iterator[None]:
     """Pass every call of a primitive to `called`, and one that raised an error to `failed`.
 
-    `derived` gets the name of the primitive of every rule that has run, and the seconds; inside of the block, no other
-    may. `mode` changes the mode as well, as in ``recording=False``.
+    `changes` are further ones of the mode, as in ``recording=False``.
     """
     outside = current.get()
-    if derived is not None:
-        mode["on_rules"] = _steps(outside, derived)
-    with in_mode(call=_call(outside, called, failed), **mode):
-        yield
-
-
-def _call(outside: Mode, called: Callable[[Call], None], failed: Any) -> Callable[..., Any]:
-    """Return a function for `Mode.call`, which calls that of the mode `outside`, if it has one."""
 
     def call(primitive: Any, args: tuple[Any, ...], options: dict[str, Any], mode: Mode) -> Any:
         left = None if primitive in OF_SHAPES else mode.left
@@ -172,7 +143,8 @@ def _call(outside: Mode, called: Callable[[Call], None], failed: Any) -> Callabl
             called(event)
         return out
 
-    return call
+    with in_mode(call=call, **changes):
+        yield
 
 
 def _as_it_is(value: Any) -> Any:
@@ -187,23 +159,3 @@ def _origin(frame: Any) -> tuple[Place, Any]:
         function = composites.get(frame.f_code, function)
         frame = frame.f_back
     return (frame.f_code, frame.f_lasti), function
-
-
-def _steps(outside: Mode, derived: Callable[[str, float], None]) -> Callable[[Node, list[Any]], list[Any]]:
-    """Return a function for `Mode.on_rules`, which measures the rules of a node."""
-
-    def run(node: Node, function: Callable[..., Any], *args: Any) -> Any:
-        with in_mode(call=outside.call, on_rules=None):
-            start = perf_counter()
-            out = function(*args)
-            derived(node.plan.primitive.name, perf_counter() - start)
-        return out
-
-    def steps(node: Node, planned: list[Any]) -> list[Any]:
-        measured = [(argnums, copy(rule), pick) for argnums, rule, pick in planned]
-        for _, rule, _ in measured:
-            rule.function = partial(run, node, rule.function)
-            rule.into = rule.into and partial(run, node, rule.into)
-        return measured
-
-    return steps

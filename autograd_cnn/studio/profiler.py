@@ -6,10 +6,15 @@ An open `profile` observes the calls and rules of its context. It neither measur
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-from autograd_cnn.engine.mode import current
+from autograd_cnn.engine.mode import current, in_mode
 from autograd_cnn.engine.observe import Call, observing
+from autograd_cnn.engine.tape import Node
 from autograd_cnn.environment import plain
 
 
@@ -69,7 +74,8 @@ class profile:
     def __enter__(self) -> profile:
         if current.get().on_rules is not None:
             raise RuntimeError("profile: another one is open. Open one around both")
-        self._open = observing(self._called, derived=self._derived)
+        self._outside = current.get()
+        self._open = observing(self._called, on_rules=self._steps)
         self._open.__enter__()
         self._start = time.perf_counter()
         return self
@@ -83,8 +89,20 @@ class profile:
         cost.calls += 1
         cost.forward += call.seconds
 
-    def _derived(self, name: str, seconds: float) -> None:
-        self._cost(name).backward += seconds
+    def _steps(self, node: Node, planned: list[Any]) -> list[Any]:
+        """Return the steps of a node with rules that are timed, for `Mode.on_rules`."""
+        steps = [(argnums, copy(rule), pick) for argnums, rule, pick in planned]
+        for _, rule, _ in steps:
+            rule.function = partial(self._timed, node, rule.function)
+            rule.into = rule.into and partial(self._timed, node, rule.into)
+        return steps
+
+    def _timed(self, node: Node, function: Callable[..., Any], *args: Any) -> Any:
+        with in_mode(call=self._outside.call, on_rules=None):
+            start = time.perf_counter()
+            out = function(*args)
+            self._cost(node.plan.primitive.name).backward += time.perf_counter() - start
+        return out
 
     def _cost(self, name: str) -> Cost:
         return self.costs.setdefault(name, Cost(name))

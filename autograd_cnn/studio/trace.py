@@ -10,6 +10,7 @@ import inspect
 import linecache
 import math
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -22,8 +23,10 @@ import numpy as np
 
 from autograd_cnn.calculus.transforms import alias
 from autograd_cnn.engine import observe
+from autograd_cnn.engine.arrays import promote
 from autograd_cnn.engine.errors import no_history
 from autograd_cnn.engine.messages import file_of, here, spell, variable_of
+from autograd_cnn.engine.plan import Plan
 from autograd_cnn.engine.tape import Constant, Leaf, Node, history
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.studio.graph import Graph
@@ -59,7 +62,7 @@ class _Calls:
                 self.copies[id(array)] = _copied(array)
                 self.names[id(array)] = variable_of(array)
         self.leaves.update((t.node, t) for t in call.passed if isinstance(t, Tensor) and isinstance(t.node, Leaf))
-        node = call.node()
+        node = _node(call)
         self.given[node], self.lines[node] = call.values, _line()
         self.made[id(call.out.data)] = node
         self.results.append(call.out)
@@ -70,6 +73,19 @@ class _Calls:
 
     def fail(self, call: observe.Call, error: Exception) -> None:
         self.failure = call, error
+
+
+def _node(call: observe.Call) -> Node:
+    """Return the node of a call that runs, on the tape or, if the tape does not record it, made as if it did."""
+    if call.out.node is not None:
+        return call.out.node
+    arrays = [a.data if isinstance(a, Tensor) else a for a in call.values]
+    inputs = [getattr(a, "node", None) or a for a in call.values]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the call itself has warned
+        promote(call.primitive, arrays, inputs)
+    plan = Plan(call.primitive, 0, inputs)
+    return plan.record([*arrays, call.out.data], list(call.values), call.mode, sys._getframe())
 
 
 def _line() -> tuple[Any, int]:

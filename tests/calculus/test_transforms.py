@@ -100,7 +100,7 @@ def test_one_of_several_arguments_may_be_unused():
 def test_a_function_of_data():
     r"""
     grad: the result of the function does not depend on argument 0, and the gradient is 0. Are there .data, .item() or \
-    .detach() in it? They leave the graph: compute with the argument itself
+    .detach() in it? They leave the graph: compute with the argument
     """
     ag.grad(lambda x: (x.data**2).sum())(DX)  # here
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.engine.observe import observing
 from autograd_cnn.studio.profiler import Cost
 
 
@@ -41,6 +42,20 @@ def test_gradients_are_those_without_it(x, w):
     with ag.profile():
         network(x, w).backward()
     np.testing.assert_array_equal(w.grad, plain)
+
+
+def test_what_a_rule_calls_counts_for_the_rule():
+    @ag.primitive
+    def doubled(x):
+        return x + x
+
+    doubled.vjp(x=lambda g: ag.add(g, g))
+    x, calls = ag.Tensor(np.ones(2), requires_grad=True), []
+    with observing(calls.append), ag.profile() as p:
+        doubled(x).backward(np.ones(2))
+    assert [*p.costs] == ["doubled"] and p.costs["doubled"].backward > 0
+    assert [call.primitive.name for call in calls] == ["doubled", "add"]  # who stands outside sees what a rule calls
+    assert x.grad.tolist() == [2.0, 2.0]
 
 
 def test_it_ends_even_after_an_error(x, w):
