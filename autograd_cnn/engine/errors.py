@@ -161,10 +161,6 @@ def shares_memory(tensor: Any, other: Any) -> RuntimeError:
     return not_assigned(tensor, f"shares memory with {name}, which would change as well: assign to {name}")
 
 
-def parts_are_set(tensor: Any, value: Any) -> None:
-    raise AttributeError(f"real and imag are read only. Both at once: {code_of(tensor)}[...] = x + 1j * y")
-
-
 def replaces(tensor: Any, sign: str) -> TypeError:
     problem = f"{label_of(tensor)} {sign} ... would replace the parameter by a result"
     cure = f"{advice['-=']}, or change its array after backward(): {code_of(tensor)}.data {sign} ..."

@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial, wraps
-from inspect import Parameter, isfunction, ismodule, unwrap
+from inspect import isfunction, ismodule, unwrap
 from traceback import walk_tb
 from types import CodeType, MethodType
 from typing import Any
@@ -25,7 +25,7 @@ from autograd_cnn.engine.arrays import refusal
 from autograd_cnn.engine.messages import describe, here, inside, missing, spell
 from autograd_cnn.engine.numpy_calls import LEAVES, recorded
 from autograd_cnn.engine.registry import composites, counterparts, numpys, registry
-from autograd_cnn.engine.rules import untyped
+from autograd_cnn.engine.rules import Parameters, untyped
 from autograd_cnn.engine.tensor import Tensor
 
 FACE = "autograd_cnn"
@@ -117,13 +117,9 @@ def _explain(
     """Raise an explanation of an error about arguments."""
     if is_explained(error):
         return
-    signature = untyped(function)
-    labelled: list[tuple[str, Any]] = []
-    for name, value in signature.bind(*args, **options).arguments.items():
-        several = signature.parameters[name].kind is Parameter.VAR_POSITIONAL
-        labelled += [(name, v) for v in value] if several else [(name, value)]
-    needed = {n for n, p in signature.parameters.items() if p.default is p.empty}
-    if (better := explained(error, title, labelled, needed)) is not error:
+    parameters = Parameters(function, title)
+    given, needed = described(parameters, parameters.bind(args, {**options}))
+    if (better := explained(error, title, given, needed)) is not error:
         raise better from None
 
 
@@ -230,11 +226,11 @@ def refuse_nested(primitive: Any, args: Any) -> None:
         raise explained(error, primitive.name, *described(primitive, args))
 
 
-def described(primitive: Any, args: Any) -> tuple[list[tuple[str, Any]], set[str]]:
+def described(primitive: Parameters, args: Any) -> tuple[list[tuple[str, Any]], set[str]]:
     """Return the arguments that are not defaults, by name, and the names of those that must not be None."""
     pairs, absent = zip(primitive.flat_names(len(args)), args, strict=True), object()
     given = [(name, value) for name, value in pairs if value is not primitive.defaults.get(name, absent)]
-    return given, primitive.rules.keys() - primitive.defaults.keys()
+    return given, {*getattr(primitive, "rules", primitive.parameters)} - primitive.defaults.keys()
 
 
 def nested(primitive: Any, args: Sequence[Any]) -> TypeError | None:

@@ -178,6 +178,13 @@ def _is_tensor(value: Any) -> bool:
     return getattr(type(value), "__array_function__", None) is array_function
 
 
+def _each(function: Any, value: Any) -> Any:
+    """Return a tuple, list or dict with what `function` makes of its parts, and any other value as it is."""
+    if value.__class__ is dict:
+        return {k: function(v) for k, v in value.items()}
+    return value.__class__(map(function, value)) if value.__class__ in (tuple, list) else value
+
+
 def exported(value: Any) -> Any:
     """Return the numbers of another library's array, DataFrame or image as an array, and any other value as it is.
 
@@ -186,10 +193,8 @@ def exported(value: Any) -> Any:
     kind = type(value)
     if kind in LEAVES:
         return value
-    if kind in (tuple, list):
-        return kind(map(exported, value))
-    if kind is dict:
-        return {k: exported(v) for k, v in value.items()}
+    if kind in (tuple, list, dict):
+        return _each(exported, value)
     if hasattr(kind, "__array_function__") or issubclass(kind, (np.generic, str)):
         return value
     if hasattr(kind, "__array__") or hasattr(kind, "__array_interface__"):
@@ -212,11 +217,7 @@ def plain(value: Any) -> Any:
         if left is not None:
             left(value)
         return value._array
-    if isinstance(value, (tuple, list)):
-        return type(value)(map(plain, value))
-    if isinstance(value, dict):
-        return {k: plain(v) for k, v in value.items()}
-    return value
+    return _each(plain, value)
 
 
 def plain_array(value: Any) -> Any:

@@ -409,7 +409,6 @@ class Tensor:
         return hooks["graph"](self)
 
     if not TYPE_CHECKING:  # hidden from type checkers, which would take ``array * tensor`` for an array
-        real = imag = property(fset=errors.parts_are_set)  # without a getter, `__getattr__` reads them
 
         def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
             if self._node is not None:
@@ -568,11 +567,8 @@ class Tensor:
         raise AttributeError(missing(name, "Tensor", [*registry, *vars(Tensor)]), name=name)
 
 
-for name, sign in zip(
-    "add sub mul truediv floordiv mod pow matmul and or xor".split(),
-    "+= -= *= /= //= %= **= @= &= |= ^=".split(),
-    strict=True,
-):
+signs = "+= -= *= /= //= %= **= @=".split()  # &= and its like are for integers, which are no parameters
+for name, sign in zip("add sub mul truediv floordiv mod pow matmul".split(), signs, strict=True):
     setattr(Tensor, f"__i{name}__", _in_place(sign, getattr(Tensor, f"__{name}__")))
 
 

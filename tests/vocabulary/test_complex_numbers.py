@@ -188,7 +188,7 @@ def test_real_numbers_have_no_room_for_complex_ones():
 def test_the_parts_are_not_set():
     h = leaf(Z) * 1
     for part in "real", "imag":
-        with pytest.raises(AttributeError, match=r"real and imag are read only. Both at once: h\[...\] = x \+ 1j \* y"):
+        with pytest.raises(AttributeError, match=part):
             setattr(h, part, 0)
 
 
