@@ -30,11 +30,12 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(2052, "", "the tape, the recorded call, the walk back, and Tensor"),
-    "ops": Room(1878, "engine", "the textbook: operations, each with its derivative below it"),
-    "calculus": Room(927, "engine", "grad and its kin, checkpoint, and checks of gradients"),
-    "nn": Room(748, "engine calculus ops state", "modules, layers and their initial weights"),
-    "optim": Room(323, "engine calculus state", "optimisers, schedules, clipping"),
+    "engine": Room(1992, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "ops": Room(1878, "engine checks", "the textbook: operations, each with its derivative below it"),
+    "calculus": Room(928, "engine checks", "grad and its kin, checkpoint, and checks of gradients"),
+    "nn": Room(748, "engine calculus ops state checks", "modules, layers and their initial weights"),
+    "optim": Room(323, "engine calculus state checks", "optimisers, schedules, clipping"),
+    "checks": Room(31, "", "checks of single arguments, which return them"),
     "elsewhere": Room(113, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
     "environment": Room(29, "", "this Python: its command line, and packages that are absent"),
@@ -46,13 +47,13 @@ ROOMS = {
     "__main__": Room(357, f"{FACE} environment engine calculus data fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(
-        1011, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
+        1011, "engine calculus ops environment checks", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
     "fast": Room(3034, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
-    "data": Room(547, "engine files environment", "published images, folders of images, batches"),
+    "data": Room(547, "engine files environment checks", "published images, folders of images, batches"),
     "training": Room(
         1047,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses
-        "engine ops nn optim data state arrayfile files plots environment",
+        "engine ops nn optim data state arrayfile files plots environment checks",
         "the loop, what looks at a run, and folders of runs that resume",
     ),
     "distributed": Room(196, "engine training environment", "several processes that train one model, on MPI"),

@@ -18,8 +18,8 @@ import numpy as np
 from autograd_cnn.calculus.transforms import vjp
 from autograd_cnn.calculus.trees import ravel_pytree, tree_filled, tree_items, tree_map
 from autograd_cnn.calculus.vmap import vmap
+from autograd_cnn.checks import count, number
 from autograd_cnn.engine.arrays import FLOATS, in_precision, is_complex, precision
-from autograd_cnn.engine.checks import count, number
 from autograd_cnn.engine.numpy_calls import exported, kind_of, plain, plain_array
 from autograd_cnn.engine.observe import observing
 from autograd_cnn.engine.primitive import Primitive

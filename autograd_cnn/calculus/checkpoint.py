@@ -13,7 +13,7 @@ import numpy as np
 from autograd_cnn.calculus.vmap import drawing, levels
 from autograd_cnn.engine.arrays import in_precision
 from autograd_cnn.engine.assignment import share
-from autograd_cnn.engine.mode import current, in_mode, is_recording, scope
+from autograd_cnn.engine.mode import current, in_mode, scope
 from autograd_cnn.engine.plan import Plan
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.tape import Node, history, next_birth, parents
@@ -55,7 +55,8 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
     if not args and any(p.default is p.empty and p.kind < 2 for p in inspect.signature(f).parameters.values()):
         raise TypeError("checkpoint: f needs arguments. They stand in the same call: checkpoint(f, x)")
     name = f"checkpoint of {getattr(f, '__name__', type(f).__name__)}"
-    if not is_recording() or levels() or current.get().left:  # `f` cannot run again after its vmap; a trace shows it
+    mode = current.get()
+    if not mode.recording or levels() or mode.left:  # `f` cannot run again after its vmap; a trace shows it
         with scope(name):
             return f(*args)
     before = next_birth()  # older nodes are outside `f`

@@ -16,8 +16,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from autograd_cnn.checks import count
 from autograd_cnn.data.checks import check_array, check_generator, check_pair
-from autograd_cnn.engine.checks import count
 
 
 def batches(

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from autograd_cnn.checks import count
 from autograd_cnn.data.dataset import Dataset
-from autograd_cnn.engine.checks import count
 
 Plane = NDArray[np.floating[Any]]
 

@@ -137,11 +137,9 @@ def no_history(caller: str, tensor: Any) -> ValueError:
 
 
 def not_one_number(caller: str, tensor: Any) -> ValueError:
-    cure = f".mean() or .sum(); or take one: [{', '.join('0' * tensor.ndim)}]"
-    if caller in ("backward", "gradient"):
-        cure = f".mean() or .sum(); or pass weights: backward(grad=array of shape {tensor.shape})"
-    elif caller == "bool":
-        cure = ".data.any() or .data.all()"
+    one = f".mean() or .sum(); or take one: [{', '.join('0' * tensor.ndim)}]"
+    weights = f".mean() or .sum(); or pass weights: backward(grad=array of shape {tensor.shape})"
+    cure = {"backward": weights, "gradient": weights, "bool": ".data.any() or .data.all()"}.get(caller, one)
     label = f"{label_of(tensor)} {tensor.shape}"
     return ValueError(f"{caller}: {label} has {tensor.size} numbers, want one. Reduce it: {cure}")
 

@@ -112,11 +112,6 @@ class in_mode(ContextDecorator):
         return super().__call__(function)
 
 
-def is_recording() -> bool:
-    """Return whether operations are recorded in this context."""
-    return current.get().recording
-
-
 def no_grad() -> in_mode:
     """Context manager (and decorator) that turns recording off in this thread or asynchronous task.
 

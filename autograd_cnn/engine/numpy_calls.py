@@ -46,7 +46,7 @@ _NEW = frozenset([np.zeros_like, np.ones_like, np.full_like, np.empty_like])  # 
 _STEPS = frozenset(map(numpys, "sign floor ceil rint trunc fix round around floor_divide heaviside".split()))
 OF_SHAPES = frozenset([np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type, *_NEW])
 _UFUNC_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True}
-_OF_TEXTS = {np.equal: operator.eq, np.not_equal: operator.ne}  # NumPy's functions compare numbers alone
+_OF_TEXTS = {np.equal: operator.eq, np.not_equal: operator.ne}  # which compare texts, too
 _ORDERS = frozenset([np.less, np.less_equal, np.greater, np.greater_equal])
 
 
@@ -55,13 +55,8 @@ def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options
     if ufunc is np.sign and self.dtype.kind == "c":
         return _call((ufunc, "complex"), inputs, options)
     if ufunc in _constants and (ufunc is not np.heaviside or recorded(inputs[1:]) is None):  # its value at 0
-        inputs = exported(inputs)  # operations do it themselves
-        try:
-            made = constant(ufunc if method == "__call__" else getattr(ufunc, method), inputs, options)
-        except TypeError:
-            if ufunc not in _OF_TEXTS:
-                raise
-            made = _OF_TEXTS[ufunc](*plain(inputs))
+        function = ufunc if method == "__call__" else getattr(ufunc, method)
+        made = constant(function, exported(inputs), options)  # operations export them themselves
         return _tensor(self, made) if ufunc in _STEPS else made
     options = options and {k: v for k, v in options.items() if not _same(v, _UFUNC_DEFAULTS.get(k, inputs))}
     if method == "outer":
@@ -97,6 +92,8 @@ def constant(function: Any, args: Any, options: Any) -> Any:
     mode = current.get()
     if mode.call is not None:
         return mode.call(function, args, options, mode)
+    if not options:
+        function = _OF_TEXTS.get(function, function)
     return function(*map(plain, args), **(options and plain(options)))
 
 

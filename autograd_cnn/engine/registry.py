@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-registry: dict[str, Callable[..., Any]] = {}
+registry: dict[str, Any] = {}
 """Every operation by name. `primitive` adds it; Tensor's operators and methods look it up.
 
 All of them call it with a Tensor, so the result is a Tensor.

@@ -26,7 +26,6 @@ from autograd_cnn.engine.registry import hooks, registry
 from autograd_cnn.engine.tape import Leaf, Node, next_birth
 from autograd_cnn.engine.walk import walk
 
-operations: dict[str, Any] = registry
 _set_grad: Any = vars(Leaf)["grad"].__set__
 IN_PLACE = frozenset(["partition", "resize", "sort"])  # methods of arrays; the functions of these names copy
 NO_OPTIONS: dict[str, Any] = {}
@@ -44,13 +43,13 @@ def _operator(name: str) -> tuple[Operator, Operator]:
     """Return Python's operator for an operation, and the one that Python calls if the Tensor is on the right."""
 
     def direct(self: Tensor, other: Any) -> Tensor:
-        mode, operation = current.get(), operations[name]
+        mode, operation = current.get(), registry[name]
         if mode.call is None:  # as `Primitive.__call__`, without the cost of a call
             return operation.run((self, other), NO_OPTIONS, mode)
         return operation(self, other)
 
     def reflected(self: Tensor, other: Any) -> Tensor:
-        return operations[name](other, self)
+        return registry[name](other, self)
 
     return direct, reflected
 
@@ -59,7 +58,7 @@ def _method(name: str) -> Callable[..., Tensor]:
     """Return the method that calls an operation with the Tensor as its first argument."""
 
     def method(self: Tensor, *args: Any, **options: Any) -> Tensor:
-        return operations[name](self, *args, **options)
+        return registry[name](self, *args, **options)
 
     method.__name__, method.__qualname__ = name, f"Tensor.{name}"
     method.__doc__ = f"Call ``ag.{name}`` with this Tensor, then the other arguments."
@@ -196,7 +195,7 @@ class Tensor:
     @property
     def T(self) -> Tensor:
         """This Tensor with its axes reversed."""
-        return operations["transpose"](self)
+        return registry["transpose"](self)
 
     @property
     def name(self) -> str | None:
@@ -442,9 +441,6 @@ class Tensor:
     def __bool__(self) -> bool:
         return bool(self._number("bool"))
 
-    def __round__(self, digits: int | None = None) -> np.ndarray:
-        return plain(self).round(digits or 0)
-
     def __format__(self, spec: str) -> str:
         return format(self._number("format"), spec) if spec else str(self)
 
@@ -503,7 +499,7 @@ class Tensor:
         return np.invert(self)
 
     def __getitem__(self, index: Any) -> Tensor:
-        return operations["getitem"](self, copied_index(index))
+        return registry["getitem"](self, copied_index(index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         with exclusive.lock:  # threads may fill parts of one Tensor
@@ -511,29 +507,24 @@ class Tensor:
 
     # NumPy's methods, the first of which only call the operation: its docstring has their parameters
 
-    sum, mean, max, min, var, std, clip, astype = map(_method, "sum mean max min var std clip astype".split())
+    sum, mean, max, min, var = map(_method, "sum mean max min var".split())
+    std, clip, astype, flatten = map(_method, "std clip astype flatten".split())
 
     def reshape(self, *shape: Any, order: str = "C") -> Tensor:
         """Return the same elements in another shape; one length may be -1."""
-        return operations["reshape"](self, shape[0] if len(shape) == 1 else shape, order)
+        return registry["reshape"](self, shape[0] if len(shape) == 1 else shape, order)
 
     def transpose(self, *axes: Any) -> Tensor:
         """Return this Tensor with its axes in another order, by default reversed."""
-        return operations["transpose"](self, axes[0] if len(axes) == 1 else axes or None)
-
-    def flatten(self, start_axis: Any = 0, order: str = "C") -> Tensor:
-        """Join the axes from `start_axis` on into one; or all of them, in NumPy's `order`, which may come first."""
-        if isinstance(start_axis, str) or order != "C":
-            return operations["ravel"](self, start_axis or order)
-        return operations["flatten"](self, start_axis)
+        return registry["transpose"](self, axes[0] if len(axes) == 1 else axes or None)
 
     def compress(self, condition: Any, axis: int | None = None) -> Tensor:
         """Pick the entries along `axis` for which `condition` holds."""
-        return operations["compress"](condition, self, axis)
+        return registry["compress"](condition, self, axis)
 
     def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
         """Return the sum of the diagonal of each matrix in `axis1` and `axis2`."""
-        return operations["matrix_trace"](self, offset, axis1, axis2)
+        return registry["matrix_trace"](self, offset, axis1, axis2)
 
     def argmax(self, axis: int | None = None) -> Any:
         """Return the index of the maximum, as a plain array."""
@@ -544,7 +535,7 @@ class Tensor:
         return plain(self).argmin(axis)
 
     def __dir__(self) -> list[str]:
-        return sorted({*object.__dir__(self), *hooks, *(name for name in operations if name.isidentifier())} - IN_PLACE)
+        return sorted({*object.__dir__(self), *hooks, *(name for name in registry if name.isidentifier())} - IN_PLACE)
 
     def __getattr__(self, name: str) -> Callable[..., Tensor]:
         """Make every other operation a method, ``t.relu()``, and every door an attribute, ``t.at``.
@@ -562,8 +553,8 @@ class Tensor:
             raise AttributeError(f"Tensor has no {name!r}, which changes an array in place. Here: {cure}")
         if name in CONSTANT and hasattr(np.ndarray, name):
             return partial(getattr(np, name), self)
-        if name in operations:
-            return partial(operations[name], self)
+        if name in registry:
+            return partial(registry[name], self)
         raise AttributeError(missing(name, "Tensor", [*registry, *vars(Tensor)]), name=name)
 
 

@@ -144,8 +144,6 @@ class _Sums:
             c = conform(c, g, parent, node, rule, self.wrap)  # a scalar becomes an array; broadcasting is undone
         entry = self.entries.get(parent.birth)
         if entry is None:  # the first contribution
-            if parent.birth >= node.birth:
-                raise RuntimeError(f"backward: the graph has a cycle through {node}")
             self.entries[parent.birth] = [parent, c, False]
             heappush(self.heap, -parent.birth)
         elif entry[2] or (self.wrap is None and is_ours(entry[1])):  # nobody else has the sum: add into it

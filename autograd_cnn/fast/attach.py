@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from autograd_cnn.engine.mode import is_recording
+from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.observe import operations, primitives
 from autograd_cnn.engine.registry import accelerators, counterparts
 from autograd_cnn.engine.rules import Accelerator
@@ -179,7 +179,7 @@ def _conv_transpose2d(
 
 
 def _max_pool2d(x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, _: bool) -> Any:
-    return pooling.max_pool2d(x, kernel_size, stride, padding, dilation, places=is_recording())
+    return pooling.max_pool2d(x, kernel_size, stride, padding, dilation, places=current.get().recording)
 
 
 def _avg_pool2d(x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import DTypeLike, NDArray
 
-from autograd_cnn.engine.checks import count, number
+from autograd_cnn.checks import count, number
 from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.registry import accelerated
 from autograd_cnn.engine.tensor import Tensor

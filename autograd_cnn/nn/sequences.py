@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from autograd_cnn.engine.checks import count
+from autograd_cnn.checks import count
 from autograd_cnn.engine.numpy_calls import known, peek
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn.init import glorot_uniform

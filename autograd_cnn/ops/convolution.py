@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.checks import count
+from autograd_cnn.checks import count
 from autograd_cnn.engine.declare import primitive
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import as_images, expand_dims, squeeze

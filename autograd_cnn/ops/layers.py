@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.checks import number
 from autograd_cnn.engine.arrays import as_floats
-from autograd_cnn.engine.checks import number
 from autograd_cnn.engine.declare import primitive
 from autograd_cnn.engine.mode import current, scope
 from autograd_cnn.engine.numpy_calls import checked, constant, plain_array

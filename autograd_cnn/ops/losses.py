@@ -16,7 +16,7 @@ from autograd_cnn.engine.arrays import as_floats
 from autograd_cnn.engine.declare import primitive
 from autograd_cnn.engine.errors import not_numbers
 from autograd_cnn.engine.messages import warn
-from autograd_cnn.engine.mode import is_recording
+from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.numpy_calls import checked, known, peek, plain_array
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax, softplus
@@ -92,7 +92,7 @@ def _probabilities(p: Any, y: Any, *options: Any) -> tuple[Any, ...]:
         raise ValueError(
             f"p runs from {p.min():g} to {p.max():g}, but must lie in [0, 1]\nFor logits: bce_with_logits(z, y)"
         )
-    if is_recording() and ((p == 0) | (p == 1)).any():
+    if current.get().recording and ((p == 0) | (p == 1)).any():
         warn(  # without their number: Python shows a text once
             "bce: some probabilities are exactly 0 or 1; their gradient is clipped. Keep the logits: bce_with_logits"
         )

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.checks import flag
+from autograd_cnn.checks import flag
 from autograd_cnn.engine.declare import primitive
 from autograd_cnn.engine.numpy_calls import known, peek, plain
 from autograd_cnn.ops.arithmetic import conjugated, exp, in_dtype_of, live, masked, quotient, where

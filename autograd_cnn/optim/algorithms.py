@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.checks import flag, number
+from autograd_cnn.checks import flag, number
 from autograd_cnn.engine.registry import accelerated
 from autograd_cnn.optim.optimiser import Array, Optimiser
 

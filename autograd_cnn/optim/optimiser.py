@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_cnn.engine.checks import number
+from autograd_cnn.checks import number
 from autograd_cnn.engine.messages import describe, missing, warn
 from autograd_cnn.engine.registry import accelerated
 from autograd_cnn.engine.tape import next_birth

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
+from autograd_cnn.checks import count
 from autograd_cnn.data.checks import check_array, check_pair, value_or_type
-from autograd_cnn.engine.checks import count
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.files import AnyPath
 from autograd_cnn.optim.optimiser import Steps

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.checks import count
 from autograd_cnn.data import as_float32
-from autograd_cnn.engine.checks import count
 from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.tensor import Tensor

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
+from autograd_cnn.checks import number
 from autograd_cnn.engine import tape
-from autograd_cnn.engine.checks import number
 from autograd_cnn.engine.finite import first_not_finite
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.tape import Node

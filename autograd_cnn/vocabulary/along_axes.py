@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
+from autograd_cnn.checks import flag
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.arrays import as_floats, is_complex
-from autograd_cnn.engine.checks import flag
 from autograd_cnn.engine.numpy_calls import constant, known, peek, plain, plain_array
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import counterparts

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from autograd_cnn.calculus.vmap import numbers
+from autograd_cnn.checks import flag
 from autograd_cnn.engine.arrays import as_floats, is_complex, precision
-from autograd_cnn.engine.checks import flag
 from autograd_cnn.engine.declare import primitive
 from autograd_cnn.engine.numpy_calls import known, peek, plain, plain_array
 from autograd_cnn.engine.tensor import Tensor

@@ -12,8 +12,6 @@ USES = [
     use("reshape", lambda x: x.reshape(6, 4, order="F"), X), use("reshape", lambda x: x.reshape((6, -1)), X),
     use("ravel", lambda x: np.ravel(x), X), use("ravel", lambda x: np.ravel(x, order="F"), X),
     use("ravel", lambda x: x.ravel(), ONE), use("flatten", lambda x: x.flatten(), X, want=np.ravel),
-    use("flatten", lambda x: x.flatten("F"), X, want=lambda x: np.ravel(x, "F")),
-    use("flatten", lambda x: x.flatten(order="F"), X, want=lambda x: np.ravel(x, "F")),
     use("transpose", lambda x: np.transpose(x, (2, 0, 1)), X),
     *[use("transpose", lambda x, axes=axes: x.transpose(*axes), X) for axes in ((), (1, 0, 2), ((1, 0, 2),))],
     use("squeeze", lambda x: x[:, :1].squeeze(), X), use("swapaxes", lambda x: np.swapaxes(x, 0, 2), X),
