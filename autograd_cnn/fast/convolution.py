@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import math
 from functools import reduce
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -28,10 +27,9 @@ from numpy.typing import NDArray
 
 from autograd_cnn.ops.windows import Padding, Pair, Shape, output_size
 
-from . import columns, costs, depthwise, direct, fused, matrices, winograd
+from . import columns, depthwise, direct, matrices, winograd
 from .memory import empty
 from .tiles import each_group
-from .twins import kernel_set
 from .windows import phases
 
 Array = NDArray[Any]
@@ -75,7 +73,7 @@ def _convolve(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, corne
         for i, o in each_group(x.shape, w.shape, groups):
             _convolve(x[..., i], w[..., o], None if b is None else b[o], y[..., o], stride, corner, 1)
     elif suits_winograd(y, w.shape, stride):
-        _winograd().conv2d(x, w, b, y, corner, _directly)
+        winograd.conv2d(x, w, b, y, corner, _directly)
     else:
         _directly(x, w, b, y, corner, stride)
 
@@ -173,8 +171,7 @@ def _weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: P
         each, own = each_group(x.shape, w_shape, groups), (*w_shape[:3], w_shape[3] // groups)
         return np.concatenate([_weight_gradient(x[..., i], g[..., o], own, stride, corner, 1) for i, o in each], 3)
     if suits_winograd(g, w_shape, stride):
-        gw: Array = _winograd().weight_gradient(x, g, w_shape, corner, _gradient_directly)
-        return gw
+        return winograd.weight_gradient(x, g, w_shape, corner, _gradient_directly)
     return _gradient_directly(x, g, w_shape, corner, stride)
 
 
@@ -212,20 +209,14 @@ def _suits_direct_in_groups(y: Array, w_shape: Shape, stride: Pair, groups: int)
 
 def suits_winograd(y: Array, w_shape: Shape, stride: Pair) -> bool:
     """Whether Winograd's algorithm can compute the outputs `y`, and is the fastest to do so."""
-    # `fused` fills a register, of up to 16 numbers, with channels.
-    if stride != (1, 1) or y.dtype.char not in "fd" or min(w_shape[2:]) < 16:
-        return False
-    images, height, width = y.shape[:3]
-    return costs.cheaper_in_tiles(images * height * width, images * -(-height // 4) * -(-width // 4), w_shape)
+    # It fills a register, of up to 16 numbers, with channels.
+    can = stride == (1, 1) and direct.suits(y) and min(w_shape[2:]) >= 16
+    return can and winograd.is_faster(y, w_shape)
 
 
 def suits_direct(y: Array, w_shape: Shape) -> bool:
     """Whether `direct` can compute `y`, outputs or gradients, and is faster than `columns`."""
     return math.prod(w_shape) <= DIRECT and direct.suits(y)
-
-
-def _winograd() -> ModuleType:
-    return fused if kernel_set() == "numba" else winograd
 
 
 def is_depthwise(x_shape: Shape, groups: int) -> bool:

@@ -90,14 +90,14 @@ def _compute(key: Any, x: Array, parts: list[Part], b: Array | None, out: Array,
             entry for n in range(0, len(each), count) for row in zip(*each[n : n + count], strict=True) for entry in row
         ]
         area, buffers = carved(dtype, [[_padded(block, w.shape, stride)] for block, w, _ in work])
-        code: Any = compiled_pass("products.address")(dtype, depthwise)
+        flat = [w.reshape(*w.shape[:1], -1, w.shape[3]) for _, w, _ in work]
+        product = compiled_pass("products.address")(dtype, depthwise)
         calls = [
-            (code, laid_out(block.x), w, b, laid_out(block.y), padded, *block.corner, stride)
-            for (block, w, b), (padded,) in zip(work, buffers, strict=True)
-        ]
-        products = sum(w.size * y[..., 0].size for w, y in zip(weights, wide, strict=True))
-        kernel = compiled_pass("products.depthwise" if depthwise else "products.conv2d")
-        return Plan(kernel, calls, arrays, {4, 5}, area, products)
+            (product, laid_out(block.x), w, b, laid_out(block.y), padded, *block.corner,
+             w.shape[: 2 + depthwise], (*_steps(padded, stride), *padded.shape[2:] * depthwise, 1))
+            for (block, _, b), w, (padded,) in zip(work, flat, buffers, strict=True)
+        ]  # fmt: skip
+        return Plan(compiled_pass("direct.conv2d"), calls, arrays, {4, 5}, area)
 
     shapes = *(w.shape for w in weights), out.shape, out.strides
     kept((*key, groups, dtype, x.shape, x.strides, *shapes), plan).run(*arrays)
@@ -119,13 +119,14 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pa
         each = [blocks(x[..., i], g[..., o], cut, kh, stride, corner) for i, o in own]
         work = [(block, totals[n, k]) for n, row in enumerate(zip(*each, strict=True)) for k, block in enumerate(row)]
         area, buffers = carved(dtype, [[_padded(block, w_shape, stride)] for block, _ in work])
-        code: Any = compiled_pass("products.address")(dtype, depthwise)
+        product = compiled_pass("products.address")(dtype, depthwise)
         calls = [
-            (code, laid_out(block.x), laid_out(block.y), total, padded, *block.corner, stride)
+            (product, laid_out(block.x), laid_out(block.y), total, padded, *block.corner, stride[0],
+             total.shape[2:] * depthwise,
+             (padded.shape[2] ** depthwise, *_steps(padded, stride)[:2], *(1,) * depthwise))
             for (block, total), (padded,) in zip(work, buffers, strict=True)
-        ]
-        kernel = compiled_pass("products.depthwise_weight_gradient" if depthwise else "products.weight_gradient")
-        return Plan(kernel, calls, (x, g, totals), {3, 4}, area)
+        ]  # fmt: skip
+        return Plan(compiled_pass("direct.weight_gradient"), calls, (x, g, totals), {3, 4}, area)
 
     shapes = x.shape, x.strides, g.shape, g.strides, totals.shape, w_shape
     kept(("direct gradient", groups, dtype, *shapes, stride, corner), plan).run(x, g, totals)
@@ -146,3 +147,9 @@ def _padded(block: Block, w_shape: Shape, stride: Pair) -> tuple[int, int, int]:
     """Size of the padded part of an image that the windows of a block cover."""
     (_, rows, columns, _), (kh, kw) = block.y.shape, w_shape[:2]
     return (rows - 1) * stride[0] + kh, (columns - 1) * stride[1] + kw, block.x.shape[3]
+
+
+def _steps(padded: Array, stride: Pair) -> tuple[int, int, int]:
+    """Numbers from a window to the one below it, to the one on its right, and from a row of a window to the next."""
+    _, wide, channels = padded.shape
+    return stride[0] * wide * channels, stride[1] * channels, wide * channels

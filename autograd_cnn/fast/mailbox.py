@@ -29,10 +29,9 @@ from .threads import get_num_threads, in_tile, number_of_cores
 
 Array = NDArray[Any]
 
-WAKING = 1 << 17  # numbers in the arrays of a job for which a worker is woken; one that is awake helps with any
 SPINS = 30_000  # looks of a worker for the next job before it sleeps: 0.3 to 1 ms, by the processor
 MOST, HEAD = 128, 1088  # words of a tile, and bytes of these and of a counter, at the beginning of a worker's memory
-AREA, ARRAYS = 8, 10  # places in the words of a job: see `compiled.mailbox`
+AREA, ARRAYS = 7, 9  # places in the words of a job: see `compiled.mailbox`
 FIELDS, LINE = 4, 8  # lines of a mailbox, before those of its workers; words of a line of the cache
 DATA = object.__basicsize__  # where an array has the address of its numbers: behind what every object has
 KEPT = 1024  # plans
@@ -54,8 +53,6 @@ class Plan:
         The arguments that the kernel writes into.
     area : array, optional
         Stands for memory that each worker has for itself; arguments may be parts of it.
-    work : int
-        Multiplications in all; sixteen take about as long as a number is read and written.
     """
 
     def __init__(
@@ -65,7 +62,6 @@ class Plan:
         arrays: Sequence[Array],
         written: Collection[int],
         area: Array | None = None,
-        work: int = 0,
     ) -> None:
         bounds = [(8 * (ARRAYS + n), _place(a), *byte_bounds(a)) for n, a in enumerate(arrays)]
         if area is not None:
@@ -83,10 +79,9 @@ class Plan:
         ]
         code = address(kernel, loosest, written)
         self.area = HEAD + (0 if area is None else -(-area.nbytes // 64) * 64)
-        waking = max(work // 16, sum(a.size for a in arrays)) >= WAKING
         self.job = np.zeros(ARRAYS + len(arrays), np.int64)
         places = _place(self.words), _place(self.bases)
-        self.job[:AREA] = 0, code, *self.words.shape, *places, waking, self.area
+        self.job[:AREA] = 0, code, *self.words.shape, *places, self.area
         self.flags = 0  # how many images the kernel looks at for far pixels
 
     def run(self, *arrays: Array) -> None:

@@ -75,7 +75,7 @@ def _compiled(x: Array, y: Array, b: Array | None) -> Array:
              out.reshape(-1), r.start * columns + c.start, columns, c.stop - c.start, packed)
             for (r, c), (packed,) in zip(cut, buffers, strict=True)
         ]  # fmt: skip
-        return Plan(compiled_pass("products.matmul"), calls, (x, flat, bias, out), {8, 12}, area, len(x) * y.size)
+        return Plan(compiled_pass("products.matmul"), calls, (x, flat, bias, out), {8, 12}, area)
 
     kept(("matmul", x.dtype, x.shape, x.strides, y.shape, y.strides), plan).run(x, flat, bias, out)
     return out

@@ -133,7 +133,7 @@ def run_twin(
 
 
 @cache
-def compiled_pass(name: str) -> Callable[..., None]:
+def compiled_pass(name: str) -> Callable[..., Any]:
     """The function of `compiled` that `twin` names."""
     file, function = name.split(".")
     return getattr(import_module(f"{__package__}.compiled.{file}"), function)

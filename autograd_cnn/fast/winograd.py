@@ -18,29 +18,50 @@ Points in pairs p, -p halve the work of the transforms, and those of a pair and 
 Larger weights are cut into parts of 3x3; each part reads the image 3 pixels further on. In the products the parts are
 additional channels, so the sum over channels includes them. 5x5 weights take 144 multiplications for 16 pixels rather
 than 400.
+
+Every step takes a few tiles at a time in one compiled call, which transforms, multiplies and collects them in the
+cache, before the next ones start. The outputs are cut into panels, so that a product reads the transformed weights of a
+panel in one run. Without Numba, a convolution as a product of matrices takes less time: NumPy transforms in passes over
+memory.
+
+The rounding errors follow the largest number of a tile of 6x6 pixels, and reach all 16 outputs of the tile; a NaN
+spoils them all. As long as the numbers of an image are of one kind, the errors are small beside the sum of ``|x| |w|``
+over a typical window. An image with a pixel that stands out is computed directly instead: there an error stays in the
+windows of its pixel. `compiled.winograd` looks for them when it is about to transform a block of images, so that they
+are read from memory once.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from autograd_cnn.ops.windows import Pair, Shape
 
-from . import spread
-from .memory import empty, scratch
-from .threads import map_tiles
-from .tiles import Block, blocks, in_bands, in_parts, tiles
+from .mailbox import Plan, carved, kept
+from .memory import aligned, empty
+from .tiles import PARTS, Block, adjacent, blocks, in_bands, laid_out, tiles
+from .twins import compiled_pass
 
 Array = NDArray[Any]
 Directly = Callable[..., Any]
+
+PANEL = 128  # bytes of one pixel's outputs that are computed together: two vectors of 512 bits
+TILES = 1 << 19  # bytes of transformed tiles and their products: half of a core's second-level cache
+PANELS = 9 << 18  # bytes of weight gradients that a thread adds to at a time: about twice that cache
+TASKS = 4  # independent parts of a weight gradient, at least
+FEW = 64  # tiles that are multiplied together, at least
+TOTALS = 1 << 24  # bytes of all partial sums of a weight gradient
+LIMIT = 0.375  # power of the largest float: the transforms of larger numbers, and their products, could overflow
+NUMBERS = 16  # of a channel that a tile reads or writes
+# Multiplications that take as long as the transform of one number, of images or outputs and of weights, and as the
+# calls that prepare the tiles. ``python tests/benchmarks/costs.py`` measures the first two.
+TRANSFORM, TRANSFORM_OF_WEIGHTS, CALLS = 10, 20, 2_000_000
 
 _POINTS = np.array([0, 2 / 3, -2 / 3, 3 / 2, -3 / 2])  # and infinity, which is the last row of each matrix
 _OTHERS = [np.delete(_POINTS, i) for i in range(5)]
@@ -48,7 +69,6 @@ A = np.vstack([np.vander(_POINTS, 4, increasing=True), [0, 0, 0, 1]])
 BT = np.vstack([*(np.append(np.poly(others)[::-1], 0) for others in _OTHERS), np.poly(_POINTS)[::-1]])
 _SCALES = [np.prod(point - others) for point, others in zip(_POINTS, _OTHERS, strict=True)]
 G = np.vstack([np.vander(_POINTS, 3, increasing=True) / np.array(_SCALES)[:, None], [0, 0, 1]])
-_GG = np.kron(G, G)  # (36, 9): both axes at once
 
 
 def parts(w_shape: Shape) -> Pair:
@@ -56,65 +76,138 @@ def parts(w_shape: Shape) -> Pair:
     return -(-w_shape[0] // 3), -(-w_shape[1] // 3)
 
 
+def is_faster(y: Array, w_shape: Shape) -> bool:
+    """Whether the outputs of one group of channels, or their gradient, take less time in tiles than directly.
+
+    It depends on shapes alone, not on load, threads or the machine.
+    """
+    tiles, (kh, kw, inputs, outputs) = len(y) * math.prod(size_in_tiles(y)), w_shape
+    several = math.prod(parts(w_shape))
+    products, transformed = several * inputs * outputs, several * inputs + outputs
+    in_tiles = 36 * (tiles * (products + TRANSFORM * transformed) + TRANSFORM_OF_WEIGHTS * products) + CALLS
+    return in_tiles <= math.prod(y.shape[:3]) * kh * kw * inputs * outputs
+
+
 def conv2d(x: Array, w: Array, b: Array | None, y: Array, corner: Pair, directly: Directly) -> None:
     """Write the convolution of `x` with `w`, at stride 1, into `y`.
 
-    ``directly(x, w, b, y, corner)`` computes images that hold a far pixel (see `spread`), and a block if most do.
+    ``directly(x, w, b, y, corner)`` computes images that hold a far pixel, and a block if most do.
     """
-    w = w.astype(y.dtype, copy=False)
-    bias = np.zeros(y.shape[3], y.dtype) if b is None else b.astype(y.dtype, copy=False)
-    (u,) = map_tiles(lambda _: transform_weights(w), 1)
-    work, concentration = cut(x, y, w.shape, corner), spread.concentration(w)
+    x, w = adjacent(x, y.dtype), np.require(w, y.dtype, "A")
+    u, limit = _transformed(w), limits(y.dtype, concentration(w))
+    bias = np.zeros(len(u) * u.shape[3], y.dtype)
+    bias[: w.shape[3]] = 0 if b is None else b
 
-    def tile(index: int) -> None:
-        x, y, corner = work[index]
-        x = np.ascontiguousarray(x, w.dtype)
-        far = ~spread.even(x, concentration)
-        if 2 * np.count_nonzero(far) > len(far):  # so are identity kernels in the first steps of a training
-            directly(x, w, b, y, corner)
-            return
-        with np.errstate(all="ignore"):  # far pixels are computed again
-            v = _transformed(x, y, corner, w.shape)
-            m = _matrices("m", v.shape[1], y.shape[3], y.dtype)
-            np.matmul(v, u, out=m[:, : v.shape[1]])
-            collect_images(m, bias, y)
-        if far.any():
-            part = np.empty_like(y[far])
-            directly(x[far], w, b, part, corner)
-            y[far] = part
+    def plan() -> Plan:
+        work = cut(x, y, w.shape, corner)
+        area, buffers = carved(y.dtype, [_buffers(block, u.shape, w.shape) for block in work])
+        fine = np.empty(sum(len(block.y) for block in work), np.uint8)
+        product = compiled_pass("products.address")(y.dtype)
+        calls = [
+            (product, limit, flags, laid_out(block.x), u, bias, laid_out(block.y), *buffer, *block.corner,
+             parts(w.shape))
+            for block, flags, buffer in zip(work, _flags(work, fine), buffers, strict=True)
+        ]  # fmt: skip
+        written = {2, 6, 7, 8, 9, 10}
+        found = Plan(compiled_pass("winograd.conv2d"), calls, (limit, fine, x, u, bias, y), written, area)
+        found.flags = len(fine)
+        return found
 
-    map_tiles(tile, len(work))
+    found = kept(("Winograd", y.dtype, x.shape, x.strides, w.shape, y.shape, y.strides, corner), plan)
+    fine = np.empty(found.flags, np.uint8)
+    found.run(limit, fine, x, u, bias, y)
+    if not fine.all():
+        for block, flags in zip(work := cut(x, y, w.shape, corner), _flags(work, fine), strict=True):
+            if not flags.all():
+                part = np.empty_like(block.y[flags == 0])
+                directly(block.x[flags == 0], w, b, part, block.corner)
+                block.y[flags == 0] = part
+
+
+def _flags(work: list[Block], fine: Array, times: int = 1) -> list[Array]:
+    """The parts of `fine` for the images of each block."""
+    return np.split(fine, np.cumsum([times * len(block.y) for block in work])[:-1])
+
+
+def limits(dtype: np.dtype[Any], concentration: float) -> Array:
+    """Return the bits of a concentration of weights, and of the largest number of an image that is even."""
+    return np.array([concentration, np.finfo(dtype).max ** LIMIT], dtype).view(f"u{dtype.itemsize}")
 
 
 def weight_gradient(x: Array, g: Array, w_shape: Shape, corner: Pair, directly: Directly) -> Array:
     """Gradient of `conv2d` for `w`; ``directly(x, g, w_shape, corner)`` is that of images that hold a far pixel."""
-    dtype = np.result_type(x, g)
-    work = in_parts(cut(x, g, w_shape, corner))
-    inputs, outputs = w_shape[2] * math.prod(parts(w_shape)), w_shape[3]
-    totals = empty((len(work), 36, inputs, outputs), dtype)
+    gw: Array = np.empty(w_shape, np.result_type(x, g))
+    x, g = adjacent(x, gw.dtype), adjacent(g, gw.dtype)
+    panels, entries, inputs, size = shape = _weights_shape(w_shape, gw.dtype)
+    panel_bytes = entries * inputs * size * gw.itemsize
+    step = max(1, PANELS // panel_bytes)
+    groups = -(-panels // step)
+    work = cut(x, g, w_shape, corner, min(PARTS, max(-(-TASKS // groups), TOTALS // (panels * panel_bytes))))
+    totals = empty((len(work), *shape), gw.dtype)
+    fine = np.empty((groups, 2 * sum(len(block.y) for block in work)), np.uint8)
+    limit = limits(gw.dtype, 0)  # without the rule for one heavy channel
 
-    def compute(index: int) -> list[Array]:
-        total = product = totals[index]  # the first product is the sum so far
-        apart: list[Array] = []
-        for block in work[index]:
-            x, g = np.ascontiguousarray(block.x, dtype), np.ascontiguousarray(block.y, dtype)
-            even = spread.even(x) & spread.even(g)
-            if not even.all():
-                apart.append(directly(x[~even], g[~even], w_shape, block.corner))
-                x, g = (np.where(even[:, None, None, None], a, 0) for a in (x, g))
-            v = _transformed(x, g, block.corner, w_shape)
-            m = _matrices("m", v.shape[1], outputs, dtype)
-            transform_gradients(g, m)
-            np.matmul(v.swapaxes(1, 2), m[:, : v.shape[1]], out=product)
-            if product is not total:
-                total += product
-            product = scratch("product", total.shape, dtype)
-        return apart
+    def plan() -> Plan:
+        needed = [_buffers(block, shape, w_shape) for block in work]
+        for block, buffer in zip(work, needed, strict=True):
+            buffer.insert(1, (4, 4 * size_in_tiles(block.y)[1], size))
+        area, buffers = carved(gw.dtype, needed)
+        product = compiled_pass("products.address")(gw.dtype)
+        calls = [
+            (product, limit, flags, laid_out(block.x), laid_out(block.y), totals[part, first : first + step],
+             *buffers[part], *block.corner, parts(w_shape), first * size)
+            for first, row in zip(range(0, panels, step), fine, strict=True)
+            for part, (block, flags) in enumerate(zip(work, _flags(work, row, 2), strict=True))
+        ]  # fmt: skip
+        kernel = compiled_pass("winograd.weight_gradient")
+        return Plan(kernel, calls, (limit, fine, totals, x, g), {2, 5, 6, 7, 8, 9, 10}, area)
 
-    apart = map_tiles(compute, len(work))
-    # One call sums each of the 36 entries: threads wait for the interpreter between calls.
-    total = np.stack(map_tiles(lambda entry: np.add.reduce(totals[:, entry]), 36))
-    return sum(itertools.chain(*apart), map_tiles(lambda _: collect_weights(total, w_shape), 1)[0])
+    key = gw.dtype, x.shape, x.strides, g.shape, g.strides, w_shape, totals.shape, corner
+    kept(("Winograd gradient", *key), plan).run(limit, fine, totals, x, g)
+
+    def collect() -> Plan:
+        calls = [(totals, gw, parts(w_shape), panel) for panel in range(panels)]
+        return Plan(compiled_pass("winograd.collect_weights"), calls, (totals, gw), {0, 1})
+
+    kept(("Winograd collect", gw.dtype, totals.shape, w_shape), collect).run(totals, gw)
+    for block, flags in zip(work, _flags(work, fine[0], 2), strict=True):
+        far = flags[: len(block.y)] == 0
+        if far.any():
+            gw += directly(block.x[far], block.y[far], w_shape, block.corner)
+    return gw
+
+
+def _transformed(w: Array) -> Array:
+    """Compute G w Gᵀ of every 3x3 part of the weights: (panels, 36, parts * C, outputs of a panel)."""
+    u = aligned(_weights_shape(w.shape, w.dtype), w.dtype)
+
+    def plan() -> Plan:
+        calls = [(*laid_out(w), u, parts(w.shape), panel) for panel in range(len(u))]
+        return Plan(compiled_pass("winograd.transform_weights"), calls, (w, u), {3})
+
+    kept(("Winograd weights", w.dtype, w.shape, w.strides), plan).run(w, u)
+    return u
+
+
+def _weights_shape(w_shape: Shape, dtype: Any) -> tuple[int, int, int, int]:
+    """Shape of the transformed weights; the only panel is half as wide if that is enough for all outputs."""
+    outputs, size = w_shape[3], PANEL // np.dtype(dtype).itemsize
+    size = size if outputs > size // 2 else size // 2
+    return -(-outputs // size), 36, math.prod(parts(w_shape)) * w_shape[2], size
+
+
+def _buffers(block: Block, u_shape: Shape, w_shape: Shape) -> list[tuple[int, ...]]:
+    """Shapes of a padded image, half-transformed rows, transformed tiles, and their products with a panel.
+
+    Behind the half-transformed rows there is room for four pixels of a panel, and zeros for one.
+    """
+    (_, entries, inputs, size), channels, (down, across) = u_shape, w_shape[2], size_in_tiles(block.y)
+    high, wide = (4 * n + 3 * part - 1 for n, part in zip((down, across), parts(w_shape), strict=True))
+    rows = TILES // (entries * (inputs + size) * block.y.itemsize * across)
+    rows = min(len(block.y) * down, max(rows, -(-FEW // across)))
+    half = max(6 * wide * channels, 24 * across * size) + 5 * size
+    tiles = rows * across | 1  # an odd number keeps the 36 matrices from competing for the same lines of the cache
+    return [(high, wide, channels), (half,), (entries, tiles, inputs), (entries, tiles, size)]
 
 
 def size_in_tiles(y: Array) -> Pair:
@@ -122,121 +215,23 @@ def size_in_tiles(y: Array) -> Pair:
     return -(-y.shape[1] // 4), -(-y.shape[2] // 4)
 
 
-def cut(x: Array, y: Array, w_shape: Shape, corner: Pair, numbers: int = 36, most: int | None = None) -> list[Block]:
-    """Cut into blocks that fit the cache, if a tile takes `numbers` numbers of each channel; or into at most `most`."""
+def cut(x: Array, y: Array, w_shape: Shape, corner: Pair, most: int | None = None) -> list[Block]:
+    """Cut into blocks that fit the cache, or into at most `most`."""
     down, across = size_in_tiles(y)
-    bytes_of_row = across * numbers * (x.shape[3] * math.prod(parts(w_shape)) + y.shape[3]) * y.itemsize
-    in_tiles = (tiles if most is None else partial(in_bands, most=most))(len(y), down, bytes_of_row)
+    row_bytes = across * NUMBERS * (x.shape[3] * math.prod(parts(w_shape)) + y.shape[3]) * y.itemsize
+    in_tiles = (tiles if most is None else partial(in_bands, most=most))(len(y), down, row_bytes)
     in_rows = [(images, slice(4 * rows.start, 4 * rows.stop)) for images, rows in in_tiles]
     return blocks(x, y, in_rows, w_shape[0], (1, 1), corner)
 
 
-def _transformed(x: Array, y: Array, corner: Pair, w_shape: Shape) -> Array:
-    """Compute Bᵀ d B of every tile of a block, in scratch memory: (36, tiles, parts * C)."""
-    count = len(y) * math.prod(size_in_tiles(y))
-    v = _matrices("v", count, math.prod(parts(w_shape)) * x.shape[3], x.dtype)
-    transform_images(x, v, corner, size_in_tiles(y), parts(w_shape))
-    return v[:, :count]
+def concentration(w: Array) -> float:
+    """Tell how unevenly the weights of an output are spread over C channels: from 1 / C to 1, if one has them all.
 
-
-def _matrices(name: str, tiles: int, channels: int, dtype: Any) -> Array:
-    """Scratch for 36 matrices (tiles, channels); the last row may be unused.
-
-    An odd number of rows keeps the 36 matrices from competing for the same lines of the cache.
+    Where one channel has most of the weight, the errors of channels do not cancel. Infinite, NaN or huge weights give
+    inf: then no image is even.
     """
-    return scratch(name, (36, tiles | 1, channels), dtype)
-
-
-def transform_weights(w: Array) -> Array:
-    """G w Gᵀ of every 3x3 part: (KH, KW, C, O) -> (36, parts * C, O)."""
-    (high, wide), (kh, kw, inputs, outputs) = parts(w.shape), w.shape
-    whole = np.zeros((3 * high, 3 * wide, inputs, outputs), w.dtype)
-    whole[:kh, :kw] = w
-    each = whole.reshape(high, 3, wide, 3, -1).transpose(1, 3, 0, 2, 4)
-    return (_GG.astype(w.dtype) @ each.reshape(9, -1)).reshape(36, -1, outputs)
-
-
-def collect_weights(u: Array, w_shape: Shape) -> Array:
-    """The adjoint of `transform_weights`, Gᵀ u G of every part: (36, parts * C, O) -> (KH, KW, C, O)."""
-    (high, wide), (kh, kw, inputs, outputs) = parts(w_shape), w_shape
-    each = (_GG.T.astype(u.dtype) @ u.reshape(36, -1)).reshape(3, 3, high, wide, -1).transpose(2, 0, 3, 1, 4)
-    return each.reshape(3 * high, 3 * wide, inputs, outputs)[:kh, :kw]
-
-
-def transform_images(x: Array, v: Array, corner: Pair, tiles: Pair, parts: Pair) -> None:
-    """Write Bᵀ d B of every tile d into `v`, with the parts of the weights side by side.
-
-    Parameters
-    ----------
-    x : array (N, H, W, C)
-    v : array (36, N * down * across or one more, parts * C)
-        Written.
-    corner : (rows, columns)
-        Zeros before the image; if negative, to cut off.
-    tiles : (down, across)
-        Number of those of each image.
-    """
-    (n, height, width, channels), (top, left), (down, across) = x.shape, corner, tiles
-    high, wide = 4 * down + 3 * parts[0] - 1, 4 * across + 3 * parts[1] - 1
-    image = scratch("image", (n, high, wide, channels), x.dtype)
-    image[...] = 0
-    (r, r_to), (c, c_to) = (top, top + height), (left, left + width)
-    inside = image[:, max(r, 0) : max(min(r_to, high), 0), max(c, 0) : max(min(c_to, wide), 0)]
-    inside[...] = x[:, max(-r, 0) :, max(-c, 0) :][:, : inside.shape[1], : inside.shape[2]]
-    of_image, of_row, of_pixel, _ = image.strides
-    steps = of_row, of_pixel, of_image, 4 * of_row, 4 * of_pixel, 3 * of_row, 3 * of_pixel, x.itemsize
-    windows = as_strided(image, (6, 6, n, down, across, *parts, channels), steps, writeable=False)
-    d = scratch("d", windows.shape, x.dtype)
-    d[...] = windows
-    _both_axes(BT, d.reshape(6, 6, -1), v[:, : n * down * across].reshape(6, 6, -1))
-
-
-def _both_axes(matrix: Array, tiles: Array, out: Array) -> None:
-    """Write matrix · tile · matrixᵀ of every tile into `out`: (k, k, n) -> (m, m, n)."""
-    matrix = matrix.astype(tiles.dtype)
-    half = scratch("half", (len(out), *tiles.shape[1:]), tiles.dtype)
-    np.matmul(matrix, tiles.swapaxes(0, 1), out=half.swapaxes(0, 1))
-    np.matmul(matrix, half, out=out)
-
-
-def collect_images(m: Array, b: Array, y: Array) -> None:
-    """Write Aᵀ m A of every tile, plus the bias, into `y`.
-
-    Parameters
-    ----------
-    m : array (36, N * down * across or one more, O)
-    b : array (O,)
-    y : array (N, H, W, O)
-        Written; the last tiles may extend up to three rows and columns beyond it.
-    """
-    (n, height, width, channels), (down, across) = y.shape, size_in_tiles(y)
-    count = n * down * across
-    pixels = scratch("pixels", (4, 4, n, down, across, channels), y.dtype)
-    _both_axes(A.T, m[:, :count].reshape(6, 6, -1), pixels.reshape(4, 4, -1))
-    even = y
-    if (height, width) != (4 * down, 4 * across) or not y.flags.c_contiguous:
-        even = scratch("even", (n, 4 * down, 4 * across, channels), y.dtype)
-    np.add(pixels.transpose(2, 3, 0, 4, 1, 5), b, out=even.reshape(n, down, 4, across, 4, channels))
-    if even is not y:
-        y[...] = even[:, :height, :width]
-
-
-def transform_gradients(g: Array, v: Array) -> None:
-    """Write A g Aᵀ of every tile of g into `v`: the adjoint of `collect_images`.
-
-    Parameters
-    ----------
-    g : array (N, H, W, O)
-        Treated as 0 where the last tiles extend beyond it.
-    v : array (36, N * down * across or one more, O)
-        Written.
-    """
-    (n, height, width, channels), (down, across) = g.shape, size_in_tiles(g)
-    even = g
-    if (height, width) != (4 * down, 4 * across):
-        even = scratch("even", (n, 4 * down, 4 * across, channels), g.dtype)
-        even[:, height:] = even[:, :, width:] = 0
-        even[:, :height, :width] = g
-    pixels = scratch("pixels", (4, 4, n, down, across, channels), g.dtype)
-    pixels[...] = even.reshape(n, down, 4, across, 4, channels).transpose(2, 4, 0, 1, 3, 5)
-    _both_axes(A, pixels.reshape(4, 4, -1), v[:, : n * down * across].reshape(6, 6, -1))
+    sums, limit = np.abs(w).sum(axis=(0, 1)), np.finfo(w.dtype).max ** LIMIT
+    total = np.maximum(sums.sum(axis=0), 1 / limit)
+    if not total.max() <= limit:
+        return np.inf
+    return float((np.einsum("co,co->o", sums, sums) / total**2).max())

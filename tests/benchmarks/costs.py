@@ -1,16 +1,14 @@
-"""Measures a row of the table in ``autograd_cnn/fast/costs.py``: what Winograd's algorithm costs on this processor.
+"""Measures the costs in ``autograd_cnn/fast/winograd.py``: what the algorithm's transforms cost on this processor.
 
-    python tests/benchmarks/costs.py [--kernels numpy]
+    python tests/benchmarks/costs.py
 
 It computes convolutions and gradients of weights in tiles and directly, on one thread, in about two minutes, and prints
-the row that chooses best, and by how much its choice and that of the present row are slower than the faster way.
+the costs that choose best, and by how much their choice and that of the present ones are slower than the faster way.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import math
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -23,46 +21,42 @@ SIZES = (4, 16), (6, 50), (7, 5), (7, 50), (8, 1), (8, 8), (15, 30), (16, 1), (1
 TILES, WEIGHTS = (5, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60), (10, 20, 30, 40, 60, 80)
 
 
-def measured() -> Iterator[tuple[int, int, tuple[int, ...], float, float]]:
-    """Yield pixels, tiles, shape of the weights, and the times in tiles and directly."""
-    from autograd_cnn.fast import convolution
+def measured() -> Iterator[tuple[np.ndarray, tuple[int, ...], float, float]]:
+    """Yield outputs, shape of the weights, and the times in tiles and directly."""
+    from autograd_cnn.fast import convolution, winograd
 
-    algorithm, rng = convolution._winograd(), np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for kernel, (inputs, outputs), (size, images) in itertools.product((3, 5), CHANNELS, SIZES):
         if kernel > 3 and size * images > 500:
             continue
         shape, corner = (kernel, kernel, inputs, outputs), (kernel // 2, kernel // 2)
         x, y = (rng.standard_normal((images, size, size, n), np.float32) for n in (inputs, outputs))
         w = rng.standard_normal(shape, np.float32)
-        pixels, tiles = images * size * size, images * math.ceil(size / 4) ** 2
-        ways = (algorithm.conv2d, convolution._directly), (algorithm.weight_gradient, convolution._gradient_directly)
+        ways = (winograd.conv2d, convolution._directly), (winograd.weight_gradient, convolution._gradient_directly)
         for (in_tiles, directly), arrays in zip(ways, ((x, w, None, y), (x, y, shape)), strict=True):
             calls = partial(in_tiles, *arrays, corner, directly), partial(directly, *arrays, corner)
-            yield pixels, tiles, shape, *(seconds(call, rounds=5) for call in calls)
+            yield y, shape, *(seconds(call, rounds=5) for call in calls)
 
 
 def main() -> None:
-    """Measure, and print the best row."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kernels", default="numba", choices=("numba", "numpy"))
-    os.environ["AUTOGRAD_CNN_KERNELS"] = parser.parse_args().kernels
+    """Measure, and print the best costs."""
+    os.environ["AUTOGRAD_CNN_KERNELS"] = "numba"
     os.environ.update(dict.fromkeys(("AUTOGRAD_CNN_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
-    from autograd_cnn.fast import costs
-    from autograd_cnn.fast.twins import kernel_set
+    from autograd_cnn.fast import winograd
 
     cases = [*measured()]
 
     def lost() -> float:
         """Return the share of time by which the choices are slower than the faster ways, on average."""
-        return float(np.mean([(t, d)[not costs.cheaper_in_tiles(*case)] / min(t, d) - 1 for *case, t, d in cases]))
+        return float(np.mean([(t, d)[not winograd.is_faster(*case)] / min(t, d) - 1 for *case, t, d in cases]))
 
-    print(f"{kernel_set()}: {len(cases)} cases, present row loses {lost():.1%}")
+    print(f"{len(cases)} cases, the present costs lose {lost():.1%}")
     found = []
-    for row in itertools.starmap(costs.Row, itertools.product(TILES, WEIGHTS)):
-        costs.ROWS[kernel_set()] = row
-        found.append((lost(), row))
-    for loss, row in sorted(found)[:5]:
-        print(f"{row} loses {loss:.1%}")
+    for costs in itertools.product(TILES, WEIGHTS):
+        winograd.TRANSFORM, winograd.TRANSFORM_OF_WEIGHTS = costs
+        found.append((lost(), costs))
+    for loss, costs in sorted(found)[:5]:
+        print(f"{costs} lose {loss:.1%}")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def speed(multiplications: int, function: Callable[[], Any]) -> float:
 
 def measured() -> dict[str, float]:
     """Return the speed of each kernel in this process."""
-    from autograd_cnn.fast import convolution, fused
+    from autograd_cnn.fast import convolution, winograd
     from autograd_cnn.fast.threads import set_num_threads
     from autograd_cnn.fast.twins import compiled_pass
 
@@ -68,8 +68,8 @@ def measured() -> dict[str, float]:
             "input gradient": lambda: convolution._input_gradient(y, w, np.empty_like(x), step, corner, 1),
         }
         if stride == 1 and inputs >= 16:
-            ways["by Winograd"] = lambda: fused.conv2d(x, w, None, y, corner, convolution._directly)
-            ways["weight gradient by Winograd"] = lambda: fused.weight_gradient(
+            ways["by Winograd"] = lambda: winograd.conv2d(x, w, None, y, corner, convolution._directly)
+            ways["weight gradient by Winograd"] = lambda: winograd.weight_gradient(
                 x, y, w.shape, corner, convolution._gradient_directly
             )
         found |= {f"{name}, {way}": speed(steps, function) for way, function in ways.items()}

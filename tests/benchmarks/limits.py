@@ -102,7 +102,7 @@ def _convolution(out: tuple[int, ...], w: tuple[int, ...], stride: int) -> int:
 
     if not convolution.suits_winograd(np.empty(out, np.float32), w, (stride, stride)):
         return math.prod(out) * math.prod(w[:-1])
-    entries = len(winograd.transform_weights(np.ones((3, 3, 1, 1), np.float32)))
+    entries = winograd.BT.size
     edge = math.isqrt(entries) - 2  # pixels along an edge of a tile: for 3 taps, one product for each pixel and 2 more
     tiles = out[0] * -(-out[1] // edge) * -(-out[2] // edge)
     return tiles * entries * math.prod(winograd.parts(w)) * w[2] * w[3]

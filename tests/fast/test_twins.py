@@ -15,7 +15,7 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.engine.registry import accelerators
 from autograd_cnn.environment import command
-from autograd_cnn.fast import pooling, spread, twins
+from autograd_cnn.fast import pooling, twins
 from autograd_cnn.optim import algorithms
 from processes import finished
 
@@ -62,12 +62,9 @@ CASES = {
     "SGD, Nesterov": ("updates.sgd_update", (whole(50), whole(50), whole(50), np.array([0.5, 0.25, 0.5, 0.5]))),
     "Adam": ("updates.adam_update", (whole(50), whole(50), whole(50), whole(50) ** 2, STEP)),
     "Adam, decay": ("updates.adam_update", (whole(50), whole(50), whole(50), whole(50) ** 2, 0.5 * STEP)),
-    "even": ("spread.even_tile", (whole((3, 17, 4, 5)), np.array([0.2]), np.empty(3, np.uint8))),
-    "even, special": ("spread.even_tile", (special((3, 5, 4, 5)), np.array([0.2]), np.empty(3, np.uint8))),
 }
 
 
-FLOAT32 = ["spread.even_tile"]
 KERNELS = Path(twins.__file__).parent
 UPDATES = {name: accelerators[f"optim.algorithms.{name}"] for name in ("sgd_update", "adam_update")}
 
@@ -101,9 +98,8 @@ def declared_twins():
 def compiled_passes():
     """Parameters of each public compiled function that is a twin, by file and name; read without Numba.
 
-    Those of `mailbox` compute nothing. Those of `products` are faster ways to `columns` and `winograd`, with which the
-    tests of the two compare them. Those
-    of `elementwise` are the formulas of the textbook, with which `test_textbook` compares them.
+    Those of `mailbox` compute nothing. Those of `products`, `direct` and `winograd` are faster ways to `columns` and to
+    products of NumPy's, and those of `elementwise` to formulas of the textbook: the tests of these compare them.
     """
     return {
         f"{path.stem}.{name}": parameters
@@ -111,7 +107,7 @@ def compiled_passes():
         for name, parameters, decorators in functions(path)
         if decorators
         and not name.startswith("_")
-        and path.stem not in ("__init__", "products", "elementwise", "mailbox")
+        and path.stem not in ("__init__", "products", "direct", "winograd", "elementwise", "mailbox")
     }
 
 
@@ -131,7 +127,7 @@ def test_no_compiled_file_calls_another():
         names = {alias.name for node in imports if node.level for alias in node.names}
         constants = {"A", "BT", "G", "MILLS", "DEEP", "TALL", "WIDE"}  # matrices, a polynomial, and sizes
         tools = {"kernel", "allocating", "helper", "inlined", "summing"}
-        tools |= {"strided", "images_of", "run_of", "copy_run", "wide", "fused"}
+        tools |= {"strided", "images_of", "run_of", "copy_run", "copy_into", "wide", "fused", "call", "named", "VECTOR"}
         assert names <= tools | constants, path.name
 
 
@@ -146,9 +142,6 @@ def results(run, name, args, change):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("name", "args"), CASES.values(), ids=CASES.keys())
 def test_a_twin_equals_its_numpy_function(name, args, dtype):
-    if name in FLOAT32:
-        dtype = np.float32
-
     def change(a):
         return a.astype(dtype if a.dtype.kind == "f" else a.dtype)
 
@@ -173,8 +166,6 @@ FOREIGN = {
 @pytest.mark.parametrize("change", FOREIGN.values(), ids=FOREIGN.keys())
 @pytest.mark.parametrize(("name", "args"), CASES.values(), ids=CASES.keys())
 def test_arrays_that_do_not_suit_a_twin_run_in_numpy(name, args, change):
-    if name == "spread.even_tile" and change is FOREIGN["longdouble"]:
-        pytest.skip("there are no integers of this size, and Winograd's algorithm is for float32 and float64")
     plain = results(numpy_pass(name).__wrapped__, name, args, change)
     for expected, result in zip(plain, results(numpy_pass(name), name, args, change), strict=True):
         np.testing.assert_array_equal(result, expected)
@@ -210,9 +201,6 @@ def test_only_arrays_that_suit_it_reach_a_twin(monkeypatch):
         pooling.max_tile(other, y, *window)
     pooling.max_tile(x.astype(float), y.astype(float), *window)
     assert len(ran) == 2
-    spread.even(x)
-    spread.even(x.astype(float))
-    assert len(ran) == 3
 
 
 def kernel_set(value):

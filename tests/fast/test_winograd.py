@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autograd_cnn.fast import convolution, costs, fused, tiles, winograd
+from autograd_cnn.fast import convolution, direct, tiles, winograd
 from autograd_cnn.fast.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 from autograd_cnn.fast.memory import empty
 
@@ -27,13 +27,15 @@ GEOMETRIES = {
 }  # fmt: skip
 
 
-@pytest.fixture(params=["numpy", "compiled"])
-def way(request, monkeypatch):
-    """The module that computes; the list has an item for each of its calls."""
-    if request.param == "compiled" and convolution.kernel_set() == "numpy":
+@pytest.fixture
+def way(monkeypatch):
+    """A list with an item for each call of the algorithm."""
+    if direct.kernel_set() == "numpy":
         pytest.skip("Numba is not installed, or turned off")
-    module, calls = {"numpy": winograd, "compiled": fused}[request.param], []
-    monkeypatch.setattr(convolution, "_winograd", lambda: calls.append(1) or module)
+    calls = []
+    for name in "conv2d", "weight_gradient":
+        function = getattr(winograd, name)
+        monkeypatch.setattr(winograd, name, lambda *args, f=function: calls.append(1) or f(*args))
     return calls
 
 
@@ -43,8 +45,7 @@ def case(request, rng, monkeypatch, way):
         *request.param,
         *((1, 1), 1, (3, 3))[len(request.param) - 3 :],
     )
-    if convolution._winograd() is fused:  # whose channels fill a register
-        inputs, outputs = inputs + 16 * groups, outputs + 16 * groups
+    inputs, outputs = inputs + 16 * groups, outputs + 16 * groups  # they fill a register
     monkeypatch.setattr(convolution, "suits_winograd", lambda y, shape, *_: shape[:2] == kernel)
     x = rng.integers(-8, 9, (5, height, width, inputs)).astype(float)
     w = rng.integers(-8, 9, (*kernel, inputs // groups, outputs)).astype(float)
@@ -127,9 +128,9 @@ def test_it_is_chosen_for_wide_layers_and_its_error_in_float32_is_small(rng, mon
         assert np.abs(result - truth).max() < error * np.abs(truth).max()
 
 
-@pytest.mark.parametrize(("kernels", "channels"), [("numba", [16, 32, 64]), ("numpy", [32, 64])])
-def test_the_choice_follows_the_costs_of_the_kernels(kernels, channels, monkeypatch):
-    monkeypatch.setattr(costs, "kernel_set", lambda: kernels)
+@pytest.mark.parametrize(("kernels", "channels"), [("numba", [16, 32, 64]), ("numpy", [])])
+def test_the_choice_depends_on_the_kernels(kernels, channels, monkeypatch):
+    monkeypatch.setattr(direct, "kernel_set", lambda: kernels)
 
     def suits(n):  # as in ResNet-20
         return convolution.suits_winograd(empty((100, 512 // n, 512 // n, n), np.float32), (3, 3, n, n), (1, 1))
@@ -137,7 +138,8 @@ def test_the_choice_follows_the_costs_of_the_kernels(kernels, channels, monkeypa
     assert [n for n in (16, 32, 64) if suits(n)] == channels
 
 
-def test_float16_and_few_channels_use_matrices(rng):
+def test_float16_and_few_channels_use_matrices(monkeypatch):
+    monkeypatch.setattr(direct, "kernel_set", lambda: "numba")
     y, w, one = np.zeros((8, 16, 16, 64), np.float32), (3, 3, 64, 64), (1, 1)
     assert convolution.suits_winograd(y, w, one)
     assert not convolution.suits_winograd(y.astype(np.float16), w, one)

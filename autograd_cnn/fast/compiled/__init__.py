@@ -29,6 +29,7 @@ from functools import partial
 from typing import Any
 
 import numba
+from llvmlite import binding
 from numba import types
 from numba.core import cgutils, event, imputils
 from numba.extending import intrinsic
@@ -50,6 +51,8 @@ def helper(function: Callable[..., Any], **options: Any) -> Any:
     return numba.njit(**options)(function)
 
 
+# Bits of a vector; there are 32 registers of 64 bytes, or else at least 16 of 32.
+VECTOR = 512 if binding.get_host_cpu_features().get("avx512f", False) else 256
 allocating = partial(kernel, allocates=True)  # a kernel that makes arrays, and so counts references
 # For functions of numbers: a product and its sum may be one step, and 0 has no sign.
 inlined = partial(helper, fastmath={"contract", "nsz"})
@@ -107,11 +110,49 @@ def run_of(context: Any, array: Any, size: Any = None) -> Any:
     return result(array, size or types.Omitted(None)), code
 
 
+@intrinsic
+def call(context, function, *given):
+    """Call a kernel at its address: a call by name would compile it again in each caller."""
+
+    def code(context, builder, signature, arguments):
+        kind = context.call_conv.get_function_type(types.none, given)
+        function = builder.inttoptr(arguments[0], kind.as_pointer())
+        values = cgutils.unpack_tuple(builder, arguments[1])
+        context.call_conv.call_function(builder, function, types.none, given, values)
+        return context.get_dummy_value()
+
+    return types.void(function, types.StarArgTuple.from_types(given)), code
+
+
+def named(function, name, **options):
+    """Compile a function under the name `name`.
+
+    Numba finds machine code by the name and the types of the arguments, even code that another process left on disk. So
+    two functions with one definition, and thus one name, would be taken for each other.
+    """
+    function.__name__ = function.__qualname__ = name
+    return helper(function, **options)
+
+
 @helper
 def copy_run(run, out):
     """Copy as many numbers as `out` has: a loop needs less code than an assignment to a slice."""
     for k in range(out.size):
         out[k] = run[k]
+
+
+@helper
+def copy_into(padded, image, top, left):
+    """Copy an image to row `top` and column `left` of `padded`; leave out what lies beyond its edges."""
+    (_, wide, channels), out = padded.shape, run_of(padded)
+    first, last = max(0, -left), min(image.shape[1], wide - left)
+    times, size = last - first, channels
+    if image.strides[1] == padded.strides[1]:  # a row of pixels is one run of numbers
+        times, size = min(1, times), channels * times
+    for row in range(max(0, -top), min(image.shape[0], padded.shape[0] - top)):
+        for column in range(first, first + times):
+            place = ((row + top) * wide + column + left) * channels
+            copy_run(run_of(image[row, column], size), out[place : place + size])
 
 
 @intrinsic

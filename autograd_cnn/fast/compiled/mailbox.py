@@ -24,7 +24,7 @@ LINE = 64
 TAKEN, GATE, JOB, QUIT, SLEEPERS = (n * LINE for n in range(5))  # SLEEPERS: one line for each worker
 OPEN, NUMBER = 1 << 16, 17  # in the gate: the bit, and the place of the job's number; workers are counted below OPEN
 # The words of a job; the first two change while it is computed.
-FAILED, KERNEL, TILES, WORDS, TEMPLATE, BASES, WAKE, AREA_SIZE, AREA, SHARES = (8 * n for n in range(10))
+FAILED, KERNEL, TILES, WORDS, TEMPLATE, BASES, AREA_SIZE, AREA, SHARES = (8 * n for n in range(9))
 COUNTER = 1024  # in the memory of a worker, behind the words of a tile: how many tiles of its share are taken
 MOST = 128  # words that a kernel is called with; it ignores those behind its own
 PATIENCE = 3000  # looks at the gate, 0.1 ms, before a caller who waits for a worker takes naps
@@ -168,8 +168,7 @@ def run(mailbox, record, locks, release, nap, never):
         return
     _store(mailbox + JOB, job)
     _add(mailbox + GATE, (1 << NUMBER) + OPEN)
-    if _peek(job + WAKE):
-        _wake(mailbox, locks, release, _peek(job + TILES) - 1)
+    _wake(mailbox, locks, release, _peek(job + TILES) - 1)
     _take(job, 0)
     _add(mailbox + GATE, -OPEN)
     spins = 0
