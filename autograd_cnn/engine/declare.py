@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ParamSpec, overload
 
-from autograd_cnn.engine import errors
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
-from autograd_cnn.engine.rules import Facts
+from autograd_cnn.engine.rules import Facts, check_names
 
 P = ParamSpec("P")
 
@@ -92,10 +91,7 @@ def primitive(function: Callable[..., Any] | None = None, /, *, name: str | None
     >>> x.grad
     array(12.)
     """
-
-    for fact in facts:
-        if fact not in Facts.__annotations__:
-            raise errors.unknown_keyword("primitive", fact, [*Facts.__annotations__, "name"])
+    check_names("primitive", facts, *Facts.__annotations__, "name")
 
     def register(f: Callable[P, Any]) -> Primitive[P]:
         made: Primitive[P] = Primitive(f, name, **facts)

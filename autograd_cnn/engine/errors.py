@@ -120,12 +120,9 @@ def _misfit(problem: str, name: str, signature: Signature, args: tuple[Any, ...]
         return TypeError(f"{problem}. {cure.format(args[1:])}")
     if {"shape", "axes", "axis"} & {*known} and all(isinstance(a, (int, np.integer)) for a in args[1:]):
         return TypeError(f"{problem}. Pass a shape, or axes, as one argument: {args[1:]}")
-    return TypeError(f"{problem}; its parameters are {_short(signature)}")
-
-
-def _short(signature: Signature) -> str:
-    """Format a signature, in which functions and classes are given by their names."""
-    return re.sub(r"<(?:function |class '|primitive )?(?:\w+\.)*(\w+)[^>]*>", r"\1", str(signature))
+    # Functions and classes are given by their names
+    short = re.sub(r"<(?:function |class '|primitive )?(?:\w+\.)*(\w+)[^>]*>", r"\1", str(signature))
+    return TypeError(f"{problem}; its parameters are {short}")
 
 
 # Errors of a Tensor

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Iterable
 from functools import partial
 from itertools import chain
 from operator import countOf, methodcaller
@@ -163,11 +164,10 @@ def _references(array: Any) -> tuple[int, int]:
     return getrefcount(array), getrefcount(owner)
 
 
-def _least_references() -> tuple[int, int]:
+def _least_references() -> Iterable[int]:
     """Count the references that `is_ours` finds for a view and its owner if nobody else has one. Pythons differ."""
     entry, local = [np.empty(1)[:]], np.empty(1)[:]
-    one, other = _references(entry[0]), _references(local)
-    return min(one[0], other[0]), min(one[1], other[1])
+    return map(min, _references(entry[0]), _references(local))
 
 
 _OURS, _OWNER = _least_references()
