@@ -103,9 +103,8 @@ def describe(value: Any, label: str = "") -> str:
 def missing(name: str, owner: str, known: Iterable[str]) -> str:
     """Return the text of an error, ``Tensor has no 'view'. Here: ag.reshape(x, shape)``."""
     text = f"{owner} has no {name!r}"
-    for known_there in (f"{owner}.{name}", name):
-        if known_there in advice:
-            return f"{text}. Here: {advice[known_there]}"
+    if cure := advice.get(f"{owner}.{name}", advice.get(name)):
+        return f"{text}. Here: {cure}"
     if name.startswith("_"):  # NumPy, pickle and notebooks look for many private names
         return text
     if name.endswith("_"):

@@ -162,8 +162,7 @@ class Tensor:
     def data(self, array: Any) -> None:
         array = numeric(array, "data")
         if array.shape != self.shape or array.dtype != self.dtype:
-            cure = ". For another shape or dtype, make a new Tensor"
-            raise errors.not_of_this_kind(self, "data", describe(array), cure)
+            raise errors.not_of_this_kind(self, "data", describe(array), ". For others, make a new Tensor")
         self._array = array
         share(share(self), table=given)
 
@@ -358,8 +357,7 @@ class Tensor:
             if not np.isfinite(self._array).all():
                 report = None
                 if isinstance(self._node, Node):
-                    culprit = first_not_finite(self._node)
-                    warn(f"{label_of(self)} is {self._array.item()}. {culprit}", RuntimeWarning)
+                    warn(f"{label_of(self)} is {self._array.item()}. {first_not_finite(self._node)}", RuntimeWarning)
             seed: Any = np.ones(self.shape, self.dtype)
         elif create_graph and isinstance(grad, Tensor):
             seed = grad

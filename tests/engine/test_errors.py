@@ -213,7 +213,7 @@ def test_a_step_in_place():
 
 @says(ValueError)
 def test_data_of_another_shape():
-    """w.data = ...: got (3,) float32, want (2,) float32. For another shape or dtype, make a new Tensor"""
+    """w.data = ...: got (3,) float32, want (2,) float32. For others, make a new Tensor"""
     halves(2, name="w").data = np.ones(3, np.float32)
 
 
