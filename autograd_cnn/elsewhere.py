@@ -53,6 +53,7 @@ ADVICE = {
         "save_onnx to_onnx onnx": "ag.interop.export_onnx(path, f, *example)",
         "-=": "optimiser.step()",
         "uint8 ToTensor": "ag.data.as_float32(x)",
+        "Tensor.partition Tensor.resize Tensor.sort": "y = ag.sort(x), or ag.partition, ag.resize: new arrays",
         "zero_grad": "x.grad = None, or optimiser.zero_grad()",
         "requires_grad_": "x.requires_grad = True",
         "retain_grad register_hook": "loss.gradient(x)",

@@ -30,13 +30,13 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(1992, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "engine": Room(1971, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(1878, "engine checks", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(928, "engine checks", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(748, "engine calculus ops state checks", "modules, layers and their initial weights"),
     "optim": Room(323, "engine calculus state checks", "optimisers, schedules, clipping"),
     "checks": Room(31, "", "checks of single arguments, which return them"),
-    "elsewhere": Room(113, "", "names of other libraries, and what to write here"),
+    "elsewhere": Room(114, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
     "environment": Room(29, "", "this Python: its command line, and packages that are absent"),
     "files": Room(49, "", "writes a file as a whole or not at all"),
@@ -58,7 +58,7 @@ ROOMS = {
     ),
     "distributed": Room(196, "engine training environment", "several processes that train one model, on MPI"),
     "interop": Room(
-        1488,
+        1487,
         f"engine calculus ops vocabulary nn state arrayfile files environment {FACE}",  # operators are its functions
         "weights for PyTorch, and ONNX files",
     ),

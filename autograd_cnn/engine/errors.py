@@ -71,18 +71,6 @@ def ragged(label: str) -> ValueError:
 # Errors of a primitive
 
 
-def unnamed_rule(primitive: Any) -> TypeError:
-    x = next(iter(primitive.parameters), "x")
-    problem = "a rule is passed by the name of its input, and vjp is no decorator"
-    cure = f"vjp({x}=lambda g, {x}: ...), or {primitive.name}.vjp({x}=rule) after def rule(g, {x})"
-    return TypeError(f"{primitive.name}.vjp: {problem}. {primitive.name}.{cure}")
-
-
-def unknown_parameter(function: str, unknown: str, allowed: list[str]) -> TypeError:
-    hint = did_you_mean(unknown, allowed)
-    return TypeError(f"{function} has an unknown parameter {unknown!r}. It can have {', '.join(allowed)}.{hint}")
-
-
 def no_rule(primitive: Any, name: str, tensor: Any) -> TypeError:
     label = tensor.name or name
     cure = f"{primitive.name}.vjp({name}=lambda g, ...: ...), or pass {label}.detach()"

@@ -11,7 +11,7 @@ import numpy as np
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.arrays import OPTIONS
-from autograd_cnn.engine.messages import describe
+from autograd_cnn.engine.messages import describe, did_you_mean
 from autograd_cnn.engine.registry import numpys
 from autograd_cnn.engine.tensor import Tensor
 
@@ -132,7 +132,8 @@ class Rule:
 
 def check_names(function: str, parameters: Iterable[str], *allowed: str) -> None:
     if unknown := [name for name in parameters if name not in allowed]:
-        raise errors.unknown_parameter(function, unknown[0], [*allowed])
+        hint = did_you_mean(unknown[0], allowed)
+        raise TypeError(f"{function} has an unknown parameter {unknown[0]!r}. It can have {', '.join(allowed)}.{hint}")
 
 
 class Facts:
@@ -209,7 +210,7 @@ class Rules(Parameters, Facts):
             If a rule is for an unknown input, or has an unknown parameter.
         """
         if unnamed:
-            raise errors.unnamed_rule(self)
+            raise TypeError(f"{self.name}.vjp: want the name of the input: {self.name}.vjp({self.parameters[0]}=rule)")
         made = {id(f): Rule(f, tuple(n for n, same in rules.items() if same is f)) for f in rules.values()}
         for name, function in rules.items():
             if name not in self.parameters:
@@ -251,8 +252,7 @@ class Rules(Parameters, Facts):
         """
         check_names(f"{self.name}.accelerate", rules, "forward", *self.rules)
         if forward is not None:
-            function, self.exact = forward(self.textbook), exact
-            self.forward = self.formula if function is self.textbook else self._checked(function)
+            self.forward, self.exact = self._checked(forward(self.textbook)), exact
         for name, accelerator in rules.items():
             faster = formula = self.rules[name].textbook
             if (function := accelerator(formula.function)) is not formula.function:

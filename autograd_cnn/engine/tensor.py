@@ -546,12 +546,9 @@ class Tensor:
             raise RuntimeError(f"{read}, and then an assignment changed its numbers. {cure}")
         if name in hooks:
             return hooks[name](self)
-        if name in IN_PLACE:
-            cure = f"y = ag.{name}({code_of(self)}, ...)"
-            raise AttributeError(f"Tensor has no {name!r}, which changes an array in place. Here: {cure}")
         if name in CONSTANT and hasattr(np.ndarray, name):
             return partial(getattr(np, name), self)
-        if name in registry:
+        if name in registry and name not in IN_PLACE:
             return partial(registry[name], self)
         raise AttributeError(missing(name, "Tensor", [*registry, *vars(Tensor)]), name=name)
 

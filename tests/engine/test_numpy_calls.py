@@ -210,6 +210,6 @@ def test_methods_of_arrays():
 
 @pytest.mark.parametrize("name", ["sort", "partition", "resize"])
 def test_a_method_that_changes_an_array_in_place_is_refused(name):
-    with pytest.raises(AttributeError, match=rf"which changes an array in place. Here: y = ag.{name}\(x, ...\)"):
+    with pytest.raises(AttributeError, match=rf"Tensor has no '{name}'. Here: .*ag.{name}.*: new arrays"):
         getattr(leaf([2.0, 1.0]), name)
     assert name not in dir(leaf([2.0, 1.0]))

@@ -469,10 +469,7 @@ def test_repeat_of_pytorch():
 
 @says(TypeError)
 def test_a_rule_as_a_decorated_function():
-    r"""
-    doubled.vjp: a rule is passed by the name of its input, and vjp is no decorator. doubled.vjp(x=lambda g, x: ...), \
-    or doubled.vjp(x=rule) after def rule(g, x)
-    """
+    """doubled.vjp: want the name of the input: doubled.vjp(x=rule)"""
 
     @ag.primitive
     def doubled(x):

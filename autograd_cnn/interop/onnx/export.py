@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.calculus.trees import tree_leaves
-from autograd_cnn.engine import errors
 from autograd_cnn.engine.messages import here, spell
 from autograd_cnn.engine.observe import Call, observing, operations
 from autograd_cnn.engine.primitive import Primitive
+from autograd_cnn.engine.rules import check_names
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.environment import needs
 from autograd_cnn.files import write_atomically
@@ -79,9 +79,8 @@ def onnx_converter(primitive: Primitive[...] | str, convert: Callable[..., str])
     if not isinstance(operation, Primitive):
         raise TypeError(f"onnx_converter: {primitive!r} is no primitive")
     allowed = [*operation.parameters, *(f"{p}_shape" for p in operation.parameters), "out_shape"]
-    for ask in list(inspect.signature(convert).parameters)[1:]:
-        if ask not in allowed:
-            raise errors.unknown_parameter(f"onnx_converter({operation.name}): the converter", ask, ["onnx", *allowed])
+    asked = [*inspect.signature(convert).parameters][1:]
+    check_names(f"onnx_converter({operation.name}): the converter", asked, "onnx", *allowed)
     CONVERTERS[operation] = Entry(None, operation, convert)
 
 
