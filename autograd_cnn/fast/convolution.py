@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from functools import reduce
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -59,23 +60,31 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, 
         y[...] = 0 if b is None else b
         return y
     for part in phases((height, width), stride, _corner(padding), dilation):
-        _convolve(x[part.pixels], w, b, y[part.windows], part.stride, part.corner, groups)
+        _convolve(x[part.pixels], w, b, y[part.windows], part.stride, part.corner)
     return y
 
 
-def _convolve(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, corner: Pair, groups: int) -> None:
-    """Write a convolution without dilation into `y`, by the fastest way."""
-    if is_depthwise(x.shape, groups):
-        depthwise.conv2d(x, w, b, y, stride, corner)
-    elif _suits_direct_in_groups(y, w.shape, stride, groups):
-        direct.conv2d(x, w, b, y, stride, corner, groups)
-    elif groups > 1:
-        for i, o in each_group(x.shape, w.shape, groups):
-            _convolve(x[..., i], w[..., o], None if b is None else b[o], y[..., o], stride, corner, 1)
-    elif suits_winograd(y, w.shape, stride):
+def _way(x_shape: Shape, y: Array, w_shape: Shape, stride: Pair) -> ModuleType | None:
+    """Return the fastest algorithm for a convolution, or a gradient, without dilation; None to go group by group."""
+    groups, own = x_shape[3] // w_shape[2], (*w_shape[:3], w_shape[3] * w_shape[2] // x_shape[3])
+    if 1 < groups == x_shape[3]:
+        return depthwise
+    in_tiles = suits_winograd(y, own, stride)
+    if suits_direct(y, own) and not (in_tiles and (groups == 1 or w_shape[2] >= WIDE)):
+        return direct
+    return None if groups > 1 else winograd if in_tiles else columns
+
+
+def _convolve(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, corner: Pair) -> None:
+    """Write a convolution without dilation into `y`."""
+    way = _way(x.shape, y, w.shape, stride)
+    if way is None:
+        for i, o in each_group(x.shape, w.shape):
+            _convolve(x[..., i], w[..., o], None if b is None else b[o], y[..., o], stride, corner)
+    elif way is winograd:
         winograd.conv2d(x, w, b, y, corner, _directly)
     else:
-        _directly(x, w, b, y, corner, stride)
+        way.conv2d(x, w, b, y, stride, corner)
 
 
 def _directly(x: Array, w: Array, b: Array | None, y: Array, corner: Pair, stride: Pair = (1, 1)) -> None:
@@ -112,27 +121,22 @@ def conv2d_input_gradient(
         gx[...] = 0  # no window may see the pixels of a phase
     for part in phases(g.shape[1:3], stride, _corner(padding), dilation):
         if gx[part.pixels].size:
-            _input_gradient(g[part.windows], w, gx[part.pixels], part.stride, part.corner, groups)
+            _input_gradient(g[part.windows], w, gx[part.pixels], part.stride, part.corner)
     return gx
 
 
-def _input_gradient(g: Array, w: Array, gx: Array, stride: Pair, corner: Pair, groups: int) -> None:
+def _input_gradient(g: Array, w: Array, gx: Array, stride: Pair, corner: Pair) -> None:
     """Write the gradient of a convolution without dilation into `gx`."""
-    if is_depthwise(gx.shape, groups):
-        depthwise.input_gradient(g, w, gx, stride, corner)
-    elif stride == (1, 1):
+    way = _way(gx.shape, gx, w.shape, stride)
+    if stride == (1, 1) and way is not depthwise:
         down, across = (n - 1 - before for n, before in zip(w.shape, corner, strict=False))
-        turned = w[::-1, ::-1].reshape(*w.shape[:3], groups, -1).swapaxes(2, 4)
-        _convolve(g, turned.reshape(*turned.shape[:3], -1), None, gx, stride, (down, across), groups)
-    elif _suits_direct_in_groups(gx, w.shape, stride, groups):
-        direct.input_gradient(g, w, gx, stride, corner, groups)
-    elif groups > 1:
-        for i, o in each_group(gx.shape, w.shape, groups):
-            _input_gradient(g[..., o], w[..., o], gx[..., i], stride, corner, 1)
-    elif suits_direct(gx, w.shape):
-        direct.input_gradient(g, w, gx, stride, corner)
+        turned = w[::-1, ::-1].reshape(*w.shape[:3], gx.shape[3] // w.shape[2], -1).swapaxes(2, 4)
+        _convolve(g, turned.reshape(*turned.shape[:3], -1), None, gx, stride, (down, across))
+    elif way is None:
+        for i, o in each_group(gx.shape, w.shape):
+            _input_gradient(g[..., o], w[..., o], gx[..., i], stride, corner)
     else:
-        columns.input_gradient(g, w, gx, stride, corner)
+        way.input_gradient(g, w, gx, stride, corner)
 
 
 def conv2d_weight_gradient(
@@ -155,24 +159,21 @@ def conv2d_weight_gradient(
         return np.zeros(w_shape, g.dtype)
     g = _of_all_windows(g, x.shape, w_shape, stride, padding, dilation)
     gradients = [
-        _weight_gradient(x[part.pixels], g[part.windows], w_shape, part.stride, part.corner, groups)
+        _weight_gradient(x[part.pixels], g[part.windows], w_shape, part.stride, part.corner)
         for part in phases(g.shape[1:3], stride, _corner(padding), dilation)
     ]
     return reduce(np.add, gradients)
 
 
-def _weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pair, groups: int) -> Array:
+def _weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pair) -> Any:
     """Gradient of a convolution without dilation for `w`."""
-    if is_depthwise(x.shape, groups):
-        return depthwise.weight_gradient(x, g, w_shape, stride, corner)
-    if _suits_direct_in_groups(g, w_shape, stride, groups):
-        return direct.weight_gradient(x, g, w_shape, stride, corner, groups)
-    if groups > 1:
-        each, own = each_group(x.shape, w_shape, groups), (*w_shape[:3], w_shape[3] // groups)
-        return np.concatenate([_weight_gradient(x[..., i], g[..., o], own, stride, corner, 1) for i, o in each], 3)
-    if suits_winograd(g, w_shape, stride):
+    way = _way(x.shape, g, w_shape, stride)
+    if way is None:
+        each, own = each_group(x.shape, w_shape), (*w_shape[:3], w_shape[3] * w_shape[2] // x.shape[3])
+        return np.concatenate([_weight_gradient(x[..., i], g[..., o], own, stride, corner) for i, o in each], 3)
+    if way is winograd:
         return winograd.weight_gradient(x, g, w_shape, corner, _gradient_directly)
-    return _gradient_directly(x, g, w_shape, corner, stride)
+    return way.weight_gradient(x, g, w_shape, stride, corner)
 
 
 def _gradient_directly(x: Array, g: Array, w_shape: Shape, corner: Pair, stride: Pair = (1, 1)) -> Array:
@@ -201,12 +202,6 @@ def _is_product(w_shape: Shape, stride: Pair, padding: Padding, groups: int) -> 
     return (*w_shape[:2], *stride, groups) == (1, 1, 1, 1, 1) and not any(map(any, padding))
 
 
-def _suits_direct_in_groups(y: Array, w_shape: Shape, stride: Pair, groups: int) -> bool:
-    """Whether `direct` computes several groups in one call, and that is faster than one after the other."""
-    own = (*w_shape[:3], w_shape[3] // groups)
-    return groups > 1 and suits_direct(y, own) and (w_shape[2] < WIDE or not suits_winograd(y, own, stride))
-
-
 def suits_winograd(y: Array, w_shape: Shape, stride: Pair) -> bool:
     """Whether Winograd's algorithm can compute the outputs `y`, and is the fastest to do so."""
     # It fills a register, of up to 16 numbers, with channels.
@@ -217,8 +212,3 @@ def suits_winograd(y: Array, w_shape: Shape, stride: Pair) -> bool:
 def suits_direct(y: Array, w_shape: Shape) -> bool:
     """Whether `direct` can compute `y`, outputs or gradients, and is faster than `columns`."""
     return math.prod(w_shape) <= DIRECT and direct.suits(y)
-
-
-def is_depthwise(x_shape: Shape, groups: int) -> bool:
-    """Whether every channel has weights of its own."""
-    return 1 < groups == x_shape[3]

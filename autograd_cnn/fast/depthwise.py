@@ -26,7 +26,7 @@ def conv2d(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, corner: 
     """Write the convolution of `x` with `w` into `y`."""
     x = _repeated(x, w.shape, y.dtype)
     if direct.suits(y):
-        direct.conv2d(x, w, b, y, stride, corner, x.shape[3])
+        direct.conv2d(x, w, b, y, stride, corner)
     else:
         w, bias = np.asarray(w, y.dtype), np.zeros(1, y.dtype) if b is None else np.asarray(b, y.dtype)
         each_part(_outputs, parts(x.size, len(x)), x, w, bias, y, stride, corner, whole=(1, 2))
@@ -37,7 +37,7 @@ def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, corner: Pair) ->
     g, w, times = np.ascontiguousarray(g, gx.dtype), np.asarray(w, gx.dtype), g.shape[3] // gx.shape[3]
     repeated = gx if times == 1 else empty((*gx.shape[:3], g.shape[3]), gx.dtype)
     if direct.suits(gx):
-        direct.input_gradient(g, w, repeated, stride, corner, g.shape[3])
+        direct.input_gradient(g, w, repeated, stride, corner)
     else:
         each_part(_input_gradient, parts(gx.size, len(gx)), g, w, repeated, stride, corner, whole=(1,))
     if times > 1:
@@ -49,7 +49,7 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pa
     dtype = np.result_type(x, g)
     x, g = _repeated(x, w_shape, dtype), np.ascontiguousarray(g, dtype)
     if direct.suits(g):
-        return direct.weight_gradient(x, g, w_shape, stride, corner, x.shape[3])
+        return direct.weight_gradient(x, g, w_shape, stride, corner)
     found = each_part(_weight_gradient, parts(x.size, len(x)), x, g, w_shape, stride, corner, products=True, whole=(2,))
     gw: Array = np.sum(found, axis=0)
     return gw

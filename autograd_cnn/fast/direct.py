@@ -33,14 +33,14 @@ def suits(y: Array) -> bool:
     return kernel_set() == "numba" and y.dtype.char in "fd"
 
 
-def conv2d(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, corner: Pair, groups: int = 1) -> None:
+def conv2d(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, corner: Pair) -> None:
     """Write the convolution of `x` with `w` into `y`; each group of channels has weights of its own."""
     x = adjacent(x, y.dtype)
-    parts = [(x[..., i], w[..., o], y[..., o], corner) for i, o in each_group(x.shape, w.shape, groups)]
-    _compute(("direct", stride, corner), x, parts, b, y, stride, groups)
+    parts = [(x[..., i], w[..., o], y[..., o], corner) for i, o in each_group(x.shape, w.shape)]
+    _compute(("direct", stride, corner), x, parts, b, y, stride)
 
 
-def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, corner: Pair, groups: int = 1) -> None:
+def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, corner: Pair) -> None:
     """Write the gradient of `conv2d` with respect to `x` into `gx`.
 
     Pixels whose places differ by multiples of the stride meet the same weights. Their gradients are one convolution of
@@ -57,19 +57,20 @@ def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, corner: Pair, gr
             before.append(len(range(first, size, step)) - 1 - (start + margin - first) // step)
         met, out = w[taps[0], taps[1]][::-1, ::-1], gx[:, pixels[0], pixels[1]]
         if met.size and out.size:
-            for i, o in each_group(gx.shape, w.shape, groups):
-                part = met if 1 < groups == g.shape[3] == gx.shape[3] else met[..., o].swapaxes(2, 3)
+            for i, o in each_group(gx.shape, w.shape):
+                part = met if w.shape[2] == 1 < g.shape[3] == gx.shape[3] else met[..., o].swapaxes(2, 3)
                 parts.append((g[..., o], part, out[..., i], (before[0], before[1])))
         else:
             out[...] = 0
-    _compute(("direct input", stride, corner), g, parts, None, gx, (1, 1), groups)
+    _compute(("direct input", stride, corner), g, parts, None, gx, (1, 1))
 
 
-def _compute(key: Any, x: Array, parts: list[Part], b: Array | None, out: Array, stride: Pair, groups: int) -> None:
+def _compute(key: Any, x: Array, parts: list[Part], b: Array | None, out: Array, stride: Pair) -> None:
     """Write convolutions of parts of `x` into parts of `out`, in one call of compiled code."""
     if not parts:
         return
-    dtype, outputs, depthwise = out.dtype, parts[0][2].shape[3], 1 < groups == x.shape[3] == out.shape[3]
+    dtype, outputs = out.dtype, parts[0][2].shape[3]
+    depthwise = parts[0][1].shape[2] == 1 < x.shape[3] == outputs == out.shape[3]
     # Half a vector of outputs takes as long as one output.
     missing = 0 if depthwise else -outputs % (HALF_VECTOR // dtype.itemsize)
     count = out.shape[3] // outputs
@@ -100,19 +101,19 @@ def _compute(key: Any, x: Array, parts: list[Part], b: Array | None, out: Array,
         return Plan(compiled_pass("direct.conv2d"), calls, arrays, {4, 5}, area)
 
     shapes = *(w.shape for w in weights), out.shape, out.strides
-    kept((*key, groups, dtype, x.shape, x.strides, *shapes), plan).run(*arrays)
+    kept((*key, dtype, x.shape, x.strides, *shapes), plan).run(*arrays)
     if missing:
         for (_, _, y, _), full in zip(parts, wide, strict=True):
             y[...] = full[..., :outputs]
 
 
-def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pair, groups: int = 1) -> Array:
+def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pair) -> Array:
     """Gradient of `conv2d` for `w`."""
-    dtype, depthwise = np.result_type(x, g), 1 < groups == x.shape[3] == w_shape[3]
+    dtype, depthwise = np.result_type(x, g), w_shape[2] == 1 < x.shape[3] == w_shape[3]
     kh, kw, channels, outputs = w_shape
     x, g = adjacent(x, dtype), adjacent(g, dtype)
     cut = in_bands(len(g), g.shape[1], _row_bytes(x, g, stride))
-    own = each_group(x.shape, w_shape, groups)
+    own = each_group(x.shape, w_shape)
     totals = np.zeros((len(cut), len(own), kh, kw * channels, outputs // len(own)), dtype)
 
     def plan() -> Plan:
@@ -129,7 +130,7 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pa
         return Plan(compiled_pass("direct.weight_gradient"), calls, (x, g, totals), {3, 4}, area)
 
     shapes = x.shape, x.strides, g.shape, g.strides, totals.shape, w_shape
-    kept(("direct gradient", groups, dtype, *shapes, stride, corner), plan).run(x, g, totals)
+    kept(("direct gradient", dtype, *shapes, stride, corner), plan).run(x, g, totals)
     gw: Array = np.moveaxis(totals.sum(axis=0), 0, -2).reshape(w_shape)
     return gw
 

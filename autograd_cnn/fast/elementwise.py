@@ -200,7 +200,7 @@ def by_twin(
             # A compiled pass takes numbers as arrays of one number.
             flat[arrays:arrays] = [np.array([number], x.dtype) for number in args[arrays:end]]
             whole, count = range(arrays, end), parts(x.size, len(flat[0]))
-            if not run_twin(compiled, flat, {end}, "fd" if exact else "f", count, whole):
+            if not run_twin(compiled, flat, {end}, count, whole, "fd" if exact else "f"):
                 _fill(tile, flat, whole, SINGLE if numpy else BLOCK)
             return out
 

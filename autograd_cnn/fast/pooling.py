@@ -95,8 +95,7 @@ def max_tile(x: Array, y: Array, kernel_size: Pair, stride: Pair, corner: Pair) 
 @twin("pooling.max_argmax_tile", writes=("y", "argmax"))
 def max_argmax_tile(x: Array, y: Array, argmax: Array, kernel_size: Pair, stride: Pair, corner: Pair) -> None:
     """Write the maxima of a few images into `y`, and their places into `argmax`."""
-    # NumPy's pass, not its twin, with which tests compare this one; mypy does not know what `wraps` sets.
-    max_tile.__wrapped__(x, y, kernel_size, stride, corner)  # type: ignore[attr-defined]
+    max_tile(x, y, kernel_size, stride, corner)
     # Places that equal the maximum get a score, the first one the highest. A score of 0 means that the maximum is NaN.
     # Arithmetic is 5 times as fast as a branch on every number, which is mispredicted half of the time.
     argmax[...] = 0

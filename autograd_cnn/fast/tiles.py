@@ -58,7 +58,11 @@ def pieces(whole: int, fit: int, most: int | None = None) -> list[slice]:
     [slice(0, 5, None)]
     """
     count = -(-whole // fit)
-    count = min(whole, most or whole, -(-count // 4) * 4 if count > 1 else 1)
+    return evenly(whole, min(whole, most or whole, -(-count // 4) * 4 if count > 1 else 1))
+
+
+def evenly(whole: int, count: int) -> list[slice]:
+    """Cut into so many pieces of nearly the same size."""
     return [slice(whole * n // count, whole * (n + 1) // count) for n in range(count)]
 
 
@@ -72,8 +76,7 @@ def in_parts(tiles: list[Tile]) -> list[list[Tile]]:
     >>> [len(part) for part in in_parts(list(range(40)))][:5]
     [2, 3, 2, 3, 2]
     """
-    count = min(PARTS, len(tiles))
-    return [tiles[part * len(tiles) // count : (part + 1) * len(tiles) // count] for part in range(count)]
+    return [tiles[part] for part in evenly(len(tiles), min(PARTS, len(tiles)))]
 
 
 def in_bands(images: int, rows: int, row_bytes: int, most: int = PARTS) -> list[tuple[slice, slice]]:
@@ -87,14 +90,8 @@ def in_bands(images: int, rows: int, row_bytes: int, most: int = PARTS) -> list[
     [(slice(0, 1, None), slice(0, 32, None))]
     """
     count = min(most, len(tiles(images, rows, row_bytes)))
-    if images >= count:
-        return [(slice(images * n // count, images * (n + 1) // count), slice(0, rows)) for n in range(count)]
-    count = min(rows, count // images)
-    return [
-        (slice(i, i + 1), slice(rows * n // count, rows * (n + 1) // count))
-        for i in range(images)
-        for n in range(count)
-    ]
+    bands = max(1, min(rows, count // max(1, images)))
+    return [*itertools.product(evenly(images, min(images, count)), evenly(rows, bands))]
 
 
 class Block(NamedTuple):
@@ -118,9 +115,9 @@ def blocks(x: Array, y: Array, cut: list[tuple[slice, slice]], high: int, stride
     return found
 
 
-def each_group(x_shape: Shape, w_shape: Shape, groups: int) -> list[tuple[slice, slice]]:
+def each_group(x_shape: Shape, w_shape: Shape) -> list[tuple[slice, slice]]:
     """List the input and the output channels of each group of a convolution; of a depthwise one, all at once."""
-    count = 1 if groups == x_shape[3] else groups
+    count = 1 if w_shape[2] == 1 else x_shape[3] // w_shape[2]
     inputs, outputs = x_shape[3] // count, w_shape[3] // count
     return [(slice(n * inputs, (n + 1) * inputs), slice(n * outputs, (n + 1) * outputs)) for n in range(count)]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Collection, Sequence
-from functools import cache, partial, wraps
+from functools import cache, partial
 from importlib import import_module
 from importlib.util import find_spec
 from inspect import signature
@@ -55,8 +55,8 @@ def kernel_set() -> str:
     return "numba"
 
 
-def twin(name: str, *, writes: tuple[str, ...], only: str = "fd") -> Callable[[Pass], Pass]:
-    """Decorate a NumPy pass: calls run its compiled twin if the arrays suit it.
+def twin(name: str, *, writes: tuple[str, ...]) -> Callable[[Pass], Pass]:
+    """Decorate a NumPy pass: `each_tile` runs its compiled twin if the arrays suit it.
 
     Arrays suit a twin if they are in C order and in the machine's byte order, and have one dtype, float32 or float64.
     Only places in a window are uint8 or uint16. Other arrays are passed to the NumPy function.
@@ -67,21 +67,12 @@ def twin(name: str, *, writes: tuple[str, ...], only: str = "fd") -> Callable[[P
         ``"pooling.max_tile"`` is the function `max_tile` of the file of that name and place in `compiled`.
     writes : tuple of str
         The parameters that the pass writes into; it only reads the others.
-    only : str
-        The characters of the float dtypes that suit it: ``"f"`` is float32, ``"d"`` float64.
     """
 
     def decorate(function: Pass) -> Pass:
         parameters = [*signature(function).parameters]
-        written = frozenset(map(parameters.index, writes))
-
-        @wraps(function)
-        def run(*args: Any) -> None:
-            if not run_twin(name, args, written, only):
-                function(*args)
-
-        vars(run).update(compiled=partial(run_twin, name, written=written, only=only))
-        return run  # type: ignore[return-value]
+        vars(function).update(compiled=partial(run_twin, name, written=frozenset(map(parameters.index, writes))))
+        return function
 
     return decorate
 
@@ -98,13 +89,21 @@ def each_tile(tile_pass: Any, count: int, *args: Any, whole: Collection[int] = (
     40.0
     """
     if not tile_pass.compiled(args, count=count, whole=whole):
-        each_part(tile_pass.__wrapped__, count, *args, whole=whole, products=products)
+        each_part(tile_pass, count, *args, whole=whole, products=products)
 
 
 def run_twin(
-    name: str, args: Sequence[Any], written: Collection[int], only: str, count: int = 1, whole: Collection[int] = ()
+    name: str,
+    args: Sequence[Any],
+    written: Collection[int],
+    count: int = 1,
+    whole: Collection[int] = (),
+    only: str = "fd",
 ) -> bool:
-    """Run the twin `name` on all parts (see `each_tile`), if the arrays suit it (see `twin`)."""
+    """Run the twin `name` on all parts (see `each_tile`), if the arrays suit it (see `twin`).
+
+    `only` has the characters of the float dtypes that do: ``"f"`` is float32, ``"d"`` float64.
+    """
     if kernel_set() == "numpy":
         return False
     key, arrays, real = [], [], ""

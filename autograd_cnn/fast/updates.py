@@ -12,7 +12,7 @@ from autograd_cnn.engine.rules import Accelerator
 
 from .threads import map_tiles
 from .tiles import parts
-from .twins import each_tile, kernel_set, twin
+from .twins import kernel_set, twin
 
 Array = NDArray[Any]
 Work = tuple[float, float, int, tuple[Array, ...]]
@@ -49,13 +49,11 @@ def in_tiles(name: str, *writes: str) -> Accelerator:
     """Return an accelerator of an update whose last argument is its coefficients, by its compiled twin."""
 
     def accelerator(textbook: Callable[..., None]) -> Callable[..., None]:
-        update: Any = twin(name, writes=writes)(textbook)
-
-        @wraps(textbook)
         def run(p: Array, *args: Any) -> None:
-            each_tile(update, parts(p.size, p.size), p, *args, whole={len(args)})
+            if not update.compiled((p, *args), count=parts(p.size, p.size), whole={len(args)}):
+                textbook(p, *args)
 
-        vars(run).update(compiled=update.compiled)
+        update: Any = twin(name, writes=writes)(wraps(textbook)(run))
         return run
 
     return accelerator

@@ -65,7 +65,7 @@ def measured() -> dict[str, float]:
         ways = {
             "directly": lambda: convolution._directly(x, w, None, y, corner, step),
             "weight gradient directly": lambda: convolution._gradient_directly(x, y, w.shape, corner, step),
-            "input gradient": lambda: convolution._input_gradient(y, w, np.empty_like(x), step, corner, 1),
+            "input gradient": lambda: convolution._input_gradient(y, w, np.empty_like(x), step, corner),
         }
         if stride == 1 and inputs >= 16:
             ways["by Winograd"] = lambda: winograd.conv2d(x, w, None, y, corner, convolution._directly)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from inspect import signature
+from inspect import signature, unwrap
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -145,7 +146,7 @@ def test_a_twin_equals_its_numpy_function(name, args, dtype):
     def change(a):
         return a.astype(dtype if a.dtype.kind == "f" else a.dtype)
 
-    plain = results(numpy_pass(name).__wrapped__, name, args, change)
+    plain = results(unwrap(numpy_pass(name)), name, args, change)
 
     def compiled(*args):
         assert numpy_pass(name).compiled(args)
@@ -166,8 +167,10 @@ FOREIGN = {
 @pytest.mark.parametrize("change", FOREIGN.values(), ids=FOREIGN.keys())
 @pytest.mark.parametrize(("name", "args"), CASES.values(), ids=CASES.keys())
 def test_arrays_that_do_not_suit_a_twin_run_in_numpy(name, args, change):
-    plain = results(numpy_pass(name).__wrapped__, name, args, change)
-    for expected, result in zip(plain, results(numpy_pass(name), name, args, change), strict=True):
+    plain = results(unwrap(numpy_pass(name)), name, args, change)
+    ours = numpy_pass(name)
+    tried = ours if name.startswith("updates.") else partial(twins.each_tile, ours, 1)
+    for expected, result in zip(plain, results(tried, name, args, change), strict=True):
         np.testing.assert_array_equal(result, expected)
 
 
@@ -195,11 +198,11 @@ def test_only_arrays_that_suit_it_reach_a_twin(monkeypatch):
     monkeypatch.setattr(twins, "kernel_set", lambda: "numba")
     x, y = np.ones((1, 4, 4, 2), np.float32), np.empty((1, 2, 2, 2), np.float32)
     window = (2, 2), (2, 2), (0, 0)
-    pooling.max_tile(x, y, *window)
+    twins.each_tile(pooling.max_tile, 1, x, y, *window)
     assert ran == ["pooling.max_tile"]
     for other in np.asfortranarray(x), x.astype(np.float16), x.astype(float), x.astype(">f4"):
-        pooling.max_tile(other, y, *window)
-    pooling.max_tile(x.astype(float), y.astype(float), *window)
+        twins.each_tile(pooling.max_tile, 1, other, y, *window)
+    twins.each_tile(pooling.max_tile, 1, x.astype(float), y.astype(float), *window)
     assert len(ran) == 2
 
 

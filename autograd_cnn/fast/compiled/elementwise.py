@@ -19,7 +19,7 @@ import math
 import numpy as np
 
 from ..elementwise import MILLS
-from . import allocating, fused, inlined, kernel, run_of, summing, wide
+from . import allocating, fused, inlined, kernel, named, run_of, summing, wide
 
 f32 = np.float32
 ZERO, HALF, ONE, TWO = f32(0), f32(0.5), f32(1), f32(2)
@@ -58,15 +58,32 @@ def leaky_relu_tile(x, slope, out):
         out[i] = x[i] if x[i] > 0 else x[i] * factor
 
 
+def _times(slope):
+    """Return a function that writes ``g * slope(x)`` into `out`."""
+
+    def run(g, x, out, *options):
+        wide()
+        if g.ctypes.data == out.ctypes.data:
+            for i in range(x.size):
+                out[i] *= slope(x[i], *options)
+        else:
+            for i in range(x.size):
+                out[i] = g[i] * slope(x[i], *options)
+
+    return named(run, f"times{slope.__name__}")
+
+
+@inlined
+def _leaky_slope(x, factor):
+    return type(factor)(1) if x > 0 else factor
+
+
+_times_leaky_slope = _times(_leaky_slope)
+
+
 @kernel
 def leaky_relu_gradient_tile(g, x, slope, out):
-    factor = slope[0]
-    if g.ctypes.data == out.ctypes.data:
-        for i in range(x.size):
-            out[i] = out[i] if x[i] > 0 else out[i] * factor
-    else:
-        for i in range(x.size):
-            out[i] = g[i] if x[i] > 0 else g[i] * factor
+    _times_leaky_slope(g, x, out, slope[0])
 
 
 @inlined
@@ -109,15 +126,12 @@ def _silu_slope(x):
     return s * (ONE + x * (s * (HUGE if e > HUGE else e)))  # 1 - s would lose digits
 
 
+_times_silu_slope = _times(_silu_slope)
+
+
 @kernel
 def silu_gradient_tile(g, x, out):
-    wide()
-    if g.ctypes.data == out.ctypes.data:
-        for i in range(x.size):
-            out[i] *= _silu_slope(x[i])
-    else:
-        for i in range(x.size):
-            out[i] = g[i] * _silu_slope(x[i])
+    _times_silu_slope(g, x, out)
 
 
 @kernel
@@ -133,15 +147,17 @@ def softplus_tile(x, beta, out):
         out[i] = ((z if z > ZERO else ZERO) + logarithm) / steepness
 
 
+@inlined
+def _softplus_slope(x, beta):
+    return _sigmoid(x * beta)
+
+
+_times_softplus_slope = _times(_softplus_slope)
+
+
 @kernel
 def softplus_gradient_tile(g, x, beta, out):
-    wide()
-    if g.ctypes.data == out.ctypes.data:
-        for i in range(x.size):
-            out[i] *= _sigmoid(x[i] * beta[0])
-    else:
-        for i in range(x.size):
-            out[i] = g[i] * _sigmoid(x[i] * beta[0])
+    _times_softplus_slope(g, x, out, beta[0])
 
 
 @inlined
@@ -169,15 +185,12 @@ def _gelu_slope(x):
     return cdf + (FAR if x > FAR else x) * (bell * DENSITY)
 
 
+_times_gelu_slope = _times(_gelu_slope)
+
+
 @kernel
 def gelu_gradient_tile(g, x, out):
-    wide()
-    if g.ctypes.data == out.ctypes.data:
-        for i in range(x.size):
-            out[i] *= _gelu_slope(x[i])
-    else:
-        for i in range(x.size):
-            out[i] = g[i] * _gelu_slope(x[i])
+    _times_gelu_slope(g, x, out)
 
 
 @inlined
