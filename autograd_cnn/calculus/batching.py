@@ -3,10 +3,8 @@
 A primitive declares how it treats an axis of examples in front of the others, ``@primitive(batch=...)``, by a word of
 `FORMS`, or by a function of its own that is called as they are: ``form(primitive, args, batched, size)``. `args` are
 flat, and in the places `batched` are all examples, with axis 0 in front; `size` is their number. A form calls
-primitives, and returns all results, with axis 0 in front. Or it returns a function of arrays,
-``function(primitive, *args)``, in which axis 0 of each operand counts the examples: then the rules are those of one
-example (`vmap.each`). A form that does not apply to a call returns NotImplemented. Then, and if a primitive declares
-nothing, the operation runs on one example after the other.
+primitives, and returns all results, with axis 0 in front. A form that does not apply to a call returns NotImplemented.
+Then, and if a primitive declares nothing, the operation runs on one example after the other.
 """
 
 from __future__ import annotations
@@ -76,21 +74,24 @@ def _along(primitive: Any, args: list[Any], batched: set[int], size: int, every:
 
 def _first(primitive: Any, args: list[Any], batched: set[int], size: int) -> Any:
     """Leave the call as it is: further axes in front of the first operand change nothing."""
-    return called(primitive, args) if batched == {0} else _with_shared_weights
+    return called(primitive, args) if batched == {0} else NotImplemented
 
 
-def operands(primitive: Any, args: Any) -> list[int]:
-    """Return the positions of the operands of a call."""
-    return [i for i, name in enumerate(primitive.parameters) if name in primitive.rules and args[i] is not None]
-
-
-def _with_shared_weights(primitive: Any, *args: Any) -> Any:
-    """Call a primitive once if all operands but the first are repeated, as are the variables of a `grad` inside."""
-    _, *weights = each = operands(primitive, args)
-    if all(args[i].strides[0] == 0 for i in weights):
-        shared = [a[0] if i in weights else a for i, a in enumerate(args)]
-        return FORMS[primitive.batch](primitive, shared, {0}, len(args[0]))
-    return np.stack([primitive(*(a[b] if i in each else a for i, a in enumerate(args))) for b in range(len(args[0]))])
+def _groups(primitive: Any, args: list[Any], batched: set[int], size: int) -> Any:
+    """Let each example have groups of channels of its own: (B, ..., C) -> (..., B C) for every operand."""
+    wide = dict(zip(primitive.parameters, args, strict=True))
+    if not size or "groups" not in wide:
+        return NotImplemented
+    for i, (name, given) in enumerate(wide.items()):
+        if name in primitive.rules and given is not None:
+            a = registry["moveaxis"](given if i in batched else expanded(given, size), 0, -2)
+            wide[name] = registry["reshape"](a, (*a.shape[:-2], size * a.shape[-1]))
+    wide["groups"] *= size
+    if "w_shape" in wide:
+        wide["w_shape"] = (*wide["w_shape"][:-1], size * wide["w_shape"][-1])
+    y = primitive(**wide)
+    y = registry["reshape"](y, (*y.shape[:-1], size, y.shape[-1] // size))
+    return registry["moveaxis"](y, -2, 0)
 
 
 def _images(primitive: Any, args: list[Any], batched: set[int], size: int) -> Any:
@@ -98,7 +99,7 @@ def _images(primitive: Any, args: list[Any], batched: set[int], size: int) -> An
     names = primitive.parameters
     joined = {i for i, name in enumerate(names) if not i or name == "argmax"}
     if not batched <= joined:
-        return _with_shared_weights
+        return _groups(primitive, args, batched, size)
     each = [a if i in batched else expanded(a, size) if i in joined else a for i, a in enumerate(args)]
     n = each[0].shape[1]
     args = [registry["reshape"](a, (size * n, *a.shape[2:])) if i in joined else a for i, a in enumerate(each)]
@@ -128,4 +129,5 @@ def _losses(primitive: Any, args: list[Any], batched: set[int], size: int) -> An
 FORMS: dict[str, Form] = {
     "elementwise": _elementwise, "leading": _leading, "axes": partial(_along, every=True), "losses": _losses,
     "axis": partial(_along, every=False), "first": _first, "reshape": _reshape, "images": _images,
+    "groups": _groups,
 }  # fmt: skip

@@ -15,20 +15,18 @@ import pickle
 import reprlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from copy import copy
-from functools import cache, partial, reduce, wraps
+from functools import partial, reduce, wraps
 from typing import Any
 
 import numpy as np
 
-from autograd_cnn.calculus.batching import FORMS, expanded, operands
+from autograd_cnn.calculus.batching import FORMS, expanded
 from autograd_cnn.calculus.trees import parts_of, tree_filled, tree_items, tree_map
-from autograd_cnn.engine.arrays import in_precision, unbroadcast
+from autograd_cnn.engine.arrays import in_precision
 from autograd_cnn.engine.assignment import share
 from autograd_cnn.engine.mode import Mode, current, in_mode
 from autograd_cnn.engine.numpy_calls import CONSTANT, OF_SHAPES, constant, exported, kind_of, known, plain
 from autograd_cnn.engine.observe import as_primitive
-from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tape import Leaf
 from autograd_cnn.engine.tensor import Tensor
@@ -186,10 +184,7 @@ class Level:
             form = None
         args = tree_map(self.batch, flat)
         result = form(primitive, plain(args) if is_numpys else args, batched, self.size) if form else NotImplemented
-        if callable(result) and self.size:
-            places = operands(primitive, flat)
-            return each(primitive, result)(*[self.expanded(a) if i in places else a for i, a in enumerate(flat)])
-        if result is not NotImplemented and not callable(result):
+        if result is not NotImplemented:
             return result
 
         def one(i: int) -> Any:
@@ -207,38 +202,6 @@ class Level:
             what = f"results of the shapes {shapes}\nnp.where keeps the shape" if shapes else "no result: no examples"
             raise ValueError(f"vmap: {name}, which runs on one example after the other, gives {what}")
         return registry["stack"](results)
-
-
-@cache
-def each(primitive: Any, function: Callable[..., Any]) -> Primitive[...]:
-    """Return `primitive` on all examples as one operation.
-
-    ``function(primitive, *args)`` computes it from arrays, in which axis 0 of the operands counts the examples. The
-    rules are those of one example, under a `Level`.
-    """
-    run = wraps(primitive.textbook)(partial(function, primitive))
-    made: Primitive[...] = Primitive(run, strict=primitive.strict, complex=primitive.complex)
-    made.name = f"{primitive.name} of each example"
-    for rule in {r.textbook for r in primitive.rules.values()}:
-        ours = copy(rule)
-        values = (n if n in primitive.parameters else n.removesuffix("_shape") for n in (*rule.needs, *rule.inputs))
-        ours.needs = list(dict.fromkeys(values))
-        ours.function, ours.into = partial(_of_each, rule, ours.needs, {*primitive.rules, "out"}), None
-        made.rules.update(dict.fromkeys(rule.inputs, ours))
-    return made
-
-
-def _of_each(rule: Any, needs: list[str], arrays: set[str], g: Any, *values: Any) -> Any:
-    """Run the rule of one example on all examples."""
-    level = Level(len(g))
-    given = {name: level.wrapped(v) if name in arrays else v for name, v in zip(needs, values, strict=True)}
-    shapes = {f"{name}_shape": np.shape(blank(given[name])) for name in needs if name in arrays}
-    with level.inside():
-        found = rule.function(level.wrapped(g), *({**shapes, **given}[need] for need in rule.needs))
-        found = zip(rule.inputs, found if rule.joint else [found], strict=True)
-        found = [level.expanded(unbroadcast(c, shapes[f"{name}_shape"])) for name, c in found]
-    found = found if isinstance(g, Tensor) else plain(found)
-    return found if rule.joint else found[0]
 
 
 def levels() -> list[Level]:

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set, ValuesView
 from contextlib import contextmanager
+from functools import partial
 from types import CellType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -441,10 +442,9 @@ def functional_call(module: Module, parameters: Mapping[str, Any], *args: Any, *
 def _twin(part: Any, given: Mapping[int, Tensor], twins: dict[int, Any]) -> Any:
     """Return a module with the `given` Tensors, by the id of its own; `twins` has those of modules that have one."""
     if not isinstance(part, Module):
-        function = getattr(part, "func", part)  # of a partial, whose arguments count as well
-        cells = getattr(function, "__closure__", None) or ()
-        inside = [c.cell_contents for c in cells if c != CellType()]  # a cell may be empty as yet
-        held = [getattr(function, "__self__", None), *getattr(part, "args", ()), *inside]
+        function, args = (part.func, part.args) if isinstance(part, partial) else (part, ())
+        cells = [c for c in getattr(function, "__closure__", None) or () if c != CellType()]  # one may be empty as yet
+        held = [getattr(function, "__self__", None), *args, *(c.cell_contents for c in cells)]
         if callable(part) and any(isinstance(value, Module) for value in held):
             cure = "It would be called with its own parameters: call it in forward instead"
             raise TypeError(f"replaced: {part!r:.40} holds a module\n{cure}")

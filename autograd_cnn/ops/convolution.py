@@ -213,21 +213,8 @@ def _gradient(x: Any, gy: Any, w_shape: Shape, *options: Any) -> tuple[Any, ...]
     return x, gy, w_shape, *window(x.shape[1:3], w_shape[:2], *options[:-1])[1:], groups
 
 
-def _gradients_of_each(primitive: Any, x: Any, gy: Any, w_shape: Shape, *options: Any) -> Any:
-    """Multiply, for each example and each place in the kernel, all pixels under it by all numbers of `gy`."""
-    if options[-1] > 1:
-        return np.stack([primitive(*row, w_shape, *options) for row in zip(x, gy, strict=True)])
-    sliding = window(x.shape[2:4], w_shape[:2], *options[:-1])
-    seen = windows(x.reshape(-1, *x.shape[2:]), *sliding)[:, : gy.shape[2], : gy.shape[3]]
-    gy = gy.reshape(len(x), -1, gy.shape[-1])
-    gw = np.empty((len(x), *w_shape), gy.dtype)
-    for i, j in np.ndindex(*w_shape[:2]):
-        np.matmul(seen[..., i, j].reshape(len(x), -1, x.shape[-1]).mT, gy, out=gw[:, i, j])
-    return gw
-
-
 @primitive(
-    batch=lambda primitive, args, batched, size: _gradients_of_each,
+    batch="groups",
     complex=True,
     check=_gradient,
     flops=lambda gy_shape, out_shape: 2 * math.prod((*gy_shape, *out_shape[:-1])),

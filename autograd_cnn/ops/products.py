@@ -96,7 +96,17 @@ def _connected(x: Any, w: Any, b: Any) -> tuple[Any, Any, Any]:
     return x, w, b
 
 
-@primitive(batch="first", complex=True, strict=True, flops=_flops, check=_connected)
+def _with_weights_of_each(primitive: Any, args: Any, batched: set[int], size: int) -> Any:
+    x, w, b = args
+    if batched == {0}:
+        return linear(x, w, b)
+    rows = x.shape[0 in batched : -1]
+    y = matmul(reshape(x, (size if 0 in batched else 1, math.prod(rows), x.shape[-1])), w)
+    y = y if b is None else y + (expand_dims(b, 1) if 2 in batched else b)
+    return reshape(y, (size, *rows, w.shape[-1]))
+
+
+@primitive(batch=_with_weights_of_each, complex=True, strict=True, flops=_flops, check=_connected)
 def linear(x: Any, w: Any, b: Any = None) -> Any:
     """Multiplies by weights and adds a bias: ``x @ w + b``.
 

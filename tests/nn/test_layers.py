@@ -142,7 +142,8 @@ def test_every_layer_is_public_and_has_a_twin():
         assert {c.__name__ for c in here if not c.__name__.startswith("_")} == set(room.__all__)
         assert set(room.__all__) <= set(nn.__all__)
     without = {"Dropout", "Dropout2d", "Unfold"}  # random, or of another order than in PyTorch
-    assert set(nn.functions.__all__ + nn.layers.__all__) == {case.name for case in TWINS} | without
+    public = set(nn.functions.__all__ + nn.layers.__all__)
+    assert public == {case.name for case in TWINS} | without, "add a twin for it to TWINS, or its name to `without`"
     assert nn.functions.ReLU.__module__ == "autograd_cnn.nn.functions"
 
 

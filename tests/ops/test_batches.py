@@ -16,7 +16,7 @@ every_primitive = pytest.mark.parametrize("name", PRIMITIVES)
 
 ALWAYS = "batch_norm convolve"
 LOOPS = f"{ALWAYS} concatenate cumprod cumsum reshape roll"  # without an axis, or in the order "F"
-OF_EACH = "conv2d conv2d_weight_gradient conv_transpose2d linear".split()  # with weights for each example
+OF_EACH = "conv2d conv2d_weight_gradient conv_transpose2d".split()  # with weights for each example
 
 
 def calls(primitive, dtype=np.float64):

@@ -98,4 +98,5 @@ def test_every_function_of_primitives_has_a_use():
         for name, f in registry.items()
         if f.__module__.startswith("autograd_cnn.") and not isinstance(f, Primitive)
     }
-    assert functions - {u.name for u in USES} == set()
+    missing = functions - {u.name for u in USES}
+    assert not missing, f"add lines for {missing} to the file of their kin in tests/uses or tests/vocabulary/uses"

@@ -86,6 +86,7 @@ GUESSES = """
 
 @pytest.mark.parametrize("case", GUESSES.split())
 def test_a_name_that_is_near_to_none_gives_no_guess(case):
+    """A name that comes into the package leaves `GUESSES`."""
     name, room = case.split("=")
     with pytest.raises(AttributeError, match=f"has no '{name}'$"):
         getattr({"ag": ag, "ag.nn": ag.nn}[room], name)

@@ -52,7 +52,7 @@ def test_the_page_is_up_to_date(torch):
     """`python tests/together/numpy_names.py` writes it, for the versions of NumPy and PyTorch that it names."""
     if f"NumPy {np.__version__.rpartition('.')[0]} has" not in PAGE.read_text(encoding="utf-8"):
         pytest.skip("the page describes another version of NumPy")
-    assert PAGE.read_text(encoding="utf-8") == page()
+    assert PAGE.read_text(encoding="utf-8") == page(), "names have changed: python tests/together/numpy_names.py"
 
 
 def test_names_on_the_face_are_numpys():
