@@ -128,7 +128,8 @@ def numeric(value: Any, label: str, copy: bool | None = None) -> np.ndarray:
     try:
         array = np.array(value, copy=copy)
     except ValueError as error:
-        raise errors.ragged(label) if "inhomogeneous" in str(error) else error from None
+        ragged = f"{label} is a list of parts of different lengths\nPad them to one length, or keep them apart"
+        raise ValueError(ragged) if "inhomogeneous" in str(error) else error from None
     if array.dtype.kind not in NUMBERS:
         raise errors.not_numbers(label, array)
     return array
@@ -200,8 +201,8 @@ def conform(c: Any, g: Any, parent: Any, node: Node, rule: Any, wrap: Any) -> An
     if wrap is not None and isinstance(c, np.ndarray):
         c = wrap(c, None)
     if c.dtype not in (g.dtype, in_precision(c.dtype, g.dtype)):
-        cause = "a NumPy scalar, or np.zeros without dtype?"
-        raise errors.of_rule(node, rule, f"returned {c.dtype} for a {g.dtype} gradient: {cause}")
+        problem = f"returned {c.dtype} for a {g.dtype} gradient: a NumPy scalar, or np.zeros without dtype?"
+        raise errors.of_rule(node, rule, problem)
     if c.dtype.kind == "c" and parent.dtype.kind != "c":
         c = np.real(c)
     if c.shape != parent.shape:
@@ -209,8 +210,7 @@ def conform(c: Any, g: Any, parent: Any, node: Node, rule: Any, wrap: Any) -> An
             c = unbroadcast(c, parent.shape)
         except ValueError:
             code = getattr(rule.function, "__code__", None)
-            line = f"({spell((code, 0))}) " if code is not None else ""
-            problem = f"{line}returned {c.shape}, {rule.name} is {parent.shape}"
+            problem = f"({spell(code and (code, 0))}) returned {c.shape}, {rule.name} is {parent.shape}"
             raise errors.of_rule(node, rule, problem, ValueError) from None
     return c if c.dtype == parent.dtype else c.astype(parent.dtype)
 

@@ -64,10 +64,6 @@ def not_numbers(label: str, array: np.ndarray) -> TypeError:
     return TypeError(f"{label} is not an array of numbers. For a list of tensors: ag.stack([...])")
 
 
-def ragged(label: str) -> ValueError:
-    return ValueError(f"{label} is a list of parts of different lengths\nPad them to one length, or keep them apart")
-
-
 # Errors of a primitive
 
 
@@ -142,12 +138,6 @@ def not_assigned(tensor: Any, why: str, copy: str = "copy()", in_place: bool = F
 def shares_memory(tensor: Any, other: Any) -> RuntimeError:
     name = other.name or variable_of(other) or "another tensor"
     return not_assigned(tensor, f"shares memory with {name}, which would change as well: assign to {name}")
-
-
-def replaces(tensor: Any, sign: str) -> TypeError:
-    problem = f"{label_of(tensor)} {sign} ... would replace the parameter by a result"
-    cure = f"{advice['-=']}, or change its array after backward(): {code_of(tensor)}.data {sign} ..."
-    return TypeError(f"{problem}. Use {cure}")
 
 
 def leaves_graph(tensor: Any, caller: str = "") -> TypeError:

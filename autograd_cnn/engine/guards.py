@@ -117,11 +117,9 @@ def _owner(array: np.ndarray) -> np.ndarray | None:
     while isinstance(array.base, np.ndarray):
         array = array.base
     base: Any = array.base
-    if base is None:
-        return array
     if isinstance(getattr(base, "base", None), np.ndarray):  # `as_strided` puts an object between a view and its owner
         return None if array.flags.writeable else _owner(base.base)
-    return array if _is_exclusive(base) else None
+    return array if base is None or _is_exclusive(base) else None
 
 
 def _is_exclusive(base: Any) -> bool:

@@ -8,7 +8,6 @@ through these costs one frame, so methods do without. The rest runs only when a 
 from __future__ import annotations
 
 import math
-import os
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -30,7 +29,6 @@ from autograd_cnn.engine.tensor import Tensor
 
 FACE = "autograd_cnn"
 _NAMED = re.compile(r"\S+: ")  # a text that begins with the name of a function
-_NUMPY = os.path.dirname(np.__file__)
 _OF_ARGUMENTS = TypeError, ValueError, AttributeError  # the last: an argument is of another class
 _KINDS = (np.linalg.LinAlgError, ValueError, TypeError, IndexError)
 # Errors of code that met an argument of a kind or a size that it does not expect
@@ -133,7 +131,7 @@ def _prefix(error: Exception, title: str, *call: Any) -> None:
 
 def _foreign(code: CodeType) -> bool:
     """Return whether code is neither the package's nor NumPy's."""
-    return not inside[code.co_filename] and not code.co_filename.startswith(("numpy", _NUMPY))
+    return not inside[code.co_filename] and not code.co_filename.startswith(("numpy", *np.__path__))
 
 
 def is_explained(error: Exception, packaged: bool = True) -> bool:

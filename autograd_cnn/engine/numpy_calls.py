@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Iterable
 from functools import cache
 from inspect import Signature, signature
 from typing import Any
@@ -45,7 +44,6 @@ _NEW = frozenset([np.zeros_like, np.ones_like, np.full_like, np.empty_like])  # 
 # Constant around each number. A Tensor without history can say that when somebody differentiates it
 _STEPS = frozenset(map(numpys, "sign floor ceil rint trunc fix round around floor_divide heaviside".split()))
 OF_SHAPES = frozenset([np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type, *_NEW])
-_UFUNC_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True}
 _OF_TEXTS = {np.equal: operator.eq, np.not_equal: operator.ne}  # which compare texts, too
 _ORDERS = frozenset([np.less, np.less_equal, np.greater, np.greater_equal])
 
@@ -58,7 +56,6 @@ def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options
         function = ufunc if method == "__call__" else getattr(ufunc, method)
         made = constant(function, exported(inputs), options)  # operations export them themselves
         return _tensor(self, made) if ufunc in _STEPS else made
-    options = options and {k: v for k, v in options.items() if not _same(v, _UFUNC_DEFAULTS.get(k, inputs))}
     if method == "outer":
         inputs = registry["reshape"](inputs[0], np.shape(inputs[0]) + (1,) * np.ndim(inputs[1])), inputs[1]
     elif method != "__call__":
@@ -130,7 +127,7 @@ def _translated(f: Any, args: Any, options: Any) -> tuple[list[Any], dict[str, A
     return required, others
 
 
-def _call(theirs: Any, args: Iterable[Any], options: dict[str, Any]) -> Any:
+def _call(theirs: Any, args: Any, options: dict[str, Any]) -> Any:
     ours = counterparts.get(theirs, "")
     if options or ours not in registry:
         name = _name(theirs)

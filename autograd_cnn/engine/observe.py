@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from time import perf_counter
@@ -59,12 +59,10 @@ def observed(function: Any, **options: Any) -> Primitive[...]:
 @contextmanager
 def own_operations() -> Iterator[None]:
     """Forget the operations that are registered inside the block when it ends."""
-    before = dict(registry)
-    try:
+    with ExitStack() as end:
+        end.callback(registry.update, dict(registry))  # after the other
+        end.callback(registry.clear)
         yield
-    finally:
-        registry.clear()
-        registry.update(before)
 
 
 @dataclass(slots=True, eq=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import CodeType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,7 +20,7 @@ A pair of a ufunc and the name of its method stands for the method.
 """
 
 
-composites: dict[CodeType, Callable[..., Any]] = {}
+composites: dict[Any, Callable[..., Any]] = {}
 """Each public function of primitives, by its code: so an observer can tell which one the user's line called."""
 
 

@@ -58,10 +58,8 @@ class Parameters:
 
     def bind(self, args: tuple[Any, ...], options: dict[str, Any]) -> list[Any]:
         """Return the flat arguments. Remove the used `options`."""
-        fixed = list(args)
-        if self.variadic:
-            k = self.parameters.index(self.sequence)
-            fixed = [*args[:k], args[k:]]
+        k = self.parameters.index(self.sequence) if self.sequence else 0
+        fixed = [*args[:k], args[k:]] if self.variadic else [*args]
         for name in self.parameters[len(fixed) :]:
             if name not in options and name not in self.defaults:
                 break
@@ -70,7 +68,6 @@ class Parameters:
             errors.bound(self.name, self.signature, args, options)  # which raises
         if not self.sequence:
             return fixed
-        k = self.parameters.index(self.sequence)
         if isinstance(fixed[k], (Tensor, str)) or not hasattr(fixed[k], "__len__"):
             raise TypeError(f"{self.name}: {self.sequence} is a list of tensors, not {describe(fixed[k])}")
         return [*fixed[:k], *fixed[k], *fixed[k + 1 :]]

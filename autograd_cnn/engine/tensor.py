@@ -6,7 +6,6 @@ functions find the same operations: see `numpy_calls`.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from functools import partial
@@ -22,7 +21,7 @@ from autograd_cnn.engine.guards import exclusive
 from autograd_cnn.engine.messages import code_of, describe, label_of, missing, warn
 from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, copied_index, plain
-from autograd_cnn.engine.registry import hooks, registry
+from autograd_cnn.engine.registry import advice, hooks, registry
 from autograd_cnn.engine.tape import Leaf, Node, next_birth
 from autograd_cnn.engine.walk import walk
 
@@ -82,7 +81,9 @@ def _in_place(sign: str, operator: Callable[[Tensor, Any], Any]) -> Callable[[Te
 
     def assign(self: Tensor, other: Any) -> Any:
         if isinstance(self._node, Leaf):
-            raise errors.replaces(self, sign)
+            problem = f"{label_of(self)} {sign} ... would replace the parameter by a result"
+            cure = f"{advice['-=']}, or change its array after backward(): {code_of(self)}.data {sign} ..."
+            raise TypeError(f"{problem}. Use {cure}")
         return operator(self, other)
 
     return assign
@@ -124,7 +125,6 @@ class Tensor:
     real: Tensor
     imag: Tensor
     at: Any
-    __array_priority__ = 1000
     __pandas_priority__ = 5000  # above that of DataFrames, whose operators then leave the operation to the Tensor
 
     def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None) -> None:
@@ -227,10 +227,9 @@ class Tensor:
         if wanted and self._array.dtype.kind not in FLOATS:
             cure = f"Tensor(np.float64({self.name or 'data'}), requires_grad=True)"
             raise TypeError(f"{self.name or 'data'} is {self.dtype}: only floats have a gradient. {cure}")
-        if wanted == self.requires_grad:
-            return
-        name, self._name = self.name, self.name
-        self._node = Leaf(self.shape, self.dtype, name) if wanted else None
+        if wanted != self.requires_grad:
+            self._name = self.name
+            self._node = Leaf(self.shape, self.dtype, self._name) if wanted else None
 
     @property
     def grad(self) -> Any:
@@ -295,7 +294,7 @@ class Tensor:
             Leaf.last_backward = next_birth()
             for leaf, b in zip(leaves, before, strict=True):
                 leaf.grad_since = Leaf.last_backward if b is None else leaf.grad_since
-            deque(map(_set_grad, leaves, sums), maxlen=0)  # one call in C, which no interrupt divides
+            list(map(_set_grad, leaves, sums))  # one call in C, which no interrupt divides
 
     def gradient(self, *targets: Tensor, create_graph: bool = False) -> Any:
         """Return d self / d target for leaves or results that this Tensor was computed from, and keep the graph.
@@ -333,11 +332,10 @@ class Tensor:
         nodes = [t._node for t in targets]
         wanted = {n: True for n in nodes if n is not None}
         found = self._gradients("gradient", None, True, create_graph, wanted, _warn_not_finite)
-        for target, node in zip(targets, nodes, strict=True):
+        for t, node in zip(targets, nodes, strict=True):
             if node not in found:
-                why = "" if target.requires_grad else ", which does not require a gradient"
-                place = f"{label_of(target)} {target.shape}{why}"
-                raise ValueError(f"gradient: {label_of(self)} does not depend on {place}")
+                why = "" if t.requires_grad else ", which does not require a gradient"
+                raise ValueError(f"gradient: {label_of(self)} does not depend on {label_of(t)} {t.shape}{why}")
         results = tuple(found[node] for node in nodes)
         return results[0] if len(results) == 1 else results
 
@@ -347,8 +345,7 @@ class Tensor:
         if self._node is None:
             raise errors.no_history(caller, self)
         if self._node.shape != self.shape or (isinstance(grad, Tensor) and not isinstance(grad._array, np.ndarray)):
-            cure = "Write the derivative as a function: ag.grad(f)"
-            raise TypeError(f"{caller}: this is a value of one example, in vmap. {cure}")
+            raise TypeError(f"{caller}: this is a value of one example, in vmap. Write a function, and ag.grad(f)")
         if grad is None:
             if self.size != 1:
                 raise errors.not_one_number(caller, self)

@@ -16,7 +16,6 @@ USES = [
     *[use(name, getattr(np, name), Y, Y[:1] + 1) for name in OF_TWO],
     *[use(name, lambda x, name=name: getattr(np, name)(x, 3), Y) for name in OF_TWO],
     *[use(name, lambda y, name=name: getattr(np, name)(np.full(3, 4, y.dtype), y), Y) for name in OF_TWO],
-    use("add", lambda x: np.add(x, 1, where=True, casting="same_kind", dtype=None), X),
     use("multiply", lambda x: np.multiply.outer(x, x[0]), X),
     use("where", lambda x: np.where(np.greater(x, 0.1), x, 0.0), X), use("clip", lambda x: np.clip(x, -0.5, 0.5), X),
     use("clip", lambda x, a, b: np.clip(x, a_min=a, a_max=b), X, LOW, HIGH),
