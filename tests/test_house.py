@@ -32,7 +32,7 @@ ROOMS = {
     # the library
     "engine": Room(1949, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(1876, "engine checks", "the textbook: operations, each with its derivative below it"),
-    "calculus": Room(908, "engine checks", "grad and its kin, checkpoint, and checks of gradients"),
+    "calculus": Room(903, "engine checks", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(748, "engine calculus ops state checks", "modules, layers and their initial weights"),
     "optim": Room(323, "engine calculus state checks", "optimisers, schedules, clipping"),
     "checks": Room(31, "", "checks of single arguments, which return them"),

@@ -213,8 +213,7 @@ class _Function:
 
 def _precise(array: Any, dtype: Any) -> Any:
     """Return an array of floats in the precision of `dtype`, and anything else as it is."""
-    floats = isinstance(array, np.ndarray) and array.dtype.kind in FLOATS
-    return array.astype(in_precision(array.dtype, dtype)) if floats else array
+    return array.astype(in_precision(array.dtype, dtype)) if kind_of(array) in ("f", "c") else array
 
 
 def _same(title: str, got: Any, want: Any, limit: Any = 0.0, text: str = _DIFFERS, end: int | None = None) -> None:

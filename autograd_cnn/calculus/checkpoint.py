@@ -81,10 +81,8 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
             for bits, state in now:
                 bits.state = state
         if zlib.crc32(np.ascontiguousarray(result._array).data) != checksum:
-            raise RuntimeError(
-                "checkpoint: f gave another result when backward ran it again. Does it draw random numbers itself, or "
-                "did a parameter change? Draw outside f, or pass the generator as an argument: checkpoint(f, x, rng)"
-            )
+            cure = "Does it draw random numbers itself, or did a parameter change? Draw outside, or pass the generator"
+            raise RuntimeError(f"checkpoint: f gave another result in backward. {cure}: checkpoint(f, x, rng)")
         return result
 
     def rule(g: Any) -> Any:

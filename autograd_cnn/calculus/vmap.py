@@ -249,23 +249,21 @@ def variable(value: Any) -> Any:
 
 def _leaves(axes: Any, tree: Any, place: str, parameter: str) -> list[tuple[str, Any, Any]]:
     """Return the place of every leaf of `tree`, its axis and the leaf. One of `axes` may be for a part of the tree."""
-    is_result = parameter == "out_axes"
-    if is_result and axes is None:
-        raise ValueError(f"vmap: out_axes for {place} is None, want an axis, as 0. One of the same numbers: result[0]")
-    if axes is None or (isinstance(axes, (int, np.integer)) and not isinstance(axes, bool)):
-        leaves = [(path, axes, leaf) for path, leaf in tree_items(tree, place)]
-        for path, axis, leaf in leaves:
-            ndim = np.ndim(leaf) + is_result
-            if axis is not None and not -ndim <= axis < ndim:
-                text = f"vmap: {path} is {np.shape(leaf)}, and by {parameter}, axis {axis} counts the examples"
-                raise ValueError(f"{text}\nNone instead of it: the same for all examples")
-        return leaves
-    theirs, parts = parts_of(axes), parts_of(tree)
-    if not theirs or not parts or theirs.keys() != parts.keys():
+    theirs, parts, is_result = parts_of(axes), parts_of(tree), parameter == "out_axes"
+    if theirs and parts and theirs.keys() == parts.keys():
+        return [leaf for k in parts for leaf in _leaves(theirs[k], parts[k], f"{place}[{k!r}]", parameter)]
+    kinds = (int, np.integer) if is_result else (int, np.integer, type(None))
+    if not isinstance(axes, kinds) or isinstance(axes, bool):
         what = f"the parts {[*parts]}" if parts else "no parts"
-        cure = "Want an int or None for all of it, or one for each part"
+        cure = "Want an int" + " or None" * (not is_result) + " for all of it, or one for each part"
         raise ValueError(f"vmap: {parameter} has {axes!r} for {place}, which has {what}\n{cure}")
-    return [leaf for k in parts for leaf in _leaves(theirs[k], parts[k], f"{place}[{k!r}]", parameter)]
+    leaves = [(path, axes, leaf) for path, leaf in tree_items(tree, place)]
+    for path, axis, leaf in leaves:
+        ndim = np.ndim(leaf) + is_result
+        if axis is not None and not -ndim <= axis < ndim:
+            text = f"vmap: {path} is {np.shape(leaf)}, and by {parameter}, axis {axis} counts the examples"
+            raise ValueError(f"{text}\nNone instead of it: the same for all examples")
+    return leaves
 
 
 def _front(axis: int, value: Any) -> Any:

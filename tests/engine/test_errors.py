@@ -359,8 +359,8 @@ def test_tangents_come_in_a_tuple(transform, args, tangents):
 @says(RuntimeError)
 def test_checkpoint_of_something_random():
     r"""
-    checkpoint: f gave another result when backward ran it again. Does it draw random numbers itself, or did a \
-    parameter change? Draw outside f, or pass the generator as an argument: checkpoint(f, x, rng)
+    checkpoint: f gave another result in backward. Does it draw random numbers itself, or did a parameter change? Draw \
+    outside, or pass the generator: checkpoint(f, x, rng)
     """
     hidden = [np.random.default_rng(0)]
     ag.checkpoint(lambda x: x * hidden[0].normal(size=2), halves(2)).sum().backward()
