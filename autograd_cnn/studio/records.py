@@ -137,7 +137,6 @@ class Graph:
     measured: Any = field(default=None, repr=False, compare=False)  # `Measures`, once an overlay needs them
     failure: Failure | None = None
     given: list[str] = field(default_factory=list, repr=False)  # arguments of a traced function, in its order
-    changed: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)  # as the traced function left them
     constants: list[str] = field(default_factory=list, repr=False)  # tensors that became plain arrays, with their lines
 
     @property

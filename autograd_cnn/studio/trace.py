@@ -17,7 +17,6 @@ from contextlib import suppress
 from functools import cache, partial
 from operator import attrgetter
 from typing import Any
-from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -45,8 +44,6 @@ class _Calls:
         self.names: dict[int, str] = {}  # by id of such an array: the user's variable that holds it, or ""
         self.lines: dict[Node, tuple[Any, int]] = {}  # code and offset of the one that ran it
         self.results: list[Tensor] = []  # kept alive, so that no id is used again
-        self.leaves: WeakValueDictionary[Leaf, Tensor] = WeakValueDictionary()  # that calls took
-        self.after: dict[Leaf, np.ndarray] = {}  # arrays of these when the function has ended
         self.left: dict[str, None] = {}  # tensors that became plain arrays, with their lines
         self.failure: tuple[Any, Any] = None, None  # the latest call that raised an error, and the error
 
@@ -61,7 +58,6 @@ class _Calls:
             if array is not None and id(array) not in self.made and id(array) not in self.copies:
                 self.copies[id(array)] = _copied(array)
                 self.names[id(array)] = variable_of(array)
-        self.leaves.update((t.node, t) for t in call.passed if isinstance(t, Tensor) and isinstance(t.node, Leaf))
         node = _node(call)
         self.given[node], self.lines[node] = call.values, _line()
         self.made[id(call.out.data)] = node
@@ -203,7 +199,6 @@ def _run(f: Callable[..., Any], tensors: list[Any], arguments: dict[Any, tuple[s
     try:
         with calls.observed():
             result = f(*tensors)
-        calls.after = {leaf: np.array(a) for leaf, t in calls.leaves.items() if (a := _array(t)) is not None}
         return result, calls
     except Exception as error:
         _attach(error, calls, arguments, tensors)
@@ -313,11 +308,7 @@ class _Writer:
             result.role, loss = "loss", float(tensor.item())
         given = [value.id for origin, value in ((a, self.known.get(a)) for a in self.arguments) if value]
         arrays = self.arrays if self.traced else None
-        left = {self.known[leaf].id: a for leaf, a in self.calls.after.items() if leaf in self.known}
-        changed = {v: a for v, a in left.items() if not np.array_equal(a, self.arrays.get(v, a), equal_nan=True)}
-        return Graph(
-            ops, self.values, result.id, loss, arrays, given=given, changed=changed, constants=[*self.calls.left]
-        )
+        return Graph(ops, self.values, result.id, loss, arrays, given=given, constants=[*self.calls.left])
 
     def failed(self, error: Exception, failed: observe.Call | None, tensors: list[Any]) -> Graph:
         """Return the graph of all calls before `error`; `failed` is the call that raised it, if a call did."""
@@ -377,6 +368,9 @@ class _Writer:
         # if one of the user's calls runs several operations, the last one computes the value of the variable
         if site and site.target and (site.calls(primitive) or following != (node.code, node.offset)):
             name = site.target
+        home = sys.modules.get(primitive.__module__)
+        if not (primitive.packaged or primitive.symbol) and getattr(home, name, None) is primitive:
+            self.used.setdefault(name, 1)  # the program imports the operation by this name
         output = self.known[node] = self.value(node.name or name, "activation", node)
         rules = {p: Rule(r.inputs, tuple(r.needs)) for ports, r, _ in steps for p in ports if p is not None}
         kept = self.kept(rank, node, saved, dict(inputs))

@@ -121,7 +121,9 @@ def test_the_first_round_is_drawn_separately_if_it_has_no_gradient(weights):
         return ag.sum(x)
 
     found = rows(ag.trace(f, np.ones((2, 3))), 0)
-    assert [re.sub(r" \S+:\S+", "", name) for name in found] == ["matmul", "tanh", "×5 loop", "sum"]
+    assert [re.sub(r" \S+:\S+", "", name) for name in found] == ["matmul", "tanh", "×5 of 6", "sum"]
+    rounds = Folding(ag.trace(f, np.ones((2, 3)))).rounds()
+    assert list(rounds.values()) == [f"round {k} of 6" for k in range(1, 7) for _ in "ab"]
 
 
 @pytest.mark.parametrize("other", ["line", "shape", "wiring"])

@@ -123,7 +123,7 @@ def test_a_scalar_has_the_chain_rule_with_its_numbers(taught):
 def test_an_expression_without_a_name_is_called_as_the_graph_calls_it(taught):
     facts = taught(ag.trace(lambda t: ag.exp(-t), 0.5).page())
     step = next(s for s in facts["steps"] if s["ask"] == "How does the loss change with -t?")
-    assert step["say"].startswith("-t (here called negative) reaches the loss only through exp(), which makes")
+    assert step["say"].startswith("exp() uses negative (-t) to make loss, and nothing else uses it.")
     assert step["formulas"][0]["check"].startswith("Raise negative by 0.01: ")
 
 

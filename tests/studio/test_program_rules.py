@@ -60,6 +60,8 @@ cubed.vjp(x=lambda g, x: g * 3 * x**2)
     linecache.checkcache(str(path))
     source = check(lambda x: ag.sum(my_ops.cubed(x)), w("x", 3)).source
     assert "from my_ops import cubed\n" in source and "g_x = g_cubed_2 * 3 * x ** 2" in source
+    svg = ag.trace(lambda x: ag.sum(my_ops.cubed(x)), np.ones(3)).svg()
+    assert ">cubed_2<" in svg and ">g_cubed_2<" in svg  # one name in picture and program
     del sys.modules["my_ops"]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby, zip_longest
+from itertools import groupby, takewhile, zip_longest
 
 from autograd_cnn.studio.records import Graph, Kept, Op, Rule, Scope, Value
 from autograd_cnn.studio.text import count_text
@@ -30,6 +30,7 @@ class Group:
     rounds: list[Items]
     key: int = 0
     scopes: list[Scope] = field(default_factory=list)  # one for each round, if each round is a scope
+    before: list[Op] = field(default_factory=list)  # of a loop: its first round, if it differs
 
 
 @dataclass(slots=True)
@@ -101,20 +102,24 @@ class Folding:
                     start = i + (end - i) % period  # cut the first round rather than the last one
                     rounds = _alike(items[k : k + period] for k in range(start, end + period, period))
                     if len(rounds) > (1 if isinstance(items[start], Group) or period > 1 else FEW):
-                        shorter += [*items[done:start], self.repeated(rounds)]
+                        shorter += [*items[done:start], self.repeated(rounds, items[:start])]
                         done = start + len(rounds) * period
             if done:
                 return shorter + items[done:]
         return items
 
-    def repeated(self, rounds: list[Items]) -> Group:
-        """Return the group of `rounds`; if each round is one scope, of the items inside these scopes."""
+    def repeated(self, rounds: list[Items], before: Items) -> Group:
+        """Return the group of `rounds`; if each round is one scope, of the items inside these scopes.
+
+        Of the items `before`, those on the same lines are a round that differs: a state may begin as a constant.
+        """
         only = [item for items in rounds for item in items if len(items) == 1]
         blocks = [b for b in only if isinstance(b, Group) and len(b.rounds) == 1]
         if blocks:
             rounds = [b.rounds[0] for b in blocks]
-        key = self.key("rounds", len(rounds), *map(self.key_of, rounds[0]))
-        return Group(rounds, key, [b.scopes[0] for b in blocks])
+        key, lines = self.key("rounds", len(rounds), *map(self.key_of, rounds[0])), [op.place for op in _ops(rounds[0])]
+        first = takewhile(lambda item: not blocks and getattr(item, "place", None) in lines, before[::-1])
+        return Group(rounds, key, [b.scopes[0] for b in blocks], [*_ops(first)])
 
     def rounds(self) -> dict[str, str]:
         """Return texts such as ``round 2 of 3, time 4`` by operation: loops and numbered scopes, outer ones first."""
@@ -126,8 +131,10 @@ class Folding:
                     if around:
                         found[item.id] = ", ".join(around)
                     continue
-                for k, (inside, scope) in enumerate(zip_longest(item.rounds, item.scopes), 1):
-                    name = called(scope, paths) if scope else f"round {k:,} of {len(item.rounds):,}"
+                count = len(item.rounds) + bool(item.before)
+                found.update({op.id: ", ".join([*around, f"round 1 of {count:,}"]) for op in item.before})
+                for k, (inside, scope) in enumerate(zip_longest(item.rounds, item.scopes), 1 + bool(item.before)):
+                    name = called(scope, paths) if scope else f"round {k:,} of {count:,}"
                     told = scope.path[-1:].isdigit() if scope else len(item.rounds) > 1
                     number(inside, [*around, name] if told else around, [*paths, scope.path] if scope else paths)
 
@@ -317,7 +324,10 @@ def _label(group: Group, around: Sequence[str]) -> str:
     else:
         lines = {place.line for place in places if place.file == places[0].file}
         label = f"loop {places[0].file}:{min(lines)}" + (f"-{max(lines)}" if len(lines) > 1 else "")
-    return f"×{len(group.rounds):,} {label}" if len(group.rounds) > 1 else label
+    count = len(group.rounds)
+    if group.before:
+        return f"×{count:,} of {count + 1:,} {label.removeprefix('loop ')}"
+    return f"×{count:,} {label}" if count > 1 else label
 
 
 def called(scope: Scope, around: Sequence[str]) -> str:

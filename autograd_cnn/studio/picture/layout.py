@@ -25,6 +25,7 @@ MARGIN, HEIGHT, GAP, SLOT, LANE, ARM, PAD = 16, 30, 26, 22, 8, 12, 8
 ABOVE, BELOW, INSET = 24, 6, 6  # space for a frame above, below and beside its rows
 LEAST, MESSAGE, LINE, MODULE = 64, 72, 16, 20  # width of a box; characters of an error, a line of the program, a label
 TURN = 13  # distance from a box to the fork below it, which leaves room for both arrowheads
+CROWD = 24  # of all lanes in a narrow picture
 CHIP = 22  # the player draws small images on both sides of a shape
 
 Point = tuple[float, float]
@@ -292,13 +293,16 @@ class _Ladder:
             paths = self.view.paths(row.around)
             below = f"{called(op.scopes[-1], paths)} · {place}" if scope and scope not in paths else place
         title = f"{row.value.name} = {made} {place} in {op.place.function}{scope and f', {scope}'}"
-        room = min(LINE, longest)
+        room = min(LINE, longest) if self._beside(row, False) else LINE
         texts = [text for text in (line, line.partition(" = ")[2]) if 0 < len(text) <= room and not op.parts]
-        short = self._module(op.name) if op.parts else clip(op.name, longest)
+        short = self._module(op.name) if op.parts else clip(op.name, max(room, longest))
         name, beside = texts[0] if texts else short, clip(options)
         if self.overlay.brief:  # the code is beside the picture
-            fits = not texts and len(options) <= room
-            beside, below = "", below if op.parts else options * fits
+            more = below if op.parts else options * (not texts)
+            beside, below = "", more * (len(more) <= room)
+            head, _, path = short.rpartition(" ")
+            if op.parts and head and len(short) > longest:
+                name, short, below = head, head, cut(path, longest)
         below, bar = self.overlay.forward.get(op.id, (below, None))
         row.left = Box(left, "op", plain(title), name, beside, clip(below), bar=bar)
         if self.failure and op is self.failure.op:
@@ -321,9 +325,12 @@ class _Ladder:
     def _columns(self) -> None:
         """Place the columns. Positions in a column are distances from its inner end."""
         title = "parameters" if any(v.role == "parameter" for _, _, v in self.leaves) else "inputs"
-        insets = [INSET * len(frame.around) for frame in self.view.frames]
+        frame, edge, inset = (3, 2, 3) if self.overlay.brief else (8, MARGIN, INSET)
+        insets = [inset * len(each.around) for each in self.view.frames]
         frames, around = list(zip(insets, self.picture.frames, strict=True)), max(insets, default=0)
-        lanes = LANE * len(set(self.lanes.values())) + 2 * bool(self.lanes)
+        count = len(set(self.lanes.values()))
+        self.lane = min(LANE, CROWD / max(1, count)) if self.overlay.brief else LANE
+        lanes = self.lane * count + 2 * bool(count)
         sides = [self._side(False, title), self._side(True, "gradients") if self.backward else (0.0, 0.0)]
         self.sides, self.halves = zip(*sides, strict=True)
         left, right = self.sides
@@ -336,7 +343,6 @@ class _Ladder:
         else:
             middle = max(0.0, 2 * beside - self.halves[False])
         content = 2 * lanes + left + middle + right
-        frame, edge = (3, 2) if self.overlay.brief else (8, MARGIN)
         margin = edge + around + frame * bool(frames)
         self.picture.width = max(content, 0 if self.overlay.brief else wide(self.picture.caption)) + 2 * margin
         for inset, box in frames:
@@ -472,7 +478,7 @@ class _Ladder:
         def route(back: bool) -> Route:
             box = row.right if back else row.left
             assert box  # a rule runs in the row
-            lane = self.sides[back] + 5 + LANE * self.lanes[value.id]
+            lane = self.sides[back] + 5 + self.lane * self.lanes[value.id]
             end = [(lane, y), (box.width, y)]
             if self.last_use.get((value.id, back)) != (row.index, port):
                 return end, True

@@ -20,14 +20,12 @@ function tensors(step) {
   if (!before) Object.assign(channel, { fine: 0, coarse: 0, tap: [0, 0], place: null });
   fill($("image"), facts.image ? make("img", { src: facts.image, alt: `picture ${facts.label}` }) : null);
   document.body.classList.toggle("images", Boolean(reach?.kernel));
-  const summed = way() && op(step).learns.some((id) => value(id).parts?.length > 1); // the sum of shares comes first
-  document.body.classList.toggle("window", Boolean(way() && !summed && reach?.kernel && op(step).learns.includes(reach.w)));
   fill($("paper"), ...papers());
   const figures = figuresOf(step);
   scaleBars();
   if (!scene.length) return figures.filter((figure) => figure !== sumOf);
   sumOf.dataset.in = figures.includes(sumOf) ? "numbers" : "step";
-  if (!figures.includes(sumOf)) $("formulas").after(sumOf);
+  if (!figures.includes(sumOf)) $("formulas").before(sumOf);
   const same = before && scene.find((entry) => entry.name === before.entry.name);
   const first = same || (reach?.rows && scene.find(({ id }) => id === op(step).output)) || scene.find((entry) => entry.result) || scene.find(({ id }) => step.kind === "forward" && id === op(step).output) || scene.find(({ id }) => value(id).example !== undefined) || scene.at(-1);
   const [, count, tall, wide] = first.shape;
@@ -80,7 +78,6 @@ function figuresOf(step) {
     ...tagged("went in", pool || gate ? o.inputs.filter((id) => !o.used.includes(id)) : []),
     ...tagged("is used", of(o.used, false)), // by the lines of the rule
     ...tagged("goes out", of(whole, true), "g"),
-    ...(document.body.classList.contains("window") ? [sumOf] : []), // a window is shown among its images
     ...tagged("is used", of(o.used, true)),
     ...tagged("goes out", of(whole, false), "g"),
   ];

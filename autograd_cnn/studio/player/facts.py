@@ -15,7 +15,7 @@ import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import Any
 
 import numpy as np
@@ -25,11 +25,11 @@ from autograd_cnn.nn.functions import dead_channels
 from autograd_cnn.ops.activations import sigmoid
 from autograd_cnn.ops.arithmetic import tanh
 from autograd_cnn.studio.player import lesson
-from autograd_cnn.studio.player.array_views import SIDE, Views
+from autograd_cnn.studio.player.array_views import Views
 from autograd_cnn.studio.player.geometry import axes, geometry
 from autograd_cnn.studio.player.quiz import questions
-from autograd_cnn.studio.player.trials import Share, Trials, attempt, compare, factor, inputs_of, learning
-from autograd_cnn.studio.player.wording import number, record, template
+from autograd_cnn.studio.player.trials import Origin, Share, Trials, attempt, compare, factor, inputs_of, learning
+from autograd_cnn.studio.player.wording import bare, number, record, template
 from autograd_cnn.studio.program.listing import shown
 from autograd_cnn.studio.program.program import as_recorded
 from autograd_cnn.studio.program.syntax import names_in
@@ -70,9 +70,7 @@ def facts_of(
         author = Author(graph, contributed=contributed)
         author.write()
         functions = functions_of(graph) if source else {}
-        last = {(op.place.code, op.place.line, op.place.columns): op for op in graph.ops}  # of each expression
-        expressions = {o.output: _expression(o, graph.values[o.output], functions) for o in last.values()}
-        trials = Trials(author, shares, expressions, views, classes)
+        trials = Trials(author, shares, origins(graph, functions), views, classes)
         trials.reach = {op.id: geometry(trials, op) for op in graph.ops if trials.whole}
         trials.axes = axes(trials)
         return _Facts(trials, rounds, functions).moment(rates)
@@ -89,13 +87,6 @@ class _Facts:
         for word, meaning in lesson.FIRST.items():
             said = {o.id: f"{o.name} {_first_line(o.call.primitive)} {trials.axes.get(o.output)}" for o in ops}
             self.terms[next((o for o in said if word in said[o]), "")] += meaning
-        names = {v.name for v in self.graph.values.values()}
-        for op in self.graph.ops:
-            name, code = self.graph.values[op.output].name, op.place.code
-            base = re.sub(r"_\d+$", "", name)
-            if base in names - {name} and name not in code.co_names + code.co_varnames:
-                self.terms[op.id] += lesson.AGAIN.format(clip(name), clip(base))
-                break
         self.outside = {v for op in ops for v in (op.output, *inputs_of(op))} | {self.graph.result}
 
     def moment(self, rates: Sequence[float]) -> dict[str, Any]:
@@ -128,7 +119,7 @@ class _Facts:
         return record(
             name=clip(value.name), role=value.role, shape=value.shape, dtype=value.dtype, code=self.author.name(value),
             full=plain(value.name), array=array, gradient=gradient, example=example, parts=parts,
-            words=t.words(value) if value.id in t.expressions else None, axes=t.axes.get(value.id),
+            words=words if (words := t.words(value)) != clip(value.name) else None, axes=t.axes.get(value.id),
             tried=t.tried.get(value.id), moves=t.moves.get(value.id),
         )  # fmt: skip
 
@@ -202,13 +193,14 @@ class _Facts:
 
     def forward(self, i: int, op: Op) -> Step:
         t, out = self.trials, self.graph.values[op.output]
-        name, say, expression = clip(out.name), self.doc(op), t.expressions.get(op.output)
-        if expression:
-            say = f"Your code gives {expression} no name; here it is called {name}. {say}"
+        origin, say = t.origins.get(op.output), self.doc(op)
+        if origin:
+            where = f", in {self.rounds[op.id]}" if op.id in self.rounds else ""
+            say = f"{clip(out.name)} is {origin.told}{where}. {say}"
         if not op.kept and not op.rules and not self.graph.failure:
             say += " Nothing before it learns, so it has no step on the way back."
         more = {"term": self.terms[op.id] or None, "formulas": attempt(lesson.terms, t, op) or []}
-        return _step("forward", f"What is {expression or name}?", say, i, round=self.rounds.get(op.id), **more)
+        return _step("forward", f"What is {t.words(out)}?", say, i, round=self.rounds.get(op.id), **more)
 
     def failed(self, op: Op) -> Step:
         failure: Any = self.graph.failure
@@ -237,19 +229,13 @@ class _Facts:
         say = lesson.backward(t, op, values)
         ask = f"How does {t.goal} change with {listed([t.words(v) for v in values])}?"
         term = lesson.BACKWARD if op.id == next(iter(t.back)) else None
-        reach: Any = t.reach.get(op.id)
-        weights = [v for v in values if reach and reach.kernel and reach.w == v.id and len(t.shares[v.id]) == 1]
-        goal = [lesson.KERNEL.format(clip(v.name)) for v in weights if max(t.values[reach.fine].shape[1:3]) <= SIDE]
-        more = {"goal": goal or None, "round": self.rounds.get(op.id), "term": term}
-        return _step("backward", ask, say, i, **more)
+        return _step("backward", ask, say, i, round=self.rounds.get(op.id), term=term)
 
     def end(self, moves: bool) -> Step:
         names = listed([clip(v.name) for v in self.author.learnt()])
         say = f"Each number of {names} has its complete gradient: loss.backward() puts it beside the array, as grad."
-        own, plainly = lesson.own_step(self.trials), "each number takes a plain step, lr times its gradient"
-        plainly = f"Below, to try, {plainly}" if own else f"Here {plainly}; your program may take another"
-        goal = [f"{plainly}. {lesson.MINUS}"] if moves else None
-        return _step("end", "What do we do with the gradients?", f"{say} {own}".strip(), goal=goal, term=lesson.RATE)
+        goal = [f"{lesson.PLAIN} {lesson.MINUS}"] if moves else None
+        return _step("end", "What do we do with the gradients?", say, goal=goal, term=lesson.RATE)
 
     def doc(self, op: Op) -> str:
         """Return the first line of the operation's docstring, with the names of the inputs in its formulas."""
@@ -267,11 +253,28 @@ def _step(kind: str, ask: str, say: str, op: int = -1, **more: Any) -> Step:
     return record(kind=kind, ask=ask, say=say, op=op, **more)
 
 
-def _expression(op: Op, value: Recorded, functions: Functions) -> str:
-    """Return the expression of an operation that the user's code gives no name, if it is short."""
-    named = not re.fullmatch(rf"{re.escape(op.name)}(_\d+)?", value.name)
-    lines = source_of(op.place, functions)["lines"] if op.place.columns and not named else []
-    return next((marked for _, _, marked, _ in lines if 0 < len(marked) <= 24), "")
+def origins(graph: Graph, functions: Functions) -> dict[str, Origin]:
+    """Return what the values are whose names the user's code does not give.
+
+    A name is that of an operation, or of a function of this package, or the page has numbered a variable that is
+    assigned again. If one expression runs several operations, the last one computes its value.
+    """
+    found, places = {}, [(op.place.code, op.place.line, op.place.columns) for op in graph.ops]
+    for op, here, after in zip_longest(graph.ops, places, places[1:]):
+        (code, line, columns), name = here, graph.values[op.output].name
+        base, derived = re.sub(r"_\d+$", "", name), re.fullmatch(rf"{re.escape(op.name)}(_\d+)?", name)
+        known = {*code.co_names, *code.co_varnames, *code.co_cellvars}
+        if op.output == graph.result or (name in known and not derived):
+            continue
+        lines = source_of(op.place, functions)["lines"] if columns else []
+        marked = next((marked for _, _, marked, _ in lines if marked), "")
+        last = here != after or any(word and word in marked for word in (op.name, op.call.primitive.symbol))
+        text, where = (bare(clip(marked)), f" on line {line}") if marked else (f"line {line}", "")
+        told, short = f"{'the result' if last else 'a part'} of {text}{where}", text * last
+        if base in known and not derived:
+            told, short = f"the variable {base} as line {line} sets it", f"{base} of line {line}"
+        found[op.output] = Origin(told, short, text if derived and last and len(marked) <= 24 else "")
+    return found
 
 
 def _of_each(tree: ast.expr) -> bool:
@@ -306,10 +309,8 @@ def diagnose(t: Trials) -> list[tuple[str, int]]:
         if a.dtype.kind != "f" or not a.size:
             continue
         if bad := a.size - np.count_nonzero(np.isfinite(a)):
-            return [
-                *found,
-                (f"the first nan or infinity is in {name}: {int(bad):,} of {count_text(a.size, 'number')}", k),
-            ]
+            found.append((f"the first nan or infinity is in {name}: {int(bad):,} of {count_text(a.size, 'number')}", k))
+            return found
         shapes = [t.values[v].shape for _, v in op.inputs]
         if op.call.primitive.symbol not in ("", "@", "[]") and all(math.prod(s) not in (1, a.size) for s in shapes):
             spread = " and ".join(map(shape_text, shapes))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any
@@ -33,7 +34,6 @@ ARRAYS = {  # explained at the start, if a role or an axis has one of these name
     "channel colour": " Channel: one place on the last axis, as a colour of an image or what one filter makes.",
     "row": " In brackets: [item, row, column, channel]; of filters [row, column, input channel, filter].",
 }
-AGAIN = "{0}: another value called {1}. The page numbers a name that your code gives, or an operation has, again. "
 FIRST = {  # explained where they first appear
     "class": "Class: one of the answers to choose from; each has a score, and the highest is the network's answer.",
     "softmax": (
@@ -50,8 +50,8 @@ JUDGE = (
     "The rules of {} are your own, and may be wrong. On the way back you judge each one, right or wrong, before the "
     "page compares it with finite differences."
 )
-ADD = "Raise {0} a little: each way changes the loss a little, and the changes add up."
-KERNEL = "Each number of {} is used at every place, so its gradient is a sum over them; below is one."
+ADD = "Raise {0} a little: each use changes the loss a little, and the changes add up."
+PLAIN = "Here each number takes a plain step, lr times its gradient; your program may take another."
 MINUS = "Where g is above 0, raising the number raises the loss, so it goes down; where g is below 0, it goes up."
 RATE = (
     "lr, the learning rate, is yours to choose: too small is slow, too large jumps past the bottom. A usual choice is "
@@ -92,32 +92,39 @@ def begin(t: Trials) -> list[str]:
 def backward(t: Trials, op: Op, values: list[Value]) -> str:
     """Return the meaning of a step back to `values`."""
     out, name, reach = clip(t.values[op.output].name), f"{clip(op.name)}()", t.reach.get(op.id)
-    words, alone = [], [v for v in values if len(t.shares[v.id]) == 1]
+    words, alone, shared = [], [v for v in values if len(t.shares[v.id]) == 1], defaultdict(list)
     for v in (v for v in values if len(t.shares[v.id]) > 1):
-        mine, ways, here = [f"{k + 1:,}" for k in t.uses[op.id, v.id]], f"{len(t.shares[v.id]):,}", clip(v.name)
-        this = "this is share" if len(mine) == 1 else "these are shares"
+        shared[len(t.shares[v.id]), tuple(t.uses[op.id, v.id])].append(v)
+    for (ways, mine), these in shared.items():
+        are, one, its = "is", (here := clip(these[0].name)), f"g_{here}"
+        if these[1:]:
+            are, one, its = "are each", "one of them", "each gradient"
+        share = f"share{'s' * (len(mine) > 1)} {listed([f'{k + 1:,}' for k in mine])}"
         words.append(
-            f"{here} is used {ways} times. {ADD.format(here)} "
-            f"So g_{here} is the sum of {ways} shares: {this} {listed(mine)} of {ways}."
+            f"{listed([t.introduced(v) for v in these])} {are} used {ways:,} times. {ADD.format(one)} "
+            f"So {its} is the sum of {ways:,} shares. This step adds {share}."
         )
     if alone:
-        reaches, its = ("reach", "each gradient") if alone[1:] else ("reaches", f"g_{clip(alone[0].name)}")
+        its, them = ("each gradient", "them") if alone[1:] else (f"g_{clip(alone[0].name)}", "it")
         many = [clip(v.name) for v in alone if len(t.changed(op, v)) > 1]
-        summed = f", for {listed(many)} summed over the numbers of {out}" * bool(many)
-        made = t.introduced(t.values[op.output])
-        makes = f"{name}, which makes {made}" if f"{made}()" != name else name
         words.append(
-            f"{listed([t.introduced(v) for v in alone])} {reaches} {t.goal} only through {makes}. "
-            f"So {its} is g_{out} times the local slope of {name}{summed}."
+            f"{name} uses {listed([t.introduced(v) for v in alone])} to make {t.introduced(t.values[op.output])}, "
+            f"and nothing else uses {them}. So {its} is g_{out} times the local slope of {name}."
         )
-    kept, why = [clip(k.label) for k in op.kept or ()], ""
+        summed = f"Each number of {listed(many)} changes several numbers of {out}, so its gradient is a sum."
+        words += [summed] * bool(many)
+    kept, why = [clip(k.label) for k in (op.kept or ())[:MANY]], ""
     if op.call.primitive.rectifies and len(op.inputs) == 1:
-        why = f"The slope is 1 where {out} is above 0, and 0 where it is 0: the rule needs no other number"
+        why = f"The slope is 1 where {out} is above 0, and 0 elsewhere. "
     elif reach and reach.won:
-        why = "The gradient goes to the winner of each window only"
-    elif kept:
-        why = f"The rule uses {listed(kept[:MANY])}"
-    words += [f"{why}, so {listed(kept[:MANY])} {'was' if len(kept) == 1 else 'were'} kept."] * bool(kept)
+        why = "The gradient goes to the winner of each window only. "
+    them = "them" if kept[1:] else "it"
+    words += [f"{why}The rule needs {listed(kept)}, so the forward pass kept {them}."] * bool(kept)
+    parts = defaultdict(list)
+    for v in (t.values[op.output], *values):
+        if v.id in t.origins and not t.origins[v.id].short:
+            parts[t.origins[v.id].told].append(clip(v.name))
+    words += [f"{'Each of ' * bool(names[1:])}{listed(names)} is {told}." for told, names in parts.items()]
     return " ".join(words)
 
 
@@ -150,13 +157,6 @@ def update(t: Trials, rates: Sequence[float] = ()) -> dict[str, Any] | None:
         "changes": [end - loss if math.isfinite(end) else None for end in losses], "wrong": bool(t.wrong),
         "learnt": [v.id for v in t.learnt[:shown]], "more": max(0, len(pairs) - shown),
     }  # fmt: skip
-
-
-def own_step(t: Trials) -> str:
-    """Return what the traced function itself has made of the examples of parameters, or "" if it changed none."""
-    picks = [(t.pick(v), t.graph.changed[v.id]) for v in t.learnt if v.id in t.graph.changed][:MANY]
-    told = listed([f"{pick.name} from {number(pick.x, 7)} to {number(a.flat[pick.i], 7)}" for pick, a in picks])
-    return f"Your program has made its own step, by its own rule and learning rate: it changed {told}." if picks else ""
 
 
 # Sums: of which terms a result consists, and over which numbers a gradient is summed

@@ -32,8 +32,8 @@ from autograd_cnn.studio.text import clip, count_text, plain
 LIMIT = 10_000  # operations
 STEPS, SHORT = 6, 60  # against the gradient, that are written into a page of so few single numbers
 DRAWN = 150  # rows of a picture; if all pictures have more, there is one
-HALF = 600  # points: half of a window of 1280 pixels, if names can be as short as one of these numbers of characters
-NAMES = 40, 30, 24, 20, 16, 13
+PHONE = 440  # points: of a picture on a phone, at 0.85 of its size, if names can be as short as one of these
+NAMES = 40, 30, 24, 20, 16, 13, 10  # characters
 
 
 def page(
@@ -66,20 +66,12 @@ def page(
             rates = facts["update"]["rates"]
     pictures = [_lay_out(graph, view, moments) for view in views]
     drawings = [_drawing(graph, *facts) for facts in zip(views, pictures, strict=True)]
-    data = {
-        "frames": moments,
-        "pictures": drawings,
-        "quiz": quiz,
-        "stepped": len(waiting) > 1 + len(frames),
-        "classes": [*map(plain, classes)],
-    }
+    names, more = [*map(plain, classes)], len(waiting) > 1 + len(frames)
+    data = assets.as_json(record(frames=moments, pictures=drawings, quiz=quiz, stepped=more, classes=names)).encode()
     drawn = "".join(written(picture).replace('role="img"', 'role="group"', 1) for picture in pictures)
     title = escape(plain(", ".join(graph.summary())))
-    body = Template(assets.part("player/page.html")).substitute(
-        title=title,
-        picture=drawn,
-        data=assets.packed(assets.as_json(data).encode()),
-    )
+    template = Template(assets.part("player/page.html"))
+    body = template.substitute(title=title, picture=drawn, data=assets.packed(data))
     name = escape(moments[0]["name"])  # without the loss, for which the quiz asks
     return assets.page(f"Backprop player: {name}", body, assets.part("player/player.css"), script(), drawings=drawn)
 
@@ -94,7 +86,7 @@ def stepped(graph: Graph, facts: dict[str, Any]) -> Graph | None:
         g = facts["values"][v]["gradient"]["elements"][0]
         arrays[v] = np.asarray(arrays[v] - lr * float(g), arrays[v].dtype).reshape(np.shape(arrays[v]))
     with as_recorded():
-        author = Author(after := replace(graph, arrays=arrays, measured=None, changed={}))
+        author = Author(after := replace(graph, arrays=arrays, measured=None))
         author.write()
     loss = author.scope[author.name(graph.values[graph.result])]
     return replace(after, loss=loss.item()) if np.isfinite(loss).all() else None
@@ -122,7 +114,7 @@ def script() -> str:
 
 
 def _lay_out(graph: Graph, view: View, moments: list[dict[str, Any]]) -> Picture:
-    """Lay out a view with room for numbers of all moments, and with names cut only if it fills half of a window."""
+    """Lay out a view with room for numbers of all moments, and with names cut only if it is too wide for a phone."""
     numbers: list[dict[str, str]] = [{}, {}]
     for v, fact in (pair for moment in moments for pair in moment["values"].items()):
         for found, look in zip(numbers, ("array", "gradient"), strict=True):
@@ -135,7 +127,7 @@ def _lay_out(graph: Graph, view: View, moments: list[dict[str, Any]]) -> Picture
     lines = {op.id: once.sub("", bare(fact["forward"])) for op, fact in ops}
     for longest in NAMES:
         picture = drawn(view, Overlay(leaves=numbers[1], values=numbers[0], lines=lines, brief=longest))
-        if picture.width <= HALF:
+        if picture.width <= PHONE:
             break
     return picture
 

@@ -6,7 +6,7 @@ const SVG = "http://www.w3.org/2000/svg";
 let DATA; // all there is
 let facts; // of the moment of training that is shown
 let at = -1; // the step that is shown
-let remembering = 0;
+let [remembering, remembered] = [0, 0]; // a timer, and when the address was changed
 const quiz = { on: false, open: false, from: 0, seen: new Set(), right: 0, skipped: 0 };
 
 // Elements
@@ -67,7 +67,8 @@ function locate(asks) {
   const step = facts.steps[at];
   const called = asks ? `Question ${quiz.seen.size + quiz.open} of ${facts.quiz.filter((q) => q.step >= quiz.from).length}` : step.ask;
   fill($("where"), called);
-  fill($("position"), [place(at), step.round].filter(Boolean).join(", "));
+  const lines = facts.steps.some(({ round }) => round) ? [place(at), step.round || "\u00a0"] : [place(at)]; // nothing moves
+  fill($("position"), ...lines.map((line) => make("span", { title: line }, line)));
   $("slider").setAttribute("aria-valuetext", `${place(at)}: ${called}`);
   document.body.classList.toggle("asking", Boolean(asks));
   document.body.classList.remove("replied");
@@ -79,10 +80,11 @@ function locate(asks) {
 
 function remember() {
   clearTimeout(remembering);
-  remembering = setTimeout(() => {  // once a key rests: browsers refuse some hundred changes in half a minute
+  remembering = setTimeout(() => { // browsers refuse more than some hundred changes in half a minute
+    remembered = Date.now();
     if (parent === window) history.replaceState(null, "", "#step=" + at);
     else parent.postMessage({ step: at }, "*"); // a sandboxed frame has no history: the page around it may remember
-  }, 200);
+  }, remembered + 350 - Date.now());
 }
 
 // The chain rule with its numbers, and a trial of it: again when another number is selected
@@ -429,7 +431,6 @@ function linked() {
 function moment(k, step = at, quiet) {
   facts = DATA.frames[k];
   $("frame").value = k;
-  $("frames").inert = !k && DATA.stepped; // not seen, but its place is kept
   $("moment").textContent = facts.label;
   $("frame").setAttribute("aria-valuetext", facts.label);
   show(step, quiet);
@@ -456,6 +457,7 @@ function begin(text) {
   facts.steps.forEach((step, i) => step.op >= 0 && (moments[step.kind === "forward" ? "n" : "r"][step.op] = i));
   lossStep = facts.steps.findIndex((step) => ["loss", "failed"].includes(step.kind));
   pictures = DATA.pictures.map(read);
+  $("picture").style.setProperty("--widest", Math.max(...pictures.map(({ svg }) => svg.viewBox.baseVal.width)) + "px");
   fill(document.querySelector("h1"), facts.name);
   $("arrays").open = !facts.scalar;
   document.body.classList.toggle("scalar", facts.scalar);

@@ -65,9 +65,8 @@ def _answers(draft: Draft) -> list[tuple[str, str]]:
     numbers = [x for x in (*draft.given, draft.right) if not isinstance(x, str)]
     for why, x in [("", draft.right), *draft.wrong.items()] if np.isfinite(numbers).all() else []:
         if isinstance(x, str) or np.isfinite(x):
-            found.setdefault(
-                x if isinstance(x, str) else number(x + 0), why if isinstance(x, str) else f"That is {why}."
-            )
+            answer, reason = (x, why) if isinstance(x, str) else (number(x + 0), f"That is {why}.")
+            found.setdefault(answer, reason)
     return [(text, reason if k else "") for k, (text, reason) in enumerate(found.items())][: 1 + WRONG]
 
 
@@ -153,7 +152,7 @@ def chain(t: Trials, op: Op) -> Iterator[Draft]:
                 yield Draft(text, gradient, wrong, [s, g])
 
 
-@asked("backward", most=1)
+@asked("backward")
 def shut(t: Trials, op: Op) -> Iterator[Draft]:
     """Ask what comes back to a number that a relu or a pool did not let through."""
     reach, out = t.reach.get(op.id), t.values[op.output]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.studio.player.array_views import EXACT, Views
-from autograd_cnn.studio.player.wording import bare, number, significant
+from autograd_cnn.studio.player.wording import number, significant
 from autograd_cnn.studio.program.measure import flops
 from autograd_cnn.studio.program.syntax import evaluate, names_in
 from autograd_cnn.studio.program.write import Author
@@ -38,12 +38,15 @@ ONE = ast.Constant(1)
 # if they are kept; and their look, if there are several contributions
 Share = namedtuple("Share", "op expression array look")
 Pick = namedtuple("Pick", "i name x g")  # the element that is the example: its flat index, name, number and gradient
+# What a value is whose name the user's code does not give: in a sentence, in parentheses ("" if it is only a part of
+# what a line of the user's computes), and its expression if that is short
+Origin = namedtuple("Origin", "told short expression")
 
 
 class Trials:
     """Tries a written program; `shares` are the contributions to each gradient, in the order of the walk.
 
-    `expressions` are the user's expressions of results that have no name. Unless the graph is shown whole, nothing is
+    `origins` are those of values whose names the user's code does not give. Unless the graph is shown whole, nothing is
     tried.
     """
 
@@ -51,10 +54,10 @@ class Trials:
     axes: dict[str, tuple[str, ...]]  # value -> the names of its axes
 
     def __init__(
-        self, author: Author, shares: dict[str, list[Share]], expressions: dict[str, str], views: Views,
+        self, author: Author, shares: dict[str, list[Share]], origins: dict[str, Origin], views: Views,
         classes: Sequence[str] = (),
     ) -> None:  # fmt: skip
-        self.expressions, self.views, self.whole, self.classes = expressions, views, views.whole, classes
+        self.origins, self.views, self.whole, self.classes = origins, views, views.whole, classes
         self.author, self.graph, self.shares = author, author.graph, shares
         self.wrong: dict[tuple[int, str], str] = {}  # places and names of operations by whose rules a gradient is wrong
         self.values, self.ops, self.scope = author.graph.values, author.graph.ops, author.scope
@@ -262,12 +265,13 @@ class Trials:
 
     def words(self, value: Value) -> str:
         """Return the name of a value, or the expression that makes it if the user's code gives it no name."""
-        return bare(self.expressions.get(value.id, "")) or clip(value.name)
+        origin = self.origins.get(value.id)
+        return origin.expression if origin and origin.expression else clip(value.name)
 
     def introduced(self, value: Value) -> str:
-        """Return the words for a value, and the name of it on this page if that is another one."""
-        words, name = self.words(value), clip(value.name)
-        return words if words == name else f"{words} (here called {name})"
+        """Return the name of a value, and in parentheses what it is if the user's code has words for that."""
+        origin = self.origins.get(value.id)
+        return clip(value.name) + (f" ({origin.short})" if origin and origin.short else "")
 
 
 def largest(sizes: np.ndarray) -> np.ndarray:

@@ -149,5 +149,5 @@ def test_it_plays_in_the_sandbox_of_a_notebook(browser, small, tmp_path):
     page.evaluate("text => { document.querySelector('iframe').srcdoc = text; }", small[0])
     frame = page.frame_locator("iframe")
     frame.locator("#next").click()
-    assert frame.locator("#sentence").inner_text().startswith("Your code gives x @ w no name") and not errors
+    assert frame.locator("#sentence").inner_text().startswith("matmul is the result of x @ w on line") and not errors
     context.close()

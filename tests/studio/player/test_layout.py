@@ -10,6 +10,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn import studio
+from studio.networks import NETWORKS
 from studio.pages import card, numbers
 
 pytestmark = pytest.mark.slow
@@ -168,14 +169,35 @@ def test_nothing_moves_between_steps_question_and_answer_and_when_a_step_is_take
     for step in range(page.evaluate("facts.steps.length")):
         page.evaluate("step => show(step)", step)
         note()
-    assert page.is_hidden("#frame")
+    assert page.is_visible("#frame")  # its place is not empty
     page.click("#take")
     note()
-    assert page.is_visible("#frame")
     page.keyboard.press("Home")
     page.click("#quiz")
     note()
     assert len(places) == 1
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_ladder_of_a_network_is_whole_and_no_control_moves(opened, name, width):
+    page = opened(ag.trace(NETWORKS[name]()).page(), width=width)
+    page.set_viewport_size({"width": width, "height": 844})
+    places = page.evaluate("""() => {
+        const controls = ["back", "next", "quiz", "menu", "slider", "position"].map($);
+        const found = facts.steps.map((_, step) => {
+            show(step);
+            const { x, width } = $("picture").getBoundingClientRect();
+            return JSON.stringify([x, width, $("step").offsetLeft, ...controls.map((e) => e.getBoundingClientRect())]);
+        });
+        return [...new Set(found)]; }""")
+    assert len(places) == 1
+    for k in range(page.evaluate("pictures.length")):
+        page.evaluate("k => fold(k - shown)", k)
+        pane = page.evaluate("(({ scrollWidth, clientWidth }) => [scrollWidth, clientWidth])($('picture'))")
+        assert pane[0] <= pane[1]
+        text = page.locator("#picture svg:not([hidden]) .name").first.bounding_box()
+        assert text["height"] > 9  # of a line of 8.5 pixels
 
 
 @pytest.mark.parametrize("name", ["chain_rule", "spiral", "cnn", "broken"])
@@ -187,11 +209,13 @@ def test_a_phone_is_one_screen(opened, demos, name):
         assert page.evaluate("document.documentElement.scrollHeight") == 844
         view, title = page.locator("#picture").bounding_box(), page.locator("#where").bounding_box()
         assert view["y"] < title["y"] < 500 and view["height"] > 100
-        if page.locator("#formulas section").count():
-            formula = page.locator("#formulas section").first.bounding_box()
-            assert title["y"] < formula["y"] < page.locator("#transport").bounding_box()["y"] - 60
-            if page.evaluate("facts.steps[at].kind") in ("forward", "backward"):
-                assert formula["y"] < page.locator("#sentence").bounding_box()["y"]
+        end, said = page.locator("#transport").bounding_box()["y"], page.locator("#sentence").bounding_box()
+        if page.evaluate("facts.steps[at].kind") != "end":  # where the update and its plot come first
+            assert title["y"] < said["y"] and said["y"] + said["height"] < end
+        asks = page.is_visible("#accuse")  # of one's own rule, before the formula
+        if asks or page.locator("#formulas section").count():
+            first = page.locator("#accuse" if asks else "#formulas section").first.bounding_box()
+            assert title["y"] < first["y"] < end - (45 if asks else 60)
     page.click("#tabs button >> text=numbers")
     assert page.is_visible("#arrays") and page.is_hidden("#sentence") and page.is_hidden("#code")
 

@@ -150,6 +150,11 @@ def test_a_relu_and_a_pool_are_asked_for(rng):
         assert re.search(r"did not let (a|the smaller) number.* through. g_\w+\[.*\] is .* What comes back\?", texts)
 
 
+def test_of_a_network_with_both_a_relu_and_a_pool_are_asked_for(cnn_page):
+    texts = " ".join(question["text"] for question in facts_of(cnn_page[2])["frames"][0]["quiz"])
+    assert "relu did not let" in texts and "max_pool2d did not let" in texts
+
+
 def test_of_more_than_ten_questions_each_kind_has_one_and_none_is_of_a_slope_that_bends(rng):
     w, v = (ag.Tensor(rng.normal(size=size), True) for size in ((3, 5), (5, 4)))
 

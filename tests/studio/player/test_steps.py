@@ -5,6 +5,7 @@ import pytest
 
 import autograd_cnn as ag
 from studio.pages import card, elements, where
+from studio.player.conftest import net
 
 pytestmark = pytest.mark.slow
 
@@ -20,7 +21,7 @@ def test_the_numbers_at_the_end_equal_grad(opened, small):
 
 def test_shares_are_shown_before_their_sum(opened, small):
     page = opened(small[0])
-    step = page.evaluate("facts.steps.findIndex((step) => step.say.includes('3 of 3'))")
+    step = page.evaluate("facts.steps.findIndex((step) => step.say.includes('adds share 3'))")
     page.evaluate("step => show(step)", step)
     looks = "value(op(facts.steps[at]).inputs[0]).parts.map(([, look]) => look.elements)"
     parts = np.array(page.evaluate(looks), np.float32)
@@ -57,9 +58,10 @@ def test_an_image_shows_the_colours_of_its_array(opened, cnn_page):
 
 def test_your_expression_is_marked_beside_the_derived_line(opened, small):
     page = opened(small[0], "#step=4")
-    assert page.inner_text("#position") == "forward 4 of 7" and page.inner_text("#where") == "What is ag.relu(h @ v)?"
+    assert page.inner_text("#position") == "forward 4 of 7" and page.inner_text("#where") == "What is relu(h @ v)?"
+    line = net.__code__.co_firstlineno + 2
     assert page.inner_text("#sentence") == (
-        "Your code gives ag.relu(h @ v) no name; here it is called relu. "
+        f"relu is the result of relu(h @ v) on line {line}. "
         "Keeps positive numbers and sets the rest to 0: max(matmul_2, 0)."
     )
     (yours,) = page.locator("#code > section").all()
@@ -109,7 +111,7 @@ def test_a_link_to_no_whole_number_is_ignored(opened, small, step):
     assert where(page) == "Update"
 
 
-def test_the_link_is_updated_once_after_a_held_key(opened, small):
+def test_the_link_is_updated_at_once_and_then_seldom_while_a_key_is_held(opened, small):
     page = opened(small[0], "#step=1")
     page.clock.install(time=0)
     page.clock.pause_at(1000)
@@ -118,7 +120,7 @@ def test_the_link_is_updated_once_after_a_held_key(opened, small):
         page.keyboard.press("ArrowRight")
         page.clock.run_for(30)
     page.clock.run_for(1000)
-    assert page.evaluate("window.links") == ["#step=4"]
+    assert page.evaluate("window.links") == ["#step=2", "#step=4"]  # of the first step at once
 
 
 def test_a_step_begins_at_its_title(opened, cnn_page):
@@ -181,4 +183,4 @@ def test_five_thousand_operations_open_and_step(opened):
     assert where(page) == "Update"
     page.keyboard.press("ArrowLeft")
     assert page.locator("figure").count() < 20
-    assert page.inner_text("#sentence").count("this is share 2,500 of 2,500.") == 1
+    assert page.inner_text("#sentence").count("This step adds share 2,500.") == 1

@@ -1,11 +1,15 @@
 """What the page calls things in words: axes, places, colours, classes, counts, the terms of a loss."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from studio import networks
+from studio.networks import NETWORKS
+from studio.pages import facts_of
 
 
 @pytest.fixture
@@ -121,7 +125,7 @@ def test_a_value_with_the_name_of_its_operation_is_said_once(first, network):
     f, *given = network
     frame = first(ag.trace(f, *given).page())
     text = " ".join(step["say"] for step in frame["steps"])
-    assert "only through flatten(). So" in text and "which makes flatten" not in text
+    assert "flatten() uses max_pool2d (max_pool2d(h, 2)) to make flatten (" in text
     frame = first(ag.trace(lambda x: ag.exp(ag.sin(x)), 0.5).page())
     assert "sin(x) | = sin(0.5)" in said(frame)[1] and "sin = " not in said(frame)[1]
     assert next(s["term"] for s in frame["steps"] if s["kind"] == "loss").startswith("g_sin is short for ")
@@ -132,7 +136,7 @@ def test_a_value_with_the_name_of_its_operation_is_said_once(first, network):
 def test_the_rule_of_relu_needs_its_result_only(first):
     frame = first(ag.trace(lambda x: ag.sum(ag.relu(x)), np.ones(3)).page())
     back = " ".join(step["say"] for step in frame["steps"])
-    assert "1 where relu is above 0, and 0 where it is 0: the rule needs no other number, so relu was kept." in back
+    assert "1 where relu is above 0, and 0 elsewhere. The rule needs relu, so the forward pass kept it." in back
 
 
 def test_a_result_is_called_what_a_line_calls_it(first):
@@ -147,7 +151,7 @@ def test_a_result_is_called_what_a_line_calls_it(first):
     assert [frame["values"][op["output"]]["name"] for op in frame["ops"]] == ["sin", "z", "multiply", "loss"]
 
 
-def test_a_name_that_occurs_again_is_explained_once_and_the_user_s_own_is_not(first):
+def test_a_name_that_occurs_again_is_explained_and_the_user_s_own_is_not(first):
     def f(x):
         h = ag.sin(x)
         h = ag.exp(h)
@@ -158,8 +162,29 @@ def test_a_name_that_occurs_again_is_explained_once_and_the_user_s_own_is_not(fi
     frame = first(ag.trace(f, np.ones(3)).page())
     names = [frame["values"][op["output"]]["name"] for op in frame["ops"]]
     assert names == ["h", "h_2", "h_3", "y_2", "loss"]
-    found = [i for i, step in enumerate(frame["steps"]) if "another value called" in step.get("term", "")]
-    assert found == [2] and frame["steps"][2]["term"].startswith("h_2: another value called h.")
+    line = f.__code__.co_firstlineno
+    told = [step["say"].partition(". ")[0] for step in frame["steps"][1:6]]
+    assert [told[1], told[2]] == [f"h_{k} is the variable h as line {line + k} sets it" for k in (2, 3)]
+    assert not any(text.startswith(("h ", "y_2 ", "loss ")) for text in told)
+    assert "uses h_3 (h of line" in " ".join(step["say"] for step in frame["steps"])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_name_that_no_line_has_is_explained_at_its_step_and_on_the_way_back(name):
+    lines = Path(networks.__file__).read_text(encoding="utf-8")
+    frame = facts_of(ag.trace(NETWORKS[name]()).page())["frames"][0]
+    strange = [v["name"] for v in frame["values"].values() if not re.search(rf"\b{v['name']}\b", lines)]
+    made = {frame["values"][op["output"]]["name"] for op in frame["ops"]} & {*strange} - {"loss"}
+    assert len(made) > 10
+    for step in frame["steps"]:
+        op = frame["ops"][step["op"]]
+        if step["kind"] == "forward" and (v := frame["values"][op["output"]]["name"]) in made:
+            assert re.match(
+                rf"{v} is ((a part|the result) of .+ on line \d+|the variable \w+ as line \d+ sets it)", step["say"]
+            )
+        elif step["kind"] == "backward":
+            for v in {frame["values"][i]["name"] for i in (op["output"], *op["learns"])} & made:
+                assert re.search(rf"\b{v} \(|\b{v}\b.* is a part of|share", step["say"]), (v, step["say"])
 
 
 def test_a_result_has_the_name_that_the_call_of_a_function_of_the_package_reads(first, network):
@@ -202,8 +227,13 @@ def test_an_expression_stands_for_the_last_operation_that_it_made(first, rng):
 
     frame = first(ag.trace(f, np.ones((5, 3), np.float32)).page())
     asked = [step["ask"] for step in frame["steps"] if step["kind"] == "forward"]
-    assert asked == [f"What is {name}?" for name in ("linear", "relu", "model(x)", "model(x) * 2.0", "loss")]
-    assert [step["say"].startswith("Your code gives") for step in frame["steps"][1:5]] == [False, False, True, True]
+    assert asked == [f"What is {name}?" for name in ("linear", "relu", "model(x)", "model(x) × 2.0", "loss")]
+    line = f"on line {f.__code__.co_firstlineno + 1}"
+    told = [step["say"].partition(f" {line}")[0] for step in frame["steps"][1:5]]
+    assert told == [
+        "linear is a part of model(x)", "relu is a part of model(x)",
+        "linear_2 is the result of model(x)", "multiply is the result of model(x) × 2.0",
+    ]  # fmt: skip
 
 
 def test_the_start_explains_only_what_the_page_has(first, network):
@@ -219,5 +249,5 @@ def test_only_what_is_summed_is_said_to_be_summed(first, rng):
     w, b = ag.Tensor(rng.normal(size=(4, 3)), True, "w"), ag.Tensor(np.zeros(3), True, "b")
     frame = first(ag.trace(lambda: ag.sum(ag.exp(w + b))).page())
     said = [step["say"] for step in frame["steps"] if step["kind"] == "backward"]
-    assert "So each gradient is g_add times the local slope of add(), for b summed over the numbers of add." in said[-1]
-    assert "summed" not in said[1]
+    assert "Each number of b changes several numbers of add, so its gradient is a sum." in said[-1]
+    assert "is a sum" not in said[1]
