@@ -58,6 +58,19 @@ def test_trees_dtypes_and_times_that_fall():
     np.testing.assert_allclose(g["v"], -2 * np.sin(2), 1e-5)
 
 
+def test_func_gets_the_dtype_of_the_state_whatever_that_of_the_times():
+    seen = set()
+    times = ag.Tensor([0.0, 1.0], requires_grad=True)
+    ag.odeint(lambda y, t: seen.add((y.dtype, t.dtype)) or -y * t, np.ones(2, np.float32), times)
+    assert seen == {(np.dtype(np.float32),) * 2}
+
+
+def test_a_solution_that_ends_at_zero_takes_few_steps_without_atol():
+    calls = []
+    y = ag.odeint(lambda y, t: calls.append(t) or ag.cos(t), np.sin(-1.0), [-1.0, 0.0], rtol=1e-6, atol=0.0)
+    assert abs(y[-1]) < 1e-6 and len(calls) < 100
+
+
 def test_tensors_that_func_uses_besides_get_their_gradients_by_recording():
     w = ag.Tensor(2.0, requires_grad=True)
     ag.odeint(lambda y, t: -w * y, 1.0, [0.0, 1.0])[-1].backward()

@@ -35,6 +35,7 @@ def test_keywords_pass_and_the_name_stays():
         return ag.sum(x**power)
 
     close(ag.grad(loss)(np.array([2.0]), power=3), [12])
+    close(ag.jacobian(loss)(np.array([2.0]), power=3), [12])
     assert (ag.grad(loss).__name__, ag.grad(loss).__doc__) == ("loss", "The loss.")
 
 
