@@ -179,6 +179,19 @@ def test_nothing_moves_between_steps_question_and_answer_and_when_a_step_is_take
 
 
 @pytest.mark.parametrize("width", [1280, 390])
+def test_numbers_of_many_digits_widen_nothing(opened, demos, width):
+    page = opened(demos("chain_rule"), width=width)
+    places = page.evaluate("""() => DATA.frames.flatMap((_, k) => facts.steps.map((_, step) => {
+        moment(k, step);
+        tab("numbers");
+        const cards = [...document.querySelectorAll("#tensors figure")].map((card) => card.offsetWidth);
+        const widths = innerWidth > 760 ? new Set(cards.filter(Boolean)) : [];
+        return JSON.stringify([$("slider").offsetLeft, $("step").offsetLeft, ...widths]);
+    }))""")
+    assert len({place for place in places if place.count(",") > 1 or width == 390}) == 1
+
+
+@pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_ladder_of_a_network_is_whole_and_no_control_moves(opened, name, width):
     page = opened(ag.trace(NETWORKS[name]()).page(), width=width)

@@ -295,9 +295,9 @@ def test_a_finger_drags_the_handle_but_scrolls_the_page_too(opened, scalars):
     page.keyboard.press("Escape")
     before = page.evaluate("$('step').scrollTop")
     touch("touchStart", (3, 0))
-    touch("touchMove", (3, -30), (3, -60), (3, -120))
-    touch("touchEnd", (3, -120))
-    page.wait_for_function("before => $('step').scrollTop > before", arg=before)
+    touch("touchMove", (3, 30), (3, 60), (3, 120))
+    touch("touchEnd", (3, 120))
+    page.wait_for_function("before => $('step').scrollTop < before", arg=before)
     assert page.inner_text(".plot b") == "h = 0.6"
 
 
