@@ -80,7 +80,11 @@ class Views:
         calls = [zip(op.call.primitive.parameters, op.call.arguments, strict=False) for op in graph.ops]
         self.filters = {a.value.id for call in calls for name, a in call if name == "w" and isinstance(a, Use)}
         products = [[graph.values[v] for _, v in op.inputs] for op in graph.ops if op.call.primitive.symbol == "@"]
-        self.filters |= {x.id if len(y.shape) == 1 else y.id for x, y in products}  # drawn as a matrix
+        matrices = [x if len(y.shape) == 1 else y for x, y in products]
+        self.filters |= {value.id for value in matrices if len(value.shape) == 2}  # drawn as a matrix
+        for op in reversed(graph.ops):
+            if op.output in self.filters and len(op.inputs) == 1:  # a transpose, or a slice
+                self.filters.add(op.inputs[0][1])
 
     def role(self, value: Value) -> str:
         if value.id in self.filters:
@@ -100,11 +104,15 @@ class Views:
             elements=[str(x) for x in a.reshape(-1)[:exact]], maps=drawn(cut, gradient, self.role(value)),
         )  # fmt: skip
 
-    def drawn(self, value: Value) -> Any:
-        """Return the flat indices of the elements that are drawn at first, or None."""
-        cut = maps(np.arange(value.size).reshape(value.shape), self.role(value))
-        return cut and cut.numbers[: 1 if cut.at == ITEMS else None].astype(int).ravel()
+    def places(self, value: Value) -> tuple[Any, Any]:
+        """Return the flat indices of the elements that are drawn at first, and of those whose numbers are in the page.
 
-    def winners(self, places: Any) -> Look | None:
-        """Return the maps of the places of a pool's winners in their windows."""
-        return drawn(maps(places, "activation"), False, "")
+        Of a batch of vectors there is the first item.
+        """
+        every = np.arange(value.size)
+        cut = maps(every.reshape(value.shape), self.role(value)) if self.whole else None
+        if cut is None:
+            return every, every
+        first = 1 if cut.at == ITEMS else None
+        drawn = cut.numbers[:first].astype(int).ravel()
+        return drawn, drawn if value.size > EXACT else every[: value.shape[-1] if first else None]

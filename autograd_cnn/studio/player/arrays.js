@@ -3,7 +3,7 @@
 let scene = []; // the maps of this step
 let spot = null; // the element that is pointed at: { entry, c, y, x, step }
 let reach = null; // how the output of this step's operation depends on its inputs: see geometry.py
-const channel = { item: 0, row: 0 }; // pointed at last: an item, a row of a matrix, a channel of each side, a place in the filter, and a place of it
+const channel = { item: 0, row: 0, fine: 0, coarse: 0, tap: [0, 0], place: [0, 0] }; // pointed at last: an item, a row of a matrix, a channel of each side, a place in the filter, and a place of it
 let places = null; // at a filter's gradient: see `overPlaces`
 const found = make("div", { id: "found", role: "status" });
 const walker = make("input", { type: "range", id: "walker", min: 0, "aria-label": "Place" });
@@ -17,7 +17,6 @@ function tensors(step) {
   const before = spot?.step === step.kind + step.op ? spot : null; // at another moment of the training the place stays
   [scene, spot, reach] = [[], null, (step.op >= 0 && op(step).reach) || null];
   sumOf.remove();
-  if (!before) Object.assign(channel, { fine: 0, coarse: 0, tap: [0, 0], place: null });
   fill($("image"), facts.image ? make("img", { src: facts.image, alt: `picture ${facts.label}` }) : null);
   document.body.classList.toggle("images", Boolean(reach?.kernel));
   fill($("paper"), ...papers());
@@ -27,19 +26,20 @@ function tensors(step) {
   sumOf.dataset.in = figures.includes(sumOf) ? "numbers" : "step";
   if (!figures.includes(sumOf)) $("formulas").before(sumOf);
   const same = before && scene.find((entry) => entry.name === before.entry.name);
-  const first = same || (reach?.rows && scene.find(({ id }) => id === op(step).output)) || scene.find((entry) => entry.result) || scene.find(({ id }) => step.kind === "forward" && id === op(step).output) || scene.find(({ id }) => value(id).example !== undefined) || scene.at(-1);
-  const [, count, tall, wide] = first.shape;
-  const example = ({ id, numbers }) => chosen[id] ?? value(id).example ?? numbers.reduce((best, number, i) => (Math.abs(number) > Math.abs(numbers[best]) ? i : best), 0);
-  for (const side of same || !reach?.kernel ? [] : ["fine", "coarse"]) {
+  const first = same || scene.find(({ id }) => id in chosen) || (reach?.rows && scene.find(({ id }) => id === op(step).output)) || scene.find((entry) => entry.result) || scene.find(({ id }) => step.kind === "forward" && id === op(step).output) || scene.find(({ id }) => value(id).example !== undefined && selected(id).d >= 0) || scene.at(-1);
+  const example = ({ id }) => Math.max(0, selected(id).d);
+  for (const side of same || !reach?.kernel ? [] : ["fine", "coarse", "w"]) {
     const entry = scene.find((entry) => entry.id === reach[side]);
-    if (entry) channel[side] = Math.floor(example(entry) / (entry.shape[2] * entry.shape[3])) % entry.shape[1];
+    const [c, y, x, k] = entry ? inMap(entry, example(entry)) : [];
+    if (entry) Object.assign(channel, side === "w" ? { fine: outGroup(c, k), coarse: k, tap: [y, x] } : { [side]: c, place: [y, x] });
   }
-  const d = example(first);
-  if (!same && !first.items && first.shape[0] > 1) channel.coarse = Math.floor(d / (count * tall * wide));
-  if (same) point(same, before.c, before.y, before.x);
-  else point(first, Math.floor(d / (tall * wide)) % count, Math.floor(d / wide) % tall, first.lists ? Math.min(item(), wide - 1) : d % wide);
+  const [c, y, x, k] = same ? [before.c, before.y, before.x] : inMap(first, example(first));
+  if (!same && !first.items && first.shape[0] > 1) channel.coarse = k;
+  point(first, c, y, first.lists ? Math.min(item(), first.shape[3] - 1) : x, true);
   return figures;
 }
+
+const inMap = ({ shape: [, count, tall, wide] }, d) => [Math.floor(d / (tall * wide)) % count, Math.floor(d / wide) % tall, d % wide, Math.floor(d / (count * tall * wide))]; // and filter
 
 // In the live page: the input that can be drawn, and what the network makes of it, above every step
 const paper = { name: "", number: 0 }; // of the input, and of the stroke
@@ -133,9 +133,9 @@ function entryOf(look, name) {
   const [filters, count, tall, wide] = shape;
   look.numbers ??= Array.from(look.maps.numbers, (number) => number ?? NaN);
   const read = (c, y, x, k = 0) => (c < 0 || c >= count || k >= filters ? NaN : y < 0 || x < 0 || y >= tall || x >= wide ? 0 : look.numbers[((k * count + c) * tall + y) * wide + x]);
-  const place = (c, y, x, k) => index.split(", ").map((axis) => ({ k, c, y: y * step, x: x * step })[axis] ?? Number(axis));
+  const place = (c, y, x, k = 0) => index.split(", ").map((axis) => ({ k, c, y: y * step, x: x * step })[axis] ?? Number(axis));
   const label = (...at) => `${name}[${place(...at).join(", ")}]`;
-  const at = (d) => place(Math.floor(d / (tall * wide)) % count, Math.floor(d / wide) % tall, d % wide, Math.floor(d / (count * tall * wide)));
+  const at = (d) => place(...inMap(look.maps, d));
   const find = (place) => { // what `at` makes of an index; -1 if it is not drawn
     const there = { k: 0, c: 0, y: 0, x: 0 };
     const inside = index.split(", ").every((axis, i) => (axis in there ? Number.isInteger((there[axis] = place[i] / (/[yx]/.test(axis) ? step : 1))) : place[i] === Number(axis)));
@@ -313,8 +313,10 @@ function tile({ look, shape: [, count, tall, wide], read, gradient, cut }, k, c)
 }
 const [BLUE, VERMILION, YELLOW] = [[0, 90, 160], [213, 94, 0], [240, 214, 120]];
 
-function point(entry, c, y, x) {
+function point(entry, c, y, x, begins) {
   const step = facts.steps[at];
+  const moves = !begins || entry.id in chosen; // else all are the examples, which Python chose to fit
+  const stays = (id) => begins && way() && spotted().learns.includes(id) && value(id).parts[0][0] !== step.op; // an earlier step began to add its shares
   spot = { entry, c, y, x, step: step.kind + step.op };
   const place = entry.place(c, y, x, filterOf(entry));
   const { rows, group, pool } = reach || {};
@@ -322,7 +324,7 @@ function point(entry, c, y, x) {
   const alike = meet.includes(entry.id) ? meet : [entry.id];
   if ((rows ? entry.side !== "w" : alike[1]) && place.length > 1) [channel.item, channel.row] = [place[0], place.at(-2)];
   if (entry.lists) channel.item = x;
-  if (entry.side === "w") [channel.fine, channel.coarse, channel.tap] = rows ? matrix(...place) : [c + group[0] * Math.floor(channel.coarse / group[1]), channel.coarse, [y, x]];
+  if (entry.side === "w") [channel.fine, channel.coarse, channel.tap] = rows ? matrix(...place) : [outGroup(c, channel.coarse), channel.coarse, [y, x]];
   else channel[entry.side] = rows ? place.at(-1) : c;
   if (pool) channel.fine = channel.coarse = c;
   else if (group && !rows && entry.side && entry.side !== "w") { // channels see those of their group only
@@ -330,14 +332,12 @@ function point(entry, c, y, x) {
     const [mine, theirs] = own === "fine" ? group : [group[1], group[0]];
     if (Math.floor(channel[own] / mine) !== Math.floor(channel[other] / theirs)) channel[other] = theirs * Math.floor(channel[own] / mine);
   }
-  for (const id of alike) if ((mapped(id)?.find(place) ?? -1) >= 0) chosen[id] = mapped(id).find(place);
+  for (const id of alike) if (moves && !stays(id)) choose(id, mapped(id)?.find(place));
   places = overPlaces();
-  if (places && channel.coarse < places.w.shape[0]) { // the filter's number that a pixel of either side selects
-    const [, inputs, high, broad] = places.w.shape;
-    chosen[places.w.id] = ((channel.coarse * inputs + inGroup()) * high + channel.tap[0]) * broad + channel.tap[1];
-  }
+  if (places && !begins) choose(places.w.id, places.w.find(places.w.place(inGroup(), ...channel.tap, channel.coarse))); // a pixel of either side selects it
   if (places && entry.side !== "w") channel.place = [y, x].map((n, axis) => (entry.side === "coarse" ? n : Math.max(0, Math.min(places.far[axis] - 1, Math.round((n - seen([0, 0], channel.tap)[axis]) / reach.stride[axis])))));
-  scene.forEach(select);
+  if (moves) scene.filter(({ id }) => !stays(id)).forEach(select);
+  if (moves && reach?.b && reach.coarse === spotted().output) choose(reach.b, mapped(reach.b)?.find([selected(reach.w).place.at(reach.left ? 0 : -1)]));
   tell();
   $("update").querySelector("input")?.dispatchEvent(new Event("input"));
   if (!$("formulas").childElementCount) return;
@@ -345,14 +345,15 @@ function point(entry, c, y, x) {
   lesson();
 }
 
+const choose = (id, d) => d >= 0 && d !== selected(id).d && (chosen[id] = d);
+
 // A number that has a formula lies where its array lights up, and is of the same item
 function select(of) {
-  const [, , tall, wide] = of.shape;
-  const [lit = of.items && [0, 0, 0, 1, wide]] = lights(of);
+  const [lit = of.items && [0, 0, 0, 1, of.shape[3]]] = lights(of);
   if (!lit || !(of.items || of.lists || (way() && spotted().learns.includes(of.id)))) return;
   const d = Math.max(0, of.find(selected(of.id).place));
-  const [y, x] = [[Math.floor(d / wide) % tall, tall], [d % wide, wide]].map(([n, size], i) => Math.min(Math.max(n, lit[1 + i], 0), lit[1 + i] + lit[3 + i] - 1, size - 1));
-  chosen[of.id] = of.find(of.place(lit[0], y, x, filterOf(of)));
+  const [y, x] = inMap(of, d).slice(1, 3).map((n, i) => Math.min(Math.max(n, lit[1 + i], 0), lit[1 + i] + lit[3 + i] - 1, of.shape[2 + i] - 1));
+  choose(of.id, of.find(of.place(lit[0], y, x, filterOf(of))));
 }
 
 function tell() {
@@ -377,7 +378,6 @@ function overPlaces() {
   const far = g.shape.slice(2);
   const where = (i) => [Math.floor(i / far[1]), i % far[1]];
   const terms = Array.from({ length: far[0] * far[1] }, (_, i) => g.read(channel.coarse, ...where(i)) * a.read(channel.fine, ...seen(where(i), channel.tap)));
-  channel.place ??= where(terms.reduce((best, term, i) => (Math.abs(term) > Math.abs(terms[best]) ? i : best), 0));
   return { w, a, g, far, where, terms };
 }
 
@@ -390,6 +390,7 @@ function taps(side, axis, place) {
 }
 const entrySide = (side) => scene.find((entry) => entry.side === side);
 const matrix = (fine, coarse) => (reach.left ? [coarse, fine] : [fine, coarse]); // row and column of the weights; and back
+const outGroup = (c, k) => c + reach.group[0] * Math.floor(k / reach.group[1]);
 const inGroup = () => channel.fine - (reach.group ? reach.group[0] * Math.floor(channel.coarse / reach.group[1]) : 0);
 
 // What lights up: rectangles [channel, y, x, height, width, in all channels]
@@ -400,10 +401,7 @@ function lights(of) {
   if (!reach && of.rows && facts.steps[at].formulas) return [of.lists ? [0, 0, item(), 1, 1] : [0, 0, 0, 1, wide]]; // of a loss, an item
   if (of === entry) return [[c, y, x, 1, 1]];
   if (!of.side || !entry.side) return [];
-  if (of.side === entry.side) {
-    const d = of.find(entry.place(c, y, x, filterOf(entry)));
-    return d < 0 ? [] : [[Math.floor(d / (tall * wide)) % of.shape[1], Math.floor(d / wide) % tall, d % wide, 1, 1]];
-  }
+  if (of.side === entry.side) return [of.find(entry.place(c, y, x, filterOf(entry)))].filter((d) => d >= 0).map((d) => [...inMap(of, d).slice(0, 3), 1, 1]);
   if (reach.rows) {
     if (of.side !== "w") return of.lists ? [[0, 0, item(), 1, 1]] : [[0, of.rows ? 0 : channel.row, ...(entry.side === "w" ? [channel[of.side], 1, 1] : [0, 1, wide])]];
     const [row] = matrix(entry.side === "fine", entry.side === "coarse");

@@ -30,7 +30,6 @@ from autograd_cnn.studio.player.geometry import axes, geometry
 from autograd_cnn.studio.player.quiz import questions
 from autograd_cnn.studio.player.trials import Origin, Share, Trials, attempt, compare, factor, inputs_of, learning
 from autograd_cnn.studio.player.wording import bare, number, record, template
-from autograd_cnn.studio.program.listing import shown
 from autograd_cnn.studio.program.program import as_recorded
 from autograd_cnn.studio.program.syntax import names_in
 from autograd_cnn.studio.program.write import Author
@@ -90,8 +89,8 @@ class _Facts:
         self.outside = {v for op in ops for v in (op.output, *inputs_of(op))} | {self.graph.result}
 
     def moment(self, rates: Sequence[float]) -> dict[str, Any]:
-        t, graph, lines = self.trials, self.graph, reversed(self.author.backward_lines)
-        ops = [self.operation(op, [x for x, _ in shown(rules)]) for op, rules in zip(graph.ops, lines, strict=True)]
+        t, graph = self.trials, self.graph
+        ops = [self.operation(op) for op in graph.ops]
         found, update = ([], None) if graph.failure else (diagnose(t), lesson.update(t, rates))
         steps = self.steps(found, update is not None)
         quiz = [] if graph.failure else questions(t, steps, update)
@@ -106,15 +105,13 @@ class _Facts:
     def value(self, value: Recorded) -> dict[str, Any]:
         """Return an array with its gradient, and what each operation contributed to that.
 
-        `code` and `full` are its names in the program and in full; `example` is an index of its maps.
+        `code` and `full` are its names in the program and in full; `example` is the flat index of its example.
         """
         t, views = self.trials, self.trials.views
-        array, gradient, example = t.array(value), t.gradient(value), None
-        if np.iscomplexobj(gradient):
-            gradient = np.conj(gradient)  # as `backward` returns it
-        array, gradient = (None if a is None else views.look(a, value, a is gradient) for a in (array, gradient))
-        if gradient and views.whole and (places := views.drawn(value)) is not None:
-            example = next(iter(np.flatnonzero(places == t.pick(value).i).tolist()), None)
+        array, gradient = t.array(value), t.gradient(value)
+        array = None if array is None else views.look(array, value, False)
+        gradient = None if gradient is None else views.look(np.conj(gradient), value, True)  # as `backward` returns it
+        example = t.pick(value).i if gradient and views.whole and value.size > 1 else None
         parts = [self.part(value, share) for share in t.shares.get(value.id, ())] or None
         return record(
             name=clip(value.name), role=value.role, shape=value.shape, dtype=value.dtype, code=self.author.name(value),
@@ -140,16 +137,15 @@ class _Facts:
         known = {self.author.name(v): v.id for v in self.trials.values.values() if v.id in self.outside}
         return {name: known[name] for name in names_in(tree) if name in known}
 
-    def operation(self, op: Op, rules: list[str]) -> dict[str, Any]:
+    def operation(self, op: Op) -> dict[str, Any]:
         """Return the line of an operation and those of its rules, and what goes in and out.
 
         Values that `learn` get a gradient, those that are `used` are in the rules. Its `own` rule is the user's.
         """
-        t, inputs = self.trials, inputs_of(op)
-        trees = [next(iter(ast.parse(text).body[-1:]), None) for text in rules]  # of a comment, None
-        words = {name for tree in trees if tree for name in names_in(tree)}
+        t, inputs, rules = self.trials, inputs_of(op), [*self.trials.rules[op.id]]
+        words = names_in(ast.parse("\n".join(rules)))
         used = [v for v in [*inputs, op.output] if self.author.name(t.values[v]) in words]
-        test = compare(t, op, trees) if t.whole else None
+        test = compare(t, op) if t.whole else None
         own = not op.call.primitive.packaged
         opaque = [k for k, text in enumerate(rules) if text.endswith(": the rule itself is called") and self.functions]
         functions = [rule.textbook.function for _, rule in op.call.steps if opaque or (own and self.functions)]
@@ -208,8 +204,7 @@ class _Facts:
         say = f"{name} raises {error}, so nothing after it ran, and there is no way back."
         message = {"lines": [plain(text) for text in failure.message.splitlines()], "note": error}
         source = [source_of(op.place, self.functions)]
-        ask = f"Why does {name} fail?"
-        return _step("failed", ask, say, formulas=[message], source=source, inputs=inputs_of(op))
+        return _step("failed", f"Why does {name} fail?", say, formulas=[message], source=source, inputs=inputs_of(op))
 
     def loss(self) -> Step:
         graph, end = self.graph, self.trials.end
@@ -322,8 +317,8 @@ def diagnose(t: Trials) -> list[tuple[str, int]]:
             found.append((f"dead {op.name}: {which}", k))
         low = {tanh: -1, sigmoid: 0}.get(op.call.primitive)
         if low is not None and (part := float(np.mean((a < low + ENDS) | (a > 1 - ENDS)))) > 0.5:
-            which = f"{100 * part:.0f} % of {name}"
-            found.append((f"saturated {op.name}: {which} is at its ends, where the slope is almost 0", k))
+            which = f"saturated {op.name}: {100 * part:.0f} % of {name} is at its ends, where the slope is almost 0"
+            found.append((which, k))
         if op.id in t.back and any(t.values[v].role == "parameter" for _, v in op.inputs):
             g = np.asarray(t.gradient(t.values[op.output]), np.float64)
             layers.append((float(np.linalg.norm(g)), name, t.back[op.id]))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.ops.windows import window
+from autograd_cnn.studio.player.array_views import drawn, maps
 from autograd_cnn.studio.player.trials import Trials, attempt, inputs_of
 from autograd_cnn.studio.records import Op, Use
 
@@ -93,7 +94,7 @@ def _window(t: Trials, op: Op, arrays: dict[str, Any]) -> Reach | None:
     kernel, stride, ((top, _), (left, _)), dilation = window(size, kernel, stride, padding, dilation)
     group = tuple(arrays[v].shape[-1] // given["groups"] for v in (fine, coarse)) if w else None
     winner = t.author.names.get((op.id, op.byproducts[0]), "") if op.byproducts and not w else ""
-    won = t.views.winners(t.scope.get(winner))  # none without a gradient
+    won = drawn(maps(t.scope.get(winner), "activation"), False, "")  # none without a gradient
     return Reach(fine, coarse, w, b, group, kernel, stride, (top, left), dilation, not w, won)
 
 

@@ -1,6 +1,6 @@
 // The formula, the check and the plot of the numbers that are selected: one of each value. See `value` in facts.py
 
-const chosen = {}; // value -> the index of its selected number in the maps; at first, the example
+const chosen = {}; // value -> the index in the maps of the number that the reader has selected in place of the example
 const judged = new Map(); // operation -> whether the reader has accused its rule
 const RAISE = 0.01;
 const four = (number) => text(Number(number.toPrecision(4)));
@@ -26,12 +26,12 @@ function mapped(id) {
   return look && entryOf(look, name);
 }
 
-// The selected number: its place, its indices among all and among those of the maps, and its name
+// The selected number: its place, its indices among all and among those of the maps, -1 if it is not drawn, and its name
 function selected(id) {
-  const { shape, example } = value(id);
-  const d = chosen[id] ?? example ?? 0;
-  const place = mapped(id)?.at(d) || shape.map(() => 0);
-  return { place, d, i: flat(place, shape), label: labelled(id, place) };
+  const { shape, example = 0 } = value(id);
+  const [map, far] = [mapped(id), shape.map((_, axis) => shape.slice(axis + 1).reduce((n, k) => n * k, 1))];
+  const place = id in chosen ? map.at(chosen[id]) : shape.map((size, axis) => Math.floor(example / far[axis]) % size);
+  return { place, d: map?.find(place) ?? -1, i: flat(place, shape), label: labelled(id, place) };
 }
 
 const numberIn = (look, i, d) => (!look ? NaN : i < look.elements.length ? Number(look.elements[i]) : look.maps ? entryOf(look, "").numbers[d] ?? NaN : NaN);
@@ -123,6 +123,7 @@ function shareOf([from, , slope, products], id, element, share) {
   const known = products.find(([i]) => i === element.i)?.slice(1) || ((slope || reach?.each) && came && share / came ? [1, element.place, came, share / came] : null);
   if (!known) return { lines: [four(share)], note: "as the rule gives it" };
   const [count, there, g, s, , ...second] = known;
+  if (!count && !reach?.each) return { lines: [`0, as no number of ${value(output).name} depends on it`] };
   const first = labelled(output, there, true);
   if (count > 1) {
     const terms = [[g, s], second].map((pair) => pair.map(factor).join(" × ")).join(" + ") + (count > 2 ? " + …" : "");
@@ -132,8 +133,8 @@ function shareOf([from, , slope, products], id, element, share) {
   }
   const local = slope ? inNames(slope) : "local slope";
   const numbers = slope && shape.length ? filled(slope, element, id) : local;
-  const whose = slope && inputs.length === 1 && !/^\(?-?1\)?$/.test(local) ? `; ${bare(local)} is that of ${name}()` : "";
-  const note = `incoming gradient × local slope${slope ? whose : ` of ${name}()${own ? ", as its rule gives it" : ""}`}${numbers !== local ? `; here it is ${bare(numbers)}` : ""}`;
+  const whose = !slope ? ` of ${name}()` : inputs.length === 1 && !own && !/^\(?-?1\)?$/.test(local) ? `; ${bare(local)} is that of ${name}()` : "";
+  const note = `incoming gradient × local slope${whose}${own ? `; your rule of ${name}() says that it is ${slope ? bare(local) : four(s)}` : ""}${numbers !== local ? `; here it is ${bare(numbers)}` : ""}`;
   return { lines: [`${first} × ${local}`, `= ${four(g)} × ${factor(s)} = ${four(share)}`], note };
 }
 
@@ -153,7 +154,9 @@ function trialOf(id, element, g, here) {
 
 // Why a prediction is wrong; a rule of the user's is named after it was judged
 function doubt(id, here) {
-  const found = (facts.wrong || []).filter(([k, v]) => k > here || (k === here && v === id));
+  const ways = new Set([id]); // and the values through which it reaches the loss
+  for (const { learns, output } of facts.ops) if (learns.some((v) => ways.has(v))) ways.add(output);
+  const found = (facts.wrong || []).filter(([, v]) => ways.has(v));
   const rules = [...new Set(found.filter(([k]) => judged.has(k) || !facts.ops[k].own).map(([k, , name]) => `of ${name}${k === here ? " (here)" : ""}`))];
   const all = rules.length > 1 ? `${rules.slice(0, -1).join(", ")} and ${rules.at(-1)}` : rules[0];
   return all ? `finite differences do not agree with the rule ${all}.` : found.length ? "a rule is wrong, of this step or of one nearer to the loss. Which? “Is this rule right?” compares each alone." : "the slope changes along the way.";

@@ -76,15 +76,13 @@ def begin(t: Trials) -> list[str]:
     known = not t.graph.failure and attempt(lambda: np.isfinite(t.array(t.result)).all())
     for value in t.learnt[:1] if known else []:
         pick, place = t.pick(value), t.told(value, t.pick(value).i)
-        change, *_ = t.tried.get(value.id, {}).get(pick.i, [math.nan])
-        tried = math.isfinite(change)
-        change = change if tried else RAISE * float(pick.g)
+        tried = t.tried.get(value.id, {}).get(pick.i)
+        change = tried[0] if tried else RAISE * float(pick.g)
         digits = 3 - math.floor(math.log10(abs(change) or 1))
         if tried and digits < 13:  # as the check of its step writes it: the difference of two numbers that are rounded
             change = round(t.base + change, max(4, digits)) - round(t.base, max(4, digits))
-        far = "about " * (not tried) + number(abs(change), 4)
         ask = f"How does {t.goal} change when {pick.name}{f' ({place})' * bool(place)} changes a little?"
-        happens = f"{t.goal} {'falls' if change < 0 else 'rises'} by {far}"
+        happens = f"{t.goal} {'falls' if change < 0 else 'rises'} by {'about ' * (not tried)}{number(abs(change), 4)}"
         lines += [f"{ask} Raise {pick.name} by {RAISE} and {happens}."] * math.isfinite(change)
     return [*lines, f"Go on with next: forward{' to the loss, and from there back' * (not t.graph.failure)}."]
 
@@ -179,8 +177,7 @@ def terms(t: Trials, op: Op) -> list[Formula] | None:
         each = np.reshape(op.call.primitive.raw(*(given | {"reduction": "none"}).values()), -1)
         one = [{"term": t.views.look(np.reshape(each, x.shape), z, False)}]  # the page chooses one of them
     elif not others and "axis" in options:
-        axis = range(x.ndim) if options["axis"] is None else np.reshape(options["axis"], -1).tolist()
-        each = np.moveaxis(x, axis, range(-len(axis), 0)).reshape(out.size, -1)[0]
+        each = np.reshape(x, -1)
     else:
         return None
     if out.size > 1:

@@ -212,7 +212,8 @@ function tested(step) {
   fill($("compared"), ...test.rows.map(([element, differences, rule, near]) =>
     make("tr", {}, make("th", { scope: "row" }, element), make("td", {}, differences), make("td", { class: near ? "" : "far" }, rule))));
   $("verdict").className = test.good ? "good" : "bad";
-  fill($("verdict"), test.says, ...(op(step).remarks || []).map((text) => make("pre", {}, text)));
+  const says = test.good ? "They agree: the rule is right here." : "They do not agree: the rule is wrong.";
+  fill($("verdict"), test.rows.length ? says : "Nothing to compare: only kinks.", ...(op(step).remarks || []).map((text) => make("pre", {}, text)));
 }
 
 // Quiz: a question about a step before it is shown

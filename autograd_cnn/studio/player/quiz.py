@@ -143,13 +143,12 @@ def chain(t: Trials, op: Op) -> Iterator[Draft]:
     """Ask for a gradient that is one product: incoming gradient times local slope."""
     for v in (t.values[v] for v in learning(op) if len(t.shares[v]) == 1):
         if len(t.changed(op, v)) == 1 and (slopes := t.slopes(op, v)) is not None:
-            i, (_, x, _, gradient) = int(np.argmax(np.abs(slopes))), t.pick(v)
-            y, g = t.named(t.values[op.output], i), float(t.gradient(t.values[op.output]).flat[i])
+            (_, x, _, gradient), (i, y, _, g) = t.pick(v), t.pick(t.values[op.output])
             s = float(f"{slopes[i]:.6g}")
             wrong = {"their sum": g + s, "the local slope alone": s, "the incoming gradient alone": g}
             text = f"Raise {x} a little: {y} changes {number(s)} times as much. g_{y} is {number(g)}. What is g_{x}?"
             if abs(s) not in (0, 1) and abs(g) != 1 and math.isclose(g * s, gradient, rel_tol=1e-3):
-                yield Draft(text, gradient, wrong, [s, g])
+                yield Draft(text, gradient, wrong, [s, float(g)])
 
 
 @asked("backward")

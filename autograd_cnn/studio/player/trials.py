@@ -9,16 +9,16 @@ import ast
 import math
 import re
 from collections import defaultdict, namedtuple
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
-from itertools import chain, islice, pairwise
+from itertools import chain, pairwise, product
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.studio.player.array_views import EXACT, Views
 from autograd_cnn.studio.player.wording import number, significant
+from autograd_cnn.studio.program.listing import shown
 from autograd_cnn.studio.program.measure import flops
 from autograd_cnn.studio.program.syntax import evaluate, names_in
 from autograd_cnn.studio.program.write import Author
@@ -30,7 +30,7 @@ RAISE = 0.01  # of a number that is tried
 EFFORT, RUNS = 2.2e9, 8000  # floating-point operations and lines for all trials
 STEP, LARGEST = 1e-6, 300_000  # of differences; elements of an array, for more of which they take too long
 PLACES = 11  # of a number that is moved; the middle one is where it stands
-LARGE, ENTRIES = 8, 3  # elements that are sorted by size, and in a comparison
+NEXT, ENTRIES = 8, 3  # elements that may take the place of one at a kink, and in a comparison beside the example
 PART = ", this rule's part"  # of a gradient to which other rules add
 ONE = ast.Constant(1)
 
@@ -73,11 +73,12 @@ class Trials:
             for k, share in enumerate(all_):
                 self.uses[share.op.id, v].append(k)
         self.learnt = [v for v in author.learnt() if v.size and is_float(self.array(v))]
-        back = [op.id for op, lines in zip(reversed(self.ops), author.backward_lines, strict=True) if lines]
+        walk = zip(reversed(self.ops), author.backward_lines, strict=True)
+        self.rules = {op.id: [text for text, _ in shown(lines)] for op, lines in walk}  # the lines of the program
+        back = [op for op, lines in self.rules.items() if lines]
         self.back = {op: len(self.ops) + 2 + k for k, op in enumerate(back)}  # operation -> its step on the way back
         self.picks: dict[str, Pick] = {}
         self.exact: dict[str, Any] = {}  # the scope in float64
-        self.double: dict[str, Any] = {}  # the same; empty if the program does not run in it, or lacks an array
         self.known: dict[Any, Any] = {}  # what was found for an operation and a value
         # value -> element -> the change of the loss if it is raised; if it was moved, how far, and the changes there
         self.tried: dict[str, dict[int, list[Any]]] = defaultdict(dict)
@@ -89,7 +90,6 @@ class Trials:
             self.exact = {n: np.asarray(a, np.float64) if is_float(a) else a for n, a in self.scope.items()}
             self.base = self.run(self.exact, ran := set(author.inputs))
             if author.name(self.result) in ran:
-                self.double = self.exact
                 self.follow()
                 self.try_elements()
 
@@ -100,26 +100,64 @@ class Trials:
         return self.scope.get(self.author.gradient(value))
 
     def pick(self, value: Value) -> Pick:
-        return self.picks.get(value.id) or self.choose(value, np.reshape(self.gradient(value), -1))
-
-    def choose(self, value: Value, scores: Any) -> Pick:
-        """Make the element with the largest of `scores`, or else of the gradient, the example; one that is drawn."""
-        x, g = self.array(value), np.reshape(self.gradient(value), -1)
-        places, scores = self.views.drawn(value) if self.whole else None, np.abs(np.nan_to_num(scores))
-        places = np.arange(scores.size) if places is None else places
-        scores = scores if scores[places].any() else np.abs(np.nan_to_num(g))
-        i = int(places[np.argmax(scores[places])])
-        self.picks[value.id] = Pick(i, self.named(value, i), x if x is None else np.reshape(x, -1)[i], g[i])
+        if value.id not in self.picks:
+            self.choose(value, self.gradient(value), np.ones(value.shape))
         return self.picks[value.id]
 
+    def choose(self, value: Value, *scores: Any) -> None:
+        """Make the element with the largest of the first `scores` that are not all 0 the example, if any are."""
+        for each, places in product(scores, self.views.places(value)):  # one that is drawn, if it can be
+            if (sizes := np.abs(np.nan_to_num(np.reshape(each, -1)[places]))).any():
+                i = int(places[sizes.argmax()])
+                x, g = (None if a is None else np.reshape(a, -1)[i] for a in (self.array(value), self.gradient(value)))
+                self.picks[value.id] = Pick(i, self.named(value, i), x, g)
+                break
+
     def follow(self) -> None:
-        """Choose the examples along one way: of each result, the element to which that of the input matters most."""
-        for op in self.ops:
-            if op.id in self.back:
-                given, out = [self.values[v] for v in learning(op)], self.values[op.output]
-                slopes = self.slopes(op, next((v for v in given if v.id in self.picks), given[0]))
-                if slopes is not None and np.any(np.nan_to_num(terms := slopes * np.reshape(self.gradient(out), -1))):
-                    self.choose(out, terms)
+        """Choose the examples along the way back: those of a step are the factors of one product, and its result.
+
+        The first step that speaks of a value chooses the element to which the example of the result gives most, if the
+        factors that are chosen are the only ones. What nothing that is learnt moves would be the end of the way.
+        """
+        moved = attempt(self.moved) or {}
+        for op in (op for op in reversed(self.ops) if op.id in self.back and self.values[op.output].size):
+            factors: dict[str, Any] = {}
+            one = self.alone(out := self.values[op.output], 1.0)
+            for value in (self.values[v] for v in learning(op)):
+                if value.id not in self.picks:
+                    shares = [attempt(self.returned, op, one, only) for only in (factors, {})]
+                    found = [each[value.id] for each in shares if each]
+                    change = self.gradient(value) * moved.get(value.id, 1.0)  # of the loss
+                    self.choose(value, *(c * change for c in found), *found[1:], *[one] * (value.shape == out.shape))
+                if value.id in self.picks:
+                    factors[self.author.name(value)] = self.alone(value, self.array(value))
+
+    def moved(self) -> dict[str, Any]:
+        """Return how far the numbers in the page move if all that is learnt takes a small step, and no other moves."""
+        scope, found, made = {**self.exact}, {}, {op.output: self.codes[op.id] for op in self.ops}
+        for value in (*self.learnt, *(self.values[op.output] for op in self.ops)):
+            was = self.exact[name := self.author.name(value)]
+            if value.id in made:
+                exec(made[value.id], scope)
+            else:
+                scope[name] = was + STEP * np.sign(self.gradient(value))
+            if is_float(was):
+                known = np.isin(np.arange(value.size), self.views.places(value)[1]).reshape(value.shape)
+                found[value.id] = np.where(known, scope[name] - was, 0.0)
+                scope[name] = was + found[value.id]
+        return found
+
+    def alone(self, value: Value, array: Any) -> Any:
+        """Return an array in which all but the example is 0."""
+        return np.where(np.arange(value.size).reshape(value.shape) == self.pick(value).i, array, 0.0)
+
+    def returned(self, op: Op, g: Any, others: Mapping[str, Any]) -> dict[str, Any]:
+        """Run the rules of `op` in float64 on a gradient of its result; return what they give to each input."""
+        names = {v: self.author.gradient(self.values[v]) for v in learning(op)}
+        scope = {**self.exact, **others, self.author.gradient(self.values[op.output]): g}
+        scope |= {name: np.zeros(self.values[v].shape) for v, name in names.items()}
+        exec("\n".join(self.rules[op.id]), scope)
+        return {v: scope[name] for v, name in names.items()}
 
     def named(self, value: Value, i: int) -> str:
         """Return the name of the i-th element: ``h[2, 5]``."""
@@ -159,12 +197,10 @@ class Trials:
         """Raise single numbers, and move them about, while that is cheap: of each value the example, then others."""
         first = {v: k for k, op in reversed(list(enumerate(self.ops))) for _, v in op.inputs}
         values = {v.id: v for v in [*self.learnt, *(self.values[v] for v in self.shares)]}.values()
-        floats = [
-            v for v in values if v.size and is_float(self.double.get(self.author.name(v))) and v is not self.result
-        ]
+        floats = [v for v in values if v.size and is_float(self.exact[self.author.name(v)]) and v is not self.result]
         examples = [(v, self.pick(v).i) for v in floats]
-        offered = {v.id: range(v.size) if v.size <= EXACT else self.views.drawn(v) for v in floats}
-        few = [(v, int(i)) for v in floats if len(offered[v.id]) <= EXACT for i in offered[v.id] if i != self.pick(v).i]
+        offered = [(v, np.arange(v.size) if v.size <= EXACT else self.views.places(v)[0]) for v in floats]
+        few = [(v, int(i)) for v, some in offered if len(some) <= EXACT for i in some if i != self.pick(v).i]
         left = np.array([RUNS, EFFORT])
         for runs, elements in (1, examples), (PLACES, examples), (1 + PLACES, few):
             for value, i in elements:
@@ -180,7 +216,7 @@ class Trials:
 
     def around(self, value: Value, i: int) -> list[Any]:
         """Return how far the i-th number of `value` was moved, and the changes of the loss; None if not finite."""
-        x = float(self.double[self.author.name(value)].flat[i])
+        x = float(self.exact[self.author.name(value)].flat[i])
         for span in float(f"{max(abs(x), 1):.1g}") / 4.0 ** np.arange(4):  # a probability stays below 1
             by = [float(f"{x + span * k:.6g}") - x if k else 0.0 for k in np.linspace(-1, 1, PLACES)]
             losses, moves = zip(*[self.move(value, i, far) for far in by], strict=True)
@@ -193,7 +229,7 @@ class Trials:
     def move(self, value: Value, i: int, by: float) -> tuple[float, dict[str, float | None]]:
         """Run with the i-th number of `value` moved; return the loss, and what changes if all values are numbers."""
         name = self.author.name(value)
-        scope, stale = {**self.double, name: np.array(self.double[name])}, {name}
+        scope, stale = {**self.exact, name: np.array(self.exact[name])}, {name}
         scope[name].flat[i] += by
         loss, names = self.run(scope, stale), {v: self.author.name(self.values[v]) for v in self.values if self.scalar}
         found = {v: float(np.reshape(scope[n], -1)[0]) for v, n in names.items() if n in stale}
@@ -239,13 +275,14 @@ class Trials:
         if slopes is None:
             return None
         terms = np.nan_to_num(slopes * incoming)
-        if not abs(float(terms.sum()) - float(c)) <= 1e-3 * abs(float(c)) + 1e-12:  # or not a number
+        if not abs(terms.sum() - c) <= 1e-3 * abs(c) + 1e-6 * np.abs(terms).sum() + 1e-12:  # or not a number
             return None
-        order = largest(np.abs(terms))
-        if out.id in self.picks and terms[first := self.picks[out.id].i]:  # the example goes on
-            order = np.array([first, *order[order != first]])
-        count = max(1, int(np.count_nonzero(np.abs(slopes) > STEP * np.abs(slopes).max())))
-        pairs = [(self.place(out, k), significant(incoming[k]), significant(slopes[k])) for k in order[: min(2, count)]]
+        count = int(np.count_nonzero(np.abs(slopes) > STEP * np.abs(slopes).max()))
+        sizes = np.abs(terms if terms.any() else slopes)
+        first = example if terms[example := self.pick(out).i] else int(sizes.argmax())
+        sizes[first] = -1
+        shown = [first, int(sizes.argmax())][: 2 if count > 1 else 1]
+        pairs = [(self.place(out, k), significant(incoming[k]), significant(slopes[k])) for k in shown]
         return [count, *chain(*pairs)]
 
     def local(self, value: Value, share: Share) -> Any:
@@ -254,8 +291,8 @@ class Trials:
         if key not in self.known:
             tree = share.expression and factor(share.expression, self.author.gradient(out))
             fits = tree is not None and out.size in (1, value.size) and is_float(self.gradient(out))
-            local = evaluate, tree, self.scope
-            self.known[key] = attempt(lambda: np.broadcast_to(attempt(*local), value.shape)) if fits else None
+            slope = attempt(evaluate, tree, self.scope) if fits else None
+            self.known[key] = None if slope is None else attempt(np.broadcast_to, slope, value.shape)
         return self.known[key]
 
     def changed(self, op: Op, value: Value) -> Any:
@@ -272,15 +309,6 @@ class Trials:
         """Return the name of a value, and in parentheses what it is if the user's code has words for that."""
         origin = self.origins.get(value.id)
         return clip(value.name) + (f" ({origin.short})" if origin and origin.short else "")
-
-
-def largest(sizes: np.ndarray) -> np.ndarray:
-    """Return the indices of the first largest elements, in falling order: some searches are faster than a partition."""
-    found, left = [], np.array(sizes, np.float64)
-    for _ in range(min(LARGE, left.size)):
-        found.append(int(left.argmax()))
-        left[found[-1]] = -1
-    return np.array(found, int)
 
 
 def factor(tree: Any, g: str) -> Any:
@@ -330,56 +358,42 @@ def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
 # Is a rule right?
 
 
-def compare(t: Trials, op: Op, trees: list[Any]) -> dict[str, Any] | None:
-    """Compare the statements of the rules of `op` with central differences; return None if that is impossible.
+def compare(t: Trials, op: Op) -> dict[str, Any] | None:
+    """Compare the rules of `op` with central differences; return None if that is impossible.
 
     A row has an element of a gradient, the number by differences and by the rule, and whether they are near. The
-    statements run in float64, with the recorded gradient. Gradients that disagree are noted in `t.wrong`.
+    rules get the recorded gradient. Gradients that disagree are noted in `t.wrong`.
     """
     values, output = [t.values[v] for v in learning(op)], t.values[op.output]
-    if not all(map(is_float, [t.gradient(output), *(t.exact.get(t.author.name(v)) for v in values)])):
-        return None
-    if not trees or max(v.size for v in [output, *values]) > LARGEST or not all(v.size for v in values):
+    floats = all(map(is_float, [t.gradient(output), *(t.exact.get(t.author.name(v)) for v in values)]))
+    if not floats or op.id not in t.back or not all(0 < v.size <= LARGEST for v in [output, *values]):
         return None
 
-    def rows() -> list[list[Any]]:
-        g = np.array(t.gradient(output), np.float64)
-        scope = {**t.exact, t.author.gradient(output): g, **{t.author.gradient(v): np.zeros(v.shape) for v in values}}
-        body = [tree for tree in trees if tree is not None]
-        exec(compile(ast.Module(body, []), "<rule>", "exec"), scope)
-        return [_rows(t, op, v, scope[t.author.gradient(v)], g.reshape(-1)) for v in values]
-
-    if (each := attempt(rows)) is None:  # a user's rule may not work in float64
+    found, g = [], np.array(t.gradient(output), np.float64)
+    if (given := attempt(t.returned, op, g, {})) is None:  # a user's rule may not work in float64
         return None
-    for v, found in zip(values, each, strict=True):
-        if any(s.op is not op for s in t.shares[v.id]):
-            found[:] = [(f"{element}{PART}", *numbers) for element, *numbers in found]
-        if not all(near for *_, near in found):
+    for v in values:
+        if (rows := attempt(_rows, t, op, v, given[v.id], g.reshape(-1))) is None:
+            return None
+        if not all(near for *_, near in rows):
             t.wrong[t.places[op.id], v.id] = clip(op.name)
-    found, good = list(chain(*each)), all(near for rows in each for *_, near in rows)
-    says = "They agree: the rule is right here." if good else "They do not agree: the rule is wrong."
-    return {"rows": found, "good": good, "says": says if found else "Nothing to compare: only kinks."}
+        found += rows
+    return {"rows": found, "good": all(near for *_, near in found)}
 
 
 def _rows(t: Trials, op: Op, value: Value, gradient: Any, g: Any) -> list[Any]:
-    """Compare a gradient with differences, times `g`, at its largest element and two of middling size.
+    """Compare a gradient with differences, times `g`, at the example, its largest element and two others.
 
     At a kink, as in a tie of a pool, there is no slope to compare with: another element takes its place.
     """
-
-    @cache
-    def slope(i: int) -> tuple[float, bool]:
-        left, right = (float(g @ side) for side in t.sides(op, value, i))
-        return (left + right) / 2, abs(left - right) > 1e-2 * max(abs(left), abs(right))
-
-    sizes, rows = np.abs(gradient).reshape(-1), []
-    some = np.unique([*largest(sizes), *range(0, sizes.size, 1 + sizes.size // 1000)])  # to sort all takes long
-    order = some[np.argsort(-sizes[some], kind="stable")]
-    nonzero = max(1, int(np.count_nonzero(sizes[some])))
-    starts = [nonzero * k // ENTRIES for k in range(ENTRIES)]
-    smooth = ((int(i) for i in order[k : k + LARGE] if not slope(int(i))[1]) for k in starts)
-    for i in sorted({i for near in smooth for i in islice(near, 1)}):
-        d, r = slope(i)[0], float(gradient.flat[i])
-        element = f"{t.author.gradient(value)}{t.place(value, i) or ''}"
-        rows.append((element, number(d, 6), number(r, 6), abs(d - r) <= 1e-4 * max(abs(d), abs(r)) + 1e-9))
-    return rows
+    rows, some = {}, np.flatnonzero(gradient) if np.any(gradient) else np.arange(value.size)
+    name, part = t.author.gradient(value), PART * any(s.op is not op for s in t.shares[value.id])
+    for k in t.pick(value).i, np.abs(gradient).argmax(), *some[len(some) * np.arange(1, ENTRIES) // ENTRIES]:
+        for i in map(int, (k, *some[some > k][:NEXT])):
+            left, right = (float(g @ side) for side in t.sides(op, value, i))
+            if abs(left - right) <= 1e-2 * max(abs(left), abs(right)):
+                d, r = (left + right) / 2, float(gradient.flat[i])
+                near = abs(d - r) <= 1e-4 * max(abs(d), abs(r)) + 1e-9
+                rows[i] = f"{name}{t.place(value, i) or ''}{part}", number(d, 6), number(r, 6), near
+                break
+    return [rows[i] for i in sorted(rows)]

@@ -176,6 +176,7 @@ def test_the_largest_pixel_of_a_window_wins_and_gets_the_gradient(cnn, place):
 def test_the_gradient_of_a_weight_names_the_part_of_image_0(cnn):
     page, a = cnn
     go(page, "h2", "backward")
+    assert re.search(r"sum over (the [\d,]+ numbers|[\d,]+ of 1,024 places)", page.inner_text("#formulas"))
     for i, j, c in [(0, 0, 0), (1, 2, 5), (2, 1, 3)]:
         text, _, _ = point(page, "g_w2", i, j, c)
         k = int(text.split("]")[0].split(", ")[3])
@@ -183,7 +184,6 @@ def test_the_gradient_of_a_weight_names_the_part_of_image_0(cnn):
         labels = page.evaluate("scene.map((entry) => entry.pane.getAttribute('aria-label'))")
         assert any(label.startswith(f"g_w2: filter {k} (0 to ") for label in labels) and ": ." not in str(labels)
         assert text.startswith(f"g_w2[{i}, {j}, {c}, {k}] = Σ over 1,024 places (4 images × 256) of m1 × g_h2 = ")
-        assert re.search(r"sum over (the [\d,]+ numbers|[\d,]+ of 1,024 places)", page.inner_text("#formulas"))
         assert number(text.split("All 256: ")[1].split(",")[0]) == pytest.approx(part, rel=1e-2, abs=1e-6)
         assert number(text.split("With the other 3 images: ")[1].split(",")[0]) == digits(a["g_w2"][i, j, c, k])
 
