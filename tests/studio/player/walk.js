@@ -4,11 +4,11 @@ back => {
     const press = (key) => document.body.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}));
     const text = (id) => document.getElementById(id).textContent;
     const shown = (number) => Number(number.replaceAll("−", "-"));
-    // Inputs whose elements give the same element of the output: one place is selected in all of them that it is the first step of
+    // Inputs that learn, whose elements give the same element of the output: one place is selected in all of which no earlier step spoke
     const several = () => {
         const {output, learns = []} = facts.steps[at].op < 0 ? {} : facts.ops[facts.steps[at].op];
-        const begun = (id) => learns.includes(id) && value(id).parts[0][0] !== facts.steps[at].op; // it stays
-        const alike = learns.length ? [output, ...reach?.each || []].filter((id) => mapped(id) && !begun(id)) : [];
+        const first = (id) => learns.includes(id) && value(id).parts[0][0] === facts.steps[at].op; // others stay
+        const alike = learns.length ? [output, ...(reach?.each || []).filter(first)].filter((id) => mapped(id)) : [];
         const labels = [...new Set(alike.map((id) => selected(id).label.replace(value(id).name, "")))];
         return labels.length > 1 ? [`is not alone: ${labels.join(" and ")} of ${alike.map((id) => value(id).name)}`] : [];
     };
