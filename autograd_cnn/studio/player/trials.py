@@ -89,8 +89,8 @@ class Trials:
         if self.whole:
             self.exact = {n: np.asarray(a, np.float64) if is_float(a) else a for n, a in self.scope.items()}
             self.base = self.run(self.exact, ran := set(author.inputs))
+            self.follow()
             if author.name(self.result) in ran:
-                self.follow()
                 self.try_elements()
 
     def array(self, value: Value) -> Any:
@@ -274,8 +274,8 @@ class Trials:
         slopes = self.slopes(op, value, i) if len(self.uses[op.id, value.id]) == 1 else None
         if slopes is None:
             return None
-        terms = np.nan_to_num(slopes * incoming)
-        if not abs(terms.sum() - c) <= 1e-3 * abs(c) + 1e-6 * np.abs(terms).sum() + 1e-12:  # or not a number
+        terms = slopes * incoming
+        if not abs(terms.sum() - c) < 1e-3 * abs(c) + 1e-6 * np.abs(terms).sum() + 1e-12:  # or not finite
             return None
         count = int(np.count_nonzero(np.abs(slopes) > STEP * np.abs(slopes).max()))
         sizes = np.abs(terms if terms.any() else slopes)
