@@ -82,9 +82,8 @@ class Views:
         products = [[graph.values[v] for _, v in op.inputs] for op in graph.ops if op.call.primitive.symbol == "@"]
         matrices = [x if len(y.shape) == 1 else y for x, y in products]
         self.filters |= {value.id for value in matrices if len(value.shape) == 2}  # drawn as a matrix
-        for op in reversed(graph.ops):
-            if op.output in self.filters and len(op.inputs) == 1:  # a transpose, or a slice
-                self.filters.add(op.inputs[0][1])
+        for op in reversed(graph.ops):  # and so is what one is a transpose or a slice of
+            self.filters |= {v for _, v in op.inputs if op.output in self.filters and len(op.inputs) == 1}
 
     def role(self, value: Value) -> str:
         if value.id in self.filters:
@@ -111,8 +110,6 @@ class Views:
         """
         every = np.arange(value.size)
         cut = maps(every.reshape(value.shape), self.role(value)) if self.whole else None
-        if cut is None:
-            return every, every
-        first = 1 if cut.at == ITEMS else None
-        drawn = cut.numbers[:first].astype(int).ravel()
+        first = 1 if cut and cut.at == ITEMS else None
+        drawn = cut.numbers[:first].astype(int).ravel() if cut else every
         return drawn, drawn if value.size > EXACT else every[: value.shape[-1] if first else None]

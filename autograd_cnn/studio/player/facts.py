@@ -145,7 +145,6 @@ class _Facts:
         t, inputs, rules = self.trials, inputs_of(op), [*self.trials.rules[op.id]]
         words = names_in(ast.parse("\n".join(rules)))
         used = [v for v in [*inputs, op.output] if self.author.name(t.values[v]) in words]
-        test = compare(t, op) if t.whole else None
         own = not op.call.primitive.packaged
         opaque = [k for k, text in enumerate(rules) if text.endswith(": the rule itself is called") and self.functions]
         functions = [rule.textbook.function for _, rule in op.call.steps if opaque or (own and self.functions)]
@@ -156,7 +155,7 @@ class _Facts:
         return record(
             name=clip(op.name), inputs=inputs, output=op.output, learns=learning(op),
             forward=t.lines[op.id], rules=rules, used=used, source=source_of(op.place, self.functions),
-            expression=template(call, self.ids(call)) if t.whole else None, test=test,
+            expression=template(call, self.ids(call)) if t.whole else None, test=compare(t, op),
             own=own, remarks=[line.strip() for line in written.splitlines() if own and re.search(REMARK, line)] or None,
             reach=reach and record(**reach._asdict()),
         )  # fmt: skip

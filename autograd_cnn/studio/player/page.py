@@ -70,8 +70,7 @@ def page(
     data = assets.as_json(record(frames=moments, pictures=drawings, quiz=quiz, stepped=more, classes=names)).encode()
     drawn = "".join(written(picture).replace('role="img"', 'role="group"', 1) for picture in pictures)
     title = escape(plain(", ".join(graph.summary())))
-    template = Template(assets.part("player/page.html"))
-    body = template.substitute(title=title, picture=drawn, data=assets.packed(data))
+    body = Template(assets.part("player/page.html")).substitute(title=title, picture=drawn, data=assets.packed(data))
     name = escape(moments[0]["name"])  # without the loss, for which the quiz asks
     return assets.page(f"Backprop player: {name}", body, assets.part("player/player.css"), script(), drawings=drawn)
 

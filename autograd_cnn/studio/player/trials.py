@@ -100,18 +100,16 @@ class Trials:
         return self.scope.get(self.author.gradient(value))
 
     def pick(self, value: Value) -> Pick:
-        if value.id not in self.picks:
-            self.choose(value, self.gradient(value), np.ones(value.shape))
-        return self.picks[value.id]
+        return self.picks.get(value.id) or self.choose(value, self.gradient(value), np.ones(value.shape))
 
-    def choose(self, value: Value, *scores: Any) -> None:
+    def choose(self, value: Value, *scores: Any) -> Any:
         """Make the element with the largest of the first `scores` that are not all 0 the example, if any are."""
         for each, places in product(scores, self.views.places(value)):  # one that is drawn, if it can be
             if (sizes := np.abs(np.nan_to_num(np.reshape(each, -1)[places]))).any():
                 i = int(places[sizes.argmax()])
                 x, g = (None if a is None else np.reshape(a, -1)[i] for a in (self.array(value), self.gradient(value)))
-                self.picks[value.id] = Pick(i, self.named(value, i), x, g)
-                break
+                return self.picks.setdefault(value.id, Pick(i, self.named(value, i), x, g))
+        return None
 
     def follow(self) -> None:
         """Choose the examples along the way back: those of a step are the factors of one product, and its result.
@@ -267,8 +265,7 @@ class Trials:
         """
         op, out = share.op, self.values[share.op.output]
         incoming, slope = np.reshape(self.gradient(out), -1), self.local(value, share)
-        whole = self.gradient(value) if share.array is None else share.array
-        c = np.reshape(whole, -1)[i]
+        c = np.reshape(self.gradient(value) if share.array is None else share.array, -1)[i]
         if slope is not None and abs(slope.flat[i] * incoming[k := i if out.size > 1 else 0] - c) <= 1e-5 * abs(c):
             return [1, self.place(out, k), significant(incoming[k]), significant(slope.flat[i])]
         slopes = self.slopes(op, value, i) if len(self.uses[op.id, value.id]) == 1 else None
@@ -369,16 +366,11 @@ def compare(t: Trials, op: Op) -> dict[str, Any] | None:
     if not floats or op.id not in t.back or not all(0 < v.size <= LARGEST for v in [output, *values]):
         return None
 
-    found, g = [], np.array(t.gradient(output), np.float64)
-    if (given := attempt(t.returned, op, g, {})) is None:  # a user's rule may not work in float64
-        return None
-    for v in values:
-        if (rows := attempt(_rows, t, op, v, given[v.id], g.reshape(-1))) is None:
-            return None
-        if not all(near for *_, near in rows):
-            t.wrong[t.places[op.id], v.id] = clip(op.name)
-        found += rows
-    return {"rows": found, "good": all(near for *_, near in found)}
+    g = np.array(t.gradient(output), np.float64)
+    given = attempt(t.returned, op, g, {})  # a user's rule may not work in float64
+    each = given and attempt(lambda: [_rows(t, op, v, given[v.id], g.reshape(-1)) for v in values])
+    found = list(chain(*each or ()))
+    return each and {"rows": found, "good": all(near for *_, near in found)}
 
 
 def _rows(t: Trials, op: Op, value: Value, gradient: Any, g: Any) -> list[Any]:
@@ -396,4 +388,6 @@ def _rows(t: Trials, op: Op, value: Value, gradient: Any, g: Any) -> list[Any]:
                 near = abs(d - r) <= 1e-4 * max(abs(d), abs(r)) + 1e-9
                 rows[i] = f"{name}{t.place(value, i) or ''}{part}", number(d, 6), number(r, 6), near
                 break
+    if not all(near for *_, near in rows.values()):
+        t.wrong[t.places[op.id], value.id] = clip(op.name)
     return [rows[i] for i in sorted(rows)]

@@ -33,8 +33,7 @@ def significant(x: Any, digits: int = 9) -> float | None:
 
 def bare(line: str) -> str:
     """Return a line of the program as mathematics is written: without modules and types, with × for ``*``."""
-    line = re.sub(r"\bnp\.float\d+\(([^()]*)\)", r"\1", line)
-    line = re.sub(r"\b(ag|np)\.", "", line).replace(" * ", " × ")
+    line = re.sub(r"\bnp\.float\d+\(([^()]*)\)|\b(?:ag|np)\.", r"\1", line).replace(" * ", " × ")
     return re.sub(r"\((\w+)\[\.\.\., None\] == arange\(\d+\)\)", r"one_hot(\1)", line)
 
 
