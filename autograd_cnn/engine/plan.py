@@ -27,7 +27,8 @@ class Plan:
     """The values to save and the rules to run, for one set of inputs that need a gradient.
 
     Values are numbered: the flat arguments (each array of a list counts), `out`, the by-products, and then the shapes
-    that rules ask for. `labels` has their names.
+    that rules ask for. So the number of an argument is its position, and that of `out` is how many arguments there are.
+    `labels` has their names.
 
     Attributes
     ----------
@@ -41,7 +42,7 @@ class Plan:
     guarded : list of (index, number)
         The index in `saved` and the number of each argument or output there, which `record` makes read-only.
     constants : list of int
-        The positions of the arguments that need no gradient.
+        The positions of the arguments, options too, through which no gradient flows.
     may_write : bool
         Whether the rules allow that the rule of the first input writes its result into `g`. It runs last then. It is
         False unless `accelerate` declared it, so for multiply.
@@ -155,4 +156,5 @@ class Plan:
 def _getter(indices: list[int]) -> Callable[[Any], Any]:
     if len(indices) > 1:
         return itemgetter(*indices)
+    # For one index a slice, which returns a tuple: `itemgetter` of one index returns the value itself.
     return itemgetter(slice(indices[0], indices[0] + 1)) if indices else lambda values: ()

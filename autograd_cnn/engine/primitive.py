@@ -15,24 +15,26 @@ gradient `g` into the gradient of one input. The names of its other parameters d
 input, the output (`out`), a by-product or an option by its name, and by ``x_shape`` only the shape of the input `x`.
 The names are read once, when the rule is registered. The tape saves no other values.
 
-Take ``u = ag.Tensor(3.0, requires_grad=True)``, which has a float64 array of its own and a `Leaf`, and ``z = u * u``:
+Take ``u = ag.Tensor(3.0, requires_grad=True)``, which has a `Leaf`, and a float64 array of its own (a copy, if an array
+is passed), and ``z = u * u``:
 
 1. ``u * u`` calls ``Tensor.__mul__``, which is `direct` in ``tensor.py``. It looks up `multiply` by name, does what
    `__call__` does, and calls ``multiply.run((u, u), {}, mode)``. The mode, ``current.get()``, is the settings of this
    context (`contextvars`), such as `recording`, which is False under `no_grad` only. If an observer, such as a
    profiler, has set ``mode.call``, the call goes there instead.
 2. `run` takes the arrays out of the Tensors and calls `forward`: the plain function, or one that the room `fast` has
-   put in its place, as by default for multiply (the numbers are the same). `grad_mask` has a bit for each argument to
-   which a gradient flows: 0b11 for ``u * u``, 0b01 for ``u * 2``. NumPy returns a number for arrays without axes, as
-   here, and `fitted_result` makes an array of it again.
+   put in its place, under the same name, as by default for multiply: it computes large arrays in blocks, with the same
+   numbers. `grad_mask` has a bit for each argument to which a gradient flows: 0b11 for ``u * u``, 0b01 for ``u * 2``.
+   NumPy returns a number for arrays without axes, as here, and `fitted_result` makes an array of it again.
 3. A `Plan` has, for these bits, the values to save and the steps of the walk. The first call with these bits makes the
    plan, from the names of the rules' parameters, and `plans` keeps it for the next. A step is (`argnums`, `rule`,
-   `pick`): the positions of the inputs that the rule is for, the rule (a `Rule`, whose `function` is the lambda
-   above, or one that `fast` has put in its place), and a function, for which ``pick(node.saved)`` is what the rule
-   needs.
+   `pick`): the positions of the inputs that the rule is for, the rule (a `Rule`, whose `function` is the lambda above,
+   or one that `fast` has put in its place, as by default for multiply), and a function, for which ``pick(node.saved)``
+   is what the rule needs.
 4. ``plan.record`` makes the node, with the leaf of u twice in `inputs` and both factors in `saved`. The array of z is
-   read-only from now on, and that of u until the walk frees `saved`. The node becomes `z.node`. The user's line is that
-   of the first frame outside of the package; the search begins at the caller of `direct` (``sys._getframe(2)``).
+   read-only from now on, and that of u, which is not copied, until the walk frees `saved` and `guards`. The node
+   becomes `z.node`. The user's line is that of the first frame outside of the package; the search begins at the caller
+   of `direct` (``sys._getframe(2)``).
 5. ``z.backward()`` walks from this node: see `walk`.
 
 >>> import autograd_cnn as ag
