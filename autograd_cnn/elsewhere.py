@@ -87,6 +87,7 @@ ADVICE = {
         "no_grad(*)": "With brackets: @ag.no_grad(), or with ag.no_grad(): ...",
         "enable_grad(*)": "With brackets: @ag.enable_grad(), or with ag.enable_grad(): ...",
         "profile(*)": "Around the code: with ag.profile() as p: f(x)",
+        "flatten(order=)": "x.ravel(order)",
         "odeint(adjoint=)": "Where memory is short: ag.checkpoint(ag.odeint, func, y0, t, *args)",
         "repeat(*)": "Copies side by side, as in PyTorch: ag.tile(x, {})",
         "Sequential.append Sequential.extend Sequential.insert": "a new one: ag.nn.Sequential(*layers, layer)",

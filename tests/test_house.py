@@ -31,12 +31,12 @@ class Room(NamedTuple):
 ROOMS = {
     # the library
     "engine": Room(1949, "", "the tape, the recorded call, the walk back, and Tensor"),
-    "ops": Room(1876, "engine checks", "the textbook: operations, each with its derivative below it"),
-    "calculus": Room(903, "engine checks", "grad and its kin, checkpoint, and checks of gradients"),
+    "ops": Room(1878, "engine checks", "the textbook: operations, each with its derivative below it"),
+    "calculus": Room(906, "engine checks", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(748, "engine calculus ops state checks", "modules, layers and their initial weights"),
     "optim": Room(323, "engine calculus state checks", "optimisers, schedules, clipping"),
     "checks": Room(31, "", "checks of single arguments, which return them"),
-    "elsewhere": Room(114, "", "names of other libraries, and what to write here"),
+    "elsewhere": Room(115, "", "names of other libraries, and what to write here"),
     "state": Room(72, "environment", "checks of a state before it is loaded"),
     "environment": Room(29, "", "this Python: its command line, and packages that are absent"),
     "files": Room(49, "", "writes a file as a whole or not at all"),

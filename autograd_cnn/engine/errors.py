@@ -75,7 +75,7 @@ def no_rule(primitive: Any, name: str, tensor: Any) -> TypeError:
 
 def unknown_keyword(name: str, unknown: str, known: Iterable[str]) -> TypeError:
     """Return the error about a keyword: the code of this package for it, a similar one, or all that there are."""
-    known, cure = [*known], advice.get(f"{unknown}=", "")
+    known, cure = [*known], advice.get(f"{name}({unknown}=)", advice.get(f"{unknown}=", ""))
     parameter, sign, _ = cure.partition("=")
     if sign and parameter.isidentifier() and parameter not in known:  # it has another name there
         cure = ""

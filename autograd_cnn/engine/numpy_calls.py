@@ -54,7 +54,7 @@ def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options
         return _call((ufunc, "complex"), inputs, options)
     if ufunc in _constants and (ufunc is not np.heaviside or recorded(inputs[1:]) is None):  # its value at 0
         function = ufunc if method == "__call__" else getattr(ufunc, method)
-        made = constant(function, exported(inputs), options)  # operations export them themselves
+        made = constant(function, tuple(map(exported, inputs)), options)  # operations export them themselves
         return _tensor(self, made) if ufunc in _STEPS else made
     if method == "outer":
         inputs = registry["reshape"](inputs[0], np.shape(inputs[0]) + (1,) * np.ndim(inputs[1])), inputs[1]
@@ -82,7 +82,7 @@ def _tensor(self: Any, made: Any) -> Any:
 
 def constant(function: Any, args: Any, options: Any) -> Any:
     """Call a function without a derivative with plain arrays, or let the observer call it."""
-    if function in _ORDERS and "c" in map(kind_of, args):
+    if function in _ORDERS and ("c" in map(kind_of, args) or complex in map(type, args)):
         raise errors.no_order(f"{function.__name__}: ")
     mode = current.get()
     if mode.call is not None:

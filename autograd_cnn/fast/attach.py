@@ -117,7 +117,7 @@ def accelerate_sums() -> None:
 
 
 def _linear(x: Any, w: Any, b: Any) -> Any:
-    return matrices.matmul(x.reshape(-1, len(w)), w, b).reshape(*x.shape[:-1], w.shape[1])
+    return matrices.matmul(x.reshape(prod(x.shape[:-1]), len(w)), w, b).reshape(*x.shape[:-1], w.shape[1])
 
 
 def _sum(textbook: Kernel) -> Kernel:

@@ -98,12 +98,14 @@ def _connected(x: Any, w: Any, b: Any) -> tuple[Any, Any, Any]:
 
 def _with_weights_of_each(primitive: Any, args: Any, batched: set[int], size: int) -> Any:
     x, w, b = args
+    x_shape, w_shape, *b_shape = (np.shape(a)[i in batched :] for i, a in enumerate(args) if a is not None)
+    if len(w_shape) != 2 or x_shape[-1:] != w_shape[:1] or b_shape not in ([], [w_shape[1:]]):
+        return NotImplemented  # then one example raises the error, which speaks of its shapes
     if batched == {0}:
         return linear(x, w, b)
-    rows = x.shape[0 in batched : -1]
-    y = matmul(reshape(x, (size if 0 in batched else 1, math.prod(rows), x.shape[-1])), w)
+    y = matmul(reshape(x, (size if 0 in batched else 1, math.prod(x_shape[:-1]), x_shape[-1])), w)
     y = y if b is None else y + (expand_dims(b, 1) if 2 in batched else b)
-    return reshape(y, (size, *rows, w.shape[-1]))
+    return reshape(y, (size, *x_shape[:-1], *w_shape[1:]))
 
 
 @primitive(batch=_with_weights_of_each, complex=True, strict=True, flops=_flops, check=_connected)

@@ -69,6 +69,21 @@ def test_images_and_what_differs_beside_them_without_groups():
     check_weights(lambda s, x: ag.sum(ag.sin(scaled(x, s))), np.ones(4), IMAGES)
 
 
+X, IMAGE, KERNEL = np.ones((3, 2, 3)), np.ones((2, 1, 4, 4, 2)), np.ones((2, 3, 3, 2, 2))
+
+
+@pytest.mark.parametrize(("layer", "args", "message"), [
+    (ag.linear, (X, np.ones((3, 3))), "linear: w is 1-dimensional"),
+    (ag.linear, (X, np.ones((3, 3, 4)), np.ones((3, 1))), r"linear: b is \(1,\), w \(3, 4\) has 4 outputs"),
+    (ag.linear, (X, np.ones((3, 2, 4))), r"linear: x \(2, 3\) @ w \(2, 4\): 3 is not 2"),
+    (ag.conv2d, (IMAGE, np.ones((2, 3, 3, 3, 2))), r"x has 2 channels, w expects 3\n[^$]*Should w be \(3, 3, 2, 2\)\?"),
+    (ag.conv2d, (IMAGE, KERNEL, np.ones((2, 3))), r"b is \(3,\), want \(2,\)"),
+])  # fmt: skip
+def test_operands_of_each_example_that_do_not_fit(layer, args, message):
+    with pytest.raises(ValueError, match=message):
+        ag.vmap(layer)(*args)
+
+
 def test_gradients_of_a_cnn_for_each_example_and_for_a_model_each():
     model = ag.nn.Sequential(
         ag.nn.Conv2d(4, 3, 3, padding=1), ag.nn.ReLU(), ag.nn.MaxPool2d(2), ag.nn.Flatten(), ag.nn.Linear(18, 2)

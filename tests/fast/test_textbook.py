@@ -236,3 +236,10 @@ def test_an_accelerated_operation_on_its_examples_and_on_longer_arrays(name, rng
                     want = results(formula, g, picked(node.saved))
                     found = rule.function(h, *pick(node.saved))  # a call of the rule would lock `h`
                     assert_agrees(found if rule.joint else [found], want, rule.exact, what)
+
+
+@pytest.mark.parametrize("shape", [(5, 0), (2, 5, 0), (0, 0)])
+def test_a_linear_layer_without_inputs_returns_its_bias(shape):
+    b = np.arange(3, dtype=np.float32)
+    y = operations["linear"](Tensor(np.ones(shape, np.float32)), np.ones((0, 3), np.float32), b)
+    np.testing.assert_array_equal(y.data, np.broadcast_to(b, (*shape[:-1], 3)))

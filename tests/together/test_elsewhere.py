@@ -60,6 +60,7 @@ PROGRAMS = {  # and their errors
         "odeint: has no parameter 'adjoint'. Where memory is short: ag.checkpoint(ag.odeint, func, y0, t, *args)"
     ),
     "ag.sum(x, dim=0)": "sum: has no parameter 'dim'. Here: axis=",
+    "x.flatten(order='F')": "flatten: has no parameter 'order'. Here: x.ravel(order)",
     "ag.quantile(x, 0.5, dim=0)": "quantile: has no parameter 'dim'. Here: axis=",
     "ag.Tensor(1.0, device=0)": "Tensor: has no parameter 'device'. Here: leave it out, there are no devices",
     "ag.nn.Conv2d(3, 8, 3, pad=1)": "Conv2d: has no parameter 'pad'. Did you mean 'padding'?",

@@ -109,6 +109,12 @@ def test_complex_numbers_have_no_order(f):
         f(leaf(Z))
 
 
+@pytest.mark.parametrize("f", [lambda x: x < 1j, lambda x: x >= 1j, lambda x: np.less(x, np.complex64(1j))])
+def test_real_numbers_have_no_order_with_a_complex_one(f):
+    with pytest.raises(TypeError, match="complex numbers have no order"):
+        f(leaf([1.0, 2.0]))
+
+
 def test_the_sign_of_a_complex_number_is_its_direction():
     z = leaf([*Z, 0])
     np.testing.assert_allclose(np.sign(z).data, np.sign(z.data))

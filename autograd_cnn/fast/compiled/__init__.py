@@ -1,8 +1,8 @@
 """Compiled passes over tiles, as plain loops: one file for each file of `fast` with such passes.
 
 A public function is the twin of the NumPy function of the same file and name, and has the same parameters (see
-`fast.twins`). The twins of those in `elementwise` and `updates` are functions of the textbook. Those of `products`
-belong to `fast.direct`, `fast.fused` and `fast.matrices`, and have no pass in NumPy. `mailbox` calls all of them, at
+`fast.twins`). The twins of those in `elementwise` and `updates` are functions of the textbook. Those of `direct`,
+`winograd` and `products`, which serves both and `fast.matrices`, have no pass in NumPy. `mailbox` calls all of them, at
 their addresses, so an argument is an array, a whole number or a tuple of these. Innermost loops run over channels,
 which are adjacent in memory, so that the compiler turns them into vector instructions. The twins keep no sum across
 channels. The functions release the interpreter's lock: tiles run on all cores.
