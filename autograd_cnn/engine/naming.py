@@ -171,6 +171,8 @@ def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]], 
         kind, problem = ValueError, problem or "too large for the memory"
     elif "not supported for the input types" in problem:  # of a ufunc
         problem = "wants real numbers" if any(v.dtype.kind == "c" for _, v in operands) else "wants numbers"
+    elif operands and (cast := re.match(r"Cannot cast .* from dtype\('(\w+)'\) to dtype\('[uib]", problem)):
+        cure = f"Convert first: {operands[0][0]}.astype(np.{cast[1]})"
     elif "could not be broadcast together with shapes" in problem and len(operands) == 2:
         problem = " and ".join(f"{getattr(v, 'name', None) or label} {v.shape}" for label, v in operands)
         problem += " do not broadcast"
