@@ -140,6 +140,10 @@ def shares_memory(tensor: Any, other: Any) -> RuntimeError:
     return not_assigned(tensor, f"shares memory with {name}, which would change as well: assign to {name}")
 
 
+def parts_are_set(tensor: Any, value: Any) -> None:
+    raise AttributeError(f"real and imag are read only. Both at once: {code_of(tensor)}[...] = x + 1j * y")
+
+
 def leaves_graph(tensor: Any, caller: str = "") -> TypeError:
     """Return the error about a plain array, or about a number by `float`: ``out[i] = w`` and libraries call it."""
     code, join = code_of(tensor), "array" if "array" in registry else "stack"

@@ -403,6 +403,7 @@ class Tensor:
         return hooks["graph"](self)
 
     if not TYPE_CHECKING:  # hidden from type checkers, which would take ``array * tensor`` for an array
+        real = imag = property(fset=errors.parts_are_set)  # without a getter, `__getattr__` reads them
 
         def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
             if self._node is not None:

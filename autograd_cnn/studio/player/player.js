@@ -369,9 +369,9 @@ function picture(number, known = number) {
 }
 
 function scroll(x, y) {
-  const pane = $("picture"), top = y * pane.scrollHeight - pane.clientHeight / 2;
-  pane.scrollLeft = x * pane.scrollWidth - pane.clientWidth / 2;
-  pane.scrollTop = top < 32 ? 0 : top; // the headings are whole, or out of sight
+  const pane = $("picture");
+  pane.scrollTo(x * pane.scrollWidth - pane.clientWidth / 2, y * pane.scrollHeight - pane.clientHeight / 2);
+  if (pane.scrollTop < 40 && y * pane.scrollHeight + 24 < pane.clientHeight) pane.scrollTop = 0; // no heading is cut
 }
 
 function fold(change) {

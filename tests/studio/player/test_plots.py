@@ -242,6 +242,7 @@ def test_dragging_moves_the_numbers_of_the_picture(opened, scalars):
     loss = f"{np.exp(-numbers['t']):.4g}"
     assert page.locator("#picture g:has(.loss) text").first.text_content() == f"loss {loss}"
     assert page.inner_text("#caption") == "x = 1.3 instead of 0.5. The gradients are still those of the start."
+    assert page.locator("#caption").bounding_box()["height"] < 60  # two lines, not a letter in each
     assert page.locator(".moved #picture").count() == 1
     assert page.locator("#picture text", has_text="x = 1.3").count() == 1
     page.mouse.up()
