@@ -70,15 +70,18 @@ def _answers(draft: Draft) -> list[tuple[str, str]]:
     return [(text, reason if k else "") for k, (text, reason) in enumerate(found.items())][: 1 + WRONG]
 
 
+def _agrees(t: Trials, v: Any) -> bool:
+    """Return whether the loss changes as the gradient of a value says: it does not bend, and no rule is wrong."""
+    i, _, _, g = t.pick(v)
+    return math.isclose(t.tried[v.id].get(i, [math.nan])[0], RAISE * g, rel_tol=0.2)
+
+
 @asked("backward", most=1)
 def slope(t: Trials, op: Op) -> Iterator[Draft]:
     """Ask what the gradient of a result says about the loss, at the step that uses it."""
     out = t.values[op.output]
-    if out.id in t.tried and out is not t.result:
-        i, name, _, g = t.pick(out)
-        change = t.tried[out.id].get(i, [math.nan])[0]
-        if not math.isclose(change, RAISE * g, rel_tol=0.2):
-            return  # it bends, or a rule is wrong
+    if out.id in t.tried and out is not t.result and _agrees(t, out):
+        _, name, _, g = t.pick(out)
         far = number(RAISE * abs(g), 3)
         ways = ("down", "up") if g < 0 else ("up", "down")
         right, other = (f"Raise {name} by {RAISE}, and {t.goal} goes {way} by about {far}" for way in ways)
@@ -94,7 +97,7 @@ def slope(t: Trials, op: Op) -> Iterator[Draft]:
 def total(t: Trials, op: Op) -> Iterator[Draft]:
     """Ask for a gradient that this step completes, from its shares, and for the reason why they add up."""
     values = [t.values[v] for v in learning(op) if len(t.shares[v]) > 1 and t.shares[v][-1].op is op]
-    for v in (v for v in values if t.whole and v.size):
+    for v in (v for v in values if t.whole and v.size and (v.id not in t.tried or _agrees(t, v))):
         pick, name = t.pick(v), clip(v.name)
         parts = [float(np.reshape(s.array, -1)[pick.i]) for s in t.shares[v.id]]
         mean, product = sum(parts) / len(parts), math.prod(parts)

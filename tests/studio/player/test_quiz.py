@@ -283,6 +283,19 @@ def test_the_quiz_counts_the_questions_that_are_left(opened, scalars):
     assert page.is_hidden("#ask") and page.is_visible("#content")
 
 
+def test_no_wrong_sum_is_the_right_answer_where_a_rule_is_wrong():
+    @ag.primitive
+    def larger(x, y):
+        return np.maximum(x, y)
+
+    def sums(rule):
+        larger.vjp(x=rule, y=lambda g, x, y: g * (y > x))
+        page = ag.trace(lambda x: ag.sum(ag.square(larger(x, x) * x)), np.array([1.0, 2.0])).page()
+        return [q for q in facts_of(page)["frames"][0]["quiz"] if "The ways of " in q["text"]]
+
+    assert sums(lambda g, x, y: g * (x >= y)) and not sums(lambda g, x, y: 3 * g * (x >= y))
+
+
 @pytest.mark.slow
 def test_the_quiz_begins_where_the_reader_is_and_says_where_it_asks(opened, scalars):
     page = opened(scalars)
