@@ -37,7 +37,7 @@ from autograd_cnn.studio.records import Graph, Op, Place
 from autograd_cnn.studio.records import Value as Recorded
 from autograd_cnn.studio.text import clip, count_text, listed, plain, shape_text
 
-FAR, ENDS = 100, 0.02  # ratio between layers, distance from the end of a range
+FAR, ROUNDING, ENDS = 100, 2**23, 0.02  # ratio between layers; of a rounding error; distance from the end of a range
 MANY = 32  # items, of which a unit that is on for one in ten is off for all with a chance of 3 %; of 4, of 66 %
 CONTEXT = 6  # lines of source shown before and after those with operations
 LONGEST, FUNCTIONS = 40, 3  # lines of a rule; functions that the first step shows
@@ -322,7 +322,7 @@ def diagnose(t: Trials) -> list[tuple[str, int]]:
             g = np.asarray(t.gradient(t.values[op.output]), np.float64)
             layers.append((float(np.linalg.norm(g)), name, t.back[op.id]))
     for (far, name, step), (near, _, _) in pairwise(layers):
-        if 0 < far < math.inf and 0 < near < math.inf and max(near / far, far / near) > FAR:
+        if 0 < far < math.inf and 0 < near < math.inf and FAR < max(near / far, far / near) < ROUNDING:
             word, ratio = ("shrinks", near / far) if near > far else ("grows", far / near)
             found.append((f"the gradient {word} {ratio:,.0f} times on the way back to {name}", step))
     for v in t.graph.parameters:

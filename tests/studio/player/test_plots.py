@@ -256,6 +256,19 @@ def test_dragging_moves_the_numbers_of_the_picture(opened, scalars):
 
 
 @pytest.mark.slow
+def test_a_gradient_that_is_a_rounding_error_does_not_differ_from_no_change(opened):
+    def f(x, b):
+        h = x + b
+        return ag.mean(ag.square(h - ag.mean(h)) / 3)  # which no shift changes
+
+    x = np.random.default_rng(0).normal(size=64).astype(np.float32)
+    page = opened(ag.trace(f, x, np.float32(0.3) * np.ones(1, np.float32)).page(), "#step=100")
+    page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && facts.ops[s.op].name === 'add'))")
+    text = page.inner_text("#formulas")
+    assert "g_b" in text and "does not move" in text and "They differ" not in text
+
+
+@pytest.mark.slow
 def test_keys_move_the_handle_and_escape_puts_it_back(opened, scalars):
     page = opened(scalars, "#step=13")
     handles = page.locator(".plot input")
