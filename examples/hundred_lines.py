@@ -4,7 +4,7 @@ Automatic differentiation in a hundred lines
 
 The idea of the package in one file that needs NumPy only: primitives and their rules, the tape, and the walk, in the
 order in which to read the engine's files. It trains the network of ``spiral.py``. Every Tensor requires a gradient, and
-nodes have their rules (in the engine, a plan has them). Several numbers go back from ones, which the engine refuses.
+nodes have their rules (in the engine, a plan has them). A result may have several numbers, which the engine refuses.
 """
 
 import itertools

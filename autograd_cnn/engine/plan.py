@@ -40,7 +40,8 @@ class Plan:
         The numbers of the values in `saved`, in the order in which the rules first ask for them: [1, 0] for ``u * u``,
         where the rule of x asks first, for y. `keep` picks these values.
     guarded : list of (index, number)
-        The index in `saved` and the number of each argument or output there, which `record` makes read-only.
+        The index in `saved` and the number of each argument or output there. `record` makes the arguments read-only,
+        but for results, which have been read-only since they were made.
     constants : list of int
         The positions of the arguments, options too, through which no gradient flows.
     may_write : bool

@@ -15,17 +15,18 @@ gradient `g` into the gradient of one input. The names of its other parameters d
 input, the output (`out`), a by-product or an option by its name, and by ``x_shape`` only the shape of the input `x`.
 The names are read once, when the rule is registered. The tape saves no other values.
 
-Take ``u = ag.Tensor(3.0, requires_grad=True)``, which has a `Leaf`, and a float64 array of its own (a copy, if an array
-is passed), and ``z = u * u``:
+Take ``u = ag.Tensor(3.0, requires_grad=True)``, which has a `Leaf` (its `requires_grad` makes it), and a float64 array
+of its own (a copy, if an array is passed), and ``z = u * u``:
 
-1. ``u * u`` calls ``Tensor.__mul__``, which is `direct` in ``tensor.py``. It looks up `multiply` by name, does what
-   `__call__` does, and calls ``multiply.run((u, u), {}, mode)``. The mode, ``current.get()``, is the settings of this
-   context (`contextvars`), such as `recording`, which is False under `no_grad` only. If an observer, such as a
-   profiler, has set ``mode.call``, the call goes there instead.
-2. `run` takes the arrays out of the Tensors and calls `forward`: the plain function, or one that the room `fast` has
-   put in its place, under the same name, as by default for multiply: it computes large arrays in blocks, with the same
-   numbers. `grad_mask` has a bit for each argument to which a gradient flows: 0b11 for ``u * u``, 0b01 for ``u * 2``.
-   NumPy returns a number for arrays without axes, as here, and `fitted_result` makes an array of it again.
+1. ``u * u`` calls ``Tensor.__mul__``, which is `direct` in ``tensor.py``. It finds `multiply` in `registry` and,
+   without a call of `__call__`, does the same: it calls ``multiply.run((u, u), {}, mode)``. The mode,
+   ``current.get()``, is the settings of this context (`contextvars`), such as `recording`, which is False under
+   `no_grad` only. If an observer, such as a profiler, has set ``mode.call``, the call goes there instead.
+2. `run` takes the arrays out of the Tensors and calls `forward`: the plain function, or one that the subpackage `fast`
+   has put in its place, under the same name, as by default for multiply: it computes large arrays in blocks, and small
+   ones by NumPy's function. `grad_mask` has a bit for each argument to which a gradient flows: 0b11 for ``u * u``, 0b01
+   for ``u * 2``. NumPy returns a number for arrays without axes, as here, and `fitted_result` makes an array of it
+   again.
 3. A `Plan` has, for these bits, the values to save and the steps of the walk. The first call with these bits makes the
    plan, from the names of the rules' parameters, and `plans` keeps it for the next. A step is (`argnums`, `rule`,
    `pick`): the positions of the inputs that the rule is for, the rule (a `Rule`, whose `function` is the lambda above,

@@ -7,25 +7,25 @@ so all contributions to a node have arrived when its turn comes.
 In ``tensor.py``, ``z.backward()`` calls `_backward`, which calls `_gradients`, which calls `carry_back`, which calls
 `carry_through`, which calls ``walk(z.node, seed)``. `_gradients` makes the seed: a one in the shape and dtype of z,
 which must be one number; for more, ``z.backward(grad)`` takes a read-only view of the caller's array. `carry_back`
-conjugates complex numbers; `carry_through` copies the context. When the walk is over, `_backward` makes each gradient
-that comes back, without a copy, `grad` of its leaf if that was None; otherwise the sum of both, a new array. So a walk
-that fails changes no leaf. The heap has births with a minus, since Python's heaps return the smallest number first.
+conjugates complex numbers; `carry_through` copies the context. When the walk is over, `_backward` sets `grad` of each
+leaf: to the gradient itself, not a copy, if `grad` was None; otherwise to a new array, the sum of both. So a walk that
+fails changes no leaf. The heap has births with a minus, since Python's heaps return the smallest number first.
 
 For ``z = u * u`` at u = 3, the births are, say, 1 for the leaf of u and 2 for the node of z. The heap is [-2], and the
-first node is that of z, with g = 1. The rule of the first factor gives g times the second, 3: the first contribution to
-the leaf, and the heap is [-1]. The rule of the second factor gives 3 again, which is added into the sum, since nobody
-else refers to the sum (the first of the three ways in `add`); the heap stays as it is. Then the leaf is the youngest,
-and its sum 6 is the result.
+first node is that of z, with g = 1. The rule of the first factor gives g times the second, 3, a NumPy number, of which
+`conform` makes an array: the first contribution to the leaf, and the heap is [-1]. The rule of the second factor gives
+3 again, which is added into the sum, since nobody else refers to the sum (the first of the three ways in `add`); the
+heap stays as it is. Then the leaf is the youngest, and its sum 6 is the result.
 
 A first reading may leave out what has its default in ``z.backward()``: `wrap` (walks that are recorded, for derivatives
 of derivatives), `targets` with `needed`, and `retain`; also `observed`, for profilers, and `search`, which
-``z.backward()`` does pass (``z.backward(grad)`` does not), with `look`, which stays None until NumPy meets an invalid
-number. `here` is the line of this walk, and `claim` notes it at the root, or refuses a second walk from there
-(RuntimeError), also after one that failed: an error in a rule is raised with a note (`rule_failed`), and the nodes that
-are left keep their saved arrays, read-only, as long as they live. `conform` makes a contribution an array of the
-input's shape and dtype. A first reading may also leave out `into`, which the rules of multiply do not have,
-`may_write`, `ours` and `is_ours`, with the last paragraph: they decide whether memory is used again, and never change a
-number.
+``z.backward()`` does pass (``z.backward(grad)`` does not), with `look`, which stays None until NumPy reports an invalid
+number, an overflow or a division by zero. `here` is the line of this walk, and `claim` notes it at the root, or refuses
+a second walk from there (RuntimeError), also after one that failed: an error in a rule is raised with a note
+(`rule_failed`), and the nodes that are left keep their saved arrays, read-only, as long as they live. `conform` makes a
+contribution an array of the input's shape and dtype. A first reading may also leave out `into`, which the rules of
+multiply do not have, `may_write`, `ours` and `is_ours`, with the last paragraph: they decide whether memory is used
+again, and never change a number.
 
 Only the walk adds contributions, undoes broadcasting, and checks shapes and dtypes. A contribution is a fresh array if
 it is writable and nobody else refers to it (`is_ours`, by the count of references). For saved arrays are read-only, and
@@ -76,7 +76,7 @@ def walk(
         Looks for the first contribution that is not finite.
     """
     place = here()
-    np.seterr(all="ignore")  # the forward pass has warned already
+    np.seterr(all="ignore")  # the forward pass has warned already; `search` listens to some of these errors
     needed = None if targets is None else leading(root, targets)
     sums = _Sums(root, seed, wrap, needed)
     if search is not None:
