@@ -152,7 +152,7 @@ def test_a_program_trains_pauses_and_steps_and_the_player_opens_on_the_step(page
     page.wait_for_selector(f"#status:has-text('Paused after step {int(step) + 1}')")
     after = page.inner_text("#count").split()[-1]
     assert 0 < float(after) < float(loss)
-    player_with(page, f"loss {float(after):.4g}").locator("#position:text('the update')").wait_for()  # as before
+    player_with(page, f"loss {float(after):.4g}").locator("#position:has-text('the update')").wait_for()  # as before
     for text, button in (TRAINS + "#", "changed: run to use it"), (TRAINS, "run"):
         page.fill("#code", text)
         assert page.inner_text("#run") == button
