@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import oracles
-from autograd_cnn.fast import mailbox, threads, tiles
+from autograd_cnn.fast import mailbox, threads, tiles, twins
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +26,13 @@ def naive():
         return run
 
     return SimpleNamespace(**{name: remembered(f) for name, f in vars(oracles).items() if callable(f)})
+
+
+@pytest.fixture(scope="session")
+def compiled():
+    """Leaves out a test of what exists in compiled code only, where nothing is compiled."""
+    if twins.kernel_set() == "numpy":
+        pytest.skip("Numba is not installed, or turned off")  # no twin of NumPy to test in its place
 
 
 @pytest.fixture

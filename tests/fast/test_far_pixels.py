@@ -7,7 +7,6 @@ import pytest
 
 from autograd_cnn.fast import winograd
 from autograd_cnn.fast.tiles import laid_out
-from autograd_cnn.fast.twins import kernel_set
 
 SAME = np.ones((1, 1, 16, 4), np.float32)  # all channels have the same weight
 ONE = np.zeros((1, 1, 16, 4), np.float32)  # channel 3 has all of it
@@ -15,10 +14,8 @@ ONE[:, :, 3] = 1
 
 
 @pytest.fixture(scope="module")
-def even():
+def even(compiled):
     """The compiled look at images, for weights of this concentration."""
-    if kernel_set() == "numpy":
-        pytest.skip("Numba is not installed, or turned off")
     import numba
 
     from autograd_cnn.fast.compiled import images_of

@@ -28,10 +28,8 @@ GEOMETRIES = {
 
 
 @pytest.fixture
-def way(monkeypatch):
+def way(monkeypatch, compiled):
     """A list with an item for each call of the algorithm."""
-    if direct.kernel_set() == "numpy":
-        pytest.skip("Numba is not installed, or turned off")
     calls = []
     for name in "conv2d", "weight_gradient":
         function = getattr(winograd, name)

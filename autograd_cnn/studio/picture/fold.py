@@ -111,7 +111,7 @@ class Folding:
     def repeated(self, rounds: list[Items], before: Items) -> Group:
         """Return the group of `rounds`; if each round is one scope, of the items inside these scopes.
 
-        Of the items `before`, those on the same lines are a round that differs: a state may begin as a constant.
+        Items in `before` on the same lines are one more round, which differs: a state may begin as a constant.
         """
         only = [item for items in rounds for item in items if len(items) == 1]
         blocks = [b for b in only if isinstance(b, Group) and len(b.rounds) == 1]

@@ -106,7 +106,7 @@ class Views:
     def places(self, value: Value) -> tuple[Any, Any]:
         """Return the flat indices of the elements that are drawn at first, and of those whose numbers are in the page.
 
-        Of a batch of vectors there is the first item.
+        The page has the first item of a batch of vectors.
         """
         every = np.arange(value.size)
         cut = maps(every.reshape(value.shape), self.role(value)) if self.whole else None

@@ -146,7 +146,7 @@ function trialOf(id, element, g, here) {
   if (raised === undefined) return { check: `This number was not tried: only some were, as many as a second allows. Predicted: raise ${element.label} by ${RAISE}, and ${facts.goal} changes by ${four(RAISE * g)}.` };
   const [before, after, far] = apart(facts.base, facts.base + raised, 4);
   const happens = raised ? `goes from ${before} to ${after}, ${raised < 0 ? "down" : "up"} by ${far}` : "does not move";
-  const differ = Math.abs(raised - RAISE * g) > 0.2 * Math.abs(raised) + 1e-7 * Math.abs(facts.base); // of which floats see nothing
+  const differ = Math.abs(raised - RAISE * g) > 0.2 * Math.abs(raised) + 1e-8 * Math.abs(facts.base); // of which floats see nothing
   const why = differ ? `. They differ: ${doubt(id, here)}` : raised ? ": close." : ".";
   const check = `Raise ${element.label} by ${RAISE}: ${facts.goal} ${happens}. Predicted: ${RAISE} × ${factor(g)} = ${four(RAISE * g)}${why}${changes.length ? "" : " No plot: all would take too long."}`;
   return { check, plot: changes.length ? around(element, numberIn(array, element.i, element.d), g, span, changes, moves) : null };

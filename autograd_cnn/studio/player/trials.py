@@ -38,8 +38,8 @@ ONE = ast.Constant(1)
 # if they are kept; and their look, if there are several contributions
 Share = namedtuple("Share", "op expression array look")
 Pick = namedtuple("Pick", "i name x g")  # the element that is the example: its flat index, name, number and gradient
-# What a value is whose name the user's code does not give: in a sentence, in parentheses ("" if it is only a part of
-# what a line of the user's computes), and its expression if that is short
+# The explanation of a value that has no name in the user's code: a sentence; words for parentheses ("" if the value is
+# only a part of what a line computes); and its expression if that is short
 Origin = namedtuple("Origin", "told short expression")
 
 

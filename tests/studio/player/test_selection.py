@@ -15,7 +15,7 @@ from studio.player.test_quiz import demo
 
 BROKEN = Path(studio.__file__).parent / "player" / "demos" / "broken.py"
 
-# What each step shows when it is opened, in the order of the walk. `first` are values that no earlier step spoke of
+# Opens each step in the order of the walk and returns its texts. `first` are values that no earlier step spoke of
 SHOWN = """() => facts.steps.map((step, k) => {
     judged.set(step.op, true);
     show(k, true);
@@ -106,7 +106,7 @@ def pages(browser, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def walked(pages):
-    """What the steps of a page show, when they are opened in order."""
+    """Opens the steps of a page in order, and returns their texts."""
     found = {}
 
     def steps(name):
@@ -154,7 +154,7 @@ def test_a_column_of_weights_goes_with_its_bias_and_its_output(walked, name):
 
 @pytest.mark.parametrize("name", ["resnet", "transformer", "cnn", "spiral"])
 def test_weights_and_inputs_that_are_selected_are_factors_of_one_product(walked, name):
-    """Of a product, the last index of the input is that of a row of the matrix, or of the channels of a filter."""
+    """The last index of an input selects the row of the matrix, or the channel of the filter, that multiplies it."""
     for step in back(walked(name)):
         inputs = [f for f in step["formulas"] if f["first"]]
         if step["name"] in ("conv2d", "linear", "matmul") and len(inputs) > 1 and "," in inputs[1]["element"]:
