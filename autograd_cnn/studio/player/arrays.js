@@ -96,7 +96,8 @@ const headed = (heading, id) => (["activation", "loss"].includes(value(id).role)
 
 function few(ids, draw) {
   const cards = ids.slice(0, 24).map(draw);
-  if (ids.length > 24) cards.push(make("p", {}, `and ${ids.length - 24} more`));
+  const [more, rest] = [cards.splice(6), ids.length - 24];
+  if (more.length) cards.push(make("details", { class: "row" }, make("summary", {}, `${more.length} more${rest > 0 ? `, and ${rest} that are not shown` : ""}`), make("div", { class: "cards" }, ...more)));
   return cards;
 }
 

@@ -32,7 +32,7 @@ from autograd_cnn.studio.text import clip, count_text, plain
 LIMIT = 10_000  # operations
 STEPS, SHORT = 6, 60  # against the gradient, that are written into a page of so few single numbers
 DRAWN = 150  # rows of a picture; if all pictures have more, there is one
-PHONE = 440  # points: of a picture on a phone, at 0.85 of its size, if names can be as short as one of these
+PHONE = 483  # points: of a picture on a phone, at 0.78 of its size, if names can be as short as one of these
 NAMES = 40, 30, 24, 20, 16, 13, 10  # characters
 
 

@@ -48,7 +48,6 @@ function show(number, quiet) {
   fill($("tensors"), ...tensors(step));
   lesson();
   tested(step);
-  $("arrays").hidden = step.kind === "begin" && facts.scalar;
   ask(due());
   if (quiet) return;
   remember();
@@ -74,7 +73,7 @@ function locate(asks) {
   document.body.classList.remove("replied");
   $("view").inert = Boolean(asks); // names and tooltips tell numbers
   $("quiz").setAttribute("aria-pressed", String(quiz.on));
-  $("quiz").textContent = quiz.seen.size ? `quiz: ${score()}` : "quiz";
+  $("quiz").textContent = quiz.seen.size ? `quiz ${quiz.right}/${quiz.seen.size}` : "quiz";
   picture(at, asks ? at - 1 : at);
 }
 
@@ -122,11 +121,11 @@ function drawn({ caption, axis, ends, curve, rise, base, places, says, numbers }
     gap.setAttribute("d", line[k] === null || curve[k] === null ? "" : `M${x(k)} ${there}V${y(line[k])}h0`);
     handle.setAttribute("d", `M${x(k)} ${there}h0`);
     range.setAttribute("aria-valuetext", `${places[k]}: ${says[k]}`);
-    fill(words, make("b", {}, places[k]), ": ", says[k]);
+    fill(words, make("b", {}, places[k]), ": ", says[k], moves && k !== base && facts.scalar ? " In the picture the gradients are still those of the start." : "");
     tell?.(k);
     if (!moves) return;
     if (moved?.range !== range) moved?.back();
-    follow(k === base ? null : { range, back, k, numbers: numbers || {}, place: places[k] });
+    follow(k === base ? null : { range, back, k, numbers: numbers || {} });
   };
   const back = () => choose((range.value = start));
   range.value = start;
@@ -145,9 +144,7 @@ let moved = null;
 function follow(now) {
   if (!now && !moved) return;
   moved = now;
-  const marks = Boolean(now && facts.scalar);
-  document.body.classList.toggle("moved", marks);
-  fill($("caption"), ...(marks ? [make("mark", {}, now.place), ". The gradients are still those of the start."] : []));
+  document.body.classList.toggle("moved", Boolean(now && facts.scalar));
   if (facts.scalar) picture(at);
 }
 
@@ -176,7 +173,7 @@ function taken() {
 
 function code(step) {
   const o = op(step);
-  const yours = step.source || (o ? [o.source] : []);
+  const yours = step.source || (o ? [o] : facts.ops.slice(-1)).map(({ source }) => source);
   const wrote = yours.map((lines) => make("section", { "aria-label": "Your code" }, make("h3", {}, `you wrote, ${lines.at}`), source(lines)));
   if (step.kind !== "backward") return wrote;
   const renamed = [...o.inputs, o.output].filter((id) => value(id).code !== value(id).name).map((id) => `${value(id).name} is ${value(id).code}`);
@@ -371,7 +368,6 @@ function picture(number, known = number) {
 function scroll(x, y) {
   const pane = $("picture");
   pane.scrollTo(x * pane.scrollWidth - pane.clientWidth / 2, y * pane.scrollHeight - pane.clientHeight / 2);
-  if (pane.scrollTop < 40 && y * pane.scrollHeight + 24 < pane.clientHeight) pane.scrollTop = 0; // no heading is cut
 }
 
 function fold(change) {
@@ -458,6 +454,7 @@ function begin(text) {
   facts.steps.forEach((step, i) => step.op >= 0 && (moments[step.kind === "forward" ? "n" : "r"][step.op] = i));
   lossStep = facts.steps.findIndex((step) => ["loss", "failed"].includes(step.kind));
   pictures = DATA.pictures.map(read);
+  $("picture").addEventListener("scroll", () => $("picture").classList.toggle("down", $("picture").scrollTop > 6)); // headings are whole, or out of sight
   $("picture").style.setProperty("--widest", Math.max(...pictures.map(({ svg }) => svg.viewBox.baseVal.width)) + "px");
   fill(document.querySelector("h1"), facts.name);
   $("arrays").open = !facts.scalar;

@@ -223,14 +223,66 @@ def test_a_phone_is_one_screen(opened, demos, name):
         view, title = page.locator("#picture").bounding_box(), page.locator("#where").bounding_box()
         assert view["y"] < title["y"] < 500 and view["height"] > 100
         end, said = page.locator("#transport").bounding_box()["y"], page.locator("#sentence").bounding_box()
-        if page.evaluate("facts.steps[at].kind") != "end":  # where the update and its plot come first
-            assert title["y"] < said["y"] and said["y"] + said["height"] < end
+        assert title["y"] < said["y"] and said["y"] + said["height"] < end
         asks = page.is_visible("#accuse")  # of one's own rule, before the formula
-        if asks or page.locator("#formulas section").count():
-            first = page.locator("#accuse" if asks else "#formulas section").first.bounding_box()
-            assert title["y"] < first["y"] < end - (45 if asks else 60)
+        shown = page.locator("#accuse" if asks else "#sum, #formulas section, #update section").filter(visible=True)
+        if shown.count():  # the sentence is followed by a formula, or by the numbers of a window
+            assert said["y"] < shown.first.bounding_box()["y"] < end - (45 if asks else 60)
     page.click("#tabs button >> text=numbers")
     assert page.is_visible("#arrays") and page.is_hidden("#sentence") and page.is_hidden("#code")
+
+
+@pytest.mark.parametrize("name", ["chain_rule", "cnn", "broken"])
+def test_on_a_phone_the_tabs_keep_their_place_and_none_is_empty(opened, demos, name):
+    page = opened(demos(name), width=390)
+    places = page.evaluate("""() => facts.steps.flatMap((_, step) => ["numbers", "code", "step"].map((part) => {
+        show(step);
+        tab(part);
+        const shown = [...document.querySelectorAll("#step [data-in]")].some((e) => e.offsetHeight && e.innerText);
+        return [$("tabs").getBoundingClientRect().y, shown];
+    }))""")
+    assert len({y for y, _ in places}) == 1 and all(shown for _, shown in places)
+
+
+def test_on_a_phone_the_label_of_the_quiz_is_one_line(opened, demos):
+    page = opened(demos("chain_rule"), width=390)
+    page.click("#quiz")
+    height = page.locator("#quiz").bounding_box()["height"]
+    while not page.evaluate("quiz.seen.size"):
+        page.click("#ask button" if page.evaluate("quiz.open") else "#next")
+    assert page.inner_text("#quiz") in ("quiz 0/1", "quiz 1/1")
+    assert page.locator("#quiz").bounding_box()["height"] == height
+
+
+def test_plots_are_side_by_side_where_there_is_room(opened, demos):
+    page = opened(demos("spiral"), "#step=9")
+    one, two = (plot.bounding_box() for plot in page.locator(".try").all())
+    assert one["y"] == two["y"] and one["x"] + one["width"] < two["x"]
+    page.set_viewport_size({"width": 390, "height": 844})
+    one, two = (plot.bounding_box() for plot in page.locator(".try").all())
+    assert one["x"] == two["x"] and one["y"] + one["height"] < two["y"]
+
+
+def test_the_headings_of_the_ladder_are_whole_or_out_of_sight(opened, demos):
+    page = opened(demos("chain_rule"), width=1100)
+    page.set_viewport_size({"width": 1100, "height": 600})
+    heading = page.locator("#picture svg:not([hidden]) [class*=heading-forward]")
+    top = page.locator("#picture").bounding_box()["y"]
+    for place in range(0, 60, 4):
+        page.evaluate("place => { $('picture').scrollTop = place; }", place)
+        page.wait_for_function("$('picture').classList.contains('down') === $('picture').scrollTop > 6")
+        assert heading.is_hidden() or heading.bounding_box()["y"] >= top
+    assert heading.is_hidden()
+
+
+def test_the_update_of_many_arrays_shows_the_first_ones_and_the_others_are_folded(opened):
+    page = opened(ag.trace(NETWORKS["resnet"]()).page(), "#step=999")
+    tall = page.evaluate("document.documentElement.scrollHeight")
+    rows = page.locator("#tensors > section")
+    assert rows.count() == 6 and tall < 4000
+    page.click("#tensors > details > summary >> nth=0")
+    assert page.locator("#tensors > details section").filter(visible=True).count() == 18
+    assert page.evaluate("document.documentElement.scrollHeight") > 2 * tall
 
 
 @pytest.mark.parametrize("name", ["spiral", "cnn"])
