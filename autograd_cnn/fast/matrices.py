@@ -24,6 +24,7 @@ SMALL = 1 << 18  # multiplications below which BLAS uses one thread anyway
 LARGE = 1 << 23  # multiplications from which a second thread of Python pays off
 NARROW = 64  # rows or columns below which a block costs more than it saves
 BLOCKS = 16  # most blocks of one product
+LONG = 1 << 11  # terms of a sum from which a single block is cut
 DEEP, WIDE, TALL = 256, 64, 192  # of the parts of the compiled product: they stay in a core's caches
 _FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
 UNIT, UNITS = 32, 4  # rows or columns of a block of the compiled product are a multiple of UNIT; as many units at least
@@ -60,25 +61,30 @@ def _compiled(x: Array, y: Array, b: Array | None) -> Array:
     """
     y = y if y.flags.c_contiguous or y.T.flags.c_contiguous else np.ascontiguousarray(y)
     flat = (y if y.flags.c_contiguous else y.T).reshape(-1)
-    rows, columns = len(x), y.shape[1]
-    out, bias = empty((rows, columns), x.dtype), np.zeros(columns, x.dtype)
-    bias[:] = 0 if b is None else b
+    (rows, depth), columns = x.shape, y.shape[1]
+    longest = max(rows, columns)
+    # A small matrix of long sums, such as a gradient of weights, is the sum of several.
+    layers = pieces(depth, LONG if longest <= UNITS * UNIT else depth, BLOCKS)
+    out, bias = empty((rows, columns), x.dtype), np.zeros((len(layers), columns), x.dtype)
+    totals = out[None] if len(layers) == 1 else empty((len(layers), rows, columns), x.dtype)
+    bias[0] = 0 if b is None else b
 
     def plan() -> Plan:
-        longest = max(out.shape)
         units = [slice(UNIT * n.start, min(longest, UNIT * n.stop)) for n in pieces(-(-longest // UNIT), UNITS, BLOCKS)]
         cut = [(n, slice(0, columns)) if rows == longest else (slice(0, rows), n) for n in units]
-        code = compiled_pass("products.address")(x.dtype)
-        area, buffers = carved(x.dtype, [[(DEEP * WIDE,)]] * len(cut))
+        work = [(*each, total, layer, b) for each in cut for total, layer, b in zip(totals, layers, bias, strict=True)]
+        code, (down, across) = compiled_pass("products.address")(x.dtype), _steps(y)
+        area, buffers = carved(x.dtype, [[(DEEP * WIDE,)]] * len(work))
         calls = [
-            (code, x[r][0, :1], x[r].shape, _steps(x), flat, c.start * _steps(y)[1], _steps(y), bias[c.start :],
-             out.reshape(-1), r.start * columns + c.start, columns, c.stop - c.start, packed)
-            for (r, c), (packed,) in zip(cut, buffers, strict=True)
+            (code, x[r, layer][0, :1], x[r, layer].shape, _steps(x), flat, layer.start * down + c.start * across,
+             (down, across), b[c.start :], total.reshape(-1), r.start * columns + c.start, columns, c.stop - c.start,
+             packed)
+            for (r, c, total, layer, b), (packed,) in zip(work, buffers, strict=True)
         ]  # fmt: skip
-        return Plan(compiled_pass("products.matmul"), calls, (x, flat, bias, out), {8, 12}, area)
+        return Plan(compiled_pass("products.matmul"), calls, (x, flat, bias, totals), {8, 12}, area)
 
-    kept(("matmul", x.dtype, x.shape, x.strides, y.shape, y.strides), plan).run(x, flat, bias, out)
-    return out
+    kept(("matmul", x.dtype, x.shape, x.strides, y.shape, y.strides), plan).run(x, flat, bias, totals)
+    return out if len(layers) == 1 else np.sum(totals, axis=0, out=out)
 
 
 def _steps(a: Array) -> tuple[int, int]:

@@ -39,6 +39,8 @@ CASES = {  # a pass, its formula unless test_textbook compares the values, and t
     "two stacks": product((40, 3, 50, 60), (40, 3, 60, 50)),
     "stacks that broadcast": product((5, 1, 60, 70), (30, 70, 80)),
     "transposes": (lambda x, y: matrices.matmul(x.T, y.T), lambda x, y: x.T @ y.T, (300, 900), (70, 300)),
+    "long sums": (lambda x, g, b: matrices.matmul(x.T, g[:, ::2], b), lambda x, g, b: x.T @ g[:, ::2] + b,
+                  (9001, 50), (9001, 80), (40,)),
 }  # fmt: skip
 
 
