@@ -24,7 +24,7 @@ from autograd_cnn.ops.axes import rescaling
 from autograd_cnn.ops.convolution import transposed_shape
 
 from . import convolution, elementwise, matrices, normalization, pooling, updates
-from .elementwise import LARGE, Kernel, blocked, blocked_ufunc, by_twin, is_large, where
+from .elementwise import LARGE, Kernel, blocked, blocked_ufunc, by_rows, by_twin, is_large, where
 from .twins import kernel_set
 
 
@@ -113,6 +113,7 @@ def accelerate_sums() -> None:
     rule = by_twin("softmax_gradient", 2, option=(-1,))
     activations.softmax.accelerate(by_twin("softmax", least=1, option=(-1,)), x=rule)
     activations.log_softmax.accelerate(by_twin("log_softmax", least=1, option=(-1,)))
+    layers.standardize.accelerate(by_rows("standardize"), x=by_rows("standardize_gradient"))
     losses.cross_entropy_of_labels.accelerate(instead(_cross_entropy), logits=instead(_cross_entropy_rule), exact=True)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd_cnn.engine.rules import Accelerator
+from autograd_cnn.ops.axes import rescaling
 
 from .memory import empty
 from .threads import cut, each_part, in_tile, map_tiles
@@ -205,6 +206,32 @@ def by_twin(
             return out
 
         vars(run).update(applies=applies)
+        return run
+
+    return accelerator
+
+
+def by_rows(name: str) -> Accelerator:
+    """Return an accelerator of `standardize`, or of its rule, over the last axes."""
+
+    def accelerator(textbook: Kernel) -> Kernel:
+        @wraps(textbook)
+        def run(*args: Any) -> Any:
+            *arrays, axis, eps = args  # the arrays are x, or g, x and the result
+            axes, x = axis if isinstance(axis, tuple) else (axis,), arrays[-2:][0]
+            if is_large(x) and axes == (*range(-len(axes), 0),) != ():
+                out, shape = empty(x.shape, x.dtype), (-1, math.prod(x.shape[-len(axes) :]))
+                *given, y = (a.reshape(shape) for a in (*arrays, out))
+                sizes, end = np.empty(len(y), x.dtype), len(given)
+                rows = *given, np.array([eps], x.dtype), y, sizes
+                compiled = run_twin(
+                    f"elementwise.{name}_tile", rows, {end + 1, end + 2}, parts(x.size, len(y)), {end}, "f"
+                )
+                # A row without variance warns, and one whose squares do not fit is scaled.
+                if compiled and sizes.min() > 0 and rescaling(given[-2:][0], 1, sizes[:, None]) is None:
+                    return out
+            return textbook(*args)
+
         return run
 
     return accelerator

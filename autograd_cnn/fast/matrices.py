@@ -10,7 +10,10 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
+
+from autograd_cnn.ops.windows import Shape
 
 from .mailbox import Plan, carved, kept
 from .memory import empty
@@ -24,7 +27,8 @@ SMALL = 1 << 18  # multiplications below which BLAS uses one thread anyway
 LARGE = 1 << 23  # multiplications from which a second thread of Python pays off
 NARROW = 64  # rows or columns below which a block costs more than it saves
 BLOCKS = 16  # most blocks of one product
-LONG = 1 << 11  # terms of a sum from which a single block is cut
+MOST = 1 << 10  # products of a stack; the plan of more would take much memory
+LONG = 1 << 10  # terms of a sum from which a single block is cut
 DEEP, WIDE, TALL = 256, 64, 192  # of the parts of the compiled product: they stay in a core's caches
 _FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
 UNIT, UNITS = 32, 4  # rows or columns of a block of the compiled product are a multiple of UNIT; as many units at least
@@ -39,52 +43,73 @@ def matmul(x: Array, y: Array, b: Array | None = None) -> Array:
     >>> np.array_equal(matmul(x, y), x @ y)
     True
     """
-    if x.ndim == y.ndim == 2 and (work := len(x) * y.size) >= SMALL:
-        kinds = {a.dtype for a in (x, y, b) if a is not None}
-        quick = len(x) > 1 or y.flags.c_contiguous  # a copy of `y` takes longer than one row by BLAS
-        if kernel_set() == "numba" and kinds <= _FLOATS and len(kinds) == 1 and x.flags.aligned and quick:
-            return _compiled(x, y, b)
-        out = _in_blocks(x, y, work) if len(x) > 1 else np.matmul(x, y)
-    elif max(x.ndim, y.ndim) > 2 and min(x.ndim, y.ndim) > 1:
-        out = _stacked(x, y)
-    else:
+    stack, work = (), 0
+    if min(x.ndim, y.ndim) > 1:
+        stack = () if x.ndim == y.ndim == 2 else np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+        work = math.prod((*stack, *x.shape[-2:], y.shape[-1]))
+    if work < SMALL:
         out = np.matmul(x, y)
+    elif math.prod(stack) <= MOST and _suit(x, y, b):
+        return _compiled(x, y, b, stack)
+    elif stack:
+        out = _stacked(x, y, stack, work)
+    else:
+        out = _in_blocks(x, y, work) if len(x) > 1 else np.matmul(x, y)
     if b is None:
         return out
     return np.add(out, b, out=out) if out.dtype == np.result_type(out, b) else out + b
 
 
-def _compiled(x: Array, y: Array, b: Array | None) -> Array:
-    """``x @ y + b`` of matrices of floats, by `compiled.products`; for any strides of `x`, and `y` may be a transpose.
+def _suit(x: Array, y: Array, b: Array | None) -> bool:
+    """Whether the compiled product computes ``x @ y + b`` faster than BLAS."""
+    kinds = {a.dtype for a in (x, y, b) if a is not None}
+    quick = x.shape[-2] > 1 or y.flags.c_contiguous  # a copy of `y` takes longer than one row by BLAS
+    return kernel_set() == "numba" and kinds <= _FLOATS and len(kinds) == 1 and x.flags.aligned and quick
+
+
+def _compiled(x: Array, y: Array, b: Array | None, stack: Shape) -> Array:
+    """``x @ y + b`` of matrices of floats, or stacks of them, by `compiled.products`; they may have any strides.
 
     It needs no thread of BLAS: those wait for each other while another process keeps a core busy.
     """
-    y = y if y.flags.c_contiguous or y.T.flags.c_contiguous else np.ascontiguousarray(y)
-    flat = (y if y.flags.c_contiguous else y.T).reshape(-1)
-    (rows, depth), columns = x.shape, y.shape[1]
+    if min(y.strides) < 0 or not y.flags.aligned or np.may_share_memory(x, y):  # see `Plan.lasts`
+        y = y.copy()
+    (rows, depth), columns = x.shape[-2:], y.shape[-1]
     longest = max(rows, columns)
     # A small matrix of long sums, such as a gradient of weights, is the sum of several.
-    layers = pieces(depth, LONG if longest <= UNITS * UNIT else depth, BLOCKS)
-    out, bias = empty((rows, columns), x.dtype), np.zeros((len(layers), columns), x.dtype)
+    layers = pieces(depth, depth if stack or longest > UNITS * UNIT else LONG, BLOCKS)
+    out, bias = empty((*stack, rows, columns), x.dtype), np.zeros((len(layers), columns), x.dtype)
     totals = out[None] if len(layers) == 1 else empty((len(layers), rows, columns), x.dtype)
     bias[0] = 0 if b is None else b
 
     def plan() -> Plan:
-        units = [slice(UNIT * n.start, min(longest, UNIT * n.stop)) for n in pieces(-(-longest // UNIT), UNITS, BLOCKS)]
+        most = max(1, BLOCKS // math.prod(stack))
+        units = [slice(UNIT * n.start, min(longest, UNIT * n.stop)) for n in pieces(-(-longest // UNIT), UNITS, most)]
         cut = [(n, slice(0, columns)) if rows == longest else (slice(0, rows), n) for n in units]
-        work = [(*each, total, layer, b) for each in cut for total, layer, b in zip(totals, layers, bias, strict=True)]
-        code, (down, across) = compiled_pass("products.address")(x.dtype), _steps(y)
+        xs, ys = (np.broadcast_to(a, (*stack, *a.shape[-2:])) for a in (x, y))
+        work = [
+            (xs[at][r, layer], ys[at][layer, c], start[c], total[at][r, c])
+            for at in np.ndindex(stack)
+            for r, c in cut
+            for layer, start, total in zip(layers, bias, totals, strict=True)
+        ]
+        code = compiled_pass("products.address")(x.dtype)
         area, buffers = carved(x.dtype, [[(DEEP * WIDE,)]] * len(work))
         calls = [
-            (code, x[r, layer][0, :1], x[r, layer].shape, _steps(x), flat, layer.start * down + c.start * across,
-             (down, across), b[c.start :], total.reshape(-1), r.start * columns + c.start, columns, c.stop - c.start,
-             packed)
-            for (r, c, total, layer, b), (packed,) in zip(work, buffers, strict=True)
+            (code, left[0, :1], left.shape, _steps(left), _span(right), _steps(right), start, _span(part), columns,
+             len(start), packed)
+            for (left, right, start, part), (packed,) in zip(work, buffers, strict=True)
         ]  # fmt: skip
-        return Plan(compiled_pass("products.matmul"), calls, (x, flat, bias, totals), {8, 12}, area)
+        return Plan(compiled_pass("products.matmul"), calls, (x, y, bias, totals), {7, 10}, area)
 
-    kept(("matmul", x.dtype, x.shape, x.strides, y.shape, y.strides), plan).run(x, flat, bias, totals)
+    kept(("matmul", x.dtype, x.shape, x.strides, y.shape, y.strides), plan).run(x, y, bias, totals)
     return out if len(layers) == 1 else np.sum(totals, axis=0, out=out)
+
+
+def _span(a: Array) -> Array:
+    """All numbers in memory from the first to the last one of a matrix."""
+    (rows, columns), (down, across) = a.shape, _steps(a)
+    return as_strided(a, ((rows - 1) * down + (columns - 1) * across + 1,), (a.itemsize,))
 
 
 def _steps(a: Array) -> tuple[int, int]:
@@ -99,12 +124,8 @@ def _in_blocks(x: Array, y: Array, work: int) -> Array:
     return out
 
 
-def _stacked(x: Array, y: Array) -> Array:
+def _stacked(x: Array, y: Array, stack: Shape, work: int) -> Array:
     """Multiply stacks of matrices, which broadcast, in blocks of whole products."""
-    stack = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
-    work = math.prod(stack) * x.shape[-2] * y.shape[-2] * y.shape[-1]
-    if work < SMALL:
-        return np.matmul(x, y)
     out = empty((*stack, x.shape[-2], y.shape[-1]), np.result_type(x, y))
     x, y = (np.broadcast_to(a, (*stack, *a.shape[-2:])) for a in (x, y))
     each_part(np.matmul, min(BLOCKS, stack[0]) if work >= LARGE else 1, x, y, out, products=True)

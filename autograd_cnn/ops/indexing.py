@@ -44,8 +44,10 @@ def _add_at(buffer: Any, g: Any, index: Any) -> None:
     """Compute ``buffer[index] += g``, and add up where the index repeats, which takes longer."""
     if not _repeats(index):
         buffer[index] += g
-    elif buffer.ndim == 1 and isinstance(index, np.ndarray):  # NumPy's `add.at` is fast for one axis alone
-        np.add.at(buffer, index.ravel(), np.broadcast_to(g, index.shape).ravel())
+    elif isinstance(index, np.ndarray) and buffer.flags.c_contiguous:  # NumPy's `add.at` is fast for one axis alone
+        size = math.prod(buffer.shape[1:])
+        places = (np.arange(len(buffer))[index][..., None] * size + np.arange(size)).ravel()
+        np.add.at(buffer.reshape(-1), places, np.broadcast_to(g, (*index.shape, *buffer.shape[1:])).ravel())
     else:
         np.add.at(buffer, index, g)
 

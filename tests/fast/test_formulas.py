@@ -38,6 +38,9 @@ CASES = {  # a pass, its formula unless test_textbook compares the values, and t
     "stack": product((3, 20, 300), (300, 400)),
     "two stacks": product((40, 3, 50, 60), (40, 3, 60, 50)),
     "stacks that broadcast": product((5, 1, 60, 70), (30, 70, 80)),
+    "heads, whose queries and keys share memory": (
+        lambda a: matrices.matmul(a[:, :, 0].swapaxes(1, 2), a[:, :, 1].transpose(0, 2, 3, 1)),
+        lambda a: np.einsum("nqhd,nkhd->nhqk", a[:, :, 0], a[:, :, 1]), (6, 40, 2, 4, 33)),
     "transposes": (lambda x, y: matrices.matmul(x.T, y.T), lambda x, y: x.T @ y.T, (300, 900), (70, 300)),
     "long sums": (lambda x, g, b: matrices.matmul(x.T, g[:, ::2], b), lambda x, g, b: x.T @ g[:, ::2] + b,
                   (9001, 50), (9001, 80), (40,)),

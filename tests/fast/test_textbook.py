@@ -17,7 +17,11 @@ from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.fast.attach import attach, detach
 
 ELEMENTWISE = {p.name: p for p in operations.values() if isinstance(p, Primitive) and p.elementwise}
-ROWS = {p.name: p for p in operations.values() if isinstance(p, Primitive) and p.name in ("softmax", "log_softmax")}
+ROWS = {
+    p.name: p
+    for p in operations.values()
+    if isinstance(p, Primitive) and p.name in ("softmax", "log_softmax", "standardize")
+}
 SPECIAL = np.nan, np.inf, -np.inf, 0.0, -0.0, 1000, -1000, 1e-30
 SHAPE = 130, 301  # more numbers than the smallest array for which blocks and tiles pay
 LAYOUTS = [
@@ -153,6 +157,31 @@ def test_rows(name, shape, dtype, rng):
     with_special[0, ..., :2] = np.inf, np.nan
     with_special[1] = -np.inf
     compare(ROWS[name], [*(([x, axis], {}) for axis in (-1, 0, 1)), ([with_special, -1], {})], rng)
+
+
+@pytest.mark.parametrize("scale", [1, 1e25, 1e-25])
+@pytest.mark.parametrize(("axis", "eps"), [((-2, -1), 1e-5), ((-1, -2), 1e-5), ((1,), 1e-5), ((), 1e-5), ((-1,), 0.0)])
+def test_rows_of_several_axes_and_of_far_numbers(axis, eps, scale, rng):
+    standardize, x = ROWS["standardize"], (scale * rng.normal(3, 2, (40, 30, 20))).astype(np.float32)
+    g = rng.normal(size=x.shape).astype(np.float32)
+
+    def both(x):
+        out = standardize.raw(x, axis, eps)
+        return out, standardize.rules["x"](g, x, out, axis, eps)
+
+    for order in np.ascontiguousarray, np.asfortranarray:
+        found = both(order(x))
+        with textbook():
+            wanted = both(order(x))
+        for f, w in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(f, w, 3e-6, 3e-6 * np.abs(w).max(), strict=True)
+
+
+def test_a_row_without_variance_warns(rng):
+    x = rng.normal(size=SHAPE).astype(np.float32)
+    x[7] = 3
+    with pytest.warns(RuntimeWarning, match="invalid value"):
+        assert np.isnan(ROWS["standardize"].raw(x, -1, 0.0)[7]).all()
 
 
 @pytest.mark.parametrize("axis", [None, 0, (0, 1), (0, 1, 2), (1, 0), -1])

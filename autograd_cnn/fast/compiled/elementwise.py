@@ -276,3 +276,32 @@ def softmax_gradient_tile(g, y, gx):
         common = _dot(g, y, k)
         for i in range(g.shape[1]):
             gx[k, i] = (g[k, i] - common) * y[k, i]
+
+
+@inlined
+def _deviations(x, k, out):
+    """Write a row minus its mean into `out`, and return the mean of the squares."""
+    length = f32(x.shape[1])
+    mean = _sum(x, k) / length
+    for i in range(x.shape[1]):
+        out[k, i] = x[k, i] - mean
+    return _dot(out, out, k) / length
+
+
+@kernel
+def standardize_tile(x, eps, y, sizes):
+    for k in range(len(x)):
+        sizes[k] = _deviations(x, k, y) + eps[0]
+        scale = ONE / np.sqrt(sizes[k])
+        for i in range(x.shape[1]):
+            y[k, i] *= scale
+
+
+@kernel
+def standardize_gradient_tile(g, x, y, eps, gx, sizes):
+    length = f32(x.shape[1])
+    for k in range(len(x)):
+        sizes[k] = _deviations(x, k, gx) + eps[0]
+        scale, mean, common = ONE / np.sqrt(sizes[k]), _sum(g, k) / length, _dot(g, y, k) / length
+        for i in range(x.shape[1]):
+            gx[k, i] = (g[k, i] - mean - y[k, i] * common) * scale

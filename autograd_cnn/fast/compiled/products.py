@@ -183,11 +183,11 @@ def address(dtype, depthwise=False):
 
 
 @kernel
-def matmul(product, x, shape, strides, w, first, w_strides, bias, y, place, pitch, columns, packed):
-    """Write ``x @ w + bias`` into the numbers of `y` from `place` on; its rows are `pitch` apart.
+def matmul(product, x, shape, strides, w, w_strides, bias, y, pitch, columns, packed):
+    """Write ``x @ w + bias`` into `y`, whose rows are `pitch` apart.
 
-    The right matrix is the numbers of `w` from `first` on. Sums are of partial sums of `DEEP` products, whose rounding
-    errors are smaller than those of one long sum.
+    `w` and `y` have all numbers in memory from the first to the last one of these matrices. Sums are of partial sums of
+    `DEEP` products, whose rounding errors are smaller than those of one long sum.
     """
     (rows, depth), (down, across) = shape, w_strides
     a = strided(x, (rows, 1, depth), (strides[0], 0, strides[1]))
@@ -195,7 +195,7 @@ def matmul(product, x, shape, strides, w, first, w_strides, bias, y, place, pitc
         deep = min(DEEP, depth - k)
         for column in range(0, columns, WIDE):
             count = min(WIDE, columns - column)
-            numbers = w[first + k * down + column * across :]
+            numbers = w[k * down + column * across :]
             if across == 1 and rows < TALL // 8:  # a copy would take as long as the product
                 panel = strided(numbers, (1, deep, count), (0, down, 1))
             else:
@@ -204,7 +204,7 @@ def matmul(product, x, shape, strides, w, first, w_strides, bias, y, place, pitc
             for row in range(0, rows, TALL):
                 some = a[row : row + TALL, :, k : k + deep]
                 size = len(some), count
-                out = strided(y[place + row * pitch + column :], size, (pitch, 1))
+                out = strided(y[row * pitch + column :], size, (pitch, 1))
                 start = strided(bias[column:], size, (0, 1)) if k == 0 else out
                 call(product, some, panel, start, out)
 
