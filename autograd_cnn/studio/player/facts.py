@@ -47,12 +47,13 @@ Step = dict[str, Any]  # its question, sentences and formulas; `op` is the index
 
 
 def facts_of(
-    graph: Graph, source: bool, rounds: Mapping[str, str], classes: Sequence[str], rates: Sequence[float]
+    graph: Graph, source: bool, rounds: Mapping[str, str], classes: Sequence[str], first: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return everything that the page shows of `graph`, as text and numbers.
 
     If `source`, the user's code is included. `rounds` maps the ids of operations to the rounds of their loops;
-    `classes` are the names of classes, and `rates` the learning rates of the update, if they are given.
+    `classes` are the names of classes. The selected numbers and the learning rates of the `first` moment, if these are
+    facts of a later one, stay: moments can be compared.
     """
     views = Views(graph)
     shares: dict[str, list[Share]] = defaultdict(list)
@@ -69,10 +70,10 @@ def facts_of(
         author = Author(graph, contributed=contributed)
         author.write()
         functions = functions_of(graph) if source else {}
-        trials = Trials(author, shares, origins(graph, functions), views, classes)
+        trials = Trials(author, shares, origins(graph, functions), views, classes, first.get("values", {}))
         trials.reach = {op.id: geometry(trials, op) for op in graph.ops if trials.whole}
         trials.axes = axes(trials)
-        return _Facts(trials, rounds, functions).moment(rates)
+        return _Facts(trials, rounds, functions).moment(first.get("update", {}).get("rates", ()))
 
 
 class _Facts:

@@ -56,14 +56,12 @@ def page(
     views = [folding.view(depth) for depth in depths] or [folding.view()]
     rounds, moments = {op: clip(text) for op, text in folding.rounds().items()}, []
     waiting = [("at the start", graph), *frames]
-    rates: list[float] = []  # those of the first step are those of all that follow
     for k, (label, each) in enumerate(waiting):
         image = url(np.asarray(images[k], np.uint8)) if images else None
-        facts = facts_of(each, source, rounds, classes, rates)
+        facts = facts_of(each, source, rounds, classes, moments[0] if moments else {})
         moments.append(facts | record(label=plain(label), image=image))
         if not frames and k < STEPS and (following := attempt(stepped, each, facts)) is not None:
             waiting.append((f"after {count_text(k + 1, 'step')}", following))
-            rates = facts["update"]["rates"]
     pictures = [_lay_out(graph, view, moments) for view in views]
     drawings = [_drawing(graph, *facts) for facts in zip(views, pictures, strict=True)]
     names, more = [*map(plain, classes)], len(waiting) > 1 + len(frames)

@@ -41,11 +41,11 @@ function show(number, quiet) {
   fill($("sentence"), step.say);
   fill($("goal"), ...(step.goal || []).map((text) => make("p", {}, text)), step.warn ? make("p", { class: "worth" }, step.warn) : null);
   fill($("code"), ...code(step));
-  update(step);
   fill($("term"), step.term || "");
   fill($("formulas")); // those of the step before keep no place
   $("formulas").style.minHeight = "";
   fill($("tensors"), ...tensors(step));
+  update(step);
   lesson();
   tested(step);
   ask(due());
@@ -91,10 +91,14 @@ function remember() {
 function lesson() {
   const step = facts.steps[at];
   moved?.back();
-  fill($("formulas"), ...formulasOf(step).map(formula));
+  const sections = formulasOf(step).map(formula);
+  fill($("formulas"), ...sections, way() ? reason() : null);
   const long = [...$("formulas").querySelectorAll(".line")].some((line) => line.textContent.length > 43);
-  $("formulas").classList.toggle("several", $("formulas").childElementCount > 1 || long);
+  $("formulas").classList.toggle("several", sections.length > 1 || long);
 }
+
+const REASON = "Selected at first: the number with the largest part in the change of the loss. Click another in the arrays, or go there with the arrow keys.";
+const reason = () => (facts.scalar || !scene.length ? null : make("small", {}, REASON));
 
 function formula({ lines, note, check, plot }) {
   const texts = lines.map((text) => make("span", { class: "line" }, ...terms(text), "\n"));
@@ -155,7 +159,7 @@ function update(step) {
   const texts = make("pre", { role: "status" });
   const tell = (k) => fill(texts, ...updateOf(facts.update).lines[k].flat().map((text, k) => make("span", { class: "line" }, k % 2 ? "    " : "", ...terms(text), "\n")));
   const choice = make("div", { class: "try" }, drawn(updateOf(facts.update).plot, start, false, tell));
-  fill(box, make("section", { "aria-label": "Update" }, texts, more ? make("small", {}, `and ${more} more array${more > 1 ? "s" : ""}`) : null, choice, taken()));
+  fill(box, make("section", { "aria-label": "Update" }, texts, more ? make("small", {}, `and ${more} more array${more > 1 ? "s" : ""}`) : null, choice, reason(), taken()));
 }
 
 // The next of the moments that were written with the page
@@ -420,10 +424,7 @@ function tab(name) {
   for (const panel of document.querySelectorAll(`details[data-in="${name}"]`)) if (innerWidth <= 760 && panel.id !== "trial") panel.open = true;
 }
 
-function linked() {
-  const step = new URLSearchParams(location.hash.slice(1)).get("step");
-  return /^\d+$/.test(step) ? Number(step) : Math.max(0, at);
-}
+const linked = () => Number(/\bstep=(\d+)$/.exec(location.hash)?.[1] ?? Math.max(0, at));
 
 function moment(k, step = at, quiet) {
   facts = DATA.frames[k];

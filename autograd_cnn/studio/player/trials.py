@@ -46,8 +46,8 @@ Origin = namedtuple("Origin", "told short expression")
 class Trials:
     """Tries a written program; `shares` are the contributions to each gradient, in the order of the walk.
 
-    `origins` are those of values whose names the user's code does not give. Unless the graph is shown whole, nothing is
-    tried.
+    `origins` are those of values whose names the user's code does not give. `before` are the values of another moment,
+    whose examples stay. Unless the graph is shown whole, nothing is tried.
     """
 
     reach: dict[str, Any]  # operation -> its geometry
@@ -55,7 +55,7 @@ class Trials:
 
     def __init__(
         self, author: Author, shares: dict[str, list[Share]], origins: dict[str, Origin], views: Views,
-        classes: Sequence[str] = (),
+        classes: Sequence[str], before: Mapping[str, Any],
     ) -> None:  # fmt: skip
         self.origins, self.views, self.whole, self.classes = origins, views, views.whole, classes
         self.author, self.graph, self.shares = author, author.graph, shares
@@ -89,6 +89,8 @@ class Trials:
         if self.whole:
             self.exact = {n: np.asarray(a, np.float64) if is_float(a) else a for n, a in self.scope.items()}
             self.base = self.run(self.exact, ran := set(author.inputs))
+            for v, i in ((v, fact["example"]) for v, fact in before.items() if "example" in fact):
+                self.choose(self.values[v], np.arange(self.values[v].size) == i)
             self.follow()
             if author.name(self.result) in ran:
                 self.try_elements()

@@ -270,7 +270,7 @@ def test_the_headings_of_the_ladder_are_whole_or_out_of_sight(opened, demos):
     top = page.locator("#picture").bounding_box()["y"]
     for place in range(0, 60, 4):
         page.evaluate("place => { $('picture').scrollTop = place; }", place)
-        page.wait_for_function("$('picture').classList.contains('down') === $('picture').scrollTop > 6")
+        page.evaluate("new Promise((told) => requestAnimationFrame(() => requestAnimationFrame(told)))")
         assert heading.is_hidden() or heading.bounding_box()["y"] >= top
     assert heading.is_hidden()
 
@@ -308,6 +308,39 @@ def test_on_a_phone_the_update_has_its_plot_and_no_term_is_broken(opened, demos)
     assert terms.evaluate_all("(all) => all.every((term) => term.offsetHeight < 30)")
     low, high = page.locator("#update .drawing small").all_inner_texts()[::-1]
     assert 0 < float(low) < float(high)
+
+
+@pytest.mark.parametrize("name", ["spiral", "cnn"])
+def test_at_another_moment_the_same_numbers_are_selected_and_the_learning_rate_stays(opened, demos, name):
+    page = opened(demos(name), "#step=999")
+    selected = """k => {
+        moment(k);
+        const ids = Object.keys(facts.values).filter((id) => value(id).gradient && value(id).tried);
+        return [$("update").querySelector(".plot b").innerText, ids.map((id) => selected(id).label)];
+    }"""
+    before, after = (page.evaluate(selected, k) for k in (0, 1))
+    assert before == after and len(before[1]) > 5
+    for step in page.evaluate("facts.steps.flatMap((s, k) => s.kind === 'backward' && op(s).reach ? [k] : [])"):
+        plots = []
+        for k in 0, 1:
+            page.evaluate("([k, step]) => moment(k, step)", [k, step])
+            plots.append(page.locator("#formulas .drawing").count())
+        assert plots[0] == plots[1]
+
+
+def test_a_step_says_why_its_number_is_selected_and_how_to_select_another(opened, demos):
+    page, reason = opened(demos("spiral")), "Selected at first: the number with the largest part in the change of"
+    for kind, there in ("backward", "#formulas"), ("end", "#update"):
+        page.evaluate("kind => show(facts.steps.findLastIndex((s) => s.kind === kind))", kind)
+        assert page.locator(f"{there} small").filter(has_text=reason).is_visible()
+    page.evaluate("show(at - 1)")
+    before = page.locator("#formulas pre").all_inner_texts()
+    page.focus("figure.gradient .bars >> nth=0")
+    page.keyboard.press("ArrowDown")
+    after = page.locator("#formulas pre").all_inner_texts()
+    assert [text.split(" = ")[0] for text in after] == ["g_w1[0, 11]", "g_b1[11]"] and after != before
+    page = opened(demos("chain_rule"), "#step=999")
+    assert reason not in page.inner_text("#step")  # each number is the only one
 
 
 def test_a_step_is_taken_again_and_again(opened, demos):
