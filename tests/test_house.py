@@ -31,7 +31,7 @@ class Room(NamedTuple):
 ROOMS = {
     # the library
     "engine": Room(1954, "", "the tape, the recorded call, the walk back, and Tensor"),
-    "ops": Room(1880, "engine checks", "the textbook: operations, each with its derivative below it"),
+    "ops": Room(1881, "engine checks", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(906, "engine checks", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(748, "engine calculus ops state checks", "modules, layers and their initial weights"),
     "optim": Room(323, "engine calculus state checks", "optimisers, schedules, clipping"),
@@ -49,7 +49,7 @@ ROOMS = {
     "vocabulary": Room(
         1011, "engine calculus ops environment checks", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
-    "fast": Room(2879, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
+    "fast": Room(2880, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(547, "engine files environment checks", "published images, folders of images, batches"),
     "training": Room(
         1047,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses

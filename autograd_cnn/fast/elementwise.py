@@ -212,26 +212,28 @@ def by_twin(
 
 
 def by_rows(name: str) -> Accelerator:
-    """Return an accelerator of `standardize`, or of its rule, over the last axes."""
+    """Return an accelerator of `standardize`, or of its rule, over the last axes of float32 numbers."""
 
     def accelerator(textbook: Kernel) -> Kernel:
+        def applies(*args: Any) -> bool:
+            x, axis = args[-4:][0], args[-2]
+            return is_large(x) and x.dtype.char == "f" and axis in (-1, (*range(-np.size(axis), 0),)) and axis != ()
+
         @wraps(textbook)
         def run(*args: Any) -> Any:
-            *arrays, axis, eps = args  # the arrays are x, or g, x and the result
-            axes, x = axis if isinstance(axis, tuple) else (axis,), arrays[-2:][0]
-            if is_large(x) and axes == (*range(-len(axes), 0),) != ():
-                out, shape = empty(x.shape, x.dtype), (-1, math.prod(x.shape[-len(axes) :]))
+            if applies(*args):
+                *arrays, axis, eps = args  # the arrays are x, or g, x and the result
+                out, shape = empty(arrays[0].shape, np.float32), (-1, math.prod(arrays[0].shape[-np.size(axis) :]))
                 *given, y = (a.reshape(shape) for a in (*arrays, out))
-                sizes, end = np.empty(len(y), x.dtype), len(given)
-                rows = *given, np.array([eps], x.dtype), y, sizes
-                compiled = run_twin(
-                    f"elementwise.{name}_tile", rows, {end + 1, end + 2}, parts(x.size, len(y)), {end}, "f"
-                )
+                sizes, end = np.empty(len(y), np.float32), len(given)
+                rows = *given, np.array([eps], np.float32), y, sizes
+                compiled = f"elementwise.{name}_tile", rows, {end + 1, end + 2}, parts(out.size, len(y)), {end}
                 # A row without variance warns, and one whose squares do not fit is scaled.
-                if compiled and sizes.min() > 0 and rescaling(given[-2:][0], 1, sizes[:, None]) is None:
+                if run_twin(*compiled) and sizes.min() > 0 and rescaling(given[-2:][0], 1, sizes[:, None]) is None:
                     return out
             return textbook(*args)
 
+        vars(run).update(applies=applies)
         return run
 
     return accelerator

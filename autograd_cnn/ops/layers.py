@@ -28,7 +28,7 @@ from autograd_cnn.ops.axes import Axis, X, as_float, fixed, rescaling
 from autograd_cnn.ops.indexing import split, stack, take
 from autograd_cnn.ops.products import matmul
 from autograd_cnn.ops.reductions import in_range, mean, sum, var
-from autograd_cnn.ops.shapes import matrix_transpose, reshape
+from autograd_cnn.ops.shapes import matrix_transpose, moveaxis, reshape
 from autograd_cnn.ops.windows import in_nchw
 
 __all__ = [
@@ -251,9 +251,9 @@ def group_norm(x: Any, num_groups: int, w: Any = None, b: Any = None, eps: float
     shape, channels = x.shape, x.shape[-1]
     if num_groups < 1 or channels % num_groups:
         raise ValueError(f"group_norm: num_groups={num_groups} does not divide {channels} channels")
-    groups = reshape(x, (*shape[:-1], num_groups, channels // num_groups))
-    axes = (*range(1, len(shape) - 1), len(shape))
-    return _scaled(reshape(standardize(groups, axes, eps), shape), w, b)
+    groups = moveaxis(reshape(x, (*shape[:-1], num_groups, channels // num_groups)), -2, 1)  # rows add up quickly
+    normal = standardize(groups, tuple(range(1 - len(shape), 0)), eps)
+    return _scaled(reshape(moveaxis(normal, 1, -2), shape), w, b)
 
 
 def instance_norm(x: Any, w: Any = None, b: Any = None, eps: float = 1e-5) -> Any:

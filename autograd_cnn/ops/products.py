@@ -203,8 +203,9 @@ def contract(subscripts: str, *operands: Any) -> Any:
 
     This is Einstein summation with ellipses and repeated indices. `einsum` calls it, and takes NumPy's other forms.
     """
+    large = len(operands) == 2 and np.size(operands[0]) * np.size(operands[1]) > 1 << 20  # for which a path takes less
     try:
-        return np.einsum(subscripts, *operands, optimize=len(operands) > 2)
+        return np.einsum(subscripts, *operands, optimize=large or len(operands) > 2)
     except ValueError as error:
         raise ValueError(_unfit(subscripts, [np.shape(x) for x in operands])) from error
 
