@@ -103,6 +103,10 @@ LAYERS = {
     "linear, 2048 to 256": Layer(
         {"x": (100, 2048), "w": (2048, 256), "b": (256,)}, lambda lib, x, w, b: lib.linear(x, w, b)
     ),
+    "128 products of 64 x 32 x 64": Layer({"x": (128, 64, 32), "w": (128, 32, 64)}, lambda lib, x, w: x @ w),
+    "layer norm, 2048 x 128": Layer(
+        {"x": (2048, 128), "w": (128,), "b": (128,)}, lambda lib, x, w, b: lib.layer_norm(x, (128,), w, b)
+    ),
     "softmax, 100 x 10": Layer({"x": (100, 10)}, lambda lib, x: lib.softmax(x, -1)),
     "softmax, 25 600 x 64": Layer({"x": (25600, 64)}, lambda lib, x: lib.softmax(x, -1)),
     "cross-entropy, 100 x 10": _cross_entropy(100),
