@@ -91,7 +91,7 @@ def where(page):
 
 def choose(page, button):
     """Click a button of the menu."""
-    page.click("#menu summary")
+    page.click("#more")
     page.click(button)
 
 

@@ -384,13 +384,6 @@ function fold(change) {
 
 // Keys, buttons, sliders, links
 
-function escape() {
-  if (moved) moved.back();
-  else if ($("menu").open) $("menu").open = false;
-  else if (quiz.on) quizzed();
-  else document.activeElement.blur();
-}
-
 const actions = {
   back: () => show(at - 1),
   next: () => {
@@ -402,17 +395,15 @@ const actions = {
   fold: () => fold(-1),
   unfold: () => fold(1),
 };
+const escape = () => (moved ? moved.back() : quiz.on ? quizzed() : document.activeElement.blur());
 const KEYS = { ArrowRight: actions.next, ArrowLeft: actions.back, Home: () => show(0), End: () => show(facts.steps.length - 1), Escape: escape };
 
 document.addEventListener("keydown", (event) => {
   const { target, key, ctrlKey, altKey, metaKey } = event;
-  if (!KEYS[key] || ctrlKey || altKey || metaKey || (target.closest("input") && key !== "Escape")) return;
+  const native = key === "Escape" ? $("menu").matches(":popover-open") : target.closest("input");
+  if (!KEYS[key] || ctrlKey || altKey || metaKey || native) return;
   event.preventDefault();
   KEYS[key]();
-});
-
-document.addEventListener("click", (event) => {
-  if (!event.target.closest("#menu > :not(div), #menu :is(table, p)")) $("menu").open = false;
 });
 
 // On a phone, one part of the step at a time

@@ -197,7 +197,7 @@ def test_the_ladder_of_a_network_is_whole_and_no_control_moves(opened, name, wid
     page = opened(ag.trace(NETWORKS[name]()).page(), width=width)
     page.set_viewport_size({"width": width, "height": 844})
     places = page.evaluate("""() => {
-        const controls = ["back", "next", "quiz", "menu", "slider", "position"].map($);
+        const controls = ["back", "next", "quiz", "more", "slider", "position"].map($);
         const found = facts.steps.map((_, step) => {
             show(step);
             const { x, width } = $("picture").getBoundingClientRect();

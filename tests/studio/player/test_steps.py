@@ -92,7 +92,7 @@ def test_keys_links_slider_and_buttons_lead_to_the_same_steps(opened, small):
     page.wait_for_function("document.getElementById('slider').value === '2'")
     for key in "lq[]?ab1":  # letters and signs are no keys: a voice may speak them
         page.keyboard.press(key)
-    assert page.evaluate("at === 2 && !quiz.on && !$('menu').open")
+    assert page.evaluate("at === 2 && !quiz.on && !$('menu').matches(':popover-open')")
     page.click("#picture svg > g:last-of-type")
     assert where(page) in ("Loss", "Update") or where(page).startswith("rule of")
 
@@ -130,10 +130,10 @@ def test_a_step_begins_at_its_title(opened, cnn_page):
     assert 0 <= page.locator("#where").bounding_box()["y"] < 400
 
 
-def test_the_menu_closes_by_escape_and_by_a_choice(opened, small):
-    page = opened(small[0])
-    for close in (lambda: page.keyboard.press("Escape"), lambda: page.click("h1")):
-        page.click("#menu summary")
+def test_the_menu_closes_by_escape_and_by_a_choice(opened, blocks):
+    page = opened(blocks.page())
+    for close in (lambda: page.keyboard.press("Escape"), lambda: page.click("h1"), lambda: page.click("#unfold")):
+        page.click("#more")
         assert page.is_visible("#menu table")
         close()
         assert page.is_hidden("#menu table")
