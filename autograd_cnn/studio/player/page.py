@@ -52,9 +52,10 @@ def page(
     if images and len(images) != 1 + len(frames):
         raise ValueError(f"graph: {len(images)} images for {1 + len(frames)} moments. The first is of the graph itself")
     folding = Folding(graph)
-    depths = [depth for depth, rows in enumerate(folding.rows) if rows <= DRAWN]  # whose pictures are readable
-    views = [folding.view(depth) for depth in depths] or [folding.view()]
-    rounds, moments = {op: clip(text) for op, text in folding.rounds().items()}, []
+    # at the depths whose pictures are readable
+    views = [folding.view(depth) for depth, rows in enumerate(folding.rows) if rows <= DRAWN] or [folding.view()]
+    rounds = {op: clip(text) for op, text in folding.rounds().items()}
+    moments: list[dict[str, Any]] = []
     waiting = [("at the start", graph), *frames]
     for k, (label, each) in enumerate(waiting):
         image = url(np.asarray(images[k], np.uint8)) if images else None
