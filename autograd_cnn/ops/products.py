@@ -38,6 +38,8 @@ def _left(g: Any, x_shape: tuple[int, ...], y: Any) -> Any:
 
 
 def _right(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
+    if len(y_shape) == 2 < len(x.shape):  # one product rather than a sum of a stack of them
+        return matmul(_flat(x).T, _flat(g))
     g = _as_matrices(g, len(x.shape), len(y_shape))
     result = matmul(x.mT if len(x.shape) > 1 else expand_dims(x, 1), g)
     return squeeze(result, -1) if len(y_shape) == 1 else result
@@ -89,8 +91,8 @@ def _misfit(x: tuple[int, ...], w: tuple[int, ...]) -> str:
 
 
 def _connected(x: Any, w: Any, b: Any) -> tuple[Any, Any, Any]:
-    if w.ndim != 2 or x.shape[-1:] != w.shape[:1]:
-        raise ValueError(_misfit(x.shape, w.shape))
+    if w.ndim != 2 or np.shape(x)[-1:] != w.shape[:1]:
+        raise ValueError(_misfit(np.shape(x), w.shape))
     if b is not None and b.shape != w.shape[1:]:
         raise ValueError(f"b is {b.shape}, w {w.shape} has {w.shape[1]} outputs\nb needs shape ({w.shape[1]},)")
     return x, w, b
