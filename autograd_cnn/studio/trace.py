@@ -289,7 +289,7 @@ class _Writer:
         self.arrays: dict[str, Any] = {}
         self.known: dict[Any, Value] = {}  # by `origin`
         self.used: dict[str, int] = {}
-        self.read: dict[Any, str] = {}  # by `origin`: the variable in which a line reads a result
+        self.read: dict[Node, str] = {}  # the variable in which a line reads a result
         self.keepers: dict[int, tuple[str, Any]] = {}  # by id of the array that owns memory: first keeper, array
         self.source = Source()
         self.written = cache(partial(_written, self.source))  # a loop reads the same line many times
@@ -347,13 +347,15 @@ class _Writer:
     def ops(self, nodes: list[Node], end: Any = None) -> list[Op]:
         following = [*((n.code, n.offset) for n in nodes[1:]), end][: len(nodes)]
         for n in nodes:
-            given, here = self.calls.given.get(n, n.inputs), (n.code, n.offset)
+            given, here, around = self.calls.given.get(n, n.inputs), (n.code, n.offset), self.scopes_around(n.scope)
             for code, offset in dict.fromkeys([self.calls.lines.get(n, here), here]):  # in a function, and its call
                 variables = self.written(code, offset, n.plan.primitive, tuple(n.plan.names))[1]
                 own = code.co_varnames[code.co_argcount :] if variables else ()  # a parameter is another's variable
                 for port, variable in variables.items():
-                    if variable in own and _is_array(array := given[port]):
-                        self.read.setdefault(self.origin(array), variable)
+                    maker = self.origin(given[port]) if variable in own and _is_array(given[port]) else None
+                    # a module that was given the result has its own variable for it
+                    if isinstance(maker, Node) and self.scopes_around(maker.scope)[: len(around)] == around:
+                        self.read.setdefault(maker, variable)
         return [self.op(n, after, f"n{i}") for i, (n, after) in enumerate(zip(nodes, following, strict=True), 1)]
 
     def op(self, node: Node, following: Any, rank: str) -> Op:
@@ -374,8 +376,7 @@ class _Writer:
         output = self.known[node] = self.value(node.name or name, "activation", node)
         rules = {p: Rule(r.inputs, tuple(r.needs)) for ports, r, _ in steps for p in ports if p is not None}
         kept = self.kept(rank, node, saved, dict(inputs))
-        recorded = None if node in self.calls.given else node
-        call = Call(primitive, arguments, [(ports, rule) for ports, rule, _ in steps], recorded)
+        call = Call(primitive, arguments, [s[:2] for s in steps], None if node in self.calls.given else node)
         byproducts = list(primitive.byproducts)
         scopes = self.scopes_around(node.scope)
         return Op(

@@ -201,6 +201,27 @@ def test_a_result_has_the_name_that_the_call_of_a_function_of_the_package_reads(
     assert "answer" in values(frame) and "matmul" not in values(frame)
 
 
+def test_a_result_has_the_name_of_its_callers_variable_not_of_one_in_the_module_that_it_is_passed_to():
+    class Block(ag.nn.Module):
+        def forward(self, x):
+            skip = x
+            return ag.tanh(ag.sin(x) + skip)
+
+    class Net(ag.nn.Module):
+        def __init__(self):
+            self.blocks = [Block(), Block()]
+
+        def forward(self, x):
+            for block in self.blocks:
+                x = block(x)
+            scores = x
+            return ag.sum(scores * 2.0)
+
+    graph = ag.trace(Net(), np.ones(3))
+    names = [graph.values[op.output].name for op in graph.ops]
+    assert names == ["sin", "add", "tanh", "sin_2", "add_2", "scores", "multiply", "loss"]
+
+
 def test_the_first_step_shows_the_functions_that_ran_the_model_s_own_before_its_loss(first, rng):
     class Net(ag.nn.Module):
         def __init__(self):
