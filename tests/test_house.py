@@ -68,7 +68,7 @@ ROOMS = {
         "what is shown of a computation: pictures, programs, pages, reports",
     ),
 }
-SCRIPTS = 1312  # lines of the player's scripts and styles that are not blank
+SCRIPTS = 1315  # lines of the player's scripts and styles that are not blank
 PROGRAMS = "studio.player.demos", "studio.live.examples", "training.quick"  # they import the face and nothing else
 
 HEAVY = {*"matplotlib numba graphviz torch tqdm safetensors playwright mpi4py onnx jinja2".split()}

@@ -130,7 +130,8 @@ class _Facts:
             if not isinstance(tree, (ast.Name, ast.Constant, ast.Attribute, ast.Call)):
                 slope = [f"({slope[0]}", *slope[1:]]
                 slope[-1] += ")"
-        products = [(i, attempt(t.products, value, share, i)) for i in t.tried.get(value.id, ())]
+        shown = {*t.tried.get(value.id, ()), *([pick.i] if (pick := t.pick(value)) else ())}  # selected, if not tried
+        products = [(i, attempt(t.products, value, share, i)) for i in sorted(shown)]
         return [t.places[share.op.id], share.look, slope, [(i, *found) for i, found in products if found]]
 
     def ids(self, tree: Any) -> dict[str, str]:

@@ -138,11 +138,14 @@ function shareOf([from, , slope, products], id, element, share) {
   return { lines: [`${first} × ${local}`, `= ${four(g)} × ${factor(s)} = ${four(share)}`], note };
 }
 
+const unjudged = (k) => Boolean(facts.ops[k].test && facts.ops[k].own && !judged.has(k));
+
 // The selected number raised, and moved about: what the loss does, and what its gradient predicts
 function trialOf(id, element, g, here) {
   const { tried, moves, array } = value(id);
-  if (!tried || !Number.isFinite(g)) return {};
-  const [raised, span, ...changes] = tried[element.i] || [];
+  if (!Number.isFinite(g)) return {};
+  if (unjudged(here)) return { check: "What the loss does, is told when you have judged the rule." };
+  const [raised, span, ...changes] = tried?.[element.i] || [];
   if (raised === undefined) return { check: `This number was not tried: only some were, as many as a second allows. Predicted: raise ${element.label} by ${RAISE}, and ${facts.goal} changes by ${four(RAISE * g)}.` };
   const [before, after, far] = apart(facts.base, facts.base + raised, 4);
   const happens = raised ? `goes from ${before} to ${after}, ${raised < 0 ? "down" : "up"} by ${far}` : "does not move";
@@ -157,7 +160,7 @@ function doubt(id, here) {
   const ways = new Set([id]); // and the values through which it reaches the loss
   for (const { learns, output } of facts.ops) if (learns.some((v) => ways.has(v))) ways.add(output);
   const found = (facts.wrong || []).filter(([, v]) => ways.has(v));
-  const rules = [...new Set(found.filter(([k]) => judged.has(k) || !facts.ops[k].own).map(([k, , name]) => `of ${name}${k === here ? " (here)" : ""}`))];
+  const rules = [...new Set(found.filter(([k]) => !unjudged(k)).map(([k, , name]) => `of ${name}${k === here ? " (here)" : ""}`))];
   const all = rules.length > 1 ? `${rules.slice(0, -1).join(", ")} and ${rules.at(-1)}` : rules[0];
   return all ? `finite differences do not agree with the rule ${all}.` : found.length ? "a rule is wrong, of this step or of one nearer to the loss. Which? “Is this rule right?” compares each alone." : "the slope changes along the way.";
 }

@@ -198,7 +198,7 @@ function source({ lines }) {
 
 function tested(step) {
   const { test, own } = step.kind === "backward" ? op(step) : {};
-  const asks = Boolean(test && own && !judged.has(step.op));
+  const asks = step.kind === "backward" && unjudged(step.op);
   $("trial").hidden = step.kind !== "backward";
   $(own ? "goal" : "update").after($("code")); // a rule of one's own and its check come first
   $(own ? "code" : "arrays").after($("trial"));
@@ -209,7 +209,8 @@ function tested(step) {
   $("tried").hidden = !test || asks;
   if (!test) return;
   const guess = judged.get(step.op);
-  $("judgement").textContent = guess === undefined ? "" : `You ${guess ? "accused it" : "trusted it"}, ${guess === test.good ? "wrongly" : "rightly"}.`;
+  const wrongly = [...judged].filter(([k, accused]) => accused === facts.ops[k].test.good).length;
+  $("judgement").textContent = guess === undefined ? "" : `You ${guess ? "accused it" : "trusted it"}, ${guess === test.good ? "wrongly" : "rightly"}: ${judged.size - wrongly} of the ${judged.size} judged rightly; ${facts.ops.filter((_, k) => unjudged(k)).length} to come.`;
   fill($("compared"), ...test.rows.map(([element, differences, rule, near]) =>
     make("tr", {}, make("th", { scope: "row" }, element), make("td", {}, differences), make("td", { class: near ? "" : "far" }, rule))));
   $("verdict").className = test.good ? "good" : "bad";

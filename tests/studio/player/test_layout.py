@@ -372,11 +372,11 @@ def test_a_rule_is_accused_before_the_verdict(opened, demos):
         page = opened(demos("broken"), width=width)
         assert "you judge each one, right or wrong, before the page" in page.inner_text("#goal")
         page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'mix'))")
-        assert page.locator("#accuse").bounding_box()["y"] < page.locator(".try").first.bounding_box()["y"] < 800
+        assert page.locator("#accuse").bounding_box()["y"] < 800 and page.locator("#formulas .plot").count() == 0
     assert "× local slope" not in page.text_content("#formulas section:first-child")  # what the rule gives is no slope
     assert page.is_visible("#accuse") and page.is_hidden("#tried") and "the rule of" not in page.inner_text("#step")
     page.click("#accuse button >> text=it is right")
-    assert page.inner_text("#judgement") == "You trusted it, wrongly."
+    assert page.inner_text("#judgement") == "You trusted it, wrongly: 0 of the 1 judged rightly; 5 to come."
     assert "They do not agree" in page.inner_text("#verdict") and page.is_hidden("#accuse")
     assert page.inner_text("#verdict pre").endswith("w=lambda g, x: x.T @ g)  # an operand is not transposed: g @ w.T")
     page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'shrink'))")
@@ -385,7 +385,8 @@ def test_a_rule_is_accused_before_the_verdict(opened, demos):
     assert page.is_hidden("#accuse")  # a rule of the package
     page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'squared'))")
     page.click("#accuse button >> text=I accuse it")
-    assert page.inner_text("#judgement") == "You accused it, wrongly." and "They agree" in page.inner_text("#verdict")
+    assert page.inner_text("#judgement").startswith("You accused it, wrongly: 0 of the 2 judged rightly; ")
+    assert "They agree" in page.inner_text("#verdict")
     page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'shift'))")
     page.click("#accuse button >> text=I accuse it")
-    assert page.inner_text("#judgement") == "You accused it, rightly."
+    assert page.inner_text("#judgement") == "You accused it, rightly: 1 of the 3 judged rightly; 3 to come."
