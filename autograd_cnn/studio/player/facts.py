@@ -131,8 +131,8 @@ class _Facts:
                 slope = [f"({slope[0]}", *slope[1:]]
                 slope[-1] += ")"
         shown = {*t.tried.get(value.id, ()), *([pick.i] if (pick := t.pick(value)) else ())}  # selected, if not tried
-        products = [(i, attempt(t.products, value, share, i)) for i in sorted(shown)]
-        return [t.places[share.op.id], share.look, slope, [(i, *found) for i, found in products if found]]
+        products = [(i, *found) for i in sorted(shown) if (found := attempt(t.products, value, share, i))]
+        return [t.places[share.op.id], share.look, slope, products]
 
     def ids(self, tree: Any) -> dict[str, str]:
         """Return the ids of the values in an expression, by their names in the program."""

@@ -98,8 +98,7 @@ def index(value: Any, other: Callable[[Any], Any] = _refuse) -> Any:
         return ast.Tuple(parts, ast.Load()) if parts[1:] else parts[0]
     if not isinstance(value, slice):
         return literal(value, other)
-    ends = (value.start, value.stop, value.step)
-    return ast.Slice(*(None if end is None else literal(end, other) for end in ends))
+    return ast.Slice(*(None if end is None else literal(end, other) for end in (value.start, value.stop, value.step)))
 
 
 def call(
