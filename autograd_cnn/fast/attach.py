@@ -113,7 +113,7 @@ def accelerate_sums() -> None:
     rule = by_twin("softmax_gradient", 2, option=(-1,))
     activations.softmax.accelerate(by_twin("softmax", least=1, option=(-1,)), x=rule)
     activations.log_softmax.accelerate(by_twin("log_softmax", least=1, option=(-1,)))
-    layers.standardize.accelerate(by_rows("standardize"), x=by_rows("standardize_gradient"))
+    layers.standardize.accelerate(by_rows("standardize", 0), x=by_rows("standardize_gradient", 1))
     losses.cross_entropy_of_labels.accelerate(instead(_cross_entropy), logits=instead(_cross_entropy_rule), exact=True)
 
 

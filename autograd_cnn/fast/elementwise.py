@@ -20,7 +20,7 @@ from autograd_cnn.ops.axes import rescaling
 from .memory import empty
 from .threads import cut, each_part, in_tile, map_tiles
 from .tiles import SMALL, parts
-from .twins import run_twin
+from .twins import kernel_set, run_twin
 
 Array = NDArray[Any]
 Formula = TypeVar("Formula", bound=Callable[..., Any])
@@ -211,25 +211,26 @@ def by_twin(
     return accelerator
 
 
-def by_rows(name: str) -> Accelerator:
-    """Return an accelerator of `standardize`, or of its rule, over the last axes of float32 numbers."""
+def by_rows(name: str, at: int) -> Accelerator:
+    """Return an accelerator of `standardize`, or of its rule, over the last axes of float32 numbers; `at` is x."""
 
     def accelerator(textbook: Kernel) -> Kernel:
         def applies(*args: Any) -> bool:
-            x, axis = args[-4:][0], args[-2]
-            return is_large(x) and x.dtype.char == "f" and axis in (-1, (*range(-np.size(axis), 0),)) and axis != ()
+            x, axis = args[at], args[-2]
+            rows = axis in (-1, (*range(-np.size(axis), 0),)) and axis != ()
+            return kernel_set() == "numba" and is_large(x) and x.dtype.char == "f" and rows
 
         @wraps(textbook)
         def run(*args: Any) -> Any:
             if applies(*args):
-                *arrays, axis, eps = args  # the arrays are x, or g, x and the result
-                out, shape = empty(arrays[0].shape, np.float32), (-1, math.prod(arrays[0].shape[-np.size(axis) :]))
-                *given, y = (a.reshape(shape) for a in (*arrays, out))
+                *arrays, axis, eps = args
+                out, length = empty(args[at].shape, np.float32), math.prod(args[at].shape[-np.size(axis) :])
+                *given, y = (a.reshape(-1, length) for a in (*arrays, out))
                 sizes, end = np.empty(len(y), np.float32), len(given)
                 rows = *given, np.array([eps], np.float32), y, sizes
                 compiled = f"elementwise.{name}_tile", rows, {end + 1, end + 2}, parts(out.size, len(y)), {end}
                 # A row without variance warns, and one whose squares do not fit is scaled.
-                if run_twin(*compiled) and sizes.min() > 0 and rescaling(given[-2:][0], 1, sizes[:, None]) is None:
+                if run_twin(*compiled) and sizes.min() > 0 and rescaling(given[at], 1, sizes[:, None]) is None:
                     return out
             return textbook(*args)
 

@@ -18,7 +18,7 @@ from autograd_cnn.ops.windows import Shape
 from .mailbox import Plan, carved, kept
 from .memory import empty
 from .threads import each_part
-from .tiles import pieces
+from .tiles import laid_out, pieces
 from .twins import compiled_pass, kernel_set
 
 Array = NDArray[Any]
@@ -73,7 +73,7 @@ def _compiled(x: Array, y: Array, b: Array | None, stack: Shape) -> Array:
     It needs no thread of BLAS: those wait for each other while another process keeps a core busy.
     """
     if min(y.strides) < 0 or not y.flags.aligned or np.may_share_memory(x, y):  # see `Plan.lasts`
-        y = y.copy()
+        y = y.copy("K")
     (rows, depth), columns = x.shape[-2:], y.shape[-1]
     longest = max(rows, columns)
     # A small matrix of long sums, such as a gradient of weights, is the sum of several.
@@ -96,10 +96,9 @@ def _compiled(x: Array, y: Array, b: Array | None, stack: Shape) -> Array:
         code = compiled_pass("products.address")(x.dtype)
         area, buffers = carved(x.dtype, [[(DEEP * WIDE,)]] * len(work))
         calls = [
-            (code, left[0, :1], left.shape, _steps(left), _span(right), _steps(right), start, _span(part), columns,
-             len(start), packed)
+            (code, *laid_out(left), _span(right), laid_out(right)[2], start, _span(part), columns, len(start), packed)
             for (left, right, start, part), (packed,) in zip(work, buffers, strict=True)
-        ]  # fmt: skip
+        ]
         return Plan(compiled_pass("products.matmul"), calls, (x, y, bias, totals), {7, 10}, area)
 
     kept(("matmul", x.dtype, x.shape, x.strides, y.shape, y.strides), plan).run(x, y, bias, totals)
@@ -108,12 +107,8 @@ def _compiled(x: Array, y: Array, b: Array | None, stack: Shape) -> Array:
 
 def _span(a: Array) -> Array:
     """All numbers in memory from the first to the last one of a matrix."""
-    (rows, columns), (down, across) = a.shape, _steps(a)
-    return as_strided(a, ((rows - 1) * down + (columns - 1) * across + 1,), (a.itemsize,))
-
-
-def _steps(a: Array) -> tuple[int, int]:
-    return a.strides[0] // a.itemsize, a.strides[1] // a.itemsize
+    last = sum((n - 1) * step for n, step in zip(*laid_out(a)[1:], strict=True))
+    return as_strided(a, (last + 1,), (a.itemsize,))
 
 
 def _in_blocks(x: Array, y: Array, work: int) -> Array:

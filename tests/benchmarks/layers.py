@@ -76,6 +76,13 @@ def _cross_entropy(rows: int) -> Layer:
     )
 
 
+def _block(lib: Any, x: Any, heads: Any, out: Any, up: Any, down: Any, w: Any, b: Any) -> Any:
+    """A block of a transformer with four heads."""
+    q, k, v = ((lib.layer_norm(x, (128,), w, b) @ heads[n]).reshape(32, 64, 4, 32).swapaxes(1, 2) for n in range(3))
+    x = x + (lib.softmax(q @ k.mT / 32**0.5, -1) @ v).swapaxes(1, 2).reshape(x.shape) @ out
+    return x + lib.gelu(lib.layer_norm(x, (128,), w, b) @ up) @ down
+
+
 _IMAGES = {"x": (100, 32, 32, 32)}
 LAYERS = {
     "3x3 convolution": _conv(16, 3, 64, 64, padding=1),
@@ -106,6 +113,18 @@ LAYERS = {
     "128 products of 64 x 32 x 64": Layer({"x": (128, 64, 32), "w": (128, 32, 64)}, lambda lib, x, w: x @ w),
     "layer norm, 2048 x 128": Layer(
         {"x": (2048, 128), "w": (128,), "b": (128,)}, lambda lib, x, w, b: lib.layer_norm(x, (128,), w, b)
+    ),
+    "block of a transformer": Layer(
+        {
+            "x": (32, 64, 128),
+            "heads": (3, 128, 128),
+            "out": (128, 128),
+            "up": (128, 512),
+            "down": (512, 128),
+            "w": (128,),
+            "b": (128,),
+        },
+        _block,
     ),
     "softmax, 100 x 10": Layer({"x": (100, 10)}, lambda lib, x: lib.softmax(x, -1)),
     "softmax, 25 600 x 64": Layer({"x": (25600, 64)}, lambda lib, x: lib.softmax(x, -1)),

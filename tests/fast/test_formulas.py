@@ -25,6 +25,8 @@ CASES = {  # a pass, its formula unless test_textbook compares the values, and t
     "softmax": (ag.softmax.raw, None, (30_000, 10)),
     "log softmax": (ag.log_softmax.raw, None, (30, 1000, 10)),
     "softmax gradient": (lambda g, y: ag.softmax.rules["x"](g, y, -1), None, (30_000, 10), (30_000, 10)),
+    "standardize": (lambda x: ag.standardize.raw(x, (-2, -1)), None, (3000, 7, 10)),
+    "standardize gradient": (lambda g, x, y: ag.standardize.rules["x"](g, x, y, -1, 1e-5), None, *((3000, 70),) * 3),
     "normalise": (normalization.normalise, lambda x, mean, scale, shift: (x - mean) * scale + shift,
                   *((100, 50, 60, 3), (3,), (3,), (3,))),
     "tall": product((900, 300), (300, 40)),
@@ -41,6 +43,7 @@ CASES = {  # a pass, its formula unless test_textbook compares the values, and t
     "heads, whose queries and keys share memory": (
         lambda a: matrices.matmul(a[:, :, 0].swapaxes(1, 2), a[:, :, 1].transpose(0, 2, 3, 1)),
         lambda a: np.einsum("nqhd,nkhd->nhqk", a[:, :, 0], a[:, :, 1]), (6, 40, 2, 4, 33)),
+    "a matrix and itself": (lambda x: matrices.matmul(x, x.T), lambda x: x @ x.T, (150, 300)),
     "transposes": (lambda x, y: matrices.matmul(x.T, y.T), lambda x, y: x.T @ y.T, (300, 900), (70, 300)),
     "long sums": (lambda x, g, b: matrices.matmul(x.T, g[:, ::2], b), lambda x, g, b: x.T @ g[:, ::2] + b,
                   (9001, 50), (9001, 80), (40,)),

@@ -144,7 +144,7 @@ const unjudged = (k) => Boolean(facts.ops[k].test && facts.ops[k].own && !judged
 function trialOf(id, element, g, here) {
   const { tried, moves, array } = value(id);
   if (!Number.isFinite(g)) return {};
-  if (unjudged(here)) return { check: "What the loss does, is told when you have judged the rule." };
+  if (unjudged(here)) return { check: "Judge the rule first; then this tells what the loss does." };
   const [raised, span, ...changes] = tried?.[element.i] || [];
   if (raised === undefined) return { check: `This number was not tried: only some were, as many as a second allows. Predicted: raise ${element.label} by ${RAISE}, and ${facts.goal} changes by ${four(RAISE * g)}.` };
   const [before, after, far] = apart(facts.base, facts.base + raised, 4);
