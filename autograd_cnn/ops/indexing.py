@@ -54,7 +54,7 @@ def _add_at(buffer: Any, g: Any, index: Any) -> None:
 
 @primitive(moves=True, symbol="[]")
 def getitem(x: Any, index: Any) -> Any:
-    """Picks elements: ``x[index]``.
+    """Picks the elements of `x` at an index.
 
     An index may be basic, boolean or an integer array. An element that is picked twice receives both gradients.
     """

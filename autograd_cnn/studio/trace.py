@@ -402,8 +402,7 @@ class _Writer:
         options = {
             name: spelled(value)
             for name, value in zip(names, given, strict=True)
-            if not _is_array(value)
-            and spelled(value) != (name in primitive.defaults and spelled(primitive.defaults[name]))
+            if not _is_array(value) and spelled(value) != spelled(primitive.defaults.get(name, inspect.Parameter.empty))
         }
         return arguments, [(p, a.value.id) for p, a in enumerate(arguments) if isinstance(a, Use)], options
 

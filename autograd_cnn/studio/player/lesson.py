@@ -163,12 +163,19 @@ def update(t: Trials, rates: Sequence[float] = ()) -> dict[str, Any] | None:
 def terms(t: Trials, op: Op) -> list[Formula] | None:
     """Return the first term of a loss with its numbers, and the mean or sum that is the result; of an array the latter.
 
-    The terms of a loss are its results without a reduction or, of scores and labels, the logarithms of softmax.
+    The terms of a loss are its results without a reduction or, of scores and labels, the logarithms of softmax. Of
+    elements that are picked, return where the first and the last one come from.
     """
     options = dict(zip(op.call.primitive.parameters, op.call.arguments, strict=False))
     z, *others = (t.values[v] for v in inputs_of(op))
     x, out = np.asarray(t.array(z)), np.asarray(t.array(t.values[op.output]))
+    line = f"{t.author.name(t.values[op.output])} = {bare(ast.unparse(t.author.call(op)))}"
+    if op.call.primitive.symbol == "[]":
+        places = np.arange(x.size).reshape(x.shape)[options["index"]].ravel()
+        ends = [f"{t.named(t.values[op.output], k)} = {t.named(z, places[k])}" for k in sorted({0, out.size - 1})]
+        return [{"lines": [line, *ends], "note": f"first and last of {out.size:,} picked from {x.size:,}"}]
     one: list[Formula] = []
+    each = np.reshape(x, -1)
     if found := attempt(class_losses, t, op):
         each = found[-1]
         one = [{"each": [_item(t, z, k, *a) for k, a in enumerate(islice(zip(*found, strict=True), BARS))]}]
@@ -176,18 +183,13 @@ def terms(t: Trials, op: Op) -> list[Formula] | None:
         given = {n: t.array(a.value) if isinstance(a, Use) else a for n, a in options.items()}
         each = np.reshape(op.call.primitive.raw(*(given | {"reduction": "none"}).values()), -1)
         one = [{"term": t.views.look(np.reshape(each, x.shape), z, False)}]  # the page chooses one of them
-    elif not others and "axis" in options:
-        each = np.reshape(x, -1)
-    else:
-        return None
-    if out.size > 1:
+    elif others or "axis" not in options:
         return None
     count, divisor = each.size, _divisor(each, out.flat[0])
-    if count < 2 or not divisor or each.dtype.kind != "f":
+    if out.size > 1 or count < 2 or not divisor or each.dtype.kind != "f":
         return None
     sum_ = " + ".join([number(each[0] + 0.0), *(signed(a + 0.0) for a in each[1:TERMS])]) + " + …" * (count > TERMS)
     how, filled = ("mean", f"({sum_}) / {count:,}") if divisor > 1 else ("sum", sum_)
-    line = f"{t.author.name(t.values[op.output])} = {bare(ast.unparse(t.author.call(op)))}"
     return [*one, {"lines": [line, f"= {filled} = {number(out.flat[0])}"], "note": f"the {how} of {count:,} numbers"}]
 
 

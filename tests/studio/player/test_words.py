@@ -222,6 +222,24 @@ def test_a_result_has_the_name_of_its_callers_variable_not_of_one_in_the_module_
     assert names == ["sin", "add", "tanh", "sin_2", "add_2", "scores", "multiply", "loss"]
 
 
+def test_a_step_that_picks_says_by_which_index_and_where_its_elements_come_from(first):
+    def f(x):
+        k = x[:, 4:]
+        first = x[1:, 0]
+        last = k[..., -1, 2]
+        return ag.sum(k[1] * last) + first.sum()
+
+    graph = ag.trace(f, np.arange(24.0).reshape(3, 8))
+    frame = first(graph.page())
+    assert [text for text in said(frame) if "picked" in text] == [
+        "k = x[:, 4:] | k[0, 0] = x[0, 4] | k[2, 3] = x[2, 7] | first and last of 12 picked from 24",
+        "first = x[1:, 0] | first[0] = x[1, 0] | first[1] = x[2, 0] | first and last of 2 picked from 24",
+        "last = k[..., -1, 2] | last = k[2, 2] | first and last of 1 picked from 12",
+        "getitem = k[1] | getitem[0] = k[1, 0] | getitem[3] = k[1, 3] | first and last of 4 picked from 12",
+    ]
+    assert "[index]" not in str(frame["steps"])
+
+
 def test_the_first_step_shows_the_functions_that_ran_the_model_s_own_before_its_loss(first, rng):
     class Net(ag.nn.Module):
         def __init__(self):
