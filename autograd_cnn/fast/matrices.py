@@ -43,9 +43,9 @@ def matmul(x: Array, y: Array, b: Array | None = None) -> Array:
     >>> np.array_equal(matmul(x, y), x @ y)
     True
     """
-    stack, work = (), 0
-    if min(x.ndim, y.ndim) > 1:
-        stack = () if x.ndim == y.ndim == 2 else np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    stack, work = x.shape[:-2], 0
+    if x.ndim > 1 < y.ndim:
+        stack = stack if stack == y.shape[:-2] else np.broadcast_shapes(stack, y.shape[:-2])
         work = math.prod((*stack, *x.shape[-2:], y.shape[-1]))
     if work < SMALL:
         out = np.matmul(x, y)

@@ -46,7 +46,7 @@ def _check(x: Any, w: Any, b: Any, groups: int, transposed: bool = False) -> Non
         raise ValueError(f"x {x.shape} and w {w.shape}\nThe last axis of both counts the input channels")
     channels, outputs = w.shape[2] * groups if transposed else x.shape[-1], w.shape[-1]
     if groups < 1 or channels % groups or outputs % groups:
-        raise ValueError(f"groups={groups} does not divide {channels} channels and {outputs} outputs")
+        raise ValueError(f"groups={count(groups, 'groups')} does not divide {channels} channels and {outputs} outputs")
     if channels != w.shape[2] * groups:
         want = (*w.shape[:2], channels // groups, w.shape[3])
         raise ValueError(

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.checks import number
+from autograd_cnn.checks import count, number
 from autograd_cnn.engine.arrays import as_floats
 from autograd_cnn.engine.declare import primitive
 from autograd_cnn.engine.mode import current, scope
@@ -249,7 +249,7 @@ def group_norm(x: Any, num_groups: int, w: Any = None, b: Any = None, eps: float
     2018.
     """
     shape, channels = x.shape, x.shape[-1]
-    if num_groups < 1 or channels % num_groups:
+    if channels % count(num_groups, "num_groups"):
         raise ValueError(f"group_norm: num_groups={num_groups} does not divide {channels} channels")
     groups = moveaxis(reshape(x, (*shape[:-1], num_groups, channels // num_groups)), -2, 1)  # rows add up quickly
     normal = standardize(groups, tuple(range(1 - len(shape), 0)), eps)
@@ -280,9 +280,7 @@ def embedding(indices: Any, weight: Any) -> Any:
     A row that is picked twice receives both gradients. Negative indices are refused.
     """
     if np.ndim(weight) != 2:
-        raise ValueError(
-            f"weight is {np.shape(weight)}, want (n, d): one row for each index\nOf others: ag.take(w, i, 0)"
-        )
+        raise ValueError(f"weight is {np.shape(weight)}, want (n, d): a row per index\nOf others: ag.take(w, i, 0)")
     return take(weight, checked(_indices, indices, len(weight)), 0)
 
 

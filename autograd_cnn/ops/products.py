@@ -51,11 +51,15 @@ def _flops(out_shape: tuple[int, ...], x_shape: tuple[int, ...]) -> int:
 
 def _matching(x: Any, y: Any) -> tuple[Any, Any]:
     x, y = np.asarray(x), np.asarray(y)
-    if x.ndim and y.ndim and x.shape[-1] != y.shape[-min(y.ndim, 2)]:
-        problem = f"{x.shape} @ {y.shape}: {x.shape[-1]} is not {y.shape[-min(y.ndim, 2)]}"
+    if x.ndim and y.ndim and x.shape[-1] != (rows := y.shape[-2:][0]):
         cure = "The last axis of the first and the last but one of the second must have the same length"
         transposed = ". The second fits transposed: .mT" if x.shape[-1] == y.shape[-1] else ""
-        raise ValueError(f"{problem}\n{cure}{transposed}")
+        raise ValueError(f"{x.shape} @ {y.shape}: {x.shape[-1]} is not {rows}\n{cure}{transposed}")
+    if x.ndim > 2 < y.ndim and x.shape[:-2] != y.shape[:-2]:
+        for n, m in zip(x.shape[-3::-1], y.shape[-3::-1], strict=False):
+            if 1 != n != m != 1:
+                cure = "Axes before the last two are compared from the right; each pair must be equal or contain a 1"
+                raise ValueError(f"{x.shape} @ {y.shape}: {n} is not {m}\n{cure}")
     return x, y
 
 

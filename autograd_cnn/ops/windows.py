@@ -91,10 +91,9 @@ def remembered(function: Normaliser) -> Normaliser:
 
 def pair(value: Any, name: str) -> Pair:
     """Return an int, or a pair of ints, as a pair."""
-    if isinstance(value, (int, np.integer)):
-        return int(value), int(value)
-    if isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(v, (int, np.integer)) for v in value):
-        return int(value[0]), int(value[1])
+    both = (value, value) if isinstance(value, (int, np.integer)) else value
+    if isinstance(both, (tuple, list)) and len(both) == 2 and all(isinstance(v, (int, np.integer)) for v in both):
+        return int(both[0]), int(both[1])
     raise TypeError(f"{name} is {value!r}, want an int, or a pair of ints (height, width)")
 
 
@@ -469,9 +468,7 @@ def interpolate(
     if (size is None) == (scale_factor is None):
         raise ValueError("interpolate takes size or scale_factor, one of them")
     if mode not in ("nearest", "bilinear") or (align_corners and mode == "nearest"):
-        raise ValueError(
-            f'mode is {mode!r}, align_corners {align_corners}\nmode is "nearest", or "bilinear" with either'
-        )
+        raise ValueError(f'mode is {mode!r}, align_corners {align_corners}\nWant "nearest", or "bilinear" with either')
     scales = scale_factor if isinstance(scale_factor, (tuple, list)) else (scale_factor, scale_factor)
     old = x.shape[1:3]
     new = pair(size, "size") if size is not None else tuple(int(n * s) for n, s in zip(old, scales, strict=True))

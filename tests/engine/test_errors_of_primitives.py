@@ -26,6 +26,17 @@ def test_shapes_that_do_not_broadcast():
     halves(2) + halves(3)  # here
 
 
+@says(ValueError)
+def test_large_shapes_that_do_not_broadcast():
+    """
+    add: x (1000, 1000) and y (300, 1000) do not broadcast
+      x (1000, 1000) float32    y (300, 1000) float32
+      at {here}
+      Shapes are compared from the right; each pair must be equal or contain a 1.
+    """
+    halves(1000, 1000) + halves(300, 1000)  # here
+
+
 @says(ValueError, cure=lambda: halves(64, 10) + halves(64).reshape(64, 1))
 def test_a_column_meant_and_a_row_given():
     """

@@ -290,6 +290,30 @@ def test_a_matrix_that_does_not_fit_a_vector():
     leaf(4, 3) @ leaf(2)  # here
 
 
+@says(ValueError)
+def test_stacks_that_do_not_broadcast():
+    """
+    matmul: (2, 3, 4) @ (5, 4, 6): 2 is not 5
+      x (2, 3, 4) float32    y (5, 4, 6) float32
+      at {here}
+      Axes before the last two are compared from the right; each pair must be equal or contain a 1
+    """
+    leaf(2, 3, 4) @ leaf(5, 4, 6)  # here
+
+
+@pytest.mark.parametrize(("x", "y", "out"), [
+    ((2, 5, 3, 4), (5, 4, 6), (2, 5, 3, 6)), ((1, 5, 3, 4), (2, 1, 4, 6), (2, 5, 3, 6)),
+    ((0, 3, 4), (1, 4, 6), (0, 3, 6)), ((5, 3, 4), (2, 4, 4, 6), "5 is not 4"), ((0, 3, 4), (2, 4, 6), "0 is not 2"),
+    ((2, 5, 3, 4), (3, 5, 4, 6), "2 is not 3"),
+])  # fmt: skip
+def test_stacks_broadcast_as_numpys(x, y, out):
+    if isinstance(out, tuple):
+        assert (leaf(*x) @ leaf(*y)).shape == out == np.matmul(np.ones(x), np.ones(y)).shape
+    else:
+        with pytest.raises(ValueError, match=out):
+            leaf(*x) @ leaf(*y)
+
+
 @says(ValueError, cure=lambda: ag.einsum("ij,kj->ik", leaf(4, 3), leaf(2, 3)))
 def test_letters_of_two_lengths():
     """
@@ -395,9 +419,16 @@ def test_an_axis_that_is_not_there():
     flatten: x (2, 3) has no axis 5
       x (2, 3) float32
       at {here}
-      nn.Flatten() and ag.flatten(x, 1) keep the first axis
+      nn.Flatten() and ag.flatten(x, 1) keep the first axis. In another order: x.ravel('F')
     """
     ag.flatten(leaf(2, 3), 5)  # here
+
+
+def test_an_order_in_place_of_an_axis():
+    x = leaf(2, 3)
+    with pytest.raises(ValueError, match=r"flatten: x \(2, 3\) has no axis 'F'(?s:.)*x.ravel\('F'\)"):
+        x.flatten("F")
+    np.testing.assert_array_equal(x.ravel("F").data, x.data.flatten("F"))
 
 
 # Functions made of primitives
