@@ -194,7 +194,7 @@ class _Function:
                 return seeds @ (_reals(b) - _reals(a)) / (step * (high - low))
 
             directions, size = _directions(x, full, some, self.rng), _reals(x).size
-            got = directions @ np.array([_reals(gradients[k]) for gradients in pulled]).T
+            got = directions @ np.reshape([_reals(gradients[k]) for gradients in pulled], (len(seeds), size)).T
             want = np.apply_along_axis(slope, -1, directions)
             scale, kinks = _largest(1e-300, got, want), 0
             limit = np.full(want.shape, atol + rtol * scale + 1e-15 * _largest(value) / step)  # results are rounded

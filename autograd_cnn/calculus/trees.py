@@ -130,13 +130,12 @@ def ravel_pytree(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
     for leaf in leaves:
         if leaf.dtype.kind not in FLOATS:
             raise TypeError(f"ravel_pytree: a leaf is {leaf.dtype}, want floats: take it out, or convert it")
-    starts = [*accumulate((leaf.size for leaf in leaves), initial=0)]
-    size = starts[-1]
+    *starts, size = accumulate((leaf.size for leaf in leaves), initial=0)
 
     def unravel(vector: Any) -> Any:
         if np.shape(vector) != (size,):
             raise ValueError(f"unravel: got {np.shape(vector)}, the tree has {size} numbers: want ({size},)")
-        return tree_filled(tree, [_cut(vector, start, leaf) for start, leaf in zip(starts, leaves, strict=False)])
+        return tree_filled(tree, [_cut(vector, start, leaf) for start, leaf in zip(starts, leaves, strict=True)])
 
     flat = [registry["reshape"](leaf, (-1,)) for leaf in leaves]
     return registry["concatenate"](flat) if flat else np.zeros(0), unravel

@@ -255,14 +255,15 @@ def _leaves(axes: Any, tree: Any, place: str, parameter: str) -> list[tuple[str,
     kinds = (int, np.integer) if is_result else (int, np.integer, type(None))
     if not isinstance(axes, kinds) or isinstance(axes, bool):
         what = f"the parts {[*parts]}" if parts else "no parts"
-        cure = "Want an int" + " or None" * (not is_result) + " for all of it, or one for each part"
+        cure = f"Want an int for all of it or for each part{'. Of equal ones: result[0]' if is_result else ', or None'}"
         raise ValueError(f"vmap: {parameter} has {axes!r} for {place}, which has {what}\n{cure}")
     leaves = [(path, axes, leaf) for path, leaf in tree_items(tree, place)]
     for path, axis, leaf in leaves:
         ndim = np.ndim(leaf) + is_result
         if axis is not None and not -ndim <= axis < ndim:
             text = f"vmap: {path} is {np.shape(leaf)}, and by {parameter}, axis {axis} counts the examples"
-            raise ValueError(f"{text}\nNone instead of it: the same for all examples")
+            cure = f"Want {-ndim} to {ndim - 1}" if is_result else "None instead of it: the same for all examples"
+            raise ValueError(f"{text}\n{cure}")
     return leaves
 
 
