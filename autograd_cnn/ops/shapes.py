@@ -109,8 +109,7 @@ def matrix_transpose(x: X) -> X:
 def flatten(x: Any, start_axis: int = 0) -> Any:
     """Joins the axes from `start_axis` on into one: ``flatten(images, 1)`` has a row of all numbers for each image."""
     if isinstance(start_axis, str) or not -x.ndim <= start_axis <= x.ndim:
-        cure = "nn.Flatten() and ag.flatten(x, 1) keep the first axis. In another order: x.ravel('F')"
-        raise ValueError(f"x {x.shape} has no axis {start_axis!r}\n{cure}")
+        raise ValueError(f"x {x.shape} has no axis {start_axis!r}\nx.flatten(1) keeps the first. Order: x.ravel('F')")
     return np.reshape(x, (*x.shape[:start_axis], prod(x.shape[start_axis:])))
 
 

@@ -419,7 +419,7 @@ def test_an_axis_that_is_not_there():
     flatten: x (2, 3) has no axis 5
       x (2, 3) float32
       at {here}
-      nn.Flatten() and ag.flatten(x, 1) keep the first axis. In another order: x.ravel('F')
+      x.flatten(1) keeps the first. Order: x.ravel('F')
     """
     ag.flatten(leaf(2, 3), 5)  # here
 
