@@ -52,6 +52,7 @@ PACKAGES = {"ops": "Operations", "vocabulary": "Vocabulary"}
 NN = {
     "module": "modules",
     "layers": "layers with weights",
+    "normalization": "layers that normalise",
     "functions": "layers without weights",
     "sequences": "layers for sequences",
     "init": "initial weights",

@@ -33,7 +33,7 @@ ROOMS = {
     "engine": Room(1954, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(1882, "engine checks", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(906, "engine checks", "grad and its kin, checkpoint, and checks of gradients"),
-    "nn": Room(748, "engine calculus ops state checks", "modules, layers and their initial weights"),
+    "nn": Room(747, "engine calculus ops state checks", "modules, layers and their initial weights"),
     "optim": Room(323, "engine calculus state checks", "optimisers, schedules, clipping"),
     "checks": Room(31, "", "checks of single arguments, which return them"),
     "elsewhere": Room(115, "", "names of other libraries, and what to write here"),

@@ -37,7 +37,7 @@ def attach() -> None:
     accelerators["optim.optimiser.update_all"] = instead(updates.in_pieces)
     accelerators["optim.algorithms.sgd_update"] = updates.in_tiles("updates.sgd_update", "p", "v")
     accelerators["optim.algorithms.adam_update"] = updates.in_tiles("updates.adam_update", "p", "m", "v")
-    accelerators["nn.layers.moments"] = instead(normalization.moments)
+    accelerators["nn.normalization.moments"] = instead(normalization.moments)
     accelerators["engine.registry.kernels"] = instead(kernel_set)
 
 

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 from autograd_cnn.engine.messages import missing
 from autograd_cnn.engine.naming import publish
 from autograd_cnn.engine.observe import operations
-from autograd_cnn.nn import functions, init, layers, sequences
+from autograd_cnn.nn import functions, init, layers, normalization, sequences
 from autograd_cnn.nn.functions import *
 from autograd_cnn.nn.init import *
 from autograd_cnn.nn.layers import *
 from autograd_cnn.nn.module import Module, Sequential
+from autograd_cnn.nn.normalization import *
 from autograd_cnn.nn.sequences import *
 from autograd_cnn.ops.layers import seed
 
@@ -32,6 +33,7 @@ __all__ = ["Module", "Sequential", "seed"]
 __all__ += functions.__all__
 __all__ += init.__all__
 __all__ += layers.__all__
+__all__ += normalization.__all__
 __all__ += sequences.__all__
 publish(globals())
 

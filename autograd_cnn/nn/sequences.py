@@ -15,8 +15,9 @@ from autograd_cnn.checks import count
 from autograd_cnn.engine.numpy_calls import known, peek
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn.init import glorot_uniform
-from autograd_cnn.nn.layers import Dropout, LayerNorm, Linear
+from autograd_cnn.nn.layers import Dropout, Linear
 from autograd_cnn.nn.module import Module
+from autograd_cnn.nn.normalization import LayerNorm
 from autograd_cnn.ops import activations, concatenate, relu, split, stack, tanh, where
 from autograd_cnn.ops.layers import as_operand, attention_weights, generator, gru_step, lstm_step, scan, sums
 

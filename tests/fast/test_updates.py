@@ -8,7 +8,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.fast import updates
-from autograd_cnn.nn import layers
+from autograd_cnn.nn import normalization
 from autograd_cnn.optim import algorithms, optimiser
 from test_optim import RECIPES
 
@@ -52,7 +52,7 @@ def test_the_faster_updates_are_those_of_the_textbook(monkeypatch, make, dtype, 
 @pytest.mark.parametrize("shape", [(7, 5, 3), (50, 4), (0, 3)])
 def test_moments_are_those_of_the_textbook(rng, shape):
     x = rng.normal(3, 2, shape)
-    for fast, slow in zip(layers.moments(x), layers.moments.__wrapped__(x), strict=True):
+    for fast, slow in zip(normalization.moments(x), normalization.moments.__wrapped__(x), strict=True):
         np.testing.assert_allclose(fast, slow, rtol=1e-12)
 
 

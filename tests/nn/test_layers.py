@@ -35,7 +35,7 @@ class Twin(NamedTuple):
 
     def ours(self, dtype):
         """The layer with random parameters, and an input."""
-        typed = {"dtype": dtype} if self.name in nn.layers.__all__ else {}
+        typed = {"dtype": dtype} if self.name in nn.layers.__all__ + nn.normalization.__all__ else {}
         layer, rng = getattr(nn, self.name)(*self.args, **self.options, **typed), np.random.default_rng(0)
         for p in layer.parameters():
             p.data = rng.normal(size=p.shape).astype(dtype)
@@ -137,12 +137,12 @@ def test_a_layer_has_its_docstring_repr_summary_and_state_and_stays_float32(case
 
 
 def test_every_layer_is_public_and_has_a_twin():
-    for room in (nn.functions, nn.layers):
+    for room in (nn.functions, nn.layers, nn.normalization):
         here = {c for c in vars(room).values() if inspect.isclass(c) and c.__module__ == room.__name__}
         assert {c.__name__ for c in here if not c.__name__.startswith("_")} == set(room.__all__)
         assert set(room.__all__) <= set(nn.__all__)
     without = {"Dropout", "Dropout2d", "Unfold"}  # random, or of another order than in PyTorch
-    public = set(nn.functions.__all__ + nn.layers.__all__)
+    public = set(nn.functions.__all__ + nn.layers.__all__ + nn.normalization.__all__)
     assert public == {case.name for case in TWINS} | without, "add a twin for it to TWINS, or its name to `without`"
     assert nn.functions.ReLU.__module__ == "autograd_cnn.nn.functions"
 
