@@ -1,7 +1,7 @@
 """Arguments out of range, for every operation: a clear error, NumPy's own result, or an ordinary one.
 
 The calls are those of `uses` and the examples of primitives. In each, one argument after the other is replaced by each
-of `BAD`.
+of `BAD`. `REFUSED` has others, with what their errors say.
 """
 
 import inspect
@@ -216,3 +216,85 @@ def test_an_argument_has_its_gradient_or_is_refused(name):
                 if np.isfinite(difference) and not np.allclose(rule, difference, rtol=1e-3, atol=1e-5):
                     complaints.append(f"{parameter}={value!r:.25}: gradient {rule}, differences {difference}")
     assert not complaints, "\n".join(complaints)
+
+
+LABELS = np.zeros((2, 4, 5), int)
+
+
+def test_options_may_be_lists():
+    rng = np.random.default_rng(5)
+    x, w = rng.normal(size=(2, 5, 4, 3)), rng.normal(size=(2, 3, 3, 4))
+    lists, tuples = ([2, 1], [[0, 1], [1, 0]], [1, 2]), ((2, 1), ((0, 1), (1, 0)), (1, 2))
+    assert np.array_equal(ag.conv2d(x, w, None, *lists), ag.conv2d(x, w, None, *tuples))
+    assert np.array_equal(ag.max_pool2d(x, [2, 3], [1, 2]), ag.max_pool2d(x, (2, 3), (1, 2)))
+
+
+REFUSED = [
+    (lambda x: ag.conv2d(x[0], np.ones((2, 2, 3, 4))), r"x is 3-dimensional, want \(N, H, W, C\)"),
+    (lambda x: ag.conv2d(x, np.ones((2, 3, 4))), r"w is 3-dimensional, want \(KH, KW, C // groups, O\)"),
+    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), padding=-1), r"padding is -1, want 0 or more"),
+    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), padding="full"), r"padding is 'full', want an int, a pair"),
+    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=0), r"stride is 0, want 1 or more"),
+    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), groups=0), r"groups is 0, want 1 or more"),
+    (lambda x: ag.conv2d(x[..., 0], np.ones((2, 2, 1, 4))), r"without channels \(N, H, W\): x\[..., None\]"),
+    (lambda x: ag.conv2d(np.full((1, 1, 1, 1), 200, np.uint8), np.full((1, 1, 1, 1), 9, np.uint8)), r"x is uint8"),
+    (lambda x: ag.conv_transpose2d(np.ones((1, 1, 1, 1), int), np.ones((1, 1, 1, 1))), r"x is int64"),
+    (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 2, 3)), stride=2, padding="same"), r"several sizes fit"),
+    (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 2, 3)), output_padding=-1), r"output_padding is -1, want 0"),
+    (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 2, 3)), np.ones(3)), r"b is \(3,\), want \(2,\)"),
+    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=1.5), r"stride is 1.5, want an int, or a pair of ints"),
+    (lambda x: [ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=s) for s in ((1, 1), (1.0, 1.0))],
+     r"stride is \(1.0, 1.0\)"),
+    (lambda x: [ag.max_pool2d(x, kernel) for kernel in (2, 2.0)], r"kernel_size is 2.0"),
+    (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 3, 4))), r"The last axis of both counts the input channels"),
+    (lambda x: ag.conv_transpose2d(x, np.ones((1, 1, 2, 3)), padding=9), r"the result would be"),
+    (lambda x: ag.max_pool2d(x, 2, padding=2), r"Some windows would see no pixel at all"),
+    (lambda x: ag.max_pool2d(x, 9), r"height 4 \+ 0 \+ 0 padding < kernel 9"),
+    (lambda x: ag.max_pool2d(x, 2, padding=1, dilation=5), r"Some windows would see no pixel at all"),
+    (lambda x: ag.adaptive_avg_pool2d(x, 0), r"output_size is 0, want 1 or more"),
+    (lambda x: ag.avg_pool2d(x, (2, 9)), r"width 5 \+ 0 \+ 0 padding < kernel 9"),
+    (lambda x: ag.batch_norm(x, np.ones(3), np.ones(3), mean=np.ones(3)), r"takes both mean and variance"),
+    (lambda x: ag.batch_norm(x, *np.ones((2, 3)), 0, np.ones(2), np.ones(3)),
+     r"mean is \(2,\)(.|\n)*mean needs \(3,\)"),
+    (lambda x: ag.layer_norm(x, 4), r"normalized_shape 4"),
+    (lambda x: ag.layer_norm(x, (5, 3), np.ones(3)), r"w needs \(5, 3\)"),
+    (lambda x: ag.rms_norm(x, 3, np.ones(1)), r"w needs \(3,\)"),
+    (lambda x: ag.instance_norm(x, np.ones(3), np.ones((1, 3))), r"b needs \(3,\)"),
+    (lambda x: ag.group_norm(x, 2), r"num_groups=2 does not divide 3 channels"),
+    (lambda x: ag.group_norm(x, 0), r"num_groups is 0, want 1 or more"),
+    (lambda x: ag.embedding(np.array([0, -1]), x), r"weight is \(2, 4, 5, 3\), want \(n, d\)"),
+    (lambda x: ag.hardtanh(x, 1, -1), r"min_val is 1, greater than max_val, -1"),
+    (lambda x: np.std(x, dtype=np.complex64), r"dtype is complex64, but a spread is a real number"),
+    (lambda x: ag.embedding(np.array([0, -1]), x[0, 0, :2]), r"index -1 at \[1\], want 0..1"),
+    (lambda x: ag.one_hot(np.array([3]), 3), r"index 3 at \[0\], want 0..2"),
+    (lambda x: ag.conv1d(x[0, 0], np.ones((2, 3, 4))), r"x is 2-dimensional, want \(N, L, C\)"),
+    (lambda x: ag.max_pool1d(x, 2), r"x is 4-dimensional, want \(N, L, C\)"),
+    (lambda x: ag.interpolate(x), r"takes size or scale_factor"),
+    (lambda x: ag.interpolate(x, 2, mode="cubic"), r"mode is 'cubic'"),
+    (lambda x: ag.interpolate(x, scale_factor=0.1), r"the new size would be \(0, 0\)"),
+    (lambda x: ag.pixel_shuffle(x, 2), r"3 channels are not a multiple of 2 \* 2"),
+    (lambda x: ag.pixel_unshuffle(x, 2), r"4 x 5 pixels are not multiples of 2"),
+    (lambda x: ag.linear(x, np.ones((3, 2)), np.ones(3)), r"b needs shape \(2,\)"),
+    (lambda x: ag.mse(x, x, "average"), r"reduction is \'average\'"),
+    (lambda x: ag.kl_div(x, x, "average"), r"reduction is \'average\'"),
+    (lambda x: ag.l1_loss(x, np.ones((5, 3))), r"predictions \(2, 4, 5, 3\) and targets \(5, 3\) would broadcast"),
+    (lambda x: ag.cross_entropy(x, LABELS, label_smoothing=2), r"label_smoothing is 2"),
+    (lambda x: ag.cross_entropy(x, LABELS, label_smoothing=-0.1), r"label_smoothing is -0.1"),
+    (lambda x: ag.cross_entropy(x, x, label_smoothing=np.nan), r"label_smoothing is nan"),
+    (lambda x: ag.cross_entropy(x, LABELS, weight=np.ones(4)), r"One number per class: \(3,\)"),
+    (lambda x: ag.cross_entropy(x, LABELS - 100), r"To leave rows out: ignore_index=-100"),
+    (lambda x: ag.cross_entropy(x, LABELS + 3, ignore_index=0), r"label 3 at \[0, 0, 0\], but logits"),
+    (lambda x: ag.cross_entropy(x, x, ignore_index=0), r"ignore_index is for class ids"),
+    (lambda x: ag.bce_with_logits(x, x, weight=np.ones((9, 2, 4, 5, 3))), r"more dimensions"),
+    (lambda x: ag.bce_with_logits(x, x, pos_weight=np.ones(2)), r"could not be broadcast .*requested shape"),
+    (lambda x: ag.gelu(x, "erf"), r'It takes "none" or "tanh"'),
+    (lambda x: x.flatten("F"), r"flatten: x \(2, 4, 5, 3\) has no axis 'F'(.|\n)*Order: x.ravel\('F'\)"),
+    (lambda x: ag.dropout(x, 1.5), r"p is 1.5, want a probability"),
+    (lambda x: ag.dropout(x, 0.5, 3), r"dropout: rng is 3"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("program", "message"), REFUSED)
+def test_a_wrong_argument_is_named(program, message):
+    with pytest.raises((ValueError, TypeError, IndexError), match=message):
+        program(Tensor(np.ones((2, 4, 5, 3)), requires_grad=True))
