@@ -15,7 +15,7 @@ import numpy as np
 from autograd_cnn.engine.errors import bound
 from autograd_cnn.engine.rules import untyped
 from autograd_cnn.nn.module import Module
-from autograd_cnn.ops import activations, arithmetic, reductions, shapes, windows
+from autograd_cnn.ops import activations, arithmetic, reductions, resizing, shapes, windows
 
 __all__ = [
     "ELU", "GELU", "SELU", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "Flatten", "GlobalAvgPool2d", "Hardsigmoid",
@@ -177,15 +177,15 @@ class Flatten(_Layer, function=lambda x, start_axis=1: shapes.flatten(x, start_a
     """Lays out each image as one row, (N, ...) -> (N, product of the rest): see `autograd_cnn.flatten`."""
 
 
-class PixelShuffle(_Layer, function=windows.pixel_shuffle):
+class PixelShuffle(_Layer, function=resizing.pixel_shuffle):
     """Moves channels into space, (N, H, W, C r r) -> (N, H r, W r, C): see `autograd_cnn.pixel_shuffle`."""
 
 
-class PixelUnshuffle(_Layer, function=windows.pixel_unshuffle):
+class PixelUnshuffle(_Layer, function=resizing.pixel_unshuffle):
     """Moves space into channels, (N, H r, W r, C) -> (N, H, W, C r r): see `autograd_cnn.pixel_unshuffle`."""
 
 
-class Upsample(_Layer, function=windows.interpolate):
+class Upsample(_Layer, function=resizing.interpolate):
     """Resizes images, (N, H, W, C) -> (N, H', W', C): see `autograd_cnn.interpolate`."""
 
 

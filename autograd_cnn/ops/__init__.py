@@ -12,6 +12,7 @@ from autograd_cnn.ops.layers import *
 from autograd_cnn.ops.losses import *
 from autograd_cnn.ops.products import *
 from autograd_cnn.ops.reductions import *
+from autograd_cnn.ops.resizing import *
 from autograd_cnn.ops.shapes import *
 from autograd_cnn.ops.windows import *
 

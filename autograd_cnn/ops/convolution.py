@@ -76,12 +76,9 @@ def _convolution(x: Any, w: Any, b: Any, *options: Any) -> tuple[Any, ...]:
 
 
 @primitive(
-    batch="images",
-    complex=True,
-    strict=True,
-    check=_convolution,
+    batch="images", complex=True, strict=True, check=_convolution,
     flops=lambda out_shape, w_shape: 2 * math.prod((*out_shape, *w_shape[:-1])),
-)
+)  # fmt: skip
 def conv2d(
     x: Any, w: Any, b: Any = None, stride: Extent = 1, padding: Margins = 0, dilation: Extent = 1, groups: int = 1
 ) -> Any:
@@ -158,12 +155,9 @@ def _transposed(
 
 
 @primitive(
-    batch="images",
-    complex=True,
-    strict=True,
-    check=_transposed,
+    batch="images", complex=True, strict=True, check=_transposed,
     flops=lambda x_shape, w_shape: 2 * math.prod((*x_shape, *w_shape[:-1])),
-)
+)  # fmt: skip
 def conv_transpose2d(
     x: Any, w: Any, b: Any = None, stride: Extent = 1, padding: Margins = 0, output_padding: Extent = 0,
     dilation: Extent = 1, groups: int = 1,
@@ -214,11 +208,9 @@ def _gradient(x: Any, gy: Any, w_shape: Shape, *options: Any) -> tuple[Any, ...]
 
 
 @primitive(
-    batch="groups",
-    complex=True,
-    check=_gradient,
+    batch="groups", complex=True, check=_gradient,
     flops=lambda gy_shape, out_shape: 2 * math.prod((*gy_shape, *out_shape[:-1])),
-)
+)  # fmt: skip
 def conv2d_weight_gradient(
     x: Any, gy: Any, w_shape: Shape, stride: Extent = 1, padding: Margins = 0, dilation: Extent = 1, groups: int = 1
 ) -> Any:

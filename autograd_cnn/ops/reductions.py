@@ -120,10 +120,9 @@ prod.vjp(
 
 
 @primitive(
-    batch="axes",
-    complex=True,
+    batch="axes", complex=True,
     check=lambda x, axis, keepdims, dtype, where: (cast(x, dtype), axis, keeps(keepdims, axis), dtype, where),
-)
+)  # fmt: skip
 def mean(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None, where: Any = True) -> Any:
     """Takes the mean of the numbers along `axis`, or of all of them.
 
