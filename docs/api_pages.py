@@ -51,6 +51,7 @@ ENGINE = {  # page -> title, and its names with their members
 PACKAGES = {"ops": "Operations", "vocabulary": "Vocabulary"}
 NN = {
     "module": "modules",
+    "sequential": "modules one after the other",
     "layers": "layers with weights",
     "normalization": "layers that normalise",
     "functions": "layers without weights",

@@ -24,9 +24,10 @@ from autograd_cnn.nn import functions, init, layers, normalization, sequences
 from autograd_cnn.nn.functions import *
 from autograd_cnn.nn.init import *
 from autograd_cnn.nn.layers import *
-from autograd_cnn.nn.module import Module, Sequential
+from autograd_cnn.nn.module import Module
 from autograd_cnn.nn.normalization import *
 from autograd_cnn.nn.sequences import *
+from autograd_cnn.nn.sequential import Sequential
 from autograd_cnn.ops.layers import seed
 
 __all__ = ["Module", "Sequential", "seed"]
