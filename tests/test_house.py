@@ -31,7 +31,7 @@ class Room(NamedTuple):
 ROOMS = {
     # the library
     "engine": Room(1954, "", "the tape, the recorded call, the walk back, and Tensor"),
-    "ops": Room(1880, "engine checks", "the textbook: operations, each with its derivative below it"),
+    "ops": Room(1879, "engine checks", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(906, "engine checks", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(747, "engine calculus ops state checks", "modules, layers and their initial weights"),
     "optim": Room(323, "engine calculus state checks", "optimisers, schedules, clipping"),

@@ -173,7 +173,7 @@ def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]], 
         problem = "wants real numbers" if any(v.dtype.kind == "c" for _, v in operands) else "wants numbers"
     elif operands and (cast := re.match(r"Cannot cast .* from dtype\('(\w+)'\) to dtype\('[uib]", problem)):
         cure = f"Convert first: {operands[0][0]}.astype(np.{cast[1]})"
-    elif re.search("broadcast (together with|to a single) shape", problem) and len(operands) == 2:
+    elif re.search("broadcast (together|to a single shape)", problem) and len(operands) == 2:
         problem = " and ".join(f"{getattr(v, 'name', None) or label} {v.shape}" for label, v in operands)
         problem += " do not broadcast"
         cure = _column_cure(*operands)

@@ -78,10 +78,8 @@ def _binary(p: Any, y: Any) -> Any:
     same_shape(p, y)
     if np.size(y) and not (np.min(y) >= 0 and np.max(y) <= 1):
         bad = np.max(y) if not np.max(y) <= 1 else np.min(y)
-        raise ValueError(
-            f"targets reach {bad:g}, but must lie in [0, 1]\nClass ids: cross_entropy(logits, labels), "
-            "or np.eye(10, dtype=np.float32)[labels]"
-        )
+        cure = "Class ids: cross_entropy(logits, labels), or np.eye(10, dtype=np.float32)[labels]"
+        raise ValueError(f"targets reach {bad:g}, but must lie in [0, 1]\n{cure}")
     return y
 
 
@@ -89,9 +87,8 @@ def _probabilities(p: Any, y: Any, *options: Any) -> tuple[Any, ...]:
     _binary(p, y)
     p = np.asarray(p)
     if p.size and not (p.min() >= 0 and p.max() <= 1) and not np.isnan(p).any():
-        raise ValueError(
-            f"p runs from {p.min():g} to {p.max():g}, but must lie in [0, 1]\nFor logits: bce_with_logits(z, y)"
-        )
+        bounds = f"p runs from {p.min():g} to {p.max():g}, but must lie in [0, 1]"
+        raise ValueError(f"{bounds}\nFor logits: bce_with_logits(z, y)")
     if current.get().recording and ((p == 0) | (p == 1)).any():
         warn(  # without their number: Python shows a text once
             "bce: some probabilities are exactly 0 or 1; their gradient is clipped. Keep the logits: bce_with_logits"

@@ -51,7 +51,9 @@ def _flops(out_shape: tuple[int, ...], x_shape: tuple[int, ...]) -> int:
 
 def _matching(x: Any, y: Any) -> tuple[Any, Any]:
     x, y = np.asarray(x), np.asarray(y)
-    if x.ndim and y.ndim and x.shape[-1] != (rows := y.shape[-2:][0]):
+    if not (x.ndim and y.ndim):
+        raise ValueError(f"{x.shape} @ {y.shape}: a number is no matrix\nTo multiply by a number: x * y")
+    if x.shape[-1] != (rows := y.shape[-2:][0]):
         cure = "The last axis of the first and the last but one of the second must have the same length"
         transposed = ". The second fits transposed: .mT" if x.shape[-1] == y.shape[-1] else ""
         raise ValueError(f"{x.shape} @ {y.shape}: {x.shape[-1]} is not {rows}\n{cure}{transposed}")

@@ -288,6 +288,8 @@ REFUSED = [
     (lambda x: ag.bce_with_logits(x, x, weight=np.ones((9, 2, 4, 5, 3))), r"more dimensions"),
     (lambda x: ag.bce_with_logits(x, x, pos_weight=np.ones(2)), r"could not be broadcast .*requested shape"),
     (lambda x: ag.gelu(x, "erf"), r'It takes "none" or "tanh"'),
+    (lambda x: x @ 2.0, r"matmul: \(2, 4, 5, 3\) @ \(\): a number is no matrix(.|\n)*by a number: x \* y"),
+    (lambda x: np.matmul(2, x), r"matmul: \(\) @ \(2, 4, 5, 3\): a number is no matrix"),
     (lambda x: x.flatten("F"), r"flatten: x \(2, 4, 5, 3\) has no axis 'F'(.|\n)*Order: x.ravel\('F'\)"),
     (lambda x: ag.dropout(x, 1.5), r"p is 1.5, want a probability"),
     (lambda x: ag.dropout(x, 0.5, 3), r"dropout: rng is 3"),

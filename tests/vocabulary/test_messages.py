@@ -105,6 +105,7 @@ REFUSED = {  # by what is passed: programs, their messages, and perhaps the kind
     None: [
         (lambda _: np.linalg.inv(ZEROS), r"linalg\.inv: Singular matrix\n  a \(2, 2\)", LinAlgError),
         (lambda _: np.linalg.solve(ZEROS, V[:2]), r"linalg\.solve: Singular matrix", LinAlgError),
+        (lambda _: np.linalg.solve(some(np.ones((2, 3, 3))), np.ones((5, 3, 3))), r"a \(2, 3, 3\) and b \(5, 3, 3\)"),
         (lambda _: np.linalg.slogdet(ZEROS)[1].backward(1.0), r"linalg\.inv: Singular matrix", LinAlgError),
         (lambda _: ag.hessian(np.linalg.det)(np.diag([1.0, 2, 0])), r"Singular(.|\n)*linalg.cof", LinAlgError),
         (lambda _: np.linalg.inv(HIGH), r"linalg\.inv: Last 2 dimensions .* square", LinAlgError),
