@@ -35,8 +35,8 @@ def attach() -> None:
     accelerate_sums()
     accelerate_images()
     accelerators["optim.optimiser.update_all"] = instead(updates.in_pieces)
-    accelerators["optim.algorithms.sgd_update"] = updates.in_tiles("updates.sgd_update", "p", "v")
-    accelerators["optim.algorithms.adam_update"] = updates.in_tiles("updates.adam_update", "p", "m", "v")
+    accelerators["optim.algorithms.sgd_update"] = updates.in_tiles("updates.sgd_update")
+    accelerators["optim.algorithms.adam_update"] = updates.in_tiles("updates.adam_update")
     accelerators["nn.normalization.moments"] = instead(normalization.moments)
     accelerators["engine.registry.kernels"] = instead(kernel_set)
 
@@ -77,14 +77,14 @@ def accelerate_activations() -> None:
     same: Accelerator = lambda rule: lambda g, index: rule(g, index)  # noqa: E731 - it returns no view of g
     indexing.set_at.accelerate(x=instead(_cleared), values=same, may_write=True, exact=True)
     arithmetic.tanh.accelerate(blocked)
-    relu = by_twin("relu", exact=True, least=LARGE, numpy=lambda x, out: np.maximum(x, 0, out=out))
-    gradient = by_twin("relu_gradient", 2, exact=True, numpy=elementwise.relu_gradient)
-    rule = by_twin(
-        "relu_gradient", 2, rule=True, exact=True, numpy=elementwise.relu_gradient,
-        formula=lambda g, out: np.where(out <= 0, 0, g),
-    )  # fmt: skip
+
+    def passed(g: Any, y: Any) -> Any:
+        return where(np.logical_not(y <= 0), g, 0)
+
+    relu = by_twin("relu", exact=True, least=LARGE)
+    rule = by_twin("relu_gradient", 2, rule=True, exact=True, formula=passed)
     activations.relu.accelerate(relu, x=rule, may_write=True, exact=True)
-    activations.relu_gradient.accelerate(gradient)
+    activations.relu_gradient.accelerate(by_twin("relu_gradient", 2, exact=True, formula=passed))
     leaky = by_twin(
         "leaky_relu", exact=True, formula=lambda x, slope: where(np.greater(x, 0), x, np.multiply(x, slope))
     )
@@ -163,7 +163,6 @@ def accelerate_images() -> None:
         (convolutions.conv2d_weight_gradient, convolution.conv2d_weight_gradient),
         (pools.max_pool2d, _max_pool2d),
         (pools.max_unpool2d, pooling.max_unpool2d),
-        (pools.max_gather2d, pooling.max_gather2d),
         (pools.avg_pool2d, _avg_pool2d),
         (pools.avg_unpool2d, pooling.avg_unpool2d),
     ):
@@ -193,12 +192,10 @@ def _avg_pool2d(x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: 
 
 def _batch_norm(textbook: Kernel) -> Kernel:
     def run(x: Any, w: Any, b: Any, eps: float, mean: Any, variance: Any) -> Any:
-        if mean is not None:
-            scale = 1 / np.sqrt(variance + x.dtype.type(eps))
-            return normalization.normalise(x, mean, scale * w, b), mean, variance
-        mean, variance = normalization.moments(x)
-        if not _in_range(x, variance, eps):
-            return textbook(x, w, b, eps, None, None)
+        if mean is None:
+            mean, variance = normalization.moments(x)
+            if not _in_range(x, variance, eps):
+                return textbook(x, w, b, eps, None, None)
         return normalization.normalise(x, mean, w / np.sqrt(variance + x.dtype.type(eps)), b), mean, variance
 
     return wraps(textbook)(run)

@@ -19,19 +19,19 @@ same bits in every run (see `tiles`).
 from __future__ import annotations
 
 import math
-from functools import reduce
+from functools import partial, reduce
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_cnn.ops.windows import Padding, Pair, Shape, output_size
+from autograd_cnn.ops.windows import Padding, Pair, Shape
 
 from . import columns, depthwise, direct, matrices, winograd
 from .memory import empty
 from .tiles import each_group
-from .windows import phases
+from .windows import corner_of, outputs, phases
 
 Array = NDArray[Any]
 
@@ -50,49 +50,44 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, 
 
     Returns
     -------
-    array (N, OH, OW, O), OH and OW by `output_size`
+    array (N, OH, OW, O), OH and OW by `outputs`
     """
     if x.size and w.size and _is_product(w.shape, stride, padding, groups):
         return matrices.matmul(x.reshape(-1, x.shape[3]), w[0, 0], b).reshape(*x.shape[:3], -1)
-    height, width = _output_size(x.shape, w.shape, stride, padding, dilation)
+    height, width = outputs(x.shape, w.shape, stride, padding, dilation)
     y = empty((len(x), height, width, w.shape[3]), np.result_type(x, w, *([] if b is None else [b])))
     if not (x.size and w.size and y.size):
         y[...] = 0 if b is None else b
         return y
-    for part in phases((height, width), stride, _corner(padding), dilation):
-        _convolve(x[part.pixels], w, b, y[part.windows], part.stride, part.corner)
+    for part in phases((height, width), stride, corner_of(padding), dilation):
+        convolve(x[part.pixels], w, b, y[part.windows], part.stride, part.corner)
     return y
 
 
-def _way(x_shape: Shape, y: Array, w_shape: Shape, stride: Pair) -> ModuleType | None:
-    """Return the fastest algorithm for a convolution, or a gradient, without dilation; None to go group by group."""
+def _way(x_shape: Shape, y: Array, w_shape: Shape, stride: Pair, may_tile: bool = True) -> ModuleType | None:
+    """Return the fastest algorithm for a convolution, or a gradient, without dilation; None to go group by group.
+
+    ``may_tile=False`` leaves out Winograd's, which cuts images into tiles of 4x4 pixels.
+    """
     groups, own = x_shape[3] // w_shape[2], (*w_shape[:3], w_shape[3] * w_shape[2] // x_shape[3])
     if 1 < groups == x_shape[3]:
         return depthwise
-    in_tiles = suits_winograd(y, own, stride)
+    in_tiles = may_tile and suits_winograd(y, own, stride)
     if suits_direct(y, own) and not (in_tiles and (groups == 1 or w_shape[2] >= WIDE)):
         return direct
     return None if groups > 1 else winograd if in_tiles else columns
 
 
-def _convolve(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, corner: Pair) -> None:
+def convolve(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, corner: Pair, may_tile: bool = True) -> None:
     """Write a convolution without dilation into `y`."""
-    way = _way(x.shape, y, w.shape, stride)
+    way = _way(x.shape, y, w.shape, stride, may_tile)
     if way is None:
         for i, o in each_group(x.shape, w.shape):
-            _convolve(x[..., i], w[..., o], None if b is None else b[o], y[..., o], stride, corner)
+            convolve(x[..., i], w[..., o], None if b is None else b[o], y[..., o], stride, corner)
     elif way is winograd:
-        winograd.conv2d(x, w, b, y, corner, _directly)
+        winograd.conv2d(x, w, b, y, corner, partial(convolve, may_tile=False))
     else:
         way.conv2d(x, w, b, y, stride, corner)
-
-
-def _directly(x: Array, w: Array, b: Array | None, y: Array, corner: Pair, stride: Pair = (1, 1)) -> None:
-    """Write a plain convolution into `y`, window by window."""
-    if suits_direct(y, w.shape):
-        direct.conv2d(x, w, b, y, stride, corner)
-    else:
-        columns.conv2d(x, w, b, y, stride, corner)
 
 
 def conv2d_input_gradient(
@@ -119,7 +114,7 @@ def conv2d_input_gradient(
     gx = empty(x_shape, np.result_type(g, w))
     if dilation != (1, 1):
         gx[...] = 0  # no window may see the pixels of a phase
-    for part in phases(g.shape[1:3], stride, _corner(padding), dilation):
+    for part in phases(g.shape[1:3], stride, corner_of(padding), dilation):
         if gx[part.pixels].size:
             _input_gradient(g[part.windows], w, gx[part.pixels], part.stride, part.corner)
     return gx
@@ -131,7 +126,7 @@ def _input_gradient(g: Array, w: Array, gx: Array, stride: Pair, corner: Pair) -
     if stride == (1, 1) and way is not depthwise:
         down, across = (n - 1 - before for n, before in zip(w.shape, corner, strict=False))
         turned = w[::-1, ::-1].reshape(*w.shape[:3], gx.shape[3] // w.shape[2], -1).swapaxes(2, 4)
-        _convolve(g, turned.reshape(*turned.shape[:3], -1), None, gx, stride, (down, across))
+        convolve(g, turned.reshape(*turned.shape[:3], -1), None, gx, stride, (down, across))
     elif way is None:
         for i, o in each_group(gx.shape, w.shape):
             _input_gradient(g[..., o], w[..., o], gx[..., i], stride, corner)
@@ -159,42 +154,27 @@ def conv2d_weight_gradient(
         return np.zeros(w_shape, g.dtype)
     g = _of_all_windows(g, x.shape, w_shape, stride, padding, dilation)
     gradients = [
-        _weight_gradient(x[part.pixels], g[part.windows], w_shape, part.stride, part.corner)
-        for part in phases(g.shape[1:3], stride, _corner(padding), dilation)
+        weight_gradient(x[part.pixels], g[part.windows], w_shape, part.stride, part.corner)
+        for part in phases(g.shape[1:3], stride, corner_of(padding), dilation)
     ]
     return reduce(np.add, gradients)
 
 
-def _weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pair) -> Any:
-    """Gradient of a convolution without dilation for `w`."""
-    way = _way(x.shape, g, w_shape, stride)
+def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pair, may_tile: bool = True) -> Any:
+    """Gradient of `convolve` for `w`."""
+    way = _way(x.shape, g, w_shape, stride, may_tile)
     if way is None:
         each, own = each_group(x.shape, w_shape), (*w_shape[:3], w_shape[3] * w_shape[2] // x.shape[3])
-        return np.concatenate([_weight_gradient(x[..., i], g[..., o], own, stride, corner) for i, o in each], 3)
+        return np.concatenate([weight_gradient(x[..., i], g[..., o], own, stride, corner) for i, o in each], 3)
     if way is winograd:
-        return winograd.weight_gradient(x, g, w_shape, corner, _gradient_directly)
+        return winograd.weight_gradient(x, g, w_shape, corner, partial(weight_gradient, may_tile=False))
     return way.weight_gradient(x, g, w_shape, stride, corner)
-
-
-def _gradient_directly(x: Array, g: Array, w_shape: Shape, corner: Pair, stride: Pair = (1, 1)) -> Array:
-    """Gradient of `_directly` with respect to `w`."""
-    algorithm = direct if suits_direct(g, w_shape) else columns
-    return algorithm.weight_gradient(x, g, w_shape, stride, corner)
-
-
-def _output_size(x_shape: Shape, w_shape: Shape, stride: Pair, padding: Padding, dilation: Pair) -> Pair:
-    height, width = (output_size(x_shape[a + 1], w_shape[a], stride[a], *padding[a], dilation[a]) for a in (0, 1))
-    return height, width
 
 
 def _of_all_windows(g: Array, x_shape: Shape, *geometry: Any) -> Array:
     """Add zeros to `g` for the windows at the end of an image that it leaves out."""
-    rows, columns = (n - have for n, have in zip(_output_size(x_shape, *geometry), g.shape[1:3], strict=True))
+    rows, columns = (n - have for n, have in zip(outputs(x_shape, *geometry), g.shape[1:3], strict=True))
     return np.pad(g, ((0, 0), (0, rows), (0, columns), (0, 0))) if rows or columns else g
-
-
-def _corner(padding: Padding) -> Pair:
-    return padding[0][0], padding[1][0]
 
 
 def _is_product(w_shape: Shape, stride: Pair, padding: Padding, groups: int) -> bool:

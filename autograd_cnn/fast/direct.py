@@ -98,7 +98,7 @@ def _compute(key: Any, x: Array, parts: list[Part], b: Array | None, out: Array,
              w.shape[: 2 + depthwise], (*_steps(padded, stride), *padded.shape[2:] * depthwise, 1))
             for (block, _, b), w, (padded,) in zip(work, flat, buffers, strict=True)
         ]  # fmt: skip
-        return Plan(compiled_pass("direct.conv2d"), calls, arrays, {4, 5}, area)
+        return Plan(compiled_pass("direct.conv2d"), calls, arrays, area)
 
     shapes = *(w.shape for w in weights), out.shape, out.strides
     kept((*key, dtype, x.shape, x.strides, *shapes), plan).run(*arrays)
@@ -127,7 +127,7 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, corner: Pa
              (padded.shape[2] ** depthwise, *_steps(padded, stride)[:2], *(1,) * depthwise))
             for (block, total), (padded,) in zip(work, buffers, strict=True)
         ]  # fmt: skip
-        return Plan(compiled_pass("direct.weight_gradient"), calls, (x, g, totals), {3, 4}, area)
+        return Plan(compiled_pass("direct.weight_gradient"), calls, (x, g, totals), area)
 
     shapes = x.shape, x.strides, g.shape, g.strides, totals.shape, w_shape
     kept(("direct gradient", dtype, *shapes, stride, corner), plan).run(x, g, totals)

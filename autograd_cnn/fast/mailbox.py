@@ -12,7 +12,7 @@ import ctypes
 import itertools
 import math
 import threading
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -49,8 +49,6 @@ class Plan:
         The arguments of each call: whole numbers, tuples of them, and arrays that are parts of those in `arrays`.
     arrays : sequence of arrays
         `run` has others in their places, with the same shapes, strides and dtypes.
-    written : collection of int
-        The arguments that the kernel writes into.
     area : array, optional
         Stands for memory that each worker has for itself; arguments may be parts of it.
     """
@@ -60,7 +58,6 @@ class Plan:
         kernel: Any,
         tiles: Sequence[Sequence[Any]],
         arrays: Sequence[Array],
-        written: Collection[int],
         area: Array | None = None,
     ) -> None:
         bounds = [(8 * (ARRAYS + n), _place(a), *byte_bounds(a)) for n, a in enumerate(arrays)]
@@ -77,12 +74,11 @@ class Plan:
             min(each, key=lambda a: isinstance(a, np.ndarray) and a.flags.c_contiguous)
             for each in zip(*tiles, strict=True)
         ]
-        code = address(kernel, loosest, written)
+        code = address(kernel, loosest)
         self.area = HEAD + (0 if area is None else -(-area.nbytes // 64) * 64)
         self.job = np.zeros(ARRAYS + len(arrays), np.int64)
         places = _place(self.words), _place(self.bases)
         self.job[:AREA] = 0, code, *self.words.shape, *places, self.area
-        self.flags = 0  # how many images the kernel looks at for far pixels
 
     def run(self, *arrays: Array) -> None:
         """Compute all tiles, with the workers unless another thread of Python has them."""
@@ -97,9 +93,9 @@ class Plan:
             raise MemoryError("a compiled kernel could not allocate its arrays")
 
 
-def address(kernel: Any, arguments: Sequence[Any], written: Collection[int]) -> int:
-    """Compile a kernel for such arguments, of which it writes into some; return the address of its code."""
-    found: int = import_module(f"{__package__}.compiled.mailbox").address(kernel, arguments, written)
+def address(kernel: Any, arguments: Sequence[Any]) -> int:
+    """Compile a kernel for such arguments; return the address of its code."""
+    found: int = import_module(f"{__package__}.compiled.mailbox").address(kernel, arguments)
     return found
 
 

@@ -50,11 +50,9 @@ def matmul(x: Array, y: Array, b: Array | None = None) -> Array:
     if work < SMALL:
         out = np.matmul(x, y)
     elif math.prod(stack) <= MOST and _suit(x, y, b):
-        return _compiled(x, y, b, stack)
-    elif stack:
-        out = _stacked(x, y, stack, work)
+        return product(x, y, b, stack)
     else:
-        out = _in_blocks(x, y, work) if len(x) > 1 else np.matmul(x, y)
+        out = _by_blas(x, y, stack, work)
     if b is None:
         return out
     return np.add(out, b, out=out) if out.dtype == np.result_type(out, b) else out + b
@@ -67,7 +65,7 @@ def _suit(x: Array, y: Array, b: Array | None) -> bool:
     return kernel_set() == "numba" and kinds <= _FLOATS and len(kinds) == 1 and x.flags.aligned and quick
 
 
-def _compiled(x: Array, y: Array, b: Array | None, stack: Shape) -> Array:
+def product(x: Array, y: Array, b: Array | None = None, stack: Shape = (), out: Array | None = None) -> Array:
     """``x @ y + b`` of matrices of floats, or stacks of them, by `compiled.products`; they may have any strides.
 
     It needs no thread of BLAS: those wait for each other while another process keeps a core busy.
@@ -78,7 +76,8 @@ def _compiled(x: Array, y: Array, b: Array | None, stack: Shape) -> Array:
     longest = max(rows, columns)
     # A small matrix of long sums, such as a gradient of weights, is the sum of several.
     layers = pieces(depth, depth if stack or longest > UNITS * UNIT else LONG, BLOCKS)
-    out, bias = empty((*stack, rows, columns), x.dtype), np.zeros((len(layers), columns), x.dtype)
+    out = empty((*stack, rows, columns), x.dtype) if out is None else out
+    bias = np.zeros((len(layers), columns), x.dtype)
     totals = out[None] if len(layers) == 1 else empty((len(layers), rows, columns), x.dtype)
     bias[0] = 0 if b is None else b
 
@@ -99,7 +98,7 @@ def _compiled(x: Array, y: Array, b: Array | None, stack: Shape) -> Array:
             (code, *laid_out(left), _span(right), laid_out(right)[2], start, _span(part), columns, len(start), packed)
             for (left, right, start, part), (packed,) in zip(work, buffers, strict=True)
         ]
-        return Plan(compiled_pass("products.matmul"), calls, (x, y, bias, totals), {7, 10}, area)
+        return Plan(compiled_pass("products.matmul"), calls, (x, y, bias, totals), area)
 
     kept(("matmul", x.dtype, x.shape, x.strides, y.shape, y.strides), plan).run(x, y, bias, totals)
     return out if len(layers) == 1 else np.sum(totals, axis=0, out=out)
@@ -111,17 +110,15 @@ def _span(a: Array) -> Array:
     return as_strided(a, (last + 1,), (a.itemsize,))
 
 
-def _in_blocks(x: Array, y: Array, work: int) -> Array:
-    out = empty((len(x), y.shape[1]), np.result_type(x, y))
-    count = min(BLOCKS, -(-max(out.shape) // NARROW)) if min(out.shape) > 1 and work >= LARGE else 1
-    given = (x, y, out) if len(x) >= y.shape[1] else (y.T, x.T, out.T)
-    each_part(np.matmul, count, *given, whole=(1,), products=True)
-    return out
-
-
-def _stacked(x: Array, y: Array, stack: Shape, work: int) -> Array:
-    """Multiply stacks of matrices, which broadcast, in blocks of whole products."""
+def _by_blas(x: Array, y: Array, stack: Shape, work: int) -> Array:
+    """``x @ y`` in blocks: of the products of a stack, or of the rows or the columns of one product."""
     out = empty((*stack, x.shape[-2], y.shape[-1]), np.result_type(x, y))
-    x, y = (np.broadcast_to(a, (*stack, *a.shape[-2:])) for a in (x, y))
-    each_part(np.matmul, min(BLOCKS, stack[0]) if work >= LARGE else 1, x, y, out, products=True)
+    most = stack[0] if stack else -(-max(out.shape) // NARROW) if min(out.shape) > 1 else 1
+    given: tuple[Array, ...] = x, y, out
+    if stack:
+        given = *(np.broadcast_to(a, (*stack, *a.shape[-2:])) for a in (x, y)), out
+    elif len(x) < y.shape[1]:
+        given = y.T, x.T, out.T
+    count = min(BLOCKS, most) if work >= LARGE else 1
+    each_part(np.matmul, count, *given, whole=() if stack else (1,), products=True)
     return out

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .memory import empty, scratch
 from .tiles import parts
-from .twins import each_tile, twin
+from .twins import each_tile
 
 Array = NDArray[Any]
 
@@ -78,7 +78,6 @@ def batch_norm_gradient(
     return gx, gw, gb
 
 
-@twin("normalization.moments_tile", writes=("mean", "squares"))
 def moments_tile(x: Array, mean: Array, squares: Array) -> None:
     """Write the mean of each column into `mean`, and the sum of squared deviations from it into `squares`."""
     channels = len(mean)
@@ -89,7 +88,6 @@ def moments_tile(x: Array, mean: Array, squares: Array) -> None:
     squares[...] = _sum(np.square(centred, out=centred), channels)
 
 
-@twin("normalization.gradient_sums_tile", writes=("sums",))
 def gradient_sums_tile(g: Array, x: Array, sums: Array, mean: Array) -> None:
     """Write the sums of `g` and of ``g * (x - mean)`` over each column into `sums`."""
     channels = len(mean)
@@ -99,7 +97,6 @@ def gradient_sums_tile(g: Array, x: Array, sums: Array, mean: Array) -> None:
     sums[1] = _sum(np.multiply(centred, g, out=centred), channels)
 
 
-@twin("normalization.affine_tile", writes=("y",))
 def affine_tile(g: Array, x: Array, y: Array, mean: Array, scale: Array, slope: Array, shift: Array) -> None:
     """Write ``(x - mean) * slope + shift`` into `y`, and add ``g * scale`` if `g` has rows; `y` may be `g`."""
     given, (x, y, mean, scale, slope, shift) = len(g), _side_by_side(x, y, mean, scale, slope, shift)

@@ -1,10 +1,9 @@
 """Pooling of images and its gradients, on raw arrays.
 
 A window is reduced over its rows first, and the resulting row over its columns: KH + KW passes over a tile rather than
-KH * KW. Max pooling also returns the place of each maximum in its window. For fixed places it is a linear map, which
-picks entries of x (`max_gather2d`); its adjoint puts them back (`max_unpool2d`). Average pooling is a depthwise
-convolution with equal weights, and `avg_unpool2d` is its adjoint. The functions of each pair are each other's
-derivatives, to any order.
+KH * KW. Max pooling also returns the place of each maximum in its window. For fixed places it is a linear map, and
+`max_unpool2d` its adjoint. Average pooling is a depthwise convolution with equal weights, and `avg_unpool2d` its
+adjoint. The latter two are each other's derivatives, to any order.
 
 Images are NHWC. Options come normalised, as in `ops.windows`. Inputs are only read; they may have any strides, and
 there may be no images at all. Outputs have the dtype of the input.
@@ -18,15 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_cnn.ops.windows import Padding, Pair, Shape, output_size
+from autograd_cnn.ops.windows import Padding, Pair, Shape
 
 from . import depthwise
-from .elementwise import select
+from .elementwise import where
 from .memory import empty, scratch
-from .threads import each_part
 from .tiles import parts, put
-from .twins import each_tile, twin
-from .windows import Index, phases, taps
+from .twins import each_tile
+from .windows import Index, corner_of, outputs, phases, taps
 
 Array = NDArray[Any]
 
@@ -58,9 +56,9 @@ def max_pool2d(
     >>> y.item(), argmax.item()
     (5.0, 1)
     """
-    y = empty(_pooled_shape(x.shape, kernel_size, stride, padding, dilation), x.dtype)
+    y = empty((len(x), *outputs(x.shape, kernel_size, stride, padding, dilation), x.shape[3]), x.dtype)
     argmax = empty(y.shape, np.min_scalar_type(kernel_size[0] * kernel_size[1])) if places else None
-    for pixels, windows, *window in phases(y.shape[1:3], stride, _corner(padding), dilation):
+    for pixels, windows, *window in phases(y.shape[1:3], stride, corner_of(padding), dilation):
         image, out = np.ascontiguousarray(x[pixels]), np.ascontiguousarray(y[windows])
         count = parts(image.size, len(image))
         if argmax is None:
@@ -73,11 +71,6 @@ def max_pool2d(
     return y, argmax
 
 
-def _corner(padding: Padding) -> Pair:
-    return padding[0][0], padding[1][0]
-
-
-@twin("pooling.max_tile", writes=("y",))
 def max_tile(x: Array, y: Array, kernel_size: Pair, stride: Pair, corner: Pair) -> None:
     """Write the maxima of a few images into `y`."""
     down, across = _axes(x.shape, y.shape, kernel_size, stride, corner)
@@ -92,7 +85,6 @@ def max_tile(x: Array, y: Array, kernel_size: Pair, stride: Pair, corner: Pair) 
             np.maximum(part, more, out=part)
 
 
-@twin("pooling.max_argmax_tile", writes=("y", "argmax"))
 def max_argmax_tile(x: Array, y: Array, argmax: Array, kernel_size: Pair, stride: Pair, corner: Pair) -> None:
     """Write the maxima of a few images into `y`, and their places into `argmax`."""
     max_tile(x, y, kernel_size, stride, corner)
@@ -132,7 +124,7 @@ def max_unpool2d(
     gx = empty(x_shape, g.dtype)
     if dilation != (1, 1):
         gx[...] = 0  # no window may see the pixels of a phase
-    for pixels, windows, *window in phases(g.shape[1:3], stride, _corner(padding), dilation):
+    for pixels, windows, *window in phases(g.shape[1:3], stride, corner_of(padding), dilation):
         image = np.ascontiguousarray(gx[pixels])
         arrays = np.ascontiguousarray(g[windows]), np.ascontiguousarray(argmax[windows]), image
         each_tile(max_unpool_tile, parts(image.size, len(image)), *arrays, kernel_size, *window)
@@ -140,44 +132,16 @@ def max_unpool2d(
     return gx
 
 
-@twin("pooling.max_unpool_tile", writes=("gx",))
 def max_unpool_tile(g: Array, argmax: Array, gx: Array, kernel_size: Pair, stride: Pair, corner: Pair) -> None:
     """Write `max_unpool2d` of a few images into `gx`."""
     disjoint = stride[0] >= kernel_size[0] and stride[1] >= kernel_size[1]
     gx[...] = 0
     for place, windows, pixels in _places(gx.shape, g.shape, kernel_size, stride, corner):
-        chosen = select(argmax[windows] == place, g[windows])
+        chosen = where(argmax[windows] == place, g[windows], 0)
         if disjoint:  # a third faster
             gx[pixels] = chosen
         else:
             gx[pixels] += chosen
-
-
-def max_gather2d(
-    x: Array, argmax: Array, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair = (1, 1)
-) -> Array:
-    """Entries of `x` at the places `argmax`: linear in `x`, and the adjoint of `max_unpool2d`.
-
-    Parameters
-    ----------
-    x : array (N, H, W, C)
-    argmax : array (N, OH, OW, C)
-
-    Returns
-    -------
-    array (N, OH, OW, C)
-    """
-    y = empty(argmax.shape, x.dtype)
-    y[...] = 0
-    for pixels, windows, *window in phases(y.shape[1:3], stride, _corner(padding), dilation):
-        arrays = x[pixels], argmax[windows], y[windows]
-        each_part(_gather, parts(x.size, len(x)), *arrays, kernel_size, *window)
-    return y
-
-
-def _gather(x: Array, argmax: Array, y: Array, *window: Any) -> None:
-    for place, windows, pixels in _places(x.shape, y.shape, *window):
-        y[windows] += select(argmax[windows] == place, x[pixels])
 
 
 def avg_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> Array:
@@ -191,10 +155,10 @@ def avg_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> A
     -------
     array (N, OH, OW, C)
     """
-    y = empty(_pooled_shape(x.shape, kernel_size, stride, padding), x.dtype)
+    y = empty((len(x), *outputs(x.shape, kernel_size, stride, padding), x.shape[3]), x.dtype)
     weights, odd = _shares(kernel_size, x)
     if y.size:
-        depthwise.conv2d(x, weights, None, y, stride, _corner(padding))
+        depthwise.conv2d(x, weights, None, y, stride, corner_of(padding))
     if odd > 1:
         y /= odd
     return y
@@ -215,7 +179,7 @@ def avg_unpool2d(g: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padd
     gx = empty(x_shape, g.dtype)
     weights, odd = _shares(kernel_size, g)
     if gx.size:
-        depthwise.input_gradient(g / odd if odd > 1 else g, weights, gx, stride, _corner(padding))
+        depthwise.input_gradient(g / odd if odd > 1 else g, weights, gx, stride, corner_of(padding))
     return gx
 
 
@@ -224,11 +188,6 @@ def _shares(kernel_size: Pair, x: Array) -> tuple[Array, int]:
     places = kernel_size[0] * kernel_size[1]
     exact = places & -places
     return np.full((*kernel_size, 1, x.shape[3]), 1 / exact, x.dtype), places // exact
-
-
-def _pooled_shape(x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair = (1, 1)) -> Shape:
-    rows, columns = (output_size(x_shape[a + 1], kernel_size[a], stride[a], *padding[a], dilation[a]) for a in (0, 1))
-    return x_shape[0], rows, columns, x_shape[3]
 
 
 def _lowest(dtype: np.dtype[Any]) -> float:

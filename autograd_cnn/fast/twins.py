@@ -10,11 +10,10 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Collection, Sequence
-from functools import cache, partial
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from inspect import signature
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -22,8 +21,6 @@ from autograd_cnn.environment import command
 
 from .mailbox import Plan, kept
 from .threads import cut, each_part
-
-Pass = TypeVar("Pass", bound=Callable[..., None])
 
 
 @cache
@@ -55,54 +52,25 @@ def kernel_set() -> str:
     return "numba"
 
 
-def twin(name: str, *, writes: tuple[str, ...]) -> Callable[[Pass], Pass]:
-    """Decorate a NumPy pass: `each_tile` runs its compiled twin if the arrays suit it.
+def each_tile(
+    tile_pass: Callable[..., None], count: int, *args: Any, whole: Collection[int] = (), products: bool = False
+) -> None:
+    """Run a NumPy pass, or its twin, on `count` equal parts of its arrays, cut along axis 0; those in `whole` uncut.
 
-    Arrays suit a twin if they are in C order and in the machine's byte order, and have one dtype, float32 or float64.
-    Only places in a window are uint8 or uint16. Other arrays are passed to the NumPy function.
-
-    Parameters
-    ----------
-    name : str
-        ``"pooling.max_tile"`` is the function `max_tile` of the file of that name and place in `compiled`.
-    writes : tuple of str
-        The parameters that the pass writes into; it only reads the others.
+    The twin of `max_tile` in `pooling` is the function of this name in the file of that name in `compiled`, with the
+    same parameters.
     """
-
-    def decorate(function: Pass) -> Pass:
-        parameters = [*signature(function).parameters]
-        vars(function).update(compiled=partial(run_twin, name, written=frozenset(map(parameters.index, writes))))
-        return function
-
-    return decorate
-
-
-def each_tile(tile_pass: Any, count: int, *args: Any, whole: Collection[int] = (), products: bool = False) -> None:
-    """Call a pass with a twin on `count` equal parts of its arrays, cut along the first axis; those in `whole` uncut.
-
-    Examples
-    --------
-    >>> x, y = np.ones((10, 2), np.float16), np.zeros((10, 2), np.float16)
-    >>> double = twin("examples.double", writes=("y",))(lambda x, y: np.multiply(x, 2, out=y))
-    >>> each_tile(double, 3, x, y)
-    >>> y.sum().item()
-    40.0
-    """
-    if not tile_pass.compiled(args, count=count, whole=whole):
+    file = tile_pass.__module__.rpartition(".")[2]
+    if not run_twin(f"{file}.{tile_pass.__name__}", args, count, whole):
         each_part(tile_pass, count, *args, whole=whole, products=products)
 
 
-def run_twin(
-    name: str,
-    args: Sequence[Any],
-    written: Collection[int],
-    count: int = 1,
-    whole: Collection[int] = (),
-    only: str = "fd",
-) -> bool:
-    """Run the twin `name` on all parts (see `each_tile`), if the arrays suit it (see `twin`).
+def run_twin(name: str, args: Sequence[Any], count: int = 1, whole: Collection[int] = (), only: str = "fd") -> bool:
+    """Run the twin ``file.function`` on all parts (see `each_tile`), and return whether the arrays suit it.
 
-    `only` has the characters of the float dtypes that do: ``"f"`` is float32, ``"d"`` float64.
+    Arrays suit a twin if they are in C order and in the machine's byte order, and have one dtype, float32 or float64.
+    Only places in a window are uint8 or uint16. `only` has the characters of the float dtypes that do: ``"f"`` is
+    float32, ``"d"`` float64.
     """
     if kernel_set() == "numpy":
         return False
@@ -125,7 +93,7 @@ def run_twin(
         # Arrays of these shapes, whose memory nobody touches.
         given = [np.empty(k[1:], k[0]) if isinstance(k, tuple) and isinstance(k[0], str) else k for k in key]
         tiles = map(cut(given, count, whole), range(count))
-        return Plan(compiled_pass(name), [*tiles], [a for a in given if isinstance(a, np.ndarray)], written)
+        return Plan(compiled_pass(name), [*tiles], [a for a in given if isinstance(a, np.ndarray)])
 
     kept((name, *key, count, *whole), plan).run(*arrays)
     return True
@@ -133,6 +101,6 @@ def run_twin(
 
 @cache
 def compiled_pass(name: str) -> Callable[..., Any]:
-    """The function of `compiled` that `twin` names."""
+    """The function of `compiled` with the name ``file.function``."""
     file, function = name.split(".")
     return getattr(import_module(f"{__package__}.compiled.{file}"), function)

@@ -12,7 +12,7 @@ from autograd_cnn.engine.rules import Accelerator
 
 from .threads import map_tiles
 from .tiles import parts
-from .twins import kernel_set, twin
+from .twins import kernel_set, run_twin
 
 Array = NDArray[Any]
 Work = tuple[float, float, int, tuple[Array, ...]]
@@ -45,15 +45,15 @@ def in_pieces(update: Callable[..., None], work: list[Work]) -> None:
         map_tiles(some, count, products=False)
 
 
-def in_tiles(name: str, *writes: str) -> Accelerator:
+def in_tiles(name: str) -> Accelerator:
     """Return an accelerator of an update whose last argument is its coefficients, by its compiled twin."""
 
     def accelerator(textbook: Callable[..., None]) -> Callable[..., None]:
+        @wraps(textbook)
         def run(p: Array, *args: Any) -> None:
-            if not update.compiled((p, *args), count=parts(p.size, p.size), whole={len(args)}):
+            if not run_twin(name, (p, *args), parts(p.size, p.size), {len(args)}):
                 textbook(p, *args)
 
-        update: Any = twin(name, writes=writes)(wraps(textbook)(run))
         return run
 
     return accelerator

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from autograd_cnn.ops.windows import Pair, Shape
+from autograd_cnn.ops.windows import Padding, Pair, Shape, output_size
 
 Index = tuple[slice, slice, slice]
 
@@ -24,6 +24,17 @@ class Phase(NamedTuple):
     windows: Index
     stride: Pair
     corner: Pair
+
+
+def outputs(x_shape: Shape, kernel_size: Shape, stride: Pair, padding: Padding, dilation: Pair = (1, 1)) -> Pair:
+    """How many windows (down, across) lie on images (N, H, W, C); `kernel_size` may have more axes."""
+    rows, columns = (output_size(x_shape[a + 1], kernel_size[a], stride[a], *padding[a], dilation[a]) for a in (0, 1))
+    return rows, columns
+
+
+def corner_of(padding: Padding) -> Pair:
+    """The rows and columns of padding before an image."""
+    return padding[0][0], padding[1][0]
 
 
 @lru_cache(1024)

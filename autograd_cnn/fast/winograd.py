@@ -35,7 +35,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,7 @@ from numpy.typing import NDArray
 from autograd_cnn.ops.windows import Pair, Shape
 
 from .mailbox import Plan, carved, kept
+from .matrices import product
 from .memory import aligned, empty
 from .tiles import PARTS, Block, adjacent, blocks, in_bands, laid_out, tiles
 from .twins import compiled_pass
@@ -91,36 +92,33 @@ def is_faster(y: Array, w_shape: Shape) -> bool:
 def conv2d(x: Array, w: Array, b: Array | None, y: Array, corner: Pair, directly: Directly) -> None:
     """Write the convolution of `x` with `w`, at stride 1, into `y`.
 
-    ``directly(x, w, b, y, corner)`` computes images that hold a far pixel, and a block if most do.
+    ``directly(x, w, b, y, stride, corner)`` computes images that hold a far pixel, and a block if most do.
     """
     x, w = adjacent(x, y.dtype), np.require(w, y.dtype, "A")
     u, limit = _transformed(w), limits(y.dtype, concentration(w))
-    bias = np.zeros(len(u) * u.shape[3], y.dtype)
+    bias = np.zeros(u.shape[1] * u.shape[3], y.dtype)
     bias[: w.shape[3]] = 0 if b is None else b
 
     def plan() -> Plan:
         work = cut(x, y, w.shape, corner)
         area, buffers = carved(y.dtype, [_buffers(block, u.shape, w.shape) for block in work])
         fine = np.empty(sum(len(block.y) for block in work), np.uint8)
-        product = compiled_pass("products.address")(y.dtype)
+        multiply = compiled_pass("products.address")(y.dtype)
         calls = [
-            (product, limit, flags, laid_out(block.x), u, bias, laid_out(block.y), *buffer, *block.corner,
+            (multiply, limit, flags, laid_out(block.x), u, bias, laid_out(block.y), *buffer, *block.corner,
              parts(w.shape))
             for block, flags, buffer in zip(work, _flags(work, fine), buffers, strict=True)
         ]  # fmt: skip
-        written = {2, 6, 7, 8, 9, 10}
-        found = Plan(compiled_pass("winograd.conv2d"), calls, (limit, fine, x, u, bias, y), written, area)
-        found.flags = len(fine)
-        return found
+        return Plan(compiled_pass("winograd.conv2d"), calls, (limit, fine, x, u, bias, y), area)
 
     found = kept(("Winograd", y.dtype, x.shape, x.strides, w.shape, y.shape, y.strides, corner), plan)
-    fine = np.empty(found.flags, np.uint8)
+    fine = np.empty(max(len(y), len(found.words)), np.uint8)  # a block is of whole images, or of some rows of one
     found.run(limit, fine, x, u, bias, y)
     if not fine.all():
         for block, flags in zip(work := cut(x, y, w.shape, corner), _flags(work, fine), strict=True):
             if not flags.all():
                 part = np.empty_like(block.y[flags == 0])
-                directly(block.x[flags == 0], w, b, part, block.corner)
+                directly(block.x[flags == 0], w, b, part, (1, 1), block.corner)
                 block.y[flags == 0] = part
 
 
@@ -135,65 +133,71 @@ def limits(dtype: np.dtype[Any], concentration: float) -> Array:
 
 
 def weight_gradient(x: Array, g: Array, w_shape: Shape, corner: Pair, directly: Directly) -> Array:
-    """Gradient of `conv2d` for `w`; ``directly(x, g, w_shape, corner)`` is that of images that hold a far pixel."""
-    gw: Array = np.empty(w_shape, np.result_type(x, g))
-    x, g = adjacent(x, gw.dtype), adjacent(g, gw.dtype)
-    panels, entries, inputs, size = shape = _weights_shape(w_shape, gw.dtype)
-    panel_bytes = entries * inputs * size * gw.itemsize
+    """Gradient of `conv2d` for `w`; ``directly(x, g, w_shape, stride, corner)`` is that of images with a far pixel."""
+    dtype, (kh, kw, channels, outputs), (down, across) = np.result_type(x, g), w_shape, parts(w_shape)
+    x, g = adjacent(x, dtype), adjacent(g, dtype)
+    entries, panels, inputs, size = shape = _weights_shape(w_shape, dtype)
+    panel_bytes = entries * inputs * size * dtype.itemsize
     step = max(1, PANELS // panel_bytes)
     groups = -(-panels // step)
     work = cut(x, g, w_shape, corner, min(PARTS, max(-(-TASKS // groups), TOTALS // (panels * panel_bytes))))
-    totals = empty((len(work), *shape), gw.dtype)
+    totals = empty((len(work), *shape), dtype)
     fine = np.empty((groups, 2 * sum(len(block.y) for block in work)), np.uint8)
-    limit = limits(gw.dtype, 0)  # without the rule for one heavy channel
+    limit = limits(dtype, 0)  # without the rule for one heavy channel
 
     def plan() -> Plan:
         needed = [_buffers(block, shape, w_shape) for block in work]
         for block, buffer in zip(work, needed, strict=True):
             buffer.insert(1, (4, 4 * size_in_tiles(block.y)[1], size))
-        area, buffers = carved(gw.dtype, needed)
-        product = compiled_pass("products.address")(gw.dtype)
+        area, buffers = carved(dtype, needed)
+        multiply = compiled_pass("products.address")(dtype)
         calls = [
-            (product, limit, flags, laid_out(block.x), laid_out(block.y), totals[part, first : first + step],
+            (multiply, limit, flags, laid_out(block.x), laid_out(block.y), totals[part, :, first : first + step],
              *buffers[part], *block.corner, parts(w_shape), first * size)
             for first, row in zip(range(0, panels, step), fine, strict=True)
             for part, (block, flags) in enumerate(zip(work, _flags(work, row, 2), strict=True))
         ]  # fmt: skip
-        kernel = compiled_pass("winograd.weight_gradient")
-        return Plan(kernel, calls, (limit, fine, totals, x, g), {2, 5, 6, 7, 8, 9, 10}, area)
+        return Plan(compiled_pass("winograd.weight_gradient"), calls, (limit, fine, totals, x, g), area)
 
-    key = gw.dtype, x.shape, x.strides, g.shape, g.strides, w_shape, totals.shape, corner
+    key = dtype, x.shape, x.strides, g.shape, g.strides, w_shape, totals.shape, corner
     kept(("Winograd gradient", *key), plan).run(limit, fine, totals, x, g)
 
-    def collect() -> Plan:
-        calls = [(totals, gw, parts(w_shape), panel) for panel in range(panels)]
-        return Plan(compiled_pass("winograd.collect_weights"), calls, (totals, gw), {0, 1})
-
-    kept(("Winograd collect", gw.dtype, totals.shape, w_shape), collect).run(totals, gw)
+    # One product adds up the parts, too.
+    each = product(np.tile(_squared(dtype).T, len(work)), totals.reshape(len(work) * entries, -1))
+    each = each.reshape(3, 3, panels, down, across, -1, size).transpose(3, 0, 4, 1, 5, 2, 6)
+    gw: Array = np.ascontiguousarray(each.reshape(3 * down, 3 * across, channels, -1)[:kh, :kw, :, :outputs])
     for block, flags in zip(work, _flags(work, fine[0], 2), strict=True):
         far = flags[: len(block.y)] == 0
         if far.any():
-            gw += directly(block.x[far], block.y[far], w_shape, block.corner)
+            gw += directly(block.x[far], block.y[far], w_shape, (1, 1), block.corner)
     return gw
 
 
 def _transformed(w: Array) -> Array:
-    """Compute G w Gᵀ of every 3x3 part of the weights: (panels, 36, parts * C, outputs of a panel)."""
-    u = aligned(_weights_shape(w.shape, w.dtype), w.dtype)
-
-    def plan() -> Plan:
-        calls = [(*laid_out(w), u, parts(w.shape), panel) for panel in range(len(u))]
-        return Plan(compiled_pass("winograd.transform_weights"), calls, (w, u), {3})
-
-    kept(("Winograd weights", w.dtype, w.shape, w.strides), plan).run(w, u)
+    """Compute G w Gᵀ of every 3x3 part of the weights: (36, panels, parts * C, outputs of a panel)."""
+    (kh, kw, channels, outputs), (down, across) = w.shape, parts(w.shape)
+    entries, panels, _, size = shape = _weights_shape(w.shape, w.dtype)
+    padded = w
+    if w.shape != (whole := (3 * down, 3 * across, channels, panels * size)):
+        padded = np.zeros(whole, w.dtype)
+        padded[:kh, :kw, :, :outputs] = w
+    each = padded.reshape(down, 3, across, 3, channels, panels, size).transpose(1, 3, 5, 0, 2, 4, 6)
+    u = aligned(shape, w.dtype)
+    product(_squared(w.dtype), each.reshape(9, -1), out=u.reshape(entries, -1))
     return u
+
+
+@cache
+def _squared(dtype: Any) -> Array:
+    """``np.kron(G, G)``, which takes a 3x3 part of the weights to its 36 entries."""
+    return np.kron(G, G).astype(dtype)
 
 
 def _weights_shape(w_shape: Shape, dtype: Any) -> tuple[int, int, int, int]:
     """Shape of the transformed weights; the only panel is half as wide if that is enough for all outputs."""
     outputs, size = w_shape[3], PANEL // np.dtype(dtype).itemsize
     size = size if outputs > size // 2 else size // 2
-    return -(-outputs // size), 36, math.prod(parts(w_shape)) * w_shape[2], size
+    return 36, -(-outputs // size), math.prod(parts(w_shape)) * w_shape[2], size
 
 
 def _buffers(block: Block, u_shape: Shape, w_shape: Shape) -> list[tuple[int, ...]]:
@@ -201,7 +205,7 @@ def _buffers(block: Block, u_shape: Shape, w_shape: Shape) -> list[tuple[int, ..
 
     Behind the half-transformed rows there is room for four pixels of a panel, and zeros for one.
     """
-    (_, entries, inputs, size), channels, (down, across) = u_shape, w_shape[2], size_in_tiles(block.y)
+    (entries, _, inputs, size), channels, (down, across) = u_shape, w_shape[2], size_in_tiles(block.y)
     high, wide = (4 * n + 3 * part - 1 for n, part in zip((down, across), parts(w_shape), strict=True))
     rows = TILES // (entries * (inputs + size) * block.y.itemsize * across)
     rows = min(len(block.y) * down, max(rows, -(-FEW // across)))

@@ -32,9 +32,10 @@ def measured() -> Iterator[tuple[np.ndarray, tuple[int, ...], float, float]]:
         shape, corner = (kernel, kernel, inputs, outputs), (kernel // 2, kernel // 2)
         x, y = (rng.standard_normal((images, size, size, n), np.float32) for n in (inputs, outputs))
         w = rng.standard_normal(shape, np.float32)
-        ways = (winograd.conv2d, convolution._directly), (winograd.weight_gradient, convolution._gradient_directly)
-        for (in_tiles, directly), arrays in zip(ways, ((x, w, None, y), (x, y, shape)), strict=True):
-            calls = partial(in_tiles, *arrays, corner, directly), partial(directly, *arrays, corner)
+        ways = (winograd.conv2d, convolution.convolve), (winograd.weight_gradient, convolution.weight_gradient)
+        for (in_tiles, plain), arrays in zip(ways, ((x, w, None, y), (x, y, shape)), strict=True):
+            directly = partial(plain, may_tile=False)
+            calls = partial(in_tiles, *arrays, corner, directly), partial(directly, *arrays, (1, 1), corner)
             yield y, shape, *(seconds(call, rounds=5) for call in calls)
 
 

@@ -62,16 +62,16 @@ def measured() -> dict[str, float]:
         y, corner = normal(IMAGES, size // stride, size // stride, outputs), (1, 1)
         steps, step = y.size * 9 * inputs, (stride, stride)
         name = f"{inputs} to {outputs} channels, {size}x{size} pixels, stride {stride}"
+        convolve = partial(convolution.convolve, may_tile=False)
+        gradient = partial(convolution.weight_gradient, may_tile=False)
         ways = {
-            "directly": lambda: convolution._directly(x, w, None, y, corner, step),
-            "weight gradient directly": lambda: convolution._gradient_directly(x, y, w.shape, corner, step),
+            "directly": lambda: convolve(x, w, None, y, step, corner),
+            "weight gradient directly": lambda: gradient(x, y, w.shape, step, corner),
             "input gradient": lambda: convolution._input_gradient(y, w, np.empty_like(x), step, corner),
         }
         if stride == 1 and inputs >= 16:
-            ways["by Winograd"] = lambda: winograd.conv2d(x, w, None, y, corner, convolution._directly)
-            ways["weight gradient by Winograd"] = lambda: winograd.weight_gradient(
-                x, y, w.shape, corner, convolution._gradient_directly
-            )
+            ways["by Winograd"] = lambda: winograd.conv2d(x, w, None, y, corner, convolve)
+            ways["weight gradient by Winograd"] = lambda: winograd.weight_gradient(x, y, w.shape, corner, gradient)
         found |= {f"{name}, {way}": speed(steps, function) for way, function in ways.items()}
     return found
 

@@ -24,7 +24,7 @@ SIZE = 80_000  # enough to wake the workers
 def plan(tiles, size=SIZE):
     """The plan of a relu in so many tiles."""
     x, y = np.empty((2, size), np.float32)
-    return mailbox.Plan(compiled_pass("elementwise.relu_tile"), [*map(cut((x, y), tiles), range(tiles))], (x, y), {1})
+    return mailbox.Plan(compiled_pass("elementwise.relu_tile"), [*map(cut((x, y), tiles), range(tiles))], (x, y))
 
 
 def check(of, seed=0, size=SIZE):
@@ -48,7 +48,7 @@ def test_each_worker_has_memory_of_its_own(num_threads):
     num_threads(3)
     of, area = plan(50), np.empty(100, np.uint8)
     with_area = mailbox.Plan(
-        compiled_pass("elementwise.relu_tile"), [(area.view(np.float32), area.view(np.float32))], (), {1}, area
+        compiled_pass("elementwise.relu_tile"), [(area.view(np.float32), area.view(np.float32))], (), area
     )
     assert with_area.bases[0, 4] == 1 and with_area.words[0, 4] == of.area
     assert with_area.area >= of.area + area.nbytes
@@ -58,7 +58,7 @@ def test_tiles_may_differ_in_layout():
     """The code is compiled once for all tiles: for numbers in one piece, it would read the second tile's wrongly."""
     x, y = np.arange(12, dtype=np.float32), np.zeros(8, np.float32)
     tiles = [(x[:4], y[:4]), (x[4::2], y[4:])]
-    mailbox.Plan(compiled_pass("elementwise.relu_tile"), tiles, (x, y), {1}).run(x, y)
+    mailbox.Plan(compiled_pass("elementwise.relu_tile"), tiles, (x, y)).run(x, y)
     np.testing.assert_array_equal(y, [0, 1, 2, 3, 4, 6, 8, 10])
 
 

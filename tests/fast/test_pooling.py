@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from autograd_cnn.fast import tiles
-from autograd_cnn.fast.pooling import avg_pool2d, avg_unpool2d, max_gather2d, max_pool2d, max_unpool2d
+from autograd_cnn.fast.pooling import avg_pool2d, avg_unpool2d, max_pool2d, max_unpool2d
 
 NONE = ((0, 0), (0, 0))
 
@@ -38,8 +38,6 @@ def check_max(naive, x, options, rng):
     np.testing.assert_array_equal(y, expected)
     np.testing.assert_array_equal(argmax, where)
     np.testing.assert_array_equal(max_pool2d(x, *options, places=False)[0], expected)
-    for image in x, rng.standard_normal(x.shape):
-        np.testing.assert_array_equal(max_gather2d(image, argmax, *options), naive.max_gather2d(image, where, *options))
     g = rng.integers(-4, 5, y.shape).astype(float)
     gx = max_unpool2d(g, argmax, x.shape, *options)
     np.testing.assert_array_equal(gx, naive.max_unpool2d(g, argmax, x.shape, *options))
@@ -86,13 +84,12 @@ def test_padding_never_wins_over_integers(rng, dtype):
         np.testing.assert_array_equal(y, expected)
 
 
-def all_five(x, g, options):
+def all_four(x, g, options):
     y, argmax = max_pool2d(x, *options)
     return (
         y,
         argmax,
         max_unpool2d(g, argmax, x.shape, *options),
-        max_gather2d(x, argmax, *options),
         avg_pool2d(x, *options),
         avg_unpool2d(g, x.shape, *options),
     )
@@ -102,11 +99,11 @@ def all_five(x, g, options):
 def test_the_dtype_is_kept(rng, geometry, dtype):
     """And numbers of float16, which no compiled kernel takes, are those of float64."""
     x, options = make(rng, geometry)
-    exact = all_five(x, max_pool2d(x, *options)[0], options)
-    y, argmax, *others = found = all_five(x.astype(dtype), exact[0].astype(dtype), options)
+    exact = all_four(x, max_pool2d(x, *options)[0], options)
+    y, argmax, *others = found = all_four(x.astype(dtype), exact[0].astype(dtype), options)
     assert argmax.dtype == np.uint8
     assert {a.dtype for a in (y, *others)} == {np.dtype(dtype)}
-    for a, b in zip(found[:4], exact, strict=False):  # means are rounded
+    for a, b in zip(found[:3], exact, strict=False):  # means are rounded
         np.testing.assert_array_equal(a, b)
 
 
@@ -114,14 +111,13 @@ def test_the_dtype_is_kept(rng, geometry, dtype):
 def test_any_memory_layout_gives_the_same_bits_and_is_only_read(rng, name, other_layouts):
     x, options = make(rng, GEOMETRIES[name])
     g = rng.standard_normal(max_pool2d(x, *options)[0].shape)
-    expected = all_five(x, g, options)
+    expected = all_four(x, g, options)
     argmax = expected[1]
     for layout, of_x in other_layouts(x).items():
         of_g, of_argmax = other_layouts(g)[layout], other_layouts(argmax)[layout]
-        for result, plain in zip(all_five(of_x, of_g, options), expected, strict=True):
+        for result, plain in zip(all_four(of_x, of_g, options), expected, strict=True):
             np.testing.assert_array_equal(result, plain, err_msg=layout)
         np.testing.assert_array_equal(max_unpool2d(of_g, of_argmax, x.shape, *options), expected[2])
-        np.testing.assert_array_equal(max_gather2d(of_x, of_argmax, *options), expected[3])
         for array, original in (of_x, x), (of_g, g), (of_argmax, argmax):
             np.testing.assert_array_equal(array, original, err_msg=layout)
 
@@ -131,4 +127,4 @@ def test_the_number_of_threads_changes_no_bit(rng, name, small_tiles, same_bits)
     _, options = make(rng, GEOMETRIES[name])
     x = rng.standard_normal((40, *GEOMETRIES[name][0], 3), np.float32)
     g = rng.standard_normal(max_pool2d(x, *options)[0].shape, np.float32)
-    same_bits(lambda: all_five(x, g, options))
+    same_bits(lambda: all_four(x, g, options))

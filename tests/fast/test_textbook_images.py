@@ -88,11 +88,6 @@ def max_unpool2d(rng):
     return ag.max_unpool2d, [normal(rng, *y.shape), argmax, x.shape, *options], {}
 
 
-def max_gather2d(rng):
-    x, options = pooled(rng, True)
-    return ag.max_gather2d, [x, ag.max_pool2d.raw(x, *options)[1], *options], {}
-
-
 def avg_pool2d(rng):
     x, options = pooled(rng, False)
     return ag.avg_pool2d, [x, *options], {n: bool(rng.integers(2)) for n in ("ceil_mode", "count_include_pad")}
@@ -110,7 +105,7 @@ def batch_norm(rng):
     return ag.batch_norm, [x, w, b, *given], {}
 
 
-POOLS = [max_pool2d, max_unpool2d, max_gather2d, avg_pool2d, avg_unpool2d]
+POOLS = [max_pool2d, max_unpool2d, avg_pool2d, avg_unpool2d]
 CASES = [conv2d, conv_transpose2d, conv2d_weight_gradient, *POOLS, batch_norm]
 
 

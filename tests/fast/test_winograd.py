@@ -96,11 +96,11 @@ def test_images_with_a_far_pixel_equal_explicit_loops(case, naive, monkeypatch, 
     )
     truth = naive.conv2d(padded(x, options[1]), w, b, *plain)
     np.testing.assert_array_equal(np.isnan(y), np.isnan(truth))
-    one_rounding = {"rtol": 1e-9, "atol": 1e9 * np.finfo(float).eps}
-    np.testing.assert_allclose(y, truth, **one_rounding)
+    few_roundings = {"rtol": 1e-9, "atol": 2e9 * np.finfo(float).eps}
+    np.testing.assert_allclose(y, truth, **few_roundings)
     g = np.ones(y.shape)
     truth = naive.conv2d_weight_gradient(padded(x, options[1]), g, w.shape, *plain)
-    np.testing.assert_allclose(conv2d_weight_gradient(x, g, w.shape, *options), truth, **one_rounding)
+    np.testing.assert_allclose(conv2d_weight_gradient(x, g, w.shape, *options), truth, **few_roundings)
 
 
 def all_three(x, w, g, options):
@@ -258,7 +258,7 @@ def test_a_block_whose_images_mostly_hold_a_far_pixel_is_computed_directly(rng, 
     x, w, _ = (a.astype(np.float32) for a in ordinary(rng, images=3))
     x[1:, 4, 5, 6] = 1e6
     y, direct = conv2d(x, w, None, *PADDED), np.empty((3, 16, 16, 32), np.float32)
-    convolution._directly(x, w, None, direct, (1, 1))
+    convolution.convolve(x, w, None, direct, (1, 1), (1, 1), may_tile=False)
     assert way == [1]
     np.testing.assert_array_equal(y, direct)
     x[1] = x[0]
@@ -269,9 +269,16 @@ def test_only_images_that_hold_a_far_pixel_are_computed_directly(rng, way, monke
     monkeypatch.setattr(convolution, "suits_winograd", lambda *_: True)
     x, w, g = (a.astype(np.float32) for a in ordinary(rng, images=40, size=8))
     found = []
-    for name in "_directly", "_gradient_directly":
-        function = getattr(convolution, name)
-        monkeypatch.setattr(convolution, name, lambda x, *rest, f=function: found.append(len(x)) or f(x, *rest))
+
+    def counted(function):
+        def run(x, *rest, may_tile=True):
+            found.extend([] if may_tile else [len(x)])
+            return function(x, *rest, may_tile)
+
+        return run
+
+    for name in "convolve", "weight_gradient":
+        monkeypatch.setattr(convolution, name, counted(getattr(convolution, name)))
     y = conv2d(x, w, None, *PADDED)
     assert way == [1] and found == []
     x[7, 3, 3, 3] = np.nan

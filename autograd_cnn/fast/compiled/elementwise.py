@@ -224,50 +224,47 @@ def _dot(a, b, k):
 
 
 @inlined
-def _shift(x, y, first, last):
-    """Write the maximum of each row minus x into y; a NaN makes the whole row NaN, in the sum at the latest."""
-    bits = x.view(np.int32)
-    for k in range(first, last):
+def _powers(x, y, first, powers):
+    """Write the maxima of some rows, from `first` on, minus x into y, and the powers of these negated into `powers`.
+
+    A NaN makes the whole row NaN, in the sum at the latest.
+    """
+    (rows, length), bits = powers.shape, x.view(np.int32)
+    for k in range(first, first + rows):
         most = _maximum(bits, k)
-        for i in range(x.shape[1]):
+        for i in range(length):
             y[k, i] = most - x[k, i]
+    run, out = run_of(y)[first * length :], run_of(powers)
+    for i in range(out.size):
+        out[i] = _power(MOST if run[i] > MOST else run[i], ZERO)
 
 
-@kernel
+@allocating
 def softmax_tile(x, y):
     wide()
     rows, length = x.shape
-    step = max(1, BLOCK // length)
-    flat = run_of(y)
-    for first in range(0, rows, step):
-        last = min(first + step, rows)
-        _shift(x, y, first, last)
-        block = flat[first * length : last * length]
-        for i in range(block.size):
-            block[i] = _power(MOST if block[i] > MOST else block[i], ZERO)
-        for k in range(first, last):
-            share = ONE / _sum(y, k)
+    powers = np.empty((max(1, BLOCK // length), length), np.float32)
+    for first in range(0, rows, len(powers)):
+        some = powers[: rows - first]
+        _powers(x, y, first, some)
+        for k in range(len(some)):
+            share = ONE / _sum(some, k)
             for i in range(length):
-                y[k, i] *= share
+                y[first + k, i] = some[k, i] * share
 
 
 @allocating
 def log_softmax_tile(x, y):
     wide()
     rows, length = x.shape
-    step = max(1, BLOCK // length)
-    flat, powers = run_of(y), np.empty((step, length), np.float32)
-    flat_powers = run_of(powers)
-    for first in range(0, rows, step):
-        last = min(first + step, rows)
-        _shift(x, y, first, last)
-        block = flat[first * length : last * length]
-        for i in range(block.size):
-            flat_powers[i] = _power(MOST if block[i] > MOST else block[i], ZERO)
-        for k in range(first, last):
-            logarithm = np.log(_sum(powers, k - first))
+    powers = np.empty((max(1, BLOCK // length), length), np.float32)
+    for first in range(0, rows, len(powers)):
+        some = powers[: rows - first]
+        _powers(x, y, first, some)
+        for k in range(len(some)):
+            logarithm = np.log(_sum(some, k))
             for i in range(length):
-                y[k, i] = -y[k, i] - logarithm
+                y[first + k, i] = -y[first + k, i] - logarithm
 
 
 @kernel

@@ -188,15 +188,14 @@ def end(mailbox, locks, release):
     _wake(mailbox, locks, release, len(locks))
 
 
-def address(function, arguments, written):
+def address(function, arguments):
     """Compile a kernel for arguments of these types, if it is not yet; return the address of its code."""
-    kinds = [_kind(a, n not in written) for n, a in enumerate(arguments)]
-    code = function.get_compile_result(types.void(*kinds))
+    code = function.get_compile_result(types.void(*map(_kind, arguments)))
     return code.library.get_pointer_to_function(code.fndesc.llvm_func_name)
 
 
-def _kind(argument, readonly):
+def _kind(argument):
     if isinstance(argument, tuple):
-        return types.BaseTuple.from_types([_kind(a, readonly) for a in argument])
-    kind = numba.typeof(argument)
-    return types.Array(kind.dtype, kind.ndim, kind.layout, readonly) if isinstance(kind, types.Array) else kind
+        return types.BaseTuple.from_types([*map(_kind, argument)])
+    kind = numba.typeof(argument)  # the kernels write only into arrays that may be written
+    return types.Array(kind.dtype, kind.ndim, kind.layout) if isinstance(kind, types.Array) else kind

@@ -11,7 +11,6 @@ import numpy as np
 from . import allocating, helper, run_of
 
 RUN = 256  # numbers in the innermost loop
-RUNS = 64  # runs in a partial sum, which stay in the cache; adding partial sums loses fewer digits than one long sum
 
 
 @allocating
@@ -35,60 +34,35 @@ def _add_up(run, sums):
 
 @allocating
 def moments_tile(x, mean, squares):
-    flat, first, part = run_of(x), _repeated(x[0]), _repeated(x[0])
-    shifts, deviations = np.empty_like(mean), np.empty_like(mean)
-    run, channels = len(part), len(mean)
-    mean[:] = 0
-    squares[:] = 0
-    for start in range(0, x.size, run * RUNS):
-        stop = min(start + run * RUNS, x.size)
-        rows = (stop - start) // channels
-        part[:] = 0
-        for i in range(start, stop, run):
-            piece = flat[i : min(i + run, stop)]
-            for k in range(len(piece)):
-                part[k] += piece[k] - first[k]  # relative to a row rather than to 0: loses fewer digits
-        _add_up(part, shifts)
-        for k in range(channels):
-            shifts[k] /= rows
-        middle = _repeated(shifts)
-        part[:] = 0
-        for i in range(start, stop, run):
-            piece = flat[i : min(i + run, stop)]
-            for k in range(len(piece)):
-                d = piece[k] - first[k] - middle[k]
-                part[k] += d * d
-        _add_up(part, deviations)
-        before = start // channels
-        for k in range(channels):  # merges the moments of two parts, as in `fast.normalization`
-            d = shifts[k] - mean[k]
-            mean[k] += d * rows / (before + rows)
-            squares[k] += deviations[k] + d * d * before * rows / (before + rows)
+    flat, first = run_of(x), _repeated(x[0])
+    run, rows, channels = len(first), len(x), len(mean)
+    sums, products, part = np.zeros(run), np.zeros(run), np.empty((2, channels))
+    for i in range(0, x.size, run):
+        piece = flat[i : i + run]
+        for k in range(len(piece)):
+            d = np.float64(piece[k] - first[k])
+            sums[k] += d
+            products[k] += d * d
+    _add_up(sums, part[0])
+    _add_up(products, part[1])
     for k in range(channels):
-        mean[k] += x[0, k]
+        # Relative to one of the rows, the squares are at most as many times the variance as there are rows.
+        mean[k] = x[0, k] + part[0, k] / rows
+        squares[k] = part[1, k] - part[0, k] * part[0, k] / rows
 
 
 @allocating
 def gradient_sums_tile(g, x, sums, mean):
-    channels = len(mean)
-    flat, flat_g = run_of(x), run_of(g)
-    mean = _repeated(mean)
-    plain, weighted, part = np.empty_like(mean), np.empty_like(mean), np.empty(channels, x.dtype)
+    flat, flat_g, mean = run_of(x), run_of(g), _repeated(mean)
     run = len(mean)
-    sums[:] = 0
-    for start in range(0, x.size, run * RUNS):
-        stop = min(start + run * RUNS, x.size)
-        plain[:] = 0
-        weighted[:] = 0
-        for i in range(start, stop, run):
-            piece, piece_g = flat[i : min(i + run, stop)], flat_g[i : min(i + run, stop)]
-            for k in range(len(piece)):
-                plain[k] += piece_g[k]
-                weighted[k] += (piece[k] - mean[k]) * piece_g[k]
-        for row, numbers in ((sums[0], plain), (sums[1], weighted)):
-            _add_up(numbers, part)
-            for k in range(channels):
-                row[k] += part[k]
+    plain, weighted = np.zeros(run), np.zeros(run)
+    for i in range(0, x.size, run):
+        piece, piece_g = flat[i : i + run], flat_g[i : i + run]
+        for k in range(len(piece)):
+            plain[k] += piece_g[k]
+            weighted[k] += (piece[k] - mean[k]) * piece_g[k]
+    _add_up(plain, sums[0])
+    _add_up(weighted, sums[1])
 
 
 @allocating

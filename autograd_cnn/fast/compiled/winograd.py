@@ -8,8 +8,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ..winograd import BT, A, G
-from . import VECTOR, allocating, call, copy_into, helper, images_of, kernel, named, run_of, strided, summing
+from ..winograd import BT, A
+from . import VECTOR, call, copy_into, helper, images_of, kernel, named, run_of, strided, summing
 
 FIRST = np.intp(0)  # Numba would compile a call with the literal 0 and one with a variable apart
 BANDS = 8  # into which an image is cut, each a few rows of pixels
@@ -78,7 +78,6 @@ def _linear_map(name, matrix, add_start=False):
 
 
 _image_map, _gradient_map = _linear_map("image", BT), _linear_map("gradient", A)
-_weight_map, _weight_gradient_map = _linear_map("weight", G), _linear_map("weight_gradient", G.T)
 _sum_map, _sum_and_bias_map = _linear_map("sum", A.T), _linear_map("sum_and_bias", A.T, add_start=True)
 
 
@@ -160,7 +159,7 @@ def conv2d(product, limit, fine, x, u, b, y, padded, half, v, m, top, left, part
     padded[:] = 0
     half[len(half) - u.shape[3] :] = 0
     down, across = _tiles(padded, parts)
-    panels, _, inputs, size = u.shape
+    _, panels, inputs, size = u.shape
     corner = half[len(half) - 5 * size :]
     none = strided(corner[4 * size :], (m.shape[1], size), (0, 1))  # the last numbers of `half` are zeros
     last = FIRST
@@ -170,7 +169,7 @@ def conv2d(product, limit, fine, x, u, b, y, padded, half, v, m, top, left, part
         for panel in range(panels):
             for entry in range(36):
                 a = strided(v[entry], (tiles, 1, inputs), (inputs, inputs, 1))
-                call(product, a, strided(u[panel, entry], (1, inputs, size), (0, size, 1)), none, m[entry])
+                call(product, a, strided(u[entry, panel], (1, inputs, size), (0, size, 1)), none, m[entry])
             for done in range(first, last):
                 rows = out[done // down, 4 * (done % down) : 4 * (done % down) + 4]
                 _collect_row(m, (done - first) * across, across, half, b, rows, panel * size, corner)
@@ -224,7 +223,7 @@ def weight_gradient(product, limit, fine, x, g, u, padded, rows, half, v, m, top
     rows[:] = 0
     u[:] = 0
     down, across = _tiles(padded, parts)
-    panels, _, inputs, size = u.shape
+    _, panels, inputs, size = u.shape
     last = FIRST
     while last < len(images) * down:
         first, last = last, _transform_images(images, fine, padded, half, v, top, left, parts, last)
@@ -236,7 +235,7 @@ def weight_gradient(product, limit, fine, x, g, u, padded, rows, half, v, m, top
                 _transform_gradient_row(band, near, channel + panel * size, rows, half, m, (done - first) * across)
             for entry in range(36):
                 a = strided(v[entry], (inputs, 1, tiles), (1, inputs, inputs))
-                total = u[panel, entry]
+                total = u[entry, panel]
                 start = strided(total, (inputs, size), (size, 1))
                 call(product, a, strided(m[entry], (1, tiles, size), (0, size, 1)), start, total)
 
@@ -246,7 +245,7 @@ def _transform_gradient_row(g, near, channel, rows, half, m, place):
     """Write A g Aᵀ of a row of tiles, for the outputs from `channel` on, into `m`, from the tile `place` on.
 
     Places in `rows` to the right of `g` must be 0. If fewer outputs are left than `m` is wide, `rows` keeps numbers of
-    an earlier call behind them; `collect_weights` leaves out the gradients that follow from these.
+    an earlier call behind them; `fast.winograd` leaves out the gradients that follow from these.
     """
     (height, width, outputs), size = g.shape, m.shape[2]
     count, pitch, entry_size = min(size, outputs - channel), rows.shape[1] * size, m.shape[1] * size
@@ -263,49 +262,3 @@ def _transform_gradient_row(g, near, channel, rows, half, m, place):
             half, k * pitch, size, 4 * size,
             half, run_of(m), 6 * k * entry_size + place * size, entry_size, size, size, rows.shape[1] // 4,
         )  # fmt: skip
-
-
-@allocating
-def transform_weights(w, shape, strides, u, parts, panel):
-    weights, (kh, kw, channels, outputs) = strided(w, shape, strides), shape
-    _, _, inputs, size = u.shape
-    values, half, entries = np.empty(9 * size, u.dtype), np.empty(18 * size, u.dtype), run_of(u)
-    first = panel * size
-    count = min(size, outputs - first)
-    for part in range(parts[0] * parts[1]):
-        top, left = 3 * (part // parts[1]), 3 * (part % parts[1])
-        values[:] = 0
-        for c in range(channels):
-            for i in range(min(3, kh - top)):
-                for j in range(min(3, kw - left)):
-                    source, out = weights[top + i, left + j, c, first:], values[(3 * i + j) * size :]
-                    for k in range(count):
-                        out[k] = source[k]
-            _weight_map(values, 0, 3 * size, 0, half, half, 0, 3 * size, 0, 3 * size, 1)
-            to = (36 * panel * inputs + part * channels + c) * size
-            hop, to_hop = 3 * size, 6 * inputs * size
-            _weight_map(half, 0, size, hop, half, entries, to, inputs * size, to_hop, size, 6)
-
-
-@allocating
-def collect_weights(totals, gw, parts, panel):
-    kh, kw, channels, outputs = gw.shape
-    count, _, _, _, size = totals.shape
-    entries, half = np.empty(36 * size, gw.dtype), np.empty(18 * size, gw.dtype)
-    values = np.empty(9 * size, gw.dtype)
-    for part in range(parts[0] * parts[1]):
-        top, left = 3 * (part // parts[1]), 3 * (part % parts[1])
-        for c in range(channels):
-            entries[:] = 0
-            for index in range(count):
-                for entry in range(36):
-                    source, total = totals[index, panel, entry, part * channels + c], entries[entry * size :]
-                    for k in range(size):
-                        total[k] += source[k]
-            _weight_gradient_map(entries, 0, 6 * size, 0, half, half, 0, 6 * size, 0, 6 * size, 1)
-            _weight_gradient_map(half, 0, size, 6 * size, half, values, 0, size, 3 * size, size, 3)
-            for i in range(min(3, kh - top)):
-                for j in range(min(3, kw - left)):
-                    target = gw[top + i, left + j, c, panel * size :]
-                    for k in range(min(size, outputs - panel * size)):
-                        target[k] = values[(3 * i + j) * size + k]
