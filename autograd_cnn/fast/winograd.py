@@ -96,7 +96,7 @@ def conv2d(x: Array, w: Array, b: Array | None, y: Array, corner: Pair, directly
     """
     x, w = adjacent(x, y.dtype), np.require(w, y.dtype, "A")
     u, limit = _transformed(w), limits(y.dtype, concentration(w))
-    bias = np.zeros(u.shape[1] * u.shape[3], y.dtype)
+    bias = np.zeros(len(u) * u.shape[3], y.dtype)
     bias[: w.shape[3]] = 0 if b is None else b
 
     def plan() -> Plan:
@@ -136,12 +136,12 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, corner: Pair, directly: 
     """Gradient of `conv2d` for `w`; ``directly(x, g, w_shape, stride, corner)`` is that of images with a far pixel."""
     dtype, (kh, kw, channels, outputs), (down, across) = np.result_type(x, g), w_shape, parts(w_shape)
     x, g = adjacent(x, dtype), adjacent(g, dtype)
-    entries, panels, inputs, size = shape = _weights_shape(w_shape, dtype)
+    panels, entries, inputs, size = shape = _weights_shape(w_shape, dtype)
     panel_bytes = entries * inputs * size * dtype.itemsize
     step = max(1, PANELS // panel_bytes)
     groups = -(-panels // step)
     work = cut(x, g, w_shape, corner, min(PARTS, max(-(-TASKS // groups), TOTALS // (panels * panel_bytes))))
-    totals = empty((len(work), *shape), dtype)
+    totals = empty((panels, len(work), *shape[1:]), dtype)
     fine = np.empty((groups, 2 * sum(len(block.y) for block in work)), np.uint8)
     limit = limits(dtype, 0)  # without the rule for one heavy channel
 
@@ -152,7 +152,7 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, corner: Pair, directly: 
         area, buffers = carved(dtype, needed)
         multiply = compiled_pass("products.address")(dtype)
         calls = [
-            (multiply, limit, flags, laid_out(block.x), laid_out(block.y), totals[part, :, first : first + step],
+            (multiply, limit, flags, laid_out(block.x), laid_out(block.y), totals[first : first + step, part],
              *buffers[part], *block.corner, parts(w_shape), first * size)
             for first, row in zip(range(0, panels, step), fine, strict=True)
             for part, (block, flags) in enumerate(zip(work, _flags(work, row, 2), strict=True))
@@ -163,8 +163,9 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, corner: Pair, directly: 
     kept(("Winograd gradient", *key), plan).run(limit, fine, totals, x, g)
 
     # One product adds up the parts, too.
-    each = product(np.tile(_squared(dtype).T, len(work)), totals.reshape(len(work) * entries, -1))
-    each = each.reshape(3, 3, panels, down, across, -1, size).transpose(3, 0, 4, 1, 5, 2, 6)
+    weights = np.tile(_squared(dtype).T, len(work))
+    each = product(weights, totals.reshape(panels, len(work) * entries, -1), stack=(panels,))
+    each = each.reshape(panels, 3, 3, down, across, -1, size).transpose(3, 1, 4, 2, 5, 0, 6)
     gw: Array = np.ascontiguousarray(each.reshape(3 * down, 3 * across, channels, -1)[:kh, :kw, :, :outputs])
     for block, flags in zip(work, _flags(work, fine[0], 2), strict=True):
         far = flags[: len(block.y)] == 0
@@ -174,16 +175,16 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, corner: Pair, directly: 
 
 
 def _transformed(w: Array) -> Array:
-    """Compute G w Gᵀ of every 3x3 part of the weights: (36, panels, parts * C, outputs of a panel)."""
+    """Compute G w Gᵀ of every 3x3 part of the weights: (panels, 36, parts * C, outputs of a panel)."""
     (kh, kw, channels, outputs), (down, across) = w.shape, parts(w.shape)
-    entries, panels, _, size = shape = _weights_shape(w.shape, w.dtype)
+    panels, entries, _, size = shape = _weights_shape(w.shape, w.dtype)
     padded = w
     if w.shape != (whole := (3 * down, 3 * across, channels, panels * size)):
         padded = np.zeros(whole, w.dtype)
         padded[:kh, :kw, :, :outputs] = w
-    each = padded.reshape(down, 3, across, 3, channels, panels, size).transpose(1, 3, 5, 0, 2, 4, 6)
+    each = padded.reshape(down, 3, across, 3, channels, panels, size).transpose(5, 1, 3, 0, 2, 4, 6)
     u = aligned(shape, w.dtype)
-    product(_squared(w.dtype), each.reshape(9, -1), out=u.reshape(entries, -1))
+    product(_squared(w.dtype), each.reshape(panels, 9, -1), stack=(panels,), out=u.reshape(panels, entries, -1))
     return u
 
 
@@ -197,7 +198,7 @@ def _weights_shape(w_shape: Shape, dtype: Any) -> tuple[int, int, int, int]:
     """Shape of the transformed weights; the only panel is half as wide if that is enough for all outputs."""
     outputs, size = w_shape[3], PANEL // np.dtype(dtype).itemsize
     size = size if outputs > size // 2 else size // 2
-    return 36, -(-outputs // size), math.prod(parts(w_shape)) * w_shape[2], size
+    return -(-outputs // size), 36, math.prod(parts(w_shape)) * w_shape[2], size
 
 
 def _buffers(block: Block, u_shape: Shape, w_shape: Shape) -> list[tuple[int, ...]]:
@@ -205,7 +206,7 @@ def _buffers(block: Block, u_shape: Shape, w_shape: Shape) -> list[tuple[int, ..
 
     Behind the half-transformed rows there is room for four pixels of a panel, and zeros for one.
     """
-    (entries, _, inputs, size), channels, (down, across) = u_shape, w_shape[2], size_in_tiles(block.y)
+    (_, entries, inputs, size), channels, (down, across) = u_shape, w_shape[2], size_in_tiles(block.y)
     high, wide = (4 * n + 3 * part - 1 for n, part in zip((down, across), parts(w_shape), strict=True))
     rows = TILES // (entries * (inputs + size) * block.y.itemsize * across)
     rows = min(len(block.y) * down, max(rows, -(-FEW // across)))

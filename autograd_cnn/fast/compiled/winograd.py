@@ -159,7 +159,7 @@ def conv2d(product, limit, fine, x, u, b, y, padded, half, v, m, top, left, part
     padded[:] = 0
     half[len(half) - u.shape[3] :] = 0
     down, across = _tiles(padded, parts)
-    _, panels, inputs, size = u.shape
+    panels, _, inputs, size = u.shape
     corner = half[len(half) - 5 * size :]
     none = strided(corner[4 * size :], (m.shape[1], size), (0, 1))  # the last numbers of `half` are zeros
     last = FIRST
@@ -169,7 +169,7 @@ def conv2d(product, limit, fine, x, u, b, y, padded, half, v, m, top, left, part
         for panel in range(panels):
             for entry in range(36):
                 a = strided(v[entry], (tiles, 1, inputs), (inputs, inputs, 1))
-                call(product, a, strided(u[entry, panel], (1, inputs, size), (0, size, 1)), none, m[entry])
+                call(product, a, strided(u[panel, entry], (1, inputs, size), (0, size, 1)), none, m[entry])
             for done in range(first, last):
                 rows = out[done // down, 4 * (done % down) : 4 * (done % down) + 4]
                 _collect_row(m, (done - first) * across, across, half, b, rows, panel * size, corner)
@@ -223,7 +223,7 @@ def weight_gradient(product, limit, fine, x, g, u, padded, rows, half, v, m, top
     rows[:] = 0
     u[:] = 0
     down, across = _tiles(padded, parts)
-    _, panels, inputs, size = u.shape
+    panels, _, inputs, size = u.shape
     last = FIRST
     while last < len(images) * down:
         first, last = last, _transform_images(images, fine, padded, half, v, top, left, parts, last)
@@ -235,7 +235,7 @@ def weight_gradient(product, limit, fine, x, g, u, padded, rows, half, v, m, top
                 _transform_gradient_row(band, near, channel + panel * size, rows, half, m, (done - first) * across)
             for entry in range(36):
                 a = strided(v[entry], (inputs, 1, tiles), (1, inputs, inputs))
-                total = u[entry, panel]
+                total = u[panel, entry]
                 start = strided(total, (inputs, size), (size, 1))
                 call(product, a, strided(m[entry], (1, tiles, size), (0, size, 1)), start, total)
 
