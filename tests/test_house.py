@@ -49,7 +49,7 @@ ROOMS = {
     "vocabulary": Room(
         1011, "engine calculus ops environment checks", "the rest of NumPy, and SciPy: functions of a few lines"
     ),
-    "fast": Room(2698, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
+    "fast": Room(2697, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(547, "engine files environment checks", "published images, folders of images, batches"),
     "training": Room(
         1047,  # of which 34 Lookahead and dirac, which only the recipe `quick` uses

@@ -163,8 +163,8 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, corner: Pair, directly: 
     kept(("Winograd gradient", *key), plan).run(limit, fine, totals, x, g)
 
     # One product adds up the parts, too.
-    weights = np.tile(_squared(dtype).T, len(work))
-    each = product(weights, totals.reshape(panels, len(work) * entries, -1), stack=(panels,))
+    sums = totals.reshape(panels, len(work) * entries, -1)
+    each = product(np.tile(_squared(dtype).T, len(work)), sums, stack=(panels,))
     each = each.reshape(panels, 3, 3, down, across, -1, size).transpose(3, 1, 4, 2, 5, 0, 6)
     gw: Array = np.ascontiguousarray(each.reshape(3 * down, 3 * across, channels, -1)[:kh, :kw, :, :outputs])
     for block, flags in zip(work, _flags(work, fine[0], 2), strict=True):

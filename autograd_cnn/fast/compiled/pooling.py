@@ -42,19 +42,15 @@ def max_argmax_tile(x, y, argmax, kernel_size, stride, corner):
                 _max_of_row(x[image, row], maxima[row % kh], columns[row % kh], kw, stride[1], corner[1])
             done = last - 1
             copy_run(maxima[first % kh], best)
-            _places(columns[first % kh], (first - top) * kw, place)
+            column, before = columns[first % kh], argmax.dtype.type((first - top) * kw)
+            for k in range(place.size):
+                place[k] = column[k] + before
             for row in range(first + 1, last):
                 more, column, before = maxima[row % kh], columns[row % kh], argmax.dtype.type((row - top) * kw)
                 for k in range(best.size):
                     stays = _stays(best[k], more[k])
                     best[k] = best[k] if stays else more[k]
                     place[k] = place[k] if stays else column[k] + before
-
-
-@helper
-def _places(column, before, place):
-    for k in range(place.size):
-        place[k] = column[k] + before
 
 
 @helper
