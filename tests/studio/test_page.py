@@ -134,7 +134,7 @@ def test_the_example_of_an_array_is_a_sum_of_products(taught, rng):
     ((head, terms),) = lines_of(facts, "How does the loss change with w?")
     label, what = head.split(" = ")
     i, j = map(int, re.fullmatch(r"g_w\[(\d), (\d)\]", label).groups())
-    assert what == "sum over the 4 numbers of matmul that it changes"
+    assert what == "sum over 4 numbers of matmul"
     assert terms.endswith(f" = {w.grad[i, j]:.4g}".replace("-", "−"))
     every = np.abs(x[:, i] * (1 - np.tanh(x @ w.data)[:, j] ** 2))
     first, second = every[0], np.sort(every[1:])[-1]  # item 0 is drawn, so the example is there

@@ -22,8 +22,9 @@ import numpy as np
 
 from autograd_cnn.engine.observe import operations
 from autograd_cnn.nn.functions import dead_channels
-from autograd_cnn.ops.activations import sigmoid
+from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax
 from autograd_cnn.ops.arithmetic import tanh
+from autograd_cnn.ops.layers import batch_norm, standardize
 from autograd_cnn.studio.player import lesson
 from autograd_cnn.studio.player.array_views import Views
 from autograd_cnn.studio.player.geometry import axes, geometry
@@ -31,9 +32,9 @@ from autograd_cnn.studio.player.quiz import questions
 from autograd_cnn.studio.player.trials import Origin, Share, Trials, attempt, compare, factor, inputs_of, learning
 from autograd_cnn.studio.player.wording import bare, number, record, template
 from autograd_cnn.studio.program.program import as_recorded
-from autograd_cnn.studio.program.syntax import names_in
+from autograd_cnn.studio.program.syntax import Replaced, evaluate, literal, names_in, parsed, renamed
 from autograd_cnn.studio.program.write import Author
-from autograd_cnn.studio.records import Graph, Op, Place
+from autograd_cnn.studio.records import Graph, Op, Place, Use
 from autograd_cnn.studio.records import Value as Recorded
 from autograd_cnn.studio.text import clip, count_text, listed, plain, shape_text
 
@@ -42,6 +43,13 @@ MANY = 32  # items, of which a unit that is on for one in ten is off for all wit
 CONTEXT = 6  # lines of source shown before and after those with operations
 LONGEST, FUNCTIONS = 40, 3  # lines of a rule; functions that the first step shows
 REMARK = r"(?<=\S) *# .*"  # beside a rule of the user's: shown when the reader has judged the rule
+ROW = "axis=axis, keepdims=True"
+FORMULAS = {  # of operations whose numbers depend on a whole row, or channel, by sums over it
+    softmax: f"ag.exp(x) / ag.sum(ag.exp(x), {ROW})",
+    log_softmax: f"x - ag.log(ag.sum(ag.exp(x), {ROW}))",
+    standardize: f"(x - ag.mean(x, {ROW})) / ag.sqrt(ag.var(x, {ROW}) + eps)",
+    batch_norm: f"(x - ag.mean(x, {ROW})) / ag.sqrt(ag.var(x, {ROW}) + eps) * w + b",
+}
 Functions = dict[Any, tuple[int, list[tuple[int, str]]]]  # by code object: the indent, and the lines with their numbers
 Step = dict[str, Any]  # its question, sentences and formulas; `op` is the index of its operation, or -1
 
@@ -88,6 +96,8 @@ class _Facts:
             said = {o.id: f"{o.name} {_first_line(o.call.primitive)} {trials.axes.get(o.output)}" for o in ops}
             self.terms[next((o for o in said if word in said[o]), "")] += meaning
         self.outside = {v for op in ops for v in (op.output, *inputs_of(op))} | {self.graph.result}
+        self.known = {self.author.name(v): v.id for v in trials.values.values() if v.id in self.outside}
+        self.rows: dict[str, Any] = {}  # what formulas need beside values: sums over a row, and gradients
 
     def moment(self, rates: Sequence[float]) -> dict[str, Any]:
         t, graph = self.trials, self.graph
@@ -99,7 +109,7 @@ class _Facts:
         return record(
             name=_title(graph), scalar=t.scalar, steps=steps, ops=ops, values=values, result=graph.result,
             summary=plain(graph.summary()[-1]), update=update, quiz=quiz, goal=t.goal,
-            base=t.base if math.isfinite(t.base) else None,
+            base=t.base if math.isfinite(t.base) else None, rows=self.rows,
             wrong=[(*place, name) for place, name in t.wrong.items()] or None,
         )  # fmt: skip
 
@@ -122,22 +132,51 @@ class _Facts:
         )  # fmt: skip
 
     def part(self, value: Recorded, share: Share) -> list[Any]:
-        """Return a share of a gradient: its operation, look, local slope as an expression, and products by element."""
+        """Return a share of a gradient: its operation, look, local slope, products by element, and formula."""
         t, slope = self.trials, None
         if t.whole and t.local(value, share) is not None:
             tree = factor(share.expression, self.author.gradient(t.values[share.op.output]))
-            slope = template(tree, self.ids(tree) if _of_each(tree) else {})
+            slope = template(tree, self.known if _of_each(tree) else {})
             if not isinstance(tree, (ast.Name, ast.Constant, ast.Attribute, ast.Call)):
                 slope = [f"({slope[0]}", *slope[1:]]
                 slope[-1] += ")"
-        shown = {*t.tried.get(value.id, ()), *([pick.i] if (pick := t.pick(value)) else ())}  # selected, if not tried
-        products = [(i, *found) for i in sorted(shown) if (found := attempt(t.products, value, share, i))]
-        return [t.places[share.op.id], share.look, slope, products]
+        products = self.each(value, t.products, value, share)
+        return [t.places[share.op.id], share.look, slope, products, attempt(self.formula, share.op, share.expression)]
 
-    def ids(self, tree: Any) -> dict[str, str]:
-        """Return the ids of the values in an expression, by their names in the program."""
-        known = {self.author.name(v): v.id for v in self.trials.values.values() if v.id in self.outside}
-        return {name: known[name] for name in names_in(tree) if name in known}
+    def each(self, value: Recorded, find: Any, *given: Any) -> list[Any]:
+        """Return what ``find(*given, i)`` finds of the elements that were tried, and of the one that is selected."""
+        shown = {*self.trials.tried.get(value.id, ()), *([pick.i] if (pick := self.trials.pick(value)) else ())}
+        return [(i, *found) for i in sorted(shown) if (found := attempt(find, *given, i))]
+
+    def result(self, op: Op) -> list[str] | None:
+        """Return the `formula` of a result, if there is one, and NumPy agrees."""
+        t, out = self.trials, self.trials.array(self.trials.values[op.output])
+        given = zip(op.call.primitive.parameters, op.call.arguments, strict=False)
+        names: dict[str, Any] = {"axis": literal(tuple(range(out.ndim - 1)))}  # of channels, if it is not given
+        names |= {n: parsed(t.author.name(a.value)) if isinstance(a, Use) else literal(a) for n, a in given}
+        tree = renamed(parsed(FORMULAS[op.call.primitive]), names.get)
+        near = np.allclose(evaluate(tree, t.scope), out, 1e-3, 1e-6 * np.abs(out).max())
+        return self.formula(op, tree) if near else None
+
+    def formula(self, op: Op, tree: Any) -> list[str] | None:
+        """Return an expression of whose values a number needs those in its place, and sums over its row, else None."""
+        t, out, sums = self.trials, self.trials.values[op.output], {}
+
+        def summed(node: Any) -> Any:
+            if not t.whole or "keepdims" not in [option.arg for option in getattr(node, "keywords", ())]:
+                return None
+            text = re.sub(r"\((-?\d+),\), keepdims=True|, keepdims=True", r"\1", bare(ast.unparse(node)))
+            sums[text] = evaluate(node, t.scope)
+            return ast.Name(text)  # the page has its numbers, as those of any name
+
+        tree = Replaced(summed).visit(tree)
+        if not sums or not _of_each(tree):
+            return None
+        for name in names_in(tree):
+            if name not in self.known and isinstance(row := sums.get(name, t.scope.get(name)), np.ndarray):
+                self.known[name] = name
+                self.rows[name] = record(code=name, shape=row.shape, array=t.views.look(row, out, False))
+        return template(tree, self.known)
 
     def operation(self, op: Op) -> dict[str, Any]:
         """Return the line of an operation and those of its rules, and what goes in and out.
@@ -153,13 +192,15 @@ class _Facts:
         written = "\n".join(dict.fromkeys(map(text_of_source, functions)))
         for k in opaque[: bool(written)]:  # the user's code is in the page: it has the rules in place of that comment
             rules[k] = re.sub(REMARK, "", written)
-        reach, call = t.reach.get(op.id), self.author.call(op)
+        reach, call, formula = t.reach.get(op.id), self.author.call(op), attempt(self.result, op)
+        alone = op.id in t.back and not (own or reach or formula)  # a wrong rule of one's own would tell itself
         return record(
             name=clip(op.name), inputs=inputs, output=op.output, learns=learning(op),
             forward=t.lines[op.id], rules=rules, used=used, source=source_of(op.place, self.functions),
-            expression=template(call, self.ids(call)) if t.whole else None, test=compare(t, op),
+            expression=formula or (template(call, self.known) if t.whole else None), test=compare(t, op),
+            sums=self.each(t.values[op.output], t.summands, op) if alone else None,
             own=own, remarks=[line.strip() for line in written.splitlines() if own and re.search(REMARK, line)] or None,
-            reach=reach and record(**reach._asdict()),
+            row=bool(formula) or None, reach=reach and record(**reach._asdict()),
         )  # fmt: skip
 
     def steps(self, found: list[tuple[str, int]], moves: bool) -> list[Step]:

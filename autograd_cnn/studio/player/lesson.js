@@ -38,10 +38,9 @@ const numberIn = (look, i, d) => (!look ? NaN : i < look.elements.length ? Numbe
 
 // The number of a value that meets an element of a result: its own, or the one that is spread there
 function aligned(id, { place }, to, back) {
-  const { shape, array, gradient } = value(id);
+  const { shape, [back ? "gradient" : "array"]: look } = value(id);
   if (shape.length > place.length || shape.some((size, axis) => size !== 1 && size !== value(to).shape.at(axis - shape.length))) return NaN;
   const own = shape.map((size, axis) => (size === 1 ? 0 : place.at(axis - shape.length)));
-  const look = back ? gradient : array;
   return numberIn(look, flat(own, shape), look?.maps ? entryOf(look, "").find(own) : -1);
 }
 
@@ -71,18 +70,21 @@ function termOf({ name, inputs }, look) {
   return { lines: [`${name}(${given.map(four).join(", ")}) = ${four(numberIn(look, element.i, element.d))}`], note: `the term of ${noted(inputs[0], element) || element.label}` };
 }
 
-function forward({ output, expression, reach }) {
+function forward({ output, expression, row, sums, reach }) {
   const out = value(output);
   if (!expression || !out.array?.size) return null;
   const [element, plain] = [selected(output), inNames(expression)];
   const [numbers, result] = [filled(expression, element, output), four(numberIn(out.array, element.i, element.d))];
+  const [, terms, which] = sums?.find(([i]) => i === element.i) || [];
+  if (terms) return { lines: [`${out.code} = ${plain}`, `${element.label} = ${terms} = ${result}`.replaceAll(" × 1 ", " ")], note: noted(output, element, which) };
   const steps = numbers !== plain && !numbers.startsWith("-") ? `${numbers} = ` : "";
-  if (out.array.size > 1) {
-    if (!reach?.each || !steps) return null;
+  if (out.array.size > 1 && !row) {
+    if (!reach?.each || !steps) return reach ? null : { lines: [`${out.code} = ${plain}`] };
     const passes = reach.gate ? (result === "0" ? "not above 0, so it is blocked: slope 0" : "above 0, so it passes: slope 1") : "";
     return { lines: [`${element.label} = ${steps}${result}`], note: noted(output, element, passes) };
   }
-  return { lines: [plain.startsWith(`${out.code}(`) ? plain : `${out.code} = ${plain}`, `= ${steps}${result}`] };
+  const head = row ? element.label : out.code;
+  return { lines: [plain.startsWith(`${head}(`) ? plain : `${head} = ${plain}`, `= ${steps}${result}`], ...(row && { note: noted(output, element) }) };
 }
 
 const noted = (id, { place }, ...notes) => [value(id).axes ? inWords(id, place) : "", ...notes].filter(Boolean).join("; ");
@@ -116,26 +118,24 @@ function backward(o, id) {
 const bare = (expression) => expression.replace(/^\((.*)\)$/, "$1");
 
 // A share, as incoming gradient × local slope, or as the first products of its sum
-function shareOf([from, , slope, products], id, element, share) {
+function shareOf([from, , slope, products, formula], id, element, share) {
   const { output, name, inputs, reach, own } = facts.ops[from];
-  const [shape, alike] = [value(id).shape, String(value(output).shape) === String(value(id).shape)];
-  const came = alike ? aligned(output, element, id, true) : NaN;
-  const known = products.find(([i]) => i === element.i)?.slice(1) || ((slope || reach?.each) && came && share / came ? [1, element.place, came, share / came] : null);
-  if (!known) return { lines: [four(share)], note: "as the rule gives it" };
-  const [count, there, g, s, , ...second] = known;
+  if (formula) return { lines: [inNames(formula), `= ${filled(formula, element, id)} = ${four(share)}`], note: `${labelled(output, element.place, true)} comes in` };
+  const came = String(value(output).shape) === String(value(id).shape) ? aligned(output, element, id, true) : NaN;
+  const here = (slope || reach?.each) && Number.isFinite(share / came) ? [1, came, share / came, "", labelled(output, element.place, true)] : null;
+  const [count, g, s, terms, which] = products.find(([i, count]) => i === element.i && (count || !here))?.slice(1) || here || [];
+  if (count === undefined) return { lines: [four(share)], note: "as the rule gives it" };
   if (!count && !reach?.each) return { lines: [`0, as no number of ${value(output).name} depends on it`] };
-  const first = labelled(output, there, true);
   if (count > 1) {
-    const terms = [[g, s], second].map((pair) => pair.map(factor).join(" × ")).join(" + ") + (count > 2 ? " + …" : "");
     const all = reach?.kernel && reach.w === id ? value(reach.coarse).shape.slice(0, -1).reduce((n, k) => n * k) : count;
-    const head = count < all ? `sum over ${counted(count)} of ${counted(all)} places (at the others it meets a 0 or the edge)` : `sum over the ${counted(count)} numbers of ${value(output).name} that it changes`;
-    return { lines: [head, `= ${terms} = ${four(share)}`], note: `each: incoming gradient × local slope; first that of ${first}` };
+    const head = count < all ? `sum over ${counted(count)} of ${counted(all)} places (at the others it meets a 0 or the edge)` : `sum over ${counted(count)} numbers of ${value(output).name}`;
+    return { lines: [head, `= ${terms} = ${four(share)}`], note: `each: incoming gradient × local slope; first that of ${which}` };
   }
   const local = slope ? inNames(slope) : "local slope";
-  const numbers = slope && shape.length ? filled(slope, element, id) : local;
+  const numbers = slope && value(id).shape.length ? filled(slope, element, id) : local;
   const whose = !slope ? ` of ${name}()` : inputs.length === 1 && !own && !/^\(?-?1\)?$/.test(local) ? `; ${bare(local)} is that of ${name}()` : "";
-  const note = `incoming gradient × local slope${whose}${own ? `; your rule of ${name}() says that it is ${slope ? bare(local) : four(s)}` : ""}${numbers !== local ? `; here it is ${bare(numbers)}` : ""}`;
-  return { lines: [`${first} × ${local}`, `= ${four(g)} × ${factor(s)} = ${four(share)}`], note };
+  const note = `incoming gradient × local slope${whose}${/maximum\(.*1e-/.test(local) ? "; the maximum keeps it from a division by 0" : ""}${own ? `; your rule of ${name}() says that it is ${slope ? bare(local) : four(s)}` : ""}${numbers !== local ? `; here it is ${bare(numbers)}` : ""}`;
+  return { lines: [`${which} × ${local}`, `= ${four(g)} × ${factor(s)} = ${four(share)}`], note };
 }
 
 const unjudged = (k) => Boolean(facts.ops[k].test && facts.ops[k].own && !judged.has(k));

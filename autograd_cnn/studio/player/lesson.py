@@ -51,7 +51,7 @@ JUDGE = (
     "page compares it with finite differences."
 )
 ADD = "Raise {0} a little: each use changes the loss a little, and the changes add up."
-PLAIN = "Here each number takes a plain step, lr times its gradient; your program may take another."
+PLAIN = "Here each number takes a plain step, lr × g; the moments of a training are steps of its optimiser, as Adam's."
 MINUS = "Where g is above 0, raising the number raises the loss, so it goes down; where g is below 0, it goes up."
 RATE = (
     "lr, the learning rate, is yours to choose: too small is slow, too large jumps past the bottom. A usual choice is "
@@ -163,17 +163,12 @@ def update(t: Trials, rates: Sequence[float] = ()) -> dict[str, Any] | None:
 def terms(t: Trials, op: Op) -> list[Formula] | None:
     """Return the first term of a loss with its numbers, and the mean or sum that is the result; of an array the latter.
 
-    The terms of a loss are its results without a reduction or, of scores and labels, the logarithms of softmax. Of
-    elements that are picked, return where the first and the last one come from.
+    The terms of a loss are its results without a reduction or, of scores and labels, the logarithms of softmax.
     """
     options = dict(zip(op.call.primitive.parameters, op.call.arguments, strict=False))
     z, *others = (t.values[v] for v in inputs_of(op))
     x, out = np.asarray(t.array(z)), np.asarray(t.array(t.values[op.output]))
     line = f"{t.author.name(t.values[op.output])} = {bare(ast.unparse(t.author.call(op)))}"
-    if op.call.primitive.symbol == "[]":
-        places = np.arange(x.size).reshape(x.shape)[options["index"]].ravel()
-        ends = [f"{t.named(t.values[op.output], k)} = {t.named(z, places[k])}" for k in sorted({0, out.size - 1})]
-        return [{"lines": [line, *ends], "note": f"first and last of {out.size:,} picked from {x.size:,}"}]
     one: list[Formula] = []
     each = np.reshape(x, -1)
     if found := attempt(class_losses, t, op):

@@ -20,7 +20,7 @@ function make(tag, attributes = {}, ...children) {
 
 const fill = (element, ...children) => element.replaceChildren(...children.filter((child) => child !== null));
 const op = (step) => facts.ops[step.op];
-const value = (id) => facts.values[id];
+const value = (id) => facts.values[id] || facts.rows[id];
 const gradientOf = (id) => "g_" + value(id).name;
 
 // One step

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.studio.player.array_views import EXACT, Views
-from autograd_cnn.studio.player.wording import number, significant
+from autograd_cnn.studio.player.wording import number, signed, significant
 from autograd_cnn.studio.program.listing import shown
 from autograd_cnn.studio.program.measure import flops
 from autograd_cnn.studio.program.syntax import evaluate, names_in
@@ -260,29 +260,52 @@ class Trials:
         return [np.diff(pair, axis=0)[0] / step for pair in pairwise(ends)]
 
     def products(self, value: Value, share: Share, i: int) -> list[Any] | None:
-        """Return of how many products a share of the i-th gradient is the sum, and the first two of them.
+        """Return the `few` products, incoming gradient times local slope, whose sum is a share of the i-th gradient.
 
-        Each is a place in the operation's result, its incoming gradient, and the local slope. Return None unless they
-        are known and explain the share, which they do not where a rule is wrong.
+        Return None unless they are known and explain the share, which they do not where a rule is wrong.
         """
         op, out = share.op, self.values[share.op.output]
         incoming, slope = np.reshape(self.gradient(out), -1), self.local(value, share)
         c = np.reshape(self.gradient(value) if share.array is None else share.array, -1)[i]
         if slope is not None and abs(slope.flat[i] * incoming[k := i if out.size > 1 else 0] - c) <= 1e-5 * abs(c):
-            return [1, self.place(out, k), significant(incoming[k]), significant(slope.flat[i])]
+            return [1, significant(incoming[k]), significant(slope.flat[i]), "", f"g_{self.named(out, k)}"]
         slopes = self.slopes(op, value, i) if len(self.uses[op.id, value.id]) == 1 else None
         if slopes is None:
             return None
-        terms = slopes * incoming
-        if not abs(terms.sum() - c) < 1e-3 * abs(c) + 1e-6 * np.abs(terms).sum() + 1e-12:  # or not finite
-            return None
+        # Not if one of them is not finite
+        near = abs(slopes @ incoming - c) < 1e-3 * abs(c) + 1e-6 * (np.abs(slopes) @ np.abs(incoming)) + 1e-12
+        return self.few(out, incoming, slopes, "g_") if near else None
+
+    def summands(self, op: Op, i: int) -> list[str] | None:
+        """Return the `few` products whose sum is the i-th number of the result, and words for their numbers.
+
+        If the operation is linear in an input, these are its numbers, and its rule tells the slopes. Else return None.
+        """
+        out = self.values[op.output]
+        one = np.reshape(np.arange(out.size) == i, out.shape) * 1.0
+        for v, gradient in self.returned(op, one, {}).items():
+            numbers, slopes = np.reshape(self.exact[self.author.name(self.values[v])], -1), gradient.reshape(-1)
+            if slopes.any() and np.isclose(numbers @ slopes, np.reshape(self.array(out), -1)[i], 1e-4):
+                count, _, slope, terms, which = self.few(self.values[v], numbers, slopes)
+                return [terms, f"first that of {which}"] if count > 1 else [f"{which} × {signed(slope)}", ""]
+        return None
+
+    def few(self, value: Value, numbers: Any, slopes: Any, prefix: str = "") -> list[Any]:
+        """Return the count of products in a sum, the factors of the first, text of two or three, and names for these.
+
+        The `numbers` are those of `value`, and what the products that are not shown add is one number.
+        """
+        terms = slopes * numbers
         count = int(np.count_nonzero(np.abs(slopes) > STEP * np.abs(slopes).max()))
         sizes = np.abs(terms if terms.any() else slopes)
-        first = example if terms[example := self.pick(out).i] else int(sizes.argmax())
-        sizes[first] = -1
-        shown = [first, int(sizes.argmax())][: 2 if count > 1 else 1]
-        pairs = [(self.place(out, k), significant(incoming[k]), significant(slopes[k])) for k in shown]
-        return [count, *chain(*pairs)]
+        sizes[self.pick(value).i] *= 1e99  # the example comes first, if it has a part
+        shown = np.argsort(-sizes, kind="stable")[: 2 if count > 3 else max(1, count)]
+        products = [f"{signed(numbers[k])} × {signed(slopes[k])}" for k in shown]
+        which = ", then of ".join(prefix + self.named(value, k) for k in shown)
+        if count > len(shown):
+            products.append(signed(terms.sum() - terms[shown].sum()))
+            which += f"; the last number is the part of the other {count - 2:,}"
+        return [count, *(significant(a[shown[0]]) for a in (numbers, slopes)), " + ".join(products), which]
 
     def local(self, value: Value, share: Share) -> Any:
         """Return the local slopes of a rule that is a product with the incoming gradient, or None."""

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.studio.program.syntax import names_in
+
 
 def record(**fields: Any) -> dict[str, Any]:
     """Return an object of the page, without the fields that are None."""
@@ -38,7 +40,7 @@ def bare(line: str) -> str:
 
 
 def template(tree: Any, ids: Mapping[str, str]) -> list[str]:
-    """Return an expression in parts: text, the id of a value, text, and so on."""
-    names, text = "|".join(sorted(map(re.escape, ids), key=len, reverse=True)), ast.unparse(tree)
-    parts = re.split(rf"(?<![\w.])({names})(?!\w)", text) if ids else [text]
+    """Return an expression in parts: text, the id of a value by its name, text, and so on."""
+    names = sorted({re.escape(name) for name in names_in(tree) if name in ids}, key=len, reverse=True)
+    parts = re.split(rf"(?<![\w.])({'|'.join(names)})(?!\w)", ast.unparse(tree)) if names else [ast.unparse(tree)]
     return [ids[part] if k % 2 else bare(part).replace(" - ", " − ") for k, part in enumerate(parts)]

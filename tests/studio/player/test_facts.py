@@ -14,7 +14,7 @@ CONTROLS = (Path(__file__).parent / "controls.js").read_text(encoding="utf-8")
 
 # a record has the name of what holds it
 KINDS = {"array": "look", "gradient": "look", "term": "look", "parts": "look", "won": "maps"}
-BY_ID = {"values", "tried", "moves"}  # hold others, by their ids
+BY_ID = {"values", "rows", "tried", "moves"}  # hold others, by their ids
 PYTHONS = {"quiz.given", "ops.forward"}  # that only Python reads
 
 # Wraps the parsed facts, and notes what is read of each record, but for what the script itself has put there
@@ -68,6 +68,7 @@ def test_every_control_is_used_and_the_script_reads_what_python_writes(browser, 
     texts = [live_page(name) for name in EXAMPLES]
     texts.append(traced(lambda x: x @ ag.tanh(x), np.ones((2, 3))))  # fails
     texts.append(traced(lambda x: ag.sum(ag.log(x)), np.array([0.0, 1.0])))  # is not finite
+    texts.append(traced(lambda x: ag.sum(ag.softmax(x) ** 2), np.ones((2, 3))))  # has sums over rows
     graph = ag.trace(loop, np.ones(2))
     texts.append(graph.page([("later", graph)], images=[np.zeros((1, 1, 3))] * 2))
     texts += [text for _, text, _ in random_pages(range(8))]

@@ -231,12 +231,12 @@ def test_a_step_that_picks_says_by_which_index_and_where_its_elements_come_from(
 
     graph = ag.trace(f, np.arange(24.0).reshape(3, 8))
     frame = first(graph.page())
-    assert [text for text in said(frame) if "picked" in text] == [
-        "k = x[:, 4:] | k[0, 0] = x[0, 4] | k[2, 3] = x[2, 7] | first and last of 12 picked from 24",
-        "first = x[1:, 0] | first[0] = x[1, 0] | first[1] = x[2, 0] | first and last of 2 picked from 24",
-        "last = k[..., -1, 2] | last = k[2, 2] | first and last of 1 picked from 12",
-        "getitem = k[1] | getitem[0] = k[1, 0] | getitem[3] = k[1, 3] | first and last of 4 picked from 12",
-    ]
+    picks = [step for step in frame["steps"] if step["kind"] == "forward" and "Picks" in step["say"]]
+    lines = [step["formulas"][0]["lines"] for step in picks]
+    assert [line for line, _ in lines] == ["k = x[:, 4:]", "first = x[1:, 0]", "last = k[..., -1, 2]", "getitem = k[1]"]
+    for _, line in lines:
+        name, y, x, number = re.fullmatch(r"\w+(?:\[.*\])? = (\w)\[(\d), (\d)\] = (\d+)", line).groups()
+        assert int(number) == 8 * int(y) + int(x) + 4 * (name == "k"), line
     assert "[index]" not in str(frame["steps"])
 
 
