@@ -73,7 +73,7 @@ def test_examples_follow_one_way_and_are_those_of_the_images(taught, standard_cn
         formula, op = step["formulas"][0], facts["ops"][step["op"]]
         head, note = formula["lines"][0], formula["note"]
         name = head.partition(" = ")[0]
-        used = re.search(r"(?<= = )g_\w+\[[^]]*\]", head) or re.search(r"(?<=first that of )g_\w+\[[^]]*\]", note)
+        used = re.search(r"(?<= = )g_\w+\[[^]]*\]", head) or re.search(r"(?<=slope, of )g_\w+\[[^]]*\]", note)
         if used and facts["values"][op["output"]]["name"] in incoming:
             followed += used[0] == incoming[facts["values"][op["output"]]["name"]]
         incoming[name[2:].partition("[")[0]] = name

@@ -129,7 +129,7 @@ function shareOf([from, , slope, products, formula], id, element, share) {
   if (count > 1) {
     const all = reach?.kernel && reach.w === id ? value(reach.coarse).shape.slice(0, -1).reduce((n, k) => n * k) : count;
     const head = count < all ? `sum over ${counted(count)} of ${counted(all)} places (at the others it meets a 0 or the edge)` : `sum over ${counted(count)} numbers of ${value(output).name}`;
-    return { lines: [head, `= ${terms} = ${four(share)}`], note: `each: incoming gradient × local slope; first that of ${which}` };
+    return { lines: [head, `= ${terms} = ${four(share)}`], note: `each: incoming gradient × local slope, of ${which}` };
   }
   const local = slope ? inNames(slope) : "local slope";
   const numbers = slope && value(id).shape.length ? filled(slope, element, id) : local;

@@ -287,7 +287,7 @@ class Trials:
             numbers, slopes = np.reshape(self.exact[self.author.name(self.values[v])], -1), gradient.reshape(-1)
             if slopes.any() and np.isclose(numbers @ slopes, np.reshape(self.array(out), -1)[i], 1e-4):
                 count, _, slope, terms, which = self.few(self.values[v], numbers, slopes)
-                return [terms, f"first that of {which}"] if count > 1 else [f"{which} × {signed(slope)}", ""]
+                return [terms, f"of {which}"] if count > 1 else [f"{which} × {signed(slope)}", ""]
         return None
 
     def few(self, value: Value, numbers: Any, slopes: Any, prefix: str = "") -> list[Any]:
@@ -301,10 +301,10 @@ class Trials:
         sizes[self.pick(value).i] *= 1e99  # the example comes first, if it has a part
         shown = np.argsort(-sizes, kind="stable")[: 2 if count > 3 else max(1, count)]
         products = [f"{signed(numbers[k])} × {signed(slopes[k])}" for k in shown]
-        which = ", then of ".join(prefix + self.named(value, k) for k in shown)
+        which = ", ".join(prefix + self.named(value, k) for k in shown)
         if count > len(shown):
             products.append(signed(terms.sum() - terms[shown].sum()))
-            which += f"; the last number is the part of the other {count - 2:,}"
+            which += f", and {count - 2:,} more as one number"
         return [count, *(significant(a[shown[0]]) for a in (numbers, slopes)), " + ".join(products), which]
 
     def local(self, value: Value, share: Share) -> Any:

@@ -169,7 +169,7 @@ def test_the_panel_of_a_filter_speaks_of_the_place_and_the_number_of_the_formula
         _, row, column, _ = place(step["out"])
         assert f"{step['w']} = Σ over" in step["panel"]
         assert f" Row {row}, column {column} is one of " in step["panel"]
-        assert f"first that of g_{step['out']}" in formula["text"]
+        assert f"local slope, of g_{step['out']}" in formula["text"]
     assert len(panels) >= 3
 
 
