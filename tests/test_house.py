@@ -31,9 +31,9 @@ class Room(NamedTuple):
 ROOMS = {
     # the library
     "engine": Room(1954, "", "the tape, the recorded call, the walk back, and Tensor"),
-    "ops": Room(1879, "engine checks", "the textbook: operations, each with its derivative below it"),
+    "ops": Room(1881, "engine checks", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(906, "engine checks", "grad and its kin, checkpoint, and checks of gradients"),
-    "nn": Room(747, "engine calculus ops state checks", "modules, layers and their initial weights"),
+    "nn": Room(749, "engine calculus ops state checks", "modules, layers and their initial weights"),
     "optim": Room(323, "engine calculus state checks", "optimisers, schedules, clipping"),
     "checks": Room(31, "", "checks of single arguments, which return them"),
     "elsewhere": Room(115, "", "names of other libraries, and what to write here"),
@@ -63,7 +63,7 @@ ROOMS = {
         "weights for PyTorch, and ONNX files",
     ),
     "studio": Room(
-        4885,
+        4897,
         f"engine calculus ops nn training files notebook plots environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),

@@ -82,14 +82,14 @@ class BatchNorm2d(_Norm):
         if array.size == array.shape[-1]:
             problem = f"x {array.shape} has one value per channel, which has no variance"
             raise ValueError(f"{type(self).__name__}: {problem}. Use a larger batch, or model.eval()")
-        out = layers.batch_norm(x, self.w, self.b, self.eps)
+        batch_norm = layers.batch_norm(x, self.w, self.b, self.eps)
         if current.get().again:
-            return out
-        mean, variance = _moments(out, array)
+            return batch_norm
+        mean, variance = _moments(batch_norm, array)
         count = array.size // array.shape[-1]
         self._move(self.running_mean, mean)
         self._move(self.running_var, variance * (count / (count - 1)))
-        return out
+        return batch_norm
 
     def _move(self, running: Tensor, batch: NDArray[Any]) -> None:
         """Move a running statistic. The buffer gets a new array, since a graph from evaluation may hold the old one."""

@@ -66,7 +66,9 @@ class _Cell(Module):
 
     def forward(self, x: Any, hx: Any = None) -> Any:
         self._check(x)
-        _, new = scan(self._step, x[None], self._initial(hx, (), np.shape(x)[:-1]), self._weights(""))
+        w_ih, w_hh, b_ih, b_hh = self._weights("")
+        states = self._initial(hx, (), np.shape(x)[:-1])
+        new = self._step(sums(x, w_ih.T, b_ih), sums(states[0], w_hh.T, b_hh), *states)
         return new if len(new) > 1 else new[0]
 
 

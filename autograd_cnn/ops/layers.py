@@ -399,20 +399,22 @@ def scaled_dot_product_attention(
     return matmul(weights if dropout_p == 0 else dropout(weights, dropout_p, rng), value)
 
 
-def lstm_step(x: Any, h: Any, hidden: Any, cell: Any) -> tuple[Any, ...]:
-    """Return the next hidden state and cell of an LSTM (S. Hochreiter, J. Schmidhuber, 1997; F. Gers added gate f)."""
-    zi, zf, zg, zo = split(x + h, 4, -1)
-    i, f, g, o = sigmoid(zi), sigmoid(zf), tanh(zg), sigmoid(zo)
-    c = f * cell + i * g
-    return o * tanh(c), c
+def lstm_step(from_x: Any, from_h: Any, hidden: Any, cell: Any) -> tuple[Any, ...]:
+    """Return the next hidden state and cell of an LSTM (S. Hochreiter, J. Schmidhuber, 1997; F. Gers added a gate)."""
+    zi, zf, zg, zo = split(from_x + from_h, 4, -1)
+    input_gate, forget_gate, candidate, output_gate = sigmoid(zi), sigmoid(zf), tanh(zg), sigmoid(zo)
+    c = forget_gate * cell + input_gate * candidate
+    h = output_gate * tanh(c)
+    return h, c
 
 
-def gru_step(x: Any, h: Any, hidden: Any) -> tuple[Any, ...]:
-    """Return the next hidden state of a GRU (K. Cho et al., 2014), with gate r behind the product, as in cuDNN."""
-    (xr, xz, xn), (hr, hz, hn) = split(x, 3, -1), split(h, 3, -1)
-    r, z = sigmoid(xr + hr), sigmoid(xz + hz)
-    n = tanh(xn + r * hn)
-    return ((1 - z) * n + z * hidden,)
+def gru_step(from_x: Any, from_h: Any, hidden: Any) -> tuple[Any, ...]:
+    """Return the next hidden state of a GRU (K. Cho et al., 2014), reset behind the product, as in cuDNN."""
+    (xr, xz, xn), (hr, hz, hn) = split(from_x, 3, -1), split(from_h, 3, -1)
+    reset_gate, update_gate = sigmoid(xr + hr), sigmoid(xz + hz)
+    candidate = tanh(xn + reset_gate * hn)
+    h = (1 - update_gate) * candidate + update_gate * hidden
+    return (h,)
 
 
 def sums(x: Any, w: Any, b: Any) -> Any:

@@ -349,8 +349,10 @@ class _Writer:
         for n in nodes:
             given, here, around = self.calls.given.get(n, n.inputs), (n.code, n.offset), self.scopes_around(n.scope)
             for code, offset in dict.fromkeys([self.calls.lines.get(n, here), here]):  # in a function, and its call
-                variables = self.written(code, offset, n.plan.primitive, tuple(n.plan.names))[1]
-                own = code.co_varnames[code.co_argcount :] if variables else ()  # a parameter is another's variable
+                site, variables, _ = self.written(code, offset, n.plan.primitive, tuple(n.plan.names))
+                own = code.co_varnames[code.co_argcount :]  # a parameter is another's variable
+                if site and site.target and site.target in own and site.calls(n.plan.primitive):
+                    self.read.setdefault(n, site.target)
                 for port, variable in variables.items():
                     maker = self.origin(given[port]) if variable in own and _is_array(given[port]) else None
                     # a module that was given the result has its own variable for it

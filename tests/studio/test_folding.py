@@ -262,6 +262,42 @@ def test_every_operation_of_a_loop_knows_its_round(models, weights):
     assert len(told) == 48
 
 
+@pytest.mark.parametrize("kind", ["own", "layer"])
+def test_the_rounds_of_a_cell_are_those_of_the_loop_and_its_states_may_begin_as_constants(rng, kind):
+    class Own(ag.nn.Module):
+        def __init__(self):
+            self.x, self.h = ag.nn.Linear(3, 3, rng=rng), ag.nn.Linear(3, 3, rng=rng)
+
+        def forward(self, x, state):
+            c = state[1] * 0.5 + self.x(x)
+            return ag.tanh(c + self.h(state[0])), c
+
+    cell = Own() if kind == "own" else ag.nn.LSTMCell(3, 3, rng=rng)
+
+    def f(x):
+        h = c = np.zeros((2, 3), np.float32)
+        t = 0
+        while t < 5:
+            h, c = cell(x[:, t], (h, c))
+            t += 1
+        return h.sum()
+
+    graph = ag.trace(f, np.ones((2, 5, 3), np.float32))
+    *told, last = [Folding(graph).rounds().get(op.id) for op in graph.ops]
+    lengths = [6, 7, 7, 7, 7] if kind == "own" else [21] * 5  # a constant is multiplied in the first round
+    assert last is None and told == [f"round {k + 1} of 5" for k, length in enumerate(lengths) for _ in range(length)]
+
+
+def test_a_function_that_is_called_several_times_has_no_rounds(weights):
+    def half(x, w):
+        return ag.tanh(x @ w) * 0.5
+
+    def f(x, v, w):
+        return (half(x, v) * half(x, w)).sum()
+
+    assert Folding(ag.trace(f, *(weights(2, 2) for _ in range(3)))).rounds() == {}
+
+
 def test_no_wire_runs_through_the_label_of_a_frame(weights):
     w, x, h = weights(3, 3), weights(6, 2, 3), weights(2, 3)
     for t in range(6):

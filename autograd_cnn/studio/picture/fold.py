@@ -8,9 +8,12 @@ rounds is drawn, unless all levels are open. Reads records, and returns records.
 
 from __future__ import annotations
 
+import dis
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby, takewhile, zip_longest
+from functools import cache
+from itertools import groupby, islice, takewhile, zip_longest
+from typing import Any
 
 from autograd_cnn.studio.records import Graph, Kept, Op, Rule, Scope, Value
 from autograd_cnn.studio.text import count_text
@@ -30,7 +33,7 @@ class Group:
     rounds: list[Items]
     key: int = 0
     scopes: list[Scope] = field(default_factory=list)  # one for each round, if each round is a scope
-    before: list[Op] = field(default_factory=list)  # of a loop: its first round, if it differs
+    before: Items = field(default_factory=list)  # of a loop: its first round, if it differs
 
 
 @dataclass(slots=True)
@@ -118,27 +121,33 @@ class Folding:
         if blocks:
             rounds = [b.rounds[0] for b in blocks]
         key, lines = self.key("rounds", len(rounds), *map(self.key_of, rounds[0])), [op.place for op in _ops(rounds[0])]
-        first = takewhile(lambda item: not blocks and getattr(item, "place", None) in lines, before[::-1])
-        return Group(rounds, key, [b.scopes[0] for b in blocks], [*_ops(first)])
+        first = takewhile(lambda item: not blocks and all(op.place in lines for op in _ops([item])), before[::-1])
+        return Group(rounds, key, [b.scopes[0] for b in blocks], [*islice(first, len(rounds[0]))][::-1])
 
     def rounds(self) -> dict[str, str]:
-        """Return texts such as ``round 2 of 3, time 4`` by operation: loops and numbered scopes, outer ones first."""
+        """Return texts such as ``round 2 of 3, time 4`` by operation: loops and numbered scopes, outer ones first.
+
+        Operations that repeat are rounds if there is a loop around one of their lines that is not told yet: a function
+        may be called twice, and one line may have two products.
+        """
         found: dict[str, str] = {}
 
-        def number(items: Items, around: list[str], paths: list[str]) -> None:
+        def number(items: Items, around: list[str], paths: list[str], looping: list[Any]) -> None:
             for item in items:
                 if isinstance(item, Op):
                     if around:
                         found[item.id] = ", ".join(around)
                     continue
-                count = len(item.rounds) + bool(item.before)
-                found.update({op.id: ", ".join([*around, f"round 1 of {count:,}"]) for op in item.before})
-                for k, (inside, scope) in enumerate(zip_longest(item.rounds, item.scopes), 1 + bool(item.before)):
-                    name = called(scope, paths) if scope else f"round {k:,} of {count:,}"
-                    told = scope.path[-1:].isdigit() if scope else len(item.rounds) > 1
-                    number(inside, [*around, name] if told else around, [*paths, scope.path] if scope else paths)
+                rounds = [item.before] * bool(item.before) + item.rounds
+                places = [op.place for op in _ops(rounds[0]) if rounds[1:]]
+                loop = [p.code for p in places if _loops(p.code, p.line) > looping.count(p.code)][:1]
+                for k, (inside, scope) in enumerate(zip_longest(rounds, item.scopes), 1):
+                    name = called(scope, paths) if scope else f"round {k:,} of {len(rounds):,}"
+                    told = scope.path[-1:].isdigit() if scope else loop
+                    inner = [*paths, scope.path] if scope else paths
+                    number(inside, [*around, name] if told else around, inner, looping + loop)
 
-        number(self.items, [], [])
+        number(self.items, [], [], [])
         return found
 
     def view(self, depth: int | None = None) -> View:
@@ -151,6 +160,14 @@ class Folding:
         elif not hasattr(depth, "__index__") or depth < 0:
             raise ValueError(f"graph: depth is {depth!r}, want 0 (everything closed) to {all_at} (all operations)")
         return View(self.graph, items, depth, all_at)
+
+
+@cache
+def _loops(code: Any, line: int) -> int:
+    """Return how many loops and comprehensions of `code` are around a line; each ends with a jump backward."""
+    jumps = [(i.argval, i.offset) for i in dis.get_instructions(code) if i.opcode in {*dis.hasjrel, *dis.hasjabs}]
+    starts = [start for start, _, number in code.co_lines() if number == line]
+    return max((len({first for first, last in jumps if first <= at <= last}) for at in starts), default=0)
 
 
 def _ops(items: Iterable[Op | Group]) -> Iterator[Op]:
