@@ -400,20 +400,23 @@ def scaled_dot_product_attention(
 
 
 def lstm_step(from_x: Any, from_h: Any, hidden: Any, cell: Any) -> tuple[Any, ...]:
-    """Return the next hidden state and cell of an LSTM (S. Hochreiter, J. Schmidhuber, 1997; F. Gers added a gate)."""
+    """Return the next hidden state h and cell c of an LSTM, with gates i, f (forget) and o, and g for the cell.
+
+    S. Hochreiter, J. Schmidhuber, 1997; F. Gers added f.
+    """
     zi, zf, zg, zo = split(from_x + from_h, 4, -1)
-    input_gate, forget_gate, candidate, output_gate = sigmoid(zi), sigmoid(zf), tanh(zg), sigmoid(zo)
-    c = forget_gate * cell + input_gate * candidate
-    h = output_gate * tanh(c)
+    i, f, g, o = sigmoid(zi), sigmoid(zf), tanh(zg), sigmoid(zo)
+    c = f * cell + i * g
+    h = o * tanh(c)
     return h, c
 
 
 def gru_step(from_x: Any, from_h: Any, hidden: Any) -> tuple[Any, ...]:
-    """Return the next hidden state of a GRU (K. Cho et al., 2014), reset behind the product, as in cuDNN."""
+    """Return the next hidden state h of a GRU (K. Cho et al., 2014), with gate r behind the product, as in cuDNN."""
     (xr, xz, xn), (hr, hz, hn) = split(from_x, 3, -1), split(from_h, 3, -1)
-    reset_gate, update_gate = sigmoid(xr + hr), sigmoid(xz + hz)
-    candidate = tanh(xn + reset_gate * hn)
-    h = (1 - update_gate) * candidate + update_gate * hidden
+    r, z = sigmoid(xr + hr), sigmoid(xz + hz)
+    n = tanh(xn + r * hn)
+    h = (1 - z) * n + z * hidden
     return (h,)
 
 

@@ -54,7 +54,7 @@ def test_times_and_gates_have_names_and_no_wire_is_cut(opened, lstm):
     svg = page.locator("#picture svg:not([hidden])")
     assert svg.locator(".frame-name").all_text_contents() == ["time 0", "×3 time 1-3"]
     texts = svg.locator("text").all_text_contents()
-    gates = "input_gate", "forget_gate", "candidate", "output_gate"
+    gates = {"i = sigmoid(zi)", "f = sigmoid(zf)", "g = tanh(zg)", "o = sigmoid(zo)"}
     assert {*gates, "c", "h", "h0 = 0", "c0 = 0"} <= set(texts)
     assert page.evaluate("$('picture').scrollWidth <= $('picture').clientWidth")
 
