@@ -79,7 +79,7 @@ def accelerate_activations() -> None:
     arithmetic.tanh.accelerate(blocked)
 
     def passed(g: Any, y: Any) -> Any:
-        return where(np.logical_not(y <= 0), g, 0)
+        return where(np.logical_not(y <= 0), g, 0).astype(np.result_type(g, y), copy=False)
 
     relu = by_twin("relu", exact=True, least=LARGE)
     rule = by_twin("relu_gradient", 2, rule=True, exact=True, formula=passed)
