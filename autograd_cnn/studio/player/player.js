@@ -240,8 +240,6 @@ function ask(number) {
   box.focus({ preventScroll: true }); // the next Tab reaches an answer
 }
 
-const score = () => `${quiz.right} of ${quiz.seen.size - quiz.skipped} right${quiz.skipped ? `, ${quiz.skipped} skipped` : ""}`;
-
 // Without a button: skipped
 function reply(number, chosen) {
   if (!quiz.open) return;
@@ -260,7 +258,7 @@ function reply(number, chosen) {
   const said = answer === right[0] ? ["Yes: ", answer, "."] : [...told, "Right: ", right[0], "."];
   quiz.on = facts.quiz.some(({ step }, i) => step >= at && !quiz.seen.has(i));
   locate(facts.quiz[due()]); // hidden until the last question about this step
-  fill($("sentence"), text, " ", make("b", {}, ...said), `${quiz.on ? " So far" : " The quiz is over:"} ${score()}.`);
+  fill($("sentence"), text, " ", make("b", {}, ...said), `${quiz.on ? " So far" : " The quiz is over:"} ${quiz.right} of ${quiz.seen.size - quiz.skipped} right${quiz.skipped ? `, ${quiz.skipped} skipped` : ""}.`);
   $("told")?.remove();
   $("goal").prepend(make("p", { id: "told" }, facts.steps[at].say));
   $("next").setAttribute("aria-disabled", at === facts.steps.length - 1 && due() < 0);
@@ -351,6 +349,8 @@ function picture(number, known = number) {
   const loss = movedTo(facts.result) || facts.summary.split(" ").at(-1);
   $("summary").textContent = facts.summary.replace(/\S+$/, loss);
   const { boxes, wires, rows, telling } = pictures[shown];
+  const { round } = facts.steps[moments.n[rows.indexOf(rows[step.op])]] || {};
+  $("drawn").textContent = step.round === round || !round ? "" : `The picture draws ${round} for all that are alike.`;
   for (const [text, words] of telling) text.textContent = words + loss;
   const now = step.op < 0 ? "" : way + rows[step.op];
   if (step.op < 0) scroll(Number(step.kind === "end"), 0); // the parameters, or their gradients

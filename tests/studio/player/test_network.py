@@ -59,6 +59,21 @@ def test_times_and_gates_have_names_and_no_wire_is_cut(opened, lstm):
     assert page.evaluate("$('picture').scrollWidth <= $('picture').clientWidth")
 
 
+def test_a_step_says_which_round_the_picture_draws_for_its_own(opened, lstm):
+    page = opened(lstm)
+    drawn = "The picture draws time 1 for all that are alike."
+    told = page.evaluate("""() => facts.steps.map((step, k) => {
+        show(k);
+        return [step.round || "", $("drawn").innerText];
+    })""")
+    assert all(text == (drawn if place in ("time 2", "time 3") else "") for place, text in told)
+    assert {place for place, _ in told} == {"", *(f"time {t}" for t in range(4))}
+    page.evaluate("show(moments.r[facts.ops.length - 30])")
+    assert page.inner_text("#drawn") == drawn
+    page.evaluate("fold(1)")  # every time is drawn
+    assert page.inner_text("#drawn") == ""
+
+
 def test_edges_carry_numbers_once_they_are_known(opened, scalars, chain):
     page = opened(scalars)
     x, y = (ag.Tensor(v, True, n) for v, n in ((0.5, "x"), (1.2, "y")))
