@@ -7,7 +7,7 @@ Others only see views that are read-only. NumPy cannot lock such memory, so grap
 
 A Tensor that is a view of the changed elements would have NumPy's new numbers, and a history without `v`. If it was
 read from `t`, it has no array from now on, and its next use raises an error. If `t` was read from it, the assignment
-raises one. References tell whether there may be such Tensors, and a table of all that may share memory has them.
+raises one. A table has all Tensors that may share memory.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from weakref import ref
 import numpy as np
 
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.guards import of_all, other_references
+from autograd_cnn.engine.guards import of_all
 from autograd_cnn.engine.mode import Mode, current
 from autograd_cnn.engine.numpy_calls import copied_index, exported, plain, recorded
 from autograd_cnn.engine.registry import registry
@@ -102,11 +102,11 @@ def _stale(tensor: Any, index: Any) -> list[Any]:
 
     If `index` is ``...``, that is whoever shares its memory.
     """
-    entries = [*_sharing.values()] if other_references(tensor._array) else []
+    if id(tensor) in given and not is_own(tensor._array):
+        raise errors.not_assigned(tensor, "has an array that was assigned to its data, and that others may hold")
     memory = _memory(tensor)
-    if entries and id(tensor) in given and not is_own(tensor._array):
-        raise errors.not_assigned(tensor, "has an array that was assigned to its data, and that others hold")
-    found = [o for entry in entries if _memory(o := entry()) is memory and o is not tensor]
+    others = [entry() for entry in [*_sharing.values()]]
+    found = [o for o in others if o is not tensor and _memory(o) is memory]
     if found and index is not ...:
         parts = index if isinstance(index, tuple) else (index,)
         region = tensor._array[index if any(part is ... for part in parts) else (*parts, ...)]

@@ -1,9 +1,9 @@
-"""Who may write into an array: nobody, while a live graph has saved it; the walk, if nobody else refers to it.
+"""Nobody may write into an array while a live graph has saved it.
 
 An array that a rule will read must not change between forward and backward, or the gradient would be silently
 wrong. Outputs of recorded operations are read-only for good. Arrays that belong to the user (a leaf's data, a raw
 operand, and the owner of their memory) are locked while a node holds a `Guard` on them, and writable again when the
-last of these nodes dies: Python's own reference count is the counter.
+last of these nodes dies.
 
 No Python code runs when a guard dies, only C functions, and there is no lock. So an interrupt is not lost there,
 threads and forked processes cannot block each other, and a signal handler may run backward at any moment.
@@ -19,11 +19,9 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterable
 from functools import partial
 from itertools import chain
 from operator import countOf, methodcaller
-from sys import getrefcount
 from threading import RLock
 from types import SimpleNamespace
 from typing import Any
@@ -131,41 +129,8 @@ def _is_exclusive(base: Any) -> bool:
     return isinstance(exporter, bytes) or getattr(exporter, "lent", False)  # the latter: of `fast.memory`
 
 
-def is_ours(array: Any) -> bool:
-    """Return whether `array` is writable and its memory has no reference but the caller's.
-
-    A rule may return a view of an array that it keeps, or two views of one array. Then the owner of the memory has
-    other references.
-    """
-    if getrefcount(array) > _OURS or not array.flags.writeable:
-        return False
-    owner = array.base
-    return owner is None or not isinstance(owner, np.ndarray) or getrefcount(owner) <= _OWNER
-
-
 def of_all(array: Any) -> Any:
     """Return an array itself, or all examples if it stands for one of a batch."""
     while not isinstance(array, np.ndarray):
         array = array.batch
     return array
-
-
-def other_references(array: Any) -> int:
-    """Return how many references lead to `array` or to the owner of its memory, besides the caller's."""
-    array = of_all(array)
-    owner = array.base
-    return getrefcount(array) - _OURS + (getrefcount(owner) - _OWNER if isinstance(owner, np.ndarray) else 0)
-
-
-def _references(array: Any) -> tuple[int, int]:
-    owner = array.base
-    return getrefcount(array), getrefcount(owner)
-
-
-def _least_references() -> Iterable[int]:
-    """Count the references that `is_ours` finds for a view and its owner if nobody else has one. Pythons differ."""
-    entry, local = [np.empty(1)[:]], np.empty(1)[:]
-    return map(min, _references(entry[0]), _references(local))
-
-
-_OURS, _OWNER = _least_references()

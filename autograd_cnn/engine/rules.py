@@ -97,6 +97,9 @@ class Rule:
         Whether the results have the bits and the memory order of the formula's.
     into : callable, optional
         Adds the gradient to an array, which is passed before `g`.
+    fresh : bool
+        Whether the result, if it is writable, is an array that nobody else has. All rules of the package promise it.
+        Any other rule may return an array that it keeps.
     """
 
     def __init__(self, function: Callable[..., Any], inputs: tuple[str, ...], textbook: Rule | None = None) -> None:
@@ -109,6 +112,7 @@ class Rule:
         self.may_write = False
         self.exact = True
         self.into: Callable[..., None] | None = None
+        self.fresh = is_packaged(function)
 
     def __call__(self, g: Any, *values: Any) -> Any:
         """Return the gradient, and leave `g` as it is. A program that cannot show the formula calls the rule."""
@@ -125,6 +129,11 @@ class Rule:
         """Return whether the gradient has the bits of the formula's, which a faster function calls if not `applies`."""
         applies = getattr(self.function, "applies", None)
         return self.exact or (applies is not None and not applies(g, *values))
+
+
+def is_packaged(function: Callable[..., Any]) -> bool:
+    """Return whether the package defines a function."""
+    return str(getattr(function, "__module__", "")).startswith("autograd_cnn.")
 
 
 def check_names(function: str, parameters: Iterable[str], *allowed: str) -> None:
@@ -171,7 +180,7 @@ class Rules(Parameters, Facts):
         self.textbook, self.check = function, facts.get("check")
         self.forward = self.formula = self._checked(function)  # `textbook`, behind the check of its arguments
         update_wrapper(cast(Any, self), function)
-        self.packaged = str(getattr(function, "__module__", "")).startswith("autograd_cnn.")
+        self.packaged = is_packaged(function)
         # Classes of arguments that are no arrays; our own tuples hold no Tensors
         self.option_types = OPTIONS if self.packaged else OPTIONS - {tuple}
         self.byproducts, self.strict, self.complex = (), False, facts.get("moves", False)

@@ -14,8 +14,8 @@ fails changes no leaf. The heap has births with a minus, since Python's heaps re
 For ``z = u * u`` at u = 3, the births are, say, 1 for the leaf of u and 2 for the node of z. The heap is [-2], and the
 first node is that of z, with g = 1. The rule of the first factor gives g times the second, 3, a NumPy number, of which
 `conform` makes an array: the first contribution to the leaf, and the heap is [-1]. The rule of the second factor gives
-3 again, which is added into the sum, since nobody else refers to the sum (the first of the three ways in `add`); the
-heap stays as it is. Then the leaf is the youngest, and its sum 6 is the result.
+3 again, which is added into the sum, since the array is new (the first of the three ways in `add`); the heap stays as
+it is. Then the leaf is the youngest, and its sum 6 is the result.
 
 A first reading may leave out what has its default in ``z.backward()``: `wrap` (walks that are recorded, for derivatives
 of derivatives), `targets` with `needed`, and `retain`; also `observed`, for profilers, and `search`, which
@@ -24,14 +24,14 @@ number, an overflow or a division by zero. `here` is the line of this walk, and 
 a second walk from there (RuntimeError), also after one that failed: an error in a rule is raised with a note
 (`rule_failed`), and the nodes that are left keep their saved arrays, read-only, as long as they live. `conform` makes a
 contribution an array of the input's shape and dtype. A first reading may also leave out `into`, which the rules of
-multiply do not have, `may_write`, `ours` and `is_ours`, with the last paragraph: they decide whether memory is used
+multiply do not have, `may_write`, `owned` and `is_owned`, with the last paragraph: they decide whether memory is used
 again, and never change a number.
 
-Only the walk adds contributions, undoes broadcasting, and checks shapes and dtypes. A contribution is a fresh array if
-it is writable and nobody else refers to it (`is_ours`, by the count of references). For saved arrays are read-only, and
-the walk makes `g` read-only before a rule receives it, unless all rules of the node may write into it
-(`Plan.may_write`) and nobody else has it. The walk may add into a fresh array, and pass it to a leaf without a copy.
-Any other contribution may be in use elsewhere.
+Only the walk adds contributions, undoes broadcasting, and checks shapes and dtypes. It owns the sums that it has made,
+and what a rule of the package returns, if that is writable: such a rule returns an array that nobody else has
+(`Rule.fresh`). For saved arrays are read-only, and the walk makes `g` read-only before a rule receives it, unless all
+rules of the node may write into it (`Plan.may_write`) and the walk owns it. The walk may add into an array that it
+owns, and pass it to a leaf without a copy. Any other contribution may be in use elsewhere.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ import numpy as np
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.arrays import as_array, conform
-from autograd_cnn.engine.guards import claim, is_ours
+from autograd_cnn.engine.guards import claim
 from autograd_cnn.engine.messages import here
 from autograd_cnn.engine.mode import current, record_walk
 from autograd_cnn.engine.tape import Leaf, Node, leading
@@ -89,10 +89,10 @@ def walk(
     results: dict[Node | Leaf, Any] = {}
     entries, heap = sums.entries, sums.heap
     while heap:
-        node, g, ours = entries.pop(-heappop(heap))  # the youngest
+        node, g, owned = entries.pop(-heappop(heap))  # the youngest
         if node.__class__ is Leaf or (targets is not None and node in targets):
             ends = node.__class__ is Leaf or not (targets and targets[node])
-            results[node] = g if wrap is not None or (ends and (ours or is_ours(g))) else g.copy()
+            results[node] = g if wrap is not None or (ends and is_owned(g, owned)) else g.copy()
             if ends:
                 continue
         plan, saved = node.plan, node.saved
@@ -100,7 +100,7 @@ def walk(
             raise errors.walked_before(node)  # by a walk from another root
         if wrap is not None:
             saved, sums.node = plan.wrapped(node, wrap), node
-        elif not plan.may_write or not (ours or is_ours(g)):
+        elif not (plan.may_write and is_owned(g, owned)):
             g.setflags(False)  # read-only
         steps = plan.steps if wrap is None else plan.formulas
         for argnums, rule, pick in steps if observed is None else observed(node, steps):
@@ -112,7 +112,7 @@ def walk(
                     continue
                 if rule.joint:
                     sums.add_all(argnums, rule.function(g, *pick(saved)), g, node, rule)
-                else:  # a name for the result would be one more reference, and `is_ours` counts them
+                else:
                     sums.add(node.inputs[argnums[0]], rule.function(g, *pick(saved)), g, node, rule)
             except BaseException as error:
                 errors.rule_failed(node, rule, error)
@@ -124,9 +124,9 @@ def walk(
 
 
 class _Sums:
-    """The partial sums of gradients, by birth of their node: entries ``[node, sum, ours]``.
+    """The partial sums of gradients, by birth of their node: entries ``[node, sum, owned]``.
 
-    `ours` is True once the walk has added into the sum; before that, `is_ours` has to count the references to it.
+    `owned` is whether the walk has the sum for itself, if the sum is writable: see `is_owned`.
     """
 
     __slots__ = ("entries", "heap", "look", "needed", "node", "wrap")
@@ -149,20 +149,17 @@ class _Sums:
             c = conform(c, g, parent, node, rule, self.wrap)  # a scalar becomes an array; broadcasting is undone
         entry = self.entries.get(parent.birth)
         if entry is None:  # the first contribution
-            self.entries[parent.birth] = [parent, c, False]
+            self.entries[parent.birth] = [parent, c, rule.fresh]
             heappush(self.heap, -parent.birth)
-        elif entry[2] or (self.wrap is None and is_ours(entry[1])):  # nobody else has the sum: add into it
+        elif self.wrap is not None:  # Tensors
+            entry[1] = entry[1] + c
+        elif is_owned(entry[1], entry[2]):  # add into the sum
             entry[1] += c
-            entry[2] = True
-        else:
-            fresh = [c]
-            del c  # `is_ours` counts references
-            if self.wrap is None and is_ours(fresh[0]):  # nobody else has the contribution: add into that
-                fresh[0] += entry[1]
-                entry[1] = fresh[0]
-            else:  # both may be in use elsewhere: a new array
-                entry[1] = as_array(entry[1] + fresh[0])
-            entry[2] = self.wrap is None
+        elif is_owned(c, rule.fresh):  # add into the contribution
+            c += entry[1]
+            entry[1:] = c, True
+        else:  # both may be in use elsewhere: a new array
+            entry[1:] = as_array(entry[1] + c), True
 
     def add_all(self, argnums: Any, contributions: Any, g: Any, node: Node, rule: Any) -> None:
         """Add the contributions of a joint rule to the sums of the parents that need them."""
@@ -173,7 +170,11 @@ class _Sums:
     def buffer(self, parent: Any) -> ndarray | None:
         """Return the sum of `parent` if a rule may add into it, else None."""
         entry = self.entries.get(parent.birth)
-        if entry is None or self.wrap is not None or not (entry[2] or is_ours(entry[1])):
+        if entry is None or self.wrap is not None or not is_owned(entry[1], entry[2]):
             return None
-        entry[2] = True
         return entry[1]
+
+
+def is_owned(array: ndarray, owned: bool) -> bool:
+    """Return whether the walk may write into an array that it made, or that a rule which is `fresh` returned."""
+    return owned and array.flags.writeable

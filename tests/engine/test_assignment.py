@@ -154,13 +154,14 @@ def test_an_assignment_to_a_view_is_refused_as_long_as_others_share_its_memory(r
 def test_an_array_that_others_hold_is_not_replaced_in_one_tensor_alone():
     x, a, b = ag.Tensor(1.0, requires_grad=True), ag.Tensor(np.zeros(2)), ag.Tensor(np.zeros(2))
     a.data = b.data
-    with pytest.raises(RuntimeError, match="a has an array that was assigned to its data, and that others hold"):
+    with pytest.raises(RuntimeError, match="a has an array that was assigned to its data, and that others may hold"):
         a[0] = x
     b[0] = x
     with pytest.raises(RuntimeError, match="an assignment changed its numbers"):
         a.sum()
     c = ag.Tensor(np.zeros(2))
     c.data = np.ones(2)
+    c = c.copy()  # the cure
     c[0] += x
     assert c.tolist() == [2, 1]
 

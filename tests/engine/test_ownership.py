@@ -1,11 +1,11 @@
-"""The walk adds in place only into arrays that nobody else refers to."""
+"""The walk adds in place only into arrays that it owns."""
 
 import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.calculus.check import conformance
-from autograd_cnn.engine.guards import is_ours
+from autograd_cnn.calculus.check import conformance, examples_of
+from autograd_cnn.engine.observe import primitives
 from autograd_cnn.engine.primitive import Primitive
 from leaves import leaf
 
@@ -17,20 +17,38 @@ def made(function, name, **rules):
     return primitive
 
 
-@pytest.mark.parametrize("make", [lambda: np.ones(3), lambda: np.ones((2, 3)).T], ids=["an owner", "a view"])
-def test_a_fresh_array_is_ours_and_a_kept_one_is_not(make):
-    entry = [make()]
-    fresh = is_ours(entry[0])  # outside of an assert, which holds what it looks at
-    owner = entry[0].base
-    ours = is_ours(entry[0])
-    assert (fresh, ours) == (True, owner is None)
-    owner = None
-    entry[0].setflags(write=False)
-    ours = is_ours(entry[0])
-    assert not ours
-    entry[0].setflags(write=True)
-    kept = entry[0]
-    assert (is_ours(kept), is_ours(entry[0])) == (False, False)
+def rules_of_examples(primitive):
+    """Yield each rule that a call of the primitive's examples runs, with its arguments, as they are and enlarged."""
+    rng = np.random.default_rng(0)
+    for args, options in examples_of(primitive, rng):
+        flat = primitive.bind(args, dict(options))
+        calls = [flat]
+        if primitive.elementwise:  # blocks, tiles and compiled passes take large arrays only
+            calls.append([np.resize(a, (130, 301)) if isinstance(a, np.ndarray) else a for a in flat])
+        for values in calls:
+            made = [
+                leaf(a) if n in primitive.rules and getattr(a, "dtype", np.dtype(int)).kind in "fc" else a
+                for n, a in zip(primitive.flat_names(len(values)), values, strict=True)
+            ]
+            node = primitive(*primitive.grouped(made)).node
+            if node is not None:
+                yield from ((node, rule, pick(node.saved)) for _, rule, pick in node.plan.steps)
+
+
+@pytest.mark.parametrize("primitive", [p for p in primitives() if p.packaged], ids=lambda p: p.name)
+def test_a_rule_of_the_package_returns_an_array_that_nobody_else_has_or_a_read_only_one(primitive):
+    for node, rule, values in rules_of_examples(primitive):
+        g = np.ones(node.shape, node.dtype)
+        g.setflags(write=False)
+        kept = [g, *(v for v in values if isinstance(v, np.ndarray))]
+        for _ in range(2):  # a second call shows an array that the rule keeps
+            results = rule.function(g, *values)
+            results = results if rule.joint else [results]
+            for result in results:
+                if isinstance(result, np.ndarray) and result.flags.writeable:
+                    assert not any(np.may_share_memory(result, other) for other in kept), rule.name
+            kept += [result for result in results if isinstance(result, np.ndarray)]
+    assert all(rule.fresh for rule in primitive.rules.values())
 
 
 def both_views(g):
