@@ -24,7 +24,9 @@ from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import composites, registry
 from autograd_cnn.engine.tensor import Tensor
 
-_ELEMENTWISE = {np.round, np.around, np.fix, np.isclose, np.isneginf, np.isposinf, np.isreal, np.iscomplex}
+_ELEMENTWISE = {np.round, np.around, np.isclose, np.isneginf, np.isposinf, np.isreal, np.iscomplex}
+if hasattr(np, "fix"):  # which NumPy 2.5 has deprecated
+    _ELEMENTWISE.add(np.fix)
 
 operations: Mapping[str, Any] = MappingProxyType(registry)
 """Every operation by name."""

@@ -196,7 +196,7 @@ def triu(x: Any, k: int = 0) -> Any:
 
 def rot90(x: X, k: int = 1, axes: tuple[int, int] = (0, 1)) -> X:
     """Turns the plane of two `axes` by `k` right angles, from the first axis towards the second."""
-    return take(x, np.rot90(positions(x), k, axes))
+    return take(x, np.rot90(positions(x), fixed(k, "k"), axes))
 
 
 def trim_zeros(x: X, trim: str = "fb", axis: int | tuple[int, ...] | None = None) -> X:

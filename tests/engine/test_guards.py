@@ -7,6 +7,7 @@ import mmap
 import operator
 import pickle
 import tempfile
+from contextlib import nullcontext
 from functools import partial
 from types import SimpleNamespace
 
@@ -254,6 +255,9 @@ WAYS = {  # taken before the forward pass, to be called after it
 }
 
 
+CLOSED = {"add.at", "maximum.at"} if np.lib.NumpyVersion(np.__version__) >= "2.5.0" else set()
+
+
 def addressed(x):
     """An object of another library with the memory of `x`."""
     return SimpleNamespace(__array_interface__={**x.__array_interface__, "data": (x.ctypes.data, False)})
@@ -262,13 +266,14 @@ def addressed(x):
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
 @pytest.mark.parametrize("way", WAYS)
 def test_ways_to_write_through_the_lock_of_numpy(way):
-    """The page of promises names them all: where NumPy closes one, the page and this table lose a line."""
+    """The page of promises names them all, and the versions of NumPy that have closed one."""
     x = np.arange(1.0, 5.0)
     write, before = WAYS[way](x), x.copy()
     loss = (leaf(np.ones(4)) * x).sum()
     assert not x.flags.writeable and loss.requires_grad
-    write()
-    assert not np.array_equal(x, before)
+    with pytest.raises(ValueError, match="read-only") if way in CLOSED else nullcontext():
+        write()
+    assert np.array_equal(x, before) == (way in CLOSED)
 
 
 def test_weights_in_shared_memory_stay_there_in_a_step_while_their_graph_is_alive():

@@ -4,6 +4,7 @@ import dis
 import os
 import sys
 import threading
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import autograd_cnn as ag
 from leaves import leaf
 
+TOOL = 4  # a number for `sys.monitoring`, which debuggers, coverage and profilers do not use
 PACKAGE = os.path.dirname(ag.__file__) + os.sep
 
 
@@ -88,44 +90,95 @@ def serves_signals(code):
     return [name.startswith("CALL") or name in ("RESUME", "JUMP_BACKWARD", "JUMP_ABSOLUTE") for name in names]
 
 
+@contextmanager
+def traced(enter, step):
+    """Call `enter` with each frame that begins, and, if it returns True, `step` before each instruction of the frame.
+
+    With `sys.monitoring`, the instructions of a function are seen from its next call on, and those of other calls, too.
+    """
+    if sys.version_info < (3, 12):
+
+        def local(frame, event, _):
+            if event == "opcode":
+                step(frame)
+            return local
+
+        def trace(frame, *_):
+            if not enter(frame):
+                return None
+            frame.f_trace_opcodes = True
+            return local
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            yield
+        finally:
+            sys.settrace(before)
+        return
+    monitoring, events = sys.monitoring, sys.monitoring.events
+
+    def start(code, _):
+        if enter(sys._getframe(1)):
+            monitoring.set_local_events(TOOL, code, events.INSTRUCTION)
+
+    monitoring.register_callback(TOOL, events.PY_START, start)
+    monitoring.register_callback(TOOL, events.INSTRUCTION, lambda code, _: step(sys._getframe(1)))
+    monitoring.set_events(TOOL, events.PY_START)
+    try:
+        yield
+    finally:
+        monitoring.set_events(TOOL, 0)
+
+
+@pytest.fixture
+def monitored():
+    """Register a tool with `sys.monitoring`, which Python has from 3.12 on."""
+    if sys.version_info < (3, 12):
+        yield
+        return
+    sys.monitoring.use_tool_id(TOOL, "test_interrupts")
+    yield
+    for event in sys.monitoring.events.PY_START, sys.monitoring.events.INSTRUCTION:
+        sys.monitoring.register_callback(TOOL, event, None)
+    sys.monitoring.free_tool_id(TOOL)
+
+
 def interrupted(run, call, moment):
     """Call `run`, raise KeyboardInterrupt at a moment of one call inside the package; return the calls and the line.
 
-    Both are counted. There is no line after the last moment, and only this call is traced, which takes time.
+    Both are counted from 1. There is no line after the last moment, and only this call is traced, which takes time.
 
     A moment is the beginning of a function, or comes after a call or a jump back: CPython looks for signals only there.
     At other lines no code could be safe: between a ``with`` block and its end, or just before a ``finally`` begins.
     """
-    calls, count, place = 0, 0, None
+    calls, count, served, place, target = 0, 0, True, None, None
 
-    def enter(frame, *_):
-        nonlocal calls
-        code, served = frame.f_code, True
-        calls += code.co_filename.startswith(PACKAGE)
-        if calls != call or not code.co_filename.startswith(PACKAGE):
-            return None
-        frame.f_trace_opcodes = True
+    def enter(frame):
+        nonlocal calls, target
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            return False
+        calls += 1
+        if calls == call:
+            target = frame
+        return calls == call
 
-        def step(frame, event, _):
-            nonlocal count, place, served
-            if event == "opcode":
-                count += served
-                if served and count == moment:
-                    place = f"{os.path.relpath(code.co_filename, PACKAGE)}:{frame.f_lineno}"
-                    raise KeyboardInterrupt
-                served = serves_signals(code)[frame.f_lasti]
-            return step
+    def step(frame):
+        nonlocal count, place, served
+        if frame is not target:
+            return
+        count += served
+        if served and count == moment:
+            place = f"{os.path.relpath(frame.f_code.co_filename, PACKAGE)}:{frame.f_lineno}"
+            raise KeyboardInterrupt
+        served = serves_signals(frame.f_code)[frame.f_lasti]
 
-        return step
-
-    before = sys.gettrace()
-    sys.settrace(enter)
     try:
-        run()
+        with traced(enter, step):
+            run()
     except KeyboardInterrupt:
         pass
-    finally:
-        sys.settrace(before)
+    target = None  # a frame has the arrays of its variables
     return calls, place
 
 
@@ -150,13 +203,15 @@ def broken_promises(step, right, errstate):
         yield "the next gradients are wrong"
 
 
-def test_an_interrupt_at_any_moment_leaves_nothing_half_done():
+def test_an_interrupt_at_any_moment_leaves_nothing_half_done(monitored):
     """Ctrl-C at every moment of a step: forward, backward, and while the graph is freed."""
     step, errstate = Step(), np.geterr()
     step.loss().backward()
     right, found = step.gradients(), {}
     call = moment = moments = 1
     while True:
+        if moment == 1:  # the instructions of the function may be seen from its next call on
+            interrupted(lambda: Step().loss().backward(), call, 0)
         step = Step()
         step.clear(7.0)
         calls, place = interrupted(lambda step=step: step.loss().backward(), call, moment)

@@ -129,6 +129,7 @@ STEPS = {
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:numpy.fix is deprecated")
 @pytest.mark.parametrize("observed", [False, True], ids=["", "observed"])
 @pytest.mark.parametrize(("step", "want"), STEPS.items(), ids=[f.__name__ for f in STEPS])
 def test_a_step_gives_a_tensor_that_tells_who_differentiates_it_why_it_cannot(step, want, observed):
@@ -163,6 +164,7 @@ OTHERS = "array_repr array_str array2string empty_like full_like heaviside save 
 
 
 @pytest.mark.parametrize("name", sorted(CONSTANT.difference(OTHERS)))
+@pytest.mark.filterwarnings("ignore:numpy.fix is deprecated")
 def test_what_a_function_without_a_derivative_returns_does_not_vary_with_its_inputs(name, rng):
     """Tried with small steps, as a type or an integer would not show elements or edges of bins."""
     f, x = attrgetter(name)(np), rng.normal(size=6)
